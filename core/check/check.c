@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SENTENCE 300
+#define SENTENCE 300 /* bytes of a sentence, before it is escaped */
 
 void check_found(struct check *c, bool problem, const char *what, const char *where,
                  const char *fmt, ...)
@@ -68,6 +68,7 @@ int check_each(struct check *c, unsigned table, const char *what, check_entry_fn
 
 /* ---- identity and state ---- */
 
+/* Load the identity. If it is damaged the check goes on without the secret, and verifies no ids. */
 static int check_identity(struct check *c)
 {
     struct identity id;
@@ -91,7 +92,8 @@ static int check_identity(struct check *c)
     return 0;
 }
 
-/* Damage here is reported by the recount, which needs it, too. */
+/* Load the state record, if it can be read. The recount reports a missing or damaged one, since it
+ * needs the record as well. `raised` begins as a copy of it. */
 static int check_state(struct check *c)
 {
     const void *val;
@@ -113,7 +115,8 @@ void check_used(struct check *c, const char *kind, uint64_t number, uint64_t sto
     char where[CHECK_WHERE];
     uint64_t max = next == &c->raised.next_number ? OBJECT_NUMBER_MAX : INT64_MAX;
 
-    if (number >= *next && number < max) /* numbers above it were never given out */
+    if (number >= *next && number < max) /* a number above `max` was never given out: it is
+                                          * damage */
         *next = number + 1;
     if (!c->has_state || number < stored)
         return;
@@ -217,6 +220,7 @@ static void on_damage(const char *what, uint64_t number, const char *why, void *
         fix_drop(ctx, number, where);
 }
 
+/* Count a page that the recount has read. */
 static void on_page(uint64_t no, const uint8_t *bytes, void *ctx)
 {
     struct check *c = ctx;
@@ -227,6 +231,7 @@ static void on_page(uint64_t no, const uint8_t *bytes, void *ctx)
     check_advance(c, PAGE_SIZE_BYTES);
 }
 
+/* Count all references from the roots; damage is reported on the way. */
 static int recount(struct check *c)
 {
     struct recount_options o = {.damage = on_damage, .page = on_page, .ctx = c};
@@ -234,7 +239,7 @@ static int recount(struct check *c)
     return recount_run(c->snap, &o, &c->count);
 }
 
-/* If damage hides references, a recount below the stored count proves nothing. */
+/* While damage hides references, a recount below the stored count proves nothing. */
 bool check_count(struct check *c, const char *where, uint64_t stored, uint64_t refs)
 {
     if (stored == refs || (c->count.damaged && stored > refs))
@@ -263,7 +268,7 @@ static void fix_page_count(struct check *c, uint64_t no, uint64_t refs)
     check_fix(c, &f, "count", where, "it is %" PRIu64, refs);
 }
 
-/* A page that no reference leads to is a leak. */
+/* Report a page that no reference leads to as a leak, and offer to free it. */
 static int check_page_entry(struct check *c, uint64_t no, const void *val, size_t len)
 {
     uint64_t refs;
@@ -289,7 +294,7 @@ static int check_page_entry(struct check *c, uint64_t no, const void *val, size_
     return 0;
 }
 
-/* A stored count must be at least 2, and belong to a page that exists. */
+/* Check a row of a page count: it must be at least 2, and its page must exist. */
 static int check_page_count(struct check *c, uint64_t no, const void *val, size_t len)
 {
     uint64_t refs = 0;
@@ -307,7 +312,7 @@ static int check_page_count(struct check *c, uint64_t no, const void *val, size_
             fix_page_count(c, no, named ? refs : 1);
         return 0;
     }
-    if (named) /* check_named_pages compares it */
+    if (named) /* check_named_pages compares the count */
         return 0;
     err = kv_snap_get(c->snap, TABLE_PAGES, key, sizeof key, &page, &len);
     if (err == -ENOENT && !c->count.damaged) {
@@ -345,6 +350,8 @@ static int check_named_pages(struct check *c)
 
 /* ---- settings ---- */
 
+/* A setting of the store has 8 bytes. Another length is damage, and a mount then uses the
+ * default. */
 static void check_setting(struct check *c, const void *key, size_t klen, size_t len)
 {
     char name[FIX_KEY_MAX + 1];
@@ -372,6 +379,8 @@ int check_settings(struct check *c)
 
 /* ---- all of it ---- */
 
+/* Check all tables. The recount comes after the namespaces, whose records raise the next numbers,
+ * and before everything that is compared with it. */
 static int check_tables(struct check *c)
 {
     int err = check_each(c, TABLE_NAMESPACES, "namespace", count_namespace);
@@ -389,6 +398,10 @@ static int check_tables(struct check *c)
     return err < 0 ? err : check_settings(c);
 }
 
+/* All checks, in an order in which each finds what it needs: the identity's key and the state
+ * before the log, shards before the objects that name them, tables and trees before bytes, and
+ * bytes before the files that use damaged ones. The state record is offered last, when all numbers
+ * in use are known, even if a check failed. */
 static int check_all(struct check *c)
 {
     uint64_t pages = 0;

@@ -2,12 +2,12 @@
 /*
  * check: verify every byte of a store that nobody has open, and never write.
  *
- * What is looked at: identity, state, namespace records; every reachable page, key and item; every
- * page count and object count against a recount from the roots; the id index both ways; the dying,
- * the pins; settings; the bytes of every sealed object against its checksums and its id; slots;
- * what the packs table says; files on disk that nobody names.
+ * It checks: identity, state, namespace records; every reachable page, key and item; every page
+ * count and object count against a recount from the roots; the id index in both directions; the
+ * dying, the pins; settings; the bytes of every sealed object against its checksums and its id;
+ * slots; the rows of packs; files on disk that nothing names.
  *
- * Each finding names the very thing:
+ * Each finding names the thing that is damaged:
  *
  *   what          where                                    damage?
  *   identity      label                                    yes
@@ -26,30 +26,37 @@
  *   slot          "slot N", "slot N block B"               yes
  *   log           "segment N offset O"                     yes
  *   setting       its name                                 yes
- *   gc            "the table": what GC cycles remembered   yes
- *   directory     a directory that is none of a tree       yes
+ *   gc            "the table": the memory of GC cycles     yes
+ *   sweep         "the record": the memory of sweeps       yes
+ *   held          "object number N": its row of bytes      yes
+ *   directory     a directory that breaks its tree         yes
  *   entry         a name that leads nowhere, or wrongly    yes
  *   link count    an inode                                 yes
  *   nameless      an inode that no name leads to           yes
  *   inode         one whose items contradict each other    yes
- *   file          one that uses damaged bytes, told above  no
- *   leak          a file, a page: space, never data        no
- *   note          "shard N": so many objects on it could not be checked                   no
- *   note          as above: a crash leaves such, mounting mends it   no
+ *   file          uses damaged bytes, which are reported   no
+ *                 as damage of their own
+ *   leak          a file, a page: lost space, never data   no
+ *   note          "shard N": how many objects on it could  no
+ *                 not be checked
+ *   note          as above: a crash can leave this, and    no
+ *                 the next mount corrects it
  *
- * Of a store that was not closed the last commit is looked at, and how many changes the log has
- * behind it for the next mount; files that this commit does not name are no leaks then.
+ * If the store was not closed, its last commit is checked. The check also reports how many changes
+ * wait in the log for the next mount. A file that this commit does not name is no leak then.
  *
- * Other shards are only read, and nothing is claimed there: whether they have what they should, how
- * long it is, and what nobody names; with `all_bytes` the bytes, too. Where stands "shard N" before
- * the rest then. What is on one that cannot be asked is no damage.
+ * Other shards are only read, without a claim. The check asks whether they have the files that they
+ * should, how long these are, and which files nothing names; with `all_bytes` it reads the bytes,
+ * too. `where` then begins with "shard N". A shard that cannot be asked is no damage.
  *
- * Inodes and names stand as "NS/dir/file", where no path is known (or too many are asked for) as
- * "NS inode N"; bytes that are no printable text as \ooo. Namespaces that share a root are looked
- * at once, under the name of the first. Of a damaged object some of the paths that use it are told.
+ * An inode or a name is shown as "NS/dir/file"; without a known path (or after too many searches
+ * for paths) as "NS inode N". Bytes that are no printable text are shown as \ooo. Namespaces that
+ * share a root are checked once, under the name of the first. For a damaged object some of the
+ * paths that use it are reported.
  *
- * Where damage hides a part of the trees, counts that seem too high are not reported: what is
- * hidden may hold the rest. So it is with names and link counts in that namespace.
+ * Where damage hides a part of the trees, counts that seem too high are not reported, because the
+ * hidden part may have the missing references. The same holds for names and link counts of a
+ * namespace with a hidden part.
  *
  * Memory: 24 to 36 bytes for each inode of the largest namespace, what the recount takes
  * (recount.h), and a few words for each pack, large object and slot.
@@ -63,13 +70,14 @@
 struct pool_member;
 
 struct check_options {
-    /* One finding; the texts are valid during the call. */
+    /* Called for each finding. The texts are valid during the call. */
     void (*found)(const char *what, const char *where, const char *sentence, void *ctx);
-    /* Progress: bytes done and in all, roughly. NULL: not wanted. */
+    /* Called as the check proceeds: bytes done, and bytes in all (estimates). NULL: not called. */
     void (*progress)(uint64_t done, uint64_t total, void *ctx);
     void *ctx;
-    /* The store is in a pool: packs that it names need not be in its table, and what else is there
-     * is not its business. A repair puts there what is in the log, in this life. NULL: in none. */
+    /* The pool that the store is in; NULL: none. A store in a pool may name packs that have no row
+     * in its table, and other files in the pool are not checked. A repair writes what it replays
+     * from the log into the pool, under the store's present incarnation. */
     const struct pool_member *pool;
     bool all_bytes; /* bytes on other shards are read, too */
 };

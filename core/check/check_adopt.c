@@ -24,21 +24,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* A missing number to which the index leads from an id. */
 struct wanted {
     struct id id;
     uint64_t number;
 };
 
+/* One search. */
 struct adopting {
     struct check *c;
     check_found_fn *fn;
     void *ctx;
     struct map64 done;     /* numbers that have been found */
-    struct wanted *wanted; /* by id */
+    struct wanted *wanted; /* ascending by id */
     size_t count, room;
     uint16_t shard; /* the shard that is searched now; 0: home */
-    struct disk *disk;
-    int err;
+    struct disk *disk; /* the disk of that shard, or of home */
+    int err;           /* the error that ends the search; 0: none */
 };
 
 /* Is the number missing, and not found yet? *ret_refs: the references that exist. */
@@ -60,7 +62,7 @@ static bool id_is_taken(struct check *c, uint64_t number, const struct id *id)
     int err = kv_snap_get(c->snap, TABLE_IDS, id->b, ID_LEN, &val, &len);
 
     if (err < 0 || len != 8)
-        return err < 0 && err != -ENOENT; /* when in doubt it is */
+        return err < 0 && err != -ENOENT; /* an index that cannot be read may lead elsewhere */
     leads_to = get_be64(val);
     if (!leads_to || leads_to == number)
         return false;
@@ -91,6 +93,8 @@ static bool looked(struct adopting *a, int err)
     return err >= 0;
 }
 
+/* The record among the dying is a copy of the lost entry. It is used only if it names bytes that
+ * are there and sound. */
 static void adopt_dying(struct adopting *a, uint64_t number, uint64_t refs)
 {
     struct entry e;
@@ -103,6 +107,8 @@ static void adopt_dying(struct adopting *a, uint64_t number, uint64_t refs)
         adopt(a, number, &e, "where its record among the dying says");
 }
 
+/* The slot of that number: its length is that of its checksums. Without valid checksums the whole
+ * file is taken, and cannot be verified. */
 static void adopt_slot(struct adopting *a, uint64_t number, uint64_t refs)
 {
     struct entry e = {.kind = ENTRY_SLOT, .count = (uint32_t)refs};
@@ -124,6 +130,7 @@ static void adopt_slot(struct adopting *a, uint64_t number, uint64_t refs)
     disk_file_close(file);
 }
 
+/* A row of the table of unsealed bytes has the number as its key. */
 static void adopt_held(struct adopting *a, uint64_t number, uint64_t refs)
 {
     struct entry e = {.kind = ENTRY_HELD, .count = (uint32_t)refs};
@@ -138,6 +145,7 @@ static void adopt_held(struct adopting *a, uint64_t number, uint64_t refs)
 
 /* ---- by id ---- */
 
+/* Note that the index leads from this id to a missing number. */
 static int want_id(struct adopting *a, const void *key, uint64_t number)
 {
     uint64_t refs;
@@ -188,11 +196,14 @@ static struct disk *lists(const struct adopting *a)
     return a->c->o->pool ? a->c->o->pool->disk : a->disk;
 }
 
+/* Are the bytes of the entry sound, in the place that is searched? */
 static bool is_sound(struct adopting *a, uint64_t number, const struct entry *e)
 {
     return looked(a, check_quietly_on(a->c, a->disk, number, e));
 }
 
+/* Adopt an object file. At home its name has the object's number; a file whose number is not
+ * wanted, and each file on a shard, is taken if the index leads from its id to a wanted number. */
 static int adopt_file(struct adopting *a, const char *path, struct entry *e)
 {
     struct sums sums = SUMS_INIT;
@@ -214,6 +225,8 @@ static int adopt_file(struct adopting *a, const char *path, struct entry *e)
 
 /* ---- records of packs ---- */
 
+/* Adopt a record of a pack if the index leads from its id to a wanted number. The record's
+ * checksum was verified; its id is verified here. */
 static int take_record(const struct id *id, const struct pack_place *place, const void *data,
                        uint32_t len, void *ctx)
 {
@@ -238,6 +251,7 @@ static int take_record(const struct id *id, const struct pack_place *place, cons
     return a->err;
 }
 
+/* Go through all sound records of a pack. */
 static int adopt_pack(struct adopting *a, const char *path, uint64_t number)
 {
     struct disk_file *file;
@@ -253,6 +267,7 @@ static int adopt_pack(struct adopting *a, const char *path, uint64_t number)
 
 /* ---- places ---- */
 
+/* Called for each file of a place, by its name. */
 static int adopt_name(const char *name, uint64_t size, void *ctx)
 {
     struct entry e = {.kind = ENTRY_FILE, .shard = ((struct adopting *)ctx)->shard};
@@ -268,6 +283,7 @@ static int adopt_name(const char *name, uint64_t size, void *ctx)
     }
 }
 
+/* Go through the directories `first` to `end` - 1 of home. One that does not exist has nothing. */
 static int adopt_home(struct adopting *a, unsigned first, unsigned end)
 {
     char dir[OBJECTS_DIR];
@@ -323,14 +339,15 @@ static int adopt_ghosts(struct adopting *a)
 
 /* ---- all of it ---- */
 
+/* First look where the number itself leads to, without any search. */
 static int adopt_by_number(struct adopting *a)
 {
     uint64_t number, refs;
     size_t at = 0;
 
     while (a->err == 0 && map64_next(&a->c->missing, &at, &number, &refs)) {
-        if (a->c->fixes && is_wanted(a, number, &refs)) /* not in a mount, where the dying are being
-                                                         * deleted */
+        if (a->c->fixes && is_wanted(a, number, &refs)) /* not while the store is mounted: the
+                                                         * dying are being deleted then */
             adopt_dying(a, number, refs);
         if (a->err == 0 && is_wanted(a, number, &refs))
             adopt_slot(a, number, refs);
@@ -340,6 +357,7 @@ static int adopt_by_number(struct adopting *a)
     return a->err;
 }
 
+/* The search, place by place. Places that need no listing come first. */
 static int find_lost(struct check *c, check_found_fn *fn, void *ctx)
 {
     struct adopting a = {.c = c, .fn = fn, .ctx = ctx, .disk = c->disk};
@@ -355,7 +373,8 @@ static int find_lost(struct check *c, check_found_fn *fn, void *ctx)
     if (err == 0)
         err = adopt_home(&a, OBJECTS_FIRST_DIR, OBJECTS_DIRS);
     if (err == 0 && a.count)
-        err = adopt_home(&a, 0, 1); /* packs: what is wanted by its id */
+        err = adopt_home(&a, 0, 1); /* directory 0 has the packs, whose records are found by id
+                                     * only */
     if (err == 0)
         err = adopt_ghosts(&a);
     map64_release(&a.done);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * check_bytes: the bytes behind the tables: pack records, object files, slots. Everything is read
- * through the disk, nothing is opened as the store would, because opening mends and deletes.
+ * check_bytes: the bytes that the tables name: pack records, object files, slots. All files are
+ * read through the disk. The parts of a store that usually open them are not used, because opening
+ * these would correct and delete things.
  */
 #include "check_impl.h"
 #include "io.h"
@@ -18,8 +19,8 @@ bool check_id_fits(const struct check *c, const struct id *id, struct id hash)
 
 /* ---- packs ---- */
 
-/* The last pack stays open: objects lie in packs in the order of their numbers, so it is mostly the
- * right one. */
+/* The pack that was read last stays open. Objects lie in packs in the order of their numbers, so
+ * the next one is mostly in the same pack. A pack that does not exist is remembered, too. */
 int check_open_pack(struct check *c, uint64_t number)
 {
     char name[DISK_NAME_MAX + 1];
@@ -35,11 +36,12 @@ int check_open_pack(struct check *c, uint64_t number)
     err = disk_open(c->from, name, DISK_READ, &c->pack);
     if (err < 0)
         c->pack = NULL;
-    if (io_is_short(err)) /* it may be there */
+    if (io_is_short(err)) /* the pack may exist all the same */
         c->pack_number = 0;
     return err;
 }
 
+/* The text "shard N " for an object on another shard, otherwise "". */
 static const char *shard_prefix(const struct entry *e, char out[16])
 {
     *out = 0;
@@ -48,6 +50,8 @@ static const char *shard_prefix(const struct entry *e, char out[16])
     return out;
 }
 
+/* Verify a record of a pack: its head, its checksum, and its id. Findings are reported and give
+ * 0. */
 static int check_record(struct check *c, const struct entry *e)
 {
     struct pack_place place = {e->where, e->offset};
@@ -82,16 +86,18 @@ static int check_record(struct check *c, const struct entry *e)
 
 /* ---- files with block checksums ---- */
 
+/* A file that is verified block by block: an object file or a slot. */
 struct blocks {
     struct check *c;
     const char *what;
-    const char *where; /* of the whole */
+    const char *where; /* names the whole file in a finding */
     struct disk_file *file;
     struct sums sums;
-    struct id_stream *stream; /* NULL: no id to verify */
+    struct id_stream *stream; /* hashes the bytes; NULL: the file has no id */
     uint64_t bad;             /* blocks */
 };
 
+/* Report a damaged block, and count it. */
 static void bad_block(struct blocks *b, size_t index, const char *why)
 {
     char where[CHECK_WHERE + 32];
@@ -101,6 +107,7 @@ static void bad_block(struct blocks *b, size_t index, const char *why)
     b->bad++;
 }
 
+/* Read one block and compare it with its checksum. */
 static int check_block(struct blocks *b, size_t index)
 {
     struct check *c = b->c;
@@ -131,6 +138,7 @@ static int check_blocks(struct blocks *b)
 
 /* ---- object files ---- */
 
+/* Check all blocks. If they are sound, their hash must be that of the id. */
 static int check_file_id(struct blocks *b, const struct entry *e)
 {
     struct id hash;
@@ -172,6 +180,7 @@ static int check_open_file(struct blocks *b, const struct entry *e, const char *
     return err < 0 ? err : check_file_id(b, e);
 }
 
+/* Check the file of a sealed object. Findings are reported and give 0. */
 static int check_file(struct check *c, const struct entry *e)
 {
     char hex[ID_HEX + 1], name[DISK_NAME_MAX + 1], where[CHECK_WHERE], prefix[16];
@@ -197,9 +206,9 @@ static int check_file(struct check *c, const struct entry *e)
 
 /* ---- slots ---- */
 
-/* Check an open slot. Checksums of the slot's length are valid. Without them the slot was written
- * after its last sync, and cannot be verified. Damaged ones are left by a power loss during a sync
- * that no commit needed. */
+/* Check an open slot. Its checksums are valid only if they are of the slot's length: otherwise the
+ * slot was written after its last sync, and cannot be verified. A power loss during a sync that no
+ * commit relies on may leave damaged checksums, so these are only a note. */
 static int check_open_slot(struct blocks *b, const char *name, uint64_t size)
 {
     struct disk_stat st;
@@ -223,6 +232,7 @@ static int check_open_slot(struct blocks *b, const char *name, uint64_t size)
     return check_blocks(b);
 }
 
+/* Check the slot of an unsealed object. Findings are reported and give 0. */
 static int check_slot(struct check *c, uint64_t number, uint64_t size)
 {
     char where[CHECK_WHERE], name[DISK_NAME_MAX + 1];
@@ -258,7 +268,7 @@ int check_sealed_bytes(struct check *c, struct disk *from, const struct entry *e
     return err;
 }
 
-/* What no place was found for: its bytes are a row of a table. */
+/* Check an object whose bytes could not be sealed: a row of a table has them. */
 static int check_held(struct check *c, uint64_t number, uint64_t size)
 {
     char where[CHECK_WHERE];
@@ -279,6 +289,7 @@ static int check_held(struct check *c, uint64_t number, uint64_t size)
     return 0;
 }
 
+/* Check the bytes of an entry, wherever it says that they are. */
 static int check_place(struct check *c, uint64_t number, const struct entry *e)
 {
     if (e->kind == ENTRY_SLOT)
@@ -290,6 +301,7 @@ static int check_place(struct check *c, uint64_t number, const struct entry *e)
     return e->shard ? check_ghost_bytes(c, e) : check_sealed_bytes(c, c->disk, e);
 }
 
+/* Drops a finding. */
 static void say_nothing(const char *what, const char *where, const char *sentence, void *ctx)
 {
     (void)what;
@@ -320,6 +332,8 @@ int check_quietly(struct check *c, uint64_t number, const struct entry *e)
     return check_quietly_on(c, c->disk, number, e);
 }
 
+/* Check the bytes of one row of the table of objects. An object with a finding is noted in `bad`,
+ * so that the files that use it are reported. */
 static int check_object_bytes(struct check *c, uint64_t number, const void *val, size_t len)
 {
     uint64_t before = c->r.problems, none;

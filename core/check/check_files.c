@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* check_files: what the tables say of each pack, and the names that nobody needs, in each place: at
- * home and on other shards. */
+/* check_files: the row of each pack, and file names that nothing needs, in each place: at home and
+ * on other shards. */
 #include "check_impl.h"
 #include "shards.h"
 #include <errno.h>
@@ -9,7 +9,7 @@
 
 /* ---- packs ---- */
 
-/* What stands in a table for one pack, and what the objects say. */
+/* The row of one pack: its key, and the counts that the objects' entries give. */
 struct pack_row {
     const struct check_shard *s;
     unsigned table;
@@ -19,6 +19,7 @@ struct pack_row {
     char where[CHECK_WHERE];
 };
 
+/* The row of a pack on that shard, filled with the counts that check_note_place has added up. */
 static struct pack_row row_of(const struct check_shard *s, uint64_t number)
 {
     struct pack_row r = {.s = s, .table = TABLE_PACKS, .number = number};
@@ -65,7 +66,7 @@ static void fix_row(struct check *c, const struct pack_row *r, const struct pack
         (was->live_records > now.live_records || was->live_bytes > now.live_bytes))
         return;
     if (now.live_bytes > now.file_bytes)
-        return; /* such an entry does not decode: nothing right can be said */
+        return; /* such a row would not decode, so none is offered */
     pack_entry_encode(&now, val);
     f = fix_put(c, r->table, r->key, r->klen, val, sizeof val);
     check_fix(c, &f, "pack", r->where,
@@ -73,6 +74,7 @@ static void fix_row(struct check *c, const struct pack_row *r, const struct pack
               now.live_records, now.live_bytes);
 }
 
+/* Compare the stored row with the counts of the objects' entries. */
 static void check_row(struct check *c, const struct pack_row *r, const void *val, size_t len)
 {
     struct pack_entry was = {0};
@@ -90,7 +92,8 @@ static void check_row(struct check *c, const struct pack_row *r, const void *val
     fix_row(c, r, &was);
 }
 
-/* One without a file: its last records died, or each record was reported already. */
+/* Check the head of a pack's file. A missing file is no finding here: its last records died, or
+ * each of its records was reported already. */
 static int check_head(struct check *c, const struct pack_row *r)
 {
     int err = check_open_pack(c, r->number);
@@ -102,6 +105,7 @@ static int check_head(struct check *c, const struct pack_row *r)
     return err == -ENOENT || err == -EUCLEAN || err == -EIO ? 0 : err;
 }
 
+/* Check the row and the head of a pack at home. */
 static int check_pack(struct check *c, uint64_t number, const void *val, size_t len)
 {
     const struct pack_row r = row_of(&c->home, number);
@@ -111,6 +115,7 @@ static int check_pack(struct check *c, uint64_t number, const void *val, size_t 
     return check_head(c, &r);
 }
 
+/* Check the rows of packs on other shards. Their keys are shard (2 bytes) and pack (8 bytes). */
 static int check_shard_rows(struct check *c)
 {
     struct kv_each e = {.snap = c->snap, .table = TABLE_SHARD_PACKS};
@@ -142,7 +147,7 @@ static int check_named_packs(struct check *c, const struct check_shard *s)
     while (map64_next(&s->records, &at, &number, &records)) {
         struct pack_row r = row_of(s, number);
         int err = kv_snap_get(c->snap, r.table, r.key, r.klen, &val, &len);
-        if (err == 0 || err == -EUCLEAN) /* that is told already */
+        if (err == 0 || err == -EUCLEAN) /* a damaged row is reported already */
             continue;
         if (err != -ENOENT)
             return err;
@@ -155,11 +160,15 @@ static int check_named_packs(struct check *c, const struct check_shard *s)
 
 /* ---- names that nobody needs ---- */
 
+/* The place whose files are listed. */
 struct file_listing {
     struct check *c;
     const struct check_shard *s;
 };
 
+/* Report a file that nothing names. `ours`: it is certainly a file of the store, so a repair may
+ * delete it; not on a shard, which a check only reads. While changes wait in the log they may name
+ * the file, so it is only counted. */
 static void leak(const struct file_listing *l, const char *name, const char *why, bool ours)
 {
     struct check *c = l->c;
@@ -170,7 +179,7 @@ static void leak(const struct file_listing *l, const char *name, const char *why
         check_found(c, false, "leak", where, "%s", why);
         return;
     }
-    if (ours && c->r.waiting) { /* the next mount decides */
+    if (ours && c->r.waiting) { /* the next mount knows whether it is needed */
         c->undecided++;
         return;
     }
@@ -207,6 +216,7 @@ static int is_named(const struct file_listing *l, enum objects_name what, uint64
     return err == -ENOENT ? 0 : err < 0 && err != -EUCLEAN ? err : 1;
 }
 
+/* Called for each file of a place: is it named by a table? */
 static int list_name(const char *name, uint64_t size, void *ctx)
 {
     const struct file_listing *l = ctx;
@@ -236,6 +246,8 @@ static int list_name(const char *name, uint64_t size, void *ctx)
     return r < 0 ? r : 0;
 }
 
+/* List all directories of home. A missing directory is only a note, since a mount makes it
+ * again. */
 static int list_home(struct check *c)
 {
     struct file_listing l = {.c = c, .s = &c->home};
@@ -257,6 +269,7 @@ static int list_home(struct check *c)
     return err;
 }
 
+/* List a shard's files. If it cannot be asked that is reported, and is no damage. */
 static int list_shard(struct check *c, struct check_shard *s)
 {
     struct file_listing l = {.c = c, .s = s};
@@ -279,6 +292,7 @@ static int list_shard(struct check *c, struct check_shard *s)
 
 /* ---- all of it ---- */
 
+/* Check packs and files at home. The packs of a pool need no row in this store's table. */
 static int check_home(struct check *c)
 {
     int err = check_each(c, TABLE_PACKS, "pack", check_pack);

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-/* check_fix: what repair could do, collected while check looks. */
+/* check_fix: the changes that a repair could make, collected while the check looks. */
 #include "array.h"
 #include "check_impl.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SENTENCE 300
+#define SENTENCE 300 /* bytes of a sentence, before it is escaped */
 
+/* The three texts in one piece of memory, each with its NUL. The caller frees it; NULL: no
+ * memory. */
 static char *join(const char *what, const char *where, const char *sentence)
 {
     size_t a = strlen(what) + 1, b = strlen(where) + 1, c = strlen(sentence) + 1;
@@ -21,6 +23,7 @@ static char *join(const char *what, const char *where, const char *sentence)
     return text;
 }
 
+/* Add a copy of *f, whose memory then belongs to the list. */
 static int push(struct fixes *l, const struct fix *f)
 {
     if (ARRAY_RESERVE(l->v, l->room, l->count + 1) < 0)
@@ -29,6 +32,9 @@ static int push(struct fixes *l, const struct fix *f)
     return 0;
 }
 
+/* Keep a fix, or free its memory if nobody wants to repair. `whole`: all its memory could be
+ * allocated; if not, the list is marked as incomplete, and the repair fails instead of doing a
+ * part. */
 static void keep(struct check *c, struct fix *one, bool whole)
 {
     if (c->fixes && whole && push(c->fixes, one) == 0)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* check_gc: what GC cycles remembered. It is no data: where it is damaged it can all be forgotten. */
+/* check_gc: the memory of GC cycles. It is no data: if it is damaged all of it can be forgotten. */
 #include "check_impl.h"
 #include "gc_record.h"
 #include <errno.h>
 
+/* Offer to delete all rows of the table, as one fix of several parts. */
 static int fix_all(struct check *c)
 {
     struct kv_each e = {.snap = c->snap, .table = TABLE_GC, .strict = true};
@@ -12,7 +13,7 @@ static int fix_all(struct check *c)
     while (kv_next(&e)) {
         struct fix f;
         if (e.klen > ID_LEN)
-            continue; /* none of ours */
+            continue; /* too long for a key of this table, and for a fix */
         f = fix_del(TABLE_GC, e.key, e.klen);
         if (first)
             check_fix(c, &f, "gc", "the table", "it is empty: the next cycle begins anew");

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * check_log: what the log has behind the last commit: how much waits for the next mount, and
- * whether all of it can be read. The rest of check looks at the commit.
+ * check_log: the changes that the log has behind the last commit: how many wait for the next mount,
+ * and whether all of them can be read. The rest of the check looks at the commit.
  *
- * To repair the tables of a store whose log still waits would make the frames wrong: so the log is
- * replayed first, or, damaged, up to the damage.
+ * A repair first replays the log, or a damaged log up to the damage. If it changed the tables
+ * before, the frames that still wait would not fit them any more.
  */
 #include "array.h"
 #include "check_impl.h"
@@ -20,6 +20,7 @@
 
 /* ---- looking ---- */
 
+/* Note the slots that a frame names: these are no leaks, although no table names them yet. */
 static int look_at_frame(const struct log_frame *f, void *ctx)
 {
     struct check *c = ctx;
@@ -36,12 +37,14 @@ static int look_at_frame(const struct log_frame *f, void *ctx)
     return err == -ENOENT ? 0 : err;
 }
 
+/* A scan that begins where the commit ends. */
 static struct log_scan scan_behind(const struct store_record *s)
 {
     return (struct log_scan){
         .epoch = s->epoch, .seq = s->seq, .pos = {s->log_segment, s->log_offset}};
 }
 
+/* Does the table say that a log of epoch *ret_epoch must exist? */
 static bool is_promised(struct check *c, uint64_t *ret_epoch)
 {
     const void *val;
@@ -73,6 +76,7 @@ static int log_without_state(struct check *c)
     return 0;
 }
 
+/* The end of what can be read, as the text of a finding. */
 static void log_place(const struct log_report *r, char where[CHECK_WHERE])
 {
     (void)snprintf(where, CHECK_WHERE, "segment %" PRIu64 " offset %" PRIu64, r->end.segment,
@@ -122,6 +126,7 @@ int check_log(struct check *c)
 
 /* ---- before a repair ---- */
 
+/* Only the report of the scan is wanted. */
 static int nothing(const struct log_frame *f, void *ctx)
 {
     (void)f;
@@ -129,7 +134,7 @@ static int nothing(const struct log_frame *f, void *ctx)
     return 0;
 }
 
-/* -ENOENT: there is no state, or it is damaged. */
+/* Load the state record. -ENOENT: there is none, or it is damaged. */
 static int read_state(struct kv *kv, struct store_record *ret)
 {
     uint8_t buf[STORE_RECORD_LEN];
@@ -141,7 +146,9 @@ static int read_state(struct kv *kv, struct store_record *ret)
     return err == -ERANGE || err == -EUCLEAN ? -ENOENT : err;
 }
 
-/* Put the segments of the log aside without replaying any. */
+/* Give up the log: give its segments second names (log_keep), take back the promise that there is
+ * a log, and remove the segments. The promise comes first, since a start that finds no segments of
+ * a promised log takes that for damage. */
 static int put_aside(struct disk *d, struct kv *kv)
 {
     int err = log_keep(d);
@@ -151,11 +158,13 @@ static int put_aside(struct disk *d, struct kv *kv)
     return err < 0 ? err : log_remove(d);
 }
 
+/* Keys of rows of the table of objects. */
 struct keys {
     uint8_t (*v)[8];
     size_t count, room;
 };
 
+/* Collect the rows that do not decode. */
 static int find_damaged(struct kv_snap *s, struct keys *ret)
 {
     struct kv_each row = {.snap = s, .table = TABLE_OBJECTS};
@@ -171,6 +180,7 @@ static int find_damaged(struct kv_snap *s, struct keys *ret)
     return row.err;
 }
 
+/* Delete these rows in one transaction. */
 static int delete_rows(struct kv *kv, const struct keys *l)
 {
     struct kv_txn *t;
@@ -211,6 +221,7 @@ static int lose_damaged(struct kv *kv)
     return err;
 }
 
+/* Replay up to the change `until`; 0: all of them. */
 static int replay_until(struct disk *disk, struct kv *kv, const struct repair_options *o,
                         repair_replay_fn *replay, uint64_t until, struct replay_limit *ret)
 {
@@ -218,6 +229,7 @@ static int replay_until(struct disk *disk, struct kv *kv, const struct repair_op
     return replay(disk, kv, o, ret);
 }
 
+/* Did the replay fail because of the log itself, and not of the disk or of memory? */
 static bool is_refused(int err, const struct replay_limit *limit)
 {
     return err == -EUCLEAN && limit->refused;
@@ -293,6 +305,7 @@ static int settle_log(struct disk *disk, struct kv *kv, const struct repair_opti
 
 #define KEPT "the segments are kept as log/damaged.*"
 
+/* Say in words what was replayed and what was lost. */
 static void describe_settled(const struct log_report *r, const struct store_record *s, bool aside,
                              uint64_t until, struct strbuf *out)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * check_names: do names stand where a lookup finds them? One that is kept under the hash of a
- * higher level is counted on each level below it; without its counter nobody looks for it there.
+ * check_names: do names stand where a lookup finds them? A name whose place by its hash is taken is
+ * kept under the hash of a higher level. On each level below it a counter counts the name. A
+ * lookup goes on to the next level only if there is such a counter.
  */
 #include "array.h"
 #include "check_impl.h"
@@ -10,6 +11,7 @@
 
 /* ---- of one name ---- */
 
+/* A search for a name among the keys before `end`. */
 struct seeking_name {
     struct key end;
     const char *name;
@@ -17,6 +19,7 @@ struct seeking_name {
     bool found;
 };
 
+/* Called for each item: 1 ends the scan, because the name was found, or the range ends. */
 static int seek_name(struct key k, const uint8_t *val, size_t len, void *ctx)
 {
     struct seeking_name *s = ctx;
@@ -29,6 +32,7 @@ static int seek_name(struct key k, const uint8_t *val, size_t len, void *ctx)
     return s->found;
 }
 
+/* Does a key in [first, end) have this name? */
 static bool stands_in(struct check *c, uint64_t root, struct key first, struct key end,
                       const char *name, size_t len)
 {
@@ -60,6 +64,7 @@ struct check_place check_place_of(struct check *c, uint64_t root, struct key k, 
 
 /* ---- of all names of an inode ---- */
 
+/* Add one counter or one name; after a failure n->err is set. */
 static void push(struct check_names *n, struct check_counter counter)
 {
     if (ARRAY_RESERVE(n->v, n->room, n->count + 1) < 0)

@@ -10,13 +10,15 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+/* Offer a next inode number above `max`. */
 static void fix_next(struct check *c, const struct ns_fields *f, uint32_t number, uint64_t max)
 {
     check_fix(c, &(struct fix){.kind = FIX_NEXT_INO, .ns = number, .value = max + 1}, "namespace",
               f->name, "the next inode number to be given is %" PRIu64, max + 1);
 }
 
-/* A new inode must not come to stand behind an entry that leads nowhere now. */
+/* Check the next inode number: it must be above all in use. It is also raised above the numbers of
+ * entries that lead nowhere, since otherwise such an entry would lead to a new inode one day. */
 static void check_next(struct check *c, const struct ns_fields *f, uint32_t number,
                        const struct check_numbers *seen)
 {
@@ -30,8 +32,9 @@ static void check_next(struct check *c, const struct ns_fields *f, uint32_t numb
         fix_next(c, f, number, max > named ? max : named);
 }
 
-/* What its inodes take. A namespace from before that was recorded is counted here for the first
- * time; where a part is hidden nobody knows. */
+/* Compare the recorded usage (inodes and bytes) with that of the tree. A namespace from a version
+ * that did not record it is offered its first record. If a part of the tree is hidden, its usage
+ * is unknown. */
 static void check_usage(struct check *c, struct ns_fields f, uint32_t number,
                         const struct check_numbers *seen)
 {
@@ -55,7 +58,8 @@ static void check_usage(struct check *c, struct ns_fields f, uint32_t number,
               f.usage.bytes);
 }
 
-/* Namespaces that share their root are looked at once. */
+/* Check the tree of a root. Namespaces that share a root are checked once; the others get the
+ * result of the first. */
 static int check_root(struct check *c, const struct ns_fields *f, struct check_numbers *ret)
 {
     uint64_t at;
@@ -74,6 +78,7 @@ static int check_root(struct check *c, const struct ns_fields *f, struct check_n
     return map64_put(&c->roots, f->root, c->seen_count++);
 }
 
+/* Check one namespace: its tree, and the parts of its record that the tree decides. */
 static int check_namespace(struct check *c, uint64_t number, const void *val, size_t len)
 {
     struct ns_fields f;
@@ -93,6 +98,7 @@ static int check_namespace(struct check *c, uint64_t number, const void *val, si
     return err;
 }
 
+/* Check the tree of unlinked inodes. */
 static int check_orphans(struct check *c)
 {
     struct check_tree t = {c->state.orphan_root, "unlinked files"};

@@ -10,6 +10,7 @@
 
 /* ---- objects ---- */
 
+/* Offer the entry *e as the row of the object. */
 static void fix_entry(struct check *c, uint64_t number, const struct entry *e, const char *where)
 {
     uint8_t key[8], val[ENTRY_MAX];
@@ -30,6 +31,7 @@ static struct fix fix_dying(struct check *c, uint64_t number, const struct entry
              : fix_del(TABLE_DYING, key, sizeof key);
 }
 
+/* A row of the index that leads from `id` to `number`; 0: the marker of a chain. */
 static struct fix fix_id(struct check *c, const struct id *id, uint64_t number)
 {
     uint8_t val[8];
@@ -58,7 +60,8 @@ static void fix_count(struct check *c, uint64_t number, const struct entry *e, u
 
 static uint64_t first_bytes(const void *id)
 {
-    return get_be64(id) | 1; /* never 0; if two ids share it, the next look corrects that */
+    return get_be64(id) | 1; /* a map64 has no key 0; if two ids have the same first bytes, the
+                              * next look corrects the second */
 }
 
 /* Offer the index row of an entry whose row is damaged. The damage itself is reported when the
@@ -104,6 +107,7 @@ static int check_indexed(struct check *c, const struct entry *e, uint64_t number
     return 0;
 }
 
+/* An alias must lead to a sealed object. */
 static int check_alias(struct check *c, const struct entry *e, uint64_t number)
 {
     struct entry target;
@@ -120,6 +124,7 @@ static int check_alias(struct check *c, const struct entry *e, uint64_t number)
     return 0;
 }
 
+/* Check what depends on the kind of an entry, and note what it names. */
 static int check_kind(struct check *c, const struct entry *e, uint64_t number)
 {
     char where[CHECK_WHERE];
@@ -152,6 +157,7 @@ static int check_kind(struct check *c, const struct entry *e, uint64_t number)
     }
 }
 
+/* Check one row of the table of objects: its count, its id, its place. */
 static int check_object(struct check *c, uint64_t number, const void *val, size_t len)
 {
     struct entry e, dying;
@@ -162,7 +168,7 @@ static int check_object(struct check *c, uint64_t number, const void *val, size_
     check_used(c, "object number", number, c->state.next_number, &c->raised.next_number);
     if (number == 0 || entry_decode(val, len, &e) < 0) {
         c->unknown++;
-        return 0; /* the recount told */
+        return 0; /* the recount has reported it */
     }
     check_where(&e, number, where);
     (void)map64_get(&c->count.objects, number, &refs);
@@ -214,6 +220,7 @@ static int check_named_objects(struct check *c)
 
 /* ---- ids, dying, pins ---- */
 
+/* Check a row of the index: the object that it leads to must have this id. */
 static int check_id(struct check *c, const uint8_t *key, uint64_t number)
 {
     uint64_t refs;
@@ -225,7 +232,7 @@ static int check_id(struct check *c, const uint8_t *key, uint64_t number)
 
     memcpy(id.b, key, ID_LEN);
     id_to_hex(&id, where);
-    if (number == 0) /* a chain marker */
+    if (number == 0) /* the marker of a chain, which leads to no object */
         return 0;
     err = refs_entry_in(c->snap, TABLE_OBJECTS, number, &e);
     if (err == -ENOENT)
@@ -263,6 +270,7 @@ static void damaged_id(struct check *c, const uint8_t *key)
     check_fix(c, &f, "id", where, "the index leads to no object");
 }
 
+/* Check all rows of the index. */
 static int check_ids(struct check *c)
 {
     struct kv_each e = {.snap = c->snap, .table = TABLE_IDS};
@@ -309,8 +317,9 @@ static void restore_dying(struct check *c, uint64_t number, const struct entry *
     check_fix(c, &f, "object", where, "it is what its record among the dying says");
 }
 
-/* An entry that exists must have count 0 and name the same bytes as the record. If the entry is
- * gone its removal was committed, and its bytes may or may not be gone, too. */
+/* Check a record of the dying. If the object's entry exists, it must have count 0 and name the
+ * same bytes. If it does not exist, its removal was committed, and the bytes may be deleted or
+ * not. */
 static int check_dying(struct check *c, uint64_t number, const void *val, size_t len)
 {
     struct entry e, now;
@@ -360,6 +369,7 @@ static void fix_pin(struct check *c, uint64_t number, const struct entry *e)
     check_fix(c, &f, "pin", where, "it is pinned");
 }
 
+/* Check a pin: its object must exist. The row of a pin has no bytes; other lengths are damage. */
 static int check_pin(struct check *c, uint64_t number, const void *val, size_t len)
 {
     struct entry e;
@@ -382,8 +392,8 @@ static int check_pin(struct check *c, uint64_t number, const void *val, size_t l
     return 0;
 }
 
-/* Bytes in the table unsealed that no entry needs. The row of a lost entry stays: adopting the
- * object needs it. */
+/* Check a row of the table of unsealed bytes: an entry must need it. The row of a lost entry
+ * stays, since adopting the object needs it. */
 static int check_row(struct check *c, uint64_t number, const void *val, size_t len)
 {
     struct entry e;

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * check_patches: do the patches of a file lie where they may: upon what is stored of their grain, one
- * behind the other, and no more of them than a reader has room for? Do its maps of holes name only pages
- * that are stored whole? That there are zeros is not looked at.
+ * check_patches: do the patches of a file lie where they may: over stored bytes of their grain, one
+ * behind the other, and at most as many in a grain as a reader has room for? Do its maps of holes
+ * name only pages that are stored as a whole? It is not checked that these pages are zeros.
  */
 #include "check_impl.h"
 #include "vfs_grain.h"
 
+/* A look for the extent at the key `k`. */
 struct finding_extent {
     struct key k;
     bool found;
     uint64_t bytes;
 };
 
+/* Called for the first item at or behind the key; ends the scan. */
 static int take_extent(struct key k, const uint8_t *val, size_t len, void *ctx)
 {
     struct finding_extent *f = ctx;
@@ -23,7 +25,7 @@ static int take_extent(struct key k, const uint8_t *val, size_t len, void *ctx)
     return 1;
 }
 
-/* Bytes stored of the grain at `at`. */
+/* The number of bytes that are stored in the grain at `at`. */
 static uint64_t stored_at(struct check *c, uint64_t root, const struct inode *in, uint64_t ino,
                           uint64_t at)
 {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * check_scan: the items of one tree in the order of their keys, read from the snapshot over
- * whatever is damaged in it, and the paths that lead to an inode.
+ * check_scan: the items of one tree in the order of their keys, read from the snapshot; damaged
+ * parts are skipped. Also the paths that lead to an inode.
  *
- * A page is entered only where its first key lies between the keys that lead to it, and its
- * children only where their keys do, so no page of a damaged tree is gone through more often than
- * its keys allow, and items come in rising order.
+ * A page is entered only if its first key lies in the range of keys that its parent gives it, and a
+ * child only if its key does. So even in a damaged tree items come in rising order, and pages that
+ * lead to each other cannot make the scan endless.
  */
 #include "check_impl.h"
 #include <dirent.h>
@@ -14,8 +14,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#define PATH_DEPTH 4096 /* directories a path is followed up */
-#define ESCAPED_MAX (4 * ITEM_NAME_MAX)
+#define PATH_DEPTH 4096 /* directories that a path is followed upwards at most */
+#define ESCAPED_MAX (4 * ITEM_NAME_MAX) /* bytes of an escaped name: \ooo for each byte */
 
 /* ---- the scan ---- */
 
@@ -37,7 +37,9 @@ static bool in_range(const struct range *r, struct key k)
     return key_compare(k, r->low) >= 0 && (!r->bounded || key_compare(k, r->high) < 0);
 }
 
-/* NULL: it cannot be read, or does not belong here. */
+/* Load a page. NULL: it cannot be read or is damaged, or it does not belong here by its level or
+ * its first key. An error that is no damage (memory, disk) makes the whole look worthless:
+ * scan_err. */
 static const uint8_t *scan_load(struct scan *s, uint64_t no, int level, const struct range *r)
 {
     const void *p;
@@ -54,6 +56,7 @@ static const uint8_t *scan_load(struct scan *s, uint64_t no, int level, const st
     return page_count(p) <= first || in_range(r, page_key(p, first)) ? p : NULL;
 }
 
+/* Call `fn` for the sound items of a leaf. Items that do not belong there count as hidden. */
 static int scan_leaf(struct scan *s, const uint8_t *p, const struct range *r)
 {
     int stop = 0;
@@ -72,7 +75,8 @@ static int scan_leaf(struct scan *s, const uint8_t *p, const struct range *r)
     return stop;
 }
 
-/* As deep as a tree is: a child's level is one below its parent's. */
+/* Scan a page and what is below it. The recursion is as deep as a tree is high, because a child's
+ * level must be one below its parent's. */
 static int scan_page(struct scan *s, uint64_t no, int level, const struct range *r)
 {
     const uint8_t *p = scan_load(s, no, level, r);
@@ -114,12 +118,14 @@ int check_scan(struct check *c, uint64_t root, struct key from, scan_fn *fn, voi
 
 /* ---- one inode ---- */
 
+/* A look for one inode. */
 struct finding_inode {
     uint64_t ino;
     struct inode *ret;
     bool found;
 };
 
+/* Called for the first item at or behind the inode's key; ends the scan. */
 static int take_inode(struct key k, const uint8_t *val, size_t len, void *ctx)
 {
     struct finding_inode *f = ctx;
@@ -141,16 +147,18 @@ bool check_inode(struct check *c, uint64_t root, uint64_t ino, struct inode *ret
 
 struct path {
     char text[CHECK_PATH];
-    size_t start; /* of what is there so far */
-    bool cut;
+    size_t start; /* where the text begins; it ends at the end of `text` */
+    bool cut;     /* the front of the path did not fit */
 };
 
-/* Bytes of the sound UTF-8 character at `s`; 0: it is none. */
+/* The length of the UTF-8 character at `s`, in bytes; 0: there is no valid one, or it is a control
+ * character of U+0080 to U+009F. */
 static size_t utf8_length(const uint8_t *s, size_t left)
 {
     size_t n = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
 
-    if (n > left || s[0] > 0xf4 || (s[0] == 0xc2 && s[1] < 0xa0)) /* those are control characters */
+    if (n > left || s[0] > 0xf4 || (s[0] == 0xc2 && s[1] < 0xa0)) /* 0xc2 0x80 to 0xc2 0x9f are
+                                                                   * control characters */
         return 0;
     for (size_t i = 1; i < n; i++)
         if ((s[i] & 0xc0) != 0x80)
@@ -162,7 +170,8 @@ static size_t utf8_length(const uint8_t *s, size_t left)
     return n;
 }
 
-/* A name as a line of text can show it: what is no printable character stands as \ooo. */
+/* Write a name so that it can stand in one line of text: bytes that are no printable character,
+ * and backslashes, become \ooo. Returns the number of bytes; no NUL is added. */
 static size_t escape(const char *name, size_t len, char out[ESCAPED_MAX])
 {
     const uint8_t *s = (const uint8_t *)name;
@@ -211,13 +220,14 @@ static void path_begin(struct path *p)
     p->cut = false;
 }
 
+/* Put a name in front of the path. If it does not fit, the path is cut here. */
 static void path_prepend(struct path *p, const char *name, size_t len)
 {
     char text[ESCAPED_MAX];
     size_t n = escape(name, len < ITEM_NAME_MAX ? len : ITEM_NAME_MAX, text);
     bool first = p->text[p->start] == 0;
 
-    if (p->cut || n + !first + 4 > p->start) { /* 4: room for what says that it is cut */
+    if (p->cut || n + !first + 4 > p->start) { /* 4 bytes for ".../" at the front */
         p->cut = true;
         return;
     }
@@ -227,6 +237,7 @@ static void path_prepend(struct path *p, const char *name, size_t len)
     memcpy(p->text + p->start, text, n);
 }
 
+/* Copy the finished path. */
 static void path_end(struct path *p, char out[CHECK_PATH])
 {
     if (p->cut) {
@@ -244,6 +255,7 @@ struct finding_name {
     bool found;
 };
 
+/* Called for each item: does this entry name the inode? 1 ends the scan. */
 static int take_name(struct key k, const uint8_t *val, size_t len, void *ctx)
 {
     struct finding_name *f = ctx;
@@ -270,7 +282,7 @@ bool check_entry_key(struct check *c, uint64_t root, uint64_t dir, uint64_t ino,
     return f.found;
 }
 
-/* Everything from the directory `dir` up. False: it does not lead to the root. */
+/* Prepend all directories from `dir` up to the root. False: they do not lead to the root. */
 static bool path_climb(struct check *c, const struct check_tree *t, uint64_t dir, struct path *p)
 {
     for (unsigned depth = 0; dir != NS_ROOT_INO; depth++) {

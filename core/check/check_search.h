@@ -12,15 +12,17 @@ struct pool_member;
 struct shards;
 
 struct check_search {
-    struct disk *disk;
+    struct disk *disk; /* the home disk */
     struct kv_snap *snap;
     const struct id_key *key;
     const struct map64 *missing;    /* numbers -> references */
     struct shards *shards;          /* NULL: nothing is looked for there */
     const struct pool_member *pool; /* NULL: in none */
 };
-/* `fn` is given each that was found once: 0; 1: what is there is not wanted, and the search goes
- * on; an error ends it. So does a shortage (io_is_short): what could not be opened may have what is
- * missing. Everything in *s is borrowed. Threads: any; takes no lock of the store itself. */
+/* `fn` is called for each number whose bytes were found: `e` is an entry for them, `from` says in
+ * words where they are. It returns 0: they are taken; 1: they are not wanted, and the search goes
+ * on for that number; -errno: the search ends with it. The search also ends with a shortage
+ * (io_is_short), since a file that could not be opened may have the missing bytes. Everything in *s
+ * is borrowed. Threads: any; no lock of the store is taken. */
 typedef int check_found_fn(uint64_t number, const struct entry *e, const char *from, void *ctx);
 int check_find_lost(const struct check_search *s, check_found_fn *fn, void *ctx);

@@ -29,6 +29,7 @@ int check_get_shard(struct check *c, uint16_t number, struct check_shard **ret)
     return 0;
 }
 
+/* The text "shard N". */
 static void where_shard(uint16_t number, char out[CHECK_WHERE])
 {
     (void)snprintf(out, CHECK_WHERE, "shard %u", (unsigned)number);
@@ -52,7 +53,8 @@ static int check_records(struct check *c)
             continue;
         }
         number = (uint16_t)(k[0] << 8 | k[1]);
-        if (number == 0) { /* what is remembered of those that were removed */
+        if (number == 0) { /* the row of shard 0: the highest incarnation of shards that were
+                            * removed */
             if (shard_floor_decode(e.val, e.len, &incarnation) < 0)
                 check_found(c, true, "shard", "lives", "their record is damaged");
             continue;
@@ -80,9 +82,10 @@ int check_shards_open(struct check *c, struct kv *kv)
         return err;
     memcpy(config.store, c->store, sizeof config.store);
     err = shards_open(&config, &c->shards);
-    return err == -EUCLEAN ? 0 : err; /* told */
+    return err == -EUCLEAN ? 0 : err; /* check_records has reported it */
 }
 
+/* Free the maps of a shard. */
 static void release(struct check_shard *s)
 {
     map64_release(&s->files);
@@ -92,7 +95,7 @@ static void release(struct check_shard *s)
 
 void check_shards_close(struct check *c)
 {
-    disk_file_close(c->pack); /* of one of them, perhaps */
+    disk_file_close(c->pack); /* it may be a pack of a shard that is closed now */
     c->pack = NULL;
     c->pack_number = 0;
     shards_close(c->shards);
@@ -120,6 +123,7 @@ int check_note_place(struct check *c, const struct entry *e)
     return err < 0 ? err : map64_add(&s->bytes, e->where, (int64_t)e->size, NULL);
 }
 
+/* The row of a ghost in the index, or (`e` NULL) its removal. */
 static struct fix fix_index(struct check *c, uint64_t number, const struct entry *e)
 {
     uint8_t key[8], val[GHOST_ROW_LEN];
@@ -131,6 +135,7 @@ static struct fix fix_index(struct check *c, uint64_t number, const struct entry
     return fix_put(c, TABLE_GHOSTS, key, sizeof key, val, sizeof val);
 }
 
+/* Does the row of the index say the same as the entry? */
 static bool row_fits(const void *val, size_t len, const struct entry *e)
 {
     struct ghost_row row;
@@ -138,7 +143,8 @@ static bool row_fits(const void *val, size_t len, const struct entry *e)
     return ghost_row_decode(val, len, &row) == 0 && row.shard == e->shard && row.size == e->size;
 }
 
-/* The entry of a ghost: its row in the index of ghosts, its shard, and its place there. */
+/* Check the entry of a ghost against its row in the index of ghosts, note its place, and report a
+ * shard that the store does not know. */
 int check_ghost_entry(struct check *c, uint64_t number, const struct entry *e)
 {
     char where[CHECK_WHERE];
@@ -168,6 +174,7 @@ int check_ghost_entry(struct check *c, uint64_t number, const struct entry *e)
     return check_note_place(c, e);
 }
 
+/* Check a row of the index of ghosts: its object must be a ghost. */
 static int check_index(struct check *c, uint64_t number, const void *val, size_t len)
 {
     char where[CHECK_WHERE];
@@ -178,7 +185,7 @@ static int check_index(struct check *c, uint64_t number, const void *val, size_t
     (void)val;
     (void)len;
     if (err == -EUCLEAN || (err == 0 && entry_is_ghost(&e)))
-        return 0; /* told, or compared */
+        return 0; /* the damage is reported, or check_ghost_entry has compared them */
     if (err < 0 && err != -ENOENT)
         return err;
     check_where_number("object number", number, where);
@@ -217,6 +224,7 @@ static int ask(struct check *c, struct shard *shard, const struct entry *e)
     return 1;
 }
 
+/* Check a ghost's bytes on its shard: that they exist, and with all_bytes that they are sound. */
 static int check_entry(struct check *c, struct check_shard *s, const struct entry *e)
 {
     struct shard *shard;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* check_sweep: what sweeps remembered. The next one finds out again what is lost, so a damaged record
- * can go. */
+/* check_sweep: the memory of sweeps. A damaged record may be removed, since the next sweep finds
+ * out again which ghosts are lost. */
 #include "check_impl.h"
 #include "sweep_record.h"
 #include <errno.h>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * check_tree: is one tree a tree of directories? Two scans of its items: the first collects what
- * inodes there are (struct node, 24 bytes each), the second compares every entry and every
- * attribute with them. check_namespaces.c says which trees there are.
+ * check_tree: is the content of one tree a tree of directories? Its items are scanned twice: the
+ * first scan collects all inodes (struct node, 24 bytes each), and the second compares every entry
+ * and every attribute with them. check_namespaces.c calls this for each tree.
  *
- * Where a page is damaged, what is missing proves nothing: then only contradictions are reported,
- * and no repair is offered.
+ * If a page is damaged, a missing item proves nothing. Then only contradictions between existing
+ * items are reported, and no repair is offered.
  */
 #include "array.h"
 #include "check_impl.h"
@@ -17,15 +17,19 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#define PATHS_SEARCHED 128 /* paths looked for in one tree: each costs a scan of a part of it */
+#define PATHS_SEARCHED 128 /* paths that are searched for in one tree at most: each search scans a
+                            * part of it */
 
+/* Of a directory, during `climb`: passed on the present way up; known to end at the root, or to
+ * have been reported. */
 enum mark { MARK_NONE, MARK_PASSED, MARK_KNOWN };
 
+/* An inode that the first scan found. */
 struct node {
     uint64_t ino : VFS_INO_BITS, type : 4, mark : 2;
-    uint64_t parent; /* directories: what the inode says, then where it was found */
+    uint64_t parent; /* of a directory: first what its inode says, then where its entry was found */
     uint32_t nlink;  /* what the inode says */
-    uint32_t names;  /* found so far */
+    uint32_t names;  /* entries that lead to it, found so far */
 };
 
 /* What the second scan has seen of the items of one inode. */
@@ -40,17 +44,18 @@ struct group {
     uint64_t own, hides;      /* bytes of extents; bytes of the base that extents hide */
     uint64_t xattrs, lost;    /* extended attributes; of these where getting them finds nothing */
     struct key lost_at;       /* the last of those */
-    struct check_names names; /* under hashes of higher levels */
+    struct check_names names; /* names under hashes of higher levels, and the counters of these */
     struct check_patches patches;
     struct check_holes holes;
 };
 
+/* The check of one tree. */
 struct tree_check {
     struct check *c;
     struct check_tree t;
     bool orphans; /* the tree of unlinked inodes: nothing has names */
     bool hidden;  /* a part of it cannot be read */
-    bool broken;  /* no root directory: nothing else can be checked */
+    bool broken;  /* never set */
     struct node *node;
     size_t count, room;
     unsigned searched;
@@ -63,6 +68,7 @@ struct tree_check {
 
 /* ---- the first scan ---- */
 
+/* Add an inode. The root directory counts as named, since no entry leads to it. */
 static int node_push(struct tree_check *t, uint64_t ino, const struct inode *in)
 {
     if (ARRAY_RESERVE(t->node, t->room, t->count + 1) < 0)
@@ -75,6 +81,8 @@ static int node_push(struct tree_check *t, uint64_t ino, const struct inode *in)
     return 0;
 }
 
+/* First scan: called for each item. Items are in the order of inode numbers, so the last one seen
+ * is the highest. */
 static int collect(struct key k, const uint8_t *val, size_t len, void *ctx)
 {
     struct tree_check *t = ctx;
@@ -87,6 +95,7 @@ static int collect(struct key k, const uint8_t *val, size_t len, void *ctx)
     return t->err < 0;
 }
 
+/* Find an inode by binary search. NULL: it does not exist. */
 static struct node *node_find(struct tree_check *t, uint64_t ino)
 {
     size_t low = 0, high = t->count;
@@ -101,8 +110,9 @@ static struct node *node_find(struct tree_check *t, uint64_t ino)
     return low < t->count && t->node[low].ino == ino ? &t->node[low] : NULL;
 }
 
-/* ---- telling ---- */
+/* ---- reporting ---- */
 
+/* The text that names the inode in a finding. */
 static void where_inode(struct tree_check *t, uint64_t ino, char out[CHECK_PATH])
 {
     if (t->orphans)
@@ -152,7 +162,8 @@ static bool may_move(struct tree_check *t, struct key k, const struct dirent_ite
     return n && (n->type != DT_DIR || !is_second_name(t, k, n));
 }
 
-/* Would looking the name up find this very entry? */
+/* Report an entry that a lookup of its name does not find: a name that no entry may have, a second
+ * entry of one name, or a place that does not fit the name's hash. */
 static void check_name(struct tree_check *t, struct key k, const struct dirent_item *d,
                        const struct check_place *place, const char *where)
 {
@@ -177,7 +188,8 @@ static void check_name(struct tree_check *t, struct key k, const struct dirent_i
     }
 }
 
-/* A directory has exactly one name, and its inode says in which directory. */
+/* Check an entry that leads to a directory: a directory has exactly one name, and its inode says
+ * in which directory that is. */
 static void check_dir_entry(struct tree_check *t, struct key k, struct node *n, const char *where)
 {
     uint64_t dir = key_ino(k);
@@ -202,7 +214,8 @@ static void check_dir_entry(struct tree_check *t, struct key k, struct node *n, 
     n->parent = dir;
 }
 
-/* Does the entry lead to an inode that exists and has the type that the entry says? */
+/* Check that the entry leads to an inode that exists and has the type that the entry says, and
+ * count the name. */
 static void check_target(struct tree_check *t, struct key k, const struct dirent_item *d,
                          const char *where)
 {
@@ -245,6 +258,7 @@ static bool entry_is_sound(struct tree_check *t, struct key k, const struct dire
            (n->type != DT_DIR || (!n->names && n->parent == key_ino(k)));
 }
 
+/* Second scan: check an entry of a directory. */
 static void check_entry(struct tree_check *t, struct key k, const uint8_t *val, size_t len)
 {
     struct check_place place;
@@ -268,6 +282,7 @@ static void check_entry(struct tree_check *t, struct key k, const uint8_t *val, 
 
 /* ---- the second scan: the other items ---- */
 
+/* Second scan: add up an extent. */
 static void count_extent(struct group *g, uint64_t off, const uint8_t *val, size_t len)
 {
     struct extent e;
@@ -279,6 +294,7 @@ static void count_extent(struct group *g, uint64_t off, const uint8_t *val, size
     g->own += extent_decode(val, len, &e) == 0 ? e.valid : 0;
 }
 
+/* Second scan: add up a piece of a symlink's target. All but the last piece have full length. */
 static void count_piece(struct group *g, uint64_t index, size_t len)
 {
     g->gap |= index != g->pieces || g->target % ITEM_SYMLINK_PIECE;
@@ -311,6 +327,7 @@ static void check_dir(struct tree_check *t, const struct group *g)
     }
 }
 
+/* Second scan: count an extended attribute, and note one that cannot be got by its name. */
 static void count_xattr(struct tree_check *t, struct key k, const uint8_t *val, size_t len)
 {
     struct check_place place;
@@ -327,7 +344,8 @@ static void count_xattr(struct tree_check *t, struct key k, const uint8_t *val, 
     t->g.lost_at = k;
 }
 
-/* Items that only another type of file may have, or that contradict the size. */
+/* Report items that the type of the inode does not allow, or that contradict its size. One finding
+ * per inode is enough. */
 static void check_items(struct tree_check *t, const struct group *g)
 {
     uint32_t type = g->in.mode & S_IFMT;
@@ -458,6 +476,8 @@ static void group_end(struct tree_check *t)
     }
 }
 
+/* Second scan: called for each item. The items of one inode follow each other, its inode item
+ * first. */
 static int compare(struct key k, const uint8_t *val, size_t len, void *ctx)
 {
     struct tree_check *t = ctx;
@@ -504,6 +524,7 @@ static int compare(struct key k, const uint8_t *val, size_t len, void *ctx)
 
 /* ---- after both: what every inode must have ---- */
 
+/* After both scans: an inode must have a name, and a file as many as its link count says. */
 static void check_links(struct tree_check *t, const struct node *n)
 {
     char where[CHECK_PATH];
@@ -534,6 +555,8 @@ static const struct node *circle_lowest(struct tree_check *t, const struct node 
     return lowest;
 }
 
+/* Report a circle of directories, and offer to move its lowest inode to lost+found. That breaks
+ * the circle, and all of it can be reached again. */
 static void tell_circle(struct tree_check *t, const struct node *n)
 {
     char where[CHECK_PATH];
@@ -564,6 +587,7 @@ static void climb(struct tree_check *t, struct node *from)
         n->mark = MARK_KNOWN;
 }
 
+/* After both scans: check the names of all inodes, and that each directory is below the root. */
 static void check_nodes(struct tree_check *t)
 {
     for (size_t i = 0; i < t->count; i++)
@@ -575,8 +599,8 @@ static void check_nodes(struct tree_check *t)
 
 /* ---- one tree ---- */
 
-/* Has the tree a root directory? Without one nothing can be looked up, so that is repaired
- * first. */
+/* Does the tree have a root directory? Without one nothing can be looked up, so this is repaired
+ * first, and the rest is checked in the next round. */
 static bool has_root_directory(struct tree_check *t)
 {
     const struct node *n = node_find(t, NS_ROOT_INO);
@@ -590,6 +614,7 @@ static bool has_root_directory(struct tree_check *t)
     return false;
 }
 
+/* Both scans, and what can be checked after them. */
 static int scan_twice(struct tree_check *t)
 {
     struct check *c = t->c;

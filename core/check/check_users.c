@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * check_users: which files use the objects that were found damaged. Each namespace is gone through
- * twice: for items that name one of them, and for names of these items' inodes. A few paths an
- * object are enough; once all have them, no further namespace is looked at.
+ * check_users: which files use the objects that were found damaged. Each namespace is scanned
+ * twice: first for items that name such an object, then for names of the inodes of these items. At
+ * most PATHS_MAX uses of each object are reported; when all objects have them, no further namespace
+ * is scanned.
  */
 #include "array.h"
 #include "check_impl.h"
@@ -10,18 +11,19 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define PATHS_MAX 8 /* told of one object */
+#define PATHS_MAX 8 /* uses of one object that are reported */
 
+/* An item that names a damaged object. */
 struct use {
-    uint64_t ino, object, off;
-    bool whole, told;
+    uint64_t ino, object, off; /* off: offset in the file, if not `whole` */
+    bool whole, told;          /* it is the base of the file; it is reported */
 };
 
 struct users {
     struct check *c;
     struct check_tree t;
-    struct map64 paths; /* object -> how many were told */
-    struct map64 idle;  /* roots below which there is nothing to tell any more */
+    struct map64 paths; /* object -> number of uses found */
+    struct map64 idle;  /* roots of trees that were scanned and have no use to report */
     struct use *use;    /* in the order of inodes */
     size_t count, room;
     int err;
@@ -35,6 +37,7 @@ static int use_push(struct users *u, const struct use *use)
     return 0;
 }
 
+/* First scan: note an item that names a damaged object of which not enough uses are known. */
 static int take_use(struct key k, const uint8_t *val, size_t len, void *ctx)
 {
     struct users *u = ctx;
@@ -54,6 +57,7 @@ static int take_use(struct key k, const uint8_t *val, size_t len, void *ctx)
     return u->err < 0;
 }
 
+/* Report one use under the name `where`. */
 static void report_user(struct users *u, struct use *use, const char *where)
 {
     struct entry e;
@@ -69,7 +73,7 @@ static void report_user(struct users *u, struct use *use, const char *where)
     use->told = true;
 }
 
-/* The first use by this inode. */
+/* The index of the inode's first use, or where it would be. */
 static size_t find_use(const struct users *u, uint64_t ino)
 {
     size_t low = 0, high = u->count;
@@ -84,6 +88,7 @@ static size_t find_use(const struct users *u, uint64_t ino)
     return low;
 }
 
+/* Second scan: an entry that leads to the inode of a use gives it a path. */
 static int take_name(struct key k, const uint8_t *val, size_t len, void *ctx)
 {
     struct users *u = ctx;
@@ -101,6 +106,7 @@ static int take_name(struct key k, const uint8_t *val, size_t len, void *ctx)
     return 0;
 }
 
+/* Report the uses of inodes for which no name was found. */
 static void tell_nameless(struct users *u)
 {
     char where[CHECK_PATH];
@@ -112,6 +118,7 @@ static void tell_nameless(struct users *u)
         }
 }
 
+/* Both scans of one namespace. Damage that hides a part of it is reported elsewhere. */
 static int look_through(struct users *u)
 {
     u->count = 0;
@@ -123,6 +130,7 @@ static int look_through(struct users *u)
     return 0;
 }
 
+/* Are enough uses of each damaged object known? */
 static bool is_enough(const struct users *u)
 {
     uint64_t number, object, told;
@@ -162,6 +170,7 @@ static int each_namespace(struct users *u)
     return e.err == -EUCLEAN ? 0 : e.err;
 }
 
+/* A number that is an alias of a damaged object is damaged, too. */
 static int add_alias(struct check *c, uint64_t number, const void *val, size_t len)
 {
     struct entry e;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * log_list: see the header. Segments of one epoch with consecutive serials are read as one; only
- * the last such run is what recovery reads, older ones wait to be deleted or used again.
+ * log_list: see the header. Consecutive segments of one epoch form a run and are read together.
+ * Recovery reads only the last run. The segments of older runs wait to be deleted or used again.
  */
 #include "log_list.h"
 
@@ -9,24 +9,27 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* The listing of one run. */
 struct log_listing {
     const struct log_list_options *o;
-    const struct log_file *files; /* of the run */
-    size_t count, told;           /* segments, of these told */
+    const struct log_file *files; /* the segments of the run */
+    size_t count, told;           /* segments; those that were given to `o` already */
 };
 
+/* Can the segment's head be read, and does it have the serial of its name? */
 static bool is_sound(const struct log_file *f)
 {
     return f->error == 0 && f->head.serial == f->serial;
 }
 
+/* Does segment `b` continue segment `a`? */
 static bool goes_on(const struct log_file *a, const struct log_file *b)
 {
     return is_sound(a) && is_sound(b) && a->serial + 1 == b->serial &&
            a->head.epoch == b->head.epoch;
 }
 
-/* Segments up to the one with that serial. */
+/* Give the segments up to that serial to the caller, each before its first frame. */
 static void tell_segments(struct log_listing *l, uint64_t serial)
 {
     while (l->told < l->count && l->files[l->told].serial <= serial)
@@ -41,6 +44,8 @@ static int on_frame(const struct log_frame *f, void *ctx)
     return l->o->frame(f, l->o->ctx);
 }
 
+/* List one run. Damage in a run that is not the last one is not reported, since recovery does not
+ * read it. */
 static int list_run(struct disk *d, struct log_listing *l, bool last, struct log_report *ret)
 {
     const struct log_file *first = l->files, *end = &l->files[l->count - 1];

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * log_list: every frame that lies in the log of a store that nobody has opened, for people. Reading
- * only; what recovery would make of it stands in each frame and in the report.
+ * log_list: list every frame in the log of a store that is not open, for people. It only reads. The
+ * fields of a frame and of the report say what a recovery would do with it.
  *
- * Errors: 0 or -errno; -EUCLEAN: the log is damaged, at ret->end; all before it was told.
+ * Errors: 0 or -errno. -EUCLEAN: the log is damaged at ret->end, and all before it was listed.
  */
 #pragma once
 
@@ -12,15 +12,17 @@
 #include "vfs.h"
 
 struct log_list_options {
-    /* Before the frames of a segment. One whose f->error is set, or that is left over from another
-     * life of the log, has none. */
+    /* Called for each segment, before its frames. A segment with f->error, or one that is left
+     * over from an earlier epoch of the log, has no frames. */
     void (*segment)(const struct log_file *f, void *ctx);
-    log_frame_fn *frame; /* also sync frames and the tail */
+    log_frame_fn *frame; /* called for each frame, also for sync frames and the tail */
     void *ctx;
 };
 int log_list(struct disk *d, const struct log_list_options *o, struct log_report *ret);
 
-/* The number of the last change that a commit has; frames up to it are not needed any more. */
+/* The number of the last change that is in a commit. The log is no longer needed for changes up to
+ * it. */
 int log_committed(struct kv *kv, uint64_t *ret_seq);
-/* What a namespace is called in the last commit. -ENOENT: it has none of that number. */
+/* The name of a namespace in the last commit. -ENOENT: the commit has no namespace of that
+ * number. */
 int log_namespace_name(struct kv *kv, uint32_t number, char ret[VFS_NAME_MAX + 1]);

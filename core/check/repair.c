@@ -18,6 +18,7 @@ struct repair {
                        * these */
 };
 
+/* Drops a finding. */
 static void say_nothing(const char *what, const char *where, const char *sentence, void *ctx)
 {
     (void)what;
@@ -28,6 +29,8 @@ static void say_nothing(const char *what, const char *where, const char *sentenc
 
 /* ---- looking ---- */
 
+/* The whole check, with all findings reported. Without the key, or if a table cannot be read to
+ * its end, nothing may be changed: -EUCLEAN. */
 static int first_look(struct repair *r)
 {
     struct check c = {.disk = r->disk, .o = &r->o->check, .fixes = &r->fixes, .flags = r->o->flags};
@@ -65,6 +68,7 @@ static int look_again(struct repair *r, bool last)
 
 /* ---- changing ---- */
 
+/* Report a change that was made. A fix of several parts is reported once, with its main part. */
 static void report_fix(struct repair *r, const struct fix *f)
 {
     const char *what = f->text, *where, *sentence;
@@ -87,6 +91,7 @@ static bool is_of_page_counts(const struct fix *f)
     return is_of_tables(f) && f->table == TABLE_PAGE_COUNTS;
 }
 
+/* Is there a fix that `want` accepts? */
 static bool any(const struct fixes *l, bool (*want)(const struct fix *))
 {
     for (size_t i = 0; i < l->count; i++)
@@ -120,6 +125,7 @@ static int change_tables(struct repair *r, bool (*want)(const struct fix *))
     return err;
 }
 
+/* Make the changes of trees (repair_tree.c), and report those that were made. */
 static int change_trees(struct repair *r)
 {
     bool *done = calloc(r->fixes.count, sizeof *done);
@@ -170,7 +176,7 @@ static int change_until_done(struct repair *r)
 
     for (unsigned i = 0; i < ROUNDS_MAX && r->fixes.count && err == 0; i++) {
         if (r->r.repaired == before)
-            break; /* the last round could do nothing */
+            break; /* the last round could change nothing */
         before = r->r.repaired;
         err = change(r);
         fixes_release(&r->fixes);

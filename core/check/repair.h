@@ -7,28 +7,28 @@
  *   ids, dying, packs, state        as the entries say; a lost state record is made anew
  *   link counts, directories        sizes, link counts, parents, types of entries as the names say
  *   inodes without a name, circles  a name "#INO" in NS/lost+found, which is made if need be
- *   entries that no lookup finds    under the hash of their name, else in lost+found
- *   next inode numbers              above all in use, and above what entries lead to in vain
+ *   entries that no lookup finds    moved to the hash of their name, else to lost+found
+ *   next inode numbers              above all in use, and above those of entries that lead nowhere
  *   objects without an entry        adopted, if their bytes are found (check_adopt.c)
- *   what GC cycles remembered       where it is damaged, all of it is forgotten: graces begin anew
+ *   the memory of GC cycles         if it is damaged all of it is forgotten: graces begin anew
  *
- *   the log of a store not closed   is replayed first, up to damage, or to the first change that
- *                                   cannot be made; the segments of such a one are kept
- *                                   (log/damaged.*). Counts of pages that may be lost come even
- *                                   before (REPAIR_SALVAGED)
+ *   the log of a store not closed   it is replayed first, up to the damage, or up to the first
+ *                                   change that cannot be made; the segments of a damaged log are
+ *                                   kept (log/damaged.*). Counts of pages that may be lost are
+ *                                   corrected even before that (REPAIR_SALVAGED)
  *
- * Never deleted unless asked: entries that lead nowhere, second names of directories, pins on
- * nothing (REPAIR_REMOVE_DANGLING); pages, objects, files and items that nothing needs
- * (REPAIR_FREE_LEAKS; not while damage hides who may need them). Never touched: damaged pages and
- * bytes, and names and link counts of a namespace a part of which cannot be read.
+ * Some things are deleted only if the caller asks for it. REPAIR_REMOVE_DANGLING: entries that lead
+ * nowhere, second names of directories, pins on nothing. REPAIR_FREE_LEAKS: pages, objects, files
+ * and items that nothing needs, unless damage hides who may need them. Never changed are damaged
+ * pages and bytes, and names and link counts of a namespace with a part that cannot be read.
  *
- * It goes in rounds of look and change. Each change is one commit: of the tables first, since trees
- * are written by their counts, then of names, then of what directories say of themselves. Cut
- * anywhere, it can simply be run again.
+ * A repair works in rounds: it looks at the store, and then makes one kind of change in one commit.
+ * Tables are changed first, since a tree is written by the counts of its pages; then names; then
+ * attributes of inodes. After an interruption the repair can simply be run again.
  *
- * Errors: what store_check returns, and -EUCLEAN: the identity or a whole table cannot be read,
- * or the changes in the log cannot be replayed, so that nothing may be changed. Nothing of the
- * round that failed is changed; what earlier ones did stays. Memory: check's, and some 200 bytes
+ * Errors: those of store_check, and -EUCLEAN: the identity or a whole table cannot be read, or the
+ * changes in the log cannot be replayed, so nothing may be changed. The round that failed has
+ * changed nothing; the changes of earlier rounds stay. Memory: that of a check, and about 200 bytes
  * for each thing to be repaired.
  */
 #pragma once
@@ -39,9 +39,10 @@
 enum repair_flags {
     REPAIR_REMOVE_DANGLING = 1 << 0,
     REPAIR_FREE_LEAKS = 1 << 1,
-    REPAIR_DRY_RUN = 1 << 2, /* say what the first round would do */
-    /* Rows of the tables may be lost with their file (kv_salvage_lmdb): the counts of pages are put
-     * right before the log is replayed, for a page without one counts as nobody else's. */
+    REPAIR_DRY_RUN = 1 << 2, /* only report what the first round would do */
+    /* Rows of the tables may be lost with a part of their file (kv_salvage_lmdb). So the counts of
+     * pages are corrected before the log is replayed: a page without a row counts as used once,
+     * and a replayed change would overwrite it. */
     REPAIR_SALVAGED = 1 << 3,
 };
 
@@ -60,15 +61,16 @@ struct repair_options {
 struct repair_result {
     struct check_result found; /* by the first look */
     uint64_t repaired;
-    uint64_t left; /* problems that are damage still */
+    uint64_t left; /* findings that are damage, by the last look */
 };
 
 struct replay_limit;
-/* Open the store, which replays its log up to the damage, or to limit->until (state_config.h), and
- * close it: the changes are in a commit then. limit->refused: the log is why that failed
- * (-EUCLEAN). */
+/* Open the store and close it again. Opening replays the log up to the damage, or up to
+ * limit->until (state_config.h); after the close the replayed changes are in a commit. -EUCLEAN
+ * with limit->refused: the log itself is the reason of the failure. */
 typedef int repair_replay_fn(struct disk *disk, struct kv *kv, const struct repair_options *o,
                              struct replay_limit *limit);
-/* `replay` is what opens a store; see store_repair, which has it. */
+/* Repair a store. `replay` opens and closes it; store_repair (core/store) calls this with a
+ * function that does. */
 int repair_with(struct disk *disk, struct kv *kv, const struct repair_options *o,
                 repair_replay_fn *replay, struct repair_result *ret);

@@ -5,8 +5,9 @@
 #include "check_impl.h"
 #include "repair.h"
 
-/* Replay the frames that wait in the log, before anything else; of a damaged log those before the
- * damage. */
+/* Replay the frames that wait in the log, before anything else is repaired. A damaged log is
+ * replayed up to the damage. *ret_done grows by one for the log and by the counts of pages that
+ * were corrected. */
 int repair_log(struct disk *disk, struct kv *kv, const struct repair_options *o,
                repair_replay_fn *replay, uint64_t *ret_done);
 /* Before a replay: set the counts of pages to what the committed trees say. A page whose count is

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * repair_tree: changes names and attributes through the ordinary trees, with pages, counts and the
- * queue of dropped pages opened over the tables, but neither packs nor slots nor objects: opening
- * those deletes what no table names.
+ * repair_tree: changes names and attributes through the ordinary trees. For this it opens pages,
+ * counts and the queue of dropped pages over the tables, but neither packs nor slots nor objects:
+ * opening these would delete files that no table names.
  *
- * Namespaces that share a root go on sharing it: it is changed for the first, the others branch
- * from that. Everything of one call is one commit.
+ * Namespaces that share a root share one afterwards, too: the tree is changed for the first of
+ * them, and the others branch from the result. One call makes one commit.
  */
 #include "repair_impl.h"
 #include "vfs_dir.h"
@@ -16,30 +16,34 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#define CACHE_BYTES (64u << 20)
-#define LEFT_ALONE 1     /* beside 0 and -errno: nothing was changed */
-#define NAMES_TRIED 1000 /* "lost+found.1", "#17.1", … */
+#define CACHE_BYTES (64u << 20) /* of the page cache */
+#define LEFT_ALONE 1     /* a result beside 0 and -errno: nothing was changed */
+#define NAMES_TRIED 1000 /* numbers tried for a free name: "lost+found.1", "#17.1", … */
 
+/* One call of repair_trees. */
 struct mender {
     struct kv *kv;
-    struct state *p; /* only what the changes need of one is set */
+    struct state *p; /* has only those members set that the changes need */
     struct store_record state;
-    struct ns **ns; /* that change */
+    struct ns **ns; /* the namespaces that change */
     size_t count;
     const struct fixes *fixes;
     bool *done;
     struct map64
-        first; /* root -> the first fix of its tree, from 1; all of a tree stand together */
+        first; /* root -> its first fix, an index from 1; all fixes of a tree follow each other */
     struct map64 raise; /* namespaces whose next inode number is raised -> to what */
 };
 
 /* ---- which fixes ---- */
 
+/* Does the fix change the tree of that root? */
 static bool is_of(const struct fix *f, uint64_t root)
 {
     return fix_is_of_tree(f) && f->kind != FIX_NEXT_INO && f->root == root;
 }
 
+/* Fill m->first and m->raise. Raising a next inode number is part of storing the namespace's
+ * record, so these fixes count as done. */
 static int sort_out(struct mender *m)
 {
     uint64_t none;
@@ -66,7 +70,7 @@ static void ns_free(struct ns *ns)
     free(ns);
 }
 
-/* From its record; kept until the end. */
+/* Make a namespace from its record. It is kept until the end of the call. */
 static int ns_add(struct mender *m, uint32_t number, struct ns_fields *f)
 {
     struct ns **v = realloc(m->ns, (m->count + 1) * sizeof(struct ns *));
@@ -106,6 +110,8 @@ static int ns_add(struct mender *m, uint32_t number, struct ns_fields *f)
     return 0;
 }
 
+/* Called for each namespace record: load the namespaces that change. The next run of inode numbers
+ * is raised above those of all others. */
 static int ns_consider(struct mender *m, uint64_t number, const void *val, size_t len)
 {
     struct ns_fields f;
@@ -138,12 +144,15 @@ static int ns_load_all(struct mender *m)
 
 /* ---- names ---- */
 
+/* The changes of one tree. */
 struct tree_work {
     struct mender *m;
     struct ns *ns;
     uint64_t lost; /* inode of lost+found; 0: not looked for yet */
 };
 
+/* Add `entries` to a directory's number of entries, and, if they are directories, to its link
+ * count. */
 static int dir_shift(struct tree_work *w, uint64_t ino, int entries, bool subdir)
 {
     struct inode in;
@@ -153,7 +162,7 @@ static int dir_shift(struct tree_work *w, uint64_t ino, int entries, bool subdir
                    : dir_touch(w->m->p, &w->ns->tree, ino, &in, entries, subdir ? entries : 0);
 }
 
-/* A name in `dir` that is free: `stem`, else "stem.1", … */
+/* Find a free name in `dir`: `stem`, else "stem.1", and so on. */
 static int free_name(struct tree_work *w, uint64_t dir, const char *stem, char out[64],
                      struct key *ret_key)
 {
@@ -173,6 +182,7 @@ static int free_name(struct tree_work *w, uint64_t dir, const char *stem, char o
     return -EEXIST;
 }
 
+/* Make a new lost+found, under another name if that one is taken. */
 static int make_lost_found(struct tree_work *w)
 {
     struct inode in = {.mode = S_IFDIR | 0700, .nlink = 2, .parent = NS_ROOT_INO};
@@ -193,7 +203,7 @@ static int make_lost_found(struct tree_work *w)
     return err < 0 ? err : dir_shift(w, NS_ROOT_INO, 1, true);
 }
 
-/* One that is there already serves, if it is a directory. */
+/* Find lost+found, or make it if there is none or if that name is no directory. */
 static int find_lost_found(struct tree_work *w)
 {
     struct inode in;
@@ -213,7 +223,8 @@ static int find_lost_found(struct tree_work *w)
     return err < 0 && err != -ENOENT ? err : make_lost_found(w);
 }
 
-/* `ino` gets a name in lost+found. `nameless`: it has no other. */
+/* Give `ino` a name in lost+found. `nameless`: it has no other name, so its link count becomes
+ * 1. */
 static int put_in_lost_found(struct tree_work *w, uint64_t ino, bool nameless)
 {
     struct tree *t = &w->ns->tree;
@@ -222,7 +233,7 @@ static int put_in_lost_found(struct tree_work *w, uint64_t ino, bool nameless)
     struct key k;
     int err = find_lost_found(w);
 
-    if (err == 0 && ino == w->lost) /* it is in a circle itself */
+    if (err == 0 && ino == w->lost) /* lost+found itself is in a circle of directories */
         err = make_lost_found(w);
     if (err == 0)
         err = inode_load(t, ino, &in);
@@ -242,6 +253,7 @@ static int put_in_lost_found(struct tree_work *w, uint64_t ino, bool nameless)
     return inode_store(t, ino, &in);
 }
 
+/* A copy of an entry that stays valid while the tree changes. */
 struct entry_read {
     struct dirent_item d;
     uint8_t buf[PAGE_VALUE_MAX];
@@ -262,7 +274,7 @@ static int read_entry(struct tree_work *w, struct key k, struct entry_read *ret)
     return 0;
 }
 
-/* The entry goes; its directory says so. */
+/* Remove an entry, and count it out of its directory. */
 static int take_out(struct tree_work *w, struct key k)
 {
     struct entry_read e;
@@ -277,7 +289,8 @@ static int take_out(struct tree_work *w, struct key k)
     return err < 0 ? err : dir_shift(w, key_ino(k), -1, S_ISDIR(in.mode));
 }
 
-/* What leads nowhere stays where it is: in lost+found it would lead nowhere, too. */
+/* Move an entry to lost+found. An entry that leads nowhere is left alone: it would lead nowhere
+ * from there, too. */
 static int move_to_lost_found(struct tree_work *w, struct key k)
 {
     struct entry_read e;
@@ -292,7 +305,8 @@ static int move_to_lost_found(struct tree_work *w, struct key k)
     return err < 0 ? err : put_in_lost_found(w, e.d.ino, false);
 }
 
-/* An extended attribute; one whose name is taken stays where it is. */
+/* Move an extended attribute to where a lookup of its name finds it. If that name is taken the
+ * attribute is left alone. */
 static int rehome_xattr(struct tree_work *w, struct key k)
 {
     struct tree *t = &w->ns->tree;
@@ -318,6 +332,8 @@ static int rehome_xattr(struct tree_work *w, struct key k)
     return err < 0 ? err : tree_del(t, k); /* nobody counted it there */
 }
 
+/* Move an entry to where a lookup of its name finds it. If the name is taken, the entry moves to
+ * lost+found. */
 static int rehome(struct tree_work *w, struct key k)
 {
     struct tree *t = &w->ns->tree;
@@ -330,7 +346,8 @@ static int rehome(struct tree_work *w, struct key k)
     if (err < 0)
         return err;
     err = dirent_find(w->m->p, t, key_ino(k), e.name, &right, &ino, &type);
-    if (err == 0) /* the name is taken: by the same directory, then one of the two is too many */
+    if (err == 0) /* if both entries lead to the same directory, one is too many: the next round
+                   * reports it */
         return ino == e.d.ino && type == DT_DIR ? LEFT_ALONE : move_to_lost_found(w, k);
     if (err != -ENOENT)
         return err;
@@ -338,6 +355,7 @@ static int rehome(struct tree_work *w, struct key k)
     return err < 0 ? err : tree_del(t, k); /* nobody counted it there */
 }
 
+/* Correct the type in an entry. */
 static int retype(struct tree_work *w, struct key k, unsigned type)
 {
     struct entry_read e;
@@ -349,6 +367,7 @@ static int retype(struct tree_work *w, struct key k, unsigned type)
                               dirent_encode(e.d.ino, type, e.d.name, e.d.name_len, buf));
 }
 
+/* Make an empty root directory. Inodes that have no name then are found in the next round. */
 static int make_root(struct tree_work *w)
 {
     struct inode in = {.mode = S_IFDIR | 0755, .nlink = 2, .parent = NS_ROOT_INO};
@@ -357,6 +376,7 @@ static int make_root(struct tree_work *w)
     return inode_store(&w->ns->tree, NS_ROOT_INO, &in);
 }
 
+/* Set a counter of names; 0: remove it. */
 static int set_counter(struct tree_work *w, struct key k, uint64_t count)
 {
     uint8_t buf[COUNTER_ITEM_LEN];
@@ -387,7 +407,7 @@ static int set_attribute(struct tree_work *w, const struct fix *f)
     return inode_store(&w->ns->tree, f->ino, &in);
 }
 
-/* 0, LEFT_ALONE, -errno. */
+/* Make the change of one fix. 0, LEFT_ALONE, or -errno. */
 static int mend(struct tree_work *w, const struct fix *f)
 {
     switch (f->kind) {
@@ -414,11 +434,12 @@ static int mend(struct tree_work *w, const struct fix *f)
 
 /* ---- one root ---- */
 
-/* Has a fix before it moved the item already? The next round tells what is wrong with it still. */
+/* Has an earlier fix moved or removed the item? Then this fix is skipped; the next round reports
+ * what is still wrong with the item. */
 static bool is_gone(struct tree_work *w, const struct fix *f)
 {
     if (f->kind == FIX_COUNTER && f->value)
-        return false; /* it may be missing: that is what is wrong */
+        return false; /* a missing counter is what this fix corrects */
 
     uint8_t buf[PAGE_VALUE_MAX];
     size_t len;
@@ -427,6 +448,8 @@ static bool is_gone(struct tree_work *w, const struct fix *f)
            tree_get(&w->ns->tree, f->key, buf, sizeof buf, &len) == -ENOENT;
 }
 
+/* Make the fixes of one tree. If there are fixes of names, only these are made: attributes depend
+ * on names, and the next round compares them again. */
 static int mend_tree(struct tree_work *w, uint64_t root)
 {
     const struct fixes *l = w->m->fixes;
@@ -448,7 +471,8 @@ static int mend_tree(struct tree_work *w, uint64_t root)
     return err;
 }
 
-/* The others of the same root leave it for the new one. */
+/* Let the other namespaces with the same old root branch from the changed tree, and drop the old
+ * root once for each. */
 static int follow(struct mender *m, uint64_t root, struct ns *first, size_t from)
 {
     int err = 0;
@@ -467,6 +491,7 @@ static int follow(struct mender *m, uint64_t root, struct ns *first, size_t from
     return err;
 }
 
+/* Change each tree once, however many namespaces share it. */
 static int mend_trees(struct mender *m)
 {
     struct map64 seen = MAP64_INIT;
@@ -500,6 +525,8 @@ static void leave_drops(struct state *p)
 
 static const struct state_hooks mender_hooks = {.kick_drops = leave_drops};
 
+/* Open pages, counts and the queue of drops, as opening a store does. The commit gets a sequence
+ * number of its own. */
 static int mender_open(struct mender *m, const struct clock *clock, struct id_key *key)
 {
     static const struct refs_tables tables = {TABLE_OBJECTS, TABLE_IDS, TABLE_DYING, TABLE_PINS,
@@ -545,6 +572,7 @@ static void mender_close(struct mender *m)
     free(m->p);
 }
 
+/* Freeze the parts in the order in which a flush does. */
 static int freeze(struct state *p)
 {
     int err = drops_freeze(p->drops);
@@ -554,6 +582,7 @@ static int freeze(struct state *p)
     return err < 0 ? err : pages_freeze(p->pages);
 }
 
+/* Write the records of the changed namespaces and of the state. */
 static int write_records(struct mender *m, struct kv_txn *t)
 {
     uint8_t key[8], state[STORE_RECORD_LEN], *record = malloc(NS_RECORD_MAX);
@@ -574,6 +603,7 @@ static int write_records(struct mender *m, struct kv_txn *t)
     return err < 0 ? err : kv_put(t, TABLE_META, "state", 5, state, sizeof state);
 }
 
+/* Write everything in one transaction. */
 static int commit(struct mender *m)
 {
     struct kv_txn *t;

@@ -16,8 +16,10 @@
 #include <string.h>
 #include <sys/queue.h>
 
+/* DUE: its stream has to begin; FAILED: its stream or finalize has failed and waits for a retry. */
 enum state { DUE, STREAMING, STREAMED, FINALIZING, FAILED };
 
+/* A flush in the queue. guarded by: "coordinator" */
 struct flight {
     struct coordinator *c;
     uint64_t first, number; /* batches */
@@ -34,7 +36,7 @@ TAILQ_HEAD(flights, flight);
 
 struct coordinator {
     struct coordinator_config config;
-    struct mutex rotation; /* "rotation": one at a time; outside lock */
+    struct mutex rotation; /* "rotation": one rotation at a time; taken before `lock` */
     struct mutex lock;     /* "coordinator": guards the rest */
     struct cond changed;
     struct flights flights;
@@ -72,6 +74,7 @@ static int64_t backoff(unsigned failures)
     return duration_ns < COORDINATOR_BACKOFF_MAX ? duration_ns : COORDINATOR_BACKOFF_MAX;
 }
 
+/* Give the permit of a flush back, if it holds one. Needs the lock. */
 static void give_back_permit(struct coordinator *c, struct flight *f)
 {
     c->used -= f->permit;
@@ -157,7 +160,7 @@ static int ask_fatal(struct coordinator *c, int err)
     return err < 0 && c->config.fatal ? c->config.fatal(c->config.ctx) : 0;
 }
 
-/* Needs the lock. */
+/* The stream of `f` begins: it covers the batches from f->first on. Needs the lock. */
 static void begin_stream(struct coordinator *c, struct flight *f)
 {
     f->state = STREAMING;
@@ -176,7 +179,7 @@ static void end_stream(struct coordinator *c, struct flight *f, int err)
     if (err < 0)
         failed(c, f, err, fatal);
     else
-        f->state = f->first < f->streamed ? DUE : STREAMED; /* merged into meanwhile */
+        f->state = f->first < f->streamed ? DUE : STREAMED; /* a predecessor was merged into it */
     cond_broadcast(&c->changed);
 }
 
@@ -339,17 +342,20 @@ int coordinator_run(struct coordinator *c)
 
 /* ---- rotating ---- */
 
+/* Why no flush can be accepted any more, or 0. Needs the lock. */
 static int refused(const struct coordinator *c)
 {
     return c->fatal ? c->fatal : c->aborted ? -ESHUTDOWN : 0;
 }
 
+/* Can one more rotation begin? A permit must be free, and a place for its batch. Needs the lock. */
 static bool has_room(const struct coordinator *c)
 {
     return c->used < c->config.permits && c->next - c->done + c->rotating < COORDINATOR_MAX;
 }
 
-/* Needs the lock. */
+/* Wait until a permit and a place are free. Without `patient` a failed flush ends the wait with its
+ * error. Needs the lock, which is released while it waits. */
 static int wait_for_room(struct coordinator *c, bool patient)
 {
     int64_t start = now(c);
@@ -368,6 +374,7 @@ static int wait_for_room(struct coordinator *c, bool patient)
     return err;
 }
 
+/* Take a permit for a rotation, after a wait if none is free. Errors of coordinator_flush. */
 static int acquire(struct coordinator *c, bool patient)
 {
     MUTEX_GUARD(&c->lock);
@@ -382,6 +389,7 @@ static int acquire(struct coordinator *c, bool patient)
     return 0;
 }
 
+/* Give back the permit of a rotation that failed. */
 static void release(struct coordinator *c)
 {
     MUTEX_GUARD(&c->lock);
@@ -390,6 +398,7 @@ static void release(struct coordinator *c)
     cond_broadcast(&c->changed);
 }
 
+/* A flush with its ticket, before its rotation. NULL: no memory. */
 static struct flight *flight_create(struct coordinator *c)
 {
     struct flight *f = calloc(1, sizeof *f);
@@ -405,7 +414,8 @@ static struct flight *flight_create(struct coordinator *c)
     return NULL;
 }
 
-/* It is frozen. *ret_out: its stream is to be handed out, by the caller. */
+/* Put a flush into the queue whose batch is frozen. *ret_out: the caller hands its stream out. If
+ * the flush before it has given up, this one takes over its batches. Needs the lock. */
 static void enqueue(struct coordinator *c, struct flight *f, bool *ret_out)
 {
     struct flight *before = TAILQ_LAST(&c->flights, flights);
@@ -420,7 +430,7 @@ static void enqueue(struct coordinator *c, struct flight *f, bool *ret_out)
         merge(c, before, f);
     ticket_unref(*kept);
     *kept = ticket_ref(f->ticket);
-    if (c->fatal || c->aborted) /* it came too late */
+    if (c->fatal || c->aborted) /* the coordinator has ended meanwhile */
         ticket_resolve(f->ticket, c->fatal ? c->fatal : -ESHUTDOWN, true);
     *ret_out = c->config.submit && !c->stop && !c->fatal && !c->aborted;
     if (*ret_out)
@@ -428,7 +438,8 @@ static void enqueue(struct coordinator *c, struct flight *f, bool *ret_out)
     cond_broadcast(&c->changed);
 }
 
-/* Holding a permit, which goes to the flight. */
+/* Rotate and put the flush into the queue. The caller has acquired a permit, which belongs to the
+ * flush afterwards. */
 static int rotate(struct coordinator *c, struct flight *f, void *arg, bool *ret_out)
 {
     uint64_t snapshot = 0;

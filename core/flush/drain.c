@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * drain: everything that was accepted becomes durable, and the dead are deleted. It works
- * in rounds, until two of them found nothing to do.
+ * drain: everything that was accepted becomes durable, and the dead are deleted. A drain works in
+ * rounds, until two rounds have found nothing to do.
  *
- * A deadline is kept where a round waits; a disk that does not answer may hold it up elsewhere. A
- * caller that must not be late lets another thread drain, and looks at what is left when the time
- * is over (control_drain.c).
+ * The deadline is looked at where a round waits; a disk that does not answer may delay it
+ * elsewhere. A caller that must not be late lets another thread drain, and looks at what is left
+ * when the time is over (control_drain.c).
  */
 #include "drain.h"
 #include "coordinator.h"
@@ -16,7 +16,8 @@
 #include "ticket.h"
 #include <errno.h>
 
-#define DROP_PAGES_MAX ((size_t)64 << 20) /* bytes of dirty pages before a commit */
+#define DROP_PAGES_MAX ((size_t)64 << 20) /* so many bytes of dirty pages end the working off of
+                                           * drops until a commit */
 
 /* ---- looking ---- */
 
@@ -41,7 +42,7 @@ static bool all_committed(struct state *p, const struct drain_left *left)
            shard_packs_changes(p->shard_packs) == 0 && pages_dirty_bytes(p->pages) == 0;
 }
 
-/* Neither a start nor a shortage has left anything that only a commit can end. */
+/* Is nothing left over from a start or a shortage that only a commit can end? */
 static bool owes_nothing(struct state *p)
 {
     return state_lacks(p) == 0 && !capture_has_gap(p);
@@ -88,6 +89,7 @@ static int64_t time_left(const struct drain *d)
     return d->until < 0 || left > 0 ? left : 0;
 }
 
+/* Is the caller of the drain interrupted? */
 static bool is_interrupted(const struct drain *d)
 {
     return d->interrupted && atomic_load(d->interrupted);
@@ -147,7 +149,8 @@ static int drain_round(const struct drain *d, bool *ret_more)
         err = retire_empty_pack(p);
     if (err == 0)
         err = flush_run_for(p, SEAL_CLOSED, time_left(d), d->interrupted);
-    if (err == 0 && d->idle) { /* else it would wait for a slot that cannot be sealed */
+    if (err == 0 && d->idle) { /* a drain that waits for idle would otherwise wait for a slot that
+                                * cannot be sealed */
         MUTEX_GUARD(&p->flush->seal);
         err = p->flush->slot_error;
     }
@@ -217,7 +220,7 @@ int drain_step(struct drain *d)
         err = 0; /* the round that would have found nothing to do had no time */
     if (err)
         return err;
-    passthrough_table_sweep(d->p); /* deleted files that were kept open go */
+    passthrough_table_sweep(d->p); /* close deleted files that were kept open */
     d->p->flush->hooks->drained(d->p);
     return 0;
 }

@@ -60,6 +60,7 @@ void durable_off(struct state *p, struct durable_watch *w)
 
 /* ---- a thread that waits ---- */
 
+/* A thread in durable_wait; on its stack. */
 struct waiting {
     struct cond told;
     bool is_told; /* the change is durable; guarded by "durable" */

@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * flush: makes what was acknowledged durable: the steps. When they happen is the coordinator's.
+ * flush: makes acknowledged changes durable. This file has the steps of a flush; the coordinator
+ * decides when each of them runs.
  *
- *     rotate    what nobody wants is collected; buffers (and closed slots) become objects
+ *     rotate    objects that nothing needs are collected; buffers (and closed slots) are sealed
  *                                                                    writers go on
- *               the last few buffers; every table is frozen, with    freeze_lock held for writing
- *               the bytes of what could not be sealed
- *     stream    bytes of slots and packs, and their names, are synced  writers go on
+ *               the last few buffers are sealed; every table is      freeze_lock held for writing
+ *               frozen, with the bytes of contents that could not
+ *               be sealed
+ *     stream    bytes and names of slots and packs are synced        writers go on
  *     finalize  one kv commit of pages, counts, entries, roots
- *     reclaim      the dead are deleted, when there is nothing more urgent
+ *     reclaim   dead bytes are deleted, when nothing is more urgent
  *
- * Several batches may be between rotate and finalize: their streams run beside each other and
- * beside the sealing of the next. If a commit fails, what was frozen stays so and is written again,
- * alone or with the batches after it: a frozen state is a whole one. After an error that leaves the
- * disk's state unknown (a failed sync or commit) the store turns read-only rather than lie.
+ * Several batches may be between rotate and finalize. Their streams run beside each other, and
+ * beside the sealing of the next batch. If a commit fails the batch stays frozen, and is written
+ * again, alone or together with later batches: each frozen state is complete. After an error that
+ * leaves the state of the disk unknown (a failed sync or commit) the store becomes read-only.
  *
- * Who only wants to know that a change is durable waits for the log (flush_sync). A flush trims
- * it: what a commit has needs no frames.
+ * An fsync does not need a flush: it waits for the log (flush_sync). A commit makes frames of the
+ * log unnecessary, so each flush trims the log.
  */
 #include "flush_impl.h"
 #include "coordinator.h"
@@ -33,12 +35,13 @@
 #include <string.h>
 
 #define COLLECT_AT_ONCE                                                                            \
-    64 /* under one hold of the freeze lock: who wants it for writing waits for them */
-#define BURY_AT_ONCE 64
-#define BURY_TOGETHER 8 /* under one hold of the freeze lock: each may punch a hole */
-#define SEAL_PASSES 4
-#define SEAL_REST 64u /* buffers that may be left to be sealed while nobody may write */
+    64 /* objects under one hold of the freeze lock: threads that take it for writing wait */
+#define BURY_AT_ONCE 64 /* dead objects that are taken from the list at once */
+#define BURY_TOGETHER 8 /* dead records under one hold of the freeze lock: each may punch a hole */
+#define SEAL_PASSES 4   /* passes before a freeze, at most */
+#define SEAL_REST 64u   /* buffers that may be left to be sealed while nobody may write */
 
+/* Called for each object that was collected. */
 static void forget(uint64_t number, const struct entry *e, void *ctx)
 {
     struct state *p = ctx;
@@ -48,6 +51,8 @@ static void forget(uint64_t number, const struct entry *e, void *ctx)
     content_forget(p, number);
 }
 
+/* Collect all objects with count 0 that nobody holds: their entries are removed, and nobody can
+ * revive them any more. The freeze lock is released between portions. */
 static int collect(struct state *p)
 {
     int n;
@@ -71,6 +76,7 @@ void flush_note(struct state *p, int err)
     cond_broadcast(&f->done);
 }
 
+/* Record a failed step for the status and for the threads that wait, and return `err`. */
 static int note_failure(struct state *p, int err, const char *what)
 {
     if (err != -EROFS || !atomic_load(&p->readonly))
@@ -82,6 +88,7 @@ static int note_failure(struct state *p, int err, const char *what)
 
 /* ---- rotate ---- */
 
+/* Free a batch that is committed or was given up. */
 static void batch_free(struct batch *b)
 {
     if (!b)
@@ -94,11 +101,14 @@ static void batch_free(struct batch *b)
     free(b);
 }
 
+/* The place of the batch with that number. */
 static struct batch **batch_at(struct state *p, uint64_t number)
 {
     return &p->flush->batch[number % COORDINATOR_MAX];
 }
 
+/* Freeze all tables as one state. Needs "seal", and the freeze lock for writing. Steps that may
+ * fail for lack of memory come first, since a freeze that was done in part cannot be undone. */
 static int freeze(struct state *p, struct batch *b)
 {
     int err = seal_rest(p);
@@ -116,7 +126,8 @@ static int freeze(struct state *p, struct batch *b)
     err = drops_freeze(p->drops);
     if (io_is_short(err))
         return err;
-    /* From here on nothing can fail for want of memory; and half a freeze cannot be taken back. */
+    /* From here on nothing fails for lack of memory. If something fails all the same, a part is
+     * frozen and a part is not: the store becomes read-only. */
     ns_table_frozen(p);
     if (err == 0)
         err = refs_freeze(p->refs);
@@ -137,14 +148,15 @@ static int freeze(struct state *p, struct batch *b)
     return 0;
 }
 
+/* Are few enough buffers left to be sealed while writers wait? */
 static bool few_buffers(struct state *p)
 {
     MUTEX_GUARD(&p->contents.lock);
     return p->contents.count <= atomic_load(&p->contents.slots) + SEAL_REST;
 }
 
-/* What came while a pass ran is sealed by one more, so that little is left for when nobody may
- * write. */
+/* Seal contents. While a pass runs writers make new ones, so further passes seal these, until
+ * little is left for the time when nobody may write. */
 static int seal(struct state *p, enum seal_what what)
 {
     size_t left;
@@ -158,12 +170,14 @@ static int seal(struct state *p, enum seal_what what)
     return err;
 }
 
+/* The first part of a rotation, while writers go on, and then the freeze. Objects are collected
+ * once before sealing, so that they need no room on the disk, and once after it. */
 static int prepare(struct state *p, enum seal_what what, struct batch *b)
 {
     int err = state_lacks(p) < 0 ? recover_slots(p) : 0;
 
     if (err == 0)
-        err = collect(p); /* so that what nobody wants any more needs no place on the disk */
+        err = collect(p); /* unneeded contents then need no place on the disk */
     lastuse_apply(p);
     p->flush->hooks->refresh_pool(p);
     if (err == 0)
@@ -177,7 +191,7 @@ static int prepare(struct state *p, enum seal_what what, struct batch *b)
     return freeze(p, b);
 }
 
-/* `arg`: struct flush_ask. */
+/* Called by the coordinator to make a batch. `arg` is a struct flush_ask. */
 static int rotate(void *ctx, void *arg, uint64_t number, uint64_t *ret_snapshot)
 {
     const struct flush_ask *begin = arg;
@@ -198,14 +212,15 @@ static int rotate(void *ctx, void *arg, uint64_t number, uint64_t *ret_snapshot)
     *ret_snapshot = b->seq;
     MUTEX_GUARD(&p->flush->lock);
     *batch_at(p, number) = b;
-    flush_set_label(p, number, b); /* a number is taken only now: one that failed had the same */
+    flush_set_label(p, number, b); /* an earlier rotation that failed may have had the same
+                                    * number */
     p->flush->in_flight++;
     return 0;
 }
 
 /* ---- stream ---- */
 
-/* Everything the frozen tables name becomes durable. */
+/* Called by the coordinator: makes durable what the frozen tables name. */
 static int stream(void *ctx, uint64_t number)
 {
     struct state *p = ctx;
@@ -218,8 +233,9 @@ static int stream(void *ctx, uint64_t number)
         err = slots_sync_recorded(p, &(*batch_at(p, number))->slots);
     if (err == 0)
         return 0;
-    /* A failed sync may have dropped the dirty bytes: no second try can be trusted. Packs and
-     * slots remember theirs, so that nothing is acknowledged on top of a lost one. */
+    /* After a failed sync the kernel may have dropped the dirty bytes, so a second sync would
+     * prove nothing. Packs and slots remember a failed sync, so that nothing is acknowledged on
+     * top of lost bytes. */
     if (!io_is_passing(err))
         state_turn_readonly(p, "writing objects to disk", err);
     return note_failure(p, err, "writing objects to disk");
@@ -227,6 +243,7 @@ static int stream(void *ctx, uint64_t number)
 
 /* ---- finalize ---- */
 
+/* Write the records of one batch that belong to it alone. */
 static int write_batch(const struct batch *b, struct kv_txn *t)
 {
     int err = ns_records_write(&b->ns_records, t);
@@ -234,6 +251,7 @@ static int write_batch(const struct batch *b, struct kv_txn *t)
     return err < 0 ? err : held_write(&b->held, t);
 }
 
+/* Write the records of all batches; of the state record only the last one counts. */
 static int write_records(struct state *p, uint64_t first, uint64_t last, struct kv_txn *t)
 {
     int err = 0;
@@ -249,6 +267,7 @@ static int write_records(struct state *p, uint64_t first, uint64_t last, struct 
     return err;
 }
 
+/* Write the batches `first` to `last` in one transaction. */
 static int commit(struct state *p, uint64_t first, uint64_t last)
 {
     size_t batches = (size_t)(last - first + 1);
@@ -278,9 +297,10 @@ static int commit(struct state *p, uint64_t first, uint64_t last)
     return err;
 }
 
+/* Tell all tables that the batches are committed. */
 static void retire(struct state *p, size_t batches)
 {
-    /* Briefly, so that no listing sees one table retired and another not. */
+    /* Held for a moment, so that no listing sees one table retired and another not. */
     READ_GUARD(&p->freeze_lock);
 
     refs_retire(p->refs, batches);
@@ -290,6 +310,7 @@ static void retire(struct state *p, size_t batches)
     drops_retire(p->drops, batches);
 }
 
+/* Record the commit for the status and for the threads that wait. */
 static void committed(struct state *p, uint64_t first, uint64_t last)
 {
     struct flusher *f = p->flush;
@@ -304,6 +325,8 @@ static void committed(struct state *p, uint64_t first, uint64_t last)
     flush_note(p, 0);
 }
 
+/* Called by the coordinator: commits the batches. Everything after the commit only releases what
+ * the commit has made unnecessary, so a crash in between is harmless: the next start does it. */
 static int finalize(void *ctx, uint64_t first, uint64_t last)
 {
     struct state *p = ctx;
@@ -331,6 +354,7 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
 
 /* ---- reclaim ---- */
 
+/* Report that dead bytes could not be deleted. */
 static void reclaim_failed(int err)
 {
     if (err < 0)
@@ -339,12 +363,14 @@ static void reclaim_failed(int err)
                strerror(-err));
 }
 
+/* Does the dead object have a file of its own? */
 static bool is_file(const struct refs_dead *d)
 {
     return d->entry.kind == ENTRY_FILE || d->entry.kind == ENTRY_SLOT;
 }
 
-/* The bytes first, for which no freeze lock is needed: to delete them twice does no harm. */
+/* Delete the file, without the freeze lock, and then its record: deleting a file twice does no
+ * harm. */
 static int reclaim_file(struct state *p, const struct refs_dead *d)
 {
     int err = objects_delete(p->objects, d);
@@ -353,9 +379,9 @@ static int reclaim_file(struct state *p, const struct refs_dead *d)
     return err < 0 ? err : refs_reclaimed(p->refs, d, 1);
 }
 
-/* Records of packs are counted out, which must not happen twice: so what says that they are to be
- * goes first, and both with the same commit. Those go under one hold of their lock: one by one they
- * starved whoever removed files then. */
+/* Count dead records out of their packs. This must not happen twice, so the record of the dying is
+ * removed first, and both changes are in the same commit. A few records share one hold of the
+ * freeze lock: taking it for each of them starved the threads that were removing files. */
 static void reclaim_packed(struct state *p, const struct refs_dead *dead, size_t n)
 {
     int err;
@@ -367,6 +393,7 @@ static void reclaim_packed(struct state *p, const struct refs_dead *dead, size_t
         reclaim_failed(objects_delete(p->objects, &dead[i]));
 }
 
+/* Reclaim these dead objects: files one by one, records of packs together. */
 static void reclaim_some(struct state *p, const struct refs_dead *dead, size_t n)
 {
     struct refs_dead packed[BURY_TOGETHER];
@@ -398,13 +425,15 @@ size_t flush_reclaim_dead(struct state *p, size_t max)
     return done;
 }
 
-/* ---- the coordinator's ---- */
+/* ---- functions for the coordinator ---- */
 
+/* A portion of work when nothing else is to be done. True: there may be more. */
 static bool idle(void *ctx)
 {
     return flush_reclaim_dead(ctx, BURY_AT_ONCE) > 0;
 }
 
+/* After a failure: must nothing be tried again? */
 static int fatal(void *ctx)
 {
     struct state *p = ctx;
@@ -412,6 +441,7 @@ static int fatal(void *ctx)
     return atomic_load(&p->readonly) ? -EROFS : 0;
 }
 
+/* Give a stream to a worker. */
 static int submit(void *ctx, int (*fn)(void *arg), void *arg)
 {
     struct state *p = ctx;
@@ -470,8 +500,8 @@ void flush_release(struct state *p)
 
 /* ---- one flush ---- */
 
-/* A state that an earlier flush froze and could not commit comes first; it does not have what was
- * changed since. */
+/* A flush without background threads, all of it in this thread. A batch that an earlier flush
+ * froze and could not commit is committed first; the new flush has the changes since then. */
 static int begin_here(struct state *p, struct flush_ask *what, struct ticket **ret_ticket)
 {
     struct coordinator *c = p->flush->coordinator;

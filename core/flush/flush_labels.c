@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* flush_labels: the names that flushes were given, until they are committed and listed. */
+/* flush_labels: the names of flushes, from their beginning until they are committed and listed. */
 #include "coordinator.h"
 #include "flush_impl.h"
 #include "flush_names.h"

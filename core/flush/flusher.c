@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * flusher: when a flush happens, and who waits for it: fsync, writers that are throttled,
- * and the two background threads, one that flushes and one that works off what was dropped.
+ * flusher: when a flush begins, and the threads that wait for one: fsync, writers that are
+ * throttled, and the two background threads: one flushes, and one works off dropped pages.
  *
- * Who asks for a flush waits for one that starts after it asked; many share one. Writers are slowed
- * before any lock is taken: a flush needs the freeze lock for writing, which they would hold.
+ * A thread that asks for a flush waits for one that begins after it asked; many threads share one
+ * flush. Writers wait before they take any lock: a flush needs the freeze lock for writing, which
+ * they would hold for reading.
  */
 #include "coordinator.h"
 #include "durability.h"
@@ -15,25 +16,26 @@
 #include <errno.h>
 #include <sys/resource.h>
 
-#define DROP_STEPS 16 /* at least for each commit that is waited for */
-#define ROOM_RESERVE (UINT64_C(16) << 20) /* bytes */
-/* With so much more there is room for longer than it takes to fill: the disk need not be asked by
- * every write. */
-#define ROOM_PLENTY (UINT64_C(256) << 20) /* bytes */
+#define DROP_STEPS 16 /* steps of a drop between two looks at give_way */
+#define ROOM_RESERVE (UINT64_C(16) << 20) /* bytes of the disk that new data may not take */
+/* If the disk has so many bytes more than needed, it cannot fill up within ROOM_KNOWN. For that
+ * long writes do not ask the disk again. */
+#define ROOM_PLENTY (UINT64_C(256) << 20)
 #define ROOM_KNOWN (20 * NSEC_PER_MSEC)
 #define CHANGES_KICK 100000u /* uncommitted table changes that start a flush */
-#define CHANGES_WAIT 400000u /* at which writers wait for it */
-#define SLOTS_KICK 4         /* a part of SLOTS_WAIT that makes a flush seal all it can */
+#define CHANGES_WAIT 400000u /* uncommitted table changes at which writers wait for a flush */
+#define SLOTS_KICK 4         /* at this part of SLOTS_WAIT (1/4) a flush seals all slots that it
+                              * can */
 #define LOG_KICK (UINT64_C(64) << 20) /* bytes of the log that only a commit gives back */
-/* At so many slots, each an open file, or at this part of the files that may be open, each change
- * waits for a flush; those that are being written stay. */
+/* At so many slots, or at this part (1/4) of the limit of open files if that is less, each change
+ * waits for a flush: a slot is an open file. Slots that are being written cannot be sealed. */
 #define SLOTS_WAIT 512u
 #define SLOTS_PART 4
 
 /* ---- asking for one ---- */
 
-/* Needs the lock. Once is enough: under pressure each change says so, and whoever flushes may not
- * be allowed to begin yet, of which a commit tells him. */
+/* Ask the flush thread for a flush. Under pressure each change calls this, so a second call does
+ * nothing. If the thread may not begin yet, the next commit wakes it. Needs the lock. */
 static void kick(struct flusher *f, bool urgent)
 {
     if (f->kicked && (f->urgent || !urgent))
@@ -61,7 +63,7 @@ static int shared_flush(struct state *p, struct ticket **ret_ticket)
 {
     struct flusher *f = p->flush;
     MUTEX_GUARD(&f->lock);
-    /* One that has started may have frozen without us: the next one has us. */
+    /* A flush that has started may have frozen before our changes; the next one has them. */
     uint64_t want = f->started + 1;
 
     while (f->finished < want) {
@@ -92,7 +94,7 @@ int flush_now(struct state *p)
     return err;
 }
 
-/* Those that a flush makes fewer, as far as anybody knows. */
+/* The number of slots that a flush can turn into objects, as far as is known. */
 static size_t sealable_slots(struct state *p)
 {
     size_t slots = atomic_load(&p->contents.slots), stuck = atomic_load(&p->contents.stuck);
@@ -100,17 +102,19 @@ static size_t sealable_slots(struct state *p)
     return slots > stuck ? slots - stuck : 0;
 }
 
+/* Are there so many slots that a flush should seal all it can? */
 static bool has_many_slots(struct state *p)
 {
     return sealable_slots(p) > p->flush->slots_wait / SLOTS_KICK;
 }
 
+/* Are there so many slots that each change has to wait for a flush? */
 static bool has_too_many_slots(struct state *p)
 {
     return sealable_slots(p) > p->flush->slots_wait;
 }
 
-/* What a flush makes less: bytes of buffers, but of those that it can only keep. */
+/* Bytes of buffers that a flush can seal; it can only keep the others. */
 static size_t sealable_bytes(struct state *p)
 {
     size_t all = atomic_load(&p->contents.buffered), held = atomic_load(&p->contents.held_room);
@@ -118,7 +122,7 @@ static size_t sealable_bytes(struct state *p)
     return all > held ? all - held : 0;
 }
 
-/* How full is it: 0 fine, 1 start a flush, 2 wait for one. */
+/* How full is memory? 0: fine; 1: a flush should begin; 2: changes have to wait for one. */
 static int pressure(struct state *p)
 {
     size_t buffers = (size_t)settings_get(&p->settings, SET_BUFFERS);
@@ -133,19 +137,21 @@ static int pressure(struct state *p)
            atomic_load(&p->logged) > LOG_KICK;
 }
 
-/* What may end a wait. It is noted before the look at what is waited for: what changes behind that
- * look ends the wait at once. */
+/* What may end a wait. A thread notes it before it looks at what it waits for: a change after that
+ * look ends the wait at once, and is not missed. */
 struct seen {
     uint64_t commits, failures, limits;
 };
 
+/* The present values of what may end a wait. */
 static struct seen note_seen(struct flusher *f)
 {
     MUTEX_GUARD(&f->lock);
     return (struct seen){f->commits, f->failed, f->limits};
 }
 
-/* Until a commit has come, a limit is another one, or an attempt has failed: then its error. */
+/* Wait until a commit has come, a limit has changed, or an attempt has failed; then its error is
+ * returned. */
 static int wait_for_commit(struct flusher *f, const struct seen *s, bool urgent)
 {
     MUTEX_GUARD(&f->lock);
@@ -159,6 +165,7 @@ static int wait_for_commit(struct flusher *f, const struct seen *s, bool urgent)
     return f->failed != s->failures ? f->error : 0;
 }
 
+/* Count a thread that begins or ends to wait for memory. */
 static void waiting(struct state *p, bool begins, int64_t duration_ns)
 {
     MUTEX_GUARD(&p->flush->lock);
@@ -166,6 +173,7 @@ static void waiting(struct state *p, bool begins, int64_t duration_ns)
     p->flush->waited_ns += duration_ns;
 }
 
+/* Wait until memory is not full any more. */
 static int wait_for_memory(struct state *p)
 {
     int64_t start = ticks(p);
@@ -210,8 +218,8 @@ bool flush_takes_more(struct state *p)
     return full < 2;
 }
 
-/* Bytes of the disk that new data may not take: removing, too, needs a commit, and so does what is
- * in memory already. An eighth of a small disk. */
+/* Bytes of the disk that new data may not take, but an eighth of a small disk at most. Removals
+ * and the changes in memory need a commit, and a commit needs this room. */
 uint64_t flush_reserve(const struct disk_space *s)
 {
     uint64_t eighth = s->blocks / 8 * s->block_size;
@@ -219,7 +227,8 @@ uint64_t flush_reserve(const struct disk_space *s)
     return eighth < ROOM_RESERVE ? eighth : ROOM_RESERVE;
 }
 
-/* 0, or the error that a disk without room gives. */
+/* Does the disk have room for `more` bytes beside the reserve, and with_memory beside what is in
+ * memory? 0, or the error that this disk gives when it is full. */
 static int has_room(struct state *p, bool with_memory, uint64_t more)
 {
     struct disk_space s;
@@ -229,7 +238,7 @@ static int has_room(struct state *p, bool with_memory, uint64_t more)
                     : 0;
 
     if (disk_space(p->config.disk, &s) < 0)
-        return 0; /* the write itself will tell */
+        return 0; /* the write itself will fail if there is none */
     avail = s.blocks_avail * s.block_size;
     needed = flush_reserve(&s) + unsaved + more;
     if (avail > needed && avail - needed > ROOM_PLENTY)
@@ -237,6 +246,7 @@ static int has_room(struct state *p, bool with_memory, uint64_t more)
     return avail >= needed ? 0 : s.full;
 }
 
+/* Has a look at the disk a moment ago found plenty of room? */
 static bool knows_of_room(struct state *p)
 {
     return ticks(p) < atomic_load(&p->flush->plenty_until);
@@ -250,7 +260,7 @@ int flush_room(struct state *p)
         return 0;
     if (!thread_may_wait())
         return -EWOULDWAIT;
-    err = flush_now(p); /* then memory holds nothing more that needs room */
+    err = flush_now(p); /* after that nothing in memory needs room */
     return err < 0 ? err : has_room(p, false, 0);
 }
 
@@ -280,6 +290,7 @@ int flush_short(struct state *p)
 
 /* ---- settings ---- */
 
+/* The flush thread computes its next wait from the new interval. */
 static void interval_set(void *ctx, int64_t value)
 {
     struct state *p = ctx;
@@ -289,7 +300,7 @@ static void interval_set(void *ctx, int64_t value)
     cond_broadcast(&p->flush->wake);
 }
 
-/* Who waits for memory may not need to. */
+/* Threads that wait for memory look again: the new limit may let them go on. */
 static void limit_set(void *ctx, int64_t value)
 {
     struct state *p = ctx;
@@ -300,7 +311,7 @@ static void limit_set(void *ctx, int64_t value)
     cond_broadcast(&p->flush->done);
 }
 
-/* What was not ready may be now. */
+/* Slots may be ready to be sealed by the new delay. */
 static void delay_set(void *ctx, int64_t value)
 {
     (void)value;
@@ -317,20 +328,21 @@ void flusher_watch(struct state *p)
 
 /* ---- the threads ---- */
 
-/* Where nothing presses, one flush is in flight and one on its way there: the more ask for the next
- * meanwhile, the more share it. After a failure whoever asks is to be told, soon. */
+/* May a flush begin? If nothing is urgent, one flush is in flight and one is being prepared:
+ * requests that come meanwhile share the next one. After a failure a new flush begins soon, so
+ * that the threads that wait get its result. */
 static bool may_begin(const struct flusher *f)
 {
     return f->in_flight < 2 || f->urgent || f->error < 0;
 }
 
-/* ns; by what the setting says now. */
+/* ns until the next flush is due by the setting, which may change meanwhile. */
 static int64_t interval_left(struct state *p, int64_t begin)
 {
     return begin + settings_get(&p->settings, SET_FLUSH_INTERVAL) - ticks(p);
 }
 
-/* Until a flush is asked for and may begin, or it is time for one. False: the end. */
+/* Wait until a flush was asked for and may begin, or is due. False: the thread has to end. */
 static bool wait_to_begin(struct state *p, bool *ret_asked)
 {
     struct flusher *f = p->flush;
@@ -345,12 +357,13 @@ static bool wait_to_begin(struct state *p, bool *ret_asked)
     return !f->stop;
 }
 
+/* Begin a flush, and keep its ticket for the threads that asked. */
 static void begin_one(struct state *p)
 {
     struct flusher *f = p->flush;
     bool many = has_many_slots(p);
     struct ticket *t = NULL;
-    int err = flush_begin(p, many ? SEAL_CLOSED : SEAL_READY, &t); /* status has its error */
+    int err = flush_begin(p, many ? SEAL_CLOSED : SEAL_READY, &t); /* the status shows its error */
     MUTEX_GUARD(&f->lock);
 
     f->result = err;
@@ -360,6 +373,7 @@ static void begin_one(struct state *p)
     f->ticket = t;
 }
 
+/* The thread that flushes. A flush that nobody asked for is skipped if nothing has changed. */
 static void *flush_main(void *arg)
 {
     struct state *p = arg;
@@ -381,6 +395,7 @@ static void *flush_main(void *arg)
     return NULL;
 }
 
+/* Wait until there are drops to work off. False: the thread has to end. */
 static bool drops_wait(struct flusher *f)
 {
     MUTEX_GUARD(&f->lock);
@@ -391,6 +406,7 @@ static bool drops_wait(struct flusher *f)
     return !f->stop;
 }
 
+/* Do the threads have to end? */
 static bool stopping(struct flusher *f)
 {
     MUTEX_GUARD(&f->lock);
@@ -410,6 +426,7 @@ static void give_way(struct state *p)
         (void)wait_for_commit(p->flush, &seen, false);
 }
 
+/* The thread that works off dropped pages. It waits for memory as writers do. */
 static void *drop_main(void *arg)
 {
     struct state *p = arg;
@@ -478,7 +495,7 @@ void flush_stop_threads(struct state *p)
 
 /* ---- looking on ---- */
 
-/* Needs the lock. */
+/* Commits per second, over the last FLUSH_RATE_OF commits. Needs the lock. */
 static double rate(struct state *p)
 {
     struct flusher *f = p->flush;

@@ -1,30 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * recover: putting a store together again after a start, and making it durable through the log.
+ * recover: restoring an open store's state at a start, and fsync through the log. A start does:
  *
- *     trees, counts, drops as committed, with the contents that the tables have
- *     replay            what the log has behind that commit (replay.c)
- *     orphans dropped   nobody has them open any more
- *     dead deleted      bytes whose removal was committed
- *     slots             those that entries name are opened, others go
- *     objects           files and packs that no table knows go
- *     log opened        in the next epoch: no frame of before is ever read again
- *     flush             has all of it; then the old segments go
+ *     load              trees, counts, drops and contents as the last commit has them
+ *     replay            the changes that the log has behind that commit (replay.c)
+ *     orphans           are dropped: nobody has them open any more
+ *     dead bytes        are deleted if their removal was committed
+ *     slots             are opened if an entry names them; others are deleted
+ *     objects           files and packs that no table names are deleted
+ *     log               is opened in the next epoch: no earlier frame is ever read again
+ *     flush             commits all of this; then the old segments are deleted
  *
- * Until that flush everything may be cut off and done again: nothing is deleted that the replay
- * would need. A store that was closed has no segments, and needs no flush.
+ * Until that flush a crash is harmless, and all is done again: nothing that the replay needs is
+ * deleted. A store that was closed has no segments, and needs no flush.
  *
- * What fails here is no reason to keep somebody from their files. Only without a sound log, or the
- * memory to replay it, nobody knows what the files are: then the store is not opened. Else:
+ * If a step fails, the store is opened all the same where possible. Only without a sound log, or
+ * without the memory to replay it, the contents of files are unknown, and the store is not opened.
+ * Otherwise:
  *
- *     what should go cannot be deleted      it stays, until the next start, or a check
- *     one slot cannot be opened             its file is EIO
- *     a slot lacks what the log has for it  its file is EIO; the store is read-only, since a commit
- *                                           would let the log go
+ *     something cannot be deleted           it stays until the next start, or a check
+ *     one slot cannot be opened             reading its file returns EIO
+ *     the bytes that the log has for a      reading its file returns EIO; the store is read-only,
+ *     slot cannot be written to it          since a commit would delete the log
  *     no slot can be found                  the store is read-only
- *     too few descriptors for the slots,    their files cannot be read, and no change and no commit
- *     or too little memory                  comes, until each flush's next try has done it
- *     the flush fails                       no change until another one has done it
+ *     too few descriptors for the slots,    their files cannot be read, and there is no change and
+ *     or too little memory                  no commit; each flush tries again
+ *     the flush fails                       no change is made until another flush succeeds
  */
 #include "durability.h"
 #include "durable.h"
@@ -38,18 +39,20 @@
 #include <errno.h>
 #include <string.h>
 
+/* The log cannot be synced any more. */
 static void on_fatal(void *ctx, const char *what, int err)
 {
     state_turn_readonly(ctx, what, err);
 }
 
-/* Was it closed? Then its log goes on as if it had never been, without a commit. */
+/* Was the store closed properly? Then it continues in the same epoch, and needs no commit. */
 static bool was_closed(struct state *p, const struct store_record *s, const struct log_report *r)
 {
     return r->segments == 0 && !r->damaged && !atomic_load(&p->promised) &&
            r->next_segment <= s->log_segment + 1;
 }
 
+/* Open an empty log behind the highest serial that was found. */
 static int open_log(struct state *p, const struct store_record *s, const struct log_report *r)
 {
     struct log_config config = {
@@ -76,6 +79,7 @@ static int open_log(struct state *p, const struct store_record *s, const struct 
     return err;
 }
 
+/* Report that something could not be deleted. */
 static void is_kept(const char *what, int err)
 {
     if (err < 0)
@@ -83,7 +87,8 @@ static void is_kept(const char *what, int err)
                what, strerror(-err));
 }
 
-/* What the log speaks of is committed; then its old segments are not needed. */
+/* Commit what was replayed, and then delete the old segments. If it fails, changes wait until a
+ * later flush succeeds (recover_settled). */
 void recover_settle(struct state *p)
 {
     int err = atomic_load(&p->unsettled) ? flush_run(p, SEAL_BUFFERS) : 0;
@@ -118,8 +123,9 @@ void recover_settled(struct state *p)
 
 /* ---- slots ---- */
 
-/* What was replayed may be more than a sync vouches for: if power goes before it is committed, the
- * next start replays less of it, and may find the slot named. */
+/* Remove a slot by way of the next commit, and not now: the replay may have made more changes than
+ * a sync vouches for. If power fails before that commit, the next start replays fewer changes, and
+ * the slot may be named again. */
 static int leave_for_commit(struct state *p, uint64_t number)
 {
     int err = refs_bury_slot(p->refs, number);
@@ -129,6 +135,7 @@ static int leave_for_commit(struct state *p, uint64_t number)
     return err;
 }
 
+/* Is the number in that map of contents? */
 static bool is_in(struct state *p, const struct map64 *map, uint64_t number)
 {
     uint64_t none;
@@ -136,13 +143,15 @@ static bool is_in(struct state *p, const struct map64 *map, uint64_t number)
     return map64_get(map, number, &none);
 }
 
+/* A listing of the directory of slots. */
 struct loading {
     struct state *p;
-    uint64_t first; /* numbers before it the last commit gave */
+    uint64_t first; /* the last commit has given out all numbers below this one */
 };
 
-/* A slot the commit names becomes a content again; any other was never committed, or its content
- * was sealed: it goes. So do sums that a power loss left alone. */
+/* Called for each file of a slot. A slot that an entry names becomes a content again. Any other
+ * slot is deleted: it was never committed, or its content was sealed. So are checksums whose slot
+ * a power loss has taken. */
 static int load_or_reap(const char *name, void *ctx)
 {
     const struct loading *l = ctx;
@@ -161,15 +170,18 @@ static int load_or_reap(const char *name, void *ctx)
     if (err == 0 && e.kind == ENTRY_SLOT && e.count > 0)
         return sums ? 0 : content_adopt_slot(p, number, e.size);
     if (err < 0 && err != -ENOENT)
-        return err == -ENOMEM ? err : 0;    /* nobody knows whose it is: it stays */
-    if (err == 0 && e.kind == ENTRY_SLOT) /* of a file that is deleted, or was being made whole */
+        return err == -ENOMEM ? err : 0;    /* whose slot it is is unknown, so it stays */
+    if (err == 0 && e.kind == ENTRY_SLOT) /* the slot of a deleted file, or of a copy that was not
+                                           * finished */
         return leave_for_commit(p, number);
     if (!refs_has_slot(p->refs, number) &&
         !(err == -ENOENT && number < l->first && lost_start_keep(p)))
-        (void)blob_unlink_slot(p->config.disk, number); /* else the next start does it */
+        (void)blob_unlink_slot(p->config.disk, number); /* if this fails the next start deletes
+                                                         * it */
     return 0;
 }
 
+/* Is the content named by no item? */
 static bool is_unnamed(struct state *p, struct content *c, void *ctx)
 {
     struct entry e;
@@ -178,7 +190,7 @@ static bool is_unnamed(struct state *p, struct content *c, void *ctx)
     return refs_entry(p->refs, c->number, false, NULL, &e) == 0 && e.count == 0;
 }
 
-/* What the log began and no item names. */
+/* Discard contents that the log has begun and that no item names. */
 static void cancel_unnamed(struct state *p)
 {
     struct content *c;
@@ -190,8 +202,8 @@ static void cancel_unnamed(struct state *p)
     }
 }
 
-/* Of the numbers that the log began those that no item names, also where the slot is gone: the
- * daemon died while it took one back. */
+/* Discard numbers with slots that the log has begun and that no item names; also if the slot's
+ * file is missing, since the daemon may have died while it deleted that. */
 static int cancel_begun(struct state *p, uint64_t first)
 {
     struct entry e;
@@ -203,6 +215,7 @@ static int cancel_begun(struct state *p, uint64_t first)
     return err;
 }
 
+/* Open all slots that entries name, and delete the others. */
 static int load_slots(struct state *p, uint64_t first)
 {
     struct loading l = {p, first};
@@ -216,7 +229,8 @@ static int load_slots(struct state *p, uint64_t first)
     return io_is_short(err) ? err : 0;
 }
 
-/* What the log has for them, then all of them are opened. What was done is not done again. */
+/* Write to the slots what the log has for them, and then open them. It may be called again after a
+ * shortage: a part that was done is not repeated. */
 static int try_slots(struct state *p)
 {
     struct slots_left *l = p->slots_left;
@@ -234,7 +248,7 @@ int recover_slots(struct state *p)
     int err = try_slots(p);
     size_t before, now = SIZE_MAX, left;
 
-    do { /* each that becomes an object gives its descriptor back */
+    do { /* a slot that becomes an object frees a descriptor, so the next try gets further */
         before = now;
         if (!io_is_short(err) || !l->written)
             break;
@@ -255,7 +269,7 @@ int recover_state(struct state *p, const struct store_record *s)
 
     p->orphans.tree = (struct tree){.pages = p->pages, .refs = p->refs, .root = s->orphan_root};
     p->orphans.next_ino = s->orphan_next ? s->orphan_next : 1;
-    err = held_load(p); /* frames may go on with them */
+    err = held_load(p); /* frames may continue these contents */
     if (err < 0)
         return err;
     err = replay_log(p, s, &r);
@@ -280,7 +294,7 @@ int recover_state(struct state *p, const struct store_record *s)
     ns_table_tap(p);
     p->recovered = !was_closed(p, s, &r);
     if (p->recovered)
-        atomic_store(&p->promised, false); /* that was of the epoch before */
+        atomic_store(&p->promised, false); /* the promise was of the epoch before */
     atomic_store(&p->unsettled, p->recovered || state_lacks(p) < 0);
     return 0;
 }
@@ -297,11 +311,14 @@ uint64_t flush_durable(struct state *p)
     return synced > committed ? synced : committed;
 }
 
+/* Called by log_sync before it syncs: the slots that frames speak of. */
 static int sync_slots(void *ctx)
 {
     return slots_sync_logged(ctx);
 }
 
+/* Make all changes so far durable, by the log if possible. A change that is in no frame needs a
+ * commit. */
 static int sync_all(struct state *p)
 {
     uint64_t seq = atomic_load(&p->seq);
@@ -320,7 +337,7 @@ int flush_sync(struct state *p)
 {
     int err;
 
-    if (atomic_load(&p->readonly)) /* what made it so was reported */
+    if (atomic_load(&p->readonly)) /* the reason was reported */
         return -EROFS;
     err = sync_all(p);
     blame_sync(p, err);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * replay: each operation is checked against what is there, then done with the calls that did it the
- * first time, so that it counts references as they do.
+ * replay: makes the changes of the log again. Each operation is checked against the present state,
+ * and then made with the calls that made it the first time, so that references are counted in the
+ * same way.
  */
 #include "replay.h"
 #include "flush_impl.h"
@@ -13,13 +14,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* The replay of one frame. */
 struct replay {
     struct state *p;
-    struct ns *ns; /* of the operation before, referenced */
+    struct ns *ns; /* namespace of the last operation, referenced; NULL: none */
     struct replay_slots *slots;
 };
 
-/* Damage: what the operation needs is not there, or has another shape. */
+/* Errors that mean that the operation does not fit the present state are damage: -EUCLEAN. */
 static int unless_absent(int err)
 {
     return err == -ENOENT || err == -ESTALE || err == -EEXIST || err == -EINVAL ||
@@ -30,6 +32,7 @@ static int unless_absent(int err)
 
 /* ---- items ---- */
 
+/* The namespace with that number. It is kept for the next operation, which mostly has the same. */
 static int find_ns(struct replay *r, uint32_t number, struct ns **ret_ns)
 {
     if (!r->ns || r->ns->number != number || !r->ns->live) {
@@ -43,8 +46,8 @@ static int find_ns(struct replay *r, uint32_t number, struct ns **ret_ns)
     return 0;
 }
 
-/* The tree of a namespace, or of orphans. Inode `ino` is used there: its number is not given again.
- * */
+/* The tree of a namespace, or that of the orphans. Inode `ino` is used in it, so its number is not
+ * given out again. */
 static int find_tree(struct replay *r, uint32_t number, uint64_t ino, struct tree **ret_tree)
 {
     uint64_t *next = &r->p->orphans.next_ino;
@@ -83,7 +86,7 @@ static int do_del(struct replay *r, const struct op *op)
     return err < 0 ? err : tree_del(t, op->key);
 }
 
-/* A range, which has something. */
+/* A range of items; -ENOENT if it has none, since an operation on it would not have been logged. */
 static int find_range(struct replay *r, const struct op *op, struct tree **ret_tree,
                       struct key_range *ret)
 {
@@ -126,9 +129,9 @@ static int do_content_new(struct replay *r, const struct op *op)
     return err < 0 ? err : content_restore(r->p, op->number, op->a, op->b, NULL);
 }
 
-/* A slot that the log speaks of, and that the commit gave its number, has a row. Where that is lost
- * it gets one again: else all of the log would be refused for it. Its count is too high until a
- * rebuild. */
+/* Restore the row of a slot. The log names a slot that had a row in the commit. If that row is
+ * lost, one operation would make the whole log unusable, so a new row is made from the slot's
+ * file. Its count is too high until a rebuild. */
 static int regain_slot(struct replay *r, uint64_t number)
 {
     char name[DISK_NAME_MAX + 1];
@@ -156,7 +159,8 @@ static int regain_slot(struct replay *r, uint64_t number)
     return err;
 }
 
-/* Of one whose row is damaged only a slot can become sound again. */
+/* Write bytes to a content, or note that a slot has bytes in the log. If the row of a held content
+ * is damaged its bytes stay lost. */
 static int do_content_write(struct replay *r, const struct op *op)
 {
     struct content *c = content_find(r->p, op->number);
@@ -186,11 +190,13 @@ static int do_content_slot(struct replay *r, const struct op *op)
     if (err == 0)
         err = refs_set_slot(r->p->refs, op->number, op->a);
     if (c && err == 0)
-        content_unlist(r->p, c, CONTENT_GONE); /* the slot has its bytes; load_slots opens it */
+        content_unlist(r->p, c, CONTENT_GONE); /* the slot's file has its bytes; load_slots opens
+                                                * it */
     content_unref(c);
     return err < 0 ? err : replay_slots_synced(r->slots, op->number);
 }
 
+/* Discard a content. It must not be named by an item. */
 static int do_content_cancel(struct replay *r, const struct op *op)
 {
     struct content *c = content_find(r->p, op->number);
@@ -209,6 +215,7 @@ static int do_content_cancel(struct replay *r, const struct op *op)
 
 /* ---- namespaces ---- */
 
+/* A new namespace, which is not in the table yet. */
 static int new_ns(struct state *p, uint32_t number, struct ns_fields *f, struct ns **ret)
 {
     int err = ns_alloc(p, f->name, ret);
@@ -216,12 +223,13 @@ static int new_ns(struct state *p, uint32_t number, struct ns_fields *f, struct 
     if (err < 0)
         return err;
     ns_set_fields(*ret, number, f);
-    (*ret)->counted = true; /* it begins with nothing */
+    (*ret)->counted = true; /* it is empty at first */
     ns_saw_ino(p, *ret, NS_ROOT_INO);
     passthrough_table_note_verify(&p->passthroughs, (*ret)->verify);
     return 0;
 }
 
+/* Put a namespace into the table. */
 static void insert_ns(struct state *p, struct ns *ns)
 {
     WRITE_GUARD(&p->names.lock);
@@ -232,7 +240,7 @@ static void insert_ns(struct state *p, struct ns *ns)
         p->names.next = ns->number + 1;
 }
 
-/* What may change of one that is there: its name and its settings. */
+/* Change an existing namespace: only its name and its settings can have changed. */
 static int change_ns(struct state *p, struct ns *ns, const struct ns_fields *f)
 {
     char *name = strdup(f->name);
@@ -247,6 +255,7 @@ static int change_ns(struct state *p, struct ns *ns, const struct ns_fields *f)
     return 0;
 }
 
+/* Make a namespace, or change one. */
 static int do_ns_put(struct replay *r, const struct op *op)
 {
     struct ns_fields f;
@@ -289,7 +298,8 @@ static int do_ns_branch(struct replay *r, const struct op *op)
         return err;
     }
     ns_saw_ino(r->p, ns, from->next_ino - 1);
-    ns_saw_ino(r->p, from, ns->next_ino - 1); /* its files without a name had numbers, too */
+    ns_saw_ino(r->p, from, ns->next_ino - 1); /* files without a name that were open then had
+                                               * numbers, too */
     from->dirty = true;
     insert_ns(r->p, ns);
     return 0;
@@ -328,7 +338,7 @@ static int do_setting(struct replay *r, const struct op *op)
     return settings_restore(r->p, op->data, op->len, (int64_t)op->a);
 }
 
-/* Whose change the frame is does not change what it is. */
+/* The number of the kernel's request is only for people: the change does not depend on it. */
 static int do_request(struct replay *r, const struct op *op)
 {
     (void)r;
@@ -356,8 +366,8 @@ static int (*const doers[OP_KIND_END])(struct replay *, const struct op *) = {
 
 /* ---- frames ---- */
 
-/* The row of a number that was given out is lost: so is what the log says of it alone, and no
- * reason to refuse all else that the log has. */
+/* Does the operation concern only a number whose row is lost? Then it is skipped, since the rest
+ * of the log must not be refused because of it. */
 static bool is_of_lost(struct replay *r, const struct op *op)
 {
     bool of_number = op->kind == OP_CONTENT_WRITE || op->kind == OP_CONTENT_TRUNCATE ||
@@ -369,6 +379,7 @@ static bool is_of_lost(struct replay *r, const struct op *op)
            refs_entry(r->p->refs, op->number, false, NULL, &e) == -ENOENT;
 }
 
+/* Make one operation. */
 static int do_op(struct replay *r, const struct op *op)
 {
     int err = doers[op->kind](r, op);
@@ -382,6 +393,7 @@ static int do_op(struct replay *r, const struct op *op)
     return 0;
 }
 
+/* Make all operations of a frame. *last: the last one that was tried. */
 static int do_ops(struct replay *r, const struct log_frame *f, struct op *last)
 {
     size_t at = 0;
@@ -396,6 +408,7 @@ static int do_ops(struct replay *r, const struct log_frame *f, struct op *last)
     return err == -ENOENT ? 0 : err;
 }
 
+/* Replay one frame, and report the operation that failed. */
 static int replay_one(struct state *p, struct replay_slots *slots, const struct log_frame *f)
 {
     struct replay r = {.p = p, .slots = slots};
@@ -429,11 +442,13 @@ int replay_frame(struct state *p, const struct log_frame *f)
     return err;
 }
 
+/* The replay of the whole log. */
 struct visitor {
     struct state *p;
     struct replay_slots slots;
 };
 
+/* Called for each frame that counts. */
 static int apply_frame(const struct log_frame *f, void *ctx)
 {
     struct visitor *v = ctx;
@@ -452,6 +467,7 @@ static int apply_frame(const struct log_frame *f, void *ctx)
     return err;
 }
 
+/* Report how much was replayed. */
 static void report_recovered(struct state *p, int64_t start)
 {
     const struct replayed *r = &p->replayed;
@@ -464,8 +480,8 @@ static void report_recovered(struct state *p, int64_t start)
                (long long)((ticks(p) - start) / NSEC_PER_MSEC));
 }
 
-/* The sentence with which a mount is refused; `tally check` and `tally log` have theirs in
- * check_log.c and cmd_log.c. */
+/* Report the damage for which a mount is refused. `tally check` and `tally log` have sentences of
+ * their own, in check_log.c and cmd_log.c. */
 static void report_damage(const struct log_report *r)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;

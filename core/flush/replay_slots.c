@@ -34,6 +34,7 @@ void replay_slots_release(struct replay_slots *s)
 
 /* ---- at the end ---- */
 
+/* The number of the operation that said last that the slot was synced; 0: none did. */
 static uint64_t synced_at(const struct replay_slots *s, uint64_t number)
 {
     uint64_t at = 0;
@@ -42,7 +43,7 @@ static uint64_t synced_at(const struct replay_slots *s, uint64_t number)
     return at;
 }
 
-/* Are there bytes for that slot, and is it one still? */
+/* Does the log have bytes that the slot lacks, and is the content still a slot? */
 static bool is_wanted(const struct replay_slots *s, struct state *p, uint64_t number)
 {
     uint64_t last;
@@ -52,7 +53,8 @@ static bool is_wanted(const struct replay_slots *s, struct state *p, uint64_t nu
            refs_entry(p->refs, number, false, NULL, &e) == 0 && e.kind == ENTRY_SLOT;
 }
 
-/* Sums that a commit which never was has made may be there; gone before a byte changes. */
+/* Delete the checksums of the slots before a byte of them changes: a flush that was never
+ * committed may have made them. */
 static int drop_sums(struct replay_slots *s, struct state *p, size_t *ret_wanted)
 {
     uint64_t number, last;
@@ -69,14 +71,16 @@ static int drop_sums(struct replay_slots *s, struct state *p, size_t *ret_wanted
     return err == 0 && *ret_wanted ? disk_sync_dir(p->config.disk, "slots") : err;
 }
 
+/* The second reading of the log, which writes bytes to slots. */
 struct writer {
     struct replay_slots *slots;
     struct state *p;
-    uint64_t op;            /* operations so far */
-    uint64_t number;        /* whose slot is open, or was found missing */
+    uint64_t op;            /* number of the present operation */
+    uint64_t number;        /* number of the slot that `file` is, or that was found missing */
     struct disk_file *file; /* NULL: it is missing */
 };
 
+/* Open a slot, if it is not the one that is open. A missing slot is reported and gives 0. */
 static int open_slot(struct writer *w, uint64_t number)
 {
     char name[DISK_NAME_MAX + 1];
@@ -94,6 +98,7 @@ static int open_slot(struct writer *w, uint64_t number)
     return err == -ENOENT ? 0 : err;
 }
 
+/* Write the bytes of an operation, if the slot lacks them. */
 static int write_op(struct writer *w, const struct op *op)
 {
     int err;
@@ -111,6 +116,7 @@ static int write_op(struct writer *w, const struct op *op)
     return err;
 }
 
+/* Called for each frame that counts. */
 static int visit_frame(const struct log_frame *f, void *ctx)
 {
     struct op op;
@@ -125,6 +131,7 @@ static int visit_frame(const struct log_frame *f, void *ctx)
     return err == -ENOENT ? 0 : err;
 }
 
+/* Write all bytes that slots lack. */
 static int apply(struct replay_slots *s, struct state *p, const struct log_scan *scan)
 {
     struct writer w = {.slots = s, .p = p};
@@ -139,7 +146,8 @@ static int apply(struct replay_slots *s, struct state *p, const struct log_scan 
     return err;
 }
 
-/* Nobody may read the old bytes of any of them, nor may a commit let the log go. */
+/* Some slots could not be written. Their old bytes must not be read, and no commit may delete the
+ * log: these slots are marked, and the store becomes read-only. */
 static int leave_unwritten(struct replay_slots *s, struct state *p, int why)
 {
     uint64_t number, last;

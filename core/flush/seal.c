@@ -19,7 +19,8 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#define TURN_LOOK (50 * NSEC_PER_MSEC)
+#define TURN_LOOK (50 * NSEC_PER_MSEC) /* how often a thread that waits for its turn looks at the
+                                        * time */
 #define BATCH 1024      /* contents in one round on the workers */
 /* How soon a slot that failed is tried again: it may be long, and each attempt reads all of it. */
 #define STUCK_RETRY (10 * NSEC_PER_SEC)
@@ -27,16 +28,18 @@
  * open files if that is more. */
 #define SLOTS_LEAST 512u
 
+/* One pass. */
 struct pass {
     struct state *p;
     enum seal_what what;
-    bool freeze_lock_held; /* for writing, by the caller */
-    bool all;       /* also slots that were tried lately, and failed */
+    bool freeze_lock_held; /* the caller holds it for writing */
+    bool all;       /* slots that failed lately are tried again, too */
     _Atomic size_t put_off, failed, sealed;
     _Atomic int full;     /* error of a full disk, or 0: no commit can be made then */
     _Atomic int one_error; /* error of a content that failed alone, or 0: the pass goes on */
 };
 
+/* The sealing of one content. */
 struct task {
     struct pass *pass;
     struct content *c;
@@ -60,6 +63,7 @@ static bool wanted(struct state *p, struct content *c, void *ctx)
            ticks(p) - c->changed >= settings_get(&p->settings, SET_SEAL_DELAY);
 }
 
+/* Does the content have a slot? */
 static bool is_slot(struct state *p, const struct content *c)
 {
     MUTEX_GUARD(&p->contents.lock);
@@ -205,6 +209,7 @@ static int seal_slot(struct pass *pass, struct content *c)
     return place(pass, c, &id, &seen);
 }
 
+/* Seal one content. Equal objects are looked for without the freeze lock where that is possible. */
 static int seal_content(struct pass *pass, struct content *c)
 {
     static const struct id none;

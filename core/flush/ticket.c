@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* See the header. */
 struct ticket {
     _Atomic unsigned refs;
     uint64_t number, snapshot; /* fixed before others see it */

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * job: long work that a person can look at, wait for and cancel (jobs.c, view_jobs.c).
+ *
+ *     job_start(p, verb, detail, &j)     the job has a number
+ *     job_run(p, j, &work, …)            a worker will call work.fn
+ *     job_progress, job_pause, job_pay   called by work.fn
+ *     job_result(p, j, words)            likewise; then work.fn returns, and the job has ended
+ *
+ * Errors: 0 or -errno. Threads: any, where nothing else is said. Inside is the lock "jobs", which
+ * comes before "workers" and is a leaf otherwise.
  */
 #pragma once
 
@@ -19,8 +27,8 @@ struct state;
 /* QUEUED: no worker has begun the job. RUNNING: a worker runs it, or it was started without
  * job_run. The other three: it has ended. */
 enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELLED };
-#define JOB_KEEP 64       /* ended jobs that stay readable, */
-#define JOB_KEEP_DRAINS 8 /* and drains beside them */
+#define JOB_KEEP 64       /* ended jobs that stay readable, drains not counted */
+#define JOB_KEEP_DRAINS 8 /* ended drains that stay readable */
 
 struct job;
 /* The work of a job, called on a worker. Returns the error that the job ends with, or JOB_AGAIN:
@@ -28,6 +36,7 @@ struct job;
 typedef int job_fn(struct state *p, struct job *j, void *arg);
 #define JOB_AGAIN INT_MAX
 
+/* What a job does. */
 struct job_work {
     job_fn *fn;
     /* Called when the job ends before `fn` is called, or called again. NULL: free(arg). The caller
@@ -40,6 +49,7 @@ struct job_work {
     bool alone;   /* for job_try: -EBUSY if an unfinished job has the same verb */
 };
 
+/* guarded by: "jobs", except `cancel`, and members that do not change after job_start */
 struct job {
     uint64_t number;
     const char *verb;

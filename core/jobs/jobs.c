@@ -28,7 +28,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LOOK_EVERY (50 * NSEC_PER_MSEC)
+#define LOOK_EVERY (50 * NSEC_PER_MSEC) /* how often a waiting thread looks at what may end its
+                                         * wait */
 
 /* ---- the table: needs jobs->lock ---- */
 
@@ -97,6 +98,7 @@ static void show(struct job *j)
         j->permille = permille;
 }
 
+/* A good end: all is done, 100 %. */
 static void complete(struct job *j)
 {
     j->done = j->total = j->total > j->done ? j->total : j->done;
@@ -105,6 +107,7 @@ static void complete(struct job *j)
     j->permille = 1000;
 }
 
+/* Give the job its number, and put it into the table. */
 static int insert(struct jobs *jobs, struct job *j)
 {
     mutex_held(&jobs->lock);
@@ -132,6 +135,7 @@ static void end(struct state *p, struct job *j, int error, const char *result)
 
 /* ---- the life of one ---- */
 
+/* A job that is not in the table yet. NULL: no memory. */
 static struct job *make_job(struct state *p, const char *verb, const char *detail)
 {
     struct job *j = calloc(1, sizeof *j);
@@ -245,6 +249,7 @@ int job_pause(struct state *p, struct job *j, int64_t duration_ns)
     return err;
 }
 
+/* The present value of a setting that is a rate. */
 static uint64_t rate_of(struct state *p, enum setting which)
 {
     return (uint64_t)settings_get(&p->settings, which);
@@ -371,6 +376,7 @@ static int submit(struct state *p, struct job *j)
     return atomic_load(&j->cancel) ? -ECANCELED : workers_try_submit(p->workers, &w, &j->id);
 }
 
+/* As submit, for a job that returned JOB_AGAIN. */
 static int submit_again(struct job *j)
 {
     MUTEX_GUARD(&j->p->jobs->lock);
@@ -613,6 +619,7 @@ size_t jobs_unfinished(struct state *p)
     return n;
 }
 
+/* How many threads wait for a job? Needs jobs->lock. */
 static unsigned count_waiters(const struct jobs *jobs)
 {
     unsigned n = 0;
@@ -714,5 +721,5 @@ void jobs_get_rest(struct state *p, struct jobs_rest *ret)
     flush_get_stats(p, &s);
     ret->flushes = s.flushes.pending;
     if (ret->flushes == 0 && s.committed != atomic_load(&p->seq))
-        ret->flushes = 1; /* one is still to come */
+        ret->flushes = 1; /* a flush of the last changes is still to come */
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * log: frames. A frame is copied to where it belongs, its checksum last; whatever happens to the
- * process then, what is in the page cache is either whole or no frame.
+ * log: frames. A frame is copied into the mapping of its segment, and its checksum is written last.
+ * So if the process dies at any moment, the page cache has either the whole frame or none.
  */
 #include "log_impl.h"
 #include "mapped.h"
@@ -134,7 +134,7 @@ void log_room_done(struct log *l, size_t bytes)
 {
     MUTEX_GUARD(&l->lock);
     if (l->reserved < cost_of(bytes))
-        abort(); /* the contract: as often as log_room */
+        abort(); /* the caller broke the contract: one call for each log_room */
     l->reserved -= cost_of(bytes);
     if (l->room_waiters)
         cond_broadcast(&l->room_freed);
@@ -142,12 +142,13 @@ void log_room_done(struct log *l, size_t bytes)
 
 /* ---- frames ---- */
 
+/* One frame to be copied. */
 struct putting {
     const struct segment *s;
     struct frame_head *h;
     const struct iovec *iov;
     int count;
-    uint64_t size, tail;
+    uint64_t size, tail; /* bytes of the frame; bytes behind it that become zeros */
 };
 
 /* Copies one frame into the mapping. Runs under mapped_guard, since a full or failing disk shows as
@@ -162,7 +163,8 @@ static int put_bytes(void *arg)
             memcpy(to, p->iov[i].iov_base, p->iov[i].iov_len);
         to += p->iov[i].iov_len;
     }
-    memset(frame + p->size, 0, p->tail); /* so that the end of the log looks like one */
+    memset(frame + p->size, 0, p->tail); /* zeros behind the last frame show that the log ends
+                                          * there */
     frame_seal(frame, p->h, p->s->seed, p->s->used);
     return 0;
 }
@@ -309,7 +311,7 @@ void log_position(struct log *l, struct log_pos *ret)
 
     if (s)
         *ret = (struct log_pos){s->serial, s->used};
-    else if (l->given_up.segment) /* its file has its name still: see log_promise.h */
+    else if (l->given_up.segment) /* the file of that segment still has its name (log_promise.h) */
         *ret = l->given_up;
     else
         *ret = (struct log_pos){l->next_serial, SEGMENT_HEAD};
@@ -352,6 +354,7 @@ int log_open(const struct log_config *config, struct log **ret_log)
     return 0;
 }
 
+/* Close all segments of a list. */
 static void close_all(struct segment_list *list)
 {
     struct segment *s;

@@ -3,15 +3,16 @@
  * log_behind: at a place where a log has no next frame: has it ended there, or was a part of it
  * lost?
  *
- *     the page cache lived:  a frame is copied, its checksum comes last, and then comes the next
- *                            one. So at the end are 8 zero bytes, and nothing behind them.
- *     power was lost:        what a completed sync covered is there. A later sync frame says up to
- *                            which number one had completed; a sync frame follows another only
- *                            after that one's sync. The rest may be there in part.
+ *     the page cache lived:  frames are copied one after the other, each with its checksum last. So
+ *                            the end of the log is 8 zero bytes, with nothing behind them.
+ *     power was lost:        everything that a completed sync covered is on the disk. A later sync
+ *                            frame says up to which number a sync had completed before it. Two sync
+ *                            frames mean that the first one's sync has completed. Everything else
+ *                            may be on the disk in part.
  *
- * What contradicts that is damage. Frames are found by their checksums. A user who writes files
- * does not know the seed, so cannot forge a frame, but can write bytes that look like the heads of
- * long frames. So at most EFFORT times the bytes of a segment go through a checksum.
+ * If the log contradicts this it is damaged. Frames are found by their checksums. A user who writes
+ * files does not know the seed, and so cannot forge a frame, but can write bytes that look like the
+ * heads of long frames. So at most EFFORT times the bytes of a segment are checksummed.
  */
 #include "log_read_impl.h"
 
@@ -19,10 +20,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* bytes that go through a checksum at most, as a multiple of the bytes of a segment */
+/* Limit of the bytes that are checksummed, as a multiple of the bytes of a segment. */
 #define EFFORT 64
-#define BLANK 16  /* bytes; so many zeros where a frame could begin: none was put there */
+#define BLANK 16  /* bytes; if there are so many zeros, no frame was put there */
 
+/* What was found at the hole and behind it. */
 struct behind {
     const struct log_verdict *v;
     struct log_pos hole;
@@ -30,7 +32,7 @@ struct behind {
     bool headless;    /* a segment with a damaged head: its frames cannot be checked */
     bool moved;       /* the segment at the hole was being renamed to the next serial */
     unsigned syncs;   /* sync frames */
-    uint64_t done;    /* the highest number that they say was durable before them */
+    uint64_t done;    /* the highest number that was durable according to them */
     uint64_t changes; /* changes with numbers above the last whole one */
     uint64_t last;    /* the highest of those */
     uint64_t effort;  /* bytes that may still go through a checksum */
@@ -109,7 +111,7 @@ static int skip_others(struct log_reader *r, uint64_t *off)
         size_t n = left < LOG_WINDOW ? (size_t)left : LOG_WINDOW, have = window_from(r, *off);
         const uint8_t *p;
 
-        /* use what is in the window, so that nothing is read again for each frame */
+        /* Use what is in the window, so that the same bytes are not read again for each frame. */
         n = have >= FRAME_HEAD ? have : n;
         int e = log_reader_bytes(r, *off, n, &p);
 
@@ -171,7 +173,7 @@ static int look_at_segment(struct log_reader *r, struct behind *b, uint64_t seri
     b->frames = b->frames || begun;
     if (e == 0)
         e = look_through_segment(r, b, first ? b->hole.offset : SEGMENT_HEAD);
-    return e == -EUCLEAN ? 0 : e; /* that one has no more to say */
+    return e == -EUCLEAN ? 0 : e; /* the segment ends early: nothing more can be read in it */
 }
 
 /* Was the segment at the hole being renamed to the next serial? Its new name and its new head

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* log_files: which segments lie on a disk. */
+/* log_files: the segment files on a disk: listing, keeping and deleting them. */
 #include "log_impl.h"
 
 #include <errno.h>
@@ -10,6 +10,7 @@
 
 #define NAME_DIGITS 16
 
+/* The serial of a segment's file name. False: it is another file. */
 static bool parse_name(const char *name, uint64_t *ret)
 {
     uint64_t v = 0;
@@ -22,18 +23,20 @@ static bool parse_name(const char *name, uint64_t *ret)
     return true;
 }
 
+/* The segments found so far. */
 struct found {
     struct log_file *v;
     size_t count, room;
 };
 
+/* Called for each name in the directory. */
 static int add_name(const char *name, void *ctx)
 {
     struct found *f = ctx;
     struct log_file file = {0};
 
     if (!parse_name(name, &file.serial))
-        return 0; /* not ours */
+        return 0; /* not a segment */
     if (f->count == f->room) {
         size_t room = f->room ? f->room * 2 : 16;
         struct log_file *v = realloc(f->v, room * sizeof *v);
@@ -99,7 +102,7 @@ int log_files(struct disk *d, struct log_file **ret_files, size_t *ret_count)
 
 /* ---- keeping them ---- */
 
-#define COMPARED 4096 /* bytes at once */
+#define COMPARED 4096 /* bytes that are compared at once */
 
 /* Are the bytes up to `size` the same? Two reads that fail alike count as the same. */
 static bool has_same_bytes(struct disk_file *a, struct disk_file *b, uint64_t size)
@@ -142,13 +145,14 @@ static int keep_one(struct disk *d, uint64_t serial)
         if (n > 1)
             snprintf(to + len, sizeof to - (size_t)len, ".%u", n);
         r = disk_link(d, from, to);
-        /* linked by a process that died before it was done */
+        /* the name may be from a repair that was interrupted */
         same = r == -EEXIST && is_same(d, from, to);
     }
     return same ? 0 : r;
 }
 
-/* It links and does not rename, so a process that dies in between has lost no file. */
+/* The segments are linked and not renamed: if the process dies in between, the log is still
+ * complete. */
 int log_keep(struct disk *d)
 {
     struct log_file *v;
@@ -169,6 +173,7 @@ static bool is_of(const struct log_file *f, uint64_t epoch)
     return f->error == 0 && f->head.epoch == epoch && f->head.serial == f->serial;
 }
 
+/* Is this a sound segment of an earlier epoch? */
 static bool is_earlier(const struct log_file *f, uint64_t epoch)
 {
     return f->error == 0 && f->head.epoch < epoch;

@@ -7,10 +7,10 @@
  *     spare: log/…03             a file no longer needed, to become 8
  *
  * THE ROOM. `reserved` is the number of bytes that callers of log_room may still append, with the
- * head of each frame and one sync frame for each. All of it fits into one segment: the current one,
- * or one that is ready. If a part of it has gone into the current segment and the log then moves
- * on, the rest is not more, so it fits into the next. So log_append makes no segment and cannot
- * fail for want of room.
+ * head of each frame and one sync frame for each. One segment has room for all of `reserved`: the
+ * current one, or one that is ready. If the log moves on to a ready segment, what is still reserved
+ * is not more than before, so it fits there. So log_append never makes a segment, and cannot fail
+ * for lack of room.
  */
 #pragma once
 
@@ -25,11 +25,12 @@
 #define LOG_SEGMENT_TINY (UINT64_C(16) << 10) /* what tests may ask for */
 #define LOG_SYNC_SIZE (FRAME_HEAD + FRAME_SYNC_LEN)
 #define LOG_END_SIZE FRAME_HEAD
-/* sync frames in one segment, from which on zeros in the next one pay */
+/* After so many sync frames in one segment it pays to write zeros over the next one. */
 #define LOG_SYNCS_WORTH_IT 16
-#define LOG_EXPECT (UINT64_C(1) << 20) /* bytes whose pages are brought at once, */
-#define LOG_EXPECT_AHEAD (4 * LOG_EXPECT) /* and how far ahead of the frames */
+#define LOG_EXPECT (UINT64_C(1) << 20) /* bytes that are brought into memory at once */
+#define LOG_EXPECT_AHEAD (4 * LOG_EXPECT) /* bytes behind the frames that are to be in memory */
 
+/* A segment: a file of the log that is mapped. "log; …" at a field: the lock "log" guards it. */
 struct segment {
     TAILQ_ENTRY(segment) next;
     uint64_t serial, size, seed; /* fixed */
@@ -44,11 +45,13 @@ struct segment {
     bool dirty;
     /* log; one for the list it is in, one for each running sync or bring_pages */
     unsigned refs;
-    struct disk_file *file;      /* NULL: closed, since nothing is written to it any more */
+    struct disk_file *file;      /* NULL: the file is closed, since nothing is written to it any
+                                  * more */
     uint8_t *map;
 };
 TAILQ_HEAD(segment_list, segment);
 
+/* A thread that waits in log_sync; on its stack. guarded by: "log sync" */
 struct waiter {
     TAILQ_ENTRY(waiter) next;
     uint64_t seq;
@@ -64,37 +67,39 @@ struct log {
     void *on_synced_ctx;
     _Atomic bool broken; /* a sync failed, or a page of a segment cannot be written */
 
-    struct mutex sync; /* "log sync": the next two */
-    bool syncing;
-    struct waiter_list waiters;
+    struct mutex sync;          /* "log sync" */
+    bool syncing;               /* sync; a thread leads a sync, or was handed the lead */
+    struct waiter_list waiters; /* sync */
 
-    struct mutex make; /* "log make": one segment made or trimmed at a time; the next seven */
-    bool have_directory;
-    uint64_t spare, spare_size; /* serial in its name; size 0: there is none */
-    bool spare_written;
-    uint64_t last_size; /* of the last file made, */
-    bool last_zeroed;   /* and whether with zeros */
-    uint64_t syncs_before;      /* stats.syncs when the last segment was made */
-    /* callers that wait for "make"; not 0: the thread stops writing zeros */
+    struct mutex make;          /* "log make": one segment is made or trimmed at a time */
+    bool have_directory;        /* make; the directory of the log exists durably */
+    uint64_t spare, spare_size; /* make; serial in its name, bytes; size 0: there is none */
+    bool spare_written;         /* make; as segment.written */
+    uint64_t last_size;         /* make; bytes of the last new file */
+    bool last_zeroed;           /* make; zeros were written over the last new file */
+    uint64_t syncs_before;      /* make; stats.syncs when the last segment was made */
+    /* Number of callers that wait for "log make". If it is not 0 the thread stops writing zeros. */
     _Atomic unsigned hurry;
 
-    struct mutex lock; /* "log": the rest; a leaf */
+    struct mutex lock; /* "log", a leaf: guards all fields below */
     struct cond room_freed, wanted;
     struct segment_list held, ready;
-    struct segment *current; /* the last of held, or NULL */
+    struct segment *current; /* the last segment of `held`, or NULL */
     uint64_t seq, synced, reserved;
     bool sync_runs; /* a sync runs that has not put its frame yet */
     bool sync_due;  /* there are frames that no running or finished sync covers */
     uint64_t next_serial;
-    /* where the last segment ended, while no segment exists; segment 0: none was given up */
+    /* Where the last segment ended, if it was given up and no segment exists now; segment 0: none
+     * was given up. */
     struct log_pos given_up;
-    uint64_t prepare_at; /* once so much of the current segment is used the next one is made */
+    uint64_t prepare_at; /* when so many bytes of the current segment are used, the next one is
+                          * made */
     unsigned room_waiters;
-    bool want, stop; /* what the thread is asked to do: make a segment; end */
+    bool want, stop; /* the thread is asked to make a segment; to end */
     bool expect;     /* the thread is asked to bring pages of the current segment */
     struct log_stats stats;
     pthread_t thread;
-    bool has_thread; /* written with "log make" and "log" */
+    bool has_thread; /* written with "log make" and "log" held */
 };
 
 /* Are syncs in this segment frequent and slow? Needs "log". */
@@ -107,21 +112,22 @@ static inline bool segment_is_slow(const struct segment *s)
 
 /* How many bytes of frames, with their sync frames, the segment can still take. */
 uint64_t segment_room(const struct log *l, const struct segment *s);
-/* The first ready one whose blocks were written before, or NULL. */
+/* The first ready segment whose blocks were written before, or NULL. */
 struct segment *log_written_ready(const struct log *l);
 /* The largest reservation that can be had now, in bytes. */
 uint64_t log_room_left(const struct log *l);
-/* Puts a frame into a segment that has room for it. -EIO: the disk does not take it; the log is
- * broken then, and what lies at that place is not read as a frame. */
+/* Puts a frame into a segment that has room for it. -EIO: the disk does not take it. Then the log
+ * is broken, and nothing at that place is read as a frame. */
 int log_put(struct log *l, struct segment *s, struct frame_head *h, const struct iovec *iov,
             int count);
 
 /* ---- log_make.c ---- */
 
+/* The path of the segment file with that serial. */
 void log_name(uint64_t serial, char out[DISK_NAME_MAX + 1]);
-/* Makes one more ready segment, unless by now there is room for `cost` bytes beside what is
- * reserved. -EAGAIN: there is room only when others have given theirs back. With cost 0 it makes
- * one unless a segment is ready. The caller holds no lock. */
+/* Makes one more ready segment, unless there is room for `cost` bytes beside all reservations by
+ * now. -EAGAIN: no segment is made that large, and the caller waits until others give room back.
+ * With `cost` 0 it makes one unless a segment is ready. The caller holds no lock. */
 int log_make(struct log *l, uint64_t cost);
 /* Gives up a reference. Needs "log". If it returns a segment, the caller closes it after it
  * released "log". */
@@ -136,4 +142,5 @@ void log_thread_stop(struct log *l);
 
 /* ---- log_files.c ---- */
 
+/* Reads the head of a segment. -ENOENT: it was never written; -EUCLEAN, -EPROTO, -EIO. */
 int segment_read_head(struct disk_file *f, struct segment_head *ret);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * log_make: segments as files: made before they are needed, and used again when a commit has what
- * is in them. A segment's head and name are durable before the first frame is put into it, and
- * serials have no gaps: recovery can tell a segment that was lost from one that never was.
+ * log_make: segments as files. A segment is made before it is needed. When a commit has all of its
+ * changes its file is used again for a new segment. A segment's head and name are durable before
+ * the first frame is put into it, and serials have no gaps. So recovery can tell a segment that
+ * was lost from one that never existed.
  */
 #include "log_impl.h"
 #include "mapped.h"
@@ -15,14 +16,15 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define SEGMENT_UNIT UINT64_C(4096)
-#define SHARE_OF_DISK 16                           /* a segment has at most this part of the disk */
-#define SHARE_OF_FREE 4                            /* and of what is free */
-#define TOGETHER_MAX (UINT64_C(2) * LOG_FRAME_MAX) /* bytes one segment is made for */
-#define FIRST_SIZE (UINT64_C(4) << 20)             /* of a segment that is waited for; then */
-#define GROWTH 4                                   /* times as much as the one before */
-#define ZEROS ((size_t)32 << 10)                   /* bytes written at once, */
-#define ZEROS_SYNCED (128 * ZEROS)                 /* and synced */
+#define SEGMENT_UNIT UINT64_C(4096) /* bytes: the size of a segment is a multiple of this */
+#define SHARE_OF_DISK 16            /* a segment takes at most this part of the disk (1/16) */
+#define SHARE_OF_FREE 4             /* a segment takes at most this part of the free space (1/4) */
+/* bytes of reservations that one segment is made for at most, except for a single larger one */
+#define TOGETHER_MAX (UINT64_C(2) * LOG_FRAME_MAX)
+#define FIRST_SIZE (UINT64_C(4) << 20) /* bytes of the first segment, which callers wait for */
+#define GROWTH 4                       /* a segment is at most so many times as large as the last */
+#define ZEROS ((size_t)32 << 10)       /* bytes of zeros that one write writes */
+#define ZEROS_SYNCED (128 * ZEROS)     /* bytes of zeros that are synced at once */
 
 void log_name(uint64_t serial, char out[DISK_NAME_MAX + 1])
 {
@@ -57,6 +59,7 @@ struct segment *segment_unref(struct segment *s)
 
 /* ---- making ---- */
 
+/* Round up to a multiple of SEGMENT_UNIT. */
 static uint64_t round_up(uint64_t n)
 {
     return (n + SEGMENT_UNIT - 1) / SEGMENT_UNIT * SEGMENT_UNIT;
@@ -99,13 +102,15 @@ static int create_file(struct log *l, struct segment *s, uint64_t least)
 
     log_name(s->serial, name);
     r = disk_open(l->config.disk, name, DISK_WRITE | DISK_CREATE, &s->file);
-    if (r == -EEXIST && (r = disk_unlink(l->config.disk, name)) == 0) /* of a failed attempt */
+    if (r == -EEXIST && (r = disk_unlink(l->config.disk, name)) == 0) /* the file is left over from
+                                                                       * a failed attempt */
         r = disk_open(l->config.disk, name, DISK_WRITE | DISK_CREATE, &s->file);
     if (r)
         return r;
     s->size = usual_size(l, least);
     r = disk_allocate(s->file, s->size);
-    if (io_is_full(r)) { /* a quota, of which the disk does not tell: leave others what is left */
+    if (io_is_full(r)) { /* a quota, which disk_space does not show: leave the rest of it to
+                          * others */
         s->size = least > smallest(l) ? least : smallest(l);
         r = disk_allocate(s->file, s->size);
     }
@@ -134,7 +139,8 @@ static int write_zeros(struct log *l, struct segment *s)
             r = disk_sync(s->file);
     }
     s->written = r == 0 && off >= s->size;
-    return io_is_full(r) ? 0 : r; /* a disk that does not write in place */
+    return io_is_full(r) ? 0 : r; /* a full disk that copies on write: it has no room for the
+                                   * zeros */
 }
 
 /* Are syncs so frequent that zeros pay? They double the bytes that are written for the log, so with
@@ -155,7 +161,8 @@ static bool zeros_are_worth_it(struct log *l)
     return l->last_size == 0 || slow || syncs >= LOG_SYNCS_WORTH_IT;
 }
 
-/* The first with zeros after others is a small one: somebody syncs in one of those meanwhile. */
+/* Creates the file of a segment, with zeros if they pay. The first one with zeros is small,
+ * because somebody syncs in a segment without zeros meanwhile, and waits less for a small one. */
 static int create_segment(struct log *l, struct segment *s, bool zeros, uint64_t least)
 {
     if (zeros && !l->last_zeroed)
@@ -169,6 +176,7 @@ static int create_segment(struct log *l, struct segment *s, bool zeros, uint64_t
     return r == 0 && zeros ? write_zeros(l, s) : r;
 }
 
+/* Count `n` segments of `size` bytes (n may be negative) in the statistics. */
 static void count_segment(struct log *l, int64_t n, uint64_t size)
 {
     MUTEX_GUARD(&l->lock);
@@ -176,8 +184,8 @@ static void count_segment(struct log *l, int64_t n, uint64_t size)
     l->stats.bytes += (uint64_t)n * size;
 }
 
-/* The spare file gets the new name. Its old frames are not needed; where somebody has removed it
- * there is none. -ENOENT. */
+/* Renames the spare file to the name of the new segment. -ENOENT: somebody has removed the file,
+ * so there is no spare one. */
 static int take_spare(struct log *l, struct segment *s)
 {
     char from[DISK_NAME_MAX + 1], to[DISK_NAME_MAX + 1];
@@ -197,7 +205,8 @@ static int take_spare(struct log *l, struct segment *s)
     return r ? r : disk_open(l->config.disk, to, DISK_WRITE, &s->file);
 }
 
-/* The one before it, which stays until a commit has passed it. One that was given up does not. */
+/* The serial of the segment before this one, which stays until a commit has all of it. 0: there is
+ * none; the segment before was given up. */
 static uint64_t before(struct log *l, const struct segment *s)
 {
     MUTEX_GUARD(&l->lock);
@@ -205,9 +214,9 @@ static uint64_t before(struct log *l, const struct segment *s)
     return l->current || !TAILQ_EMPTY(&l->ready) ? s->serial - 1 : 0;
 }
 
-/* The head, and what looks like the end of the log behind it; then all of it is durable. The head
- * is last: whoever is killed before that leaves none with an old frame behind it, which is what
- * damage looks like. */
+/* Writes an empty first frame, so that the log ends there, and then the head; then makes all of it
+ * durable. The head comes last: a segment with a new head and an old frame behind it would look
+ * like damage. */
 static int write_head(struct log *l, struct segment *s)
 {
     struct segment_head h = {
@@ -306,7 +315,8 @@ static void give_back_file(struct log *l, struct segment *s, const char *name)
     count_segment(l, 1, s->size);
 }
 
-/* Needs "log make". */
+/* Makes a segment with at least `least` bytes, and puts it into the list of ready ones. Needs "log
+ * make". */
 static int make_segment(struct log *l, uint64_t least)
 {
     struct segment *s = calloc(1, sizeof *s);
@@ -348,7 +358,8 @@ static bool have_next(const struct log *l)
            (!l->current || !segment_is_slow(l->current) || log_written_ready(l));
 }
 
-/* Needs "log make". */
+/* As log_make. The check is made again under the lock, since another caller may have made a segment
+ * meanwhile. Needs "log make". */
 static int make_if_due(struct log *l, uint64_t cost)
 {
     uint64_t need;
@@ -380,9 +391,9 @@ int log_make(struct log *l, uint64_t cost)
 
 /* ---- trimming ---- */
 
-/* Keeps the file of a trimmed segment as the spare one, or deletes it; of the two the file with
- * fast syncs, or the larger one, is kept. `last`: there is no other segment, so this file must keep
- * its name. Needs "log make". */
+/* Keeps the file of a trimmed segment as the spare file, or deletes it. Of this file and the
+ * present spare file the one with fast syncs is kept, or else the larger one. `last`: there is no
+ * other segment, so this file must keep its name. Needs "log make". */
 static void keep_or_unlink(struct log *l, uint64_t serial, uint64_t size, bool written, bool last)
 {
     char name[DISK_NAME_MAX + 1];
@@ -447,7 +458,7 @@ void log_trim(struct log *l, const struct log_pos *pos)
     mutex_unlock(&l->make);
 }
 
-/* ---- the thread: makes the next segment, and brings pages of this one, while there is time
+/* ---- the thread: it makes the next segment, and brings pages of the current one into memory
  * ---- */
 
 /* Brings the next LOG_EXPECT bytes of the current segment into memory. A reference keeps the
@@ -500,7 +511,7 @@ static void *thread_main(void *arg)
 
         mutex_lock(&l->lock);
         l->want = false;
-        if (r && l->current) /* no room, most likely: not again at once */
+        if (r && l->current) /* most likely there is no room: do not try again at once */
             l->prepare_at = l->current->used + l->current->size / 16;
     }
     mutex_unlock(&l->lock);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * log_read: what can be trusted of a log that nobody closed.
+ * log_read: finds the frames that count in a log that was not closed.
  *
  *     [frame 7][frame 8][sync 8][frame 9][ hole ][frame 11][sync 11 (8 was durable)]
- *                               ^ after a loss of power: up to here. The page cache lived: up to
- *                                 the hole.
+ *                               ^                ^ if the page cache lived, frames count up to the
+ *                               |                  hole
+ *                               ' after a loss of power, frames count up to here
  *
  * At the first place without a next frame log_behind.c decides, by what lies behind it, whether
  * that place is the end of the log or damage.
@@ -47,7 +48,7 @@ static int use_file(struct log_reader *r, uint64_t serial, struct disk_file *f)
     if (e)
         return e == -ENOENT ? why_no_head(f) : e;
     if (h.serial != serial || h.epoch != r->scan->epoch)
-        return -ENOENT; /* a file on its way to another name, or of another life */
+        return -ENOENT; /* the file is being renamed for another segment, or is of another epoch */
     e = disk_fstat(f, &stat);
     if (e)
         return e;
@@ -168,7 +169,7 @@ static int open_next(struct log_reader *r)
     int e = log_reader_open(r, r->pos.segment);
 
     if (e == -ENOENT || e == -EUCLEAN) {
-        /* its head was durable before the segment before it ended, so it was lost */
+        /* The head was durable before the segment before it ended, so the segment was lost. */
         r->lost = true;
         return -EUCLEAN;
     }
@@ -306,7 +307,7 @@ static int verify(struct log_reader *r, struct log_verdict *v)
             v->trusted = f.seq;
     v->last = r->last;
     v->hole = r->pos;
-    /* no file was there: was there never one, or is the log lost? */
+    /* No file was found: was there never one, or is the log lost? */
     if (e == -ENOENT && !r->file) {
         r->pos = r->scan->pos;
         e = log_judge_absence(r, v);
@@ -336,10 +337,11 @@ static int visit_frame(struct log_reader *r, uint64_t until, log_frame_fn *fn, v
         ret->end = r->pos;
     }
     if (r->scan->all && (e == -EUCLEAN || e == -ENOENT))
-        return 0; /* the end, or the hole that is known */
+        return 0; /* the end of the log, or the hole that was found before */
     return e;
 }
 
+/* A reader at the beginning of the scan. */
 static struct log_reader reader(struct disk *d, const struct log_scan *scan)
 {
     return (struct log_reader){.disk = d, .scan = scan, .pos = scan->pos, .last = scan->seq};

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * log_read_impl: what log_read.c and log_behind.c share. log_read.c goes from frame to frame. Where
- * no frame goes on it asks log_behind.c: is that the end of the log, or was something lost (a
- * hole)? What follows from a hole is in log.h, at log_read.
+ * log_read_impl: what log_read.c and log_behind.c share. log_read.c reads frame after frame. Where
+ * no frame follows it asks log_behind.c whether that is the end of the log, or whether something
+ * was lost there (a hole). log_read in log.h says what follows from a hole.
  */
 #pragma once
 
 #include "log_impl.h"
 
-#define LOG_WINDOW (256u << 10) /* bytes read at once; more for a larger frame */
+#define LOG_WINDOW (256u << 10) /* bytes that are read at once, except for a larger frame */
 
 struct log_reader {
     struct disk *disk;
@@ -17,10 +17,10 @@ struct log_reader {
     struct segment_head head; /* head of `file` */
     uint64_t limit;           /* bytes of `file` that can be read */
     uint64_t at;              /* offset of the window in `file` */
-    size_t len;
-    uint8_t *window;
+    size_t len;               /* bytes in the window */
+    uint8_t *window;          /* of `room` bytes */
     size_t room;
-    struct log_pos pos;
+    struct log_pos pos;       /* where the next frame is expected */
     uint64_t last;     /* number of the last whole frame */
     bool begun;        /* a frame behind scan.seq was read */
     bool lost;         /* a segment that was in use is missing, or has a damaged head */
@@ -42,7 +42,7 @@ struct log_verdict {
     bool missing;                 /* the files of the log are gone */
     bool torn;                    /* something that is not whole was cut off */
     struct log_pos hole;          /* the first place without a whole frame */
-    /* number of whole changes behind the hole; the highest number of them */
+    /* How many whole changes are behind the hole, and the highest number of these. */
     uint64_t behind, behind_last;
 };
 

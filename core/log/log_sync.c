@@ -12,7 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define SHORTAGE_REST_MAX NSEC_PER_SEC /* between two tries; at first a 1,000th */
+#define SHORTAGE_REST_MAX NSEC_PER_SEC /* the longest pause between two tries, in ns; the first one
+                                        * is a millisecond */
 
 /* ---- who leads ---- */
 
@@ -48,6 +49,7 @@ static int lead_or_wait(struct log *l, uint64_t seq)
     return log_synced_seq(l) >= seq ? 0 : -EIO;
 }
 
+/* Take a waiter out of the queue, and wake it. */
 static void wake(struct log *l, struct waiter *w)
 {
     TAILQ_REMOVE(&l->waiters, w, next);
@@ -73,7 +75,7 @@ static void end_lead(struct log *l)
         wake(l, w);
     }
     w = TAILQ_FIRST(&l->waiters);
-    l->syncing = w != NULL; /* handed on */
+    l->syncing = w != NULL; /* with waiters left, the lead is handed to the first of them */
     if (w) {
         w->leads = true;
         wake(l, w);

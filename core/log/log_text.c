@@ -8,6 +8,7 @@
 
 #define U(x) ((unsigned long long)(x))
 
+/* The word for a type of item. */
 static const char *item_word(unsigned type)
 {
     static const char *const words[] = {
@@ -44,6 +45,7 @@ static void add_place(uint32_t at, uint32_t ns, struct strbuf *out)
         strbuf_addf(out, " of namespace %u", at);
 }
 
+/* Describes an operation that puts or deletes one item. */
 static void describe_item(const struct op *op, uint32_t ns, struct strbuf *out)
 {
     unsigned type = key_type(op->key);
@@ -80,6 +82,7 @@ static void describe_range(const struct op *op, uint32_t ns, struct strbuf *out)
     }
 }
 
+/* Describes an operation on a content. */
 static void describe_content(const struct op *op, struct strbuf *out)
 {
     unsigned long long n = U(op->number), a = U(op->a);

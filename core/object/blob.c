@@ -2,16 +2,16 @@
 /*
  * blob: a file of large content with its sums.
  *
- * What a write does, in this order: make sure that no sums file on disk claims the old bytes, mark
- * the blocks stale, change the bytes, sum the blocks that were written whole. So whatever fails or
- * is cut, a sum that is not stale is the sum of the bytes.
+ * A write does this, in this order: it removes the file of sums, which has sums of the old bytes;
+ * marks the blocks stale; changes the bytes; sums the blocks that were written whole. So wherever
+ * it fails or is interrupted, a sum that is not stale is the sum of the bytes.
  *
- * The id of a slot that is written from start to end is made on the way, while its bytes are hot
- * (blob_follow_id). Whatever changes bytes that it has begins it anew; what is written behind a gap
- * is read when all is hashed.
+ * If a slot is written from start to end its id is computed during the writes, while the bytes are
+ * in the CPU's caches (blob_follow_id). A change of bytes that are hashed already discards that id.
+ * Bytes that were not written in order are read again when the id is needed.
  *
- * `lock` guards the sums against reads of other ranges beside a write. Reads and writes of data go
- * on outside it; only a sync, which is alone anyway, sums stale blocks under it.
+ * `lock` guards the sums while reads of other ranges run beside a write. Data is read and written
+ * without it. Only a sync sums stale blocks with it held, and no write runs beside a sync.
  */
 #include "blob.h"
 #include "yield_cpu.h"
@@ -25,22 +25,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define READ_SIZE (1024 * 1024) /* bytes, of a sequential pass; whole blocks */
+#define READ_SIZE (1024 * 1024) /* bytes that a sequential pass reads at once; whole blocks */
 
+/* See the header, which also says which calls may run beside others. */
 struct blob {
     struct disk *disk;
     struct disk_file *file;
     uint64_t number;
     _Atomic unsigned refs;
-    _Atomic uint64_t length; /* bytes; follows sums.length, so that it reads without the lock */
+    _Atomic uint64_t length; /* bytes; a copy of sums.length that can be read without the lock */
     struct rwlock lock;
     struct sums sums;  /* guarded by lock */
     struct blob *kept; /* the blob that has the sums; NULL: this one has its own */
     bool sealed;       /* an object: bytes never change again */
     bool sums_on_disk; /* a sums file of the slot exists, perhaps an outdated one */
-    bool sums_match;   /* ... and it has these sums, synced */
-    struct id_stream *id; /* of the first `hashed` bytes, while they are written; or NULL */
-    uint64_t hashed;      /* with id: whose the writes are */
+    bool sums_match;   /* the file of sums exists, is synced, and has these sums */
+    struct id_stream *id; /* hashes the first `hashed` bytes as they are written; or NULL */
+    uint64_t hashed;      /* with `id`: how many bytes it has */
     _Atomic int sync_error; /* a sync failed: what is on disk is unknown from then on */
 };
 
@@ -120,7 +121,8 @@ static int unlink_sums(struct disk *disk, const char *name)
     return unlink_if_there(disk, sums);
 }
 
-/* The sums go first: a file left without them is found and removed, sums alone are not. */
+/* Unlink a file and its sums. The sums come first: a crash in between leaves a file without sums,
+ * which a start finds and removes, while sums without a file would not be found. */
 static int unlink_both(struct disk *disk, const char *name)
 {
     int r = unlink_sums(disk, name);
@@ -154,6 +156,7 @@ int blob_unlink_object(struct disk *disk, const struct id *id, uint64_t number)
 
 /* ---- opening ---- */
 
+/* Open a file, and make a blob without sums of it. */
 static int open_file(struct disk *disk, const char *name, unsigned flags, uint64_t number,
                      struct blob **ret_blob)
 {
@@ -219,6 +222,8 @@ static int prepare_slot(struct blob *b, const char *name, uint64_t length)
     return r;
 }
 
+/* Load the sums of an object's file. File and sums must have the length that the entry says:
+ * -EUCLEAN. */
 static int prepare_object(struct blob *b, const char *name, uint64_t length)
 {
     struct disk_stat st;
@@ -283,7 +288,7 @@ int blob_keep(struct blob *b, struct blob **ret_kept)
         return -ENOMEM;
     atomic_init(&k->refs, 1);
     rwlock_init(&k->lock, "blob");
-    k->sums = b->sums; /* of an object: they never change */
+    k->sums = b->sums; /* the sums of an object never change */
     k->length = b->length;
     k->sealed = true;
     b->kept = blob_ref(k);
@@ -384,6 +389,7 @@ static int drop_sums_file(struct blob *b)
     return 0;
 }
 
+/* Set the length in the sums, and the copy of it. */
 static int set_length(struct blob *b, uint64_t length)
 {
     WRITE_GUARD(&b->lock);
@@ -409,6 +415,7 @@ static void spare_id(struct blob *b, uint64_t off)
         restart_id(b);
 }
 
+/* Mark the blocks of [off, end) as stale, before their bytes change. */
 static void note_change(struct blob *b, uint64_t off, uint64_t end)
 {
     spare_id(b, off);
@@ -416,6 +423,7 @@ static void note_change(struct blob *b, uint64_t off, uint64_t end)
     sums_note_change(&b->sums, off, end);
 }
 
+/* Sum the blocks that this write has written, and add its bytes to the id if they continue it. */
 static int note_write(struct blob *b, const void *data, size_t len, uint64_t off)
 {
     if (b->id && off == b->hashed && id_stream_add(b->id, data, len) == 0)
@@ -424,7 +432,7 @@ static int note_write(struct blob *b, const void *data, size_t len, uint64_t off
     return sums_note_write(&b->sums, data, len, off);
 }
 
-/* The length grows only after the bytes are there; it shrinks nothing when they are not. */
+/* The length grows only after the bytes are written. If the write fails the old length stays. */
 int blob_write(struct blob *b, const void *data, size_t len, uint64_t off)
 {
     uint64_t old = b->length;
@@ -449,7 +457,8 @@ int blob_write(struct blob *b, const void *data, size_t len, uint64_t off)
     if (r == 0)
         return note_write(b, data, len, off);
     if (end > old) {
-        (void)disk_truncate(b->file, old); /* what was written of it must not show up later */
+        (void)disk_truncate(b->file, old); /* bytes behind the old length must not show when the
+                                            * file grows later */
         (void)set_length(b, old);          /* shrinking allocates nothing */
     }
     return r;
@@ -468,12 +477,13 @@ int blob_truncate(struct blob *b, uint64_t length)
         return r;
     r = disk_truncate(b->file, length);
     if (r)
-        (void)set_length(b, old); /* the room is still there; the end is stale */
+        (void)set_length(b, old); /* the memory for the sums is there; the last block stays stale */
     return r;
 }
 
 /* ---- reading ---- */
 
+/* Read `len` bytes. -EUCLEAN: the file is shorter. */
 static int read_exactly(struct blob *b, void *buf, size_t len, uint64_t off)
 {
     ssize_t n = disk_pread(b->file, buf, len, off);
@@ -483,6 +493,7 @@ static int read_exactly(struct blob *b, void *buf, size_t len, uint64_t off)
     return (size_t)n == len ? 0 : -EUCLEAN;
 }
 
+/* The length of the block at `start`: the last block may be short. */
 static size_t block_len(uint64_t length, uint64_t start)
 {
     return length - start < SUMS_BLOCK ? (size_t)(length - start) : SUMS_BLOCK;
@@ -524,6 +535,7 @@ static int read_part(struct blob *b, uint64_t length, char *buf, size_t len, uin
     return r;
 }
 
+/* Read whole blocks directly into the caller's buffer, and check them. */
 static int read_whole(struct blob *b, char *buf, size_t len, uint64_t off)
 {
     int r = read_exactly(b, buf, len, off);
@@ -613,7 +625,7 @@ int blob_sync_slot(struct blob *b)
     if (r)
         return r;
     blob_slot_name(b->number, name);
-    b->sums_on_disk = true; /* even a failed store may leave one */
+    b->sums_on_disk = true; /* a store that failed may have left a file, too */
     r = sums_store(&b->sums, b->disk, name);
     b->sums_match = r == 0;
     return r;

@@ -416,7 +416,8 @@ uint16_t object_today(const struct objects *o)
 int objects_sync(struct objects *o)
 {
     uint64_t mark =
-        refs_pending_mark(o->c.refs); /* what is sealed beside the sync may not be in it */
+        refs_pending_mark(o->c.refs); /* objects that are sealed while the sync runs are not in
+                                       * it */
     int err = packs_sync(o->c.packs);
 
     if (err == 0)
@@ -430,12 +431,12 @@ int objects_delete(struct objects *o, const struct refs_dead *d)
     int err;
 
     if (entry_is_ghost(e))
-        return -EINVAL; /* objects_delete_remote */
+        return -EINVAL; /* ghosts are deleted by objects_delete_remote */
     switch (e->kind) {
     case ENTRY_PACK:
         err =
             packs_release(o->c.packs, &(struct pack_place){e->where, e->offset}, (uint32_t)e->size);
-        return err == -ENOENT ? 0 : err; /* the whole pack is gone already */
+        return err == -ENOENT ? 0 : err; /* the whole pack was deleted already */
     case ENTRY_FILE:
         object_forget_file(o, 0, e->where);
         return blob_unlink_object(o->c.disk, &e->id, e->where);
@@ -493,12 +494,14 @@ bool objects_is_named(struct objects *o, uint16_t shard, const struct id *id, ui
     return err == 0 ? is_file_of(&e, 0, id, where) : err != -ENOENT;
 }
 
+/* One directory of home that is being listed. */
 struct listing {
     char dir[OBJECTS_DIR];
     shard_list_fn *fn;
     void *ctx;
 };
 
+/* Give a name with its directory in front. */
 static int list_in_dir(const char *name, void *ctx)
 {
     const struct listing *l = ctx;
@@ -521,6 +524,7 @@ int objects_list_home(struct disk *disk, unsigned nth, char ret_dir[OBJECTS_DIR]
     return disk_list(disk, l.dir, list_in_dir, &l);
 }
 
+/* One call of objects_reap. */
 struct reaping {
     struct objects *o;
     uint64_t next;

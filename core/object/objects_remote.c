@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * objects_remote: see objects.h: what is on other shards: reading it, and copies there and back.
+ * objects_remote: see objects.h: bytes on other shards: reading them, and copying them there and
+ * back.
  *
- * A shard is in use (shards_get) only for one read, or one copy: no file of it is kept open, or
- * none could be taken away. Of files that were read lately the sums are kept.
+ * A shard is in use (shards_get) only during one read or one copy. No file of it is kept open,
+ * because the disk of the shard could not be removed then. The sums of files that were read lately
+ * are kept in memory.
  *
- * That something is not there, or is not what it should be, is believed only of a shard that is
- * known to be the right one still: whatever says so is asked twice (object_put_back).
+ * A shard that reports a missing or a wrong file may be another disk by now. So after such an error
+ * the shard is asked for its identity again, before the error is believed (object_put_back).
  */
 #include "array.h"
 #include "objects_impl.h"
@@ -182,17 +184,19 @@ static int source_said(struct objects *o, const struct entry *from, int err)
 
 /* ---- many small ones: a pack ---- */
 
+/* An object of a batch, at its old and its new place. */
 struct item {
     uint64_t number;
     struct entry from, to;
 };
 
+/* A pack that is made in memory for a shard (objects.h). */
 struct objects_batch {
     struct objects *o;
     uint16_t shard;
     uint64_t where; /* number of the pack */
     uint8_t *data;  /* SHARD_PACK_MAX bytes */
-    uint32_t end;   /* of the last record */
+    uint32_t end;   /* offset of the end of the last record */
     struct item *v;
     size_t count, room;
 };
@@ -342,7 +346,7 @@ struct outgoing {
     struct blob *blob;
     const struct objects_pace *pace;
     int err;
-    bool paced; /* it was the pace */
+    bool paced; /* the error came from `pace` */
 };
 
 /* Reads the next piece of the source for shard_put_stream. */
@@ -442,8 +446,8 @@ static int copy_file(struct objects *o, struct shard *s, struct disk *disk, cons
 
     if (err == 0)
         err = check_copy(o, disk, to, out->pace);
-    if (err < 0 && err != -EEXIST) /* that is another's */
-        (void)delete_file(s, to);  /* what stays is an orphan */
+    if (err < 0 && err != -EEXIST) /* the name that exists is another file */
+        (void)delete_file(s, to);  /* if this fails an orphan stays */
     return err;
 }
 

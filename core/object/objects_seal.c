@@ -2,13 +2,13 @@
 /*
  * objects_seal: see objects.h. Sealing is one loop over the chain of ids a content may have:
  *
- *     id free?            -> in a pool others may have them: name their place     (adopt)
- *                            else store the bytes there, or at a gap before it    (place_new)
- *     taken, bytes equal? -> be an alias of it                           (seal_alias)
- *     taken, it is bad?   -> store ours in its place, alarm, be an alias (heal)
- *     taken, both sound?  -> derive the id, go on
- *     cannot be read?     -> likewise; also if the row of the object with that id is lost or
- *                            damaged, or if it can have no more references
+ *     id is free           -> in a pool another store may have the bytes: name their place  (adopt)
+ *                             else store the bytes under it, or at a gap before it      (place_new)
+ *     taken, bytes equal   -> the number becomes an alias of that object               (seal_alias)
+ *     taken, it is damaged -> store our bytes in its place, alarm, become an alias           (heal)
+ *     taken, both sound    -> derive the next id, go on
+ *     cannot be compared   -> go on likewise: its bytes cannot be read, its row is lost or
+ *                             damaged, or it can have no more references
  *
  * ID_CHAIN_MAX collisions do not happen by chance: an attacker made them. A content that finds no
  * place in the chain is stored all the same, under an id with a salt that nothing leads to
@@ -21,7 +21,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define COMPARED_TWICE 4096u /* bytes */
+#define COMPARED_TWICE 4096u /* bytes: up to this size a record that is not synced is compared */
 
 /* A content about to be sealed: bytes in memory or a blob. */
 struct source {
@@ -31,6 +31,7 @@ struct source {
     const struct objects_seen *seen; /* NULL: nothing was looked up */
 };
 
+/* The length of the content. */
 static uint64_t size_of(const struct source *s)
 {
     return s->blob ? blob_length(s->blob) : s->len;

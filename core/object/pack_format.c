@@ -28,7 +28,8 @@ int pack_parse_name(const char *file_name, uint64_t *ret_pack)
     return 0;
 }
 
-/* Padding is at most 7 bytes a record: what is called dead is. */
+/* Padding of up to 7 bytes a record does not count as dead. So bytes that are counted as dead
+ * really are. */
 uint64_t pack_entry_dead(const struct pack_entry *e)
 {
     uint64_t used = FILE_HEAD + e->live_bytes + (uint64_t)e->live_records * (RECORD_HEAD + 7);

@@ -8,13 +8,13 @@
  *                      method u8 | zero 3 | uncompressed length u32
  *             payload, zeros up to a multiple of 8                              (little-endian)
  *
- * An append takes its range under the lock and writes outside it, so several threads write one pack
- * at once; a range whose write failed is simply dead. Per pack the list `unsynced` says which
- * records came since its last sync: a sync drops just those that were in it when it began, and when
- * it fails they stay, and packs_sync keeps failing until their owners have released them.
+ * An append takes its range under the lock and writes without it, so several threads write one pack
+ * at once. A range whose write failed is dead. The list `unsynced` of a pack has the records that
+ * were written since its last sync. A sync removes the records that were in the list when it began.
+ * If it fails they stay, and packs_sync keeps failing until their owners have released them.
  *
- * A `struct pack` is made when a pack is first touched and lives until the pack is gone; only its
- * file handle comes and goes.
+ * A `struct pack` is made when a pack is used for the first time, and lives until the pack is
+ * deleted. Only its file handle is closed and opened again.
  */
 #include "array.h"
 #include "io.h"
@@ -44,7 +44,7 @@ static int create_file(struct packs *p, uint64_t number, struct disk_file **ret_
     r = disk_pwrite(*ret_file, head, sizeof head, 0);
     if (r) {
         disk_file_close(*ret_file);
-        (void)disk_unlink(p->disk, name); /* else packs_open removes it */
+        (void)disk_unlink(p->disk, name); /* if this fails packs_open removes it */
     }
     return r;
 }
@@ -103,7 +103,7 @@ static int unsynced_add(struct pack *k, uint32_t offset)
  * be lost. */
 static int record_count_in(struct packs *p, struct pack *k, uint32_t offset, uint32_t len)
 {
-    if (k->suspect) /* its sync failed while we wrote */
+    if (k->suspect) /* a sync of the pack failed during our write */
         return -EIO;
     int r = unsynced_add(k, offset);
 
@@ -193,9 +193,10 @@ int packs_retire_current(struct packs *p)
 
 /* ---- syncing ---- */
 
+/* A pack that a sync covers. */
 struct sync_item {
     struct pack *pack;
-    size_t count; /* records this sync makes durable */
+    size_t count; /* number of records that this sync makes durable */
 };
 
 /* Lists the packs with unsynced records; each is referenced. *ret_names: some file has a name that
@@ -261,7 +262,7 @@ static int sync_lost(struct packs *p)
     return packs_suspect(p) ? -EIO : 0;
 }
 
-/* The directory comes first: when that fails, no record of a new file counts as durable. */
+/* The directory is synced first: if that fails, no record of a new file counts as durable. */
 int packs_sync(struct packs *p)
 {
     MUTEX_GUARD(&p->sync_lock);
@@ -357,7 +358,7 @@ static int release_locked(struct packs *p, const struct pack_place *place, uint3
     struct pack *k = pack_get(p, place->pack);
 
     if (!k)
-        return 0; /* no memory: only the hole is missed */
+        return 0; /* no memory: there is no hole, and nothing else is lost */
     if (k->suspect)
         pack_forget_unsynced(k, place->offset);
     pack_dead_add(k, place->offset, place->offset + pack_record_size(len));
@@ -417,7 +418,7 @@ int packs_remove_unknown(struct packs *p, uint64_t number)
 {
     int r = packs_is_known(p, number);
 
-    /* Numbers are given once: it cannot become known. */
+    /* A number is given out once, so this pack cannot get a row meanwhile. */
     return r ? (r < 0 ? r : -EBUSY) : pack_unlink_dropped(p, number, 1);
 }
 
@@ -435,6 +436,7 @@ int packs_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t
     return r < 0 ? r : 0;
 }
 
+/* The length of a pack's file; 0 if there is none. */
 static int file_bytes(struct packs *p, uint64_t number, uint64_t *ret_bytes)
 {
     char name[DISK_NAME_MAX + 1];

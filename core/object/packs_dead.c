@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * packs_dead: the dead ranges of one pack, kept joined with their neighbours, so that what died
- * piece by piece can be punched as one hole.
+ * packs_dead: the dead ranges of one pack. Ranges that touch are joined, so that records that died
+ * one by one can be punched as one hole.
  */
 #include "array.h"
 #include "packs_impl.h"
@@ -37,7 +37,7 @@ bool pack_dead_has(const struct pack *k, uint64_t offset)
 static bool dead_insert(struct pack *k, size_t at, uint64_t start, uint64_t end)
 {
     if (ARRAY_RESERVE(k->dead, k->dead_room, k->dead_count + 1) < 0)
-        return false; /* no memory: this range is not given back before compaction */
+        return false; /* no memory: this range is no hole, and compaction gives it back */
     memmove(&k->dead[at + 1], &k->dead[at], (k->dead_count - at) * sizeof *k->dead);
     k->dead[at] = (struct dead){start, end, end - start, 0};
     k->dead_count++;
@@ -102,7 +102,7 @@ uint64_t pack_dead_bytes(const struct pack *k)
     return sum;
 }
 
-/* A record that never became durable needs no sync any more. */
+/* Remove a record from the unsynced ones: it was released, so it needs no sync any more. */
 void pack_forget_unsynced(struct pack *k, uint32_t offset)
 {
     for (size_t i = 0; i < k->unsynced_count; i++)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * packs_open: opening: files no commit names are removed, packs without live records unlinked.
+ * packs_open: opening the packs: files that no commit names are removed, and packs without live
+ * records are unlinked.
  */
 #include "array.h"
 #include "packs_impl.h"
@@ -28,7 +29,7 @@ static int list_file(const char *name, void *ctx)
 {
     uint64_t number;
 
-    return pack_parse_name(name, &number) < 0 ? 0 /* not ours */ : list_add(ctx, number);
+    return pack_parse_name(name, &number) < 0 ? 0 /* the file is no pack */ : list_add(ctx, number);
 }
 
 /* Notes a number that is in use, so that it is not given again. */
@@ -102,6 +103,8 @@ static int open_entry(struct packs *p, uint64_t number, const struct pack_entry 
     return r;
 }
 
+/* Take up all rows of the table. A row may be dropped meanwhile, so each is looked up anew behind
+ * the last key. */
 static int open_entries(struct packs *p)
 {
     uint8_t key[8], last[8], val[LAYER_VALUE_MAX];
@@ -121,6 +124,7 @@ static int open_entries(struct packs *p)
     return r == -ENOENT ? 0 : r;
 }
 
+/* Make the directory of packs, durably. On a read-only disk there are no packs to be written. */
 static int make_directory(struct packs *p)
 {
     int r = disk_mkdir(p->disk, "packs");
@@ -130,6 +134,7 @@ static int make_directory(struct packs *p)
     return r == -EROFS ? 0 : r;
 }
 
+/* List the files, and then take up the rows. */
 static int packs_load(struct packs *p, bool (*keep)(void *ctx), void *ctx)
 {
     struct number_list files = {0};

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * packs_scan: the records of a pack's file without any table: a head with the right magic at a
- * multiple of 8 whose checksum holds is one. Between them there may be anything.
+ * packs_scan: find the records of a pack's file without any table. A record is a head with the
+ * right magic, at a multiple of 8, whose checksum is right. There may be anything between two
+ * records.
  */
 #include "packs_impl.h"
 
@@ -17,7 +18,7 @@ struct window {
     size_t len;
 };
 
-/* The head at `off`; NULL where the file ends before. */
+/* The bytes at `off` that may be a head. NULL: the file ends before, or *ret_err. */
 static const uint8_t *head_at(struct window *w, uint64_t off, int *ret_err)
 {
     if (off < w->off || off + RECORD_HEAD > w->off + w->len) {
@@ -33,6 +34,7 @@ static const uint8_t *head_at(struct window *w, uint64_t off, int *ret_err)
     return off + RECORD_HEAD <= w->off + w->len ? w->bytes + (off - w->off) : NULL;
 }
 
+/* Try each multiple of 8 as a head. Behind a sound record the search goes on at its end. */
 static int scan(struct window *w, uint64_t pack, void *buf, packs_scan_fn *fn, void *ctx)
 {
     uint64_t off = FILE_HEAD;

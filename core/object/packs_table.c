@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * packs_table: what the kv table says of each pack, and the packs touched so far with their file
- * handles: at most HANDLES_MAX stay open, those in use excepted.
+ * packs_table: the row of each pack in the kv table, and the packs in memory with their file
+ * handles. At most HANDLES_MAX handles stay open, besides those in use.
  */
 #include "io.h"
 #include "packs_impl.h"
@@ -217,6 +217,7 @@ struct pack *pack_get(struct packs *p, uint64_t number)
     return k;
 }
 
+/* Close the file handle of a pack. Needs the lock. */
 static void handle_close(struct packs *p, struct pack *k)
 {
     if (!k->file)
@@ -261,6 +262,7 @@ void pack_handle_add(struct packs *p, struct pack *k, struct disk_file *file)
     p->handles++;
 }
 
+/* Open the file of a pack for writing, or for reading on a read-only disk. */
 static int open_pack(struct packs *p, const char *name, struct disk_file **ret_file)
 {
     int r = disk_open(p->disk, name, DISK_WRITE, ret_file);
@@ -278,7 +280,7 @@ static int handle_open(struct packs *p, struct pack *k)
     pack_name(k->number, name);
     int r = open_pack(p, name, &f);
 
-    if (io_is_short(r)) { /* others that nobody reads just now are open for nothing */
+    if (io_is_short(r)) { /* close handles that are not in use, and try again */
         handles_trim(p, 0);
         r = open_pack(p, name, &f);
     }
@@ -317,7 +319,7 @@ int pack_acquire(struct packs *p, uint64_t number, struct pack **ret_pack)
     int r = k->file ? 0 : handle_open(p, k);
 
     if (r) {
-        if (k->dead_count == 0) { /* knows nothing worth keeping: perhaps no pack at all */
+        if (k->dead_count == 0) { /* it has no dead ranges to remember, and may be no pack at all */
             LIST_REMOVE(k, bucket);
             pack_free(p, k);
         }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * refs: see the header. One mutex, five layered tables. Counts are absolute values, so a commit
- * that is written twice is harmless. The only order that matters: an alias's target is counted up
- * before and counted down after the alias itself, so that its count is never too low in between.
+ * refs: see the header. One mutex guards five layered tables. Counts are absolute values, so a
+ * commit that is written twice does no harm. One order matters: the target of an alias is counted
+ * up before the alias, and down after it, so that its count is never too low in between.
  *
- * refs_index.c has the id side: lookup, sealing, listing; refs_dying.c what goes; refs_ghosts.c
- * what is on other shards; this file counts, holds and pins, and the table's part in a commit.
+ * This file counts, holds and pins, and does the table's part in a commit. refs_index.c has the
+ * ids: lookup, sealing, listing. refs_dying.c has numbers with count 0, and refs_ghosts.c bytes on
+ * other shards.
  */
 #include "refs_impl.h"
 #include "report.h"
@@ -55,11 +56,12 @@ int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta)
         return err;
     err = refs_save(r, number, &next);
     if (err < 0 && dies)
-        (void)refs_revive(r, number); /* over what was just put: needs no memory */
+        (void)refs_revive(r, number); /* it replaces the row that was just put, which needs no
+                                       * memory */
     if (err == 0 && count > 0) {
         err = refs_revive(r, number);
         if (err < 0)
-            (void)refs_save(r, number, e); /* likewise */
+            (void)refs_save(r, number, e); /* this needs no memory either */
     }
     if (err < 0)
         return err;
@@ -478,7 +480,8 @@ int refs_freeze(struct refs *r)
     int err = 0;
 
     for (size_t i = 0; i < sizeof all / sizeof *all && err == 0; i++)
-        err = layer_freeze(all[i]); /* they have as many batches: the first says -EBUSY for all */
+        err = layer_freeze(all[i]); /* all layers have equally many batches, so only the first can
+                                     * return -EBUSY */
     r->batch += err == 0;
     return err;
 }

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * refs_dying: what goes. Three steps, each with what remembers it:
+ * refs_dying: the end of a number, in three steps. The memory of each step:
  *
- *     count 0      r->zero: in memory, found by its number, since it may be revived
- *     collected    r->dead: a queue in the order of collecting. Each carries the number of the batch
- *                  that takes its entry out of the tables, and may go once r->durable, the number
- *                  of batches that are committed, is higher. So neither a freeze nor a retire moves
- *                  any of them.
- *     reclaimed       nothing
+ *     count 0      r->zero: a map by number, since the number may be revived
+ *     collected    r->dead: a queue in the order of collecting. Each element has the number of the
+ *                  batch that removes its entry from the tables. Its bytes may be deleted once
+ *                  r->durable, the number of committed batches, is higher. So neither a freeze nor
+ *                  a retire has to move any element.
+ *     reclaimed    nothing: the bytes are deleted
  *
- * A record in the table of the dying goes with a number from the first step to the last, so that a
- * start finds it again. A slot that became an object, or was given up, is in the queue without one:
- * a start finds its name. Dead ghosts are in that table alone: their shard may be away for a long
- * time, and their number has no limit (refs_ghosts.c).
+ * From the first step to the last the number has a record in the table of the dying, so that a
+ * start finds it again. A slot that became an object, or was given up, is in the queue without a
+ * record: a start finds its file. Dead ghosts are only in that table, and not in memory: their
+ * shard may be away for a long time, and there may be very many of them (refs_ghosts.c).
  */
 #include "refs_impl.h"
 #include "report.h"
@@ -21,6 +21,7 @@
 
 #define COLLECT_BATCH 32 /* numbers taken out under one hold of the lock */
 
+/* An element of the queue of the dead. */
 struct dead {
     STAILQ_ENTRY(dead) next;
     uint64_t batch; /* the number of the batch whose commit removes its entry */
@@ -38,6 +39,7 @@ static int put_dying(struct refs *r, uint64_t number, const struct entry *e)
     return layer_put(r->dying, key, buf, entry_encode(e, buf));
 }
 
+/* Delete the record of a dying number. */
 static int del_dying(struct refs *r, uint64_t number)
 {
     uint8_t key[8];
@@ -167,14 +169,15 @@ static int collect_some(struct refs *r, size_t max, struct refs_dead *out, size_
         struct refs_dead *d = &out[*ret_count];
         d->number = some[i];
         err = refs_load(r, some[i], &d->entry);
-        if (err == -EUCLEAN) { /* it leaks, and nothing waits for it */
+        if (err == -EUCLEAN) { /* it leaks: otherwise every flush would fail because of it */
             report(REPORT_ALARM, "the entry of object number %llu is damaged: it is not deleted",
                    (unsigned long long)some[i]);
             map64_del(&r->zero, some[i]);
             err = 0;
             continue;
         }
-        if (err == 0 && d->entry.count > 0) { /* a change that failed half-way left it queued */
+        if (err == 0 && d->entry.count > 0) { /* a change that failed halfway has left it in
+                                               * r->zero */
             map64_del(&r->zero, some[i]);
             continue;
         }
@@ -229,7 +232,7 @@ int refs_reclaimed(struct refs *r, const struct refs_dead *dead, size_t count)
         int err = dead[i].unrecorded ? 0 : del_dying(r, dead[i].number);
         if (err == 0)
             continue;
-        while (i-- > 0) /* over what was just put: needs no memory */
+        while (i-- > 0) /* it replaces the row that was just put, which needs no memory */
             if (!dead[i].unrecorded)
                 (void)put_dying(r, dead[i].number, &dead[i].entry);
         return err;
@@ -237,7 +240,8 @@ int refs_reclaimed(struct refs *r, const struct refs_dead *dead, size_t count)
     for (size_t i = 0; i < count; i++) {
         if (entry_is_ghost(&dead[i].entry))
             refs_count_dead(r, dead[i].entry.shard, false);
-        if (dead[i].unrecorded) /* only now: until its name is gone it is no leak */
+        if (dead[i].unrecorded) /* only now: while the file has its name, it must not be taken for
+                                 * a leak */
             map64_del(&r->slots, dead[i].number);
     }
     return 0;
@@ -286,6 +290,7 @@ bool refs_has_slot(struct refs *r, uint64_t number)
     return map64_get(&r->slots, number, &none);
 }
 
+/* The number of dying numbers that nobody holds. Needs the lock. */
 static uint64_t count_dying(struct refs *r)
 {
     uint64_t number, none, waiting = 0;
@@ -320,7 +325,7 @@ void refs_add_retained(const struct refs *r, struct refs_stats *s)
 
     while (map64_next(&r->zero, &at, &number, &size)) {
         if (map64_get(&r->holds, number, &none))
-            continue; /* a holder, and not the log, keeps it */
+            continue; /* a holder keeps it, and not the log */
         s->retained++;
         s->retained_bytes += size;
     }
@@ -424,7 +429,7 @@ int refs_dying_recover(struct refs *r, struct kv_snap *s)
             return -EUCLEAN;
         at.err = recover_one(r, at.number, &e);
     }
-    r->batch = r->durable = 1; /* all that was found is of batch 0, which is durable */
+    r->batch = r->durable = 1; /* all records that were found are of batch 0, which is durable */
     return at.err;
 }
 

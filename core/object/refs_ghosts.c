@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * refs_ghosts: the refcount table's ghosts: an index of the entries whose bytes are on other
- * shards, kept in the same step as these entries, and the dead ones, whose bytes wait to be deleted
- * there.
+ * shards, which is changed in the same step as these entries; and the dead ghosts, whose bytes wait
+ * to be deleted there.
  *
- * A walk in the order of numbers has to look through all changes that are not committed, in no
- * order at all, so it reads ahead: GHOSTS_AHEAD numbers at a time. What is found there is looked up
- * again when its turn comes, so it does no harm where it is gone; what is added drops what was read
- * ahead.
+ * A walk in the order of numbers has to look through all changes that are not committed, and these
+ * are in no order. So it reads ahead: GHOSTS_AHEAD numbers at a time. Each number is looked up
+ * again when its turn comes, so a ghost that is gone by then does no harm. A ghost that is added
+ * among these numbers discards them.
  */
 #include "refs_impl.h"
 #include "report.h"
@@ -364,7 +364,7 @@ static int next_dead(struct refs *r, struct kv_snap *s, uint16_t shard, uint64_t
         int err;
 
         if (e.klen != 8 || entry_decode(e.val, e.len, &d.entry) < 0)
-            continue; /* it leaks; `check` has its number */
+            continue; /* it leaks; a check reports its number */
         if (!entry_is_ghost(&d.entry) || (shard && d.entry.shard != shard))
             continue;
         err = is_dead(r, s, &d);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * refs_index: the id side of the refcount table: finding, sealing, listings.
+ * refs_index: the ids of the refcount table: finding, sealing, listing.
  *
- * An index value is the number, 8 bytes; number 0 is a chain marker: some content whose hash was
- * this id lives further down the chain (refs.h).
+ * A value of the index is a number of 8 bytes. Number 0 is a chain marker: some content whose hash
+ * was this id has an id further down the chain (refs.h).
  */
 #include "array.h"
 #include "refs_impl.h"
@@ -67,7 +67,7 @@ int refs_find(struct refs *r, const struct id *id, uint64_t *ret_number, struct 
     if (err == 0)
         err = refs_hold_locked(r, number, +1);
     if (err < 0)
-        /* an entry and its id are written together, so the entry was lost */
+        /* An entry and its id are written together, so the entry was lost. */
         return err == -ENOENT ? -EUCLEAN : err;
     *ret_number = number;
     *ret_pending = map64_get(&r->pending, number, &none);
@@ -117,7 +117,8 @@ static int put_place(struct refs *r, uint64_t number, const struct entry *was,
     err = refs_note_ghost(r, number, was, &e);
     if (err < 0)
         return err;
-    if (e.count == 0) /* died before it was sealed: its dying record must name the new place */
+    if (e.count == 0) /* it died before it was sealed, so its record among the dying must name the
+                       * new place */
         err = refs_make_dying(r, number, &e);
     if (err == 0)
         err = refs_save(r, number, &e);
@@ -238,11 +239,13 @@ void refs_settle(struct refs *r, uint64_t mark)
 
 /* ---- listing: the uncommitted index changes, sorted, merged with a snapshot ---- */
 
+/* A change of the index that is not committed. */
 struct change {
     struct id id;
     uint64_t number; /* 0: deleted or a marker */
 };
 
+/* One listing, of one moment (refs.h). */
 struct refs_listing {
     struct change *v; /* uncommitted index changes, sorted by id */
     size_t count, room;
@@ -254,6 +257,7 @@ struct refs_listing {
     const struct id *after;
 };
 
+/* Does the listing want this id, by its prefix and its start? */
 static bool wanted(const struct refs_listing *l, const struct id *id)
 {
     return (l->prefix < 0 || id->b[0] == l->prefix) && (!l->after || id_compare(id, l->after) > 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* refs_restore: rows of the refcount table that were lost are put back (refs.h). */
+/* refs_restore: put lost rows of the refcount table back (refs.h). */
 #include "refs_impl.h"
 #include <errno.h>
 

@@ -8,10 +8,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define KEY_LEN 10
+#define KEY_LEN 10 /* bytes */
 
+/* See the header. */
 struct shard_packs {
-    struct mutex lock; /* "shard packs" */
+    struct mutex lock; /* "shard packs": guards `rows` */
     struct layer *rows;
 };
 

@@ -3,8 +3,8 @@
  * shards: the set of them, who uses which, and their states.
  *
  * A thread that asks a shard about itself, or changes its record, first makes the slot of the shard
- * busy; then it releases the lock, and no other thread does the same meanwhile. Readers of a shard
- * that is known to be there never wait for that.
+ * busy. Then it releases the lock, and no other thread asks or changes that shard meanwhile.
+ * Readers of a shard that is known to be there never wait for this.
  */
 #include "shards_impl.h"
 
@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* time between two questions to a shard that is away, and between two checks of its owner */
+/* ns between two questions to an unreachable shard, and between two checks of its owner */
 #define ASK_AGAIN NSEC_PER_SEC
-#define WAIT_STEP (100 * NSEC_PER_MSEC)
+#define WAIT_STEP (100 * NSEC_PER_MSEC) /* how often a thread that waits for a shard looks at it */
 
 /* ---- slots ---- */
 
@@ -40,7 +40,7 @@ struct shards_slot *shards_make_slot(struct shards *s, uint16_t number)
     return slot;
 }
 
-/* Needs the lock, and room. */
+/* Put a slot into the set, by its number. Needs the lock, and room for it in s->slot. */
 void shards_insert(struct shards *s, struct shards_slot *slot)
 {
     size_t at = s->count;
@@ -168,7 +168,7 @@ void shards_ask_busy(struct shards *s, struct shards_slot *slot)
         shards_ask(s, slot);
 }
 
-/* ---- telling ---- */
+/* ---- information about shards ---- */
 
 static void get_info(const struct shards_slot *slot, struct shards_info *ret)
 {
@@ -277,7 +277,7 @@ int shards_get(struct shards *s, uint16_t number, enum shards_use use, struct sh
             cond_wait(&s->changed, &s->lock);
             continue;
         }
-        if (slot->busy) /* it was not there, and is being looked for */
+        if (slot->busy) /* another thread is asking the shard, which was unreachable */
             return -EHOSTUNREACH;
         int err = prepare(s, slot, use, &again);
 
@@ -302,6 +302,8 @@ void shards_put_back(struct shards *s, uint16_t number)
     close_handles(unused);
 }
 
+/* Note that the shard did not answer as it should: from now on it is in `state`, and its handle is
+ * stale. */
 static void lost_contact(struct shards *s, uint16_t number, enum shards_state state,
                          const char *why)
 {
@@ -390,7 +392,7 @@ uint64_t shards_first_number(struct shards *s, uint16_t number)
     return slot && slot->claimed ? (uint64_t)slot->record.incarnation << 32 | 1 : 0;
 }
 
-/* ---- looking for those that are unreachable ---- */
+/* ---- looking for unreachable shards ---- */
 
 /* Asks one shard, whose slot the caller has made busy: a read-only one is claimed again, one that
  * is not OK is asked for its identity, and one that is OK for its space. */
@@ -399,7 +401,7 @@ static void look_at_busy(struct shards *s, struct shards_slot *slot)
     struct shard_space space = {0};
 
     if (shards_state_of(s, slot) == SHARDS_READONLY && !s->readonly)
-        (void)shards_claim(s, slot); /* perhaps it can be written to again */
+        (void)shards_claim(s, slot); /* it may accept writes again */
     if (shards_state_of(s, slot) != SHARDS_OK) {
         shards_ask_busy(s, slot);
         return;
@@ -470,7 +472,7 @@ int shards_wait(struct shards *s, uint16_t number, const _Atomic int64_t *durati
 
         if (err == 0)
             shards_put_back(s, number);
-        MUTEX_GUARD(&s->lock); /* before the look at *duration_ns: see shards_wake */
+        MUTEX_GUARD(&s->lock); /* taken before *duration_ns is read: see shards_wake */
         left = *duration_ns - (clock_ticks(s->clock) - begin);
         if (err != -EHOSTUNREACH || left <= 0 || (stop && *stop))
             return err;

@@ -1,28 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shards_claim: whether a place is the shard it should be, and whether this store may write there.
+ * shards_claim: is a place the shard that it should be, and may this store write there?
  *
- * A store may have been copied, with all its tables, and both copies know the same shards. What
- * lets one of them write, and the other find out, is a chain of random tokens. The record says T,
- * `owner` on the shard says T. Once an opening, before its first write, a store
+ * A store may have been copied with all its tables, and then both copies know the same shards. A
+ * chain of random tokens lets only one of them write, and lets the other one find out. The record
+ * of the shard in the store has the token T, and so has the file `owner` on the shard. After each
+ * opening, before its first write, a store does the following:
  *
- *   b. reads `owner`: it is T, or the next token N of an earlier claim that was cut, whose claims/T
- *      is there still; else foreign
- *   c. records N, with a new incarnation, durably
- *   d. puts claims/T = N if nobody has; somebody had: it must be this N, else foreign
- *   e. reads `owner` again, which must be as in b: a claim on T that was over before d began shows
- *      here
- *   f. puts `owner` = N
- *   g. records T = N, durably
- *   h. deletes claims/T
+ *   b. It reads `owner`. This must be T, or the next token N of an earlier claim of its own that
+ *      was interrupted and whose claims/T still exists; else the shard is foreign.
+ *   c. It records N, with a new incarnation, durably.
+ *   d. It puts claims/T = N if that does not exist. If it exists it must be this N, else the shard
+ *      is foreign.
+ *   e. It reads `owner` again, which must be as in b. A claim on T that ended before d began shows
+ *      here.
+ *   f. It puts `owner` = N.
+ *   g. It records T = N, durably.
+ *   h. It deletes claims/T.
  *
- * Of two that begin with the same T only one passes d while the claim is there, and nobody passes e
- * when it is gone. Cut anywhere, the same store does it all again with the same N. A copy that was
- * made of a store so cut knows N, too: whoever finishes first takes claims/T away, and N without it
- * lets nobody in. A backup from before has a T that `owner` has left behind.
+ * Of two copies that begin with the same T only one passes d while claims/T exists, and no copy
+ * passes e after claims/T was deleted. If a claim is interrupted, the same store repeats it with
+ * the same N. A copy that is made of a store in that moment knows N, too: the copy that finishes
+ * first deletes claims/T, and N without claims/T lets nobody in. An older backup of the store has a
+ * T that `owner` does not have any more.
  *
- * On a full shard a claim finds no room: so that deleting is not refused for that, a spare file is
- * given up for it.
+ * A full shard may have no room for a claim, and without a claim nothing could be deleted there. So
+ * each shard has a spare file, which is deleted to make that room.
  */
 #include "shards_impl.h"
 
@@ -33,15 +36,16 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define SPARE_SIZE 65536
+#define SPARE_SIZE 65536 /* bytes */
 
 int shards_random(void *out, size_t len)
 {
     return getrandom(out, len, 0) == (ssize_t)len ? 0 : -EIO;
 }
 
-/* ---- what it is ---- */
+/* ---- is it the right shard? ---- */
 
+/* Read the identity of a shard. -ENOENT: there is none; -EUCLEAN: it is damaged. */
 static int read_identity(struct shard *shard, struct shard_identity *ret)
 {
     char text[SHARD_TEXT_MAX];
@@ -52,6 +56,7 @@ static int read_identity(struct shard *shard, struct shard_identity *ret)
     return n < 0 ? (int)n : shard_identity_decode(text, (size_t)n, ret);
 }
 
+/* Read a token from a file. -ENOENT, -EUCLEAN as read_identity. */
 static int read_token(struct shard *shard, const char *name, uint8_t ret[SHARD_TOKEN_LEN])
 {
     char text[SHARD_TEXT_MAX];
@@ -112,7 +117,7 @@ enum shards_state shards_recognise(struct shards *s, const struct shard_record *
     return state;
 }
 
-/* ---- whose it is ---- */
+/* ---- may this store write there? ---- */
 
 static bool is_token(const uint8_t *a, const uint8_t *b)
 {
@@ -231,7 +236,8 @@ static void install(struct shards *s, struct shards_slot *slot, struct shards_ha
 
     if (!keep) {
         slot->handle = h;
-        slot->no_write = false; /* it was elsewhere meanwhile: the next write will tell */
+        slot->no_write = false; /* the disk was elsewhere meanwhile, so the next write shows
+                                 * whether it is writable */
     }
     slot->stale = false;
     if (out) {
@@ -266,7 +272,7 @@ void shards_ask(struct shards *s, struct shards_slot *slot)
         }
     }
     if (state == SHARDS_OK) {
-        /* only the thread that made the slot busy changes that */
+        /* only the thread that made the slot busy changes `foreign` */
         slot->foreign = err == -EKEYREVOKED;
         install(s, slot, h, &space, why);
         return;
@@ -284,6 +290,7 @@ void shards_ask(struct shards *s, struct shards_slot *slot)
 
 /* ---- claiming ---- */
 
+/* Put a token into a file: `replace` an existing one, or only if there is none (-EEXIST). */
 static int put_token(struct shard *shard, const char *name, const uint8_t *token, bool replace)
 {
     char text[SHARD_TEXT_MAX];
@@ -315,8 +322,8 @@ static int put_token_somehow(struct shard *shard, const char *name, const uint8_
     return err;
 }
 
-/* Step d of a claim (shards.c): puts the file of the claim. -EKEYREVOKED: another copy of this
- * store is claiming the shard now. */
+/* Step d of a claim: puts the file of the claim. -EKEYREVOKED: another copy of this store is
+ * claiming the shard now. */
 static int put_claim(struct shard *shard, const struct shard_record *r, char why[SHARD_WHY])
 {
     char name[SHARD_CLAIM_NAME];
@@ -384,9 +391,10 @@ static int claim_there(struct shard *shard, const struct shard_record *r, int wa
     return err < 0 ? err : put_token_somehow(shard, SHARD_OWNER, r->next, true);
 }
 
+/* Deletion of old claims. */
 struct litter {
     struct shard *shard;
-    /* the name of the next claim after ours: a copy of this store may be making it now */
+    /* The name of the next claim after ours, which stays: a copy of this store may be making it. */
     char keep[SHARD_CLAIM_NAME];
 };
 
@@ -413,7 +421,7 @@ int shards_claim(struct shards *s, struct shards_slot *slot)
         return fail(s, slot, was, why);
     err = offer_next(s, slot);
     if (err < 0)
-        return err; /* the store's own trouble */
+        return err; /* the record could not be written: the error is the store's own */
     err = claim_there(shard, &slot->record, was, why);
     if (err < 0)
         return fail(s, slot, err, why);
@@ -448,6 +456,8 @@ int shards_check_owner(struct shards *s, struct shards_slot *slot)
 
 /* ---- adding ---- */
 
+/* Called for each file of a place that is to become a shard. A file that is none of a shard means
+ * that the place is in use. */
 static int find_other(const char *name, uint64_t size, void *ctx)
 {
     (void)size;
@@ -458,6 +468,7 @@ static int find_other(const char *name, uint64_t size, void *ctx)
     return -ENOTEMPTY;
 }
 
+/* Put a new identity. -EEXIST: there is one. */
 static int put_identity(struct shards *s, struct shard *shard, uint16_t number,
                         struct shard_identity *i)
 {
@@ -471,7 +482,8 @@ static int put_identity(struct shards *s, struct shard *shard, uint16_t number,
     return err < 0 ? err : shard_put_if_absent(shard, SHARD_IDENTITY, text, len);
 }
 
-/* Whose identity is there, if there is one: what an interrupted addition left is fine. */
+/* Check an identity that exists already. It must be that of this store and number, left by an
+ * addition that was interrupted. */
 static int check_taken(struct shards *s, struct shard *shard, uint16_t number,
                        struct shard_identity *i, char why[SHARD_WHY])
 {
@@ -491,8 +503,8 @@ static int check_taken(struct shards *s, struct shard *shard, uint16_t number,
     return -EBUSY;
 }
 
-/* The token is a new one, or the one that an interrupted addition put: if it was another copy's,
- * too, the first claim settles which of them may write. */
+/* Put a first token, or take the one that an interrupted addition has put. If a copy of this store
+ * has put that one, the first claim decides which of the two may write. */
 static int put_owner(struct shard *shard, uint8_t token[SHARD_TOKEN_LEN], char why[SHARD_WHY])
 {
     char name[SHARD_CLAIM_NAME];
@@ -523,7 +535,7 @@ int shards_take(struct shards *s, struct shard *shard, uint16_t number, struct s
         err = shard_list(shard, "", find_other, why);
     if (err == 0 && !found)
         err = put_identity(s, shard, number, &identity);
-    if (err == -EEXIST) { /* somebody was quicker */
+    if (err == -EEXIST) { /* another addition was quicker */
         snprintf(why, SHARD_WHY, "another store is just adding it");
         err = -EBUSY;
     }

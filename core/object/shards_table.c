@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shards_table: the table of shards: opening the set, and what changes it.
+ * shards_table: the table of shards: opening the set, adding and removing shards.
  */
 #include "shards_impl.h"
 
@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* the key, in place of a number, of the highest incarnation of all shards that were removed */
+/* The key of the highest incarnation of all shards that were removed; it is no number of a
+ * shard. */
 #define FLOOR_KEY 0
 
 /* ---- the table ---- */
@@ -71,7 +72,8 @@ int shards_write_record(struct shards *s, struct shards_slot *slot, const struct
     MUTEX_GUARD(&s->lock);
     if (slot->record.incarnation != r->incarnation)
         slot->sequence =
-            0; /* in the same step, or numbers of the new incarnation are given twice */
+            0; /* in the same step: otherwise numbers of the new incarnation could be given out
+                * twice */
     slot->record = *r;
     return 0;
 }
@@ -79,6 +81,8 @@ int shards_write_record(struct shards *s, struct shards_slot *slot, const struct
 
 /* ---- opening ---- */
 
+/* Read the highest incarnation of removed shards. While it is unknown no shard can be added, since
+ * its incarnation could have been used before. */
 static void read_floor(struct shards *s, const void *value, size_t len)
 {
     if (shard_floor_decode(value, len, &s->floor) == 0)
@@ -117,6 +121,7 @@ static int read_one(struct shards *s, uint16_t number, const void *value, size_t
     return 0;
 }
 
+/* Read all rows of the table. */
 static int read_all(struct shards *s)
 {
     struct kv_each e = {.table = s->table, .strict = true};
@@ -172,7 +177,7 @@ void shards_close(struct shards *s)
     free(s);
 }
 
-/* ---- which there are ---- */
+/* ---- adding and removing ---- */
 
 /* Reserves a number for a new shard, as a busy slot, if a shard may be added there. */
 static int reserve(struct shards *s, uint16_t number, const char *url,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * sums: an array of block checksums that follows the writes.
+ * sums: an array of block checksums that is kept up to date during writes.
  *
  * A block that is written whole is summed from the data at hand. A block that is written in part
  * becomes stale; it is read and summed once, when the sums are needed, however often it changed
@@ -24,9 +24,11 @@
 #define SUMS_VERSION 1
 #define SUMS_HEAD 32
 #define SUMS_TAIL 8
-/* 16 TiB: bounds the array (1 GiB of sums) and what a damaged file can make us allocate. */
+/* 16 TiB, which are 1 GiB of sums. It limits how much memory a damaged file can make us
+ * allocate. */
 #define SUMS_LENGTH_MAX (UINT64_C(1) << 44)
 
+/* The number of blocks of a file with that length. */
 static size_t blocks_of(uint64_t length)
 {
     return (size_t)((length + SUMS_BLOCK - 1) / SUMS_BLOCK);
@@ -48,6 +50,7 @@ void sums_release(struct sums *s)
     *s = (struct sums)SUMS_INIT;
 }
 
+/* Make room for `count` blocks. After a failure both arrays still fit the old `room`. */
 static int reserve(struct sums *s, size_t count)
 {
     if (count <= s->room)
@@ -239,6 +242,8 @@ uint8_t *sums_encode(const struct sums *s, size_t *ret_len)
     return p;
 }
 
+/* Write a file of sums, durably but for its name. A file that could not be written completely is
+ * deleted. */
 static int write_file(struct disk *disk, const char *name, const void *bytes, size_t len)
 {
     struct disk_file *f;
@@ -305,6 +310,7 @@ static int decode(const uint8_t *p, size_t len, struct sums *ret)
     return 0;
 }
 
+/* Read a file of sums whole. Its size is checked before memory is allocated for it. */
 static int read_file(struct disk_file *f, uint8_t **ret_bytes, size_t *ret_len)
 {
     struct disk_stat st;

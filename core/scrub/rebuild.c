@@ -58,6 +58,7 @@ static bool may_lower(const struct rebuild *b, const struct fix *f)
     return f->page || !f->sealed || !b->lost.count || map64_get(&b->fresh, f->number, &none);
 }
 
+/* Note a wrong count, unless it may not be lowered now. */
 static int fix_push(struct rebuild *b, const struct fix *f)
 {
     if (f->delta == 0 && !f->unnamed)
@@ -70,6 +71,7 @@ static int fix_push(struct rebuild *b, const struct fix *f)
     return 0;
 }
 
+/* Called for each page of the recount: show progress, and return true to end it. */
 static bool rebuild_step(uint64_t pages, void *ctx)
 {
     struct rebuild *b = ctx;
@@ -83,19 +85,22 @@ static bool rebuild_step(uint64_t pages, void *ctx)
     return atomic_load(&b->job->cancel);
 }
 
+/* Called for damage that the recount meets. */
 static void rebuild_damage(const char *what, uint64_t number, const char *why, void *ctx)
 {
     (void)ctx;
     report(REPORT_ALARM, "rebuild: %s %llu: %s", what, (unsigned long long)number, why);
 }
 
+/* Compare an object's count with the recount. A row that does not decode was reported by the
+ * recount, and may be restored (restore.h). */
 static int compare_object(struct rebuild *b, uint64_t number, const void *val, size_t len)
 {
     uint64_t refs = 0;
     struct entry e;
 
     if (entry_decode(val, len, &e) < 0)
-        return 0; /* told already */
+        return 0; /* the recount has reported it */
     (void)map64_get(&b->count.objects, number, &refs);
     return fix_push(b, &(struct fix){.number = number,
                                      .delta = (int64_t)refs - e.count,
@@ -103,6 +108,7 @@ static int compare_object(struct rebuild *b, uint64_t number, const void *val, s
                                      .sealed = entry_is_sealed(&e)});
 }
 
+/* Compare a page's count with the recount. A page without a row of its own has count 1. */
 static int compare_page(struct rebuild *b, uint64_t no, const void *val, size_t len)
 {
     uint64_t refs = 0, stored = 1;
@@ -122,6 +128,7 @@ static int compare_page(struct rebuild *b, uint64_t no, const void *val, size_t 
                                      .unnamed = refs == 0});
 }
 
+/* Call `fn` for each row of a table. Keys of another length are left to the scrub. */
 static int compare_table(struct rebuild *b, unsigned table,
                          int (*fn)(struct rebuild *, uint64_t, const void *, size_t))
 {
@@ -132,11 +139,12 @@ static int compare_table(struct rebuild *b, unsigned table,
     return e.err;
 }
 
+/* Add to the count of a page. */
 static int add_count(struct state *p, uint64_t no, int64_t delta)
 {
     int err = 0;
 
-    while (delta != 0 && err == 0) { /* a damaged count may be off by more than an int holds */
+    while (delta != 0 && err == 0) { /* a damaged count can be wrong by more than an int holds */
         int64_t step = delta > INT_MAX ? INT_MAX : delta < -INT_MAX ? -INT_MAX : delta;
         err = pages_add_count(p->pages, no, (int)step, NULL);
         delta -= step;
@@ -178,6 +186,7 @@ static int fix_object(struct state *p, const struct fix *f)
     return err < 0 ? err : refs_correct(p->refs, f->number, f->delta);
 }
 
+/* Make some corrections as one instant: no change runs meanwhile. */
 static int apply_some(struct rebuild *b, size_t from, size_t upto)
 {
     struct state *p = b->p;
@@ -187,7 +196,8 @@ static int apply_some(struct rebuild *b, size_t from, size_t upto)
     for (size_t i = from; i < upto && err == 0; i++) {
         const struct fix *f = &b->fix[i];
         err = f->page ? fix_page(p, f) : fix_object(p, f);
-        if (err == -ENOENT || err == -EOVERFLOW) { /* too low for too long: it is gone by now */
+        if (err == -ENOENT || err == -EOVERFLOW) { /* the count was too low, and reached zero
+                                                    * meanwhile */
             report(REPORT_WARN, "rebuild: the count of %s %llu could not be corrected",
                    f->page ? "page" : "object number", (unsigned long long)f->number);
             err = 0;
@@ -198,6 +208,8 @@ static int apply_some(struct rebuild *b, size_t from, size_t upto)
     return b->changed ? change_done(&t, NULL, err) : err;
 }
 
+/* Make all corrections, FIXES_AT_ONCE of them under one hold of the freeze lock, so that writers
+ * do not wait for long. */
 static int apply(struct rebuild *b)
 {
     int err = 0;
@@ -209,6 +221,7 @@ static int apply(struct rebuild *b)
     return err;
 }
 
+/* Recount the snapshot, and note all wrong counts. Numbers without an entry are in b->lost. */
 static int find_fixes(struct rebuild *b)
 {
     struct recount_options o = {.damage = rebuild_damage, .step = rebuild_step, .ctx = b};
@@ -230,14 +243,15 @@ static int find_fixes(struct rebuild *b)
 static int rebuild_round(struct rebuild *b, bool last, uint64_t *found)
 {
     struct state *p = b->p;
-    int err = flush_now(p); /* the corrections of the one before are in the snapshot */
+    int err = flush_now(p); /* so that the snapshot has the corrections of the round before */
 
     if (err < 0)
         return err;
     recount_release(&b->count);
     map64_release(&b->lost);
     b->fixes = 0;
-    /* Any committed state will do: it is consistent, and the live one is that plus changes. */
+    /* Any committed state will do: it is consistent, and the live state is that state plus later
+     * changes. */
     err = kv_snap_begin(p->config.kv, &b->snap);
     if (err < 0)
         return err;
@@ -289,6 +303,7 @@ static int rebuild_rounds(struct rebuild *b)
     return b->count.damaged ? -EUCLEAN : 0;
 }
 
+/* Run the rounds with fresh memory. */
 static int rebuild_alone(struct state *p, struct job *j, bool part, uint64_t *ret_changed)
 {
     struct rebuild b = {.p = p, .job = j, .part = part};
@@ -322,7 +337,8 @@ int rebuild_first_usage(struct state *p, struct job *j)
 
     if (err < 0)
         return err;
-    if (!atomic_exchange(&p->scrub->recounting, true)) { /* else a rebuild does it */
+    if (!atomic_exchange(&p->scrub->recounting, true)) { /* otherwise a rebuild is running, which
+                                                          * does it */
         err = usage_settle(p, j, snap, false, &counted);
         atomic_store(&p->scrub->recounting, false);
     }

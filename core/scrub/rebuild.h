@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * rebuild: mends the stored counts of a store in use with a recount (recount.h), and puts back rows
- * that are lost (restore.h).
+ * rebuild: corrects the stored counts of a store in use by a recount (recount.h), and restores lost
+ * rows (restore.h). Errors: 0 or -errno. Threads: any; the caller holds no lock.
  */
 #pragma once
 
@@ -27,5 +27,6 @@ struct state;
 int rebuild_store(struct state *p, struct job *j, uint64_t *ret_changed);
 /* As rebuild_store, as a part of the job `j`, whose progress stays its own. */
 int rebuild_part(struct state *p, struct job *j, uint64_t *ret_changed);
-/* Only the usage of namespaces whose inodes no version has counted yet (usage_settle.h). */
+/* Correct only the usage of namespaces from versions that did not count it (usage_settle.h). Does
+ * nothing while a rebuild runs, since that does it, too. */
 int rebuild_first_usage(struct state *p, struct job *j);

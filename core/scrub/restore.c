@@ -13,6 +13,7 @@
 #define U(x) ((unsigned long long)(x))
 #define ROWS_AT_ONCE 256 /* under one hold of the freeze lock */
 
+/* One call of restore_lost. */
 struct restoring {
     struct state *p;
     const struct map64 *lost;
@@ -22,6 +23,7 @@ struct restoring {
 
 /* ---- entries ---- */
 
+/* The count of a restored entry: too high by RESTORE_BIAS (restore.h). */
 static uint32_t biased(uint64_t refs)
 {
     return refs > UINT32_MAX - RESTORE_BIAS ? UINT32_MAX : (uint32_t)refs + RESTORE_BIAS;
@@ -59,6 +61,8 @@ static int put_entry(struct state *p, uint64_t number, const struct entry *e)
     return err;
 }
 
+/* Give the number an entry, as one instant. -EBUSY: the entry's place is being reclaimed, so
+ * another place is searched for. */
 static int put_now(struct restoring *r, uint64_t number, const struct entry *e)
 {
     struct state *p = r->p;
@@ -72,12 +76,15 @@ static int put_now(struct restoring *r, uint64_t number, const struct entry *e)
         err = put_entry(p, number, e);
     if (err < 0)
         return err;
-    /* Perhaps once too often, until the next recount; -ENOENT and -EBUSY are for that, too. */
+    /* Count the record in its pack. It may be counted already; the next recount corrects that. So
+     * -ENOENT and -EBUSY are no errors here. */
     if (e->kind == ENTRY_PACK && !entry_is_ghost(e))
         (void)packs_adopt(p->packs, &at, (uint32_t)e->size);
     return change_done(&t, NULL, map64_put(r->fresh, number, 1));
 }
 
+/* As put_now, while no report of the pool's node begins: a report could acknowledge that the pool
+ * may remove the place of this entry. */
 static int put(struct restoring *r, uint64_t number, const struct entry *e)
 {
     int err;
@@ -88,12 +95,13 @@ static int put(struct restoring *r, uint64_t number, const struct entry *e)
     return err;
 }
 
-/* Was an entry refused? The number has one by now, or must not get this one. */
+/* Was the entry refused, because the number has an entry by now or must not get this one? */
 static int is_refused(int err)
 {
     return err == -EEXIST || err == -EBUSY || err == -EINVAL;
 }
 
+/* Called by the search for each number whose bytes were found. 1: look on for another place. */
 static int found(uint64_t number, const struct entry *e, const char *from, void *ctx)
 {
     struct restoring *r = ctx;
@@ -112,6 +120,7 @@ static int found(uint64_t number, const struct entry *e, const char *from, void 
     return 0;
 }
 
+/* Give each number whose bytes were not found an entry without bytes. */
 static int put_stubs(struct restoring *r)
 {
     uint64_t number, refs, none;
@@ -139,7 +148,8 @@ int restore_lost(struct state *p, struct kv_snap *snap, const struct map64 *lost
                                    .pool = p->shared};
     int err;
 
-    (void)flush_reclaim_dead(p, SIZE_MAX); /* of what the snapshot does not have: it is dead then */
+    (void)flush_reclaim_dead(p, SIZE_MAX); /* delete the bytes that are dead by now, so that the
+                                            * search does not find these */
     err = check_find_lost(&s, found, &r);
     if (err == 0)
         err = put_stubs(&r);
@@ -154,6 +164,7 @@ int restore_tell(struct state *p, const struct map64 *lost)
 
 /* ---- other rows ---- */
 
+/* Object numbers. */
 struct numbers {
     uint64_t *v;
     size_t count, room;
@@ -167,6 +178,7 @@ static int push(struct numbers *l, uint64_t number)
     return 0;
 }
 
+/* Is there such a row? In the index it must lead to `number`. */
 static bool has_row(struct kv_snap *snap, unsigned table, const void *key, size_t klen,
                     uint64_t number)
 {
@@ -194,6 +206,7 @@ static int find_unindexed(struct kv_snap *snap, struct numbers *ret)
     return row.cut ? 0 : row.err;
 }
 
+/* Restore the index rows of some objects, as one instant. */
 static int reindex_some(struct state *p, const uint64_t *v, size_t count, uint64_t *changed)
 {
     uint64_t before = *changed;
@@ -208,6 +221,7 @@ static int reindex_some(struct state *p, const uint64_t *v, size_t count, uint64
     return *changed != before ? change_done(&t, NULL, err) : err;
 }
 
+/* Restore missing rows of the index and of the index of ghosts. */
 static int restore_index(struct state *p, struct kv_snap *snap, uint64_t *changed)
 {
     struct numbers l = {0};
@@ -220,6 +234,7 @@ static int restore_index(struct state *p, struct kv_snap *snap, uint64_t *change
     return err;
 }
 
+/* Add the differences to the live row of a pack, as one instant. */
 static int correct_pack(struct state *p, uint64_t number, int64_t records, int64_t bytes,
                         uint64_t *changed)
 {
@@ -237,6 +252,7 @@ static int correct_pack(struct state *p, uint64_t number, int64_t records, int64
     return change_done(&t, NULL, err);
 }
 
+/* Compare the row of one pack with what the entries of the snapshot name in it. */
 static int compare_pack(struct state *p, struct kv_snap *snap, uint64_t number,
                         const struct lost_packs *named, bool lower, uint64_t *changed)
 {
@@ -251,7 +267,8 @@ static int compare_pack(struct state *p, struct kv_snap *snap, uint64_t number,
     err = kv_snap_get_number(snap, TABLE_PACKS, number, &val, &len);
     if (err == 0)
         err = pack_entry_decode(val, len, &e);
-    if (err == -EUCLEAN || (err == -ENOENT && p->shared)) /* that of another member of the pool */
+    if (err == -EUCLEAN || (err == -ENOENT && p->shared)) /* the pack of another member of the pool
+                                                           * has no row here */
         return 0;
     if (err < 0 && err != -ENOENT)
         return err;
@@ -263,6 +280,7 @@ static int compare_pack(struct state *p, struct kv_snap *snap, uint64_t number,
                         (int64_t)bytes - (int64_t)e.live_bytes, changed);
 }
 
+/* Compare all packs: those with a row, and those that entries name without a row. */
 static int restore_packs(struct state *p, struct kv_snap *snap, bool lower, uint64_t *changed)
 {
     struct lost_packs named = {.records = MAP64_INIT, .bytes = MAP64_INIT};
@@ -295,5 +313,5 @@ int restore_rows(struct state *p, struct kv_snap *snap, bool lower, uint64_t *ch
 
     if (err == 0)
         err = restore_packs(p, snap, lower, changed);
-    return err == -EUCLEAN ? 0 : err; /* a table that cannot be read to its end was told */
+    return err == -EUCLEAN ? 0 : err; /* the recount has reported a table that cannot be read */
 }

@@ -23,9 +23,10 @@
 #include <string.h>
 
 #define U(x) ((unsigned long long)(x))
-#define SAVE_EVERY (60 * NSEC_PER_SEC)
+#define SAVE_EVERY (60 * NSEC_PER_SEC) /* monotonic ns */
 #define MOVES_MAX 8 /* how often an object may move while it is verified */
 
+/* One scrub, while its job runs. */
 struct scrub {
     struct state *p;
     struct job *j;
@@ -39,14 +40,16 @@ struct scrub {
     uint8_t *buf; /* SUMS_BLOCK bytes */
 };
 
-/* ---- going on, and stopping ---- */
+/* ---- continuing, and stopping ---- */
 
+/* Show the position to others (scrub_get). */
 static void publish(struct scrub *s)
 {
     MUTEX_GUARD(&s->p->scrub->lock);
     s->p->scrub->record = s->at;
 }
 
+/* Show the progress of the job, and the position. */
 static void show_progress(struct scrub *s)
 {
     job_progress_bytes(s->p, s->j, s->at.now.bytes, s->bytes_total);
@@ -64,6 +67,7 @@ static int spend(uint64_t bytes, void *ctx)
     return job_pay(s->p, s->j, &s->rate, bytes, SET_SCRUB_RATE);
 }
 
+/* 0: the scrub may continue; -ECANCELED or -ESHUTDOWN: it must stop. */
 static int go_on(void *ctx)
 {
     struct scrub *s = ctx;
@@ -89,6 +93,7 @@ static void save(struct scrub *s, const struct scrub_record *r)
 
 /* ---- damage ---- */
 
+/* Raise an alarm, and keep its text for scrub_get, as far as there is room. */
 static void say(const char *line, void *ctx)
 {
     struct scrub *s = ctx;
@@ -110,6 +115,7 @@ static int report_damage(struct scrub *s)
     return err;
 }
 
+/* Report something damaged, and remember it until its paths are reported. */
 static int found(struct scrub *s, enum damage_kind kind, uint64_t number, const char *name,
                  const char *why)
 {
@@ -130,6 +136,7 @@ static bool is_damage(int err)
     return err == -EUCLEAN || err == -EIO || err == -ENODATA || err == -EILSEQ;
 }
 
+/* The reason of damage, for a finding. */
 static const char *why_of(int err)
 {
     if (err == -ENOENT)
@@ -140,7 +147,7 @@ static const char *why_of(int err)
 
 /* ---- pages ---- */
 
-/* 0: sound, or gone meanwhile. */
+/* Read and verify a page. 0: it is sound, or was freed meanwhile. */
 static int read_page(struct scrub *s, uint64_t no, const char **ret_why)
 {
     uint8_t key[8];
@@ -158,6 +165,7 @@ static int read_page(struct scrub *s, uint64_t no, const char **ret_why)
     return err < 0 ? err : page_check(s->buf, no, ret_why);
 }
 
+/* Verify one page, and report damage. */
 static int scrub_page(struct scrub *s, uint64_t no)
 {
     char name[56];
@@ -200,12 +208,14 @@ static int verify_unsealed(struct scrub *s, uint64_t number)
     return 0;
 }
 
+/* Do both entries name the same place? */
 static bool is_same_place(const struct entry *a, const struct entry *b)
 {
     return a->kind == b->kind && a->shard == b->shard && a->where == b->where &&
            a->offset == b->offset;
 }
 
+/* The file, or the table, that has the bytes. */
 static void file_of(const struct entry *e, uint64_t number, char file[DISK_NAME_MAX + 1])
 {
     if (e->kind == ENTRY_HELD)
@@ -218,6 +228,7 @@ static void file_of(const struct entry *e, uint64_t number, char file[DISK_NAME_
         pack_name(e->where, file);
 }
 
+/* Words for a finding: `name` is the object, `where` its place. */
 static void describe(const struct entry *e, uint64_t number, char name[56], char where[100])
 {
     char file[DISK_NAME_MAX + 1], hex[ID_HEX + 1], shard[16] = "";
@@ -259,6 +270,7 @@ static bool is_gone(struct scrub *s, uint64_t number, const struct entry *e)
     return err == -ENOENT;
 }
 
+/* Report an object whose bytes are damaged. */
 static int found_object(struct scrub *s, uint64_t number, const struct entry *e, int reason)
 {
     char name[56], where[100], why[160];
@@ -269,6 +281,7 @@ static int found_object(struct scrub *s, uint64_t number, const struct entry *e,
     return found(s, DAMAGE_OBJECT, number, name, why);
 }
 
+/* Read all bytes of an entry and verify them. */
 static int verify(struct scrub *s, uint64_t number, const struct entry *e)
 {
     return !entry_is_sealed(e) ? verify_unsealed(s, number)
@@ -315,6 +328,8 @@ static int look_at_object(struct scrub *s, uint64_t number)
     }
 }
 
+/* Verify one object. It is held, so that it is not deleted meanwhile. An object that is damaged
+ * counts as looked at, too. */
 static int scrub_object(struct scrub *s, uint64_t number)
 {
     char name[56];
@@ -335,12 +350,14 @@ static int scrub_object(struct scrub *s, uint64_t number)
 
 /* ---- a table ---- */
 
+/* Keys from one snapshot of a table. */
 struct keys {
     uint64_t v[SCRUB_KEYS];
     size_t count;
 };
 
-/* Report damage and save the position, when a minute is over or much damage waits. */
+/* Report damage and save the position, if SAVE_EVERY is over or as much damage waits as is
+ * reported at once. */
 static int keep(struct scrub *s)
 {
     int err = 0;
@@ -355,6 +372,7 @@ static int keep(struct scrub *s)
     return err;
 }
 
+/* Verify what these keys name, and move the position. */
 static int scrub_keys(struct scrub *s, const struct keys *keys)
 {
     int err = 0;
@@ -386,6 +404,7 @@ static int hidden_table(struct scrub *s)
     return 0;
 }
 
+/* Scrub a table from the position on, SCRUB_KEYS keys at a time. */
 static int scrub_table(struct scrub *s)
 {
     unsigned table = s->at.phase == SCRUB_PAGES ? TABLE_PAGES : TABLE_OBJECTS;
@@ -419,6 +438,7 @@ static int found_value(const char *what, const char *why, void *ctx)
 
 /* ---- rows that are gone, and counts ---- */
 
+/* Called for each number that is named and has no entry with bytes. */
 static int found_lost(uint64_t number, uint64_t refs, void *ctx)
 {
     struct scrub *s = ctx;
@@ -437,6 +457,7 @@ static int found_lost(uint64_t number, uint64_t refs, void *ctx)
     return found(s, DAMAGE_OBJECT, number, name, why);
 }
 
+/* Called during a recount; true ends it. */
 static bool stop_recount(uint64_t pages, void *ctx)
 {
     struct scrub *s = ctx;
@@ -455,7 +476,8 @@ static int scrub_rows(struct scrub *s)
                           .pool = s->p->shared != NULL,
                           .ctx = s};
     int err = atomic_load(&s->p->readonly) ? 0 : flush_now(s->p); /* so that the recount sees what
-                                                                   * was repaired */
+                                                                   * a reader or a writer has
+                                                                   * repaired */
 
     if (err == 0 || err == -EROFS)
         err = lost_look(s->p->config.kv, &o);
@@ -464,6 +486,7 @@ static int scrub_rows(struct scrub *s)
     return err == -ECANCELED ? go_on(s) : err;
 }
 
+/* Verify the values of the other tables, and at the end look for missing rows. */
 static int scrub_values(struct scrub *s)
 {
     uint64_t bytes;
@@ -483,6 +506,7 @@ static int scrub_values(struct scrub *s)
 
 /* ---- one scrub ---- */
 
+/* Add the rows of a table to the total, for the progress. */
 static int count_table(struct scrub *s, unsigned table)
 {
     struct kv_snap *snap;
@@ -546,6 +570,7 @@ static int begin(struct scrub *s)
     return 0;
 }
 
+/* All phases from the position on. */
 static int run(struct scrub *s)
 {
     int err = begin(s);
@@ -579,6 +604,7 @@ static void end(struct scrub *s, int err)
     save(s, &s->safe);
 }
 
+/* Set the words of the reply. */
 static void say_result(struct scrub *s, const struct scrub_counts *c)
 {
     char text[200];
@@ -592,6 +618,7 @@ static void say_result(struct scrub *s, const struct scrub_counts *c)
     job_result(s->p, s->j, text);
 }
 
+/* The work of the job. */
 static int scrub_job(struct state *p, struct job *j, void *arg)
 {
     struct scrub *s = calloc(1, sizeof *s);
@@ -623,6 +650,7 @@ static int scrub_job(struct state *p, struct job *j, void *arg)
 
 /* ---- the beginning ---- */
 
+/* Make `job` the one that scrubs. -EBUSY: there is one. */
 static int claim(struct state *p, uint64_t job, uint64_t *ret_job)
 {
     MUTEX_GUARD(&p->scrub->lock);

@@ -27,7 +27,7 @@
 #include "scrub_record.h"
 #include "state.h"
 
-#define SCRUB_KEYS 256
+#define SCRUB_KEYS 256 /* rows of a table that are read from one snapshot */
 #define SCRUB_LINES (64 * 1024) /* bytes of the text about damage that are kept */
 
 /* Load the saved record, and continue a scrub that a restart interrupted. A failure is reported; if

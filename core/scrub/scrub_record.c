@@ -5,7 +5,8 @@
 #include <errno.h>
 
 #define VERSION 2
-#define FIELDS ((SCRUB_RECORD_LEN - 16) / 8)
+#define FIELDS ((SCRUB_RECORD_LEN - 16) / 8) /* numbers of 8 bytes behind checksum, version, phase
+                                              * and `running` */
 
 void scrub_record_encode(const struct scrub_record *r, uint8_t out[SCRUB_RECORD_LEN])
 {

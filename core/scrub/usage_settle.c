@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* One call of usage_settle. */
 struct settling {
     struct state *p;
     struct job *job;
@@ -16,6 +17,7 @@ struct settling {
     uint64_t changed;
 };
 
+/* Called for each page that is counted; true ends the count. */
 static bool is_over(uint64_t pages, void *ctx)
 {
     const struct settling *s = ctx;
@@ -24,7 +26,8 @@ static bool is_over(uint64_t pages, void *ctx)
     return atomic_load(s->job ? &s->job->cancel : &s->p->closing);
 }
 
-/* What its record says is wrong by as much as what is live now. */
+/* Correct the live usage: it is wrong by as much as the committed record is, since all later
+ * changes were added to it. A namespace that was dropped or replaced meanwhile is left alone. */
 static int correct(struct settling *s, struct ns *ns, const struct ns_fields *f,
                    struct usage counted)
 {
@@ -44,6 +47,7 @@ static int correct(struct settling *s, struct ns *ns, const struct ns_fields *f,
     return 0;
 }
 
+/* Count one namespace of the snapshot, and correct it if its record is wrong. */
 static int settle_one(struct settling *s, uint32_t number, const struct ns_fields *f)
 {
     struct usage counted;
@@ -55,7 +59,7 @@ static int settle_one(struct settling *s, uint32_t number, const struct ns_field
     err = usage_count(&s->count, f->root, &counted);
     if (err == -EUCLEAN || (err == 0 && f->counted && usage_is(f->usage, counted)))
         return 0;
-    if (err < 0 || ns_get(s->p, number, &ns) < 0) /* it is gone meanwhile */
+    if (err < 0 || ns_get(s->p, number, &ns) < 0) /* the namespace was dropped meanwhile */
         return err;
     err = correct(s, ns, f, counted);
     ns_put(s->p, ns);
@@ -72,7 +76,7 @@ int usage_settle(struct state *p, struct job *j, struct kv_snap *snap, bool all,
         struct ns_fields f;
 
         if (e.klen != 8 || e.len == KV_DAMAGED || ns_read(e.number, e.val, e.len, &f) < 0)
-            continue; /* others tell that */
+            continue; /* a scrub or a check reports it */
         free(f.target);
         e.err = settle_one(&s, (uint32_t)e.number, &f);
     }

@@ -7,6 +7,7 @@
 #include "tree_impl.h"
 #include <errno.h>
 
+/* The step at the lowest page of the cursor's path. */
 static struct tree_step *top(struct tree_cursor *c)
 {
     return &c->step[c->depth - 1];
@@ -51,6 +52,7 @@ static int settle(struct tree_cursor *c)
     return 0;
 }
 
+/* Go down to the child at the present slot. */
 static int descend(struct tree_cursor *c)
 {
     return push(c, page_child(top(c)->page->data, top(c)->slot));
@@ -114,14 +116,17 @@ const void *tree_cursor_value(const struct tree_cursor *c, size_t *ret_len)
 
 /* ---- diff: two cursors whose top may also be an inner slot that was not descended into ---- */
 
+/* Is the cursor at an item of a leaf? */
 static bool at_item(const struct tree_cursor *c)
 {
     return c->depth && page_level(c->step[c->depth - 1].page->data) == 0;
 }
+/* Is the cursor at a slot of an inner page, whose child it has not entered? */
 static bool at_child(const struct tree_cursor *c)
 {
     return c->depth && !at_item(c);
 }
+/* The level of the page at which the cursor is; 0: a leaf. */
 static unsigned level(const struct tree_cursor *c)
 {
     return page_level(c->step[c->depth - 1].page->data);
@@ -197,6 +202,7 @@ static int diff_step(struct tree_cursor *a, struct tree_cursor *b, tree_diff_fn 
     return report_items(a, b, key_compare(tree_cursor_key(a), tree_cursor_key(b)), fn, ctx);
 }
 
+/* Go to the first slot of the root. An empty tree leaves the depth at 0. */
 static int start(struct tree_cursor *c)
 {
     int err = c->tree->root ? push(c, c->tree->root) : 0;

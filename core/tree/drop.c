@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * drop: see the header. On disk the queue is a few chunks of page numbers, written whole whenever
- * it changed: it is short by construction.
+ * drop: see the header. On disk the queue is a few chunks of page numbers. If it has changed, a
+ * commit writes all of them: the queue is never long.
  */
 #include "array.h"
 #include "yield_cpu.h"
@@ -14,6 +14,7 @@
 
 #define CHUNK 4096 /* page numbers in one value */
 
+/* Page numbers, one for each reference that is to be given back. */
 struct queue {
     uint64_t *v;
     size_t count, room;
@@ -28,7 +29,7 @@ struct batch {
 
 struct drops {
     struct mutex lock; /* "drops": guards the rest */
-    struct mutex work; /* one step at a time; taken before lock */
+    struct mutex work; /* "drop step": one step at a time; taken before `lock` */
     struct kv *kv;
     unsigned table;
     struct pages *pages;
@@ -42,6 +43,7 @@ struct drops {
     _Atomic uint64_t worked, freed; /* not guarded */
 };
 
+/* Make room for `more` numbers. */
 static int reserve(struct queue *q, size_t more)
 {
     return ARRAY_RESERVE(q->v, q->room, q->count + more);
@@ -75,12 +77,14 @@ static bool pop(struct drops *d, uint64_t *ret_no)
     return true;
 }
 
+/* The entry that was taken in hand is worked off, or back in the queue. */
 static void put_down(struct drops *d)
 {
     MUTEX_GUARD(&d->lock);
     d->in_hand = false;
 }
 
+/* Report that what this page named is given up. */
 static void leaks(uint64_t no)
 {
     report(REPORT_WARN, "dropping page %llu failed: what it held leaks until `rebuild`",
@@ -195,6 +199,7 @@ int drops_freeze(struct drops *d)
     return 0;
 }
 
+/* The number of chunks that the queue takes on disk. */
 static size_t chunks_of(const struct queue *q)
 {
     return (q->count + CHUNK - 1) / CHUNK;
@@ -268,6 +273,7 @@ static int load_chunk(struct queue *q, const uint8_t *val, size_t len)
     return err;
 }
 
+/* Load the queue from its table. */
 static int load(struct drops *d)
 {
     struct kv_each e = {.table = d->table, .strict = true};

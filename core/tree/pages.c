@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * pages: see the header. The cache is split in shards by page number, each with its own mutex, hash
- * and clock hand, so that two readers rarely meet. Counts, dirty lists and the generation stand
- * under one more mutex, taken only by changes. Order: that one before a shard's.
+ * pages: see the header. The cache is split into shards by page number. Each shard has its own
+ * mutex, hash and clock hand, so two readers rarely wait for each other. One more mutex guards
+ * counts, dirty lists and the generation. It is taken for changes and for loading a page, and
+ * before the mutex of a shard.
  */
 #include "array.h"
 #include "pages.h"
@@ -15,9 +16,10 @@
 #define SHARDS 16
 #define BUCKETS 4096  /* per shard; a power of two */
 #define TRIM_STEPS 64 /* pages looked at for each one that comes in */
-/* in `pins`: the page has left the cache, and the last pages_put frees it */
+/* a bit of `pins`: the page has left the cache, and the last pages_put frees it */
 #define FREED (UINT32_C(1) << 31)
 
+/* A part of the cache. */
 struct shard {
     struct mutex lock; /* "page cache": guards the rest */
     struct tree_page *bucket[BUCKETS];
@@ -77,6 +79,7 @@ static struct tree_page **bucket_of(struct shard *s, uint64_t no)
 
 /* ---- the cache ---- */
 
+/* Free a page, with the copies of its bytes. */
 static void page_destroy(struct tree_page *p)
 {
     while (p->copies) {
@@ -118,6 +121,7 @@ static struct tree_page *cache_find(struct shard *s, uint64_t no)
     return p;
 }
 
+/* Put a page into the cache. Needs the shard's lock. */
 static void cache_insert(struct shard *s, struct tree_page *p)
 {
     struct tree_page **b = bucket_of(s, p->no);
@@ -131,6 +135,7 @@ static void cache_insert(struct shard *s, struct tree_page *p)
     s->count++;
 }
 
+/* Take a page out of the cache. Needs the shard's lock. */
 static void cache_remove(struct shard *s, struct tree_page *p)
 {
     struct tree_page **b = bucket_of(s, p->no);
@@ -167,6 +172,7 @@ static void cache_trim(struct pages *ps, struct shard *s, size_t steps)
     }
 }
 
+/* Trim all shards. Two rounds of the hand are enough: the first clears `recent`. */
 static void cache_trim_all(struct pages *ps)
 {
     for (size_t i = 0; i < SHARDS; i++) {
@@ -176,6 +182,7 @@ static void cache_trim_all(struct pages *ps)
     }
 }
 
+/* Report a damaged page. Returns -EUCLEAN. */
 static int damaged(uint64_t no, const char *why)
 {
     report(REPORT_ALARM, "tree page %llu is damaged: %s", (unsigned long long)no, why);
@@ -231,6 +238,7 @@ static int load(struct pages *ps, uint64_t no, struct tree_page **ret_page)
     return 0;
 }
 
+/* Find a page in the cache and pin it. NULL: it is not there. */
 static struct tree_page *cache_pin(struct shard *s, uint64_t no)
 {
     MUTEX_GUARD(&s->lock);
@@ -295,6 +303,7 @@ void pages_put(struct pages *ps, struct tree_page *p)
 
 /* ---- changes ---- */
 
+/* Make room for one more page. */
 static int list_room(struct page_list *l)
 {
     if (ARRAY_RESERVE(l->v, l->room, l->count + 1) < 0)
@@ -316,7 +325,7 @@ static void mark_dirty(struct pages *ps, struct tree_page *p)
 {
     p->dirty_gen = atomic_load(&ps->gen);
     atomic_fetch_add(&p->pins, 1);
-    ps->now.dirty.v[ps->now.dirty.count++] = p; /* list_room was called */
+    ps->now.dirty.v[ps->now.dirty.count++] = p;
     atomic_fetch_add(&ps->unsaved, 1);
 }
 
@@ -498,6 +507,7 @@ static struct page_copy **copy_of(struct tree_page *p, uint64_t gen)
     return c;
 }
 
+/* Free the copy that the page keeps for generation `gen`, if it has one. */
 static void copy_drop(struct tree_page *p, uint64_t gen)
 {
     struct page_copy **at = copy_of(p, gen), *c = *at;
@@ -525,7 +535,8 @@ static void batch_release(struct pages *ps, struct batch *b)
 int pages_freeze(struct pages *ps)
 {
     MUTEX_GUARD(&ps->lock);
-    int err = layer_freeze(ps->counts); /* -EBUSY for all of us */
+    int err = layer_freeze(ps->counts); /* -EBUSY: too many generations are frozen; then nothing
+                                         * is */
 
     if (err < 0)
         return err;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tree: walking down, reading, and making pages one's own. A change walks down and copies every
- * shared page on the way (tree_own_page, copy_page); what tree_put.c and tree_del.c then do, they
- * do to pages nobody else can see.
+ * tree: walking down, reading, and copying shared pages. A change walks down and copies every
+ * shared page on the way (tree_own_page, copy_page). So tree_put.c and tree_del.c only change pages
+ * that no other tree names.
  */
 #include "tree_impl.h"
 #include "report.h"
@@ -10,8 +10,8 @@
 
 /* ---- copying shared pages ---- */
 
-/* Gives back the reference of an item that was removed. A failure is only reported: the change has
- * been made, and a count that is too high only leaks. */
+/* A failure is only reported: the item has been removed, and a count that is too high only
+ * leaks. */
 void tree_let_go(struct tree *t, uint64_t object)
 {
     int err = object ? refs_unref(t->refs, object) : 0;
@@ -99,7 +99,6 @@ static int copy_page(struct tree *t, struct tree_page *old, struct tree_page **r
     return 0;
 }
 
-/* Replace *page, found in slot `slot` of `parent` (NULL: the root), by a copy if it is shared. */
 int tree_own_page(struct tree *t, struct tree_page *parent, unsigned slot,
                   struct tree_page **page)
 {
@@ -145,7 +144,6 @@ int tree_check_level(const struct tree_page *p, unsigned depth, const struct tre
     return 0;
 }
 
-/* Down to the leaf of `k`. `own`: copying shared pages, so that all of the path may be changed. */
 int tree_walk(struct tree *t, struct key k, bool own, struct tree_path *path)
 {
     struct tree_page *parent = NULL;
@@ -188,7 +186,7 @@ int tree_get(const struct tree *t, struct key k, void *buf, size_t cap, size_t *
         err = pages_get(t->pages, no, &p);
         if (err < 0)
             break;
-        if (page_level(p->data) >= level) { /* else damage could lead in a circle */
+        if (page_level(p->data) >= level) { /* otherwise a damaged tree could lead in a circle */
             pages_put(t->pages, p);
             err = -EUCLEAN;
             break;
@@ -221,7 +219,8 @@ bool tree_path_is_owned(const struct tree_path *path)
     return true;
 }
 
-/* -EAGAIN if a page on the way to `k` has to be copied; -ENOENT. */
+/* Does the tree own all pages on the way to `k`? -EAGAIN: no, one would have to be copied.
+ * -ENOENT. */
 static int is_owned(struct tree *t, struct key k)
 {
     struct tree_path path;

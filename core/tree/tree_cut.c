@@ -36,7 +36,7 @@ static int queue_child(struct tree *t, struct tree_path *path, struct drops *dro
         return err;
     page_remove(s->page->data, s->slot);
     tree_reset_first_key(s->page->data);
-    (void)tree_tidy(t, path); /* merely sparse, or leaked, as after tree_del */
+    (void)tree_tidy(t, path); /* if it fails a page stays sparse or leaks, as after tree_del */
     return 0;
 }
 
@@ -92,7 +92,7 @@ static int delete_up_to(struct tree *t, struct range *r, struct key end)
         tree_cursor_end(&c);
         if (key_compare(k, end) >= 0)
             break;
-        r->at = k; /* what is before it is gone, also if this fails */
+        r->at = k; /* all before `k` is removed, even if this fails */
         err = tree_del_untold(t, k);
         if (err < 0)
             return err;

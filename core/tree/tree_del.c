@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tree_del: deleting. Empty pages go, sparse ones join a neighbour, a root with one child gives way
- * to it.
+ * tree_del: deleting. An empty page is freed, a sparse page is joined with a neighbour, and a root
+ * with one child is replaced by that child.
  */
 #include "report.h"
 #include "tree_impl.h"
 #include <errno.h>
 
 #define MERGE_BELOW (PAGE_CAPACITY / 4) /* a page used less looks for a neighbour to join */
-#define MERGE_UPTO (PAGE_CAPACITY * 3 / 4)
+#define MERGE_UPTO (PAGE_CAPACITY * 3 / 4) /* bytes; two pages are joined only up to this, so that
+                                            * the result does not split again soon */
 
 /* Removes slot `slot` of the inner page at depth d, and frees the page that it led to, which holds
  * nothing any more. */
@@ -47,7 +48,8 @@ static int join(struct tree *t, struct tree_path *path, unsigned d, unsigned slo
         if (err == 0)
             err = pages_modify(t->pages, up->page);
         if (err == 0) {
-            /* An inner page's first key is minus infinity there; here the parent's key holds. */
+            /* The first key of an inner page is minus infinity; in the joined page the parent's
+             * key is needed. */
             if (page_level(right->data) > 0)
                 page_set_key(right->data, 0,
                              page_key(up->page->data, other_is_left ? up->slot : slot));
@@ -99,8 +101,8 @@ static int shrink_root(struct tree *t)
     }
 }
 
-/* Every page that will lose a child when the leaf goes may be changed. An empty leaf may stay where
- * it is; an inner page without children may not, so nothing must fail half-way up. */
+/* An empty leaf may stay in the tree, but an inner page without children may not. So every page
+ * that will lose a child is made dirty first, and nothing can fail halfway up. */
 int tree_ready_to_unhang(struct tree *t, struct tree_path *path)
 {
     int err = 0;
@@ -113,7 +115,6 @@ int tree_ready_to_unhang(struct tree *t, struct tree_path *path)
     return err;
 }
 
-/* From the leaf up: empty pages go, sparse ones join a neighbour. */
 int tree_tidy(struct tree *t, struct tree_path *path)
 {
     if (page_count(path->step[path->depth - 1].page->data) == 0) {
@@ -167,7 +168,7 @@ int tree_del_untold(struct tree *t, struct key k)
         object = item_object(k, v, len);
         usage_take(&t->usage, item_usage(k, v, len));
         page_remove(leaf->data, slot);
-        /* The item is gone; a page that could not be joined or freed is merely sparse or leaked. */
+        /* The item is deleted; if this fails a page only stays sparse or leaks. */
         (void)tree_tidy(t, &path);
     }
     tree_path_release(t, path.step, path.depth);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tree_put: inserting and replacing. Splits go up from the leaf; the last page, when it grows at
- * its end, is not halved but followed by a new one, so that rising keys fill pages; any other full
- * leaf first evens out with a neighbour.
+ * tree_put: inserting and replacing. Pages are split from the leaf upwards. If the last page is
+ * full and the item goes to its end, the page is not halved: a new page follows it, so that rising
+ * keys fill their pages. Any other full leaf first moves items to a neighbour that has room.
  */
 #include "tree_impl.h"
 #include <errno.h>
@@ -31,9 +31,6 @@ static unsigned split_point(const uint8_t *p, unsigned idx, size_t need, bool la
     return rising ? n : at;
 }
 
-/* Sets the first key of an inner page to minus infinity, which it stands for, whatever key led to
- * the page. If an old key were left there, a later split of its child below that key would put the
- * slots out of order. */
 void tree_reset_first_key(uint8_t *p)
 {
     if (page_level(p) > 0 && page_count(p) > 0)
@@ -131,6 +128,7 @@ static void shift(uint8_t *p, uint8_t *other, unsigned n, bool left)
     }
 }
 
+/* Make three pages dirty before any of them changes. */
 static int modify_three(struct tree *t, struct tree_page *a, struct tree_page *b,
                         struct tree_page *c)
 {
@@ -171,7 +169,7 @@ static int share_with(struct tree *t, struct tree_path *path, unsigned slot, siz
             shift(here->page->data, other->data, n, left);
             page_set_key(up->page->data, left ? up->slot : slot,
                          page_key(left ? here->page->data : other->data, 0));
-            if (moves) { /* the item goes to the neighbour: so does the path */
+            if (moves) { /* the item belongs into the neighbour, so the path leads there now */
                 struct tree_page *was = here->page;
                 here->page = other;
                 up->slot = slot;

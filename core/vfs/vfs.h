@@ -31,7 +31,9 @@
 
 struct state;
 
-struct vfs_file; /* an open file */
+/* An open file; made by vfs_open, vfs_create, vfs_tmpfile or vfs_open_object, freed by
+ * vfs_release. */
+struct vfs_file;
 
 int vfs_lookup(struct state *p, uint64_t parent, const char *name, struct vfs_attr *ret); /* E */
 /* The node that a path leads to. `path`, `ns_len` and `rest` are the parts that command_path gives.
@@ -46,7 +48,8 @@ int vfs_lookup_node(struct state *p, uint64_t nodeid, struct vfs_attr *ret);
 int vfs_lookup_parent(struct state *p, uint64_t nodeid, struct vfs_attr *ret);
 void vfs_forget(struct state *p, uint64_t nodeid, uint64_t count);
 int vfs_getattr(struct state *p, uint64_t nodeid, struct vfs_attr *ret);
-/* `set`: which of enum vfs_set; values from `in`. */
+/* `set` is a mask of enum vfs_set: it says which members of `in` are used. *ret gets the
+ * attributes after the change. */
 int vfs_setattr(struct state *p, uint64_t nodeid, unsigned set, const struct vfs_attr *in,
                 struct vfs_attr *ret);
 
@@ -57,7 +60,8 @@ int vfs_mknod(struct state *p, uint64_t parent, const char *name, uint32_t mode,
               const struct vfs_cred *cred, struct vfs_attr *ret);
 int vfs_symlink(struct state *p, uint64_t parent, const char *name, const char *target,
                 const struct vfs_cred *cred, struct vfs_attr *ret); /* E */
-/* `buf` of PATH_MAX bytes gets a NUL-terminated target. */
+/* `buf` has `cap` bytes, at least PATH_MAX, and gets the target with a NUL behind it. -EINVAL: the
+ * node is no symlink. */
 int vfs_readlink(struct state *p, uint64_t nodeid, char *buf, size_t cap);
 int vfs_unlink(struct state *p, uint64_t parent, const char *name);
 /* At the root: -ENOTEMPTY unless the namespace is empty; -EBUSY while files are open in it. */
@@ -82,10 +86,11 @@ struct vfs_dirent {
     uint64_t cookie;      /* pass to vfs_readdir to go on behind this entry; 1 … 2^63-1 */
     struct vfs_attr attr; /* with `plus`: all of it (E); without: nodeid and type in mode */
 };
-/* Return false when there is no more room: this entry was not taken. */
+/* Called for each entry. It returns false when it has no room for the entry; the entry then counts
+ * as not given. */
 typedef bool vfs_dirent_fn(const struct vfs_dirent *d, void *ctx);
-/* Entries behind `cookie` (0: from the start), "." and ".." included. Called under the namespace's
- * lock: do not call back into vfs. */
+/* List the entries behind `cookie` (0: from the start), "." and ".." included. `fn` is called with
+ * the namespace's lock held: it must not call back into the vfs. */
 int vfs_readdir(struct state *p, uint64_t nodeid, uint64_t cookie, bool plus, vfs_dirent_fn *fn,
                 void *ctx);
 
@@ -98,12 +103,13 @@ int vfs_create(struct state *p, uint64_t parent, const char *name, uint32_t mode
  * last close deletes it, unless vfs_link gave it a name before (never with VFS_EXCL). E */
 int vfs_tmpfile(struct state *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
                 unsigned flags, struct vfs_attr *ret, struct vfs_file **ret_file);
-/* Read the sealed object `id`; no inode. -ENOENT. */
+/* Open the sealed object `id` for reading; the file has no inode. -ENOENT: there is no such
+ * object. */
 int vfs_open_object(struct state *p, const struct id *id, struct vfs_file **ret_file);
 /* Would the next read change atime? Then the read must reach the vfs, not be answered from a
  * cache. */
 bool vfs_atime_due(const struct vfs_file *f);
-/* Bytes read; 0 at the end. */
+/* Returns the number of bytes read; 0 at the end of the file. */
 ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off);
 /* As vfs_read, for a caller whose cache does not keep these bytes. */
 ssize_t vfs_read_uncached(struct vfs_file *f, void *buf, size_t len, uint64_t off);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vfs_acl: what ACLs have to do with inodes. Who may do what is the kernel's business; ours is that
- * an access ACL and the mode say the same at any time, and that a directory's default ACL is
- * handed on.
+ * vfs_acl: ACLs of inodes. The kernel decides who may do what. This file keeps two things true: an
+ * access ACL and the mode say the same at any time, and whatever is made in a directory inherits
+ * the directory's default ACL.
  */
 #include "acl.h"
 #include "vfs_xattr_impl.h"
@@ -16,8 +16,8 @@ bool xattr_is_acl(const char *name)
 
 /* ---- setting ---- */
 
-/* What is not there is not removed, and what is the same stays: then nothing changes, not even
- * ctime (as on ext4). */
+/* Set an ACL that does not touch the mode, or remove one (`value` NULL). Removing a missing ACL,
+ * or setting the value that is there, changes nothing, not even ctime (as on ext4). */
 static int replace(struct state *p, struct items *it, struct inode *in, const char *name,
                    const void *value, size_t len)
 {
@@ -33,6 +33,9 @@ static int replace(struct state *p, struct items *it, struct inode *in, const ch
     return xattr_change(p, it, in, k, name, value, len);
 }
 
+/* Set the access ACL `value`, and the mode from it. An ACL that says no more than the mode is not
+ * stored; one that was there is removed. If neither ACL nor mode change, nothing is stored (as on
+ * ext4). */
 static int set_access(struct state *p, struct items *it, struct inode *in, const uint8_t *value,
                       size_t len, bool kill_sgid)
 {
@@ -60,6 +63,8 @@ static int set_access(struct state *p, struct items *it, struct inode *in, const
     return change_done(it->txn, it->ns, err);
 }
 
+/* Set the ACL `name` from a copy of the caller's value, since normalizing sorts it in place. Equal
+ * ACLs so become equal bytes. */
 static int set_list(struct state *p, struct items *it, struct inode *in, const char *name,
                     const void *value, size_t len, bool kill_sgid)
 {
@@ -98,7 +103,8 @@ int acl_set(struct state *p, struct items *it, const char *name, const void *val
 
 /* ---- following the mode, handing on ---- */
 
-/* One that is stored. -ENOENT: there is none. */
+/* Load a stored ACL; the caller frees it. An ACL that is malformed or empty can only be damage:
+ * -EUCLEAN. -ENOENT: there is none. */
 static int load(struct state *p, const struct items *it, const char *name, uint8_t **ret_value,
                 size_t *ret_len)
 {
@@ -131,6 +137,7 @@ int acl_follow_mode(struct state *p, struct items *it, uint32_t mode)
     return err;
 }
 
+/* Store an ACL of a new inode. The inode has no attributes yet, so finding one is damage. */
 static int put(struct state *p, struct items *it, const char *name, const void *value, size_t len)
 {
     struct key k;
@@ -139,7 +146,9 @@ static int put(struct state *p, struct items *it, const char *name, const void *
     return err == -ENOENT ? xattr_put(p, it, k, name, value, len) : err < 0 ? err : -EUCLEAN;
 }
 
-/* Both lists of something made in a directory with the default list `value`, which is changed. */
+/* Give a new inode its ACLs from `value`, the default ACL of its directory: a directory gets it as
+ * its own default ACL, and each inode gets an access ACL made of it. Changes `value`, and mode and
+ * flags of `in`. */
 static int hand_on(struct state *p, struct items *it, uint8_t *value, size_t len, struct inode *in)
 {
     int err = S_ISDIR(in->mode) ? put(p, it, ACL_DEFAULT, value, len) : 0;

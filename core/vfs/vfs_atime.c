@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vfs_atime: access times, as relatime keeps them: the first read after a change moves atime, and
- * one a day later. So a tree that is read again and again changes only once; in a fresh branch it
- * does not change at all if the origin was read before. Or otherwise, as the mount says.
+ * vfs_atime: access times. By default they are kept as relatime does: the first read after a change
+ * moves atime, and so does a read a day after the last move. So a tree that is read again and again
+ * changes only once; a fresh branch does not change at all if its source was read before. The mount
+ * options noatime, nodiratime and strictatime choose otherwise.
  *
- * Moving it is a change like any other (it may copy a page that a branch shares), but never the
- * reader's trouble: where the store takes no changes just now, or only from who waits, the time
- * stays.
+ * Moving atime is a change like any other (it may copy a page that a branch shares), but a read
+ * must not fail or wait because of it. If the store takes no changes now, or if a change would have
+ * to wait, atime stays as it is.
  */
 #include "flush.h"
 #include "vfs.h"
@@ -20,6 +21,8 @@ void state_set_atime(struct state *p, unsigned how)
     atomic_store(&p->atime, how);
 }
 
+/* Does a read of this inode move its atime now, by the mount's options? The comparisons are those
+ * of the kernel's relatime. */
 static bool time_is_due(struct state *p, const struct inode *in)
 {
     const unsigned how = atomic_load_explicit(&p->atime, memory_order_relaxed);
@@ -35,6 +38,8 @@ static bool time_is_due(struct state *p, const struct inode *in)
     return in->atime <= in->mtime || in->atime <= in->ctime || t - ATIME_DAY >= in->atime;
 }
 
+/* As time_is_due, for an inode that is not loaded yet. Takes only read locks, so that most reads
+ * need no change at all. */
 static bool is_due(struct state *p, struct vnode *v)
 {
     struct items it;
@@ -53,7 +58,8 @@ bool vfs_atime_due(const struct vfs_file *f)
     return f->v && !f->noatime && state_writable(f->p) == 0 && is_due(f->p, f->v);
 }
 
-/* A failure leaves the time as it was. */
+/* Move atime, if it still is due now that the tree is locked for writing. Errors are ignored: the
+ * time then stays as it was. */
 static void move_atime(struct txn *t, struct vnode *v)
 {
     struct state *p = t->p;

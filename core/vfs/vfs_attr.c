@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vfs_attr: attributes of inodes, and the frame every change stands in.
+ * vfs_attr: attributes of inodes, and how each change of a namespace begins.
  */
 #include "flush.h"
 #include "io.h"
@@ -14,11 +14,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define DIR_SIZE 4096 /* what stat says of every directory, bytes */
+#define DIR_SIZE 4096 /* bytes; st_size of every directory */
 
 /* ---- the frame of a change ---- */
 
-/* May the namespace be changed? It is referenced, if it is found. */
+/* Find the namespace of `nodeid`, and check whether it may be changed. *ret is referenced also
+ * after an error, and NULL only if there is no such namespace: txn_end gives it back. */
 static int find_ns(struct state *p, uint64_t nodeid, struct ns **ret)
 {
     int err = ns_get(p, vfs_node_ns(nodeid), ret);
@@ -30,6 +31,9 @@ static int find_ns(struct state *p, uint64_t nodeid, struct ns **ret)
     return (*ret)->target ? -ENOTDIR : (*ret)->frozen ? -EROFS : state_writable(p);
 }
 
+/* Begin a change: wait for memory, look for room on the disk (not for a removal, which frees
+ * space), reserve room in the log, take the freeze lock. The namespace is looked up last: the
+ * freeze lock keeps it from being frozen or dropped after that. */
 static int begin(struct state *p, uint64_t nodeid, struct txn *ret, bool removal)
 {
     int err = state_writable(p);
@@ -39,7 +43,8 @@ static int begin(struct state *p, uint64_t nodeid, struct txn *ret, bool removal
     if (err == 0 && !removal)
         err = flush_room(p);
     if (err == 0 || (removal && io_is_full(err)))
-        err = txn_begin(p, removal ? 0 : 2 * XATTR_VALUE_MAX, ret); /* inherited lists */
+        err = txn_begin(p, removal ? 0 : 2 * XATTR_VALUE_MAX, ret); /* room for both ACLs that a
+                                                                     * new inode may inherit */
     return err < 0 ? err : find_ns(p, nodeid, &ret->ns);
 }
 
@@ -106,8 +111,8 @@ void attr_fill_root(struct state *p, struct vfs_attr *ret)
                              .btime = p->created};
 }
 
-/* An inode that may be an orphan, or gone, or not open at all: without making a vnode where none
- * is. */
+/* Load an inode that may be an orphan, or deleted while the kernel still knows it
+ * (forgotten_attrs). No vnode is left behind if there was none. */
 static int load_any(struct state *p, uint64_t nodeid, struct inode *ret, struct vfs_attr *attr)
 {
     struct vnode *v;
@@ -180,6 +185,7 @@ bool inode_kill_suid(struct inode *in)
     return kill != 0;
 }
 
+/* Put the wanted attributes into `in`. ctime becomes now, unless the caller sets it. */
 static void apply(struct state *p, unsigned set, const struct vfs_attr *want, struct inode *in)
 {
     int64_t t = now(p);
@@ -203,7 +209,8 @@ static void apply(struct state *p, unsigned set, const struct vfs_attr *want, st
     in->ctime = set & VFS_SET_CTIME ? want->ctime : t;
 }
 
-/* The inode, and the access ACL that must say the same: both or none. */
+/* Store the inode and, after a change of the mode, its access ACL, which must say the same as the
+ * mode. If it fails, both are as they were. */
 static int store_attrs(struct state *p, struct items *it, unsigned set, const struct inode *old,
                        const struct inode *in)
 {
@@ -217,13 +224,16 @@ static int store_attrs(struct state *p, struct items *it, unsigned set, const st
     return err;
 }
 
-/* What a call of vfs_setattr is about. */
+/* The arguments of one vfs_setattr, and one result. */
 struct setting_of {
     unsigned set; /* enum vfs_set */
     const struct vfs_attr *want;
-    bool killed; /* set-id bits that were there are gone */
+    bool killed; /* VFS_KILL_SUID has cleared a bit that was set */
 };
 
+/* Set all attributes but the size, which file_truncate has set before, and fill *ret. An inode
+ * that was deleted while the kernel still knows it keeps its new attributes in forgotten_attrs
+ * only. VFS_SET_SIZE alone stores nothing more. */
 static int set_items(struct txn *t, struct vnode *v, struct setting_of *s, struct vfs_attr *ret)
 {
     struct state *p = t->p;
@@ -255,6 +265,8 @@ static int set_items(struct txn *t, struct vnode *v, struct setting_of *s, struc
     return err;
 }
 
+/* Set attributes as one change. With VFS_SET_MODE the access ACL is written, too: room is reserved
+ * for it. */
 static int set_vnode(struct state *p, struct vnode *v, struct setting_of *s, struct vfs_attr *ret)
 {
     TXN(t);
@@ -269,7 +281,9 @@ static int set_vnode(struct state *p, struct vnode *v, struct setting_of *s, str
     return err < 0 ? err : set_items(&t, v, s, ret);
 }
 
-/* The size of what is read by passthrough stays. */
+/* Set attributes with a size. A file that the kernel reads by passthrough keeps its size:
+ * -ETXTBSY, after a wait, since the kernel reports a close late. `cut_begin` keeps new passthrough
+ * opens out until `cut_end`. */
 static int set_size(struct state *p, struct vnode *v, struct setting_of *s, struct vfs_attr *ret)
 {
     int err = file_is_work(p, v) ? -EWOULDWAIT : passthrough_file_cut_begin(p, v);
@@ -284,7 +298,7 @@ static int set_size(struct state *p, struct vnode *v, struct setting_of *s, stru
     err = set_vnode(p, v, s, ret);
     passthrough_file_cut_end(p, v);
     if (err == 0 && !vnode_is_open(p, v->nodeid, true))
-        file_consolidate(p, v); /* no close will come */
+        file_consolidate(p, v); /* nobody has it open for writing, so no close will do this */
     return err;
 }
 
@@ -298,7 +312,8 @@ int vfs_setattr(struct state *p, uint64_t nodeid, unsigned set, const struct vfs
     if (err == 0)
         err = flush_throttle(p);
     if (io_is_full(err) && set & VFS_SET_SIZE)
-        err = 0; /* cutting a file goes on where a full disk lets nothing be flushed */
+        err = 0; /* cutting a file frees space, so it is allowed while a full disk prevents a
+                  * flush */
     if (err == 0)
         err = vnode_get(p, nodeid, &v);
     if (err < 0)
@@ -314,6 +329,8 @@ int vfs_setattr(struct state *p, uint64_t nodeid, unsigned set, const struct vfs
 
 /* ---- symlinks, objects, the disk ---- */
 
+/* Read a symlink's target, which is stored in pieces. It ends at the first piece that is
+ * missing. */
 static int read_pieces(const struct tree *t, uint64_t ino, char *buf, size_t cap)
 {
     size_t at = 0, len = 0;
@@ -353,8 +370,9 @@ int vfs_readlink(struct state *p, uint64_t nodeid, char *buf, size_t cap)
     return err;
 }
 
-/* What the inode names, as the table has it. It may be given another number just then; one that it
- * still names, and that the table does not have, is lost. */
+/* The refcount table's entry of the object that the inode names. Between loading the inode and
+ * asking the table, sealing may give the inode another number: then the inode is loaded again. If
+ * the inode still names the number that the table lacks, the object is lost, which is reported. */
 static int named_object(struct state *p, uint64_t nodeid, struct inode *in, struct entry *ret)
 {
     struct vfs_attr attr;

@@ -7,8 +7,9 @@
  *     extents              [#####..] [hole]              [##......]
  *     the file   ########  #####...  ........  ####....  ##......        # stored, . a hole
  *
- * Data is always at the start of a grain, so one number tells where it ends. A hole extent stands
- * only where the base has bytes: elsewhere no extent says the same.
+ * The stored bytes of a grain are always at its start, so one number says where they end. An extent
+ * that is a hole exists only where the base has bytes. Elsewhere a grain without an extent is a
+ * hole already.
  */
 #include "vfs_file_impl.h"
 #include <errno.h>
@@ -57,8 +58,8 @@ int grain_set(const struct items *it, const struct inode *was, struct inode *in,
     err = e ? tree_put(it->tree, k, buf, sizeof buf) : tree_del(it->tree, k);
     if (err < 0)
         (void)inode_store(it->tree, it->ino,
-                          was); /* this cannot fail: the item's page belongs to this tree alone by
-                                 * now */
+                          was); /* this cannot fail: the first store has made the page this tree's
+                                 * own */
     return err;
 }
 

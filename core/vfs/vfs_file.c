@@ -2,10 +2,11 @@
 /*
  * vfs_file: open files: opening, reading, sharing ranges, closing.
  *
- * A file's bytes are its object's first `valid` bytes, overridden by the extents of an overlay
- * (whole grains), and these by patches, zeros where none says anything. A read first maps the range
- * to pieces, with the namespace's lock, and then reads them without it. If an object is gone by
- * then (sealing just renamed an alias), it maps once more.
+ * A file's bytes are the first `valid` bytes of its object (the base). Extents override whole
+ * grains of it, and patches override parts of grains. All other bytes are zeros. A read first maps
+ * the range to pieces, with the namespace's lock held, and then reads the pieces without it. If an
+ * object does not exist any more by then (the inode has got the real number in place of an alias),
+ * the range is mapped once more.
  */
 #include "flush.h"
 #include "vfs.h"
@@ -17,8 +18,8 @@
 #include <stdlib.h>
 
 #define READ_STEP (1024 * 1024) /* bytes mapped at once */
-#define GRAINS_MAX (READ_STEP / EXTENT_GRAIN + 2)
-#define PIECES_MAX (2 * GRAINS_MAX)
+#define GRAINS_MAX (READ_STEP / EXTENT_GRAIN + 2) /* grains that such a range can touch */
+#define PIECES_MAX (2 * GRAINS_MAX) /* of each grain: its stored bytes, and zeros behind them */
 
 struct piece {
     size_t len;
@@ -77,6 +78,7 @@ static int map_patch(struct map *m, const struct patch *u, uint64_t off, uint64_
     return 0;
 }
 
+/* Append all patches in [off, end). */
 static int map_patches(const struct items *it, const struct inode *in, uint64_t off, uint64_t end,
                        struct map *m)
 {
@@ -124,6 +126,7 @@ static int map_range(const struct items *it, const struct inode *in, uint64_t of
     return 0;
 }
 
+/* Is the object on another shard? */
 static bool is_unreachable(struct state *p, uint64_t object)
 {
     struct entry e;
@@ -152,6 +155,7 @@ bool file_is_unreachable(struct state *p, struct vnode *v, uint64_t off, size_t 
     return unreachable;
 }
 
+/* Read one piece. Bytes that the object does not have read as zeros. */
 static int read_piece(struct state *p, const struct piece *piece, uint8_t *buf, struct reader *r)
 {
     size_t done = 0;
@@ -169,6 +173,7 @@ static int read_piece(struct state *p, const struct piece *piece, uint8_t *buf, 
     return 0;
 }
 
+/* Read all pieces into `buf`, and then the patches over them. */
 static int read_map(struct state *p, const struct map *m, uint8_t *buf, struct reader *r)
 {
     uint8_t *at = buf;
@@ -279,6 +284,7 @@ ssize_t vfs_read_uncached(struct vfs_file *f, void *buf, size_t len, uint64_t of
 
 /* ---- letting go of a file ---- */
 
+/* Report that an unlinked file stays in the orphans. The next mount deletes it. */
 static void tell_kept(int err)
 {
     report(REPORT_WARN, "an unlinked file could not be deleted (%s): kept until the next mount",
@@ -303,6 +309,7 @@ static void delete_orphan(struct txn *t, struct vnode *v)
     items_unlock(p, &it);
 }
 
+/* Has the file no name: has it lost its last one, or did it never have one? */
 static bool is_unlinked(const struct vnode *v)
 {
     READ_GUARD(&v->ns->lock);
@@ -352,6 +359,7 @@ static int close_unlinked(struct vfs_file *f)
     return 0;
 }
 
+/* Close and free `f`. The only error is -EWOULDWAIT: then `f` is still open. */
 static int close_file(struct vfs_file *f)
 {
     int err = close_named(f) ? 0 : close_unlinked(f);
@@ -654,6 +662,7 @@ static int share_end(const struct items *src, const struct inode *s, uint64_t of
     return err;
 }
 
+/* Copy the items of one type between the offsets `off` and `end`. */
 static int copy_items(struct state *p, struct items *src, struct items *dst, enum item_type type,
                       uint64_t off, uint64_t end)
 {

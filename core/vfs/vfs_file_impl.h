@@ -5,7 +5,9 @@
 #include "vfs_grain.h"
 #include "vfs_impl.h"
 
-/* Bytes of a file; needs v->io (either side). Short only at its end. */
+/* Read bytes of a file; returns how many, which is less than `len` only at the end of the file.
+ * The caller holds v->io (either side). `r` says what kind of reader this is, and gets the shard
+ * on -EHOSTUNREACH. */
 ssize_t file_read(struct state *p, struct vnode *v, void *buf, size_t len, uint64_t off,
                   struct reader *r);
 /* Is a part of these bytes on another shard? Looks at the first MiB of the range only. The caller
@@ -15,11 +17,11 @@ bool file_is_unreachable(struct state *p, struct vnode *v, uint64_t off, size_t 
  * (write), not the namespace's lock. */
 int file_write_step(struct txn *t, struct vnode *v, const uint8_t *buf, size_t len, uint64_t off,
                     size_t *ret_len);
-/* The same with zeros that are no data: the pages that it covers are a hole. */
+/* As file_write_step, for zeros that are no data: the pages that the range covers become a hole. */
 int file_write_hole(struct txn *t, struct vnode *v, const uint8_t *zeros, size_t len, uint64_t off,
                     size_t *ret_len);
 /* May the file be changed through `f` now? Waits until there is memory for the change. 0, -EBADF,
- * -EROFS, or why the wait failed. */
+ * -EROFS, or the error of the wait. */
 int file_writable(struct vfs_file *f);
 /* A file of which most bytes were changed, or that has too many pieces, becomes one content again
  * (DESIGN 4.5), and the part of its base that extents hide is released. Called after a change that
@@ -41,17 +43,22 @@ int file_cut_content(struct items *it, const struct inode *in);
 /* Bytes that a write logs besides its own: the old bytes of the grains at its two ends. */
 #define WRITE_ROOM (2 * (size_t)EXTENT_GRAIN)
 #define PUNCH_AT_ONCE 512 /* grains in one step of making holes */
-#define PUNCH_STEPS 4     /* in one turn; two edges and what is between need three */
-#define PUNCH_ITEM 640    /* bytes that a grain between them logs at most: its inode, patches, map */
-/* What a turn logs at most: each edge has old bytes and zeros of its grain. */
+#define PUNCH_STEPS 4     /* in one turn; two edges and the grains between them need three */
+#define PUNCH_ITEM 640    /* bytes that one grain between the edges logs at most: its inode,
+                           * patches and map */
+/* The most that a turn logs, in bytes: at each edge the old bytes and the zeros of its grain, and
+ * PUNCH_ITEM for each grain between. */
 #define PUNCH_ROOM ((size_t)4 * EXTENT_GRAIN + (size_t)PUNCH_STEPS * PUNCH_AT_ONCE * PUNCH_ITEM)
 #define FILE_SIZE_MAX ((uint64_t)INT64_MAX)
 
-/* ---- grains and extents (vfs_extents.c); all need the namespace's lock, as the tree does ----
+/* ---- grains and extents (vfs_extents.c) ----
  *
- * A grain is EXTENT_GRAIN bytes of a file. How many of them, from its start, are stored is what its
- * extent says, or, without one, how many the base has there; behind them it is a hole. The inode's
- * `stored` is the sum over all grains: whatever changes an extent or `valid` keeps it so. */
+ * The caller holds the lock of the inode's tree (items_lock), for writing where something changes.
+ *
+ * A grain is an aligned piece of EXTENT_GRAIN bytes of a file. Its first bytes are stored, and the
+ * rest of it is a hole. The extent of the grain says how many are stored; without an extent it is
+ * as many as the base has there. The inode's `stored` is the sum over all grains. A function that
+ * changes an extent or `valid` also corrects `stored`. */
 
 struct grain {
     uint64_t at;     /* offset in the file */
@@ -60,17 +67,19 @@ struct grain {
     uint64_t bytes;  /* stored */
 };
 
-/* From now on the inode may have extents. */
+/* Set the inode's flag of extents. Until then `stored` is not kept in the inode, so it is set,
+ * too. */
 static inline void inode_use_extents(struct inode *in)
 {
     in->stored = inode_stored(in);
     in->flags |= INODE_EXTENTS;
 }
 
-/* The grain that holds `off`. */
+/* Load the grain that holds `off`. */
 int grain_load(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret);
-/* The grain becomes what `e` says; NULL: the base shows through. Stores `in`, with its `stored`
- * made right, instead of `was`, which is what the tree has: both or none. */
+/* Give the grain the extent `e`; NULL: it loses its extent, and the base shows through. Also
+ * stores `in`, after correcting its `stored`. `was` is the inode as the tree has it: if the call
+ * fails, `was` is stored again, and the tree is unchanged. */
 int grain_set(const struct items *it, const struct inode *was, struct inode *in,
               const struct grain *g, const struct extent *e);
 /* The first extent in or behind the grain that holds `off`. -ENOENT. */
@@ -80,7 +89,7 @@ int extent_next(const struct items *it, const struct inode *in, uint64_t off, st
  * that no lock is held for long). */
 int extents_seek(const struct items *it, const struct inode *in, uint64_t off, bool data,
                  uint64_t *ret);
-/* Bytes of the base that no extent hides. */
+/* The number of bytes of the base that no extent hides. */
 int base_seen(const struct items *it, const struct inode *in, uint64_t *ret);
 /* The first grain in or behind the one that holds `off` where the base is seen. -ENOENT. */
 int base_next(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret);
@@ -88,7 +97,7 @@ int base_next(const struct items *it, const struct inode *in, uint64_t off, stru
  * only: the caller stores it. After that a hole extent behind `valid` is of no use. */
 int base_trim(const struct items *it, struct inode *in, unsigned most);
 
-/* Making [from, end) a hole, in turns. */
+/* The state of making [from, end) a hole, which takes several turns if the range is long. */
 struct punch {
     uint64_t from, end;
     bool all;                /* the range has no end; the caller calls holes_cut before and
@@ -97,8 +106,9 @@ struct punch {
     uint64_t zero, zero_len; /* the caller writes zeros there before the next turn: the edge of a
                               * grain that stays */
 };
-/* One turn: at most `budget` grains. -EAGAIN: there is more. `in` is changed, and stored where the
- * file has extents; where it has none the caller must. An `end` behind all data needs no zeros. */
+/* Do one turn: at most `budget` grains. -EAGAIN: there is more to do. `in` is changed. It is also
+ * stored if the file has extents; if it has none, the caller stores it. If `end` is behind all
+ * data, no zeros have to be written at the end. */
 int extents_punch(const struct items *it, struct inode *in, struct punch *u, unsigned budget);
 /* After extents or patches were removed: clear the inode's flags of extents and patches if it has
  * none left, so that nobody looks for any. Does not store `in`. */
@@ -115,45 +125,49 @@ int extent_after(const struct items *it, const struct inode *in, uint64_t off, u
  * no bytes there. Stores `in`. */
 int extents_cut(struct state *p, const struct items *it, struct inode *in, uint64_t from);
 
-/* ---- patches (vfs_patches.c); as above ----
+/* ---- patches (vfs_patches.c); locks as above ----
  *
- * A few bytes written into a grain that may not change in place, because it is sealed or shared,
- * become a patch: a content of its own that overrides them. Patches lie only upon what is stored of
- * a grain, begin at a page, do not overlap, and end within their grain. So what is stored and where
- * holes are they do not change; but whoever makes a grain end earlier, or gives it other bytes,
- * must take away (after that, under the same hold of the lock) what lay upon it. */
+ * A grain that is sealed or shared may not change in place. A few bytes that are written to such a
+ * grain become a patch: a content of its own that overrides them. A patch begins at a page, ends
+ * within its grain, overlaps no other patch, and lies only over stored bytes of the grain. So
+ * patches change neither how many bytes are stored nor where holes are. A function that makes a
+ * grain end earlier, or gives it other bytes, must remove the patches there afterwards, before the
+ * lock is released. */
 
 struct patch {
     uint64_t at;     /* offset in the file */
     struct extent e; /* its object, never 0, and how many bytes of it */
 };
 
-/* The first patch with bytes in the pages of [off, end). -ENOENT: there is none. */
+/* The first patch that has bytes in the pages of [off, end). -ENOENT: there is none. */
 int patch_next(const struct items *it, const struct inode *in, uint64_t off, uint64_t end,
                struct patch *ret);
-/* The same within the grain, and how many there are in all of it. */
+/* As patch_next, for the pages of [off, end) within the grain `g`. *ret_count: how many patches
+ * the whole grain has. */
 int patch_meet(const struct items *it, const struct inode *in, const struct grain *g, uint64_t off,
                uint64_t end, struct patch *ret, unsigned *ret_count);
-/* May these pages become one more patch of the grain, where none of its `count` touches them? */
+/* May the pages `u` become one more patch of the grain, which has `count` patches? None of these
+ * touches the pages. */
 bool patch_fits(const struct grain *g, struct pages_of u, unsigned count);
-/* A new patch, or one with another content. Stores `in` instead of `was`: both or none. */
+/* Store a patch at `at`, or replace the one that begins there. Stores `in` with the flag of
+ * patches. `was` is the inode as the tree has it: if the call fails, `was` is stored again. */
 int patch_set(const struct items *it, const struct inode *was, struct inode *in, uint64_t at,
               const struct extent *e);
-/* The patches of [from, end) go, and of one that lies across `from` what is behind it; none lies
- * across `end`. They are few: those of a grain, or of PUNCH_AT_ONCE. `base`: only those upon the
- * base. */
+/* Remove the patches in [from, end). A patch that lies across `from` keeps its bytes before
+ * `from`; no patch may lie across `end`. `base`: remove only patches in grains that have no
+ * extent. The range is short: one grain, or PUNCH_AT_ONCE of them. */
 int patches_punch(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
                   bool base);
 /* As patches_punch, for all bytes behind `from`, however many patches there are. */
 int patches_cut(struct state *p, const struct items *it, const struct inode *in, uint64_t from);
 
-/* ---- maps of holes (vfs_holes.c); as above ----
+/* ---- maps of holes (vfs_holes.c); locks as above ----
  *
  * A map says which pages of a grain are holes, among the pages that are stored as a whole. The
  * bytes of such a page are zeros, and count neither as data nor as stored. Code that changes
  * these bytes, or makes a grain end before them, removes them from the map first. */
 
-/* The map of the grain at `at`; 0 if it has none. */
+/* Load the map of the grain at `at`; 0 if the grain has none. */
 int holes_load(const struct items *it, const struct inode *in, uint64_t at, uint32_t *ret);
 /* Take these pages out of the maps: they become data, or are about to be removed. Stores `in` if a
  * map changes. */
@@ -169,11 +183,13 @@ int holes_cut(struct state *p, const struct items *it, struct inode *in, uint64_
 void holes_widen(uint64_t at, uint32_t map, uint64_t *from, uint64_t *end);
 /* Are all of these pages of the grain in its map? */
 bool holes_cover(uint64_t at, uint32_t map, struct pages_of u);
-/* The first page at or behind `off` that is in a map. -ENOENT. */
+/* The offset of the first page at or behind `off` that is in a map; `off` itself if its page is.
+ * -ENOENT: there is none. */
 int holes_next(const struct items *it, const struct inode *in, uint64_t off, uint64_t *ret);
 /* -EAGAIN if *off is in a hole of a map; then *off moves behind the hole, or behind the part of it
  * that is in the same grain. 0 if it is in none. */
 int holes_pass(const struct items *it, const struct inode *in, uint64_t *off);
-/* Bytes of the holes of the grains from `from` up to `end`. */
+/* The number of bytes of holes in the maps of the grains from `from` up to `end`; both are starts
+ * of grains. */
 int holes_bytes(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
                 uint64_t *ret);

@@ -6,9 +6,10 @@
  *     stored     ################################......   (the base's, or an extent's)
  *     map           [0000]           [00]                 zeros that are no data
  *
- * Nothing that reads bytes looks at a map: below it are zeros, and a map that is missing makes data
- * of them, which they were until then. So whoever changes bytes takes the map away first, and
- * whoever writes zeros that are to be a hole puts it there afterwards.
+ * Code that reads bytes does not look at maps, because zeros are stored in the mapped pages.
+ * Without a map the same zeros are data. So the order of changes is: a function that changes bytes
+ * removes their pages from the map first; a function that writes zeros for a hole adds their pages
+ * to the map afterwards. If it fails in between, the zeros are only taken for data.
  */
 #include "vfs_file_impl.h"
 #include <errno.h>
@@ -17,12 +18,12 @@
 _Static_assert(PAGES == 32, "a map has a bit for each page of a grain");
 
 struct holes {
-    uint64_t at; /* of the grain */
-    uint32_t map;
+    uint64_t at;  /* offset of the grain in the file */
+    uint32_t map; /* bit i: page i of the grain is a hole */
 };
 
-/* The pages of the grain at `at` that are in [from, end), of which each is the border of a page or
- * outside of the grain. */
+/* The bits of the pages in [from, end) within the grain at `at`. Within the grain, `from` and
+ * `end` are borders of pages. */
 static uint32_t pages_in(uint64_t at, uint64_t from, uint64_t end)
 {
     uint64_t a = from > at ? (from - at) / PATCH_PAGE : 0;
@@ -32,7 +33,7 @@ static uint32_t pages_in(uint64_t at, uint64_t from, uint64_t end)
     return a < z ? (uint32_t)(((UINT64_C(1) << z) - 1) & ~((UINT64_C(1) << a) - 1)) : 0;
 }
 
-/* The pages that lie in [off, end) whole. */
+/* The pages that lie completely in [off, end). If there are none, `from` >= `end`. */
 static struct pages_of pages_within(uint64_t off, uint64_t end)
 {
     uint64_t up = (PATCH_PAGE - off % PATCH_PAGE) % PATCH_PAGE;
@@ -40,7 +41,7 @@ static struct pages_of pages_within(uint64_t off, uint64_t end)
     return (struct pages_of){off + up, end - end % PATCH_PAGE};
 }
 
-/* The first map of the grain that holds `off`, or of one behind it. -ENOENT. */
+/* Load the first map in or behind the grain that holds `off`. -ENOENT: there is none. */
 static int next_map(const struct items *it, const struct inode *in, uint64_t off, struct holes *ret)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
@@ -70,6 +71,7 @@ int holes_load(const struct items *it, const struct inode *in, uint64_t at, uint
     return 0;
 }
 
+/* Store a map; one without holes is deleted. */
 static int put_map(const struct items *it, uint64_t at, uint32_t map)
 {
     struct key k = key_make(it->ino, ITEM_HOLES, at);
@@ -79,7 +81,8 @@ static int put_map(const struct items *it, uint64_t at, uint32_t map)
     return map ? tree_put(it->tree, k, buf, sizeof buf) : tree_del(it->tree, k);
 }
 
-/* The grain gets another map. Stores `in`: both or none. */
+/* Change the map of a grain, and store `in` with the new sum of stored bytes. If it fails, both
+ * are as they were. */
 static int set_map(const struct items *it, struct inode *in, const struct holes *h, uint32_t map)
 {
     const struct inode was = *in;
@@ -94,7 +97,8 @@ static int set_map(const struct items *it, struct inode *in, const struct holes 
         err = put_map(it, h->at, map);
     if (err < 0) {
         *in = was;
-        (void)inode_store(it->tree, it->ino, in); /* its page is our own by now */
+        (void)inode_store(it->tree, it->ino, in); /* this cannot fail: the first store has made the
+                                                   * page this tree's own */
     }
     return err;
 }
@@ -159,7 +163,8 @@ bool holes_cover(uint64_t at, uint32_t map, struct pages_of u)
     return !(pages_in(at, u.from, u.end) & ~map);
 }
 
-/* Where the pages are a hole no more: data, or the end of the grain. */
+/* The offset, from `off` on, where the hole ends: at data, or at the end of the grain. `off`
+ * itself if its page is no hole. */
 static uint64_t behind(const struct holes *h, uint64_t off)
 {
     uint64_t from = off;
@@ -198,7 +203,6 @@ int holes_next(const struct items *it, const struct inode *in, uint64_t off, uin
     return err;
 }
 
-/* Bytes of the holes in the grains from `from` up to `end`. */
 int holes_bytes(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
                 uint64_t *ret)
 {

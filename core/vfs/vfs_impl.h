@@ -8,13 +8,15 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+/* An open file. Its members do not change while it is open, but for `uncached`, and `passthrough`,
+ * which vfs_not_passthrough clears. */
 struct vfs_file {
     struct state *p;
-    struct vnode *v;       /* referenced and open; NULL for an object */
-    struct passthrough_file *passthrough; /* NULL: read through us */
-    bool write, noatime;
-    _Atomic bool uncached;
-    uint64_t object; /* held; of an object opened by id */
+    struct vnode *v; /* referenced and open; NULL: an object that was opened by its id */
+    struct passthrough_file *passthrough; /* NULL: the daemon serves the reads */
+    bool write, noatime;   /* writing is allowed; reading does not move atime */
+    _Atomic bool uncached; /* counted in v->uncached (vfs_set_uncached) */
+    uint64_t object;       /* without `v`: the object's number, held until the release */
 };
 
 /* Load an inode, and fill the attributes that stat returns. The inode may be an orphan, or a
@@ -25,10 +27,10 @@ int inode_get(struct state *p, uint64_t nodeid, struct inode *ret, struct vfs_at
 int sealed_object(struct state *p, uint64_t nodeid, struct entry *ret);
 /* Fill the attributes of inode `ino` in `ns`. */
 void attr_fill(const struct ns *ns, uint64_t ino, const struct inode *in, struct vfs_attr *ret);
-/* Of a symlink at the root. */
+/* Fill the attributes of a symlink at the root. */
 void attr_fill_link(const struct ns *ns, struct vfs_attr *ret);
 void attr_fill_root(struct state *p, struct vfs_attr *ret);
-/* The kernel knows one nodeid of `ns` more. */
+/* Count one kernel reference on `ns`. vfs_forget gives it back. */
 static inline void vfs_remember(struct ns *ns)
 {
     atomic_fetch_add(&ns->nlookup, 1);
@@ -64,9 +66,11 @@ void atime_touch_node(struct state *p, uint64_t nodeid);
 /* ---- directories (vfs_name.c); all need the namespace's lock ---- */
 
 int name_check(const char *name); /* -ENAMETOOLONG */
-/* A directory's inode; -ENOTDIR, -ENOENT it was removed, -ESTALE. */
+/* Load the inode of a directory. -ENOTDIR, -ESTALE; -ENOENT: the directory was removed, and is
+ * only open still. */
 int dir_load(const struct tree *t, uint64_t ino, struct inode *ret);
-/* Owner, group and times of something made in `dir`: set-gid directories hand their group on. */
+/* Set owner, group and times of a new inode in `dir`. A set-gid directory hands its group down,
+ * and to a directory its set-gid bit, too. */
 void inode_inherit(struct state *p, const struct inode *dir, const struct vfs_cred *cred,
                    struct inode *in);
 /* Make a regular file and open it, as one change: after an error it was not made. *ret_v is
@@ -74,7 +78,8 @@ void inode_inherit(struct state *p, const struct inode *dir, const struct vfs_cr
 int make_file(struct state *p, uint64_t parent, const char *name, uint32_t mode,
               const struct vfs_cred *cred, unsigned flags, struct vfs_attr *ret,
               struct vnode **ret_v);
-/* A regular file without a name, an orphan from the start; *ret_v is referenced and open. */
+/* Make a regular file without a name: it is an orphan from the start. *ret_v is referenced and
+ * open. */
 int make_nameless(struct state *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
                   unsigned flags, struct vfs_attr *ret, struct vnode **ret_v);
 /* ---- extended attributes (vfs_xattr.c, vfs_acl.c); all need the lock of the tree ---- */

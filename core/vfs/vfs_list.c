@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vfs_list: reading directories. A cookie is where the entry stands in the tree, so it stays good
- * whatever is added or removed around it. That is a hash of its name, which is nobody's business:
- * who saw those of some names could learn to make others that collide. So a cookie is what the
- * store's keyed permutation makes of it, the same at each mount.
+ * vfs_list: reading directories. A cookie is made of the position of its entry in the tree, so it
+ * stays valid when other entries are added or removed. The position is a hash of the name and must
+ * stay secret: somebody who knows the hashes of some names could find names that collide. So the
+ * cookie is a keyed permutation of it. The key belongs to the store, so a cookie is the same at
+ * each mount.
  */
 #include "permute.h"
 #include "vfs.h"
@@ -16,15 +17,17 @@
 #define COOKIE_DOTDOT 2
 #define COOKIE_BASE 3 /* + the permuted rest of the key, below 2^62 */
 
+/* One call of vfs_readdir. */
 struct inode_listing {
     struct state *p;
-    struct ns *ns; /* NULL: the root */
-    bool plus;
+    struct ns *ns; /* referenced; NULL: the root is listed */
+    bool plus;     /* `fn` gets all attributes, and the kernel's references are counted */
     vfs_dirent_fn *fn;
     void *ctx;
 };
 
-/* Give one entry to the caller; false: no room. Counts the kernel's reference on `plus`. */
+/* Give one entry to the caller; false: it has no room for more. With `plus` the entry counts one
+ * kernel reference on `ns`, but "." and ".." do not, since the kernel does not forget these two. */
 static bool give(struct inode_listing *l, struct ns *ns, struct vfs_dirent *d, const char *name)
 {
     bool dots = !strcmp(name, ".") || !strcmp(name, "..");
@@ -37,6 +40,8 @@ static bool give(struct inode_listing *l, struct ns *ns, struct vfs_dirent *d, c
     return true;
 }
 
+/* Give "." and "..", as far as they are behind *cookie. The parent of a namespace's top directory
+ * is the root of the mount. */
 static int list_dots(struct inode_listing *l, const struct inode *dir, uint64_t ino,
                      uint64_t *cookie, bool *ret_full)
 {
@@ -53,12 +58,14 @@ static int list_dots(struct inode_listing *l, const struct inode *dir, uint64_t 
     return 0;
 }
 
+/* The cookie of the entry at key `k`: its position (62 bits) permuted, so that no hash is shown. */
 static uint64_t cookie_of(const struct state *p, struct key k)
 {
     return permute_62(&p->cookie_key, k.lo) + COOKIE_BASE;
 }
 
-/* Where a listing goes on behind that cookie. One that was never given is behind all. */
+/* The position from which the entries behind `cookie` are listed. A cookie that no entry can have
+ * is behind all entries. */
 static uint64_t rest_behind(const struct state *p, uint64_t cookie)
 {
     if (cookie < COOKIE_BASE)
@@ -68,6 +75,7 @@ static uint64_t rest_behind(const struct state *p, uint64_t cookie)
     return permute_62_back(&p->cookie_key, cookie - COOKIE_BASE) + 1;
 }
 
+/* Give the entry at the cursor. */
 static int list_entry(struct inode_listing *l, const struct tree_cursor *c, bool *ret_full)
 {
     char name[VFS_NAME_MAX + 1];
@@ -94,6 +102,7 @@ static int list_entry(struct inode_listing *l, const struct tree_cursor *c, bool
     return 0;
 }
 
+/* List a directory of a namespace. The caller holds the namespace's lock. */
 static int list_tree(struct inode_listing *l, uint64_t ino, uint64_t cookie)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
@@ -120,7 +129,8 @@ static int list_tree(struct inode_listing *l, uint64_t ino, uint64_t cookie)
     return err == -ENOENT ? 0 : err;
 }
 
-/* The root: cookies are namespace numbers, so they too outlive other entries. */
+/* List the root. Its cookies are made of namespace numbers, so they too stay valid when other
+ * entries come and go. */
 static int list_root(struct inode_listing *l, uint64_t cookie)
 {
     struct ns *ns;
@@ -139,7 +149,7 @@ static int list_root(struct inode_listing *l, uint64_t cookie)
         struct inode in;
         int err = 0;
         {
-            READ_GUARD(&l->p->names.lock); /* names move under a rename */
+            READ_GUARD(&l->p->names.lock); /* a rename changes ns->name */
             snprintf(name, sizeof name, "%s", ns->name);
         }
         if (ns->target) {

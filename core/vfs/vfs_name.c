@@ -3,9 +3,10 @@
  * vfs_name: names: finding, making and linking them. Removing and renaming is in vfs_rename.c,
  * listing in vfs_list.c.
  *
- * An entry's key is the keyed hash of its name (55 bits) and an index (7 bits), so each has a
- * readdir cookie of its own that outlives other entries (names.c). A directory's inode counts its
- * entries in `size`. At the root the names are namespaces; those calls go to namespaces.c.
+ * An entry's key is the keyed hash of its name (55 bits) and an index (7 bits), so each entry has a
+ * readdir cookie of its own, which does not depend on other entries (names.c). A directory's inode
+ * counts its entries in `size`. The names at the root are namespaces and symlinks; calls for these
+ * go to namespaces.c.
  */
 #include "flush.h"
 #include "vfs.h"
@@ -15,7 +16,8 @@
 #include <limits.h>
 #include <linux/fs.h>
 
-#define NLINK_MAX 65000 /* names of a file, as ext4; directories may hold any number of others */
+#define NLINK_MAX 65000 /* names of one file at most, as on ext4; a directory may have more
+                         * subdirectories */
 
 int name_check(const char *name)
 {
@@ -53,7 +55,6 @@ int dirent_put(struct state *p, struct tree *t, struct key k, uint64_t ino, uint
     return name_put(p, t, k, name, buf, dirent_encode(ino, IFTODT(mode), name, strlen(name), buf));
 }
 
-/* Load a directory that may be changed. -ENOENT: it was unlinked meanwhile. */
 int dir_load(const struct tree *t, uint64_t ino, struct inode *ret)
 {
     int err = inode_load(t, ino, ret);
@@ -74,6 +75,7 @@ int dir_touch(struct state *p, struct tree *t, uint64_t ino, struct inode *dir, 
 
 /* ---- looking up ---- */
 
+/* Look `name` up in the root: a namespace, or a symlink. Counts one kernel reference. */
 static int lookup_root(struct state *p, const char *name, struct vfs_attr *ret)
 {
     struct ns *ns;
@@ -415,6 +417,7 @@ int make_nameless(struct state *p, uint64_t parent, uint32_t mode, const struct 
     return err;
 }
 
+/* mkdir at the root: create a namespace. */
 static int make_namespace(struct state *p, const char *name, uint32_t mode,
                           const struct vfs_cred *cred, struct vfs_attr *ret)
 {
@@ -585,13 +588,15 @@ static int link_nameless(struct state *p, struct vnode *v, uint64_t newdir, cons
     return err;
 }
 
-/* The locks of two namespaces, the lower number first. */
+/* Lock two namespaces for writing, the lower number first (the order of the lock table). */
 static void lock_two(struct txn *t, struct ns *a, struct ns *b)
 {
     ns_lock(t, a->number < b->number ? a : b);
     ns_lock(t, a->number < b->number ? b : a);
 }
 
+/* Give the file one more name: in its own namespace a hard link, in another one a new inode that
+ * shares its objects. `t` has begun in the namespace of the new name, and holds the freeze lock. */
 static int link_vnode(struct txn *t, struct vnode *v, uint64_t newdir, const char *name,
                       struct vfs_attr *ret)
 {
@@ -646,7 +651,9 @@ int vfs_link(struct state *p, uint64_t nodeid, uint64_t newparent, const char *n
 int vfs_link_object(struct state *p, const struct id *id, uint64_t newparent, const char *newname,
                     const struct vfs_cred *cred, struct vfs_attr *ret)
 {
-    const struct vfs_cred as_is = {.uid = cred->uid, .gid = cred->gid}; /* 0644 is what it gets */
+    const struct vfs_cred as_is = {.uid = cred->uid, .gid = cred->gid}; /* without a umask: the
+                                                                         * mode is 0644 in any
+                                                                         * case */
     struct inode in = {.mode = S_IFREG | 0644, .nlink = 1};
     struct making m = {.name = newname, .cred = &as_is, .in = &in};
     struct entry e;

@@ -6,15 +6,15 @@
  *     stored     ###########################..........   (the base's, or an extent's)
  *     patches       [##]      [#####]  [##]
  *
- * A patch is made of what is written alone: neither are the grain's other bytes read for it, nor do
- * they go to the log and be sealed again. After PATCHES_MAX of them, or where a write lies across
- * the edge of one, the grain becomes an extent with all bytes, as it does where much is written at
- * once.
+ * A patch has only the pages that the write touches. The other bytes of the grain are not read,
+ * logged and sealed again for it. The whole grain becomes an extent if it already has PATCHES_MAX
+ * patches, if a write lies across the edge of a patch, or if much is written at once (patch_fits).
  */
 #include "vfs_file_impl.h"
 #include <errno.h>
 
-#define PATCH_PART 4 /* what is more than this part of its grain is no patch */
+#define PATCH_PART 4 /* a write of more than this part (1/4) of the stored bytes of its grain is no
+                      * patch */
 
 struct pages_of pages_around(uint64_t off, size_t len)
 {
@@ -23,7 +23,8 @@ struct pages_of pages_around(uint64_t off, size_t len)
     return (struct pages_of){off - off % PATCH_PAGE, end - end % PATCH_PAGE};
 }
 
-/* The patch the cursor stands at, after `err` of having moved it. -ENOENT: no more of `ino`. */
+/* The patch at the cursor. `err` is the result of having moved the cursor. -ENOENT: `ino` has no
+ * more patches. */
 static int cursor_patch(const struct tree_cursor *c, int err, uint64_t ino, struct patch *ret)
 {
     struct key k;
@@ -40,12 +41,14 @@ static int cursor_patch(const struct tree_cursor *c, int err, uint64_t ino, stru
     return patch_decode(k, val, len, &ret->e);
 }
 
+/* The end of the last page that the patch touches. */
 static uint64_t pages_end(const struct patch *u)
 {
     return pages_around(u->at, u->e.valid).end;
 }
 
-/* It may begin before `off`, by less than its size, but not before the grain. */
+/* The key from which a search for a patch over `off` begins. The patch may begin up to PATCH_MAX
+ * bytes before `off`, but not before the grain. */
 static struct key first_key(const struct items *it, uint64_t off)
 {
     uint64_t at = grain_start(off), page = pages_around(off, 0).from;
@@ -97,6 +100,7 @@ bool patch_fits(const struct grain *g, struct pages_of u, unsigned count)
            count < PATCHES_MAX;
 }
 
+/* Store the item of a patch. */
 static int put(const struct items *it, uint64_t at, const struct extent *e)
 {
     uint8_t buf[EXTENT_ITEM_LEN];
@@ -116,10 +120,13 @@ int patch_set(const struct items *it, const struct inode *was, struct inode *in,
     if (err == 0)
         err = put(it, at, e);
     if (err < 0)
-        (void)inode_store(it->tree, it->ino, was); /* its page is our own by now */
+        (void)inode_store(it->tree, it->ino, was); /* this cannot fail: the first store has made
+                                                    * the page this tree's own */
     return err;
 }
 
+/* 1: the grain at `at` has no extent, so its patches override the base; 0: it has one; or
+ * -errno. */
 static int is_upon_base(const struct items *it, const struct inode *in, uint64_t at)
 {
     struct grain g;
@@ -128,7 +135,7 @@ static int is_upon_base(const struct items *it, const struct inode *in, uint64_t
     return err < 0 ? err : !g.own;
 }
 
-/* What is before `from` stays. */
+/* Remove one patch from `from` on; its bytes before `from` stay. */
 static int cut_one(const struct items *it, const struct patch *u, uint64_t from)
 {
     struct extent e = u->e;

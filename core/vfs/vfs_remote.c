@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Two grains, each with the base or an extent, and patches. */
+/* A write needs old bytes of two grains at most. Each reads the base or an extent, and patches. */
 static_assert(REMOTE_PIECES >= 2 * (2 + PATCHES_MAX), "a write keeps all that it gathers");
 
+/* Read one grain of the file, so that the reader keeps in r->remote what comes from another shard.
+ * The bytes in `buf` themselves are not used. */
 static int gather_grain(struct state *p, struct vnode *v, uint64_t at, struct reader *r)
 {
     uint8_t *buf = malloc(EXTENT_GRAIN);
@@ -25,6 +27,8 @@ static int gather_grain(struct state *p, struct vnode *v, uint64_t at, struct re
     return n < 0 ? (int)n : 0;
 }
 
+/* Gather the first and the last grain of the range. A grain between them is overwritten
+ * completely, so its old bytes are not needed. */
 static int gather_bytes(struct state *p, struct vnode *v, uint64_t off, size_t len,
                         struct reader *r)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vfs_rename: removing names and moving them. An inode that loses its last name goes at once, or,
- * if somebody has it open, to the orphans until its last close. A rename is one change under the
- * namespace's lock: nobody sees the name missing, or two of it.
+ * vfs_rename: removing names and moving them. An inode that loses its last name is deleted at
+ * once; if somebody has it open, it moves to the orphans and is deleted by its last close. A
+ * rename is one change under the namespace's lock: nobody can see a moment in which both names
+ * exist, or neither.
  */
 #include "vfs.h"
 #include "vfs_file_impl.h"
@@ -11,7 +12,8 @@
 
 /* ---- removing ---- */
 
-/* An inode lost a name: at the last one it goes, or waits for its last close. */
+/* The inode has lost a name: lower its link count. Without a name left it is deleted, or moved to
+ * the orphans if it is open. */
 static int drop_name(struct state *p, struct ns *ns, uint64_t ino, struct inode *in)
 {
     bool moved;
@@ -32,7 +34,8 @@ static int drop_name(struct state *p, struct ns *ns, uint64_t ino, struct inode 
     return err;
 }
 
-/* Needs ns->lock. `want_dir`: rmdir. */
+/* Remove an entry and drop the name of its inode. Needs ns->lock for writing. `want_dir`: the
+ * entry must be an empty directory (rmdir), otherwise it must be no directory (unlink). */
 static int remove_entry(struct state *p, struct ns *ns, uint64_t dir_ino, const char *name,
                         bool want_dir)
 {
@@ -60,6 +63,7 @@ static int remove_entry(struct state *p, struct ns *ns, uint64_t dir_ino, const 
     return err;
 }
 
+/* unlink or rmdir below a namespace, as one change. It is allowed on a full disk. */
 static int remove_name(struct state *p, uint64_t parent, const char *name, bool want_dir)
 {
     TXN(t);
@@ -99,15 +103,17 @@ int vfs_rmdir(struct state *p, uint64_t parent, const char *name)
 
 /* ---- renaming ---- */
 
+/* One of the two names of a rename. */
 struct spot {
-    uint64_t dir;
+    uint64_t dir; /* inode number of the directory */
     const char *name;
-    struct key key;
-    uint64_t ino;
-    bool exists;
-    struct inode in;
+    struct key key;  /* of the entry, or of the one that would be made */
+    uint64_t ino;    /* inode number of the entry; only if `exists` */
+    bool exists;     /* there is such an entry */
+    struct inode in; /* the inode of the entry; only if `exists` */
 };
 
+/* Find what is at a name. 0 also if nothing is there: then `exists` is false. */
 static int spot_find(struct state *p, struct ns *ns, uint64_t dir, const char *name,
                      struct spot *ret)
 {
@@ -124,7 +130,8 @@ static int spot_find(struct state *p, struct ns *ns, uint64_t dir, const char *n
     return err;
 }
 
-/* Is directory `dir` below (or the same as) `top`? */
+/* Is directory `dir` below `top`, or the same? 1, 0, or -errno. A damaged tree may have a cycle of
+ * parents, so the walk has a limit: -ELOOP. */
 static int is_below(const struct tree *t, uint64_t dir, uint64_t top)
 {
     for (unsigned depth = 0; depth < 1000000; depth++) {
@@ -142,7 +149,8 @@ static int is_below(const struct tree *t, uint64_t dir, uint64_t top)
     return -ELOOP;
 }
 
-/* Hang spot's inode under another directory: its ".." and both directories' links follow. */
+/* Store the inode of `s` with its new parent directory, which is the ".." of a directory, and a
+ * new ctime. */
 static int reparent(struct state *p, struct ns *ns, struct spot *s, uint64_t newdir)
 {
     s->in.ctime = now(p);
@@ -151,6 +159,8 @@ static int reparent(struct state *p, struct ns *ns, struct spot *s, uint64_t new
     return inode_store(&ns->tree, s->ino, &s->in);
 }
 
+/* Add to a directory's counts. It loads the inode again, since earlier steps of the rename may
+ * have stored it. */
 static int count_dirs(struct state *p, struct ns *ns, uint64_t dir, int entries, int subdirs)
 {
     struct inode in;
@@ -159,6 +169,8 @@ static int count_dirs(struct state *p, struct ns *ns, uint64_t dir, int entries,
     return err < 0 ? err : dir_touch(p, &ns->tree, dir, &in, entries, subdirs);
 }
 
+/* RENAME_EXCHANGE: each name gets the other's inode. The numbers of entries stay; link counts of
+ * the directories change if only one of the two inodes is a directory. */
 static int exchange(struct state *p, struct ns *ns, struct spot *a, struct spot *b)
 {
     int a_dir = S_ISDIR(a->in.mode), b_dir = S_ISDIR(b->in.mode);
@@ -177,7 +189,8 @@ static int exchange(struct state *p, struct ns *ns, struct spot *a, struct spot 
     return err;
 }
 
-/* What is left at the old name: nothing, or a whiteout, which hides that name of a lower layer. */
+/* Clear the old name: remove its entry, or, with `whiteout`, make a new inode for it. An overlay
+ * filesystem takes a whiteout for a deleted name, which hides the name in a lower layer. */
 static int vacate(struct state *p, struct ns *ns, const struct spot *s,
                   const struct inode *whiteout)
 {
@@ -196,6 +209,8 @@ static int vacate(struct state *p, struct ns *ns, const struct spot *s,
     return err;
 }
 
+/* Move the inode of `a` to the name `b`. An inode that is there loses this name; a directory must
+ * be empty, and only a directory can replace one. */
 static int replace(struct state *p, struct ns *ns, struct spot *a, struct spot *b,
                    const struct inode *whiteout)
 {
@@ -222,6 +237,8 @@ static int replace(struct state *p, struct ns *ns, struct spot *a, struct spot *
     return err;
 }
 
+/* Rename within one namespace, with its lock held for writing. Two names of one inode: nothing
+ * happens, as POSIX demands. A directory must not move below itself: -EINVAL. */
 static int rename_in(struct state *p, struct ns *ns, uint64_t dir, const char *name,
                      uint64_t newdir, const char *newname, unsigned flags,
                      const struct vfs_cred *cred)
@@ -275,7 +292,8 @@ int vfs_rename(struct state *p, uint64_t parent, const char *name, uint64_t newp
     if (err == 0 && vfs_node_ns(parent) != vfs_node_ns(newparent))
         return -EXDEV;
     if (err == 0)
-        err = change_begin_removal(p, parent, &t); /* a full disk must not break a save */
+        err = change_begin_removal(p, parent, &t); /* programs save a file by renaming a temporary
+                                                    * one over it: this must work on a full disk */
     if (err < 0)
         return err;
     {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vfs_space: what of a file is stored and what is a hole: fallocate, and seeking data and holes.
+ * vfs_space: data and holes of a file: fallocate, and seeking data and holes.
  *
- * A hole is made of whole grains, of what is behind a grain's data, and of whole pages in a map
- * (vfs_holes.c). The edge of a grain whose other bytes stay is written as zeros, if there is data,
- * and then its whole pages get into the map. A huge range is worked off in turns,
- * each with the locks of one write: readers, flushes and branches get in between, as they do
- * between the pieces of a large write.
+ * A hole consists of whole grains, of ends of grains, and of whole pages in a map (vfs_holes.c). At
+ * the edge of a punched range a grain may have other bytes that stay. There zeros are written over
+ * the data, and then the whole pages among them are put into the map. A huge range is punched in
+ * turns. Each turn holds the locks that one write holds, so readers, flushes and branches can run
+ * between two turns, as they can between the pieces of a large write.
  */
 #include "flush.h"
 #include "io.h"
@@ -17,6 +17,7 @@
 #include <linux/falloc.h>
 #include <stdlib.h>
 
+/* Check the arguments of vfs_fallocate. */
 static int check_range(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
 {
     const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
@@ -32,7 +33,8 @@ static int check_range(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
     return len > FILE_SIZE_MAX - off ? -EFBIG : 0;
 }
 
-/* Would the disk take what is not stored of the range yet? Nothing is reserved. */
+/* Does the disk have room for those bytes of the range that are not stored yet? Nothing is
+ * reserved. It is an estimate: all stored bytes of the file are taken to lie in the range. */
 static int check_room(struct state *p, const struct inode *in, uint64_t off, uint64_t len)
 {
     uint64_t end = off + len, from = off > in->size ? off : in->size;
@@ -58,7 +60,8 @@ static int load_inode(struct vfs_file *f, struct inode *ret)
     return err;
 }
 
-/* One turn over what is to be a hole, under the namespace's lock; times and size with it. */
+/* Punch as far as one turn goes, and store the inode with its times, and with `size` if that is
+ * larger. The tree is locked. -EAGAIN: there is more. */
 static int punch_items(struct items *it, struct punch *u, uint64_t size)
 {
     struct inode in;
@@ -81,6 +84,7 @@ static int punch_items(struct items *it, struct punch *u, uint64_t size)
     return err < 0 ? err : more;
 }
 
+/* Write zeros that become a hole. Needs v->io (write). */
 static int write_zeros(struct txn *t, struct vnode *v, uint64_t off, uint64_t len)
 {
     uint8_t *zeros = calloc(1, len);
@@ -93,7 +97,8 @@ static int write_zeros(struct txn *t, struct vnode *v, uint64_t off, uint64_t le
     return err;
 }
 
-/* Holes up to the next edge, and its zeros. -EAGAIN: there is more. Needs v->io (write). */
+/* Punch up to the next edge, and write the zeros of this edge. `room`: the result of flush_room;
+ * zeros are only written if it is 0. -EAGAIN: there is more. Needs v->io (write). */
 static int punch_step(struct txn *t, struct vfs_file *f, struct punch *u, uint64_t size, int room)
 {
     struct state *p = f->p;
@@ -111,8 +116,8 @@ static int punch_step(struct txn *t, struct vfs_file *f, struct punch *u, uint64
     return err < 0 ? err : -EAGAIN;
 }
 
-/* One turn: all of a range that is not huge, both its edges included, so that a branch has all of
- * the change or nothing. -EAGAIN: there is more. */
+/* One turn, as one change. It covers the whole of a range that is not huge, with both edges, so
+ * that a branch has all of the change or nothing. -EAGAIN: there is more. */
 static int punch_turn(struct vfs_file *f, struct punch *u, uint64_t size, int room)
 {
     TXN(t);
@@ -130,7 +135,7 @@ static int punch_turn(struct vfs_file *f, struct punch *u, uint64_t size, int ro
     return err;
 }
 
-/* Punching goes on where a full disk lets nothing be flushed. */
+/* Punching frees space, so it goes on while a full disk prevents a flush. */
 static int unless_full(int err, int mode)
 {
     return mode & FALLOC_FL_PUNCH_HOLE && io_is_full(err) ? 0 : err;
@@ -169,7 +174,8 @@ int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
 
 /* ---- seeking ---- */
 
-/* As extents_seek, which knows nothing of the holes within grains. */
+/* As extents_seek, but with the holes within grains, which extents_seek does not know. -EAGAIN:
+ * *pos has moved, and the search is not over. */
 static int seek_items(const struct items *it, const struct inode *in, uint64_t *pos, bool data)
 {
     uint64_t hole;
@@ -184,7 +190,8 @@ static int seek_items(const struct items *it, const struct inode *in, uint64_t *
     return 0;
 }
 
-/* From `off`, of which what is before *pos is known. */
+/* One step of a search that began at `off` and has come to *pos. Behind all data there is a hole
+ * at the end of the file. */
 static int seek(struct vfs_file *f, uint64_t off, uint64_t *pos, bool data)
 {
     struct items it;

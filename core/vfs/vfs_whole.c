@@ -20,10 +20,11 @@
 #include <stdlib.h>
 
 #define COPY_STEP (1024 * 1024) /* bytes moved at once when a file is made whole */
-#define TRIM_AT_ONCE 256 /* grains of the base that go under one hold of the locks */
-#define BASE_HIDDEN 4    /* a base of which less than this part is seen is copied and left */
+#define TRIM_AT_ONCE 256 /* grains of the base that are cut off under one hold of the locks */
+#define BASE_HIDDEN 4    /* a base is copied and released if less than this part (1/4) of the
+                          * object is seen */
 
-/* ---- what of it is seen ---- */
+/* ---- when, and what ---- */
 
 /* Is at least half of the file changed? An extent counts as a whole grain, even beyond the base. A
  * patch counts as its pages and one page more, since many small patches make reads slow. */
@@ -136,6 +137,7 @@ static int look_at_base(struct state *p, const struct items *it, bool *ret_hidde
     return 0;
 }
 
+/* Should the file leave its base (look_at_base)? In doubt it should not. */
 static bool is_mostly_hidden(struct state *p, struct vnode *v)
 {
     struct items it;
@@ -240,6 +242,7 @@ static void leave_base(struct state *p, struct vnode *v, uint64_t version)
     free(buf);
 }
 
+/* Write one piece of the copy, as a change of its own. */
 static int write_piece(struct state *p, struct content *c, const void *buf, size_t len, uint64_t at)
 {
     TXN(t);

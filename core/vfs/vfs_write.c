@@ -8,9 +8,11 @@
  *                                                names a content of its own          (overlay)
  *                                                or, of a little in a grain, a patch
  *
- * "Only it names" is decided by the tree: tree_own makes the item's page this namespace's own,
- * which counts what a branch shares; then the count tells. The freeze lock (read) keeps any branch
- * out from that look until the bytes are written, v->io keeps `ln`, sharing and other writers out.
+ * "Only it names" is decided by the reference count. First tree_own makes the item's page this
+ * namespace's own; if the page was shared with a branch, this counts the branch's reference as
+ * well. A count of 1 then means that only this file names the content. The freeze lock (read) keeps
+ * branches from being made between this look and the write, and v->io keeps `ln`, sharing and
+ * other writers out.
  *
  * Three steps: plan with the namespace's lock, move bytes without it, record with it again.
  */
@@ -24,9 +26,11 @@
 #include <limits.h>
 #include <stdlib.h>
 
-/* Bytes of nothing, in front of what is written, that are not stored as zeros. */
+/* A write that skips at least so many bytes behind the data leaves a hole there, with extents;
+ * fewer skipped bytes are stored as zeros. */
 #define SPARSE_HOLE EXTENT_GRAIN
-/* Bytes written with one room in the log, and to one lock of the file. */
+/* Bytes that one change writes at most: with one reservation of room in the log, and one hold of
+ * v->io. */
 #define WRITE_AT_ONCE ((size_t)8 << 20)
 
 /* A range that was written past a cache while the cache may hold its pages as they were before. If
@@ -63,6 +67,7 @@ struct plan {
     size_t len;         /* bytes this step writes */
 };
 
+/* A sealed content of up to so many bytes is copied as a whole when it is changed. */
 static uint64_t pack_limit(struct state *p)
 {
     return (uint64_t)settings_get(&p->settings, SET_PACK_LIMIT);
@@ -333,10 +338,10 @@ static void plan_end(struct plan *plan, int err)
     content_unref(plan->c);
 }
 
-/* One step: plan with the namespace's lock, move bytes without it, record with it again. The
- * content borrows `buf` until the change is recorded. */
-/* What is written is data. Before a byte is: who fails in the middle of it may leave some. In a frame
- * of its own, since others may change the inode before the next one. */
+/* Turn the pages of the write from holes into data. This is done before a byte is written, because
+ * a write that fails halfway may leave some bytes, and a mapped hole must have zeros only. The
+ * change gets a frame of its own, because others may change the inode before this step records its
+ * bytes. */
 static int fill_holes(struct items *it, const struct plan *plan)
 {
     struct inode in = plan->in;
@@ -347,6 +352,8 @@ static int fill_holes(struct items *it, const struct plan *plan)
     return err < 0 || in.stored != plan->in.stored ? change_done(it->txn, it->ns, err) : err;
 }
 
+/* One step: plan with the namespace's lock, move bytes without it, record with it again. The
+ * content borrows `buf` until the change is recorded. */
 static int write_step(struct plan *plan, struct vnode *v, const uint8_t *buf)
 {
     struct txn *t = plan->t;
@@ -368,7 +375,8 @@ static int write_step(struct plan *plan, struct vnode *v, const uint8_t *buf)
         err = record(v, plan, off + plan->len);
     plan_end(plan, err);
     if (err < 0)
-        (void)state_changed(t, NULL); /* `buf` is the caller's again */
+        (void)state_changed(t, NULL); /* this ends the borrowing: the caller may change `buf` after
+                                       * we return */
     return err;
 }
 

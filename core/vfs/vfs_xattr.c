@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vfs_xattr: extended attributes. Each is an item of its inode, found by the hash of its name as an
- * entry of a directory is. A value that is too long for an item is an object, which the item names:
- * equal ones are stored once, and branches share them like anything else.
+ * vfs_xattr: extended attributes. Each is an item of its inode, found by the hash of its name, as
+ * an entry of a directory is. A value that is too long for an item is stored as an object, which
+ * the item names: equal values are stored once, and branches share them as they share file
+ * contents.
  *
- * An inode without the flag INODE_XATTRS has none, which is all that most questions need to know:
- * the kernel asks for security.capability at every write(2).
+ * An inode without the flag INODE_XATTRS has no attributes. The flag answers most questions at no
+ * cost: the kernel asks for security.capability at every write(2).
  *
- * ACLs are attributes with a meaning (vfs_acl.c). user.tally.* are no attributes at all but
- * answers, so that nothing that copies attributes copies them.
+ * ACLs are attributes with a meaning (vfs_acl.c). user.tally.* are not stored: their values are
+ * computed when they are read. They are not listed, so programs that copy attributes do not copy
+ * them.
  */
 #include "flush.h"
 #include "io.h"
@@ -19,7 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Bytes the names of one inode may take in a list: Linux's XATTR_LIST_MAX. */
+/* Bytes that the list of an inode's names may take: Linux's XATTR_LIST_MAX. */
 #define LIST_MAX 65536
 
 enum name_kind { NAME_PLAIN, NAME_ACL, NAME_VIRTUAL };
@@ -29,6 +31,7 @@ static bool starts(const char *name, const char *prefix)
     return !strncmp(name, prefix, strlen(prefix));
 }
 
+/* Check a name, and say which kind of attribute it is. Errors as in vfs.h. */
 static int name_kind(const char *name, enum name_kind *ret)
 {
     static const char *const prefixes[] = {"user.", "trusted.", "security."};
@@ -45,6 +48,8 @@ static int name_kind(const char *name, enum name_kind *ret)
 
 /* ---- one attribute; the lock of the tree is held ---- */
 
+/* Read a value that is stored as an object. An object that is shorter than its item says is
+ * damage. */
 static int read_object(struct state *p, uint64_t object, uint8_t *buf, size_t len)
 {
     struct reader r = {.remote = NULL};
@@ -131,6 +136,8 @@ int xattr_find(struct state *p, const struct items *it, const char *name, struct
     return err;
 }
 
+/* Store a value as a new content, and the item that names it. The content is sealed later, like
+ * that of a file. */
 static int put_object(struct state *p, struct items *it, struct key k, const char *name,
                       struct xattr_item *x)
 {
@@ -165,7 +172,8 @@ int xattr_put(struct state *p, struct items *it, struct key k, const char *name,
     return name_put(p, it->tree, k, name, buf, xattr_encode(&x, buf));
 }
 
-/* Is `k` the only attribute of its inode? In doubt it is not: the flag says "may". */
+/* Is `k` the only attribute of its inode? If in doubt, no: the flag INODE_XATTRS may stand on an
+ * inode without attributes, but must not be missing on one that has some. */
 static bool is_last(const struct items *it, struct key k)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
@@ -197,7 +205,8 @@ int xattr_change(struct state *p, struct items *it, struct inode *in, struct key
         return err;
     err = value ? xattr_put(p, it, k, name, value, len) : name_del(p, it->tree, k, name);
     if (err < 0)
-        (void)inode_store(it->tree, it->ino, &old); /* copies no page any more */
+        (void)inode_store(it->tree, it->ino, &old); /* this cannot fail: the first store has made
+                                                     * the page this tree's own */
     return change_done(it->txn, it->ns, err);
 }
 
@@ -205,7 +214,7 @@ int xattr_change(struct state *p, struct items *it, struct inode *in, struct key
 
 struct xattr_listing {
     char *buf;
-    size_t cap, used; /* used: also of what did not fit */
+    size_t cap, used; /* `used` counts names that did not fit, too */
     bool trusted;
 };
 
@@ -241,7 +250,7 @@ static int list_names(const struct items *it, struct xattr_listing *l)
     return err == -ENOENT ? 0 : err;
 }
 
-/* A name more must not make a list that listxattr(2) cannot give. */
+/* Would the list of names with this one be too long for listxattr(2)? -ENOSPC. */
 static int check_list(const struct items *it, const char *name)
 {
     struct xattr_listing l = {.trusted = true};
@@ -254,7 +263,8 @@ static int check_list(const struct items *it, const char *name)
 
 /* ---- asking ---- */
 
-/* Has it any? Only then *ret_v is given, and the tree is locked for reading. */
+/* Does the node have attributes? Only if *ret_any is true, *ret_v is referenced and the tree is
+ * locked for reading; end_read undoes both. */
 static int begin_read(struct state *p, uint64_t nodeid, bool *ret_any, struct vnode **ret_v,
                       struct items *ret)
 {
@@ -350,6 +360,7 @@ ssize_t vfs_listxattr(struct state *p, uint64_t nodeid, char *buf, size_t cap, b
 
 /* ---- changing ---- */
 
+/* The arguments of one call that sets or removes an attribute. */
 struct change_of {
     const char *name;
     enum name_kind kind;
@@ -358,6 +369,7 @@ struct change_of {
     unsigned flags; /* enum vfs_xattr_flags */
 };
 
+/* Set or remove an attribute that is no ACL. The tree is locked for writing. */
 static int set_plain(struct state *p, struct items *it, const struct change_of *c)
 {
     struct inode in;
@@ -418,7 +430,7 @@ static int set(struct state *p, uint64_t nodeid, struct change_of *c)
     if (err == 0 && c->value)
         err = flush_room(p);
     if (io_is_full(err) && !c->value)
-        err = 0; /* removing goes on where a full disk lets nothing be flushed */
+        err = 0; /* removing frees space, so it is allowed while a full disk prevents a flush */
     if (err == 0)
         err = vnode_get(p, nodeid, &v);
     if (err < 0)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * crash: what the crash tests share: a store whose writes are counted, a plain model of its files,
- * and operations that do the same to both.
+ * crash: what the crash tests share: a store whose writes are counted, a simple model of its files,
+ * and operations that change both in the same way.
  *
  *     workloads*.c  lists of operations
  *     model.c       the model;  ops*.c  the operations;  compare.c  the comparison
@@ -10,10 +10,10 @@
  *     tried.c       which (workload, write, loss pattern) triples there were
  *     crash.c       cuts and faults; options
  *
- * The model keeps the states a crash may leave: the one of the last acknowledged flush or sync, and
- * those of every change since, in which one that is more than one frame may be half done. An
- * operation that fails because of the injected fault ends the workload when the power is off, and
- * is tried once more when it was a plain fault.
+ * The model keeps the states that a crash may leave: that of the last acknowledged flush or sync,
+ * and those after each change since then. A change of several frames may be half done. If an
+ * operation fails because of the injected fault and the power is off, the workload ends; if it was
+ * a single failed write, the operation is tried once more.
  */
 #pragma once
 
@@ -32,7 +32,7 @@
 #define HISTORY_MAX 2048
 #define FAMILIES_MAX 256
 
-/* Immutable, counted. */
+/* The bytes of a file: immutable, with a reference count. */
 struct bytes {
     unsigned refs;
     size_t len;
@@ -59,7 +59,8 @@ struct model {
     size_t pins;
 };
 
-/* Files that may be one slot, under names of before and after a rename, say, are one family. */
+/* Files that may share one slot, for example under the names before and after a rename, are one
+ * family. */
 struct family {
     size_t space;
     char name[24];
@@ -67,7 +68,7 @@ struct family {
 };
 
 struct version {
-    size_t family; /* its number */
+    size_t family; /* number of the family */
     struct bytes *bytes;
 };
 
@@ -76,10 +77,11 @@ struct world {
     struct kv_mem *mem; /* NULL: kv is LMDB's */
     struct kv *kv;
     struct disk *disk;
-    struct disk *own;           /* in a pool: what `disk` is a route over, beside the pool */
-    struct pool_member shared; /* likewise; life 0: the store is alone */
+    struct disk *own;           /* in a pool: the store's own disk, which `disk` routes to besides
+                                 * the pool */
+    struct pool_member shared; /* in a pool; incarnation 0: the store is alone */
     bool sharded;               /* it has, or had, other shards */
-    const char *dir; /* where the disk is a real one: its directory */
+    const char *dir; /* the directory of a real disk; NULL: the disk is in memory */
     int dirfd;
     struct clock_manual clock;
     struct state *p;
@@ -90,15 +92,17 @@ struct world {
     struct model acked;                 /* at the last flush or sync that succeeded */
     struct model attempt[ATTEMPTS_MAX]; /* after each change since then, and within it */
     size_t attempts;
-    struct version history[HISTORY_MAX]; /* loose: of every file since then */
+    struct version history[HISTORY_MAX]; /* if `loose`: the contents of each file since then */
     size_t versions;
     struct family family[FAMILIES_MAX];
     size_t families;
     bool loose; /* slots are overwritten: after a cut each byte is that of one of the versions */
-    bool lenient;         /* it is after a cut */
+    bool lenient;         /* the comparison is after a cut: a byte may be that of any version in
+                           * `history` */
     struct bytes *rotten; /* files of these bytes may be unreadable: the disk damaged them */
 
-    bool full, was_full; /* the next commit is to find the disk full; it did, and nobody was told */
+    bool full, was_full; /* the next commit will find the disk full; a commit has found it full,
+                          * and no caller got the error */
     bool stopped;   /* no more operations: the power is off, or the store read-only */
     unsigned retried, flush_failures;
 };
@@ -118,70 +122,77 @@ _Noreturn void fail(const char *file, int line, const char *what);
 /* An empty disk and kv; `dir`: in that directory of the machine, NULL: in memory. */
 void world_create_empty(uint64_t seed, const char *dir);
 void world_create(uint64_t seed, const char *dir); /* with a store */
-/* The same, in memory, with a store in a pool, in which another one has done the same work and
- * reported it: so what is sealed is adopted, and what is made anew beside it is put. */
+/* As world_create, in memory, with a store in a pool. Another store of the pool has done the same
+ * work and reported it. So some sealed contents are adopted from the pool, and others are stored
+ * beside it. */
 void world_create_pooled(uint64_t seed);
 void world_destroy(void);
 int world_open_kv(unsigned flags);
-int world_try_open(void); /* of the open kv */
+int world_try_open(void); /* over the kv that is open */
 void world_reopen(void);  /* kv and store; must succeed */
 /* The death of the process: handles, state and kv are gone. */
 void process_dies(void);
-/* Write `k` from now on fails with `error`; `cut`: the power is off from there on. 0: none. */
+/* The `k`th write from now on fails with `error`; 0: none. `cut`: the power goes off at that
+ * write. */
 void arm(uint64_t k, bool cut, int error);
-/* The process is dead; what was not synced is lost so. FAULT_KEEP_ALL: it is durable. */
+/* Called when the process is dead: unsynced bytes are lost as `loss` says. FAULT_KEEP_ALL: all
+ * become durable. */
 void power_cycle(enum fault_loss loss, uint64_t seed);
-/* The process is dead, and that is all: what was not synced may still be lost later. */
+/* Called when only the process is dead: unsynced bytes are still there, and may be lost later. */
 void page_cache_lives(void);
 /* What the last power cycle lost, as a number (disk_mem_lost). */
 uint64_t world_lost(void);
 /* Flip a bit of a file of the disk. */
 void world_flip(const char *name, uint64_t byte, unsigned bit);
-/* Bytes and names of files that are left on the disk. */
+/* Bytes and number of files that are on the disk. */
 void world_usage(uint64_t *ret_bytes, uint64_t *ret_names);
 
-/* ---- other shards (world_shard.c): in memory, or directories in that of the store; their writes are
- * numbered with all others ---- */
+/* ---- other shards (world_shard.c): in memory, or directories in that of the store; their
+ * writes are numbered with all others ---- */
 
 #define SHARDS 2 /* their numbers are 1 and 2 */
 void world_shards_create(void);
 void world_shards_destroy(void);
-uint64_t world_shards_sum(void); /* a number for what is there */
+uint64_t world_shards_sum(void); /* a checksum of all their files */
 void world_shard_url(uint16_t shard, char out[SHARD_URL_MAX + 1]);
-/* Nothing is there that no ghost needs. */
+/* Check that the shards have only files that a ghost needs. */
 void world_shards_are_tight(void);
-/* Nothing at all, but for what says whose they are. */
+/* Check that the shards have no files besides those of their identity. */
 void world_shards_are_empty(void);
 
 /* ---- the power of a directory of the machine (power.c) ---- */
 
-/* From now on what this process does to files below `dir` is counted by `f`, and lost by a
- * power_disk_cycle. The directory is empty. */
+/* From now on `f` counts what this process writes below `dir`, and power_disk_cycle can lose it.
+ * The directory is empty. */
 void power_begin(struct fault *f, const char *dir);
 void power_end(void);
-/* All files are closed, LMDB's too. Lose what `f` says, and make the directory what is left. */
+/* Called with all files closed, LMDB's too. Loses what `f` says, and brings the directory to the
+ * state that is left. */
 void power_disk_cycle(void);
-/* Nothing is lost, but what was stored to mappings while the power was off. */
+/* As power_disk_cycle, but only stores to mappings while the power was off are lost. */
 void power_disk_keep(void);
-/* Has everything that was written to the directory gone past the counter? Aborts if not. */
+/* Abort unless every write to the directory has passed the counter. */
 void power_compare(void);
 struct disk *power_shadow(void); /* the disk in memory that knows what is durable */
-void power_flip(const char *name, uint64_t byte, unsigned bit); /* of the directory alone */
-/* Of the directory, without LMDB's files and those of other shards. */
+void power_flip(const char *name, uint64_t byte, unsigned bit); /* only in the directory, not in
+                                                                 * the shadow */
+/* Usage of the directory, without LMDB's files and those of other shards. */
 void power_usage(uint64_t *ret_bytes, uint64_t *ret_names);
 
 /* ---- what must hold (verify.c) ---- */
 
 void check_store(bool leaks_too); /* the store is closed */
-/* Which of the states a crash may leave is it? Everything after goes by that one. */
+/* Find which of the states that a crash may leave the store has, and continue with that one. */
 void match_some_state(void);
 void must_match(const struct model *s);
 void drop_everything(void);
-/* After a drain no file, page or entry is without a purpose; and all is as it was. */
+/* Drain, and check that every file, page and entry is needed, and that the contents are
+ * unchanged. */
 void settle(void);
-/* The store is closed or dead; the power was cut. */
+/* Check the store after a cut; it is closed or dead. */
 void verify_recovery(void);
-/* The store is dead, its files are all there; the power goes while it recovers. */
+/* As verify_recovery, with losses of power while the store recovers. The store is dead, and its
+ * files are complete. */
 void verify_cut_recovery(void);
 
 /* ---- which cut it is (crash.c) ---- */
@@ -189,7 +200,7 @@ void verify_cut_recovery(void);
 struct cut {
     const struct workload *workload;
     uint64_t k, seed; /* of the workload */
-    uint64_t pattern; /* 0: all is lost, 1: nothing, the rest by chance */
+    uint64_t pattern; /* 0: all unsynced bytes are lost, 1: none; higher: random parts */
     bool dies;        /* the process dies, and the power goes while the store recovers */
     enum fault_loss loss;
     uint64_t loss_seed;
@@ -222,15 +233,17 @@ void op_open(size_t h, size_t space, const char *name);
 void op_write_open(size_t h, size_t off, size_t len, unsigned value); /* of an unlinked file */
 void op_close(size_t h);
 void op_flush(void);
-void op_begin_flush(void); /* it is frozen, and committed with the next flush or drain */
+void op_begin_flush(void); /* freeze a batch, which the next flush or drain commits */
 void op_sync(void); /* fsync */
 void op_drain(bool idle);
 void op_advance(int64_t ms);
 void op_short_of_memory(void);
-void op_flush_retry(unsigned n); /* tries after a flush has failed; then it is merged */
+void op_flush_retry(unsigned n); /* set how often a failed flush is tried again before it is
+                                  * merged */
 void op_commit_full(void);       /* the next commit fails with -ENOSPC */
-void op_given_up(uint64_t n);    /* so many flushes must have been, unless one met a fault */
-void op_compact(uint64_t packs); /* that many are rewritten, at least */
+void op_given_up(uint64_t n);    /* check that just so many flushes were given up, unless a fault
+                                  * was met */
+void op_compact(uint64_t packs); /* at least so many packs must be rewritten */
 void op_drop_steps(unsigned budget); /* a part of the background drops */
 /* Flip a bit of the stored bytes of a sealed file. */
 void op_damage(size_t space, const char *name);
@@ -238,24 +251,25 @@ void op_damage(size_t space, const char *name);
 /* ---- and on what lives elsewhere (ops_shard.c); `shard` 0 is home ---- */
 
 void op_shard_add(uint16_t shard);
-void op_move(size_t space, const char *name, uint16_t shard); /* what the file has, if it is sealed */
+void op_move(size_t space, const char *name, uint16_t shard); /* move the file's object, if it is
+                                                               * sealed */
 void op_move_all(int from, uint16_t shard);
-void op_release(void);                /* what is dead there goes */
-void op_shard_remove(uint16_t shard); /* all comes home before */
+void op_release(void);                /* dead bytes on the shards are deleted */
+void op_shard_remove(uint16_t shard); /* all its objects are recalled before */
 void op_sweep(void);
 void op_gc(void); /* one cycle without grace */
-void op_look(void); /* time passes, and shards that were said to be away are looked for */
+void op_look(void); /* let time pass, and look for unreachable shards */
 
 /* ---- the model (model.c, compare.c) ---- */
 
-/* Does the store hold exactly `s`? Else `why` says where not. */
+/* Does the store have exactly the files of `s`? If not, `why` says where it differs. */
 bool model_matches(const struct model *s, char why[256]);
-void model_copy(struct model *to, const struct model *from); /* `to` holds nothing */
+void model_copy(struct model *to, const struct model *from); /* `to` is empty */
 void model_drop(struct model *s);
 void model_release(void);
-/* Loose: the bytes that the files have, of those that they may have. */
+/* If `loose`: set the model's files to the bytes that the store has, which must be allowed ones. */
 void model_adopt(struct model *s);
-void model_note(void); /* the state now is one that a crash may leave */
+void model_note(void); /* the present state is one that a crash may leave */
 
 /* ---- workloads.c, workloads_log.c ---- */
 
@@ -278,7 +292,7 @@ void workload_swept(void);
 
 struct workload {
     const char *name;
-    void (*run)(void); /* NULL: making the store is the work */
+    void (*run)(void); /* NULL: the workload is making the store */
     bool random;       /* the seed decides what it does */
 };
 extern const struct workload workloads[];

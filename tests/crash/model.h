@@ -17,31 +17,35 @@ void bytes_unref(struct bytes *b); /* NULL is fine */
 bool bytes_equal(const struct bytes *a, const struct bytes *b);
 
 struct mfile *model_find(struct model *s, size_t space, const char *name);
-/* Of the live model; it must be there. */
+/* The bytes of a file of the live model; it must exist. */
 struct bytes *model_get(size_t space, const char *name);
-/* The live file's bytes are these now (takes over the reference); NULL: it is gone. */
+/* Set the bytes of a file of the live model (takes over the reference); NULL: the file is
+ * removed. */
 void model_set(size_t space, const char *name, struct bytes *b);
-/* The live state is one that a crash may leave. */
+/* Note that a crash may leave the live state. */
 void note_attempt(void);
-/* Loose: these bytes may be found in the file after a cut, in part. */
+/* If `loose`: note that a cut may leave parts of these bytes in the file. */
 void note_version(size_t space, const char *name, struct bytes *b);
-/* Loose: what may be found in the one may be found in the other, now and later. */
+/* If `loose`: bytes that may be found in one of the files may be found in the other, now and
+ * later. */
 void share_versions(size_t space, const char *name, size_t space2, const char *name2);
 size_t family_of(size_t space, const char *name);
-/* Everything that was done so far is durable. */
+/* Note that everything done so far is durable. */
 void acknowledged(void);
 
 /* ---- ops.c ---- */
 
-/* No more operations, also when the power went without one having noticed. */
+/* Must no more operations run? Also true if the power went off without an operation having
+ * noticed. */
 bool is_off(void);
-/* Was it done? On an error: is it the injected one? Then *again says whether to try once more. */
+/* Did the operation succeed? On the injected error *again says whether to try once more; any other
+ * error fails the test. */
 bool done(int err, bool *again);
 
-/* A flush, or what has one in it, ended so. */
+/* Note the result of a flush, or of an operation with a flush in it. */
 void flushed(int err);
 
-/* Run `call` until it is done; a second failure in a row is one too many. */
+/* Run `call`, and once more if the injected fault has hit it. A second failure fails the test. */
 #define DO(call)                                                                                   \
     do {                                                                                           \
         bool again_;                                                                               \
@@ -60,14 +64,15 @@ void flushed(int err);
     } while (0)
 
 uint64_t space_node(size_t space);
-/* Look it up, and forget it again. */
+/* Look a name up, and give the reference back. */
 int find(size_t space, const char *name, struct vfs_attr *ret);
 /* `len` bytes that follow from `value`. */
 void fill(uint8_t *buf, size_t len, unsigned value);
 int write_all(struct vfs_file *f, const uint8_t *buf, size_t len, size_t off);
-/* Not when the power is off, which none may have noticed before: then the work stops. */
+/* The id of a file. False: the power is off, possibly without an operation having noticed, and the
+ * workload stops. */
 bool id_of_file(size_t space, const char *name, struct id *ret);
 
-/* What the model calls the attribute user.v of a file; good for two calls. */
+/* The model's name for the attribute user.v of a file. The text is valid for two calls. */
 const char *attr_of(const char *name);
 bool is_attr(const struct mfile *f);

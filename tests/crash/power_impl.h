@@ -13,7 +13,7 @@
 #define FILES 1024
 #define MAPS 64
 
-/* A file that was written to, or is to be. */
+/* A file of the directory that is written, and its double in the shadow. */
 struct known {
     ino_t ino;
     struct disk_file *shadow; /* NULL: the entry is empty */
@@ -34,16 +34,17 @@ struct power {
     struct fault *fault;
     struct disk *shadow;
     uint64_t boots;
-    struct mutex lock; /* the two below, and what order shadow and directory see */
+    struct mutex lock; /* guards `known` and `mapped`, and keeps the order of changes the same in
+                        * shadow and directory */
     struct known known[FILES];
     struct mapped mapped[MAPS];
 };
 extern struct power power;
 
-/* Every file of the shadow is closed. */
+/* Forget all files and mappings of the shadow, after closing them. */
 void power_forget(void);
 
-/* What must not fail, because the shadow has done it. */
+/* Check that a call succeeded: it must not fail where the shadow succeeded. */
 static inline long both(long r)
 {
     if (r < 0) {

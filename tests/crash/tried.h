@@ -8,9 +8,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* The cut of now_at, which lost that (world_lost). False: it was tried before. */
+/* Note the cut now_at, which lost `lost` (world_lost). False: it was tried before. */
 bool tried_cut(uint64_t lost);
-/* The power went at write `n` of the recovery from a cut, and lost that. */
+/* Note a loss of power at write `n` of the recovery from a cut. False: it was tried before. */
 bool tried_recovery(uint64_t lost_before, uint64_t n, uint64_t lost);
 
 struct tried_counts {
@@ -20,8 +20,8 @@ struct tried_counts {
 };
 struct tried_counts tried_counts(void);
 
-/* What an earlier run or another process tried counts as tried here. */
+/* Read the cuts that an earlier run or another process tried: they count as tried here. */
 void tried_read(FILE *f);
-/* Write there what is tried from now on that was not before; NULL: nowhere. */
+/* Write new cuts to `news` from now on; NULL: nowhere. */
 void tried_tell(FILE *news);
 void tried_release(void);

@@ -12,9 +12,9 @@
  *     verify.c   what must hold
  *     breaks.c   rules that can be switched off, to see that it is noticed
  *
- * The daemon's own parts are linked: stores over disk_mem and kv_mem, the pool one shared
- * disk_mem. Only clock, disk and kv are replaced. One thread acts at a time, so a seed does the
- * same again, step by step.
+ * The simulation links the code of the daemon. Only clock, disk and kv are replaced: each store is
+ * over a disk_mem and a kv_mem of its own, and the pool is one shared disk_mem. One thread acts at
+ * a time, so a seed repeats a run step by step.
  */
 #pragma once
 
@@ -38,20 +38,21 @@
 
 struct sim_clock {
     struct clock base;
-    int64_t skew; /* ns the calendar is wrong by */
+    int64_t skew; /* ns by which the calendar of the node is wrong */
 };
 
 /* ---- the pool as one node sees it (eye.c) ---- */
 
 struct eye {
     struct disk base;
-    unsigned node;       /* whose */
-    struct fault *fault; /* of the node: where its power is off, nothing reaches the pool */
-    unsigned open_files; /* through it */
-    unsigned die_in;     /* so many calls, and then its power is off; 0: it stays on */
-    unsigned fail_in; /* so many calls that touch the pool's own records, and one fails; 0: none */
-    bool fail_after;  /* that one was done all the same */
-    unsigned short_list;                           /* of the next listings, so many are short */
+    unsigned node;       /* number of the node */
+    struct fault *fault; /* fault of the node: while its power is off, nothing reaches the pool */
+    unsigned open_files; /* files of the pool that the node has open */
+    unsigned die_in;     /* calls until its power goes off; 0: it stays on */
+    unsigned fail_in; /* calls that touch the pool's own records until one fails; 0: none does */
+    bool fail_after;  /* the failing call takes effect all the same */
+    unsigned short_list;                           /* so many of the next listings leave names
+                                                    * out */
     enum { EYE_NOW, EYE_FROZEN, EYE_BEHIND } sees; /* heads of reports: eye.c */
     uint64_t frozen_head[NODES_MAX + 1], frozen_marks;
 };
@@ -60,55 +61,56 @@ struct eye {
 
 struct file {
     unsigned content; /* 0: there is none */
-    bool changed;     /* by this step */
+    bool changed;     /* the present step changed it */
     struct history history;
 };
 
 struct node {
-    unsigned number;     /* from 1, in the order they joined */
-    bool gone, retired;  /* it will never be mounted again; a node noted that */
-    struct pool_who who; /* in its newest life */
+    unsigned number;     /* from 1, in the order in which the nodes joined */
+    bool gone, retired;  /* it will never be mounted again; another node has retired it */
+    struct pool_who who; /* as of its newest incarnation */
     struct pool_member pool;
     struct fault fault; /* of its own disk and kv */
     struct disk *own;
     struct kv_mem *mem;
     struct eye eye;
-    struct disk *disk; /* what its store has: its own, or a route that leads to the pool, too */
+    struct disk *disk; /* the store's disk: its own one, or a route that leads to the pool, too */
     struct kv *kv;
     struct sim_clock clock;
     struct state *p;   /* NULL: not mounted */
-    struct baton *still; /* work of it that stands still */
-    int result;          /* of the last that came to its end */
-    bool reporting;      /* that is what it does */
+    struct baton *still; /* its work that is paused, or NULL */
+    int result;          /* result of its last work that has ended */
+    bool reporting;      /* its paused work is a report */
 
     bool space[SPACES], space_changed[SPACES];
     struct history space_history[SPACES];
     struct file file[SPACES][FILES];
-    uint64_t before; /* the store's last change when the step began, */
-    uint64_t found;  /* and when it was mounted */
+    uint64_t before; /* number of the store's last change when the step began */
+    uint64_t found;  /* number of the store's last change when it was mounted */
 };
 
 struct sim {
     uint64_t seed, rng, secrets, step, steps;
     bool quiet;   /* faults have stopped */
     int64_t time; /* ns */
-    /* Of two ways in which a pool can deceive, a run has one: listings are short, and what nodes
-     * see is late by less than the grace period; or it may be late by any time. */
+    /* A pool can mislead nodes in two ways, and a run has one of them. With `shortens` listings
+     * leave names out, and nodes see changes late by less than the grace period. Without it
+     * listings are complete, and changes may be seen late by any time. */
     bool shortens;
     int64_t delay;      /* ns */
     struct fault fault; /* of the pool */
     struct disk *pool;
     struct heads {
-        uint64_t count; /* versions of the head of a node, all of which are kept, */
+        uint64_t count; /* versions of the head of a node; all are kept */
         size_t room;
-        int64_t *time; /* and when each came */
+        int64_t *time; /* when each version was written, ns */
     } heads[NODES_MAX + 1];
-    uint64_t marks;    /* the newest list of marks there ever was */
+    uint64_t marks;    /* serial of the newest list of marks */
     uint64_t removals; /* changes of the pool that can take bytes away */
     struct node node[NODES_MAX];
     unsigned nodes;
     struct strbuf trace;
-    bool tell; /* the trace goes to stderr at once */
+    bool tell; /* each line of the trace is printed at once */
     struct {
         uint64_t changes, flushes, reports, cycles, collected, paused, deaths, power, failed, late,
             shorts, joined, retired, jumps, dedup, moved, checks;
@@ -123,7 +125,7 @@ static inline bool broken(const char *rule)
     return sim_break && strcmp(sim_break, rule) == 0;
 }
 
-/* Print the seed, the step and what was done, and abort. */
+/* Print the seed, the step and the trace, and abort. */
 _Noreturn void fail(const char *file, int line, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 #define CHECK(cond)                                                                                \
@@ -137,7 +139,7 @@ _Noreturn void fail(const char *file, int line, const char *fmt, ...)
         if (err_ < 0)                                                                              \
             fail(__FILE__, __LINE__, "%s: %s", #call, strerror((int)-err_));                       \
     } while (0)
-/* One line of the trace. */
+/* Add a line to the trace. */
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 uint64_t pick(uint64_t n); /* 0 … n - 1 */
 static inline bool chance(unsigned of)
@@ -148,22 +150,23 @@ static inline bool chance(unsigned of)
 /* ---- eye.c ---- */
 
 void eye_open(struct eye *e, unsigned node, struct fault *fault);
-/* Nothing is wrong with it any more. */
+/* End all faults of this eye. */
 void eye_clear(struct eye *e);
-/* FROZEN: heads and lists of marks are those of this moment. BEHIND: heads are those of a while
- * ago, by sim.delay. */
+/* Freeze what the node sees. FROZEN: heads of reports and lists of marks are those of this moment.
+ * BEHIND: heads are as old as sim.delay. */
 void eye_freeze(struct eye *e);
 #define GRACE (60 * NSEC_PER_SEC)
 
 /* ---- baton.c ---- */
 
-/* Call fn(ctx) in another context, which stands still before its `after`-th operation on the pool
- * (0: it does not). *slot, NULL before, is that context until it has come to its end. Either the
- * caller runs or the other does. */
+/* Call fn(ctx) in another context, which pauses before its `after`-th operation on the pool (0: it
+ * does not pause). *slot, which was NULL, is that context until `fn` has ended. Only one of the two
+ * contexts runs at a time. */
 void baton_begin(struct baton **slot, void (*fn)(void *ctx), void *ctx, unsigned after);
-/* Go on for so many operations. */
+/* Continue the context for so many operations. */
 void baton_go_on(struct baton **slot, unsigned operations);
-/* Called before each operation of the node that has that context, or NULL: may stand still here. */
+/* Called before each operation on the pool of the node that has this context (or NULL); it may
+ * pause here. */
 void baton_operation(struct baton *b);
 
 /* ---- node.c ---- */
@@ -171,60 +174,61 @@ void baton_operation(struct baton *b);
 void node_make(unsigned number); /* an empty store, mounted */
 void node_mount(struct node *n);
 void node_unmount(struct node *n);
-/* From now on none of its disks does anything; it still has to die. */
+/* From now on its disks do nothing; the node still has to die. */
 void node_stop(struct node *n);
 void node_die(struct node *n); /* the death of the daemon */
 void node_destroy(struct node *n);
-/* It dies, and is mounted again. Power: of its machine, or of all; what was not synced is lost, but
- * nothing up to change `durable`. */
+/* node_restart: the node dies, and is mounted again. node_power: its machine loses power;
+ * all_power: all machines do. Unsynced bytes are lost, but nothing up to change `durable`. */
 void node_restart(struct node *n);
 void node_power(struct node *n, uint64_t durable);
 void all_power(bool stores_too);
-bool node_may_act(const struct node *n); /* mounted, and nothing stands still in it */
-struct node *some_node(void);            /* that may act; NULL: none */
-struct node *add_node(void);             /* one more, mounted */
+bool node_may_act(const struct node *n); /* it is mounted and has no paused work */
+struct node *some_node(void);            /* a node that may act; NULL: there is none */
+struct node *add_node(void);             /* make one more node, mounted */
 
 /* ---- member.c ---- */
 
-/* Where the bytes of a new store go: what store_format gets. */
+/* Join the pool; format the store with the identity of the pool. */
 void member_join(struct node *n);
 void member_format(struct node *n);
-/* A new incarnation of it begins; what store_open gets. */
+/* Begin a new incarnation, and set the parts of the configuration that store_open needs for a
+ * pool. */
 void member_begin(struct node *n, struct state_config *config);
-void member_end(struct node *n); /* it is not mounted any more */
-/* What it does in a context of its own, which may stand still. */
+void member_end(struct node *n); /* the node was unmounted */
+/* Work of a node in a context of its own, which may pause. */
 enum work { WORK_CYCLE, WORK_REPORT, WORK_FLUSH, WORK_DRAIN, WORK_COMPACT, WORKS };
 extern const char *const work_names[WORKS];
-/* Before the `stop_after`-th operation on the pool; 0: it does not. Ended, n->result is what it
- * said. */
+/* Begin work, which pauses before its `stop_after`-th operation on the pool; 0: it does not pause.
+ * When it has ended, n->result is its result. */
 void member_work(struct node *n, enum work work, unsigned stop_after);
-/* What stands still goes on, for so many operations; 0: to its end. */
+/* Continue the paused work for so many operations; 0: to its end. */
 void member_go_on(struct node *n, unsigned operations);
 bool member_retire(struct node *n, struct node *other);
 
 /* ---- files.c ---- */
 
-void op_put(struct node *n);     /* a new file, or an old one anew */
-void op_want(struct node *n);    /* with what nobody has any more */
-void op_replace(struct node *n); /* write another, rename over */
+void op_put(struct node *n);     /* make a file, or write one anew */
+void op_want(struct node *n);    /* make a file with a content that no file has any more */
+void op_replace(struct node *n); /* write a new file and rename it over an old one */
 void op_remove(struct node *n);
 void op_link(struct node *n); /* across namespaces */
 void op_branch(struct node *n);
 void op_drop(struct node *n);
 void op_pin(struct node *n);
 void op_read(struct node *n);
-void model_begin(struct node *n);   /* before each step, */
-void model_note(struct node *n);    /* after it, */
-void model_restart(struct node *n); /* and when all is durable */
+void model_begin(struct node *n);   /* called before each step */
+void model_note(struct node *n);    /* called after each step */
+void model_restart(struct node *n); /* called when all is durable */
 void model_after_power(struct node *n, uint64_t durable);
 void model_compare(struct node *n);
 void model_release(struct node *n);
 
 /* ---- verify.c ---- */
 
-/* Every object that tables name has its bytes in the pool. */
+/* Check that every object that tables name has its bytes in the pool. */
 void verify_named(void);
-/* Faults have stopped: what nobody names goes. */
+/* Called when faults have stopped: check that everything that nobody names is deleted. */
 void verify_all_goes(void);
 
 /* ---- run.c ---- */
