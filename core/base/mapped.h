@@ -12,8 +12,9 @@
  *     mapped_guard(fn, arg)            returns -EIO instead of the fault
  *
  * Within mapped_guard the thread jumps back to its beginning. Anywhere else there is no way back:
- * the program is told which file it was, and ends. Only 64 maps are known at a time. A fault in any
- * further map ends the process without a message. Threads: any.
+ * the function of mapped_catch_faults gets the file and the offset, and the process ends. Only 64
+ * maps are known at a time. A fault in any further map ends the process without a message. Threads:
+ * any.
  */
 #pragma once
 

@@ -25,7 +25,7 @@ void features_add(struct text_writer *w, const struct features *f)
 }
 
 /* Copies the names, if they are words with one space before each, and not more than there are
- * features. Else "". */
+ * features. Otherwise the result is "". */
 static void read_names(const char *from, uint64_t mask, char out[FEATURES_NAMES])
 {
     size_t len = strcspn(from, "\n");

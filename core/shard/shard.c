@@ -513,7 +513,7 @@ static ssize_t run_list(struct ask *a)
     return a->driver->list(a->shard, a->name, collect, a);
 }
 
-/* After a list that came late: frees the names that nobody takes. */
+/* After a list that came late: frees the names that no caller takes any more. */
 static ssize_t listed_late(struct ask *a)
 {
     struct batch *b = a->data;

@@ -262,7 +262,7 @@ static int dir_stat(struct shard *s, const char *name, uint64_t *ret_size)
 
 /* ---- temporary files ---- */
 
-/* Removes a temporary file that nobody is writing: a file that is written is locked. */
+/* Removes a temporary file, unless a process is writing it: such a file is locked. */
 static void clean_one(int tmp, const char *name)
 {
     int fd = beneath_open(tmp, name, O_RDWR, 0);
