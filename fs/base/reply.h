@@ -24,7 +24,8 @@ static inline struct vfs_cred fs_cred(fuse_req_t req)
 }
 
 /* The errno that the client gets, positive, for a -errno of core; 0 if `r` is no error. Errors of
- * core that mean damage or a shard that cannot be reached become EIO. */
+ * core that mean damage or a shard that cannot be reached become EIO; -EPROTO, for bytes that a
+ * newer version has written, becomes EOPNOTSUPP. */
 int fs_errno(int64_t r);
 /* Answers with `r`, 0 or -errno. -EWOULDWAIT sends no answer: the request begins anew in a thread
  * that may wait (serve.h). */
