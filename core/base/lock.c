@@ -243,21 +243,39 @@ void rwlock_destroy(struct rwlock *l)
     must(pthread_rwlock_destroy(&l->l), l->name, "destroyed while in use");
 }
 
-void rwlock_rdlock(struct rwlock *l)
+bool rwlock_tryrdlock(struct rwlock *l)
 {
     if (load(&l->writer) == self())
         die(l->name, "read side taken by its writer");
-    if (!spin(try_read, &l->l, &l->writer))
-        must(pthread_rwlock_rdlock(&l->l), l->name, "cannot be taken for reading");
+    if (!spin(try_read, &l->l, &l->writer) && try_read(&l->l) != 0)
+        return false;
     atomic_fetch_add_explicit(&l->readers, 1, memory_order_relaxed);
+    return true;
+}
+
+void rwlock_rdlock(struct rwlock *l)
+{
+    if (rwlock_tryrdlock(l))
+        return;
+    must(pthread_rwlock_rdlock(&l->l), l->name, "cannot be taken for reading");
+    atomic_fetch_add_explicit(&l->readers, 1, memory_order_relaxed);
+}
+
+bool rwlock_trywrlock(struct rwlock *l)
+{
+    if (load(&l->writer) == self())
+        die(l->name, "write side taken twice");
+    if (!spin(try_write, &l->l, &l->writer) && try_write(&l->l) != 0)
+        return false;
+    store(&l->writer, self());
+    return true;
 }
 
 void rwlock_wrlock(struct rwlock *l)
 {
-    if (load(&l->writer) == self())
-        die(l->name, "write side taken twice");
-    if (!spin(try_write, &l->l, &l->writer))
-        must(pthread_rwlock_wrlock(&l->l), l->name, "cannot be taken for writing");
+    if (rwlock_trywrlock(l))
+        return;
+    must(pthread_rwlock_wrlock(&l->l), l->name, "cannot be taken for writing");
     store(&l->writer, self());
 }
 

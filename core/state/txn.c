@@ -117,14 +117,24 @@ static int take_room(struct state *p, size_t bytes, bool wait, struct txn_room *
 
 /* ---- beginning and ending ---- */
 
-/* Takes the freeze lock, and sets the fields. `small` and the arrays, whose counts are 0, are left
- * as they are: clearing them would cost time in every change. */
-static void open_txn(struct state *p, const struct txn_room *room, bool alone, struct txn *t)
+/* Takes the freeze lock. A commit that begins holds it for writing while it seals the last contents,
+ * and that writes to the disk, which may take for ever. So with `wait` false the lock is taken if it
+ * is free. False: it was not. */
+static bool take_freeze_lock(struct state *p, bool alone, bool wait)
 {
+    if (!wait)
+        return alone ? rwlock_trywrlock(&p->freeze_lock) : rwlock_tryrdlock(&p->freeze_lock);
     if (alone)
         rwlock_wrlock(&p->freeze_lock);
     else
         rwlock_rdlock(&p->freeze_lock);
+    return true;
+}
+
+/* Sets the fields. `small` and the arrays, whose counts are 0, are left as they are: clearing them
+ * would cost time in every change. */
+static void open_txn(struct state *p, const struct txn_room *room, bool alone, struct txn *t)
+{
     t->p = p;
     t->ns = NULL;
     t->remote = NULL;
@@ -146,9 +156,14 @@ static int begin(struct state *p, size_t bytes, bool wait, bool alone, struct tx
     struct txn_room room;
     int err = take_room(p, bytes, wait, &room);
 
-    if (err == 0)
-        open_txn(p, &room, alone, ret);
-    return err;
+    if (err < 0)
+        return err;
+    if (!take_freeze_lock(p, alone, wait)) {
+        room_done(&room);
+        return -EWOULDWAIT;
+    }
+    open_txn(p, &room, alone, ret);
+    return 0;
 }
 
 int txn_begin(struct state *p, size_t bytes, struct txn *ret)
@@ -168,6 +183,7 @@ int txn_begin_now(struct state *p, struct txn *ret)
 
 void txn_open(struct state *p, bool alone, struct txn *ret)
 {
+    (void)take_freeze_lock(p, alone, true);
     open_txn(p, &(struct txn_room){.p = NULL}, alone, ret);
 }
 

@@ -66,7 +66,8 @@ struct txn {
  * until txn_end; then take the freeze lock for reading. After an error the change has not begun.
  * The caller holds no lock. If there is no room a flush makes some. A change of many items needs no
  * more room than one of a single item (items.c). -ENOSPC, -EDQUOT, -EIO, -EROFS, -EFBIG, -ENOMEM.
- * -EWOULDWAIT: there is no room now, and this thread must not wait (nowait.h). */
+ * -EWOULDWAIT: there is no room now, or a commit has the freeze lock, and this thread must not wait
+ * (nowait.h). */
 int txn_begin(struct state *p, size_t bytes, struct txn *ret);
 /* Like txn_begin, but takes the freeze lock for writing: no other change is in flight. */
 int txn_begin_alone(struct state *p, size_t bytes, struct txn *ret);

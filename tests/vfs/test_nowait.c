@@ -3,6 +3,8 @@
  * nothing. */
 #include "durability.h"
 #include "fixture.h"
+#include <pthread.h>
+#include <semaphore.h>
 #include "nowait.h"
 #include "vfs_impl.h"
 #include <linux/falloc.h>
@@ -292,8 +294,7 @@ static const struct call {
 };
 #define CALLS (sizeof calls / sizeof *calls)
 
-/* It changes nothing; then another thread makes the call. */
-static void is_put_off(const struct call *c)
+static void changes_nothing(const struct call *c)
 {
     uint64_t seq = state_seq(x.p);
 
@@ -302,6 +303,41 @@ static void is_put_off(const struct call *c)
         cr_assert_eq(c->fn(), -EWOULDWAIT, "%s", c->name);
     cr_assert_eq(state_seq(x.p), seq, "%s", c->name);
     (void)thread_set_may_wait(true);
+}
+
+/* It changes nothing; then another thread makes the call. */
+static void is_put_off(const struct call *c)
+{
+    changes_nothing(c);
+    cr_assert_geq(c->fn(), 0, "%s", c->name);
+}
+
+/* ---- a thread that holds the freeze lock, as a commit does that begins ---- */
+
+static sem_t held, release;
+
+static void *hold(void *unused)
+{
+    struct timespec until;
+
+    (void)unused;
+    WRITE_GUARD(&x.p->freeze_lock);
+    sem_post(&held);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 20; /* a call that waits ends then, and has not said -EWOULDWAIT */
+    (void)sem_timedwait(&release, &until);
+    return NULL;
+}
+
+static void is_put_off_by_a_commit(const struct call *c)
+{
+    pthread_t holder;
+
+    cr_assert_eq(pthread_create(&holder, NULL, hold, NULL), 0);
+    sem_wait(&held);
+    changes_nothing(c);
+    sem_post(&release);
+    cr_assert_eq(pthread_join(holder, NULL), 0);
     cr_assert_geq(c->fn(), 0, "%s", c->name);
 }
 
@@ -321,6 +357,14 @@ Test(nowait, where_memory_is_full_likewise)
         fill_memory();
         is_put_off(&calls[i]);
     }
+}
+
+Test(nowait, where_a_commit_has_everything_frozen_likewise)
+{
+    sem_init(&held, 0, 0);
+    sem_init(&release, 0, 0);
+    for (size_t i = 0; i < CALLS; i++)
+        is_put_off_by_a_commit(&calls[i]);
 }
 
 Test(nowait, where_nothing_is_full_each_call_is_made)
