@@ -10,7 +10,6 @@
 #include <stdlib.h>
 
 #define U(x) ((unsigned long long)(x))
-#define SHOWN_IDS 20
 
 /* The state of a node in a word. "new": its serial was not seen to advance yet. */
 static const char *state_of(const struct gc_node_info *n, bool alone)

@@ -103,16 +103,18 @@ static void add_progress(struct state *p, const struct job *j, struct strbuf *ou
         add_left(j, seconds, out);
 }
 
-/* Appends what a dry run of GC would collect. */
-static void add_lines(struct state *p, uint64_t job, struct strbuf *out)
+/* Appends the lines that a job left: what a dry run of GC would collect, or the ghosts that a sweep
+ * lists. */
+static void add_lines(struct state *p, const struct job *j, struct strbuf *out)
 {
+    const char *key = strcmp(j->verb, "sweep") ? "would_collect" : "ghost";
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     char *rest;
 
-    if (job_get_lines(p, job, &text) < 0 || strbuf_error(&text) < 0)
+    if (job_get_lines(p, j->number, &text) < 0 || strbuf_error(&text) < 0)
         return;
     for (char *line = strtok_r(text.s, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-        add_line(out, "would_collect", line);
+        add_line(out, key, line);
 }
 
 int view_job(struct state *p, uint64_t job, struct strbuf *out)
@@ -134,7 +136,7 @@ int view_job(struct state *p, uint64_t job, struct strbuf *out)
         add_stamp(out, "ended", j.ended);
         strbuf_addf(out, "error=%s\n", j.error ? command_errno_name(-j.error) : "0");
         add_words(out, j.result);
-        add_lines(p, job, out);
+        add_lines(p, &j, out);
     }
     return strbuf_error(out);
 }

@@ -51,3 +51,15 @@ static inline void put_be64(void *p, uint64_t v)
     v = htobe64(v);
     memcpy(p, &v, 8);
 }
+
+/* Write at `p`, and return the place behind. */
+static inline uint8_t *append_le32(uint8_t *p, uint32_t v)
+{
+    put_le32(p, v);
+    return p + 4;
+}
+static inline uint8_t *append_le64(uint8_t *p, uint64_t v)
+{
+    put_le64(p, v);
+    return p + 8;
+}

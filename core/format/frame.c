@@ -46,16 +46,6 @@ const char *op_kind_name(enum op_kind kind)
     return (unsigned)kind < OP_KIND_END ? kinds[kind].name : NULL;
 }
 
-static uint8_t *put4(uint8_t *p, uint32_t v)
-{
-    put_le32(p, v);
-    return p + 4;
-}
-static uint8_t *put8(uint8_t *p, uint64_t v)
-{
-    put_le64(p, v);
-    return p + 8;
-}
 static uint8_t *put_key(uint8_t *p, struct key k)
 {
     key_encode(k, p);
@@ -68,13 +58,13 @@ size_t op_encode(const struct op *op, uint8_t out[OP_HEAD_MAX])
     uint8_t *p = out;
 
     *p++ = (uint8_t)op->kind;
-    p = f & HAS_NS ? put4(p, op->ns) : p;
+    p = f & HAS_NS ? append_le32(p, op->ns) : p;
     p = f & HAS_KEY ? put_key(p, op->key) : p;
     p = f & HAS_END ? put_key(p, op->end) : p;
-    p = f & HAS_NUMBER ? put8(p, op->number) : p;
-    p = f & HAS_A ? put8(p, op->a) : p;
-    p = f & HAS_B ? put8(p, op->b) : p;
-    p = f & HAS_DATA ? put4(p, (uint32_t)op->len) : p;
+    p = f & HAS_NUMBER ? append_le64(p, op->number) : p;
+    p = f & HAS_A ? append_le64(p, op->a) : p;
+    p = f & HAS_B ? append_le64(p, op->b) : p;
+    p = f & HAS_DATA ? append_le32(p, (uint32_t)op->len) : p;
     return (size_t)(p - out);
 }
 

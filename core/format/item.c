@@ -29,17 +29,6 @@ enum {
 };
 #define OBJECT_AT 4
 
-static uint8_t *put4(uint8_t *p, uint32_t v)
-{
-    put_le32(p, v);
-    return p + 4;
-}
-static uint8_t *put8(uint8_t *p, uint64_t v)
-{
-    put_le64(p, v);
-    return p + 8;
-}
-
 /* The map of the fields that differ from their usual value, and so are stored. */
 static unsigned inode_map(const struct inode *in)
 {
@@ -69,21 +58,21 @@ size_t inode_encode(const struct inode *in, uint8_t out[INODE_ITEM_MAX])
 
     put_le16(out, (uint16_t)m);
     put_le16(out + 2, (uint16_t)in->mode);
-    p = m & HAS_OBJECT ? put8(p, in->object) : p;
-    p = put8(p, (uint64_t)in->mtime);
-    p = m & HAS_NLINK ? put4(p, in->nlink) : p;
-    p = m & HAS_UID ? put4(p, in->uid) : p;
-    p = m & HAS_GID ? put4(p, in->gid) : p;
-    p = m & HAS_SIZE4 ? put4(p, (uint32_t)in->size) : p;
-    p = m & HAS_SIZE8 ? put8(p, in->size) : p;
-    p = m & HAS_VALID ? put8(p, in->valid) : p;
-    p = m & HAS_PARENT ? put8(p, in->parent) : p;
-    p = m & HAS_RDEV ? put4(p, in->rdev) : p;
-    p = m & HAS_ATIME ? put8(p, (uint64_t)in->atime) : p;
-    p = m & HAS_CTIME ? put8(p, (uint64_t)in->ctime) : p;
-    p = m & HAS_BTIME ? put8(p, (uint64_t)in->btime) : p;
-    p = m & HAS_FLAGS ? put4(p, in->flags) : p;
-    p = m & HAS_STORED ? put8(p, in->stored) : p;
+    p = m & HAS_OBJECT ? append_le64(p, in->object) : p;
+    p = append_le64(p, (uint64_t)in->mtime);
+    p = m & HAS_NLINK ? append_le32(p, in->nlink) : p;
+    p = m & HAS_UID ? append_le32(p, in->uid) : p;
+    p = m & HAS_GID ? append_le32(p, in->gid) : p;
+    p = m & HAS_SIZE4 ? append_le32(p, (uint32_t)in->size) : p;
+    p = m & HAS_SIZE8 ? append_le64(p, in->size) : p;
+    p = m & HAS_VALID ? append_le64(p, in->valid) : p;
+    p = m & HAS_PARENT ? append_le64(p, in->parent) : p;
+    p = m & HAS_RDEV ? append_le32(p, in->rdev) : p;
+    p = m & HAS_ATIME ? append_le64(p, (uint64_t)in->atime) : p;
+    p = m & HAS_CTIME ? append_le64(p, (uint64_t)in->ctime) : p;
+    p = m & HAS_BTIME ? append_le64(p, (uint64_t)in->btime) : p;
+    p = m & HAS_FLAGS ? append_le32(p, in->flags) : p;
+    p = m & HAS_STORED ? append_le64(p, in->stored) : p;
     return (size_t)(p - out);
 }
 

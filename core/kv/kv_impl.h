@@ -51,6 +51,11 @@ struct kv_txn {
     struct kv *kv;
 };
 
+/* ---- LMDB's own words (kv_lmdb.c) ---- */
+
+/* The -errno for what a function of LMDB returned; 0 for MDB_SUCCESS. */
+int lmdb_errno(int rc);
+
 /* ---- whether LMDB's file need be walked (kv_verify.c); `at` is its directory ---- */
 
 /* Notes that commits may follow: from now on the file is in doubt. */

@@ -65,7 +65,7 @@ struct lmdb_txn {
 static struct mutex open_lock = {.m = PTHREAD_MUTEX_INITIALIZER, .name = "kv_lmdb_open"};
 static struct kv_lmdb *open_head;
 
-static int to_errno(int rc)
+int lmdb_errno(int rc)
 {
     switch (rc) {
     case MDB_NOTFOUND:
@@ -125,11 +125,11 @@ static int read_begin(struct kv_lmdb *k, MDB_txn **ret_txn)
 {
     MDB_txn *txn = unpark(k);
     if (txn == NULL)
-        return to_errno(mdb_txn_begin(k->env, NULL, MDB_RDONLY, ret_txn));
+        return lmdb_errno(mdb_txn_begin(k->env, NULL, MDB_RDONLY, ret_txn));
     int rc = mdb_txn_renew(txn);
     if (rc != 0) {
         mdb_txn_abort(txn);
-        return to_errno(rc);
+        return lmdb_errno(rc);
     }
     *ret_txn = txn;
     return 0;
@@ -178,7 +178,7 @@ static int get_guarded(void *arg)
 {
     struct get *g = arg;
     MDB_val val;
-    int r = to_errno(mdb_get(g->txn, g->k->dbi[g->table], &g->key, &val));
+    int r = lmdb_errno(mdb_get(g->txn, g->k->dbi[g->table], &g->key, &val));
     if (r == 0)
         r = checked(g->k, g->table, &g->key, &val);
     return r < 0 ? r : copy_out(&val, g->buf, g->cap, g->ret_len);
@@ -293,8 +293,8 @@ static int open_cursor(struct lmdb_snap *s, unsigned table)
     s->cursor_table = table;
     /* mdb_stat reads the pages that mdb_cursor_open would read. If the disk cannot read them, the
      * fault comes here, and does not leave a half-made cursor. */
-    int r = to_errno(mdb_stat(s->txn, dbi, &st));
-    return r < 0 ? r : to_errno(mdb_cursor_open(s->txn, dbi, &s->cursor));
+    int r = lmdb_errno(mdb_stat(s->txn, dbi, &st));
+    return r < 0 ? r : lmdb_errno(mdb_cursor_open(s->txn, dbi, &s->cursor));
 }
 
 /* The first get of a table uses mdb_get. Further gets in a row of the same table use a cursor: it
@@ -306,7 +306,7 @@ static int snap_get_guarded(void *arg)
     int r = again ? open_cursor(l->s, l->table) : 0;
     l->s->got = l->table + 1;
     if (r == 0)
-        r = to_errno(again ? mdb_cursor_get(l->s->cursor, &l->key, &l->val, MDB_SET)
+        r = lmdb_errno(again ? mdb_cursor_get(l->s->cursor, &l->key, &l->val, MDB_SET)
                            : mdb_get(l->s->txn, kv_of(l)->dbi[l->table], &l->key, &l->val));
     return r < 0 ? r : take(l);
 }
@@ -345,12 +345,12 @@ static int seek(MDB_cursor *c, const void *key, size_t klen, bool after, MDB_val
                 MDB_val *val)
 {
     if (klen == 0)
-        return to_errno(mdb_cursor_get(c, found, val, MDB_FIRST));
+        return lmdb_errno(mdb_cursor_get(c, found, val, MDB_FIRST));
     *found = val_of(key, klen);
     int rc = mdb_cursor_get(c, found, val, MDB_SET_RANGE);
     if (rc == 0 && after && found->mv_size == klen && memcmp(found->mv_data, key, klen) == 0)
         rc = mdb_cursor_get(c, found, val, MDB_NEXT);
-    return rc != 0 || is_behind(found, key, klen, after) ? to_errno(rc) : -EUCLEAN;
+    return rc != 0 || is_behind(found, key, klen, after) ? lmdb_errno(rc) : -EUCLEAN;
 }
 
 static int seek_guarded(void *arg)
@@ -396,7 +396,7 @@ struct count {
 static int count_guarded(void *arg)
 {
     struct count *c = arg;
-    return to_errno(mdb_stat(c->txn, c->dbi, &c->st));
+    return lmdb_errno(mdb_stat(c->txn, c->dbi, &c->st));
 }
 
 static int lmdb_snap_count(struct kv_snap *snap, unsigned table, uint64_t *ret_count)
@@ -423,7 +423,7 @@ static int lmdb_txn_begin(struct kv *kv, struct kv_txn **ret_txn)
         return -ENOMEM;
     t->base.kv = kv;
     mutex_lock(&k->writer);
-    int r = to_errno(mdb_txn_begin(k->env, NULL, 0, &t->txn));
+    int r = lmdb_errno(mdb_txn_begin(k->env, NULL, 0, &t->txn));
     if (r < 0) {
         mutex_unlock(&k->writer);
         free(t);
@@ -449,7 +449,7 @@ static int lmdb_put(struct kv_txn *txn, unsigned table, const void *key, size_t 
     struct kv_lmdb *k = of(txn->kv);
     MDB_val mkey = val_of(key, klen), room = {.mv_size = vlen + slen};
     mutex_held(&k->writer);
-    int r = to_errno(mdb_put(t->txn, k->dbi[table], &mkey, &room, MDB_RESERVE));
+    int r = lmdb_errno(mdb_put(t->txn, k->dbi[table], &mkey, &room, MDB_RESERVE));
     if (r < 0)
         return noted(t, r);
     if (vlen > 0)
@@ -466,7 +466,7 @@ static int lmdb_del(struct kv_txn *txn, unsigned table, const void *key, size_t 
     MDB_val mkey = val_of(key, klen);
     mutex_held(&k->writer);
     int rc = mdb_del(t->txn, k->dbi[table], &mkey, NULL);
-    return rc == MDB_NOTFOUND ? 0 : noted(t, to_errno(rc));
+    return rc == MDB_NOTFOUND ? 0 : noted(t, lmdb_errno(rc));
 }
 
 /* Ends a write transaction of which LMDB's part has ended. */
@@ -526,7 +526,7 @@ static int lmdb_commit(struct kv_txn *txn)
         lmdb_abort(txn);
         return commit_error(k, r); /* a large transaction is written in part before its end */
     }
-    r = to_errno(mdb_txn_commit(t->txn));
+    r = lmdb_errno(mdb_txn_commit(t->txn));
     end(t);
     return r < 0 ? commit_error(k, r) : 0;
 }
@@ -593,7 +593,7 @@ static int try_open(struct kv_lmdb *k, const char *path, unsigned flags, size_t 
 {
     int rc = mdb_env_create(&k->env);
     if (rc != 0)
-        return to_errno(rc);
+        return lmdb_errno(rc);
     rc = mdb_env_set_maxdbs(k->env, k->base.tables);
     if (rc == 0)
         rc = mdb_env_set_assert(k->env, on_assert);
@@ -607,7 +607,7 @@ static int try_open(struct kv_lmdb *k, const char *path, unsigned flags, size_t 
         mdb_env_close(k->env);
         k->env = NULL;
     }
-    return to_errno(rc);
+    return lmdb_errno(rc);
 }
 
 /* Opens LMDB with the largest map, from MAP_MOST down to MAP_LEAST, for which the machine has
@@ -629,16 +629,16 @@ static int open_tables(struct kv_lmdb *k, const struct kv_table *tables)
     MDB_txn *txn;
     int rc = mdb_txn_begin(k->env, NULL, k->base.readonly ? MDB_RDONLY : 0, &txn);
     if (rc != 0)
-        return to_errno(rc);
+        return lmdb_errno(rc);
     for (unsigned i = 0; i < k->base.tables; i++) {
         rc = mdb_dbi_open(txn, tables[i].name, k->base.readonly ? 0 : MDB_CREATE, &k->dbi[i]);
         k->has[i] = rc == 0;
         if (rc != 0 && !(rc == MDB_NOTFOUND && k->base.readonly)) {
             mdb_txn_abort(txn);
-            return to_errno(rc);
+            return lmdb_errno(rc);
         }
     }
-    return to_errno(mdb_txn_commit(txn));
+    return lmdb_errno(mdb_txn_commit(txn));
 }
 
 /* Finds in /proc/self/maps where LMDB has mapped its file (LMDB has no call for that), and
@@ -672,7 +672,7 @@ static int sync_names(int dirfd, const char *dir)
  * power fails, the next opening must not find the root before it. */
 static int sync_found(struct kv_lmdb *k)
 {
-    return k->base.readonly ? 0 : to_errno(mdb_env_sync(k->env, 1));
+    return k->base.readonly ? 0 : lmdb_errno(mdb_env_sync(k->env, 1));
 }
 
 /* Removes the note that the file was closed well; lmdb_close writes it again. While there is none,

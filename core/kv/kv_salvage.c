@@ -38,15 +38,10 @@ struct salvage {
     char name[KV_KEY_MAX + 1];
 };
 
-static int to_errno(int rc)
-{
-    return rc == 0 ? 0 : rc == MDB_MAP_FULL ? -ENOSPC : rc > 0 ? -rc : -EIO;
-}
-
 /* Commits the open transaction, if there is one. */
 static int end_batch(struct salvage *s)
 {
-    int r = s->txn ? to_errno(mdb_txn_commit(s->txn)) : 0;
+    int r = s->txn ? lmdb_errno(mdb_txn_commit(s->txn)) : 0;
 
     s->txn = NULL;
     s->rows = 0;
@@ -63,7 +58,7 @@ static int open_table(struct salvage *s, const void *table, size_t len)
     (void)snprintf(name, sizeof name, "%.*s", (int)len, (const char *)table);
     if (strcmp(name, s->name) == 0)
         return 0;
-    int r = to_errno(mdb_dbi_open(s->txn, name, MDB_CREATE, &s->dbi));
+    int r = lmdb_errno(mdb_dbi_open(s->txn, name, MDB_CREATE, &s->dbi));
     (void)snprintf(s->name, sizeof s->name, "%s", r == 0 ? name : "");
     return r;
 }
@@ -79,11 +74,11 @@ static int add_row(void *ctx, const void *table, size_t tlen, const void *key, s
     if (klen > KV_KEY_MAX)
         return -EUCLEAN;
     if (r == 0 && !s->txn)
-        r = to_errno(mdb_txn_begin(s->env, NULL, 0, &s->txn));
+        r = lmdb_errno(mdb_txn_begin(s->env, NULL, 0, &s->txn));
     if (r == 0)
         r = open_table(s, table, tlen);
     if (r == 0)
-        r = to_errno(mdb_put(s->txn, s->dbi, &k, &v, 0));
+        r = lmdb_errno(mdb_put(s->txn, s->dbi, &k, &v, 0));
     s->rows++;
     return r;
 }
@@ -98,13 +93,13 @@ static int open_env(struct salvage *s, int at)
         if (s->env)
             mdb_env_close(s->env);
         s->env = NULL;
-        r = to_errno(mdb_env_create(&s->env));
+        r = lmdb_errno(mdb_env_create(&s->env));
         if (r == 0)
-            r = to_errno(mdb_env_set_maxdbs(s->env, KV_TABLES_MAX));
+            r = lmdb_errno(mdb_env_set_maxdbs(s->env, KV_TABLES_MAX));
         if (r == 0)
-            r = to_errno(mdb_env_set_mapsize(s->env, map));
+            r = lmdb_errno(mdb_env_set_mapsize(s->env, map));
         if (r == 0)
-            r = to_errno(mdb_env_open(s->env, path, MDB_NOTLS | MDB_NOSYNC, 0600));
+            r = lmdb_errno(mdb_env_open(s->env, path, MDB_NOTLS | MDB_NOSYNC, 0600));
     }
     return r;
 }
@@ -123,7 +118,7 @@ static int copy_rows(int from, int at, struct kv_salvaged *ret)
     if (s.txn)
         mdb_txn_abort(s.txn);
     if (r == 0)
-        r = to_errno(mdb_env_sync(s.env, 1));
+        r = lmdb_errno(mdb_env_sync(s.env, 1));
     if (s.env)
         mdb_env_close(s.env);
     ret->rows = rows.rows;

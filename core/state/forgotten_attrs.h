@@ -15,7 +15,7 @@ struct state;
 #define FORGOTTEN_MAX 65536
 struct forgotten_attrs {
     struct mutex lock; /* "forgotten attrs" */
-    struct forgotten *bucket[FORGOTTEN_BUCKETS] GUARDED_BY(gone);
+    struct forgotten *bucket[FORGOTTEN_BUCKETS] GUARDED_BY(forgotten_attrs);
     _Atomic size_t count;
 };
 

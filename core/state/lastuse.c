@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TOUCH_MAX (UINT32_C(1) << 20) /* notes between two flushes, at most */
+#define LASTUSE_MAX (UINT32_C(1) << 20) /* notes between two flushes, at most */
 #define LASTUSE_AT_ONCE 256           /* entries changed under one hold of the freeze lock */
 #define DAY (24 * 3600 * NSEC_PER_SEC)
 
@@ -45,7 +45,7 @@ static void note_use(struct state *p, struct lastuse_note what)
         memset(t->seen, 0, sizeof t->seen);
         t->day = today;
     }
-    if (*slot == as || t->count >= TOUCH_MAX || ARRAY_RESERVE(t->v, t->room, t->count + 1) < 0)
+    if (*slot == as || t->count >= LASTUSE_MAX || ARRAY_RESERVE(t->v, t->room, t->count + 1) < 0)
         return;
     *slot = as;
     t->v[t->count++] = what;

@@ -181,19 +181,17 @@ void ns_get_fields(const struct ns *ns, struct ns_fields *ret)
 }
 
 /* Loads one namespace at a start. A damaged record ends the start: its tree would be lost. */
-static int load_one(struct state *p, uint32_t number, const void *val, size_t len)
+static int load_one(struct state *p, uint64_t number, const void *val, size_t len)
 {
     struct ns_fields f;
     struct ns *ns;
-    int err = ns_record_check(number, val, len);
+    int err = ns_read(number, val, len, &f);
 
-    if (err == 0)
-        err = ns_decode(val, len, &f);
     if (err == 0)
         err = ns_alloc(p, f.name, &ns);
     if (err < 0)
         return err;
-    ns_set_fields(ns, number, &f);
+    ns_set_fields(ns, (uint32_t)number, &f);
     ns_saw_ino(p, ns, NS_ROOT_INO);
     passthrough_table_note_verify(&p->passthroughs, ns->verify);
     ns->dirty = false;
@@ -210,7 +208,7 @@ int ns_table_load(struct state *p)
     if (err < 0)
         return err;
     while (kv_next(&e))
-        e.err = e.klen == 8 ? load_one(p, (uint32_t)e.number, e.val, e.len) : -EUCLEAN;
+        e.err = e.klen == 8 ? load_one(p, e.number, e.val, e.len) : -EUCLEAN;
     kv_snap_end(e.snap);
     p->names.mtime = p->created;
     return e.err;

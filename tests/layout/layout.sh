@@ -66,7 +66,7 @@ while read -r lock; do
 done <<<"$locks"
 while read -r lock; do
     [[ $table == *"\"${lock//_/ }\""* ]] || wrong "GUARDED_BY names $lock, which is no lock of that table"
-done < <(grep -rhE --include='*.h' '^ +[^*]*GUARDED_BY' core fs | grep -oE 'GUARDED_BY\([^)]*' | cut -d'(' -f2 |
+done < <(grep -rhE --include='*.h' '^ +[^ *].*GUARDED_BY\(' core fs | grep -oE 'GUARDED_BY\([^)]*' | cut -d'(' -f2 |
     sed 's/, */\n/g' | sort -u)
 for file in $(grep -oE '^ \*   "[a-z _]+" +[a-z_/]+\.c' <<<"$table" | grep -oE '[a-z_/]+\.c$'); do
     [[ -n $(listed | grep -E "^core/(.*/)?$file\$") ]] || wrong "the table of core/state/state.h names $file, which is not there"

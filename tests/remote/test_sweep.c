@@ -11,6 +11,7 @@
 #include "shard_mem.h"
 #include "shards.h"
 #include "sweep.h"
+#include "view.h"
 
 static struct fixture x;
 static struct shard_mem *cold, *other;
@@ -634,6 +635,20 @@ Test(sweep, a_list_has_a_line_for_each_that_is_not_simply_kept)
     cr_assert(strstr(reply, line), "%s", reply);
     cr_assert_not(strstr(reply, "verdict=keep"), "%s", reply);
     agreed(&x, "sweep list wait", line);
+}
+
+Test(sweep, the_job_of_a_list_shows_its_ghosts)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    char reply[4096];
+
+    two_ghosts();
+    lose_all(cold, "mem:cold");
+    cr_assert_gt(say(&x, "sweep dry-run list wait", reply), 0);
+    for (uint64_t job = 1; view_job(x.p, job, &text) == 0; job++)
+        ;
+    cr_assert(strstr(text.s, "\nghost=\"verdict=lost object="), "%s", text.s);
+    cr_assert_not(strstr(text.s, "would_collect="), "%s", text.s);
 }
 
 Test(sweep, other_words_are_refused)
