@@ -39,4 +39,23 @@ fault ""
 "$TALLY" -C "$M" drain "${limit}s" >/dev/null
 wait_until bash -c "! grep -q '^state=running' '$M'/.tally/jobs/*"
 "$TALLY" -C "$M" drain 0ms >/dev/null
+
+claim "whatever it is that the disk does not do: the status is given, and a drain keeps its time"
+for what in sync write name; do
+    echo "$what" >"$M/main/a"
+    head -c 300000 /dev/urandom >"$M/main/large"
+    fault "$what STALL"
+    "$TALLY" -C "$M" flush >/dev/null & # holds what it holds
+    flush=$!
+    pids+=("$flush")
+    late "$TALLY" -C "$M" drain 1s
+    matches "$(<"$W/said")" 'not all was durable in time; by now seq='
+    for view in status stats.json metrics; do
+        timeout 20 cat "$M/.tally/$view" >"$W/view" || fail "$view, where each $what waits"
+        grep -q seq "$W/view"
+    done
+    fault ""
+    wait "$flush"
+done
+drain
 finish
