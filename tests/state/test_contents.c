@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of contents.c and seal.c about who may change bytes, and when. */
+#include "disk_impl.h"
 #include "fixture.h"
 #include "store_impl.h"
 #include "report.h"
@@ -260,4 +261,82 @@ Test(contents, what_dies_while_a_view_seals_it_is_no_failure_and_leaves_nothing)
     cr_assert_eq(refs_unref(x.p->refs, twin->number), 0);
     content_unref(twin);
     nothing_is_left();
+}
+
+/* ---- what is collected while it is being sealed ---- */
+
+/* A buffer with some bytes, which nobody is changing. */
+static struct content *new_buffer(void)
+{
+    struct content *c;
+    {
+        TXN(t);
+        cr_assert_eq(txn_begin(x.p, 0, &t), 0);
+        cr_assert_eq(content_new(&t, 0, CONTENT_WHOLE, &c), 0);
+        cr_assert_eq(content_write(&t, c, "some words", 10, 0), 0);
+        cr_assert_eq(state_changed(&t, NULL), 0);
+    }
+    content_let_go(x.p, c);
+    return c;
+}
+
+/* A sealer has it and fails, so it makes a slot of it, and in that moment it is forgotten. */
+Test(contents, a_buffer_that_was_collected_before_it_got_a_slot_is_counted_nowhere)
+{
+    struct content *c = new_buffer();
+
+    cr_assert_gt(atomic_load(&x.p->contents.buffered), 0);
+    move_to(c, CONTENT_SEALING);
+    content_forget(x.p, c->number);
+    cr_assert_eq(atomic_load(&x.p->contents.buffered), 0);
+    {
+        READ_GUARD(&x.p->freeze_lock);
+        cr_assert_eq(content_spill(x.p, c), 0);
+    }
+    cr_assert_eq(c->state, CONTENT_GONE);
+    cr_assert_eq(atomic_load(&x.p->contents.slots), 0);
+    cr_assert_eq(atomic_load(&x.p->contents.buffered), 0);
+    refs_cancel(x.p->refs, c->number);
+    content_unref(c);
+}
+
+static const struct disk_ops *real_disk;
+static struct disk_ops deadly;
+static uint64_t victim; /* a number; 0: it was collected */
+
+static void forget_it(uint64_t number, const struct entry *e, void *ctx)
+{
+    (void)e;
+    victim = number == victim ? 0 : victim;
+    content_forget(ctx, number);
+}
+
+/* The sums of its slot cannot be written, and in that moment its last reference goes. */
+static int open_or_kill(struct disk *d, const char *name, unsigned flags, struct disk_file **ret)
+{
+    if (!victim || !strstr(name, ".sums"))
+        return real_disk->open(d, name, flags, ret);
+    (void)refs_unref(x.p->refs, victim);
+    (void)refs_collect(x.p->refs, SIZE_MAX, forget_it, x.p);
+    return -EIO;
+}
+
+Test(contents, what_is_collected_while_it_cannot_be_sealed_stays_collected)
+{
+    struct content *c = begun_slot();
+    size_t left;
+
+    content_let_go(x.p, c);
+    real_disk = x.disk->ops;
+    deadly = *real_disk;
+    deadly.open = open_or_kill;
+    x.disk->ops = &deadly;
+    victim = c->number;
+    cr_assert_eq(seal_pass(x.p, SEAL_CLOSED, -1, &left), 0);
+    x.disk->ops = real_disk;
+    cr_assert_eq(victim, 0, "it was not collected then");
+    cr_assert_eq(c->state, CONTENT_GONE);
+    cr_assert_eq(atomic_load(&x.p->contents.slots), 0);
+    content_unref(c);
+    drain();
 }
