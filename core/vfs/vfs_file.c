@@ -461,9 +461,9 @@ static int open_cutting(struct vfs_file *f, unsigned flags, struct vfs_attr *ret
 {
     const struct vfs_attr zero = {0};
     bool before;
-    int err = vfs_setattr(f->p, f->v->nodeid,
-                          VFS_SET_SIZE | (flags & VFS_OPEN_KILL_SUID ? VFS_KILL_SUID : 0), &zero,
-                          ret);
+    int err =
+        vfs_setattr(f->p, f->v->nodeid,
+                    VFS_SET_SIZE | (flags & VFS_OPEN_KILL_SUID ? VFS_KILL_SUID : 0), &zero, ret);
 
     if (err == 0)
         return 0;
@@ -531,9 +531,8 @@ int vfs_create(struct state *p, uint64_t parent, const char *name, uint32_t mode
         return 0;
     }
     free(f);
-    return err == -EEXIST && !(flags & VFS_EXCL)
-               ? open_named(p, parent, name, flags, ret, ret_file)
-               : err;
+    return err == -EEXIST && !(flags & VFS_EXCL) ? open_named(p, parent, name, flags, ret, ret_file)
+                                                 : err;
 }
 
 int vfs_tmpfile(struct state *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,

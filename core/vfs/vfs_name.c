@@ -304,8 +304,7 @@ static int make_open(struct txn *t, uint64_t dir_ino, struct inode *dir, struct 
 }
 
 /* Make a node in a directory: one change, from checking the name to filling *ret. */
-static int make(struct state *p, uint64_t parent, struct making *m, bool open,
-                struct vfs_attr *ret)
+static int make(struct state *p, uint64_t parent, struct making *m, bool open, struct vfs_attr *ret)
 {
     TXN(t);
     struct inode dir;
@@ -459,10 +458,9 @@ int vfs_symlink(struct state *p, uint64_t parent, const char *name, const char *
     if (err < 0)
         return err;
     if (!node_is_root(parent))
-        return make(
-            p, parent,
-            &(struct making){.name = name, .target = target, .cred = cred, .in = &in}, false,
-            ret);
+        return make(p, parent,
+                    &(struct making){.name = name, .target = target, .cred = cred, .in = &in},
+                    false, ret);
     TXN(t);
     err = state_writable(p);
     if (err == 0)

@@ -29,7 +29,7 @@ static int gather_grain(struct state *p, struct vnode *v, uint64_t at, struct re
 
 /* Gather the first and the last grain of the range. A grain between them is overwritten
  * completely, so its old bytes are not needed. */
-static int gather_bytes(struct state *p, struct vnode *v, uint64_t off, size_t len,
+static int gather_bytes(struct state *p, struct vnode *v, uint64_t off, uint64_t len,
                         struct reader *r)
 {
     uint64_t first = grain_start(off), last = grain_start(off + len - 1);
@@ -50,13 +50,23 @@ bool remote_bytes_wait(struct state *p, uint16_t shard)
     return *duration_ns > 0 && shards_wait(p->shards, shard, duration_ns, &p->closing) == 0;
 }
 
-int remote_bytes_begin(struct state *p, struct vnode *v, uint64_t off, size_t len,
+/* Is a part of the first or the last grain of the range on another shard? Of no other a change
+ * keeps bytes. */
+static bool needs_remote(struct state *p, struct vnode *v, uint64_t off, uint64_t len)
+{
+    uint64_t first = grain_start(off), last = grain_start(off + len - 1);
+
+    return file_is_unreachable(p, v, first, EXTENT_GRAIN) ||
+           (last != first && file_is_unreachable(p, v, last, EXTENT_GRAIN));
+}
+
+int remote_bytes_begin(struct state *p, struct vnode *v, uint64_t off, uint64_t len,
                        struct remote_bytes *ret)
 {
     struct reader r = {.remote = ret};
     int err;
 
-    if (len == 0 || !file_is_unreachable(p, v, grain_start(off), len + EXTENT_GRAIN))
+    if (len == 0 || !needs_remote(p, v, off, len))
         return 0;
     err = gather_bytes(p, v, off, len, &r);
     if (err != -EHOSTUNREACH || !remote_bytes_wait(p, r.unreachable))

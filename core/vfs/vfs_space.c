@@ -13,6 +13,7 @@
 #include "nowait.h"
 #include "vfs.h"
 #include "vfs_file_impl.h"
+#include "vfs_remote.h"
 #include <errno.h>
 #include <linux/falloc.h>
 #include <stdlib.h>
@@ -118,13 +119,15 @@ static int punch_step(struct txn *t, struct vfs_file *f, struct punch *u, uint64
 
 /* One turn, as one change. It covers the whole of a range that is not huge, with both edges, so
  * that a branch has all of the change or nothing. -EAGAIN: there is more. */
-static int punch_turn(struct vfs_file *f, struct punch *u, uint64_t size, int room)
+static int punch_turn(struct vfs_file *f, struct punch *u, uint64_t size, int room,
+                      struct remote_bytes *remote)
 {
     TXN(t);
     int err = txn_begin(f->p, PUNCH_ROOM, &t);
 
     if (err < 0)
         return err;
+    t.remote = remote;
     WRITE_GUARD(&f->v->io);
     err = vnode_changeable(f->v);
     if (err < 0)
@@ -141,13 +144,30 @@ static int unless_full(int err, int mode)
     return mode & FALLOC_FL_PUNCH_HOLE && io_is_full(err) ? 0 : err;
 }
 
+/* All turns. `remote` has the bytes on another shard that stay at the two edges. */
+static int punch(struct vfs_file *f, int mode, struct punch *u, uint64_t size,
+                 struct remote_bytes *remote)
+{
+    /* Punching needs room only for the zeros at the edges. */
+    int room = u->pos < u->end ? flush_room(f->p) : 0;
+    int err = punch_turn(f, u, size, room, remote);
+
+    while (err == -EAGAIN) {
+        err = unless_full(flush_throttle(f->p), mode);
+        if (err == 0)
+            err = punch_turn(f, u, 0, room, remote);
+    }
+    return err;
+}
+
 int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
 {
     bool clear = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
     uint64_t size = mode & FALLOC_FL_KEEP_SIZE ? 0 : off + len;
     struct punch u = {.from = off, .pos = off, .end = off + len};
+    struct remote_bytes remote;
     struct inode in;
-    int room, err = check_range(f, mode, off, len);
+    int err = check_range(f, mode, off, len);
 
     if (err == 0 && !thread_may_wait())
         err = -EWOULDWAIT; /* it makes several changes, and may wait before each */
@@ -161,15 +181,13 @@ int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
     if (err < 0)
         return err;
     if (!clear)
-        u.end = u.pos;                   /* only size and times */
-    room = clear ? flush_room(f->p) : 0; /* punching needs it only for the zeros at the edges */
-    err = punch_turn(f, &u, size, room);
-    while (err == -EAGAIN) {
-        err = unless_full(flush_throttle(f->p), mode);
-        if (err == 0)
-            err = punch_turn(f, &u, 0, room);
-    }
-    return err;
+        u.end = u.pos; /* only size and times */
+    remote_bytes_init(&remote);
+    err = remote_bytes_begin(f->p, f->v, u.pos, u.end - u.pos, &remote);
+    if (err == 0)
+        err = punch(f, mode, &u, size, &remote);
+    remote_bytes_end(&remote);
+    return err == -EHOSTUNREACH ? -EIO : err;
 }
 
 /* ---- seeking ---- */

@@ -15,6 +15,7 @@
 #include "flush.h"
 #include "nowait.h"
 #include "vfs_file_impl.h"
+#include "vfs_remote.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -190,10 +191,10 @@ static int name_grain(struct txn *t, struct vnode *v, const struct grain *g,
     return err;
 }
 
-/* Copy the next visible grain of the base to an extent. -ENOENT: there is none. -EAGAIN: somebody
- * wrote to the file. */
+/* Copy the next visible grain of the base to an extent. `remote` has its bytes if they are on
+ * another shard. -ENOENT: there is none. -EAGAIN: somebody wrote to the file. */
 static int copy_grain(struct state *p, struct vnode *v, uint64_t version, uint64_t *pos,
-                      uint8_t *buf)
+                      uint8_t *buf, struct remote_bytes *remote)
 {
     struct content *c;
     struct grain g;
@@ -207,7 +208,7 @@ static int copy_grain(struct state *p, struct vnode *v, uint64_t version, uint64
     err = v->version == version ? find_base(p, v, pos, &g) : -EAGAIN;
     if (err < 0)
         return err;
-    n = file_read(p, v, buf, g.bytes, g.at, &(struct reader){.remote = NULL});
+    n = file_read(p, v, buf, g.bytes, g.at, &(struct reader){.remote = remote});
     if (n != (ssize_t)g.bytes)
         return n < 0 ? (int)n : -EUCLEAN;
     err = content_new(&t, v->nodeid, g.at, &c);
@@ -225,6 +226,25 @@ static int copy_grain(struct state *p, struct vnode *v, uint64_t version, uint64
     return 0;
 }
 
+/* copy_grain, whose bytes are fetched first if they are on another shard. */
+static int fetch_and_copy_grain(struct state *p, struct vnode *v, uint64_t version, uint64_t *pos,
+                                uint8_t *buf)
+{
+    struct remote_bytes remote;
+    struct grain g;
+    uint64_t next = *pos;
+    int err = find_base(p, v, &next, &g);
+
+    if (err < 0)
+        return err;
+    remote_bytes_init(&remote);
+    err = remote_bytes_begin(p, v, g.at, g.bytes, &remote);
+    if (err == 0)
+        err = copy_grain(p, v, version, pos, buf, &remote);
+    remote_bytes_end(&remote);
+    return err;
+}
+
 /* Copy what is seen of the base to extents. After that trim_base can release the base. */
 static void leave_base(struct state *p, struct vnode *v, uint64_t version)
 {
@@ -237,7 +257,7 @@ static void leave_base(struct state *p, struct vnode *v, uint64_t version)
         if (err == 0)
             err = flush_room(p);
         if (err == 0)
-            err = copy_grain(p, v, version, &pos, buf);
+            err = fetch_and_copy_grain(p, v, version, &pos, buf);
     }
     free(buf);
 }

@@ -5,6 +5,7 @@
  */
 #include "move_fixture.h"
 #include "nowait.h"
+#include <linux/falloc.h>
 
 #define SMALL 40
 
@@ -362,6 +363,59 @@ Test(move, writing_to_what_is_moved_does_not_wait_for_its_shard_with_the_gate)
     cr_assert_eq(vfs_write(f, "zz", 2, 100), -EIO);
     vfs_release(f);
     shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+}
+
+Test(move, a_hole_in_what_is_moved_does_not_wait_for_its_shard_with_the_gate)
+{
+    const uint64_t off = 100001, len = 60000; /* its edges are in two grains, and in no whole page */
+    struct vfs_file *f;
+    uint8_t *got = malloc(LARGE), *want = malloc(LARGE);
+
+    agreed(&w.x, "move main/d 1 wait", "objects=42 ");
+    world_dies(&w);
+    freeze_lock_was_held = false;
+    shard_mem_set_latency(w.cold, 1, look_at_freeze_lock, NULL);
+    uint64_t reads = shard_mem_calls(w.cold, SHARD_MEM_RANGE);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/large"), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_fallocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len), 0);
+    cr_assert_gt(shard_mem_calls(w.cold, SHARD_MEM_RANGE), reads);
+    cr_assert_not(freeze_lock_was_held);
+    shard_mem_set_latency(w.cold, 0, NULL, NULL);
+    fill(want, LARGE, 1000);
+    memset(want + off, 0, len);
+    cr_assert_eq(vfs_read(f, got, LARGE, 0), LARGE);
+    cr_assert_eq(memcmp(got, want, LARGE), 0);
+    vfs_release(f);
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/f11"), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_fallocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 10, 10), -EIO);
+    vfs_release(f);
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+    clock_manual_advance(&w.x.clock, 10 * NSEC_PER_SEC);
+    has_bytes(&w, "main/d/f11", 2011, 11);
+    free(got);
+    free(want);
+}
+
+Test(move, nor_does_the_close_of_what_was_cut_to_a_little)
+{
+    struct vfs_attr a = {.size = 40000};
+    struct vfs_file *f;
+
+    agreed(&w.x, "move main/d 1 wait", "objects=42 ");
+    world_dies(&w);
+    freeze_lock_was_held = false;
+    uint64_t reads = shard_mem_calls(w.cold, SHARD_MEM_RANGE);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/larger"), VFS_WRITE, &f), 0);
+    shard_mem_set_latency(w.cold, 1, look_at_freeze_lock, NULL);
+    cr_assert_eq(vfs_setattr(w.x.p, node_of(&w.x, "main/d/larger"), VFS_SET_SIZE, &a, &a), 0);
+    vfs_release(f);
+    cr_assert_gt(shard_mem_calls(w.cold, SHARD_MEM_RANGE), reads, "what is left is not copied");
+    cr_assert_not(freeze_lock_was_held);
+    shard_mem_set_latency(w.cold, 0, NULL, NULL);
+    has_bytes(&w, "main/d/larger", 40000, 1001);
+    settle(&w);
+    has_bytes(&w, "main/d/larger", 40000, 1001);
 }
 
 Test(move, who_must_not_wait_asks_no_shard)
