@@ -151,7 +151,7 @@ static int open_first(struct log_reader *r)
         r->pos = (struct log_pos){r->pos.segment + 1, SEGMENT_HEAD};
         e = log_reader_open(r, r->pos.segment);
     }
-    if (e == 0 && r->scan->must && r->head.after >= r->scan->pos.segment) {
+    if (e == 0 && r->scan->must && r->head.after && r->head.after >= r->scan->pos.segment) {
         r->pos = r->scan->pos;
         e = -EUCLEAN;
     }
