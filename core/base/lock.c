@@ -243,29 +243,42 @@ void rwlock_destroy(struct rwlock *l)
     must(pthread_rwlock_destroy(&l->l), l->name, "destroyed while in use");
 }
 
-bool rwlock_tryrdlock(struct rwlock *l)
+/* Spins for the read side. True: the caller has it. */
+static bool spin_to_read(struct rwlock *l)
 {
     if (load(&l->writer) == self())
         die(l->name, "read side taken by its writer");
-    if (!spin(try_read, &l->l, &l->writer) && try_read(&l->l) != 0)
+    return spin(try_read, &l->l, &l->writer);
+}
+
+/* Spins for the write side. True: the caller has it. */
+static bool spin_to_write(struct rwlock *l)
+{
+    if (load(&l->writer) == self())
+        die(l->name, "write side taken twice");
+    return spin(try_write, &l->l, &l->writer);
+}
+
+bool rwlock_tryrdlock(struct rwlock *l)
+{
+    if (!spin_to_read(l) && try_read(&l->l) != 0)
         return false;
     atomic_fetch_add_explicit(&l->readers, 1, memory_order_relaxed);
     return true;
 }
 
+/* A try that succeeds would hide the order of locks from ThreadSanitizer, so without spinning the
+ * call that waits is the only one. */
 void rwlock_rdlock(struct rwlock *l)
 {
-    if (rwlock_tryrdlock(l))
-        return;
-    must(pthread_rwlock_rdlock(&l->l), l->name, "cannot be taken for reading");
+    if (!spin_to_read(l))
+        must(pthread_rwlock_rdlock(&l->l), l->name, "cannot be taken for reading");
     atomic_fetch_add_explicit(&l->readers, 1, memory_order_relaxed);
 }
 
 bool rwlock_trywrlock(struct rwlock *l)
 {
-    if (load(&l->writer) == self())
-        die(l->name, "write side taken twice");
-    if (!spin(try_write, &l->l, &l->writer) && try_write(&l->l) != 0)
+    if (!spin_to_write(l) && try_write(&l->l) != 0)
         return false;
     store(&l->writer, self());
     return true;
@@ -273,9 +286,8 @@ bool rwlock_trywrlock(struct rwlock *l)
 
 void rwlock_wrlock(struct rwlock *l)
 {
-    if (rwlock_trywrlock(l))
-        return;
-    must(pthread_rwlock_wrlock(&l->l), l->name, "cannot be taken for writing");
+    if (!spin_to_write(l))
+        must(pthread_rwlock_wrlock(&l->l), l->name, "cannot be taken for writing");
     store(&l->writer, self());
 }
 
