@@ -142,7 +142,7 @@ static int close_store(struct fs *fs, int r, char *why, size_t why_len)
     int closed = store_close_told(fs->p, &text);
     if (closed < 0)
         r = fail(closed, why, why_len,
-                 "the last flush failed, what it had is in the log at best: %s",
+                 "the last flush failed, so its changes are in the log at most: %s",
                  strbuf_error(&text) == 0 && text.len ? text.s : strerror(fs_errno(closed)));
     return r;
 }

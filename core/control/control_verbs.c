@@ -610,7 +610,7 @@ const struct verb control_verbs[] = {
      "list who uses the store's shard, or give up one that is stale, or all", false, false, 1, 2,
      control_node},
     {"shard", "shard add N URL | shard list | shard drain N [wait] | shard remove N",
-     "add a place for objects, list those there are, bring all home from one, or give it up", true,
+     "add a shard, list the shards, bring all objects home from one, or forget it", true,
      true, 1, 3, control_shard},
     {"move", "move [PATH|ID...] [idle=DUR] [larger=SIZE] N [wait]",
      "move objects to shard N: of files and directories, or by their last open and size", true,

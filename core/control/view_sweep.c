@@ -95,8 +95,8 @@ static void add_sweeps(struct state *p, const struct sweep_status *s, struct str
     strbuf_addf(out, "            all: sweeps=%llu", U(s->sweeps));
     add_report(&s->total, out);
     if (s->damage)
-        strbuf_adds(out, "            what sweeps remembered is damaged: none runs; `tally check "
-                         "--repair` begins it anew\n");
+        strbuf_adds(out, "            what sweeps remembered is damaged: no sweep runs; "
+                         "`tally check --repair` begins it anew\n");
     if (s->lost)
         add_lost(s, out);
 }

@@ -167,8 +167,8 @@ static int new_number(struct objects *o, uint16_t shard, uint64_t *ret_where)
  * -EIO. */
 static int is_lying(uint16_t shard, const char *name)
 {
-    report(REPORT_WARN, "shard %u: %.120s is not what was just put there: nothing is moved to it",
-           shard, name);
+    report(REPORT_WARN, "shard %u: %.120s reads back as other bytes: nothing is moved there", shard,
+           name);
     return -EIO;
 }
 

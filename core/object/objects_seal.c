@@ -305,7 +305,8 @@ static int heal(struct objects *o, uint64_t target, uint64_t number, const struc
         return err;
     }
     id_to_hex(id, hex);
-    report(REPORT_ALARM, "object %s was damaged and has been healed with equal-named good bytes",
+    report(REPORT_ALARM,
+           "object %s was damaged; a file with the same bytes was written, so it is whole again",
            hex);
     if (old.kind == ENTRY_FILE)
         object_forget_file(o, old.shard, old.where);

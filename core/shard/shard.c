@@ -105,7 +105,7 @@ static int split(const char *url, const struct shard_driver **ret_driver, const 
             *ret_rest = colon + 1;
             return 0;
         }
-    snprintf(why, SHARD_WHY, "nothing here knows what to do with '%.100s': say dir:PATH", url);
+    snprintf(why, SHARD_WHY, "'%.100s' is no URL of a shard: give dir:PATH", url);
     return -EINVAL;
 }
 

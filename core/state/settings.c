@@ -28,7 +28,7 @@ static const char *const flush_retry_words[] = {"forever"};
 
 const struct setting_info setting_infos[SETTING_COUNT] = {
     [SET_FLUSH_INTERVAL] = {"flush_interval", SETTING_DURATION, 100 * MS, HOUR, 5 * SECOND,
-                            "changes are made durable at least so often", NULL},
+                            "all changes are made durable at least this often", NULL},
     [SET_MAX_IN_FLIGHT_JOBS] = {"max_in_flight_jobs", SETTING_NUMBER, 0, 256, 0,
                                 "background workers, 0: one per CPU", NULL},
     [SET_PAGE_CACHE] = {"page_cache", SETTING_SIZE, 4 * MIB, 64 * GIB, 64 * MIB,
@@ -36,59 +36,60 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
     [SET_BUFFERS] = {"buffers", SETTING_SIZE, MIB, 64 * GIB, 64 * MIB,
                      "memory for bytes that are not sealed yet; at the limit writers wait", NULL},
     [SET_SEAL_DELAY] = {"seal_delay", SETTING_DURATION, 0, HOUR, SECOND,
-                        "a large file is sealed so long after its last close", NULL},
+                        "a large file is sealed this long after its last close", NULL},
     [SET_VIEW_WAIT] = {"view_wait", SETTING_DURATION, 0, 60 * SECOND, 2 * SECOND,
                        "how long a view waits for closed files to be sealed", NULL},
     [SET_PACK_LIMIT] = {"pack_limit", SETTING_SIZE, 4 * KIB, 128 * KIB, 128 * KIB,
-                        "larger objects get a file of their own", NULL},
+                        "objects above this size get a file of their own", NULL},
     [SET_PACK_SIZE] = {"pack_size", SETTING_SIZE, MIB, GIB, 64 * MIB,
                        "a pack is closed at about this size", NULL},
     [SET_MAX_ENQUEUED_JOBS] = {"max_enqueued_jobs", SETTING_NUMBER, 1, 65536, 1024,
-                               "background work that waits for a worker; more waits to be taken",
+                               "background work that may wait for a worker; callers wait with more",
                                NULL},
     [SET_ON_FATAL] = {"on_fatal", SETTING_WORD, ON_FATAL_READONLY, ON_FATAL_EXIT, ON_FATAL_READONLY,
-                      "when what is on disk can no longer be trusted: go on readonly, or exit",
+                      "if the data on disk can no longer be trusted: go on read-only, or exit",
                       on_fatal_words},
     [SET_MAX_PENDING_FLUSHES] = {"max_pending_flushes", SETTING_NUMBER, 1, 60, 4,
-                                 "flushes on their way at once; at the limit writers wait", NULL},
+                                 "flushes that may run at once; at the limit writers wait", NULL},
     [SET_FLUSH_RETRY] = {"flush_retry", SETTING_NUMBER, FLUSH_RETRY_FOREVER, 1000000,
                          FLUSH_RETRY_FOREVER,
-                         "tries after a flush has failed, before its ticket fails; what it has is "
-                         "made durable by the next one",
+                         "how often a failed flush is tried again before its ticket fails; the "
+                         "next flush then makes its changes durable",
                          flush_retry_words},
     [SET_LOG_SEGMENT] = {"log_segment", SETTING_SIZE, MIB, GIB, 64 * MIB,
-                         "a segment of the log has this size, less at first and on a small or full "
-                         "disk; from the next mount",
+                         "size of a segment of the log; smaller at first and on a small or full "
+                         "disk; counts from the next mount on",
                          NULL},
     [SET_GRACE_PERIOD] = {"grace_period", SETTING_DURATION, 0, 100 * DAY, 300 * SECOND,
-                          "what nothing needs is kept so long after a GC cycle has found it", NULL},
+                          "an unneeded thing is kept this long after a GC cycle has found it",
+                          NULL},
     [SET_STALE_REPORT_THRESHOLD] = {"stale_report_threshold", SETTING_DURATION, SECOND, 100 * DAY,
                                     600 * SECOND,
-                                    "a node of which nothing new was heard for so long is stale",
+                                    "a node that has sent no new report for this long is stale",
                                     NULL},
     [SET_MIN_NODES_REPORTING] = {"min_nodes_reporting", SETTING_NUMBER, 1, 1024, 1,
-                                 "with fewer nodes reporting a GC cycle judges nothing", NULL},
+                                 "a GC cycle judges nothing if fewer nodes report", NULL},
     [SET_REPORT_INTERVAL] = {"report_interval", SETTING_DURATION, SECOND, HOUR, 60 * SECOND,
-                             "a node of a pool reports so often; a store alone in each GC cycle",
+                             "a node of a pool reports this often; a store alone in each GC cycle",
                              NULL},
-    [SET_STALE_POLICY] =
-        {"stale_policy", SETTING_WORD, GC_STALE_RETAIN, GC_STALE_DROP, GC_STALE_RETAIN,
-         "what a stale node could need: retain it, or drop its word; in a pool that retires it",
-         stale_policy_words},
-    [SET_COMPACT_BELOW] = {"compact_below", SETTING_PERCENT, 0, 95, 50,
-                           "packs of which less is alive are rewritten by themselves; 0%: none",
-                           NULL},
+    [SET_STALE_POLICY] = {"stale_policy", SETTING_WORD, GC_STALE_RETAIN, GC_STALE_DROP,
+                          GC_STALE_RETAIN,
+                          "what only a stale node names: retain it, or drop the node's report; in "
+                          "a pool that retires the node",
+                          stale_policy_words},
+    [SET_COMPACT_BELOW] =
+        {"compact_below", SETTING_PERCENT, 0, 95, 50,
+         "packs with a smaller live part than this are rewritten automatically; 0%: none", NULL},
     [SET_SCRUB_RATE] = {"scrub_rate", SETTING_RATE, MIB, 64 * GIB, 64 * MIB,
-                        "a scrub reads so much and no more", NULL},
-    [SET_SWEEP_INTERVAL] =
-        {"sweep_interval", SETTING_DURATION, MINUTE, 100 * DAY, HOUR,
-         "ghosts are looked for on their shards so often, without being asked to", NULL},
+                        "a scrub reads at most this much", NULL},
+    [SET_SWEEP_INTERVAL] = {"sweep_interval", SETTING_DURATION, MINUTE, 100 * DAY, HOUR,
+                            "a sweep begins this often while there are ghosts", NULL},
     [SET_SWEEP_RATE] = {"sweep_rate", SETTING_COUNT_RATE, 1, 1000000, 1000,
-                        "a sweep looks for so many ghosts and no more", NULL},
+                        "a sweep looks for at most this many ghosts", NULL},
     [SET_SHARD_WAIT] = {"shard_wait", SETTING_DURATION, 0, 10 * MINUTE, 0,
-                        "who reads what is on a shard that is away waits so long for it", NULL},
+                        "reading from an unreachable shard waits this long for it", NULL},
     [SET_SHARD_PATIENCE] = {"shard_patience", SETTING_DURATION, SECOND, HOUR, 30 * SECOND,
-                            "a shard that gives no answer for so long is away", NULL},
+                            "a shard that does not answer for this long is unreachable", NULL},
     [SET_BRANCH_FRAGMENT_WARN] = {"branch_fragment_warn", SETTING_NUMBER, 0, 1000000000, 10000,
                                   "flushes of a branch, or pieces of its files, after which a "
                                   "warning says that it is scattered; 0: none",
@@ -196,7 +197,7 @@ static int parse_kind(const struct setting_info *info, const char *text, int64_t
     }
     if (info->kind == SETTING_PERCENT)
         return parse_percent(text, ret);
-    err = info->kind == SETTING_SIZE   ? command_size(text, &n)
+    err = info->kind == SETTING_SIZE ? command_size(text, &n)
           : info->kind == SETTING_RATE || info->kind == SETTING_COUNT_RATE
               ? parse_rate(text, info->kind == SETTING_COUNT_RATE, &n)
               : command_number(text, &n);

@@ -103,8 +103,8 @@ Test(settings, a_description_says_it_all_in_a_line)
 {
     CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
     setting_describe(SET_FLUSH_INTERVAL, INT64_C(1000000000), &out);
-    cr_assert_str_eq(out.s, "flush_interval=1s default=5s min=100ms max=1h changes are made "
-                            "durable at least so often");
+    cr_assert_str_eq(out.s, "flush_interval=1s default=5s min=100ms max=1h all changes are "
+                            "made durable at least this often");
 }
 
 static void told(void *ctx, int64_t value)

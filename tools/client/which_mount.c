@@ -46,9 +46,10 @@ int which_mount_fail(int err, const struct tally_mountinfo *part)
                           place());
     }
     if (err == -EREMOTE) {
-        return tally_fail("only %s of the mount of %s can be seen here, and not its daemon: say it "
-                          "where the whole is mounted",
-                          part->root + 1, part->source);
+        return tally_fail(
+            "only %s of the mount of %s can be seen here, and not its daemon: give the "
+            "command where the whole store is mounted",
+            part->root + 1, part->source);
     }
     if (err != -ENOENT) {
         return tally_fail("%s: %s", place(), strerror(-err));
@@ -58,5 +59,5 @@ int which_mount_fail(int err, const struct tally_mountinfo *part)
     }
     return tally_mount ? tally_fail("%s is not in a tally mount", tally_mount)
                        : tally_fail("the current directory is not in a tally mount; go there or "
-                                    "say -C MNT");
+                                    "give -C MNT");
 }

@@ -56,7 +56,7 @@ static const struct verb verbs[] = {
      "  --repair           put right what can be: counts, link counts, directories;\n"
      "                     files without a name appear in lost+found. Deletes nothing;\n"
      "                     first makes the changes that the log has\n"
-     "  --dry-run          only say what --repair would do first\n"
+     "  --dry-run          report what --repair would do first, and write nothing\n"
      "  --remove-dangling  with --repair: remove names that lead nowhere, or to a\n"
      "                     directory that has another\n"
      "  --free-leaks       with --repair: delete what takes space and is needed by\n"
@@ -92,9 +92,9 @@ static const struct verb verbs[] = {
     {"drain", IN_MOUNT, cmd_control_run, 0, "t", "[--idle] [DUR]",
      "wait until everything is on disk",
      "  --idle   until nothing at all is pending, not only what came before\n"
-     "  DUR      wait at most so long, as 30s or 5m\n"},
+     "  DUR      wait at most this long, as 30s or 5m\n"},
     {"flush", IN_MOUNT, cmd_control_run, 0, "t", "[NAME]", "begin to make durable what is there",
-     "  NAME     is told by tally wait ticket T, and kept in .tally/flushes\n"},
+     "  NAME     a name for the flush, kept in .tally/flushes and shown by tally wait ticket T\n"},
     {"du", IN_MOUNT, cmd_control_run, 0, "n*", "[NS...]",
      "what namespaces take, and what dropping one gives back", NULL},
     {"refs", IN_MOUNT, cmd_control_run, 1, "p", "ID|PATH", "how many references an object has",
@@ -110,14 +110,14 @@ static const struct verb verbs[] = {
      "rewrite packs of which much is dead, as a job", "  --wait   return when the job has ended\n"},
     {"gc", IN_MOUNT, cmd_control_run, 0, "", "[--dry-run] [--grace DUR] [--wait]",
      "delete what nothing needs, found by an earlier run, as a job",
-     "  --dry-run    only say what would happen\n"
-     "  --grace DUR  how long something must have been found so before; else grace_period\n"
+     "  --dry-run    report what would happen, and change nothing\n"
+     "  --grace DUR  how long a thing must have been unneeded; without it grace_period\n"
      "  --wait       return when the job has ended\n"},
     {"shard", IN_MOUNT, cmd_control_run, 1, "ktu", "list | add N URL | drain N [--wait] | remove N",
      "other places for objects: a second disk",
      "  add N URL  from now on objects can be moved there; URL: dir:PATH, N: 1 to 65535\n"
      "  drain N    bring all home from there, as a job; nothing is moved there any more\n"
-     "  remove N   give it up, when nothing of the store is there\n"
+     "  remove N   forget the shard; nothing of the store may be on it\n"
      "  --wait     return when the drain has ended\n"},
     {"move", IN_MOUNT, cmd_control_run, 1, "p*t",
      "[PATH|ID...] [--idle DUR] [--larger SIZE] N [--wait]", "move objects to shard N, as a job",
@@ -131,8 +131,8 @@ static const struct verb verbs[] = {
      "on which shard an object is; 0: at home", NULL},
     {"sweep", IN_MOUNT, cmd_control_run, 0, "", "[--dry-run] [--list] [--wait]",
      "ask the other shards whether they have all that was moved there, as a job",
-     "  --dry-run  only say what would happen\n"
-     "  --list     say each object that is not simply kept (with --wait, or in the job's file)\n"
+     "  --dry-run  report what would happen, and change nothing\n"
+     "  --list     list each object that is not just kept (with --wait, or in the job's file)\n"
      "  --wait     return when the job has ended\n"},
     {"scrub", IN_MOUNT, cmd_control_run, 0, "", "[--wait]",
      "read everything again, and name the files of what is damaged, as a job",
