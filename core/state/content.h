@@ -172,11 +172,13 @@ uint64_t content_length(struct content *c);
 /* What reading needs, and what it reports beside the bytes. */
 struct reader {
     struct remote_bytes *remote; /* bytes gathered from other shards; NULL: none */
+    bool near;                   /* no shard is asked for others: they are -EAGAIN */
     uint16_t unreachable;        /* after -EHOSTUNREACH: the shard of the last read */
     uint64_t absent; /* after -ENOENT: the number without bytes; 0: no read returned that */
 };
 /* Reads bytes of any number, sealed or not. Returns how many, fewer at the end of the content; or
- * -errno: -EUCLEAN: damaged; -EHOSTUNREACH, -ENOENT; -EWOULDWAIT (nowait.h). */
+ * -errno: -EUCLEAN: damaged; -EHOSTUNREACH, -ENOENT, -ENOMEM; -EAGAIN (see `near`); -EWOULDWAIT
+ * (nowait.h). */
 ssize_t content_read(struct state *p, uint64_t number, void *buf, size_t len, uint64_t off,
                      struct reader *r);
 /* Forgets the bytes of a number that was collected. */

@@ -459,15 +459,18 @@ static ssize_t read_ghost(struct state *p, uint64_t number, const struct entry *
 
     if (n != -ENOENT)
         return n;
+    if (r->near)
+        return -EAGAIN;
     /* otherwise a change has begun, and cannot be made again */
     if (!thread_may_wait() && (!r->remote || r->remote->gathering))
         return -EWOULDWAIT;
     n = objects_read(p->objects, e, buf, len, off);
-    if (n >= 0 && r->remote)
-        remote_bytes_keep(r->remote, number, buf, len, (size_t)n, off);
-    else if (n == -EHOSTUNREACH)
+    if (n == -EHOSTUNREACH)
         r->unreachable = e->shard;
-    return n;
+    if (n < 0 || !r->remote)
+        return n;
+    int err = remote_bytes_keep(r->remote, number, buf, len, (size_t)n, off);
+    return err < 0 ? err : n;
 }
 
 /* A number for the place of an object, so that met.c sees that it has moved. Two places of one

@@ -5,19 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-void remote_bytes_keep(struct remote_bytes *f, uint64_t number, const void *buf, size_t want,
-                       size_t len, uint64_t off)
+int remote_bytes_keep(struct remote_bytes *f, uint64_t number, const void *buf, size_t want,
+                      size_t len, uint64_t off)
 {
     struct remote_piece *s = &f->v[f->count];
 
-    if (!f->gathering || f->count == REMOTE_PIECES || !(s->data = malloc(len + 1)))
-        return;
+    if (!f->gathering)
+        return 0;
+    if (f->count == REMOTE_PIECES || !(s->data = malloc(len + 1)))
+        return -ENOMEM;
     memcpy(s->data, buf, len);
     s->number = number;
     s->off = off;
     s->want = want;
     s->len = len;
     f->count++;
+    return 0;
 }
 
 ssize_t remote_bytes_get(const struct remote_bytes *f, uint64_t number, void *buf, size_t len,

@@ -3,7 +3,7 @@
  * remote_bytes: bytes of objects on other shards, gathered before a change that needs them. While
  * it gathers, content_read gives remote_bytes_keep a copy of what came from another shard. What is
  * asked for again before remote_bytes_end is found there. Objects do not change, so what was
- * gathered stays right; what was not gathered is read from its place.
+ * gathered stays right; what was not gathered is read from its place, or not at all (`near`).
  *
  * Threads: one at a time.
  */
@@ -31,9 +31,9 @@ static inline void remote_bytes_init(struct remote_bytes *f)
     f->count = 0;
 }
 /* Keeps a piece: `want` bytes were asked for at `off`, and `len` came; fewer mean the end of the
- * object. Without memory, or while nothing is gathered, nothing is kept. */
-void remote_bytes_keep(struct remote_bytes *f, uint64_t number, const void *buf, size_t want,
-                       size_t len, uint64_t off);
+ * object. While nothing is gathered, nothing is kept. -ENOMEM. */
+int remote_bytes_keep(struct remote_bytes *f, uint64_t number, const void *buf, size_t want,
+                      size_t len, uint64_t off);
 /* Copies what was gathered of it, and returns how many bytes. -ENOENT: nothing was gathered. */
 ssize_t remote_bytes_get(const struct remote_bytes *f, uint64_t number, void *buf, size_t len,
                          uint64_t off);

@@ -120,21 +120,25 @@ static int load(struct state *p, const struct items *it, const char *name, uint8
     return -EUCLEAN;
 }
 
-int acl_follow_mode(struct state *p, struct items *it, uint32_t mode)
+int acl_chmod_load(struct state *p, const struct items *it, uint32_t mode, uint8_t **ret_value,
+                   size_t *ret_len)
 {
-    uint8_t *value;
-    size_t len;
-    struct key k;
-    int err = load(p, it, ACL_ACCESS, &value, &len);
+    int err = load(p, it, ACL_ACCESS, ret_value, ret_len);
 
-    if (err < 0)
+    if (err < 0) {
+        *ret_value = NULL;
         return err == -ENOENT ? 0 : err;
-    acl_chmod(value, len, mode);
-    err = xattr_find(p, it, ACL_ACCESS, &k);
-    if (err == 0)
-        err = xattr_put(p, it, k, ACL_ACCESS, value, len);
-    free(value);
-    return err;
+    }
+    acl_chmod(*ret_value, *ret_len, mode);
+    return 0;
+}
+
+int acl_chmod_store(struct state *p, struct items *it, const uint8_t *value, size_t len)
+{
+    struct key k;
+    int err = xattr_find(p, it, ACL_ACCESS, &k);
+
+    return err < 0 ? err : xattr_put(p, it, k, ACL_ACCESS, value, len);
 }
 
 /* Store an ACL of a new inode. The inode has no attributes yet, so finding one is damage. */
@@ -165,7 +169,7 @@ static int hand_on(struct state *p, struct items *it, uint8_t *value, size_t len
 int acl_make(struct state *p, struct ns *ns, uint64_t dir_ino, const struct inode *dir,
              uint32_t umask, struct items *to, struct inode *in)
 {
-    struct items from = {.tree = &ns->tree, .ino = dir_ino, .ns = ns};
+    struct items from = {.tree = &ns->tree, .ino = dir_ino, .ns = ns, .txn = to->txn};
     uint8_t *value;
     size_t len;
     int err;

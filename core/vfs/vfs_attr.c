@@ -2,16 +2,19 @@
 /*
  * vfs_attr: attributes of inodes, and how each change of a namespace begins.
  */
+#include "acl.h"
 #include "flush.h"
 #include "io.h"
 #include "nowait.h"
 #include "report.h"
 #include "vfs.h"
 #include "vfs_file_impl.h"
+#include "vfs_remote.h"
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define DIR_SIZE 4096 /* bytes; st_size of every directory */
@@ -214,13 +217,20 @@ static void apply(struct state *p, unsigned set, const struct vfs_attr *want, st
 static int store_attrs(struct state *p, struct items *it, unsigned set, const struct inode *old,
                        const struct inode *in)
 {
-    int err = inode_store(it->tree, it->ino, in);
+    uint8_t *acl = NULL;
+    size_t len;
+    int err = set & VFS_SET_MODE && in->flags & INODE_XATTRS
+                  ? acl_chmod_load(p, it, in->mode, &acl, &len)
+                  : 0;
 
-    if (err < 0 || !(set & VFS_SET_MODE) || !(in->flags & INODE_XATTRS))
-        return err;
-    err = acl_follow_mode(p, it, in->mode);
-    if (err < 0)
-        (void)inode_store(it->tree, it->ino, old); /* copies no page any more */
+    if (err == 0)
+        err = inode_store(it->tree, it->ino, in);
+    if (err == 0 && acl) {
+        err = acl_chmod_store(p, it, acl, len);
+        if (err < 0)
+            (void)inode_store(it->tree, it->ino, old); /* copies no page any more */
+    }
+    free(acl);
     return err;
 }
 
@@ -267,18 +277,36 @@ static int set_items(struct txn *t, struct vnode *v, struct setting_of *s, struc
 
 /* Set attributes as one change. With VFS_SET_MODE the access ACL is written, too: room is reserved
  * for it. */
-static int set_vnode(struct state *p, struct vnode *v, struct setting_of *s, struct vfs_attr *ret)
+static int set_once(struct state *p, struct vnode *v, struct setting_of *s, struct vfs_attr *ret,
+                    struct remote_bytes *remote)
 {
     TXN(t);
     int err = txn_begin(p, s->set & VFS_SET_MODE ? XATTR_VALUE_MAX : 0, &t); /* the ACL */
 
     if (err < 0)
         return err;
+    t.remote = remote;
     WRITE_GUARD(&v->io);
     err = vnode_changeable(v);
     if (err == 0 && s->set & VFS_SET_SIZE)
         err = file_truncate(&t, v, s->want->size);
     return err < 0 ? err : set_items(&t, v, s, ret);
+}
+
+/* set_once, which needs the access ACL for the mode. */
+static int set_vnode(struct state *p, struct vnode *v, struct setting_of *s, struct vfs_attr *ret)
+{
+    struct remote_bytes acl;
+    int err;
+
+    remote_bytes_init(&acl);
+    do {
+        err = s->set & VFS_SET_MODE ? xattr_fetch(p, v->nodeid, ACL_ACCESS, &acl) : 0;
+        if (err == 0)
+            err = set_once(p, v, s, ret, &acl);
+    } while (err == -EAGAIN);
+    remote_bytes_end(&acl);
+    return err;
 }
 
 /* Set attributes with a size. A file that the kernel reads by passthrough keeps its size:

@@ -82,7 +82,14 @@ int make_file(struct state *p, uint64_t parent, const char *name, uint32_t mode,
  * open. */
 int make_nameless(struct state *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
                   unsigned flags, struct vfs_attr *ret, struct vnode **ret_v);
-/* ---- extended attributes (vfs_xattr.c, vfs_acl.c); all need the lock of the tree ---- */
+/* ---- extended attributes (vfs_xattr.c, vfs_acl.c); all but xattr_fetch need the lock of the tree.
+ * -EAGAIN: they need what xattr_fetch gathers, and nothing is changed; the caller ends the change,
+ * gathers, and begins it anew. ---- */
+
+/* Gather the value of an attribute for a change that reads it, if it is on another shard. What was
+ * gathered before is forgotten. The caller holds no lock. -EIO: the shard cannot be asked. -ENOMEM;
+ * -EWOULDWAIT (nowait.h); other errors are those that the change would have. */
+int xattr_fetch(struct state *p, uint64_t nodeid, const char *name, struct remote_bytes *ret);
 
 /* A new inode in a directory of `ns` inherits from the directory's default ACL, or else its mode is
  * reduced by the umask. Writes items to `to`, which has no attributes yet, and changes mode and
@@ -90,8 +97,11 @@ int make_nameless(struct state *p, uint64_t parent, uint32_t mode, const struct 
  * the inode's items. */
 int acl_make(struct state *p, struct ns *ns, uint64_t dir_ino, const struct inode *dir,
              uint32_t umask, struct items *to, struct inode *in);
-/* After chmod: put the bits of `mode` into the inode's access ACL, if it has one. */
-int acl_follow_mode(struct state *p, struct items *it, uint32_t mode);
+/* What a chmod makes of the inode's access ACL. NULL: it has none. The caller frees *ret_value. */
+int acl_chmod_load(struct state *p, const struct items *it, uint32_t mode, uint8_t **ret_value,
+                   size_t *ret_len);
+/* Store it. */
+int acl_chmod_store(struct state *p, struct items *it, const uint8_t *value, size_t len);
 
 /* ---- changing what a file's inode names (vfs_write.c); v->io (write) and the freeze lock held
  * ---- */

@@ -8,9 +8,11 @@
  * counts its entries in `size`. The names at the root are namespaces and symlinks; calls for these
  * go to namespaces.c.
  */
+#include "acl.h"
 #include "flush.h"
 #include "vfs.h"
 #include "vfs_file_impl.h"
+#include "vfs_remote.h"
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -258,6 +260,7 @@ struct making {
     struct inode *in; /* complete but for what it inherits */
     unsigned flags;   /* enum vfs_open_flags; of one that is opened */
     struct vnode *v;  /* it, referenced and open; NULL: it is not opened */
+    struct remote_bytes *remote; /* has the directory's default ACL if that is on another shard */
 };
 
 /* Store the node and what it inherits, and its frame. Needs the namespace's lock for writing. If it
@@ -304,7 +307,8 @@ static int make_open(struct txn *t, uint64_t dir_ino, struct inode *dir, struct 
 }
 
 /* Make a node in a directory: one change, from checking the name to filling *ret. */
-static int make(struct state *p, uint64_t parent, struct making *m, bool open, struct vfs_attr *ret)
+static int make_once(struct state *p, uint64_t parent, struct making *m, bool open,
+                     struct vfs_attr *ret)
 {
     TXN(t);
     struct inode dir;
@@ -314,6 +318,7 @@ static int make(struct state *p, uint64_t parent, struct making *m, bool open, s
         err = change_begin(p, parent, &t);
     if (err < 0)
         return err;
+    t.remote = m->remote;
     {
         NS_GUARD(&t, t.ns);
         err = t.ns->live ? dir_load(&t.ns->tree, vfs_node_ino(parent), &dir) : -ESTALE;
@@ -323,6 +328,25 @@ static int make(struct state *p, uint64_t parent, struct making *m, bool open, s
             err = (open ? make_open : make_locked)(&t, vfs_node_ino(parent), &dir, m, ret);
     }
     txn_end(&t);
+    return err;
+}
+
+/* make_once, which needs the default ACL of the directory. */
+static int make(struct state *p, uint64_t parent, struct making *m, bool open, struct vfs_attr *ret)
+{
+    const struct inode asked = *m->in;
+    struct remote_bytes remote;
+    int err;
+
+    remote_bytes_init(&remote);
+    m->remote = &remote;
+    do {
+        *m->in = asked;
+        err = S_ISLNK(asked.mode) ? 0 : xattr_fetch(p, parent, ACL_DEFAULT, &remote);
+        if (err == 0)
+            err = make_once(p, parent, m, open, ret);
+    } while (err == -EAGAIN);
+    remote_bytes_end(&remote);
     return err;
 }
 
@@ -389,8 +413,9 @@ static int add_nameless(struct state *p, struct ns *ns, uint64_t dir_ino, struct
     return 0;
 }
 
-int make_nameless(struct state *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
-                  unsigned flags, struct vfs_attr *ret, struct vnode **ret_v)
+static int make_nameless_once(struct state *p, uint64_t parent, uint32_t mode,
+                              const struct vfs_cred *cred, unsigned flags, struct vfs_attr *ret,
+                              struct vnode **ret_v, struct remote_bytes *remote)
 {
     struct inode in = {.mode = S_IFREG | (mode & 07777)};
     TXN(t);
@@ -398,6 +423,7 @@ int make_nameless(struct state *p, uint64_t parent, uint32_t mode, const struct 
 
     if (err < 0)
         return err;
+    t.remote = remote;
     {
         NS_GUARD(&t, t.ns);
         err = add_nameless(p, t.ns, vfs_node_ino(parent), &in, cred, !(flags & VFS_EXCL), ret_v);
@@ -413,6 +439,22 @@ int make_nameless(struct state *p, uint64_t parent, uint32_t mode, const struct 
         }
     }
     txn_end(&t);
+    return err;
+}
+
+int make_nameless(struct state *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
+                  unsigned flags, struct vfs_attr *ret, struct vnode **ret_v)
+{
+    struct remote_bytes remote;
+    int err;
+
+    remote_bytes_init(&remote);
+    do {
+        err = xattr_fetch(p, parent, ACL_DEFAULT, &remote);
+        if (err == 0)
+            err = make_nameless_once(p, parent, mode, cred, flags, ret, ret_v, &remote);
+    } while (err == -EAGAIN);
+    remote_bytes_end(&remote);
     return err;
 }
 

@@ -15,6 +15,7 @@
 #include "flush.h"
 #include "io.h"
 #include "vfs.h"
+#include "vfs_remote.h"
 #include "vfs_xattr_impl.h"
 #include <assert.h>
 #include <errno.h>
@@ -50,12 +51,10 @@ static int name_kind(const char *name, enum name_kind *ret)
 
 /* Read a value that is stored as an object. An object that is shorter than its item says is
  * damage. */
-static int read_object(struct state *p, uint64_t object, uint8_t *buf, size_t len)
+static int read_object(struct state *p, uint64_t object, uint8_t *buf, size_t len, struct reader *r)
 {
-    struct reader r = {.remote = NULL};
-
     for (size_t done = 0; done < len;) {
-        ssize_t n = content_read(p, object, buf + done, len - done, done, &r);
+        ssize_t n = content_read(p, object, buf + done, len - done, done, r);
         if (n == -ENOENT)
             return met_lost(p, object);
         if (n <= 0)
@@ -65,8 +64,10 @@ static int read_object(struct state *p, uint64_t object, uint8_t *buf, size_t le
     return 0;
 }
 
-int xattr_load(struct state *p, const struct items *it, const char *name, void *buf, size_t cap,
-               size_t *ret_len)
+/* Look an attribute up, and copy its value if the item has it. Otherwise *ret_object has it; 0 also
+ * if `cap` is 0, which asks for the length alone. -ENOENT: there is no such attribute. */
+static int look(struct state *p, const struct items *it, const char *name, void *buf, size_t cap,
+                size_t *ret_len, uint64_t *ret_object)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
     struct xattr_item x;
@@ -84,26 +85,30 @@ int xattr_load(struct state *p, const struct items *it, const char *name, void *
     if (err == 0 && cap && !x.object)
         memcpy(buf, x.value, x.len);
     tree_cursor_end(&c);
-    if (err == 0 && cap && x.object)
-        err = read_object(p, x.object, buf, x.len);
-    if (err == 0)
-        *ret_len = x.len;
-    return err;
+    if (err < 0)
+        return err;
+    *ret_len = x.len;
+    *ret_object = cap ? x.object : 0;
+    return 0;
 }
 
 int xattr_load_all(struct state *p, const struct items *it, const char *name, uint8_t **ret_value,
                    size_t *ret_len)
 {
+    struct reader r = {.remote = it->txn->remote, .near = true};
+    uint64_t object;
     size_t len;
     uint8_t *value;
-    int err = xattr_load(p, it, name, NULL, 0, &len);
+    int err = look(p, it, name, NULL, 0, &len, &object);
 
     if (err < 0)
         return err;
     value = malloc(len + 1);
     if (!value)
         return -ENOMEM;
-    err = xattr_load(p, it, name, value, len + 1, &len);
+    err = look(p, it, name, value, len + 1, &len, &object);
+    if (err == 0 && object)
+        err = read_object(p, object, value, len, &r);
     if (err < 0) {
         free(value);
         return err;
@@ -290,6 +295,72 @@ static void end_read(struct state *p, struct vnode *v, struct items *it)
     vnode_put(p, v);
 }
 
+/* Look an attribute up. The object that has its value, if one has, gets a hold for the caller, so
+ * that it can be read without the lock of the tree. */
+static int look_and_hold(struct state *p, uint64_t nodeid, const char *name, void *buf, size_t cap,
+                         size_t *ret_len, uint64_t *ret_object)
+{
+    struct vnode *v;
+    struct items it;
+    bool any;
+    int err = begin_read(p, nodeid, &any, &v, &it);
+
+    if (err < 0 || !any)
+        return err < 0 ? err : -ENODATA;
+    err = look(p, &it, name, buf, cap, ret_len, ret_object);
+    if (err == -ENOENT)
+        err = -ENODATA;
+    else if (err == 0 && *ret_object)
+        err = refs_hold(p->refs, *ret_object);
+    end_read(p, v, &it);
+    return err;
+}
+
+/* Read an attribute while no lock is held, since its object may be on another shard. */
+static int load(struct state *p, uint64_t nodeid, const char *name, void *buf, size_t cap,
+                size_t *ret_len, struct reader *r)
+{
+    uint64_t object;
+    int err = look_and_hold(p, nodeid, name, buf, cap, ret_len, &object);
+
+    if (err < 0 || !object)
+        return err;
+    err = read_object(p, object, buf, *ret_len, r);
+    refs_unhold(p->refs, object);
+    return err;
+}
+
+/* load, and once more if an unreachable shard answers after a wait. */
+static int load_patiently(struct state *p, uint64_t nodeid, const char *name, void *buf, size_t cap,
+                          size_t *ret_len, struct remote_bytes *remote)
+{
+    struct reader r = {.remote = remote};
+    int err = load(p, nodeid, name, buf, cap, ret_len, &r);
+
+    if (err == -EHOSTUNREACH && remote_bytes_wait(p, r.unreachable))
+        err = load(p, nodeid, name, buf, cap, ret_len, &r);
+    return err == -EHOSTUNREACH ? -EIO : err;
+}
+
+int xattr_fetch(struct state *p, uint64_t nodeid, const char *name, struct remote_bytes *ret)
+{
+    uint8_t *buf;
+    size_t len;
+    int err;
+
+    remote_bytes_end(ret);
+    if (!atomic_load_explicit(&p->has_ghosts, memory_order_relaxed))
+        return 0;
+    buf = malloc(XATTR_VALUE_MAX);
+    if (!buf)
+        return -ENOMEM;
+    ret->gathering = true;
+    err = load_patiently(p, nodeid, name, buf, XATTR_VALUE_MAX, &len, ret);
+    ret->gathering = false;
+    free(buf);
+    return err == -ENODATA ? 0 : err;
+}
+
 static_assert(VFS_XATTR_OURS_MAX + 1 == ENTRY_SHA256_TEXT, "a SHA-256 is the longest value");
 
 /* Compute the value of user.tally.object or user.tally.refs. */
@@ -321,24 +392,15 @@ static ssize_t get_virtual(struct state *p, uint64_t nodeid, const char *name, c
 ssize_t vfs_getxattr(struct state *p, uint64_t nodeid, const char *name, void *buf, size_t cap)
 {
     enum name_kind kind;
-    struct vnode *v;
-    struct items it;
     size_t len;
-    bool any;
     int err = name_kind(name, &kind);
 
     if (err < 0)
         return err;
     if (kind == NAME_VIRTUAL)
         return get_virtual(p, nodeid, name, buf, cap);
-    err = begin_read(p, nodeid, &any, &v, &it);
-    if (err < 0 || !any)
-        return err < 0 ? err : -ENODATA;
-    err = xattr_load(p, &it, name, buf, cap, &len);
-    end_read(p, v, &it);
-    if (err < 0)
-        return err == -ENOENT ? -ENODATA : err;
-    return (ssize_t)len;
+    err = load_patiently(p, nodeid, name, buf, cap, &len, NULL);
+    return err < 0 ? err : (ssize_t)len;
 }
 
 ssize_t vfs_listxattr(struct state *p, uint64_t nodeid, char *buf, size_t cap, bool trusted)

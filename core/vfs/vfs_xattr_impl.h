@@ -9,15 +9,13 @@
 
 /* ---- vfs_xattr.c ---- */
 
-/* Load the value of an attribute. As vfs_getxattr, but -ENOENT means that the inode has no such
- * attribute. */
-int xattr_load(struct state *p, const struct items *it, const char *name, void *buf, size_t cap,
-               size_t *ret_len);
-/* As xattr_load, for a value of any length. The caller frees *ret_value, whose memory is one byte
- * longer than *ret_len. */
+/* Load the value of an attribute in a change, which asks no other shard: -EAGAIN: the value is on
+ * one, and the change has not gathered it (xattr_fetch). -ENOENT: the inode has no such attribute.
+ * The caller frees *ret_value, whose memory is one byte longer than *ret_len. */
 int xattr_load_all(struct state *p, const struct items *it, const char *name, uint8_t **ret_value,
                    size_t *ret_len);
-/* Does the attribute have this value already? Also false if the old value cannot be read. */
+/* Does the attribute have this value already? Also false if the old value cannot be read, or is on
+ * another shard. */
 bool xattr_is(struct state *p, const struct items *it, const char *name, const void *value,
               size_t len);
 /* The key of the attribute, or on -ENOENT the key that it would get. */

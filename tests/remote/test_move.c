@@ -442,6 +442,121 @@ Test(move, who_must_not_wait_asks_no_shard)
     vfs_release(f);
 }
 
+/* A directory with a default list, and a file with an access list, both on a shard. */
+static void move_lists(void)
+{
+    make_dir(&w, "main/l");
+    put_bytes(&w, "main/l/f", 100, 50);
+    cr_assert_eq(set_acl(&w, "main/l", ACL_DEFAULT, 5), 0);
+    cr_assert_eq(set_acl(&w, "main/l/f", ACL_ACCESS, 4), 0);
+    settle(&w);
+    agreed(&w.x, "move main/l 1 wait", "objects=3 ");
+    world_dies(&w);
+}
+
+static bool list_is(const char *path, const char *name, uint16_t others)
+{
+    uint8_t got[LONG_ACL], want[LONG_ACL];
+
+    long_acl(want, others);
+    return vfs_getxattr(w.x.p, node_of(&w.x, path), name, got, sizeof got) == LONG_ACL &&
+           memcmp(got, want, LONG_ACL) == 0;
+}
+
+static int try_chmod(const char *path, uint32_t mode)
+{
+    struct vfs_attr a = {.mode = mode};
+
+    return vfs_setattr(w.x.p, node_of(&w.x, path), VFS_SET_MODE, &a, &a);
+}
+
+static int try_mkdir(const char *name)
+{
+    struct vfs_attr a;
+    int err = vfs_mknod(w.x.p, node_of(&w.x, "main/l"), name, S_IFDIR | 0777, 0, &fixture_cred, &a);
+
+    if (err == 0)
+        vfs_forget(w.x.p, a.nodeid, 1);
+    return err;
+}
+
+static int try_tmpfile(void)
+{
+    struct vfs_file *f;
+    struct vfs_attr a;
+    int err = vfs_tmpfile(w.x.p, node_of(&w.x, "main/l"), 0666, &fixture_cred, VFS_WRITE, &a, &f);
+
+    if (err == 0) {
+        vfs_release(f);
+        vfs_forget(w.x.p, a.nodeid, 1);
+    }
+    return err;
+}
+
+/* Neither the freeze lock nor that of the namespace is held while a shard is asked. */
+static void look_at_locks(void *ctx, int64_t duration_ns)
+{
+    struct ns *ns = ctx;
+
+    look_at_freeze_lock(NULL, duration_ns);
+    freeze_lock_was_held |= atomic_load(&ns->lock.readers) > 0;
+}
+
+Test(move, lists_that_are_moved_are_not_asked_for_with_the_gate)
+{
+    struct ns *ns;
+
+    move_lists();
+    cr_assert_eq(ns_get(w.x.p, vfs_node_ns(node_of(&w.x, "main")), &ns), 0);
+    freeze_lock_was_held = false;
+    shard_mem_set_latency(w.cold, 1, look_at_locks, ns);
+    uint64_t reads = shard_mem_calls(w.cold, SHARD_MEM_RANGE);
+    cr_assert(list_is("main/l/f", ACL_ACCESS, 4));
+    cr_assert_gt(shard_mem_calls(w.cold, SHARD_MEM_RANGE), reads);
+    reads = shard_mem_calls(w.cold, SHARD_MEM_RANGE);
+    cr_assert_eq(try_chmod("main/l/f", 0771), 0);
+    cr_assert_gt(shard_mem_calls(w.cold, SHARD_MEM_RANGE), reads);
+    reads = shard_mem_calls(w.cold, SHARD_MEM_RANGE);
+    cr_assert_eq(try_mkdir("d"), 0);
+    cr_assert_gt(shard_mem_calls(w.cold, SHARD_MEM_RANGE), reads);
+    cr_assert_eq(try_tmpfile(), 0);
+    /* equal or not, it is set, and the shard is not asked by the change */
+    reads = shard_mem_calls(w.cold, SHARD_MEM_RANGE);
+    cr_assert_eq(set_acl(&w, "main/l", ACL_DEFAULT, 5), 0);
+    cr_assert_eq(shard_mem_calls(w.cold, SHARD_MEM_RANGE), reads);
+    cr_assert_not(freeze_lock_was_held);
+    shard_mem_set_latency(w.cold, 0, NULL, NULL);
+    ns_put(w.x.p, ns);
+    cr_assert(list_is("main/l/f", ACL_ACCESS, 1));
+    cr_assert(list_is("main/l/d", ACL_DEFAULT, 5));
+    cr_assert(list_is("main/l/d", ACL_ACCESS, 5));
+    settle(&w);
+    cr_assert(list_is("main/l", ACL_DEFAULT, 5));
+}
+
+Test(move, a_change_that_needs_a_list_which_cannot_be_had_changes_nothing)
+{
+    uint64_t seq;
+
+    move_lists();
+    seq = state_seq(w.x.p);
+    (void)thread_set_may_wait(false);
+    cr_assert_eq(try_chmod("main/l/f", 0771), -EWOULDWAIT);
+    cr_assert_eq(try_mkdir("d"), -EWOULDWAIT);
+    cr_assert_eq(try_tmpfile(), -EWOULDWAIT);
+    (void)thread_set_may_wait(true);
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    cr_assert_eq(try_chmod("main/l/f", 0771), -EIO);
+    cr_assert_eq(try_mkdir("d"), -EIO);
+    cr_assert_eq(try_tmpfile(), -EIO);
+    cr_assert_eq(state_seq(w.x.p), seq);
+    cr_assert_eq(set_acl(&w, "main/l", ACL_DEFAULT, 5), 0);
+    cr_assert_eq(try_mkdir("d"), 0);
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+    clock_manual_advance(&w.x.clock, 10 * NSEC_PER_SEC);
+    cr_assert(list_is("main/l/f", ACL_ACCESS, 4));
+}
+
 Test(move, equal_bytes_share_what_is_moved)
 {
     agreed(&w.x, "move main/d 1 wait", "objects=42 ");

@@ -118,6 +118,37 @@ Test(silent, one_that_is_away_is_seen_as_back_although_another_does_not_answer)
     has_bytes(&w, "main/elsewhere", LARGE, 4);
 }
 
+static void *chmod_listed(void *arg)
+{
+    struct vfs_attr a = {.mode = 0771};
+
+    (void)arg;
+    cr_assert_eq(vfs_setattr(w.x.p, node_of(&w.x, "main/listed"), VFS_SET_MODE, &a, &a), -EIO);
+    return NULL;
+}
+
+/* A change whose list is there waits with nothing that others need: neither the freeze lock, which a
+ * branch and a commit take, nor the namespace's lock. */
+Test(silent, a_change_that_waits_for_it_holds_nobody_up)
+{
+    pthread_t changer;
+
+    put_bytes(&w, "main/listed", 10, 8);
+    cr_assert_eq(set_acl(&w, "main/listed", ACL_ACCESS, 4), 0);
+    settle(&w);
+    agreed(&w.x, "move main/listed 1 wait", "objects=2");
+    block();
+    cr_assert_eq(pthread_create(&changer, NULL, chmod_listed, NULL), 0);
+    until_they_wait(1);
+    put_bytes(&w, "main/beside", 1000, 9);
+    agreed(&w.x, "branch main beside", "ok");
+    cr_assert_eq(flush_now(w.x.p), 0);
+    has_bytes(&w, "beside/beside", 1000, 9);
+    cr_assert_eq(shard_mem_waiting(w.cold), 1, "it waits still");
+    agreed(&w.x, "set shard_patience 1s", "ok");
+    pthread_join(changer, NULL);
+}
+
 /* A reader, a sweep and a move are in the shard when the store is closed. */
 static void *move_there(void *arg)
 {
