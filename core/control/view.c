@@ -255,9 +255,11 @@ static void status(struct state *p, const struct facts *f, struct strbuf *out)
                     U(p->replayed.bytes));
     strbuf_addf(out, "namespaces  %llu\n", U(f->namespaces));
     view_ns_flushes(p, out);
-    strbuf_addf(out, "objects     %llu pinned=%llu dying=%llu retained=%llu retained_bytes=%llu\n",
-                U(f->refs.objects), U(f->refs.pinned), U(f->refs.dying), U(f->refs.retained),
-                U(f->refs.retained_bytes));
+    strbuf_addf(out,
+                "objects     %llu pinned=%llu dying=%llu undeleted=%llu retained=%llu "
+                "retained_bytes=%llu\n",
+                U(f->refs.objects), U(f->refs.pinned), U(f->refs.dying), U(f->refs.undeleted),
+                U(f->refs.retained), U(f->refs.retained_bytes));
     strbuf_addf(out, "packs       %llu live_bytes=%llu dead_bytes=%llu file_bytes=%llu\n",
                 U(f->packs.packs), U(f->packs.live_bytes), U(f->packs.dead_bytes),
                 U(f->packs.file_bytes));
@@ -332,7 +334,7 @@ struct number {
     uint64_t value;
 };
 
-#define NUMBERS 52 /* numbers in stats.json; metrics leave some out */
+#define NUMBERS 53 /* numbers in stats.json; metrics leave some out */
 
 /* Lists the numbers of stats.json and metrics under their names, which are stable: programs read
  * them. */
@@ -347,6 +349,7 @@ static void list_numbers(struct state *p, const struct facts *f, struct number r
         {"objects", GAUGE, f->refs.objects},
         {"pinned_objects", GAUGE, f->refs.pinned},
         {"dying_objects", GAUGE, f->refs.dying},
+        {"undeleted_objects", GAUGE, f->refs.undeleted},
         {"retained_objects", GAUGE, f->refs.retained},
         {"retained_bytes", GAUGE, f->refs.retained_bytes},
         {"packs", GAUGE, f->packs.packs},

@@ -36,8 +36,9 @@
 
 #define COLLECT_AT_ONCE                                                                            \
     64 /* objects under one hold of the freeze lock: threads that take it for writing wait */
-#define BURY_AT_ONCE 64 /* dead objects that are taken from the list at once */
-#define BURY_TOGETHER 8 /* dead records under one hold of the freeze lock: each may punch a hole */
+#define RECLAIM_AT_ONCE 64 /* dead objects that are taken from the list at once */
+#define RECLAIM_TOGETHER                                                                           \
+    8                   /* dead records under one hold of the freeze lock: each may punch a hole */
 #define SEAL_PASSES 4   /* passes before a freeze, at most */
 #define SEAL_REST 64u   /* buffers that may be left to be sealed while nobody may write */
 
@@ -354,13 +355,19 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
 
 /* ---- reclaim ---- */
 
-/* Report that dead bytes could not be deleted. */
-static void reclaim_failed(int err)
+/* Dead bytes could not be deleted: they are reported once, counted as undeleted, and tried again
+ * after the next commit. Returns 1, the number of failures. */
+static size_t not_reclaimed(struct state *p, const struct refs_dead *d, int err)
 {
-    if (err < 0)
-        report(REPORT_WARN,
-               "deleting dead bytes failed (%s): kept until the next mount, or a check",
+    int kept = refs_not_reclaimed(p->refs, d);
+
+    if (kept < 0)
+        report(REPORT_WARN, "deleting dead bytes failed (%s): kept until the next mount",
                strerror(-err));
+    else if (!d->failed)
+        report(REPORT_WARN, "deleting dead bytes failed (%s): tried again after each commit",
+               strerror(-err));
+    return 1;
 }
 
 /* Does the dead object have a file of its own? */
@@ -379,49 +386,68 @@ static int reclaim_file(struct state *p, const struct refs_dead *d)
     return err < 0 ? err : refs_reclaimed(p->refs, d, 1);
 }
 
+/* Count a dead record out of its pack. Its record among the dying is gone, so it cannot be put back
+ * if that fails. */
+static void count_out(struct state *p, const struct refs_dead *d)
+{
+    int err = objects_delete(p->objects, d);
+
+    if (err < 0)
+        report(REPORT_WARN,
+               "a dead record could not be counted out of pack %llu (%s): kept until a check",
+               (unsigned long long)d->entry.where, strerror(-err));
+}
+
 /* Count dead records out of their packs. This must not happen twice, so the record of the dying is
  * removed first, and both changes are in the same commit. A few records share one hold of the
- * freeze lock: taking it for each of them starved the threads that were removing files. */
-static void reclaim_packed(struct state *p, const struct refs_dead *dead, size_t n)
+ * freeze lock: taking it for each of them starved the threads that were removing files. Returns how
+ * many are put back. */
+static size_t reclaim_packed(struct state *p, const struct refs_dead *dead, size_t n)
 {
+    size_t failed = 0;
     int err;
     READ_GUARD(&p->freeze_lock);
 
     err = refs_reclaimed(p->refs, dead, n);
-    reclaim_failed(err);
+    for (size_t i = 0; i < n && err < 0; i++)
+        failed += not_reclaimed(p, &dead[i], err);
     for (size_t i = 0; i < n && err == 0; i++)
-        reclaim_failed(objects_delete(p->objects, &dead[i]));
+        count_out(p, &dead[i]);
+    return failed;
 }
 
-/* Reclaim these dead objects: files one by one, records of packs together. */
-static void reclaim_some(struct state *p, const struct refs_dead *dead, size_t n)
+/* Reclaim these dead objects: files one by one, records of packs together. Returns how many are put
+ * back. */
+static size_t reclaim_some(struct state *p, const struct refs_dead *dead, size_t n)
 {
-    struct refs_dead packed[BURY_TOGETHER];
-    size_t count = 0;
+    struct refs_dead packed[RECLAIM_TOGETHER];
+    size_t count = 0, failed = 0;
 
     for (size_t i = 0; i < n; i++) {
-        if (is_file(&dead[i]))
-            reclaim_failed(reclaim_file(p, &dead[i]));
-        else
+        int err = is_file(&dead[i]) ? reclaim_file(p, &dead[i]) : 0;
+        if (err < 0)
+            failed += not_reclaimed(p, &dead[i], err);
+        if (!is_file(&dead[i]))
             packed[count++] = dead[i];
-        if (count == BURY_TOGETHER || (count > 0 && i + 1 == n)) {
-            reclaim_packed(p, packed, count);
+        if (count == RECLAIM_TOGETHER || (count > 0 && i + 1 == n)) {
+            failed += reclaim_packed(p, packed, count);
             count = 0;
         }
     }
+    return failed;
 }
 
 size_t flush_reclaim_dead(struct state *p, size_t max)
 {
-    struct refs_dead dead[BURY_AT_ONCE];
-    size_t n, done = 0;
+    struct refs_dead dead[RECLAIM_AT_ONCE];
+    size_t n, done = 0, failed = 0;
     MUTEX_GUARD(&p->flush->reclaim_dead);
 
-    while (done < max && (n = refs_collected(p->refs, dead, BURY_AT_ONCE)) > 0) {
-        reclaim_some(p, dead, n);
+    while (done < max && (n = refs_collected(p->refs, dead, RECLAIM_AT_ONCE)) > 0) {
+        failed += reclaim_some(p, dead, n);
         done += n;
     }
-    atomic_fetch_add(&p->flush->reclaimed, done);
+    atomic_fetch_add(&p->flush->reclaimed, done - failed);
     return done;
 }
 
@@ -430,7 +456,7 @@ size_t flush_reclaim_dead(struct state *p, size_t max)
 /* A portion of work when nothing else is to be done. True: there may be more. */
 static bool idle(void *ctx)
 {
-    return flush_reclaim_dead(ctx, BURY_AT_ONCE) > 0;
+    return flush_reclaim_dead(ctx, RECLAIM_AT_ONCE) > 0;
 }
 
 /* After a failure: must nothing be tried again? */

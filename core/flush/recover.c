@@ -128,7 +128,7 @@ void recover_settled(struct state *p)
  * the slot may be named again. */
 static int leave_for_commit(struct state *p, uint64_t number)
 {
-    int err = refs_bury_slot(p->refs, number);
+    int err = refs_reclaim_slot(p->refs, number);
 
     if (err == 0)
         refs_cancel(p->refs, number);
@@ -291,7 +291,7 @@ int recover_state(struct state *p, const struct store_record *s)
     err = open_log(p, s, &r);
     if (err < 0)
         return err;
-    ns_table_tap(p);
+    ns_table_observe(p);
     p->recovered = !was_closed(p, s, &r);
     if (p->recovered)
         atomic_store(&p->promised, false); /* the promise was of the epoch before */

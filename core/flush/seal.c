@@ -140,7 +140,7 @@ static void sealed(struct state *p, struct content *c, uint64_t target)
 {
     if (c->slot) {
         /* If memory is short, the slot's file stays until the next start. */
-        (void)refs_bury_slot(p->refs, c->number);
+        (void)refs_reclaim_slot(p->refs, c->number);
         MUTEX_GUARD(&p->contents.lock);
         content_slot_clean(p, c); /* objects_seal_blob has synced the slot */
     }

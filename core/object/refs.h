@@ -52,6 +52,7 @@ struct refs_dead {
     uint64_t number;
     struct entry entry; /* where the bytes are */
     bool unrecorded;    /* a slot without a record among the dying: a start finds it by its name */
+    bool failed;        /* deleting its bytes failed before (refs_not_reclaimed) */
 };
 
 /* `key` is borrowed. `next` is the first number never used (refs_next gives it back for the
@@ -120,8 +121,8 @@ int refs_relocate(struct refs *r, uint64_t number, const struct entry *from,
 int refs_reclaim_place(struct refs *r, const struct entry *place);
 /* Queue the slot of a number whose entry says SLOT no more, for deletion after the next commit. It
  * has no record: after a crash a start finds the slot itself. -ENOMEM. */
-int refs_bury_slot(struct refs *r, uint64_t number);
-/* Does the slot of that number wait for its deletion (refs_bury_slot)? */
+int refs_reclaim_slot(struct refs *r, uint64_t number);
+/* Does the slot of that number wait for its deletion (refs_reclaim_slot)? */
 bool refs_has_slot(struct refs *r, uint64_t number);
 /* Before a sync: what is pending now. */
 uint64_t refs_pending_mark(struct refs *r);
@@ -171,7 +172,12 @@ size_t refs_collected(struct refs *r, struct refs_dead *out, size_t max);
 /* Removes records of the dying, all or none. The bytes of a file or a ghost are gone by then; bytes
  * in a pack are counted out by the caller next, in the same commit. */
 int refs_reclaimed(struct refs *r, const struct refs_dead *dead, size_t count);
-/* Numbers with count 0 that nobody holds, plus dead ones whose bytes still have to be deleted. */
+/* Puts back what refs_collected gave, whose bytes could not be deleted: refs_collected gives it
+ * again after a later commit. Until then refs_dying leaves it out, and the stats count it as
+ * undeleted. -ENOMEM: it is not put back, and the next start finds it. */
+int refs_not_reclaimed(struct refs *r, const struct refs_dead *dead);
+/* Numbers with count 0 that nobody holds, plus dead ones whose bytes still have to be deleted,
+ * except where that failed. */
 uint64_t refs_dying(struct refs *r);
 /* As refs_dying, but waits at most `duration_ns` for the lock "refs". False: it was not free, as
  * happens with a slow disk. */
@@ -208,6 +214,7 @@ struct refs_stats {
     uint64_t objects; /* sealed, count > 0 */
     uint64_t unknown_decrements;
     uint64_t dying, pinned;
+    uint64_t undeleted; /* dead ones whose bytes could not be deleted so far; not among `dying` */
     /* Objects without references or holds that are kept all the same: until a commit covers their
      * removal, the log may be replayed, and its changes name them. */
     uint64_t retained, retained_bytes;

@@ -6,7 +6,8 @@
  *     collected    r->dead: a queue in the order of collecting. Each element has the number of the
  *                  batch that removes its entry from the tables. Its bytes may be deleted once
  *                  r->durable, the number of committed batches, is higher. So neither a freeze nor
- *                  a retire has to move any element.
+ *                  a retire has to move any element. What could not be deleted comes to the end of
+ *                  the queue, as of the batch that is filled then: it is tried once per commit.
  *     reclaimed    nothing: the bytes are deleted
  *
  * From the first step to the last the number has a record in the table of the dying, so that a
@@ -54,16 +55,40 @@ static uint64_t bytes_of(const struct entry *e)
     return entry_has_place(e) ? e->size : 0;
 }
 
+static bool is_held(const struct refs *r, uint64_t number)
+{
+    uint64_t none;
+
+    return map64_get(&r->holds, number, &none);
+}
+
+static void zero_del(struct refs *r, uint64_t number)
+{
+    if (map64_del(&r->zero, number) && is_held(r, number))
+        r->zero_held--;
+}
+
+void refs_dying_held(struct refs *r, uint64_t number, bool held)
+{
+    uint64_t none;
+
+    mutex_held(&r->lock);
+    if (map64_get(&r->zero, number, &none))
+        r->zero_held += held ? 1 : -(size_t)1;
+}
+
 int refs_make_dying(struct refs *r, uint64_t number, const struct entry *e)
 {
     uint64_t none;
     bool was = map64_get(&r->zero, number, &none);
     int err = map64_put(&r->zero, number, bytes_of(e));
 
+    if (err == 0 && !was)
+        r->zero_held += is_held(r, number);
     if (err == 0)
         err = put_dying(r, number, e);
     if (err < 0 && !was)
-        map64_del(&r->zero, number);
+        zero_del(r, number);
     return err;
 }
 
@@ -75,7 +100,7 @@ int refs_revive(struct refs *r, uint64_t number)
     int err = map64_get(&r->zero, number, &none) ? del_dying(r, number) : 0;
 
     if (err == 0)
-        map64_del(&r->zero, number);
+        zero_del(r, number);
     return err;
 }
 
@@ -112,6 +137,7 @@ static void add_dead(struct refs *r, struct dead *d)
     d->batch = r->batch;
     STAILQ_INSERT_TAIL(&r->dead, d, next);
     r->dead_count++;
+    r->dead_failed += d->is.failed;
 }
 
 static struct dead *dead_create(uint64_t number, const struct entry *e)
@@ -134,7 +160,7 @@ static int collect_one(struct refs *r, uint64_t number, const struct entry *e)
         return err;
     }
     add_dead(r, d);
-    map64_del(&r->zero, number);
+    zero_del(r, number);
     return 0;
 }
 
@@ -147,7 +173,7 @@ static size_t pick_zero(struct refs *r, uint64_t *out, size_t max)
     uint64_t number, none;
 
     while (n < max && map64_next(&r->zero, &r->zero_at, &number, &none))
-        if (!map64_get(&r->holds, number, &none))
+        if (!is_held(r, number))
             out[n++] = number;
     if (n == max || start == 0)
         return n;
@@ -172,13 +198,13 @@ static int collect_some(struct refs *r, size_t max, struct refs_dead *out, size_
         if (err == -EUCLEAN) { /* it leaks: otherwise every flush would fail because of it */
             report(REPORT_ALARM, "the entry of object number %llu is damaged: it is not deleted",
                    (unsigned long long)some[i]);
-            map64_del(&r->zero, some[i]);
+            zero_del(r, some[i]);
             err = 0;
             continue;
         }
         if (err == 0 && d->entry.count > 0) { /* a change that failed halfway has left it in
                                                * r->zero */
-            map64_del(&r->zero, some[i]);
+            zero_del(r, some[i]);
             continue;
         }
         if (err == 0)
@@ -217,11 +243,25 @@ size_t refs_collected(struct refs *r, struct refs_dead *out, size_t max)
 
     while (n < max && (d = STAILQ_FIRST(&r->dead)) && d->batch < r->durable) {
         STAILQ_REMOVE_HEAD(&r->dead, next);
+        r->dead_failed -= d->is.failed;
         out[n++] = d->is;
         free(d);
     }
     r->dead_count -= n;
     return n;
+}
+
+int refs_not_reclaimed(struct refs *r, const struct refs_dead *dead)
+{
+    MUTEX_GUARD(&r->lock);
+    struct dead *d = dead_create(dead->number, &dead->entry);
+
+    if (!d)
+        return -ENOMEM;
+    d->is.unrecorded = dead->unrecorded;
+    d->is.failed = true;
+    add_dead(r, d);
+    return 0;
 }
 
 int refs_reclaimed(struct refs *r, const struct refs_dead *dead, size_t count)
@@ -265,7 +305,7 @@ int refs_reclaim_place(struct refs *r, const struct entry *place)
     return err;
 }
 
-int refs_bury_slot(struct refs *r, uint64_t number)
+int refs_reclaim_slot(struct refs *r, uint64_t number)
 {
     MUTEX_GUARD(&r->lock);
     struct dead *d = dead_create(number, &(struct entry){.kind = ENTRY_SLOT});
@@ -290,16 +330,11 @@ bool refs_has_slot(struct refs *r, uint64_t number)
     return map64_get(&r->slots, number, &none);
 }
 
-/* The number of dying numbers that nobody holds. Needs the lock. */
+/* As refs_dying. Needs the lock. */
 static uint64_t count_dying(struct refs *r)
 {
-    uint64_t number, none, waiting = 0;
-    size_t at = 0;
-
     mutex_held(&r->lock);
-    while (map64_next(&r->zero, &at, &number, &none))
-        waiting += !map64_get(&r->holds, number, &none);
-    return waiting + r->dead_count;
+    return r->zero.count - r->zero_held + r->dead_count - r->dead_failed;
 }
 
 uint64_t refs_dying(struct refs *r)
@@ -320,20 +355,20 @@ bool refs_dying_within(struct refs *r, int64_t duration_ns, uint64_t *ret)
 void refs_add_retained(const struct refs *r, struct refs_stats *s)
 {
     const struct dead *d;
-    uint64_t number, size, none;
+    uint64_t number, size;
     size_t at = 0;
 
     while (map64_next(&r->zero, &at, &number, &size)) {
-        if (map64_get(&r->holds, number, &none))
+        if (is_held(r, number))
             continue; /* a holder keeps it, and not the log */
         s->retained++;
         s->retained_bytes += size;
     }
     STAILQ_FOREACH(d, &r->dead, next)
-        if (d->batch >= r->durable && !d->is.unrecorded) {
-            s->retained++;
-            s->retained_bytes += bytes_of(&d->is.entry);
-        }
+    if (d->batch >= r->durable && !d->is.unrecorded && !d->is.failed) {
+        s->retained++;
+        s->retained_bytes += bytes_of(&d->is.entry);
+    }
 }
 
 /* ---- what was lost ---- */
@@ -367,7 +402,7 @@ int refs_let_go(struct refs *r, uint64_t number)
         err = refs_is_dying_locked(r, number);
     if (err < 0)
         return err;
-    if (err || e.count || map64_get(&r->zero, number, &none) || map64_get(&r->holds, number, &none))
+    if (err || e.count || map64_get(&r->zero, number, &none) || is_held(r, number))
         return -EBUSY;
     return refs_make_dying(r, number, &e);
 }

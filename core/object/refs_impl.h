@@ -40,12 +40,16 @@ struct refs {
     uint64_t next;        /* first number never used */
     struct map64 zero;    /* numbers whose count is 0 and whose entry exists -> bytes */
     size_t zero_at;       /* place in `zero` at which refs_collect goes on */
+    size_t zero_held;     /* so many of `zero` are in `holds` */
     struct map64 holds;   /* number -> open handles and seals in flight */
     struct map64 pending; /* numbers whose bytes are not synced -> when they were added */
     uint64_t pending_serial;
     STAILQ_HEAD(, dead) dead; /* collected, the oldest first (refs_dying.c) */
-    size_t dead_count;
-    struct map64 slots; /* numbers in `dead` that are slots without a record */
+    size_t dead_count, dead_failed; /* elements; those of them that failed */
+    /* Slots without a record whose file has its name still: those in `dead`, and those that are
+     * being deleted. A number may be in `slots` and in `zero`, or twice in `dead`: its slot waits,
+     * and so does the object that was sealed from it. So these maps cannot be one. */
+    struct map64 slots;
     uint64_t batch, durable; /* the number of the batch that is filled now; so many are committed */
     struct refs_ghosts ghost;
     uint64_t live;    /* sealed entries with count > 0 */
@@ -59,6 +63,8 @@ int refs_save(struct refs *r, uint64_t number, const struct entry *e);
 int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta);
 int refs_set_pending(struct refs *r, uint64_t number);
 int refs_hold_locked(struct refs *r, uint64_t number, int64_t delta);
+/* The number is held from now on, or not any more (refs_dying.c). */
+void refs_dying_held(struct refs *r, uint64_t number, bool held);
 /* Take the id out of the index, leaving a marker if its chain goes on. */
 int refs_unindex(struct refs *r, uint64_t number, const struct id *id);
 

@@ -169,7 +169,7 @@ int refs_seal_alias(struct refs *r, uint64_t number, uint64_t target)
     if (e.count > 0)
         err = refs_change(r, target, &t, e.count);
     if (err == 0 && map64_get(&r->holds, number, &holds))
-        err = map64_add(&r->holds, target, (int64_t)holds, NULL);
+        err = refs_hold_locked(r, target, (int64_t)holds);
     if (err < 0)
         return err;
     t = (struct entry){.kind = ENTRY_ALIAS, .where = target};

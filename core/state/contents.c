@@ -232,7 +232,7 @@ static void leave_slot(struct state *p, struct content *c)
     if (!named)
         (void)blob_unlink_slot(p->config.disk, c->number);
     else if (cancelled)
-        (void)refs_bury_slot(p->refs, c->number);
+        (void)refs_reclaim_slot(p->refs, c->number);
 }
 
 void content_cancel(struct txn *t, struct content *c)

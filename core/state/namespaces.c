@@ -530,7 +530,7 @@ void ns_table_release(struct state *p)
     map64_release(&p->names.removed);
 }
 
-void ns_table_tap(struct state *p)
+void ns_table_observe(struct state *p)
 {
     WRITE_GUARD(&p->names.lock);
 

@@ -128,7 +128,7 @@ void ns_table_insert(struct ns_table *t, struct ns *ns);
 int ns_alloc(struct state *p, const char *name, struct ns **ret_ns);
 void ns_discard(struct ns *ns); /* frees one that is in no table */
 /* From now on the changes of every namespace, and of the tree of orphans, are noted for the log. */
-void ns_table_tap(struct state *p);
+void ns_table_observe(struct state *p);
 int ns_table_load(struct state *p);
 void ns_table_release(struct state *p);
 

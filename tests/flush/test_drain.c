@@ -3,7 +3,7 @@
  * Tests of draining: what counts as done, and that who gave it a time is answered then, whatever a
  * disk that does not answer makes others hold.
  */
-#include "fixture.h"
+#include "picky.h"
 
 #include "drain.h"
 #include "store_impl.h"
@@ -120,4 +120,101 @@ Test(drain, one_that_is_interrupted_ends)
     put_file(&x, "main/a", "hello");
     cr_assert_eq(flush_drain(x.p, false, -1, &yes), -EINTR);
     cr_assert_eq(flush_drain(x.p, false, -1, NULL), 0);
+}
+
+/* ---- bytes that cannot be deleted ---- */
+
+static void put_large(const char *path)
+{
+    uint8_t *bytes = calloc(1, 300000);
+    struct vfs_file *f;
+
+    put_file(&x, path, "begins so");
+    cr_assert_eq(vfs_open(x.p, node_of(&x, path), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_write(f, bytes, 300000, 0), 300000);
+    vfs_release(f);
+    free(bytes);
+}
+
+static uint64_t undeleted(void)
+{
+    struct refs_stats s;
+
+    refs_get_stats(x.p->refs, &s);
+    cr_assert_eq(s.dying, 0);
+    return s.undeleted;
+}
+
+static int add_one(const char *name, void *ctx)
+{
+    (void)name;
+    ++*(unsigned *)ctx;
+    return 0;
+}
+
+/* Files of objects and slots. */
+static unsigned files(void)
+{
+    char dir[16];
+    unsigned n = 0;
+
+    cr_assert_eq(disk_list(x.disk, "slots", add_one, &n), 0);
+    for (unsigned i = 0; i < 256; i++) {
+        snprintf(dir, sizeof dir, "objects/%02x", i);
+        int err = disk_list(x.disk, dir, add_one, &n);
+        cr_assert(err == 0 || err == -ENOENT);
+    }
+    return n;
+}
+
+/* Removals of such names fail; each commit tries once more, and a drain waits for none. */
+static void is_counted_and_tried_again(const char *names, unsigned left)
+{
+    picky_refuse(names, -EIO);
+    picky.removals = true;
+    cr_assert_eq(flush_drain(x.p, true, 60 * NSEC_PER_SEC, NULL), 0);
+    cr_assert_eq(undeleted(), 1);
+    cr_assert(flush_is_idle(x.p));
+    agreed(&x, "status", " undeleted=1 ");
+    cr_assert_eq(flush_reclaim_dead(x.p, SIZE_MAX), 0, "it is tried once per commit");
+    for (unsigned i = 0; i < 3; i++) {
+        cr_assert_eq(flush_now(x.p), 0);
+        cr_assert_eq(undeleted(), 1);
+    }
+    cr_assert_gt(files(), left);
+    picky_refuse("", 0);
+    cr_assert_eq(flush_now(x.p), 0);
+    cr_assert_eq(undeleted(), 0);
+    cr_assert_eq(files(), left);
+}
+
+static void open_picky(void)
+{
+    cr_assert_eq(store_close(x.p), 0);
+    kv_close(x.kv);
+    cr_assert_eq(picky_open(&x), 0);
+    put_large("main/large");
+}
+
+Test(drain, a_file_that_cannot_be_deleted_is_counted_and_deleted_later)
+{
+    open_picky();
+    cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
+    remove_file(&x, "main/large");
+    is_counted_and_tried_again("objects/", 0);
+}
+
+Test(drain, so_is_a_slot_which_is_needed_by_nobody_then)
+{
+    unsigned sealed;
+    size_t left;
+
+    open_picky();
+    cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
+    sealed = files();
+    remove_file(&x, "main/large");
+    cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
+    put_large("main/large");
+    cr_assert_eq(seal_pass(x.p, SEAL_CLOSED, -1, &left), 0); /* sealing removes sums, too */
+    is_counted_and_tried_again("slots/", sealed);
 }

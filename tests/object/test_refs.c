@@ -216,7 +216,7 @@ Test(refs, a_slot_that_is_given_up_is_told_after_its_commit_and_known_until_its_
     struct refs_dead d;
 
     freeze(&t);
-    cr_assert_eq(refs_bury_slot(t.refs, 7), 0);
+    cr_assert_eq(refs_reclaim_slot(t.refs, 7), 0);
     cr_assert_eq(write_out(&t), 0);
     refs_retire(t.refs, 1);
     cr_assert_eq(refs_collected(t.refs, &d, 1), 0, "that commit was frozen before");
@@ -320,6 +320,31 @@ Test(refs, a_thousand_dying_are_collected_in_one_call)
         cr_assert_eq(refs_unref(t.refs, fresh(&t, 1)), 0);
     cr_assert_eq(refs_collect(t.refs, 2000, NULL, NULL), 1000);
     cr_assert_eq(refs_dying(t.refs), 1000);
+}
+
+Test(refs, what_is_held_is_not_counted_among_the_dying_whatever_becomes_of_it)
+{
+    uint64_t a = object(&t, "a", 1), b = object(&t, "b", 1), c = object(&t, "c", 1);
+
+    cr_assert_eq(refs_hold(t.refs, a), 0);
+    cr_assert_eq(refs_hold(t.refs, a), 0);
+    cr_assert_eq(refs_unref(t.refs, a), 0);
+    cr_assert_eq(refs_unref(t.refs, b), 0);
+    cr_assert_eq(refs_unref(t.refs, c), 0);
+    cr_assert_eq(refs_dying(t.refs), 2);
+    cr_assert_eq(refs_hold(t.refs, b), 0);
+    cr_assert_eq(refs_dying(t.refs), 1);
+    refs_unhold(t.refs, a);
+    cr_assert_eq(refs_dying(t.refs), 1);
+    refs_unhold(t.refs, a);
+    cr_assert_eq(refs_dying(t.refs), 2);
+    cr_assert_eq(refs_ref(t.refs, b), 0); /* revived while it is held */
+    refs_unhold(t.refs, b);
+    cr_assert_eq(refs_dying(t.refs), 2);
+    cr_assert_eq(refs_unref(t.refs, b), 0);
+    cr_assert_eq(refs_dying(t.refs), 3);
+    cr_assert_eq(collect(&t), 3);
+    cr_assert_eq(refs_dying(t.refs), 3);
 }
 
 Test(refs, a_buried_place_is_told_dead_after_the_next_commit)
