@@ -127,8 +127,8 @@ static void *chmod_listed(void *arg)
     return NULL;
 }
 
-/* A change whose list is there waits with nothing that others need: neither the freeze lock, which a
- * branch and a commit take, nor the namespace's lock. */
+/* A change whose list is there waits with nothing that others need: neither the freeze lock, which
+ * a branch and a commit take, nor the namespace's lock. */
 Test(silent, a_change_that_waits_for_it_holds_nobody_up)
 {
     pthread_t changer;
