@@ -15,7 +15,7 @@
 #include "sweep.h"
 #include "vfs.h"
 #include "view.h"
-#include "walk.h"
+#include "walk_live.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -153,8 +153,8 @@ static int is_interrupted(void *ctx)
 /* Walks one tree. -EUCLEAN: damage hid a part of it, so the answer would be incomplete. */
 static int walk_tree(struct rwlock *lock, const struct tree *t, struct use *u)
 {
-    struct walk w = {
-        .lock = lock, .tree = t, WALK_ALL, .fn = note_use, .pause = is_interrupted, .ctx = u};
+    struct walk w = {WALK_LIVE(lock, t), WALK_ALL, .fn = note_use, .pause = is_interrupted,
+                     .ctx = u};
     int err = is_interrupted(u);
 
     u->hits = u->shown = 0;

@@ -4,6 +4,7 @@
 #include "item.h"
 #include "page.h"
 #include "pool_node.h"
+#include "walk_live.h"
 #include <errno.h>
 #include <sys/stat.h>
 
@@ -15,80 +16,47 @@ struct reference {
 
 struct du_walk {
     struct state *p;
-    struct du *du;
+    const _Atomic bool *interrupted;
+    struct walk walk;
+    struct du du;
     struct map64 named; /* object number -> how many of its references a drop would free */
-    struct reference piece[DU_AT_ONCE];
+    struct reference piece[WALK_AT_ONCE];
     size_t count; /* references in `piece` */
 };
-
-/* Would a drop free the page `depth` steps down? */
-static bool goes(const struct tree_cursor *c, unsigned depth)
-{
-    for (unsigned i = 0; i <= depth; i++)
-        if (atomic_load(&c->step[i].page->count) != 1)
-            return false;
-    return true;
-}
-
-/* Counts the pages that the walk reaches with this item: those in which it is the first item. */
-static void count_pages(struct du_walk *w, const struct tree_cursor *c)
-{
-    for (unsigned d = c->depth; d-- > 0 && c->step[d].slot == 0;)
-        if (goes(c, d))
-            w->du->tree += PAGE_SIZE_BYTES;
-}
 
 static void count_bytes(struct du_walk *w, const void *val, size_t len)
 {
     struct inode in;
 
     if (inode_decode(val, len, &in) == 0 && S_ISREG(in.mode))
-        w->du->logical += inode_stored(&in);
+        w->du.logical += inode_stored(&in);
 }
 
 /* Counts one item, and notes its reference. Aliases are resolved later, without the lock of the
  * namespace. */
-static void visit_item(struct du_walk *w, const struct tree_cursor *c)
+static int visit_item(struct key k, const void *val, size_t len, void *ctx)
 {
-    struct key k = tree_cursor_key(c);
-    size_t len;
-    const void *val = tree_cursor_value(c, &len);
+    struct du_walk *w = ctx;
     uint64_t object = item_object(k, val, len);
 
-    count_pages(w, c);
     if (key_type(k) == ITEM_INODE)
         count_bytes(w, val, len);
     if (object && (key_type(k) == ITEM_EXTENT || key_type(k) == ITEM_PATCH))
-        w->du->pieces++;
+        w->du.pieces++;
     if (object)
-        w->piece[w->count++] = (struct reference){object, goes(c, c->depth - 1)};
+        w->piece[w->count++] = (struct reference){object, w->walk.owned};
+    return 0;
 }
 
-/* Reads up to DU_AT_ONCE items from *k on, and moves *k behind them. -ENOENT: that was the end. */
-static int read_piece(struct du_walk *w, struct ns *ns, struct key *k)
+static int end_piece(void *ctx)
 {
-    struct tree_cursor c = TREE_CURSOR_INIT;
-    READ_GUARD(&ns->lock);
-    int err = tree_seek(&ns->tree, *k, &c);
-
-    w->count = 0;
-    for (unsigned n = 0; err == 0 && n < DU_AT_ONCE; n++) {
-        struct key at = tree_cursor_key(&c);
-        visit_item(w, &c);
-        *k = (struct key){at.hi + (at.lo == UINT64_MAX), at.lo + 1};
-        err = tree_next(&c);
-    }
-    tree_cursor_end(&c);
-    return err;
-}
-
-static int note_piece(struct du_walk *w)
-{
-    int err = 0;
+    struct du_walk *w = ctx;
+    int err = w->interrupted && atomic_load(w->interrupted) ? -EINTR : 0;
 
     for (size_t i = 0; i < w->count && err == 0; i++)
         err = map64_add(&w->named, refs_resolve(w->p->refs, w->piece[i].object), w->piece[i].goes,
                         NULL);
+    w->count = 0;
     return err;
 }
 
@@ -119,10 +87,10 @@ static int weigh(struct du_walk *w)
             return err;
         uint64_t size = size_of(w, number, &e);
         if (going >= e.count && !pool_node_is_shared(w->p, &e)) {
-            w->du->frees += size;
-            w->du->elsewhere += entry_is_ghost(&e) ? size : 0;
+            w->du.frees += size;
+            w->du.elsewhere += entry_is_ghost(&e) ? size : 0;
         } else {
-            w->du->shared += size;
+            w->du.shared += size;
         }
     }
     return 0;
@@ -130,20 +98,21 @@ static int weigh(struct du_walk *w)
 
 int du_namespace(struct state *p, struct ns *ns, const _Atomic bool *interrupted, struct du *ret)
 {
-    struct du du = {0};
-    struct du_walk w = {.p = p, .du = &du};
-    struct key k = {0, 0};
-    int err, more = 0;
+    struct du_walk w = {.p = p, .interrupted = interrupted};
+    int err = end_piece(&w);
 
     pool_node_refresh(p);
-    do {
-        more = interrupted && atomic_load(interrupted) ? -EINTR : read_piece(&w, ns, &k);
-        err = more == -ENOENT || more == 0 ? note_piece(&w) : more;
-    } while (err == 0 && more == 0);
+    w.walk = (struct walk){WALK_LIVE(&ns->lock, &ns->tree), WALK_ALL, .fn = visit_item,
+                           .pause = end_piece, .ctx = &w};
+    if (err == 0)
+        err = walk_items(&w.walk);
+    if (err == 0)
+        err = w.walk.hidden ? -EUCLEAN : end_piece(&w);
     if (err == 0)
         err = weigh(&w);
     map64_release(&w.named);
+    w.du.tree = w.walk.owned_pages * PAGE_SIZE_BYTES;
     if (err == 0)
-        *ret = du;
+        *ret = w.du;
     return err;
 }

@@ -11,10 +11,10 @@
  *
  * Bytes on another shard are in all figures, and also in a figure of their own (`elsewhere`).
  *
- * The walk reads pieces of DU_AT_ONCE items, each under the lock of the namespace, while the store
- * is in use. The figures are exact if the namespace does not change and nothing is dropped or
- * sealed. Otherwise each piece is as it was when it was read. What a dropped namespace still holds
- * until it is worked off counts as another namespace's.
+ * The walk (walk.h) reads pieces, each under the lock of the namespace, while the store is in use.
+ * The figures are exact if the namespace does not change and nothing is dropped or sealed.
+ * Otherwise each piece is as it was when it was read. What a dropped namespace still holds until it
+ * is worked off counts as another namespace's.
  *
  * Limits: 24 to 48 bytes of memory for each distinct object that the namespace names, while it
  * runs. Errors: 0 or -errno: -ENOMEM, -EIO, -EUCLEAN: a page is damaged; -EINTR: `interrupted` was
@@ -23,8 +23,6 @@
 #pragma once
 
 #include "state.h"
-
-#define DU_AT_ONCE 1000
 
 struct du {
     /* sum of the files' bytes, without holes; several names of a file count once */

@@ -14,7 +14,7 @@
 #include "durability.h"
 #include "move.h"
 #include "vfs.h"
-#include "walk.h"
+#include "walk_live.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -149,8 +149,7 @@ static int gather_below(struct key k, const void *val, size_t len, void *ctx)
 static int walk(struct selecting *g, struct ns *ns, struct key_range r,
                 int (*fn)(struct key k, const void *val, size_t len, void *ctx))
 {
-    struct walk w = {.lock = &ns->lock,
-                     .tree = &ns->tree,
+    struct walk w = {WALK_LIVE(&ns->lock, &ns->tree),
                      .from = r.from,
                      .to = r.to,
                      .fn = fn,

@@ -7,15 +7,16 @@
 #include "damage.h"
 #include "array.h"
 #include "command.h"
+#include "path.h"
 #include "report.h"
-#include "walk.h"
+#include "walk_live.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define U(x) ((unsigned long long)(x))
 #define PATH_DEPTH 256
-#define PATH_ROOM 4096
+#define PATH_ROOM 4097
 
 /* One use of a damaged thing in the tree that is walked. */
 struct use {
@@ -40,8 +41,8 @@ struct users {
     int (*pause)(void *ctx);
     void *ctx;
     char ns[VFS_NAME_MAX + 1];
-    struct rwlock *lock; /* of the tree that is walked */
-    const struct tree *tree;
+    struct walk tree; /* that is walked */
+    char path[PATH_ROOM];
     struct use *use;
     size_t use_count, use_room;
     struct name *name;
@@ -78,108 +79,26 @@ void damage_release(struct damage *d)
 
 /* ---- paths ---- */
 
-/* A path, built from its end. */
-struct path {
-    char text[PATH_ROOM];
-    size_t start;
-    bool cut;
-};
-
-/* Puts a name before the path. A path that becomes too long is cut, and keeps its end. */
-static void path_prepend(struct path *p, const char *name, size_t len)
-{
-    bool first = p->start == sizeof p->text;
-
-    if (p->cut || len + !first + 4 > p->start) { /* 4: room for "..." and a slash */
-        p->cut = true;
-        return;
-    }
-    if (!first)
-        p->text[--p->start] = '/';
-    p->start -= len;
-    memcpy(p->text + p->start, name, len);
-}
-
-struct finding {
-    uint64_t ino;
-    struct path *path;
-    struct users *u;
-};
-
-/* Finds the name of a directory in its parent. */
-static int find_name(struct key k, const void *val, size_t len, void *ctx)
-{
-    struct finding *f = ctx;
-    struct dirent_item d;
-
-    if (key_type(k) != ITEM_DIRENT || dirent_decode(val, len, &d) < 0 || d.ino != f->ino)
-        return 0;
-    path_prepend(f->path, d.name, d.name_len);
-    return 1;
-}
-
-static int pause_finding(void *ctx)
-{
-    const struct finding *f = ctx;
-
-    return f->u->pause ? f->u->pause(f->u->ctx) : 0;
-}
-
-static int load_inode(const struct users *u, uint64_t ino, struct inode *ret)
-{
-    READ_GUARD(u->lock);
-    return inode_load(u->tree, ino, ret);
-}
-
-/* Adds the names from the directory `dir` up to the root. 1: the root was reached; 0: it does not
- * lead there any more; or -errno. */
-static int climb(struct users *u, uint64_t dir, struct path *path)
-{
-    for (unsigned depth = 0; dir != NS_ROOT_INO; depth++) {
-        struct finding f = {.ino = dir, .path = path, .u = u};
-        struct inode in;
-        int err;
-        if (depth == PATH_DEPTH || load_inode(u, dir, &in) < 0)
-            return 0;
-        struct walk w = {.lock = u->lock,
-                         .tree = u->tree,
-                         .from = key_make(in.parent, ITEM_DIRENT, 0),
-                         .to = key_make(in.parent, ITEM_DIRENT, UINT64_MAX),
-                         .fn = find_name,
-                         .pause = pause_finding,
-                         .ctx = &f};
-        err = walk_items(&w);
-        if (err <= 0)
-            return err;
-        dir = in.parent;
-    }
-    return 1;
-}
-
 /* Appends the path "main/dir/name", quoted if needed. A part that is not known, or too long, is
  * shown as "...". */
 static int add_path(struct users *u, uint64_t dir, const char *name, struct strbuf *out)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    struct path *path = malloc(sizeof *path);
+    struct path p = {
+        .text = u->path, .room = sizeof u->path, .top = NS_ROOT_INO, .depth = PATH_DEPTH};
     int known;
 
-    if (!path)
-        return -ENOMEM;
-    path->start = sizeof path->text;
-    path->cut = false;
-    path_prepend(path, name, strlen(name));
-    known = climb(u, dir, path);
-    if (known >= 0) {
-        strbuf_adds(&text, u->ns);
-        strbuf_adds(&text, !known || path->cut ? "/.../" : "/");
-        strbuf_add(&text, path->text + path->start, sizeof path->text - path->start);
-        known = strbuf_error(&text);
-        if (known == 0)
-            command_add_word(out, text.s);
-    }
-    free(path);
-    return known;
+    path_begin(&p);
+    path_prepend(&p, name, strlen(name));
+    known = path_climb(&u->tree, dir, &p);
+    if (known < 0)
+        return known;
+    strbuf_adds(&text, u->ns);
+    strbuf_adds(&text, !known || p.cut ? "/.../" : "/");
+    strbuf_adds(&text, p.text + p.start);
+    if (strbuf_error(&text) == 0)
+        command_add_word(out, text.s);
+    return strbuf_error(&text);
 }
 
 /* ---- reporting ---- */
@@ -362,22 +281,18 @@ static int say_tree(struct users *u)
 /* Walks one tree twice, and reports. The orphans have no names. */
 static int look_through(struct users *u, struct rwlock *lock, const struct tree *tree)
 {
-    struct walk w = {.lock = lock,
-                     .tree = tree,
-                     WALK_ALL,
-                     .fn = take_item,
-                     .pause = pause_walk,
-                     .page = take_page,
-                     .ctx = u};
+    struct walk w;
     int err;
 
-    u->lock = lock;
-    u->tree = tree;
+    u->tree = (struct walk){WALK_LIVE(lock, tree), WALK_ALL, .pause = pause_walk, .ctx = u};
+    w = u->tree;
+    w.fn = take_item;
+    w.page = take_page;
     for (size_t i = 0; i < u->d->count; i++)
         u->d->v[i].met = false;
     err = walk_items(&w);
-    w = (struct walk){
-        .lock = lock, .tree = tree, WALK_ALL, .fn = take_name, .pause = pause_walk, .ctx = u};
+    w = u->tree;
+    w.fn = take_name;
     if (err == 0 && u->use_count && lock != &u->p->orphans.lock)
         err = walk_items(&w);
     if (err == 0)

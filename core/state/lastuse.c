@@ -9,7 +9,7 @@
  */
 #include "array.h"
 #include "state.h"
-#include "walk.h"
+#include "walk_live.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,11 +96,7 @@ static void objects_of_inode(struct state *p, uint64_t nodeid, struct objects_of
 
     if (ns_get(p, vfs_node_ns(nodeid), &ns) < 0)
         return;
-    struct walk w = {.lock = &ns->lock,
-                     .tree = &ns->tree,
-                     .from = r.from,
-                     .to = r.to,
-                     .fn = add_object,
+    struct walk w = {WALK_LIVE(&ns->lock, &ns->tree), .from = r.from, .to = r.to, .fn = add_object,
                      .ctx = ret};
     (void)walk_items(&w);
     ns_put(p, ns);
