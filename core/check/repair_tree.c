@@ -112,8 +112,9 @@ static int ns_add(struct mender *m, uint32_t number, struct ns_fields *f)
 
 /* Called for each namespace record: load the namespaces that change. The next run of inode numbers
  * is raised above those of all others. */
-static int ns_consider(struct mender *m, uint64_t number, const void *val, size_t len)
+static int ns_consider(void *ctx, uint64_t number, const void *val, size_t len)
 {
+    struct mender *m = ctx;
     struct ns_fields f;
     uint64_t none;
     int err = ns_read(number, val, len, &f);
@@ -131,15 +132,14 @@ static int ns_consider(struct mender *m, uint64_t number, const void *val, size_
 
 static int ns_load_all(struct mender *m)
 {
-    struct kv_each e = {.table = TABLE_NAMESPACES, .strict = true};
-    int err = kv_snap_begin(m->kv, &e.snap);
+    struct kv_snap *snap;
+    int err = kv_snap_begin(m->kv, &snap);
 
     if (err < 0)
         return err;
-    while (kv_next(&e))
-        e.err = e.klen == 8 ? ns_consider(m, e.number, e.val, e.len) : 0;
-    kv_snap_end(e.snap);
-    return e.err;
+    err = kv_each_number(snap, TABLE_NAMESPACES, ns_consider, m);
+    kv_snap_end(snap);
+    return err;
 }
 
 /* ---- names ---- */

@@ -123,6 +123,16 @@ bool kv_next(struct kv_each *e)
     return err == 0;
 }
 
+int kv_each_number(struct kv_snap *s, unsigned table,
+                   int (*fn)(void *ctx, uint64_t number, const void *val, size_t len), void *ctx)
+{
+    struct kv_each e = {.snap = s, .table = table};
+
+    while (kv_next(&e))
+        e.err = e.klen == 8 ? fn(ctx, e.number, e.val, e.len) : 0;
+    return e.err;
+}
+
 int kv_get_numbers(struct kv *kv, unsigned table, uint64_t from, uint64_t *v, size_t most,
                    size_t *ret_count)
 {

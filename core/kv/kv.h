@@ -142,6 +142,10 @@ struct kv_each {
     bool cut; /* `err` says that the table cannot be read from here on (as kv_snap_seek does) */
 };
 bool kv_next(struct kv_each *e);
+/* Calls `fn` for each row whose key is a number, also for damaged ones. Keys of another length are
+ * skipped. A result other than 0 of `fn` ends it and is returned. */
+int kv_each_number(struct kv_snap *s, unsigned table,
+                   int (*fn)(void *ctx, uint64_t number, const void *val, size_t len), void *ctx);
 /* At most `most` numbers from `from` on, of a table whose keys are numbers; none: the end. An error
  * is returned if there is none before it. -EUCLEAN: a key has not 8 bytes, or the table cannot be
  * read. */

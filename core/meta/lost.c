@@ -93,19 +93,6 @@ static int count_place(struct lost_packs *p, const struct entry *e)
     return err < 0 ? err : map64_add(&p->bytes, e->where, (int64_t)e->size, NULL);
 }
 
-typedef int row_fn(void *ctx, uint64_t number, const void *val, size_t len);
-
-/* Calls `fn` for every readable row with a number as its key. Damaged rows are skipped. */
-static int each_row(struct kv_snap *snap, unsigned table, row_fn *fn, void *ctx)
-{
-    struct kv_each e = {.snap = snap, .table = table};
-
-    while (kv_next(&e))
-        if (e.klen == 8 && e.len != KV_DAMAGED)
-            e.err = fn(ctx, e.number, e.val, e.len);
-    return e.err;
-}
-
 static int count_entry(void *ctx, uint64_t number, const void *val, size_t len)
 {
     struct counting *c = ctx;
@@ -130,9 +117,9 @@ static int count_dying(void *ctx, uint64_t number, const void *val, size_t len)
 int lost_count_packs(struct kv_snap *snap, struct lost_packs *ret)
 {
     struct counting c = {snap, ret};
-    int err = each_row(snap, TABLE_OBJECTS, count_entry, &c);
+    int err = kv_each_number(snap, TABLE_OBJECTS, count_entry, &c);
 
-    return err < 0 ? err : each_row(snap, TABLE_DYING, count_dying, &c);
+    return err < 0 ? err : kv_each_number(snap, TABLE_DYING, count_dying, &c);
 }
 
 void lost_packs_release(struct lost_packs *p)
@@ -313,11 +300,11 @@ static int look_at_all(struct look *l)
     if (err == 0)
         err = look_at_page_counts(l);
     if (err == 0)
-        err = each_row(l->snap, TABLE_OBJECTS, look_at_entry, l);
+        err = kv_each_number(l->snap, TABLE_OBJECTS, look_at_entry, l);
     if (err == 0)
         err = lost_count_packs(l->snap, &l->packs);
     if (err == 0)
-        err = each_row(l->snap, TABLE_PACKS, look_at_pack_row, l);
+        err = kv_each_number(l->snap, TABLE_PACKS, look_at_pack_row, l);
     return err < 0 ? err : look_for_packs(l);
 }
 

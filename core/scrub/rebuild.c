@@ -94,8 +94,9 @@ static void rebuild_damage(const char *what, uint64_t number, const char *why, v
 
 /* Compare an object's count with the recount. A row that does not decode was reported by the
  * recount, and may be restored (restore.h). */
-static int compare_object(struct rebuild *b, uint64_t number, const void *val, size_t len)
+static int compare_object(void *ctx, uint64_t number, const void *val, size_t len)
 {
+    struct rebuild *b = ctx;
     uint64_t refs = 0;
     struct entry e;
 
@@ -109,8 +110,9 @@ static int compare_object(struct rebuild *b, uint64_t number, const void *val, s
 }
 
 /* Compare a page's count with the recount. A page without a row of its own has count 1. */
-static int compare_page(struct rebuild *b, uint64_t no, const void *val, size_t len)
+static int compare_page(void *ctx, uint64_t no, const void *val, size_t len)
 {
+    struct rebuild *b = ctx;
     uint64_t refs = 0, stored = 1;
     int err;
 
@@ -126,17 +128,6 @@ static int compare_page(struct rebuild *b, uint64_t no, const void *val, size_t 
                                      .delta = (int64_t)(refs - stored),
                                      .page = true,
                                      .unnamed = refs == 0});
-}
-
-/* Call `fn` for each row of a table. Keys of another length are left to the scrub. */
-static int compare_table(struct rebuild *b, unsigned table,
-                         int (*fn)(struct rebuild *, uint64_t, const void *, size_t))
-{
-    struct kv_each e = {.snap = b->snap, .table = table};
-
-    while (kv_next(&e))
-        e.err = e.klen == 8 ? fn(b, e.number, e.val, e.len) : 0;
-    return e.err;
 }
 
 /* Add to the count of a page. */
@@ -232,9 +223,9 @@ static int find_fixes(struct rebuild *b)
     if (err == 0)
         err = lost_find(b->snap, &b->count, &b->lost);
     if (err == 0)
-        err = compare_table(b, TABLE_OBJECTS, compare_object);
+        err = kv_each_number(b->snap, TABLE_OBJECTS, compare_object, b);
     if (err == 0)
-        err = compare_table(b, TABLE_PAGES, compare_page);
+        err = kv_each_number(b->snap, TABLE_PAGES, compare_page, b);
     return err;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Claims of kv_each and kv_get_numbers (kv.h). */
+/* Claims of kv_each, kv_each_number and kv_get_numbers (kv.h). */
 #include "both.h"
 #include "bytes.h"
 
@@ -120,6 +120,41 @@ BOTH(kv_each, what_the_caller_calls_an_error_ends_it_and_stays)
     cr_assert_eq(e.err, -ECANCELED);
     cr_assert(!e.cut);
     kv_snap_end(e.snap);
+}
+
+static int count_up_to(void *ctx, uint64_t number, const void *val, size_t len)
+{
+    unsigned *rows = ctx;
+
+    cr_assert_eq(number, 2 * *rows + 1);
+    cr_assert_eq(get_be64(val), number);
+    cr_assert_eq(len, 8);
+    return ++*rows == MANY + 1 ? -ECANCELED : 0;
+}
+
+BOTH(kv_each, rows_with_a_number_as_key_alone_are_called_for)
+{
+    static const uint8_t first[7] = {0}, last[9] = {0, 0, 0, 0, 0, 0, 0, 2 * MANY, 0};
+    struct kv_snap *snap;
+    struct kv_txn *t;
+    unsigned rows = 0;
+    plant(x);
+    cr_assert_eq(kv_txn_begin(x->kv, &t), 0);
+    cr_assert_eq(kv_put(t, 0, first, sizeof first, "", 0), 0);
+    cr_assert_eq(kv_put(t, 0, last, sizeof last, "", 0), 0);
+    cr_assert_eq(kv_commit(t), 0);
+    cr_assert_eq(kv_snap_begin(x->kv, &snap), 0);
+    cr_assert_eq(kv_each_number(snap, 0, count_up_to, &rows), 0);
+    cr_assert_eq(rows, MANY);
+    kv_snap_end(snap);
+    cr_assert_eq(kv_txn_begin(x->kv, &t), 0);
+    put_number(t, 2 * MANY + 1);
+    put_number(t, 2 * MANY + 3);
+    cr_assert_eq(kv_commit(t), 0);
+    cr_assert_eq(kv_snap_begin(x->kv, &snap), 0);
+    rows = 0;
+    cr_assert_eq(kv_each_number(snap, 0, count_up_to, &rows), -ECANCELED);
+    kv_snap_end(snap);
 }
 
 static void with_damaged_value(struct fixture *x)
