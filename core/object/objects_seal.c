@@ -4,7 +4,7 @@
  *
  *     id is free           -> in a pool another store may have the bytes: name their place  (adopt)
  *                             else store the bytes under it, or at a gap before it      (place_new)
- *     taken, bytes equal   -> the number becomes an alias of that object               (seal_alias)
+ *     taken, bytes equal   -> the number becomes an alias of that object          (refs_seal_alias)
  *     taken, it is damaged -> store our bytes in its place, alarm, become an alias           (heal)
  *     taken, both sound    -> derive the next id, go on
  *     cannot be compared   -> go on likewise: its bytes cannot be read, its row is lost or

@@ -310,8 +310,8 @@ static int set_vnode(struct state *p, struct vnode *v, struct setting_of *s, str
 }
 
 /* Set attributes with a size. A file that the kernel reads by passthrough keeps its size:
- * -ETXTBSY, after a wait, since the kernel reports a close late. `cut_begin` keeps new passthrough
- * opens out until `cut_end`. */
+ * -ETXTBSY, after a wait, since the kernel reports a close late. passthrough_file_cut_begin keeps
+ * new passthrough opens out until passthrough_file_cut_end. */
 static int set_size(struct state *p, struct vnode *v, struct setting_of *s, struct vfs_attr *ret)
 {
     int err = file_is_work(p, v) ? -EWOULDWAIT : passthrough_file_cut_begin(p, v);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * verbs: the table of all verbs. `tally help`, `tally VERB --help` and the message about a wrong
- * call are made of it. Bash completion asks the program, and tests/tools/synopses.py compares the
+ * call are made of it. Bash completion asks the program, and tests/tools/usage.py compares the
  * synopses of the man pages with the table. A command for the control file takes the options that
  * are in its synopsis (ctl.h). So a verb is called exactly as its row says.
  */
