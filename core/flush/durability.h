@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* durability: what makes changes durable, for all who change a store (flush.c, recover.c, drain.c). */
+/* durability: what makes changes durable, for all who change a store (flusher.c, durability.c,
+ * drain.c). */
 #pragma once
 
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * recover: restoring an open store's state at a start, and fsync through the log. A start does:
+ * recover: restoring an open store's state at a start. A start does:
  *
  *     load              trees, counts, drops and contents as the last commit has them
  *     replay            the changes that the log has behind that commit (replay.c)
@@ -27,7 +27,6 @@
  *     or too little memory                  no commit; each flush tries again
  *     the flush fails                       no change is made until another flush succeeds
  */
-#include "durability.h"
 #include "durable.h"
 #include "flush_impl.h"
 #include "io.h"
@@ -297,49 +296,4 @@ int recover_state(struct state *p, const struct store_record *s)
         atomic_store(&p->promised, false); /* the promise was of the epoch before */
     atomic_store(&p->unsettled, p->recovered || state_lacks(p) < 0);
     return 0;
-}
-
-/* ---- durable ---- */
-
-uint64_t flush_durable(struct state *p)
-{
-    bool has_log = p->log && !atomic_load(&p->unsettled);
-    uint64_t committed, synced = has_log ? log_synced_seq(p->log) : 0;
-    MUTEX_GUARD(&p->flush->lock);
-
-    committed = p->flush->durable_seq;
-    return synced > committed ? synced : committed;
-}
-
-/* Called by log_sync before it syncs: the slots that frames speak of. */
-static int sync_slots(void *ctx)
-{
-    return slots_sync_logged(ctx);
-}
-
-/* Make all changes so far durable, by the log if possible. A change that is in no frame needs a
- * commit. */
-static int sync_all(struct state *p)
-{
-    uint64_t seq = atomic_load(&p->seq);
-
-    {
-        MUTEX_GUARD(&p->flush->lock);
-        if (seq <= p->flush->durable_seq && !capture_has_gap(p))
-            return 0;
-    }
-    if (atomic_load(&p->unsettled) || capture_has_gap(p))
-        return flush_now(p);
-    return log_sync(p->log, seq, sync_slots, p);
-}
-
-int flush_sync(struct state *p)
-{
-    int err;
-
-    if (atomic_load(&p->readonly)) /* the reason was reported */
-        return -EROFS;
-    err = sync_all(p);
-    blame_sync(p, err);
-    return err;
 }

@@ -36,6 +36,8 @@ static inline void vfs_remember(struct ns *ns)
     atomic_fetch_add(&ns->nlookup, 1);
 }
 
+/* ---- how a change begins (vfs_change.c) ---- */
+
 /* Begin a change in the namespace of `nodeid`: wait for memory, reserve room in the log, take the
  * freeze lock (read), find the namespace. The caller takes the namespace's lock. */
 int change_begin(struct state *p, uint64_t nodeid, struct txn *ret);
