@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rooms of core: what each includes is what its meson.build links it with and what its README says that
 it stands on; all of that lies below it; an include that points up does not compile; a header *_impl.h is
-included in its own folder alone. That a call which
+included in its own folder alone. Each README of a room of core, fs or tools is short. That a call which
 points up does not link is seen to by the executables "stands-ROOM" (meson.build here)."""
 import os
 import re
@@ -13,6 +13,7 @@ ROOT = os.path.join(os.path.dirname(os.path.realpath(__file__)), '..', '..')
 DOUBLES = ['kv/mem', 'shard/mem']
 OPEN_STORE = 'core/store/store_impl.h'  # puts the private parts of all rooms together
 FILES_MOST = 25  # .c files of a room
+README_MOST = 20  # lines of the README of a room
 bad = []
 
 
@@ -143,6 +144,13 @@ for folder, _, files in (w for top in ('core', 'fs', 'tools') for w in os.walk(o
         path = os.path.relpath(os.path.join(folder, name), ROOT)
         for header in intrusions(path, read(path)):
             bad.append(f'{path} includes {header}, which is private to another folder')
+readmes = [os.path.relpath(os.path.join(folder, 'README.md'), ROOT) for top in ('core', 'fs', 'tools')
+           for folder, _, files in os.walk(os.path.join(ROOT, top)) if 'README.md' in files]
+for path in set(readmes) - {'core/README.md'}:  # that one is of all rooms
+    if read(path).count('\n') > README_MOST:
+        bad.append(f'{path} has more than {README_MOST} lines')
+if len(readmes) < len(order) + 9:
+    bad.append(f'too few READMEs: {readmes}')
 for line in bad:
     print(line, file=sys.stderr)
 sys.exit(1 if bad else 0)
