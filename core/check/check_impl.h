@@ -146,8 +146,13 @@ struct fix fix_del(unsigned table, const void *key, size_t klen);
  * something that may name them. */
 bool check_may_free(const struct check *c);
 
-/* One look at a store. The struct begins as zeros with disk, o and what else is wanted set. */
+/* One look at a store (check.c). The struct begins as zeros with disk, o and what else is wanted
+ * set. */
 int check_run(struct check *c, struct kv *kv);
+
+/* ---- what all checks call (check_found.c) ---- */
+
+/* Frees what *c has, and not `c` itself. */
 void check_release(struct check *c);
 void check_advance(struct check *c, uint64_t bytes);
 /* A number in use: `stored` is the next one that the store would give, *next rises above it. */
@@ -159,6 +164,8 @@ void check_where_number(const char *kind, uint64_t number, char out[CHECK_WHERE]
 /* Every entry of a table whose keys are 8 bytes, big-endian. Keys of other lengths are reported. */
 typedef int check_entry_fn(struct check *c, uint64_t number, const void *val, size_t len);
 int check_each(struct check *c, unsigned table, const char *what, check_entry_fn *fn);
+/* The end of what can be read of the log, as the text of a finding. */
+void check_where_log(const struct log_report *r, char out[CHECK_WHERE]);
 /* The id of a sealed entry, else "object number N". */
 void check_where(const struct entry *e, uint64_t number, char out[CHECK_WHERE]);
 
@@ -180,6 +187,12 @@ int check_open_pack(struct check *c, uint64_t number);
 /* Is `id` the `hash` of a content, or derived from it? Always true if the secret is lost, since
  * then it cannot be verified. */
 bool check_id_fits(const struct check *c, const struct id *id, struct id hash);
+/* A scan that begins where the commit ends. */
+static inline struct log_scan scan_behind(const struct store_record *s)
+{
+    return (struct log_scan){
+        .epoch = s->epoch, .seq = s->seq, .pos = {s->log_segment, s->log_offset}};
+}
 /* The log behind the commit (check_log.c). */
 int check_log(struct check *c);
 /* Check the index of ghosts, and in each place the table of packs and the files that nothing
@@ -195,7 +208,6 @@ int check_get_shard(struct check *c, uint16_t number, struct check_shard **ret);
 /* Note that a sealed entry, or a record of the dying, names its place (at home or on a shard). */
 int check_note_place(struct check *c, const struct entry *e);
 int check_ghost_entry(struct check *c, uint64_t number, const struct entry *e);
-int check_ghost_bytes(struct check *c, const struct entry *e);
 int check_ghosts(struct check *c); /* their index */
 /* Report why a part of the shard's objects or files was not checked, if so. */
 void check_say_unasked(struct check *c, const struct check_shard *s);
