@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Claims of vfs_file.c and vfs_write.c about what a file's bytes are. */
+/* Claims of vfs_file.c, vfs_read.c and vfs_write.c about what a file's bytes are. */
 #include "fixture.h"
 
 #include "store_impl.h"

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vfs_read: reading open files.
+ *
+ * A file's bytes are the first `valid` bytes of its object (the base). Extents override whole
+ * grains of it, and patches override parts of grains. All other bytes are zeros. A read first maps
+ * the range to pieces, with the namespace's lock held, and then reads the pieces without it. If an
+ * object does not exist any more by then (the inode has got the real number in place of an alias),
+ * the range is mapped once more.
+ */
+#include "vfs.h"
+#include "vfs_file_impl.h"
+#include "vfs_remote.h"
+#include <errno.h>
+
+#define READ_STEP (1024 * 1024) /* bytes mapped at once */
+#define GRAINS_MAX (READ_STEP / EXTENT_GRAIN + 2) /* grains that such a range can touch */
+#define PIECES_MAX (2 * GRAINS_MAX) /* of each grain: its stored bytes, and zeros behind them */
+
+struct piece {
+    size_t len;
+    uint64_t object; /* 0: zeros */
+    uint64_t at;     /* offset in the object */
+};
+
+/* What a range of a file consists of. The pieces lie one behind the other, without gaps. Each patch
+ * replaces bytes of them, from the offset `to` on. */
+struct map {
+    struct piece piece[PIECES_MAX];
+    size_t count;
+    struct piece patch[GRAINS_MAX * PATCHES_MAX];
+    size_t to[GRAINS_MAX * PATCHES_MAX];
+    size_t patches;
+};
+
+/* Append a piece, or extend the last one if it continues there. */
+static void map_add(struct map *m, uint64_t object, uint64_t at, uint64_t len)
+{
+    struct piece *last = m->count ? &m->piece[m->count - 1] : NULL;
+
+    if (len == 0)
+        return;
+    if (last && last->object == object && (!object || last->at + last->len == at))
+        last->len += len;
+    else
+        m->piece[m->count++] = (struct piece){len, object, at};
+}
+
+/* Append `len` bytes of the file from `pos` on. The object begins at `start` in the file and has
+ * `valid` bytes; behind them are zeros. */
+static void map_part(struct map *m, uint64_t object, uint64_t start, uint64_t valid, uint64_t pos,
+                     uint64_t len)
+{
+    uint64_t end = start + valid, have = object && end > pos ? end - pos : 0;
+
+    if (have > len)
+        have = len;
+    map_add(m, object, pos - start, have);
+    map_add(m, 0, 0, len - have);
+}
+
+/* Append the part of a patch that lies in [off, end). */
+static int map_patch(struct map *m, const struct patch *u, uint64_t off, uint64_t end)
+{
+    uint64_t from = u->at > off ? u->at : off, to = u->at + u->e.valid;
+
+    to = to < end ? to : end;
+    if (from >= to)
+        return 0;
+    if (m->patches == sizeof m->to / sizeof *m->to)
+        return -EUCLEAN;
+    m->patch[m->patches] = (struct piece){to - from, u->e.object, from - u->at};
+    m->to[m->patches++] = from - off;
+    return 0;
+}
+
+/* Append all patches in [off, end). */
+static int map_patches(const struct items *it, const struct inode *in, uint64_t off, uint64_t end,
+                       struct map *m)
+{
+    uint64_t pos = off;
+    struct patch u;
+    int err;
+
+    while ((err = patch_next(it, in, pos, end, &u)) == 0) {
+        err = map_patch(m, &u, off, end);
+        if (err < 0)
+            return err;
+        pos = pages_around(u.at, u.e.valid).end;
+    }
+    return err == -ENOENT ? 0 : err;
+}
+
+/* Map a range of the file to pieces and patches. Needs the namespace's lock. */
+static int map_range(const struct items *it, const struct inode *in, uint64_t off, uint64_t len,
+                     struct map *m)
+{
+    uint64_t pos = off, end = off + len;
+    int err;
+
+    m->count = m->patches = 0;
+    if (!(in->flags & INODE_EXTENTS)) {
+        map_part(m, in->object, 0, in->valid, off, len);
+        return 0;
+    }
+    err = map_patches(it, in, off, end, m);
+    if (err < 0 || (m->patches == 1 && m->patch[0].len == len)) /* one patch covers all of the
+                                                                 * range */
+        return err;
+    while (pos < end) {
+        struct grain g;
+        err = grain_load(it, in, pos, &g);
+        if (err < 0)
+            return err;
+        uint64_t next = g.at + EXTENT_GRAIN, n = (next < end ? next : end) - pos;
+        if (g.own)
+            map_part(m, g.e.object, g.at, g.e.valid, pos, n);
+        else
+            map_part(m, in->object, 0, in->valid, pos, n);
+        pos += n;
+    }
+    return 0;
+}
+
+/* Is the object on another shard? */
+static bool is_unreachable(struct state *p, uint64_t object)
+{
+    struct entry e;
+
+    return object && refs_entry(p->refs, object, true, NULL, &e) == 0 && entry_is_ghost(&e);
+}
+
+bool file_is_unreachable(struct state *p, struct vnode *v, uint64_t off, size_t len)
+{
+    struct items it;
+    struct inode in;
+    struct map m;
+    bool unreachable = false;
+
+    if (!atomic_load_explicit(&p->has_ghosts, memory_order_relaxed) ||
+        items_lock(p, v, NULL, &it) < 0)
+        return false;
+    m.count = m.patches = 0;
+    if (inode_load(it.tree, it.ino, &in) == 0)
+        (void)map_range(&it, &in, off, len < READ_STEP ? len : READ_STEP, &m);
+    items_unlock(p, &it);
+    for (size_t i = 0; i < m.count && !unreachable; i++)
+        unreachable = is_unreachable(p, m.piece[i].object);
+    for (size_t i = 0; i < m.patches && !unreachable; i++)
+        unreachable = is_unreachable(p, m.patch[i].object);
+    return unreachable;
+}
+
+/* Read one piece. Bytes that the object does not have read as zeros. */
+static int read_piece(struct state *p, const struct piece *piece, uint8_t *buf, struct reader *r)
+{
+    size_t done = 0;
+
+    while (piece->object && done < piece->len) {
+        ssize_t n =
+            content_read(p, piece->object, buf + done, piece->len - done, piece->at + done, r);
+        if (n < 0)
+            return (int)n;
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    memset(buf + done, 0, piece->len - done);
+    return 0;
+}
+
+/* Read all pieces into `buf`, and then the patches over them. */
+static int read_map(struct state *p, const struct map *m, uint8_t *buf, struct reader *r)
+{
+    uint8_t *at = buf;
+    int err = 0;
+
+    for (size_t i = 0; i < m->count && err == 0; at += m->piece[i++].len)
+        err = read_piece(p, &m->piece[i], at, r);
+    for (size_t i = 0; i < m->patches && err == 0; i++)
+        err = read_piece(p, &m->patch[i], buf + m->to[i], r);
+    return err;
+}
+
+/* One attempt to read: 0 and *ret_len bytes, clipped at the end of the file. */
+static int read_step(struct state *p, struct vnode *v, uint8_t *buf, size_t len, uint64_t off,
+                     size_t *ret_len, struct reader *r)
+{
+    struct items it;
+    struct inode in;
+    struct map m;
+    int err = items_lock(p, v, NULL, &it);
+
+    if (err < 0)
+        return err;
+    *ret_len = 0;
+    err = inode_load(it.tree, it.ino, &in);
+    if (err == 0 && off < in.size) {
+        *ret_len = in.size - off < len ? (size_t)(in.size - off) : len;
+        err = map_range(&it, &in, off, *ret_len, &m);
+    }
+    items_unlock(p, &it);
+    return err < 0 || *ret_len == 0 ? err : read_map(p, &m, buf, r);
+}
+
+/* Read a step, and try again if an object was not found: sealing may have given the bytes another
+ * number, which a second mapping finds. */
+static int read_again(struct state *p, struct vnode *v, uint8_t *buf, size_t len, uint64_t off,
+                      size_t *ret_len, struct reader *r)
+{
+    int err;
+
+    r->absent = 0;
+    err = read_step(p, v, buf, len, off, ret_len, r);
+    return err == -ENOENT && r->absent ? met_lost(p, r->absent) : err;
+}
+
+ssize_t file_read(struct state *p, struct vnode *v, void *buf, size_t len, uint64_t off,
+                  struct reader *r)
+{
+    size_t done = 0, n;
+
+    while (done < len) {
+        size_t want = len - done < READ_STEP ? len - done : READ_STEP;
+        int err = read_step(p, v, (uint8_t *)buf + done, want, off + done, &n, r);
+        if (err == -ENOENT)
+            err = read_again(p, v, (uint8_t *)buf + done, want, off + done, &n, r);
+        if (err == -EUCLEAN)
+            atomic_store(&p->passthroughs.damage, true);
+        if (err < 0)
+            return err;
+        done += n;
+        if (n < want)
+            break;
+    }
+    return (ssize_t)done;
+}
+
+/* Read once. `cached`: the caller's cache keeps the bytes, which a later vfs_write_uncached has to
+ * know (read_beside). */
+static ssize_t read_once(struct vfs_file *f, void *buf, size_t len, uint64_t off, bool cached,
+                         struct reader *r)
+{
+    if (!f->v) { /* the object is held, so it cannot be deleted */
+        ssize_t n = content_read(f->p, f->object, buf, len, off, r);
+        return n == -ENOENT ? met_lost(f->p, f->object) : n;
+    }
+    READ_GUARD(&f->v->io);
+    if (cached && atomic_load_explicit(&f->v->uncached, memory_order_relaxed) > 0)
+        atomic_store_explicit(&f->v->read_beside, true, memory_order_relaxed);
+    return file_read(f->p, f->v, buf, len, off, r);
+}
+
+/* Read, and read again if an unreachable shard answers after a wait. */
+static ssize_t read_all(struct vfs_file *f, void *buf, size_t len, uint64_t off, bool cached)
+{
+    struct reader r = {.remote = NULL};
+    ssize_t n = read_once(f, buf, len, off, cached, &r);
+
+    if (n == -EHOSTUNREACH && remote_bytes_wait(f->p, r.unreachable))
+        n = read_once(f, buf, len, off, cached, &r);
+    if (n == -EHOSTUNREACH)
+        n = -EIO;
+    if (!f->v)
+        return n;
+    if (n >= 0 && !f->noatime)
+        atime_touch(f->p, f->v);
+    return n;
+}
+
+ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off)
+{
+    return read_all(f, buf, len, off, true);
+}
+
+ssize_t vfs_read_uncached(struct vfs_file *f, void *buf, size_t len, uint64_t off)
+{
+    return read_all(f, buf, len, off, false);
+}
