@@ -114,5 +114,18 @@ int control_recall(struct call *call);
 /* control_sweep.c */
 int control_sweep(struct call *call);
 
+/* control_jobs.c */
+int control_wait(struct call *call);
+int control_cancel(struct call *call);
+int control_rebuild(struct call *call);
+
+/* control_ns.c */
+int control_branch(struct call *call);
+int control_drop(struct call *call);
+
+/* control_settings.c */
+int control_get(struct call *call);
+int control_set(struct call *call);
+
 /* control_log.c */
 int control_log(struct call *call);
