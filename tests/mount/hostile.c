@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * hostile: a mount that says it is tallyfs's, whose `.tally/control` and `.tally/stats.json` are
- * symlinks to whatever its maker likes root to write to, or to read; or who looks for `.tally`
- * waits for good.
+ * symlinks to whatever its maker likes root to write to, or to read, as is job 1 in `.tally/jobs`;
+ * job 2 is a FIFO. Or who looks for `.tally` waits for good.
  *
  *     hostile MOUNTPOINT TARGET           in the foreground, until it is unmounted
  *     hostile MOUNTPOINT                  the same, for waiting
@@ -16,15 +16,15 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ROOT = 1, TALLY, CONTROL, STATS };
+enum { ROOT = 1, TALLY, CONTROL, STATS, JOBS, JOB_LINK, JOB_FIFO };
 
 static const char *target;
 
 static struct stat stat_of(fuse_ino_t ino)
 {
-    const bool dir = ino == ROOT || ino == TALLY;
-    return (struct stat){
-        .st_ino = ino, .st_mode = dir ? S_IFDIR | 0755 : S_IFLNK | 0777, .st_nlink = 2};
+    const bool dir = ino == ROOT || ino == TALLY || ino == JOBS;
+    const mode_t mode = dir ? S_IFDIR | 0755 : ino == JOB_FIFO ? S_IFIFO | 0666 : S_IFLNK | 0777;
+    return (struct stat){.st_ino = ino, .st_mode = mode, .st_nlink = 2};
 }
 
 static void get_attr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -45,6 +45,12 @@ static void look_up(fuse_req_t req, fuse_ino_t parent, const char *name)
         e.ino = CONTROL;
     else if (parent == TALLY && strcmp(name, "stats.json") == 0)
         e.ino = STATS;
+    else if (parent == TALLY && strcmp(name, "jobs") == 0)
+        e.ino = JOBS;
+    else if (parent == JOBS && strcmp(name, "1") == 0)
+        e.ino = JOB_LINK;
+    else if (parent == JOBS && strcmp(name, "2") == 0)
+        e.ino = JOB_FIFO;
     e.attr = stat_of(e.ino);
     if (e.ino == 0)
         fuse_reply_err(req, ENOENT);
@@ -58,8 +64,23 @@ static void read_link(fuse_req_t req, fuse_ino_t ino)
     fuse_reply_readlink(req, target);
 }
 
+/* Every directory lists the two jobs. */
+static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+                     struct fuse_file_info *fi)
+{
+    static const char *const names[] = {"1", "2"};
+    char buf[256];
+    size_t len = 0;
+    (void)ino, (void)fi;
+    for (off_t i = off; i < 2; i++) {
+        const struct stat st = stat_of(JOB_LINK + (fuse_ino_t)i);
+        len += fuse_add_direntry(req, buf + len, sizeof(buf) - len, names[i], &st, i + 1);
+    }
+    fuse_reply_buf(req, buf, len < size ? len : 0);
+}
+
 static const struct fuse_lowlevel_ops ops = {
-    .getattr = get_attr, .lookup = look_up, .readlink = read_link};
+    .getattr = get_attr, .lookup = look_up, .readlink = read_link, .readdir = read_dir};
 
 int main(int argc, char **argv)
 {

@@ -8,7 +8,7 @@ set -euo pipefail
 : "${HOSTILE:?is the program hostile, of the same build}"
 begin
 mkdir "$W/hostile"
-echo "root:precious" >"$W/precious"
+echo "root=precious" >"$W/precious"
 "$HOSTILE" "$W/hostile" "$W/precious" &
 server=$!
 pids+=("$server")
@@ -19,13 +19,21 @@ for verb in "umount $W/hostile" "-C $W/hostile drain" "mount -o remount,ro /nowh
     "mount $S $W/hostile"; do
     # shellcheck disable=SC2086
     fails timeout "$limit" "$TALLY" $verb
-    eq "$(<"$W/precious")" root:precious "after $verb"
+    eq "$(<"$W/precious")" root=precious "after $verb"
 done
 mountpoint -q "$W/hostile"
 
+claim "nor is a job read through a symlink, or waited for where it is a FIFO"
+for words in "jobs 1" "jobs 2"; do
+    # shellcheck disable=SC2086
+    fails timeout "$limit" "$TALLY" -C "$W/hostile" $words
+    matches "$(<"$W/said")" "Structure needs cleaning"
+done
+eq "$(timeout "$limit" "$TALLY" -C "$W/hostile" jobs)" ""
+
 claim "--force unmounts it all the same"
 timeout "$limit" "$TALLY" umount --force "$W/hostile"
-eq "$(<"$W/precious")" root:precious
+eq "$(<"$W/precious")" root=precious
 wait_until ended "$server"
 
 claim "root unmounts what a user mounted without asking who answers there"

@@ -23,15 +23,14 @@ static bool same_dev(int a, int b)
     return fstat(a, &st_a) == 0 && fstat(b, &st_b) == 0 && st_a.st_dev == st_b.st_dev;
 }
 
-/* Opens a file below a mount point. The mount may be that of another user, and root uses it, too.
- * So the path is opened without symlinks, and the file must be on that mount. */
-static int open_file(const char *mnt, const char *name, int flags)
+int client_open_file(const char *mnt, const char *name, int flags)
 {
     int dir = open(mnt, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0) {
         return -errno;
     }
-    int fd = beneath_open(dir, name, flags | O_CLOEXEC, 0);
+    int fd = flags & O_DIRECTORY ? beneath_open_dir(dir, name)
+                                 : beneath_open(dir, name, flags | O_CLOEXEC, 0);
     if (fd >= 0 && (!same_dev(fd, dir) || fcntl(fd, F_SETFL, 0) < 0)) { /* clears O_NONBLOCK */
         io_cleanup_close(&fd);
         fd = -EUCLEAN;
@@ -42,7 +41,7 @@ static int open_file(const char *mnt, const char *name, int flags)
 
 int client_open(const char *mnt, struct client *ret)
 {
-    int fd = open_file(mnt, ".tally/control", O_RDWR);
+    int fd = client_open_file(mnt, ".tally/control", O_RDWR);
     if (fd < 0) {
         return fd;
     }
@@ -54,7 +53,7 @@ int client_copy_status(const char *mnt)
 {
     char buf[8192];
     ssize_t n;
-    int fd = open_file(mnt, ".tally/status", O_RDONLY);
+    int fd = client_open_file(mnt, ".tally/status", O_RDONLY);
     if (fd < 0) {
         return fd;
     }
@@ -68,7 +67,7 @@ int client_copy_status(const char *mnt)
 
 json_t *client_load_stats(const char *mnt)
 {
-    int fd = open_file(mnt, ".tally/stats.json", O_RDONLY);
+    int fd = client_open_file(mnt, ".tally/stats.json", O_RDONLY);
     json_t *stats = fd < 0 ? NULL : json_loadfd(fd, 0, NULL);
     io_cleanup_close(&fd);
     return stats;

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "jobs.h"
 
+#include "client.h"
 #include "command.h"
+#include "io.h"
 #include "say.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -47,12 +50,16 @@ static void add_line(json_t *job, const char *line, size_t len)
 
 json_t *jobs_read(const char *mnt, uint64_t number)
 {
-    char path[PATH_MAX + 64], *line = NULL;
+    char name[64], *line = NULL;
     size_t room = 0;
     ssize_t n;
-    snprintf(path, sizeof(path), "%s/.tally/jobs/%llu", mnt, (unsigned long long)number);
-    FILE *f = fopen(path, "re");
+    snprintf(name, sizeof(name), ".tally/jobs/%llu", (unsigned long long)number);
+    int fd = client_open_file(mnt, name, O_RDONLY);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
     if (!f) {
+        int err = fd < 0 ? -fd : errno;
+        io_cleanup_close(&fd);
+        errno = err;
         return NULL;
     }
     json_t *job = json_object();
@@ -73,13 +80,14 @@ static int by_number(const void *a, const void *b)
 /* Lists the numbers of all jobs in order; the caller frees *ret. 0 or -errno. */
 static int list_numbers(const char *mnt, uint64_t **ret, size_t *ret_count)
 {
-    char path[PATH_MAX + 32];
     struct dirent *e;
     size_t room = 0;
-    snprintf(path, sizeof(path), "%s/.tally/jobs", mnt);
-    DIR *dir = opendir(path);
+    int fd = client_open_file(mnt, ".tally/jobs", O_RDONLY | O_DIRECTORY);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (!dir) {
-        return -errno;
+        int err = fd < 0 ? fd : -errno;
+        io_cleanup_close(&fd);
+        return err;
     }
     *ret = NULL;
     *ret_count = 0;

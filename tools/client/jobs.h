@@ -8,7 +8,8 @@
 #include <stdint.h>
 
 /* Reads the file of a job as a JSON object, with numbers as numbers; the caller frees it. NULL:
- * there is no such job (any more). */
+ * there is no such job (any more), or its file cannot be read (errno; EUCLEAN: it is no file of the
+ * mount, but a symlink or a FIFO, for example). */
 json_t *jobs_read(const char *mnt, uint64_t number);
 /* Reads all jobs as an array in the order of their numbers; the caller frees it. NULL: .tally/jobs
  * cannot be read (errno). */
