@@ -3,6 +3,7 @@
 #include "beneath.h"
 
 #include "io.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -111,26 +112,6 @@ static int open_any(int dirfd, const char *name, int flags, mode_t mode)
     return fd == -ENOSYS ? open_slowly(dirfd, name, flags, mode) : fd;
 }
 
-int beneath_open(int dirfd, const char *name, int flags, mode_t mode)
-{
-    struct stat st;
-    /* O_NONBLOCK: opening a FIFO must not wait for the other end. O_NOCTTY: a terminal must not
-     * become ours. */
-    int quick =
-        flags & O_PATH ? 0 : O_NONBLOCK | O_NOCTTY; /* openat2 refuses flags that O_PATH ignores */
-    int fd = open_any(dirfd, name, flags | quick, mode);
-    int err = fd < 0 ? fd : fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EUCLEAN;
-
-    if (err < 0 && fd >= 0)
-        close(fd);
-    return err < 0 ? err : fd;
-}
-
-int beneath_open_dir(int dirfd, const char *name)
-{
-    return open_any(dirfd, *name ? name : ".", O_RDONLY | O_DIRECTORY, 0);
-}
-
 /* Opens the directory that `name` is in, and gives its last part. A name of one part is in `dirfd`
  * itself, which is returned as it is (close_above leaves it open). */
 static int open_above(int dirfd, const char *name, const char **ret_last)
@@ -155,6 +136,99 @@ static void close_above(int fd, int dirfd)
         close(fd);
 }
 
+/* Is what root makes in the directory `above` to be given to another user, its owner? */
+static bool is_of_another(int above, struct stat *ret_above)
+{
+    return geteuid() == 0 && fstat(above, ret_above) == 0 && ret_above->st_uid != 0;
+}
+
+/* Makes a file that is not there. Root gives it to the owner of its directory; where the file
+ * system cannot do that, the file stays root's. */
+static int make_file(int dirfd, const char *name, int flags, mode_t mode)
+{
+    const char *last;
+    struct stat dir;
+    int fd = open_any(dirfd, name, flags | O_EXCL, mode);
+
+    if (fd < 0 || geteuid() != 0)
+        return fd;
+    int above = open_above(dirfd, name, &last);
+
+    if (is_of_another(above, &dir)) /* not if `above` is no descriptor */
+        (void)fchown(fd, dir.st_uid, dir.st_gid);
+    close_above(above, dirfd);
+    return fd;
+}
+
+/* Opens a file that may be there, or makes it. It is known which of both happened: what was there
+ * before may be a hard link to a file of root, and must not be given away. */
+static int open_or_make(int dirfd, const char *name, int flags, mode_t mode)
+{
+    for (int i = 0; i < TRIES; i++) {
+        int fd = make_file(dirfd, name, flags, mode);
+
+        if (fd != -EEXIST || flags & O_EXCL)
+            return fd;
+        fd = open_any(dirfd, name, flags & ~O_CREAT, 0);
+        if (fd != -ENOENT)
+            return fd;
+    }
+    return -EBUSY;
+}
+
+int beneath_open(int dirfd, const char *name, int flags, mode_t mode)
+{
+    struct stat st;
+    /* O_NONBLOCK: opening a FIFO must not wait for the other end. O_NOCTTY: a terminal must not
+     * become ours. */
+    int quick =
+        flags & O_PATH ? 0 : O_NONBLOCK | O_NOCTTY; /* openat2 refuses flags that O_PATH ignores */
+    int fd = flags & O_CREAT ? open_or_make(dirfd, name, flags | quick, mode)
+                             : open_any(dirfd, name, flags | quick, mode);
+    int err = fd < 0 ? fd : fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EUCLEAN;
+
+    if (err < 0 && fd >= 0)
+        close(fd);
+    return err < 0 ? err : fd;
+}
+
+int beneath_open_dir(int dirfd, const char *name)
+{
+    return open_any(dirfd, *name ? name : ".", O_RDONLY | O_DIRECTORY, 0);
+}
+
+/* Has the directory no entries? False also if it cannot be listed. Closes `fd`. */
+static bool is_empty(int fd)
+{
+    DIR *dir = fdopendir(fd);
+    struct dirent *e = NULL;
+
+    if (!dir) {
+        io_cleanup_close(&fd);
+        return false;
+    }
+    do {
+        errno = 0;
+        e = readdir(dir);
+    } while (e && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0));
+    bool empty = !e && errno == 0;
+
+    closedir(dir);
+    return empty;
+}
+
+/* As make_file, for a directory that was just made. The other user may have put another directory
+ * of root in its place meanwhile, so it must be empty. */
+static void give_directory(int above, const char *last)
+{
+    struct stat dir, st;
+    int fd = is_of_another(above, &dir) ? open_any(above, last, O_RDONLY | O_DIRECTORY, 0) : -1;
+
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == 0 && is_empty(dup(fd)))
+        (void)fchown(fd, dir.st_uid, dir.st_gid);
+    io_cleanup_close(&fd);
+}
+
 int beneath_mkdir(int dirfd, const char *name, mode_t mode)
 {
     const char *last;
@@ -164,6 +238,8 @@ int beneath_mkdir(int dirfd, const char *name, mode_t mode)
         return fd;
     int err = mkdirat(fd, last, mode) < 0 ? -errno : 0;
 
+    if (err == 0)
+        give_directory(fd, last);
     close_above(fd, dirfd);
     return err;
 }

@@ -11,6 +11,10 @@
  * resolves a name in one call (openat2, since Linux 5.6). If it cannot, or a filter of system calls
  * forbids it, each part is opened by itself.
  *
+ * What root makes in a directory of another user is given to the owner and the group of that
+ * directory, so that this user can go on with it; a file system that cannot do that leaves it to
+ * root. Root's own directories, and those of every other effective user, are not affected.
+ *
  * Errors: -errno of the system call. -EUCLEAN: something of the wrong kind has that name: a symlink
  * on the way or at the end, a FIFO, a device, a directory instead of a file. -EBUSY: other
  * processes keep moving it, or hold a lease on it. Threads: any.

@@ -145,10 +145,13 @@ static int make_durable(struct dir_shard *d, int above, int fd)
 /* Opens the directory `part` in `above`, made if it is missing, with a durable name. */
 static int open_or_make(struct dir_shard *d, int above, const char *part)
 {
-    if (mkdirat(above, part, 0700) < 0 && errno != EEXIST)
-        return told(-errno);
+    int err = beneath_mkdir(above, part, 0700);
+
+    if (err < 0 && err != -EEXIST)
+        return told(err);
     int fd = open_part(above, part);
-    int err = fd < 0 ? told(fd) : make_durable(d, above, fd);
+
+    err = fd < 0 ? told(fd) : make_durable(d, above, fd);
 
     if (err < 0 && fd >= 0)
         close(fd);
@@ -298,8 +301,10 @@ static int open_tmp(struct dir_shard *d)
 {
     bool clean_it;
 
-    if (mkdirat(d->root, SHARD_TMP, 0700) < 0 && errno != EEXIST)
-        return told(-errno);
+    int err = beneath_mkdir(d->root, SHARD_TMP, 0700);
+
+    if (err < 0 && err != -EEXIST)
+        return told(err);
     int fd = open_part(d->root, SHARD_TMP);
 
     if (fd < 0)
@@ -325,10 +330,10 @@ static int create_tmp(int tmp, char name[TMP_NAME])
         if (getrandom(&number, sizeof number, 0) != sizeof number)
             return -EIO;
         snprintf(name, TMP_NAME, "put.%016" PRIx64, number);
-        int fd = openat(tmp, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        int fd = beneath_open(tmp, name, O_RDWR | O_CREAT | O_EXCL, 0600);
 
         if (fd < 0)
-            return told(-errno);
+            return told(fd);
         /* Where locks do not work, other processes may clean the file too early, or late. A process
          * that holds its lock is cleaning it: it is not waited for. */
         bool taken = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;

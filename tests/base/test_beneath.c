@@ -207,3 +207,48 @@ Test(own, a_name_is_a_file_or_directory_of_ours, .init = setup, .fini = teardown
     cr_assert_eq(own_check_at(dir, "sub", 0, why), -EPERM);
     cr_assert_eq(own_check_at(dir, "sub", 1, why), 0);
 }
+
+static uid_t owner_of(const char *name)
+{
+    struct stat st;
+
+    cr_assert_eq(fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW), 0);
+    return st.st_uid == st.st_gid ? st.st_uid : 77777;
+}
+
+CLAIM(what_root_makes_for_another_user_belongs_to_that_user)
+{
+    if (geteuid() != 0)
+        cr_skip_test("not root");
+    cr_assert_eq(fchownat(dir, "sub", 1234, 1234, 0), 0);
+    cr_assert_eq(opened("sub/new", O_RDWR | O_CREAT | O_EXCL), 0);
+    cr_assert_eq(opened("sub/lock", O_RDWR | O_CREAT), 0);
+    cr_assert_eq(beneath_mkdir(dir, "sub/deep", 0700), 0);
+    cr_assert_eq(opened("sub/deep/new", O_RDWR | O_CREAT | O_EXCL), 0);
+    cr_assert_eq(io_write_file(dir, "sub/written", "bytes", 5, 0600), 0);
+    cr_assert_eq(owner_of("sub/new"), 1234);
+    cr_assert_eq(owner_of("sub/lock"), 1234);
+    cr_assert_eq(owner_of("sub/deep"), 1234);
+    cr_assert_eq(owner_of("sub/deep/new"), 1234);
+    cr_assert_eq(owner_of("sub/written"), 1234);
+}
+
+CLAIM(what_root_finds_there_or_makes_for_itself_stays_as_it_is)
+{
+    if (geteuid() != 0)
+        cr_skip_test("not root");
+    cr_assert_eq(mkdirat(dir, "sub/old", 0700), 0);
+    cr_assert_eq(fchownat(dir, "sub", 1234, 1234, 0), 0);
+    cr_assert_eq(opened("sub/f", O_RDWR | O_CREAT), 0);
+    cr_assert_eq(opened("sub/f", O_RDWR | O_CREAT | O_EXCL), -EEXIST);
+    cr_assert_eq(beneath_mkdir(dir, "sub/old", 0700), -EEXIST);
+    cr_assert_eq(opened("mine", O_RDWR | O_CREAT), 0);
+    cr_assert_eq(beneath_mkdir(dir, "own", 0700), 0);
+    cr_assert_eq(owner_of("sub/f"), 0);
+    cr_assert_eq(owner_of("sub/old"), 0);
+    cr_assert_eq(owner_of("mine"), 0);
+    cr_assert_eq(owner_of("own"), 0);
+    cr_assert_eq(opened("none/new", O_RDWR | O_CREAT), -ENOENT);
+    cr_assert_eq(opened("link", O_RDWR | O_CREAT), -EUCLEAN);
+    cr_assert_eq(opened("fifo", O_RDWR | O_CREAT), -EUCLEAN);
+}

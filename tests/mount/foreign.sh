@@ -46,6 +46,27 @@ for dir in "${made[@]}"; do
     wait_until is_gone "$dir" || fail "$dir is left"
 done
 
+claim "what root makes in a user's store, its shards and a repair belongs to the user, who goes on with it"
+as_user() { setpriv --reuid "$user" --regid "$user" --clear-groups "$@"; }
+install -d -o "$user" -g "$user" "$W/user-shard"
+mount_with -o foreign_store
+"$TALLY" -C "$M" shard add 1 "dir:$W/user-shard" >/dev/null
+head -c 300000 /dev/urandom >"$M/main/large"
+drain
+"$TALLY" -C "$M" move main/large 1 --wait >/dev/null
+"$TALLY" -C "$M" branch main other >/dev/null
+head -c 300000 /dev/urandom >"$M/main/unsealed"
+kill_daemon
+eq "$(find "$S" "$W/user-shard" ! -user "$user")" ""
+as_user "$TALLY" check "$S" >/dev/null
+"$TALLY" check --repair --foreign-store "$S" >/dev/null
+eq "$(find "$S" "$W/user-shard" ! -user "$user")" ""
+as_user "$TALLY" check --repair "$S" >/dev/null
+mount_with -o foreign_store
+eq "$(stat -c %s "$M/main/unsealed")" 300000
+unmount_store
+rm -rf "$W/user-shard"
+
 claim "only a part of it is somebody else's, or others may write it"
 new_store "$S"
 for part in . kv kv/data.mdb kv/lock.mdb packs slots objects objects/7f tally-store; do
