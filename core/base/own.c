@@ -2,6 +2,7 @@
 /* own: see the header. */
 #include "own.h"
 
+#include "lock.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -15,6 +16,28 @@
 
 #define RECORD_MAX                                                                                 \
     16384 /* bytes of the record of a user or group; a larger group is not one user's own */
+
+/* The C library has one position in its list of users. */
+static struct mutex list_lock = {.m = PTHREAD_MUTEX_INITIALIZER, .name = "own_users"};
+
+/* Is the group the primary group of another user? Only a walk over all users shows that. Where the
+ * users cannot all be listed (the walk fails, or does not even meet the owner) it is taken to be. */
+static bool is_primary_of_another(uid_t owner, gid_t group)
+{
+    char text[RECORD_MAX];
+    struct passwd user, *u;
+    bool met = false, another = false;
+    int err;
+    MUTEX_GUARD(&list_lock);
+
+    setpwent();
+    while ((err = getpwent_r(&user, text, sizeof text, &u)) == 0 && !another) {
+        met |= u->pw_uid == owner;
+        another = u->pw_uid != owner && u->pw_gid == group;
+    }
+    endpwent();
+    return another || !met || err != ENOENT;
+}
 
 /* Is the group the private group of that user: with his name, and without other members? */
 static bool is_private_group(uid_t owner, gid_t group)
@@ -31,7 +54,7 @@ static bool is_private_group(uid_t owner, gid_t group)
     for (char **member = g->gr_mem; *member; member++)
         if (strcmp(*member, u->pw_name) != 0)
             return false;
-    return true;
+    return !is_primary_of_another(owner, group);
 }
 
 /* Checks owner and mode. With an ACL the bits of the group are the mask of the ACL, so they mean

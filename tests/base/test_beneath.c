@@ -6,9 +6,11 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -190,6 +192,54 @@ Test(own, what_is_ours_alone_is_ours, .init = setup, .fini = teardown)
     cr_assert_eq(seteuid(1000), 0);
     cr_assert_eq(own_check(dir, why), 0); /* root can do everything anyway */
     cr_assert_eq(seteuid(0), 0);
+}
+
+/* Has this process see that text as /etc/passwd or /etc/group. */
+static void instead_of(const char *file, const char *text)
+{
+    char from[128];
+
+    cr_assert_eq(io_write_file(dir, "list", text, strlen(text), 0644), 0);
+    snprintf(from, sizeof from, "%s/list", path);
+    cr_assert_eq(mount(from, file, NULL, MS_BIND, NULL), 0);
+    cr_assert_eq(unlinkat(dir, "list", 0), 0);
+}
+
+/* What own_check says to ann, whose own group may write the directory, with these users. */
+static int told_to_ann(const char *users)
+{
+    char why[OWN_WHY];
+
+    instead_of("/etc/passwd", users);
+    cr_assert_eq(fchown(dir, 1234, 1234), 0);
+    cr_assert_eq(fchmod(dir, 0770), 0);
+    cr_assert_eq(seteuid(1234), 0);
+    int err = own_check(dir, why);
+
+    cr_assert_eq(seteuid(0), 0);
+    cr_assert_eq(umount2("/etc/passwd", MNT_DETACH), 0);
+    if (err)
+        cr_assert_str_eq(why, "may be written by group 1234");
+    return err;
+}
+
+#define ROOT "root:x:0:0::/:/bin/sh\n"
+#define ANN "ann:x:1234:1234::/:/bin/sh\n"
+
+Test(own, a_group_is_its_users_own_unless_another_user_has_it, .init = setup, .fini = teardown)
+{
+    if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        cr_skip_test("not root, or without mounts of its own");
+    instead_of("/etc/group", "root:x:0:\nann:x:1234:ann\n");
+    cr_assert_eq(told_to_ann(ROOT ANN), 0);
+    cr_assert_eq(told_to_ann(ROOT ANN "bob:x:1235:1235::/:/bin/sh\n"), 0);
+    cr_assert_eq(told_to_ann(ROOT ANN "ann2:x:1234:1234::/:/bin/sh\n"), 0, "the same user");
+    cr_assert_eq(told_to_ann(ROOT ANN "bob:x:1235:1234::/:/bin/sh\n"), -EPERM);
+    cr_assert_eq(told_to_ann("bob:x:1235:1234::/:/bin/sh\n" ANN ROOT), -EPERM);
+    cr_assert_eq(umount2("/etc/group", MNT_DETACH), 0);
+    instead_of("/etc/group", "root:x:0:\nann:x:1234:ann,bob\n");
+    cr_assert_eq(told_to_ann(ROOT ANN), -EPERM);
 }
 
 Test(own, a_name_is_a_file_or_directory_of_ours, .init = setup, .fini = teardown)
