@@ -86,17 +86,9 @@ static void is_kept(const char *what, int err)
                what, strerror(-err));
 }
 
-/* Commit what was replayed, and then delete the old segments. If it fails, changes wait until a
- * later flush succeeds (recover_settled). */
-void recover_settle(struct state *p)
+/* Report that what the start took from the log is not committed yet. */
+static void report_unsettled(struct state *p, int err)
 {
-    int err = atomic_load(&p->unsettled) ? flush_run(p, SEAL_BUFFERS) : 0;
-
-    if (err == 0) {
-        is_kept("an old segment of the log", p->recovered ? log_reap(p->config.disk, p->epoch) : 0);
-        return;
-    }
-    atomic_store(&p->unsettled_told, true);
     if (atomic_load(&p->readonly))
         return;
     if (state_lacks(p))
@@ -112,12 +104,40 @@ void recover_settle(struct state *p)
             strerror(-err));
 }
 
-void recover_settled(struct state *p)
+/* A later flush has committed it: delete the old segments. Of recover_settle and recover_settled
+ * whichever comes last does this, and none does it twice. */
+static void end_late(struct state *p, bool note)
 {
-    if (!atomic_exchange(&p->unsettled, false) || !atomic_load(&p->unsettled_told))
+    if (!atomic_exchange(&p->settles_late, false))
         return;
     is_kept("an old segment of the log", log_reap_earlier(p->config.disk, p->epoch));
-    report(REPORT_NOTE, "what was recovered from the log is committed: changes go on");
+    if (note)
+        report(REPORT_NOTE, "what was recovered from the log is committed: changes go on");
+}
+
+/* Commit what was replayed, and then delete the old segments. If it fails, changes wait until a
+ * later flush succeeds (recover_settled). The thread of the coordinator tries again by itself, and
+ * may have succeeded before the failure is looked at here. */
+void recover_settle(struct state *p)
+{
+    int err = atomic_load(&p->unsettled) ? flush_run(p, SEAL_BUFFERS) : 0;
+    bool still = atomic_load(&p->unsettled);
+
+    if (err == 0) {
+        is_kept("an old segment of the log", p->recovered ? log_reap(p->config.disk, p->epoch) : 0);
+        return;
+    }
+    if (still)
+        report_unsettled(p, err);
+    atomic_store(&p->settles_late, true);
+    if (!atomic_load(&p->unsettled))
+        end_late(p, still);
+}
+
+void recover_settled(struct state *p)
+{
+    if (atomic_exchange(&p->unsettled, false))
+        end_late(p, true);
 }
 
 /* ---- slots ---- */

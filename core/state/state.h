@@ -180,7 +180,7 @@ struct state {
      * frames of this epoch are read only behind a commit. */
     _Atomic bool unsettled;
     _Atomic int lacks;           /* a shortage (-errno) puts off a part of the start, or 0 */
-    _Atomic bool unsettled_told; /* it was reported that this could not be committed at once */
+    _Atomic bool settles_late;   /* the flush of the start failed, and a later one has to do it */
     /* Gaps are changes in memory that are in no frame. After a gap no frame is appended until a
      * commit has that change. This is how many gaps there were. */
     _Atomic uint64_t gaps;
