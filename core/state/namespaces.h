@@ -46,6 +46,7 @@ struct ns {
     _Atomic int64_t flushed;  /* when the last of them froze it, ns since the epoch; 0: none */
     _Atomic uint64_t pieces;  /* pieces of its files when they were last counted (du.h) */
     _Atomic bool pieces_told; /* it was reported that these are many */
+    _Atomic bool flushes_told; /* likewise, of `flushes` */
     struct ns *by_number_next, *by_name_next;
 };
 

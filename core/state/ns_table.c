@@ -24,24 +24,34 @@ static int record_push(struct ns_records *r, uint32_t number, size_t len, uint8_
     return 0;
 }
 
+/* Does so large a number for a branch need a warning? */
+static bool is_many(struct state *p, const struct ns *ns, uint64_t n)
+{
+    uint64_t warn = (uint64_t)settings_get(&p->settings, SET_BRANCH_FRAGMENT_WARN);
+
+    return ns->branched && warn && n >= warn;
+}
+
 /* Counts a flush of a namespace. Each flush of a branch puts more of its pages and bytes at a new
- * place on the disk, so after very many a warning is due. */
+ * place on the disk, so after very many a warning is due: once, and again if the setting was above
+ * the count meanwhile. */
 static void count_flush(struct state *p, struct ns *ns)
 {
     uint64_t n = atomic_fetch_add(&ns->flushes, 1) + 1;
+    bool many = is_many(p, ns, n);
 
     atomic_store(&ns->flushed, now(p));
-    if (ns->branched && n == (uint64_t)settings_get(&p->settings, SET_BRANCH_FRAGMENT_WARN))
-        report(REPORT_WARN,
-               "namespace %s was flushed %llu times since it was branched (branch_fragment_warn): "
-               "what it has lies scattered, and reading it may be slow",
-               ns->name, (unsigned long long)n);
+    if (atomic_exchange(&ns->flushes_told, many) || !many)
+        return;
+    report(REPORT_WARN,
+           "namespace %s was flushed %llu times since it was branched (branch_fragment_warn): what "
+           "it has lies scattered, and reading it may be slow",
+           ns->name, (unsigned long long)n);
 }
 
 void ns_count_pieces(struct state *p, struct ns *ns, const char *name, uint64_t pieces)
 {
-    uint64_t warn = (uint64_t)settings_get(&p->settings, SET_BRANCH_FRAGMENT_WARN);
-    bool many = ns->branched && warn && pieces >= warn;
+    bool many = is_many(p, ns, pieces);
 
     atomic_store(&ns->pieces, pieces);
     if (atomic_exchange(&ns->pieces_told, many) || !many)
@@ -54,10 +64,7 @@ void ns_count_pieces(struct state *p, struct ns *ns, const char *name, uint64_t 
 
 bool ns_is_scattered(struct state *p, struct ns *ns)
 {
-    uint64_t warn = (uint64_t)settings_get(&p->settings, SET_BRANCH_FRAGMENT_WARN);
-
-    return ns->branched && warn &&
-           (atomic_load(&ns->flushes) >= warn || atomic_load(&ns->pieces) >= warn);
+    return is_many(p, ns, atomic_load(&ns->flushes)) || is_many(p, ns, atomic_load(&ns->pieces));
 }
 
 /* Encodes the record of one namespace if it has changed. */
@@ -192,6 +199,7 @@ static int load_one(struct state *p, uint64_t number, const void *val, size_t le
     if (err < 0)
         return err;
     ns_set_fields(ns, (uint32_t)number, &f);
+    atomic_store(&ns->flushes_told, is_many(p, ns, f.flushes)); /* before this start */
     ns_saw_ino(p, ns, NS_ROOT_INO);
     passthrough_table_note_verify(&p->passthroughs, ns->verify);
     ns->dirty = false;

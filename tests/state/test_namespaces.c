@@ -332,6 +332,35 @@ Test(namespaces, a_branch_that_was_flushed_very_often_is_warned_of_once)
     agreed(&x, "get branch_fragment_warn", "default=10000");
 }
 
+/* One more flush of dev. How often it was warned of since the last call. */
+static size_t warned_of_dev(int i)
+{
+    char recent[8][REPORT_TEXT], path[32];
+
+    report_reset();
+    snprintf(path, sizeof path, "dev/f%d", i);
+    put_file(&x, path, path);
+    agreed(&x, "flush", "ok");
+    return report_recent(REPORT_WARN, recent, 8);
+}
+
+Test(namespaces, it_is_warned_of_as_well_where_the_setting_is_lowered_below_its_flushes)
+{
+    agreed(&x, "branch main dev", "ok");
+    cr_assert_eq(warned_of_dev(0), 0);
+    cr_assert_eq(warned_of_dev(1), 0);
+    cr_assert_eq(warned_of_dev(2), 0);
+    agreed(&x, "set branch_fragment_warn 2", "ok");
+    cr_assert_eq(warned_of_dev(3), 1);
+    cr_assert_eq(warned_of_dev(4), 0, "once");
+    fixture_reopen(&x);
+    cr_assert_eq(warned_of_dev(5), 0, "it was told");
+    agreed(&x, "set branch_fragment_warn 100", "ok");
+    cr_assert_eq(warned_of_dev(6), 0);
+    agreed(&x, "set branch_fragment_warn 3", "ok");
+    cr_assert_eq(warned_of_dev(7), 1, "it was not so many meanwhile");
+}
+
 Test(namespaces, a_branch_whose_files_are_in_very_many_pieces_is_warned_of_once)
 {
     char recent[8][REPORT_TEXT];
