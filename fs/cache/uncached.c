@@ -17,12 +17,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct written {
     off_t off;
     size_t len;
     struct vfs_stale *stale;
+    /* The memory for its call, and if it may need two for the second one: made before a byte is
+     * changed. A call that is not needed is freed. */
+    struct call *call, *second;
+    bool counted;    /* it has one of the LATER_MAX places */
     bool sync, late; /* answer it when it is durable; answer it before the kernel drops pages */
 };
 
@@ -32,7 +37,9 @@ struct written {
  * background requests. Any further write is answered before the kernel has dropped the range, and a
  * client that reads at the same time may see the old bytes a moment longer. */
 #define WAITING_MAX 32
-#define LATER_MAX 4096 /* how many messages may be due for writes that were answered */
+/* How many messages may be due for writes that were answered. Beyond that, and without memory, a
+ * write fails before it changes anything. */
+#define LATER_MAX 4096
 static _Atomic unsigned waiting, later; /* how many there are, of all mounts of the process */
 
 /* Does the kernel drop its pages before a direct write? It does since 6.6. No flag says so, but
@@ -106,35 +113,44 @@ static void forget_later(struct call *c)
     atomic_fetch_sub(&later, 1);
 }
 
-/* A call that will have the range dropped. NULL: no memory, or LATER_MAX is reached; then the
- * kernel keeps its pages. */
-static struct call *later_new(struct fs *fs, uint64_t ino, const struct written *w)
+/* ---- what a write needs to be answered ---- */
+
+static void give_back(struct written *w)
 {
-    const struct later l = {fs, ino, *w};
-    struct call *c =
-        atomic_fetch_add(&later, 1) < LATER_MAX ? call_new(NULL, forget_later, sizeof(l)) : NULL;
-    if (c == NULL) {
+    free(w->call);
+    free(w->second);
+    if (w->counted)
         atomic_fetch_sub(&later, 1);
-        vfs_stale_gone(w->stale);
-        return NULL;
-    }
-    c->lane = CALL_PAGES;
-    memcpy(c->data, &l, sizeof(l));
-    return c;
+    w->call = w->second = NULL;
+    w->counted = false;
+}
+
+/* Takes a place and memory for whatever way the write will be answered. 0 or -ENOMEM. */
+static int reserve(struct written *w)
+{
+    const size_t room = sizeof(struct later);
+    w->counted = atomic_fetch_add(&later, 1) < LATER_MAX;
+    if (!w->counted)
+        atomic_fetch_sub(&later, 1);
+    w->call = w->counted ? call_new(NULL, NULL, room) : NULL;
+    w->second = w->call != NULL && w->sync ? call_new(NULL, NULL, room) : NULL;
+    if (w->call != NULL && (w->second != NULL || !w->sync))
+        return 0;
+    give_back(w);
+    return -ENOMEM;
 }
 
 /* ---- answering ---- */
 
-/* Answers a write first, and has the range dropped afterwards. Without room for that the write
- * fails, though its bytes have changed. */
-static void reply_then_forget(fuse_req_t req, uint64_t ino, const struct written *w)
+/* Answers a write first, and has the range dropped afterwards, by a call that takes over what
+ * `c` is and the place of the write. */
+static void reply_then_forget(fuse_req_t req, uint64_t ino, const struct written *w, struct call *c)
 {
     struct fs *fs = fs_of(req);
-    struct call *c = later_new(fs, ino, w);
-    if (c == NULL) {
-        fuse_reply_err(req, ENOMEM);
-        return;
-    }
+    const struct later l = {fs, ino, *w};
+    c->fn = forget_later;
+    c->lane = CALL_PAGES;
+    memcpy(c->data, &l, sizeof(l));
     fuse_reply_write(req, w->len);
     call_run_in(fs->defer, c);
 }
@@ -151,33 +167,30 @@ static void finish(struct call *c)
         forget(fs, c->ino, &w);
     const int r = w.sync ? flush_sync(fs->p) : 0;
     call_settle(c);
-    if (w.late && r == 0)
-        reply_then_forget(c->req, c->ino, &w);
-    else if (r < 0)
+    if (w.late && r == 0) {
+        reply_then_forget(c->req, c->ino, &w, w.second);
+        return;
+    }
+    if (r < 0)
         fs_reply_err(c->req, r);
     else
         fuse_reply_write(c->req, w.len);
-    if (w.late && r < 0)
+    if (w.late)
         vfs_stale_gone(w.stale);
     if (waits)
         atomic_fetch_sub(&waiting, 1);
+    give_back(&w);
 }
 
-/* Has a thread of defer.h answer the write. If there is no memory for the call, call_new has
- * answered. */
-static void reply_in_call(fuse_req_t req, fuse_ino_t ino, const struct written *w)
+/* Has a thread of defer.h answer the write. */
+static void reply_in_call(fuse_req_t req, fuse_ino_t ino, struct written *w)
 {
-    const bool waits = w->stale != NULL && !w->late;
-    struct call *c = call_new(req, finish, sizeof(*w));
-    if (c == NULL) {
-        if (w->stale != NULL)
-            vfs_stale_gone(w->stale);
-        if (waits)
-            atomic_fetch_sub(&waiting, 1);
-        return;
-    }
+    struct call *c = w->call;
+    w->call = NULL; /* freed when it has run */
+    c->req = req;
+    c->fn = finish;
     c->ino = ino;
-    c->lane = waits ? CALL_PAGES : CALL_FAST;
+    c->lane = w->stale != NULL && !w->late ? CALL_PAGES : CALL_FAST;
     memcpy(c->data, w, sizeof(*w));
     call_run(c);
 }
@@ -198,9 +211,11 @@ static void reply_write(fuse_req_t req, fuse_ino_t ino, struct written *w)
     if (w->sync || (w->stale != NULL && !w->late))
         reply_in_call(req, ino, w);
     else if (w->late)
-        reply_then_forget(req, ino, w);
-    else
+        reply_then_forget(req, ino, w, w->call);
+    else {
+        give_back(w);
         fuse_reply_write(req, w->len);
+    }
 }
 
 void uncached_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
@@ -208,12 +223,13 @@ void uncached_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size
 {
     struct written w = {.off = off, .sync = (fi->flags & O_DSYNC) != 0};
     struct vfs_file *file = fs_handle(fi)->file;
-    ssize_t n = 0;
-    if (fs_handle(fi)->uncached) /* else the kernel has removed it */
+    ssize_t n = reserve(&w);
+    if (n == 0 && fs_handle(fi)->uncached) /* else the kernel has removed it */
         n = drop_capability(req, ino);
     if (n == 0)
         n = vfs_write_uncached(file, buf, size, (uint64_t)off, &w.stale);
     if (n < 0) {
+        give_back(&w);
         fs_reply_err(req, n);
         return;
     }
