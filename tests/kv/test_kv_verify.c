@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <sys/wait.h>
 
 #define PAGE 4096
@@ -152,6 +153,26 @@ Test(kv_verify, what_was_closed_well_is_not_read_again)
     cr_assert_eq(kv_verify_lmdb(x.dir, "kv", false, why), -EUCLEAN, "whatever its times say");
     flip(&x, HEAD_AT + 128);
     cr_assert_eq(kv_verify_lmdb(x.dir, "kv", false, why), 0);
+    both_teardown(&x);
+}
+
+/* A change in the tick in which the file was closed would have the time that the note has. */
+Test(kv_verify, a_note_is_left_when_no_later_change_can_have_the_same_time)
+{
+    struct timespec now;
+    struct fixture x;
+    struct stat data;
+
+    both_setup(&x, true);
+    for (int i = 0; i < 20; i++) {
+        fill(&x, 1, i + 1);
+        kv_close(x.kv);
+        cr_assert_eq(clock_gettime(CLOCK_REALTIME_COARSE, &now), 0);
+        cr_assert_eq(fstatat(x.dir, "kv/closed", &(struct stat){0}, 0), 0);
+        cr_assert_eq(fstatat(x.dir, "kv/data.mdb", &data, 0), 0);
+        cr_assert(now.tv_sec > data.st_ctim.tv_sec || now.tv_nsec > data.st_ctim.tv_nsec);
+        cr_assert_eq(both_open(&x, 2, 0), 0);
+    }
     both_teardown(&x);
 }
 
