@@ -13,6 +13,7 @@
 #include "nowait.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ns between two looks at `interrupted` */
 #define LOOK_EVERY (50 * NSEC_PER_MSEC)
@@ -22,6 +23,11 @@
 #define REPLIES_MAX (1024 * 1024)
 /* Bytes of the lines of one reply. */
 #define LINES_MAX (16 * 1024 * 1024)
+/* Bytes of the replies that all sessions keep; from this on no further command begins. Lines of a
+ * reply are kept up to the first limit only, so that long replies do not keep others from commands
+ * with short ones, as a drain before an unmount. */
+#define ALL_LINES_MAX ((size_t)48 * 1024 * 1024)
+#define ALL_MAX ((size_t)64 * 1024 * 1024)
 
 struct control_session {
     struct state *p;
@@ -31,6 +37,7 @@ struct control_session {
     bool wrote;        /* this session wrote, so it reads its own replies */
     bool opened_reply; /* `out` is a copy of the last reply of the mount */
     struct strbuf out;
+    size_t counted; /* bytes of `out` that are in control_of_store.replies */
     size_t read;  /* bytes of `out` already read */
     int64_t base; /* if `placed`: the offset of the file at which `out` begins */
     bool placed;
@@ -50,11 +57,29 @@ int control_open(struct state *p, struct control_session **ret_s)
     return 0;
 }
 
+/* Counts what the session keeps now in the sum of all sessions. The caller holds s->lock, or no call
+ * uses the session. */
+static void count(struct control_session *s)
+{
+    atomic_fetch_add(&s->p->control->replies, s->out.len - s->counted); /* modulo 2^64 */
+    s->counted = s->out.len;
+}
+
+/* Do all sessions keep less than `most` bytes, with `more` added? Several that ask at once may all
+ * get an answer for the same room. */
+static bool has_room(struct state *p, size_t more, size_t most)
+{
+    size_t all = atomic_load(&p->control->replies);
+
+    return all < most && more <= most - all;
+}
+
 void control_close(struct control_session *s)
 {
     if (!s)
         return;
     strbuf_release(&s->out);
+    count(s);
     mutex_destroy(&s->lock);
     cond_destroy(&s->free);
     free(s);
@@ -96,6 +121,7 @@ static int take_turn(struct control_session *s, int64_t off, const _Atomic bool 
         place(s, off);
     if (!s->wrote || s->out.len - s->read > UNREAD_MAX || s->out.failed || s->read == s->out.len) {
         strbuf_release(&s->out);
+        count(s);
         s->read = 0;
     }
     s->wrote = true;
@@ -160,7 +186,12 @@ static void deliver(struct control_session *s, struct strbuf *all, const struct 
     strbuf_add(all, reply->s, reply->len);
     MUTEX_GUARD(&s->lock);
     strbuf_add(&s->out, reply->s, reply->len);
+    count(s);
 }
+
+static const char no_room[] =
+    "the sessions of the control file keep too many bytes of replies; read those, and close the "
+    "sessions";
 
 /* Runs one command. Its reply can be read when this returns. With `only_check` nothing runs, and
  * there is a reply only if the command is wrong. */
@@ -181,6 +212,10 @@ static int do_one(struct control_session *s, const struct command *c, bool only_
         strbuf_release(&call.lines);
         strbuf_adds(&call.why, "the reply would have more than 16 MiB; ask for less at once");
         err = -E2BIG;
+    } else if (err == 0 && call.lines.len && !has_room(s->p, call.lines.len, ALL_LINES_MAX)) {
+        strbuf_release(&call.lines);
+        strbuf_adds(&call.why, no_room);
+        err = -ENOMEM;
     }
     if (err == 0)
         err = strbuf_error(&call.head) < 0 ? -ENOMEM : strbuf_error(&call.lines);
@@ -226,19 +261,24 @@ static int refuse(struct control_session *s, struct strbuf *all, int err, const 
     return err;
 }
 
-/* Stops before the next command once the replies have REPLIES_MAX bytes. The writer is to read them
- * before it writes the rest. */
+/* Stops before the next command once the replies of this write have REPLIES_MAX bytes, which the
+ * writer is to read before it writes the rest, or those of all sessions ALL_MAX. */
 static int enough_said(struct control_session *s, const struct command *c, struct strbuf *all)
 {
     CLEANUP_STRBUF struct strbuf reply = STRBUF_INIT, why = STRBUF_INIT;
 
-    if (all->len < REPLIES_MAX)
+    bool full = !has_room(s->p, 0, ALL_MAX);
+    int err = full ? -ENOMEM : -E2BIG;
+
+    if (all->len < REPLIES_MAX && !full)
         return 0;
-    strbuf_adds(&why, "not run, nor what follows it: the replies of this write have 1 MiB already; "
-                      "read them, then write the rest");
-    put_error(&reply, -E2BIG, c->verb, &why);
+    strbuf_adds(&why, "not run, nor what follows it: ");
+    strbuf_adds(&why, full ? no_room
+                           : "the replies of this write have 1 MiB already; read them, then write "
+                             "the rest");
+    put_error(&reply, err, c->verb, &why);
     deliver(s, all, &reply);
-    return -E2BIG;
+    return err;
 }
 
 /* Runs the commands of a write. All are checked before the first runs, so an error in a line means
@@ -307,9 +347,14 @@ static int copy_last_reply(struct control_session *s)
 {
     MUTEX_GUARD(&s->p->control->last_reply_lock);
 
+    const char *last = s->p->control->last_reply;
+
+    if (last && !has_room(s->p, strlen(last), ALL_MAX))
+        return -ENOMEM;
     s->opened_reply = true;
-    if (s->p->control->last_reply)
-        strbuf_adds(&s->out, s->p->control->last_reply);
+    if (last)
+        strbuf_adds(&s->out, last);
+    count(s);
     return strbuf_error(&s->out);
 }
 

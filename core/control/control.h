@@ -10,7 +10,9 @@
  *
  * Replies are bounded. When the replies of one write have 1 MiB, no further command of it begins,
  * and the write is short. A single reply that would have more than 16 MiB becomes the error -E2BIG.
- * Unread replies of earlier writes are dropped when they have 1 MiB.
+ * Unread replies of earlier writes are dropped when they have 1 MiB. All sessions of a store
+ * together keep 48 MiB of lines and 64 MiB of replies: a command is -ENOMEM beyond that, until
+ * sessions whose replies are read write again, or sessions are closed.
  *
  * Threads: any; two writers on one session take turns.
  */

@@ -7,6 +7,7 @@
 #include "fixture.h"
 #include "flush_names.h"
 
+#include "control_of_store.h"
 #include "job.h"
 #include "report.h"
 
@@ -56,6 +57,36 @@ static void id_of_file(const char *path, char hex[33])
 }
 
 /* ---- sessions ---- */
+
+Test(control, what_all_sessions_keep_together_is_bounded)
+{
+    const size_t mib = 1024 * 1024;
+    struct control_session *a = session(), *b = session(), *c = session();
+    _Atomic size_t *all = &x.p->control->replies;
+    size_t kept;
+
+    cr_assert_eq(*all, 0);
+    cr_assert_gt(put(a, "help\n"), 0);
+    kept = *all;
+    cr_assert_gt(kept, 1000, "unread");
+    cr_assert_gt(strlen(get(c)), 0, "the last reply, as a copy");
+    cr_assert_eq(*all, 2 * kept);
+    control_close(c);
+    atomic_fetch_add(all, 48 * mib - kept); /* as of many others */
+    cr_assert_eq(put(b, "help\n"), -ENOMEM);
+    cr_assert(strstr(get(b), "error ENOMEM help: the sessions of the control file keep too many"));
+    cr_assert_gt(put(b, "flush\n"), 0, "a short reply");
+    cr_assert_eq(strncmp(get(b), "ok ", 3), 0);
+    atomic_fetch_add(all, 16 * mib);
+    cr_assert_eq(put(b, "flush\n"), -ENOMEM);
+    cr_assert(strstr(get(b), "error ENOMEM flush: not run, nor what follows it: the sessions"));
+    atomic_fetch_sub(all, 64 * mib - kept);
+    cr_assert_gt(put(b, "help\n"), 0);
+    control_close(a);
+    cr_assert_eq(*all, kept);
+    control_close(b);
+    cr_assert_eq(*all, 0);
+}
 
 Test(control, a_session_reads_its_own_replies_in_order_and_once)
 {
