@@ -20,8 +20,8 @@
 /* The C library has one position in its list of users. */
 static struct mutex list_lock = {.m = PTHREAD_MUTEX_INITIALIZER, .name = "own_users"};
 
-/* Is the group the primary group of another user? Only a walk over all users shows that. Where the
- * users cannot all be listed (the walk fails, or does not even meet the owner) it is taken to be. */
+/* Is the group the primary group of another user? Only a walk over all users shows that. Where not
+ * all users are listed (the walk fails, or does not even meet the owner) it is taken to be so. */
 static bool is_primary_of_another(uid_t owner, gid_t group)
 {
     char text[RECORD_MAX];

@@ -4,11 +4,11 @@
  *
  * It must belong to the effective user or to root, who can do everything anyway. Neither its group
  * nor everybody may have the right to write it. A group with the user's name and no other member
- * counts as the user, since many systems make such a group for each user. A member is who the record
- * of the group names, and who has it as primary group; where the system does not list its users no
- * group counts as the user. As with sudo, only the
- * file itself is checked, not the directories above: a user who may write these can replace it by
- * another file of ours, but not by a file of his own.
+ * counts as the user, since many systems make such a group for each user. Its members are the
+ * users that its record names and those who have it as primary group. Where the system does not
+ * list its users, no group counts as the user. As with sudo, only the file itself is
+ * checked, not the directories above: a user who may write these can replace it by another file of
+ * ours, but not by a file of his own.
  *
  * Threads: any.
  */

@@ -57,8 +57,8 @@ int control_open(struct state *p, struct control_session **ret_s)
     return 0;
 }
 
-/* Counts what the session keeps now in the sum of all sessions. The caller holds s->lock, or no call
- * uses the session. */
+/* Counts what the session keeps now in the sum of all sessions. The caller holds s->lock, or no
+ * call uses the session. */
 static void count(struct control_session *s)
 {
     atomic_fetch_add(&s->p->control->replies, s->out.len - s->counted); /* modulo 2^64 */

@@ -4,9 +4,9 @@
  *
  * Whoever closes it leaves a note, "closed", of the last commit and of what the file is to the
  * system; who opens it for writing takes that away first. A file that is still as the note says was
- * walked, or written by LMDB itself, since it was last in doubt. The kernel gives times in ticks, so
- * the note is left only when the tick of the file's last change is over: any later change shows. The
- * note need not be durable: one that is not there, or is of another commit, costs a walk.
+ * walked, or written by LMDB itself, since it was last in doubt. The kernel gives times in ticks,
+ * so the note is left only when the tick of the file's last change is over: any later change shows.
+ * The note need not be durable: one that is not there, or is of another commit, costs a walk.
  */
 #include "beneath.h"
 #include "io.h"
