@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* test_settle: the flush of a start fails once, and the coordinator has tried again before the start
- * looks at the failure. */
+/* test_settle: the flush of a start fails once, and the coordinator has tried again before the
+ * start looks at the failure. */
 #include "fixture.h"
 #include "flush.h"
 #include "log.h"
@@ -52,7 +52,8 @@ static unsigned old_segments(void)
     return n;
 }
 
-/* Opens a store with something to recover on a disk whose change `n` fails. False: there was none. */
+/* Opens a store with something to recover on a disk whose change `n` fails. False: there was no
+ * such change. */
 static bool change_fails(uint64_t n)
 {
     unsigned before = late;
