@@ -7,6 +7,7 @@
  */
 #include "bytes.h"
 #include "check_impl.h"
+#include "lost.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -215,6 +216,21 @@ static int check_page_entry(struct check *c, uint64_t no, const void *val, size_
     return 0;
 }
 
+/* Offer what replaces a row that is not a count. While damage hides references the count is one
+ * that no recount reaches, so that it is not too low: too high a count frees nothing, and it is
+ * lowered when all can be counted. A page that does not exist needs none. */
+static int fix_wrong_row(struct check *c, uint64_t no, uint64_t refs)
+{
+    const void *page;
+    size_t len;
+    int err = kv_snap_get_number(c->snap, TABLE_PAGES, no, &page, &len);
+
+    if (err < 0 && err != -ENOENT && err != -EUCLEAN)
+        return err;
+    fix_page_count(c, no, err != -ENOENT && c->count.damaged ? refs + RESTORE_BIAS : refs);
+    return 0;
+}
+
 /* Check a row of a page count: it must be at least 2, and its page must exist. */
 static int check_page_count(struct check *c, uint64_t no, const void *val, size_t len)
 {
@@ -229,9 +245,7 @@ static int check_page_count(struct check *c, uint64_t no, const void *val, size_
     put_be64(key, no);
     if (len != 4 || get_le32(val) < 2) {
         check_found(c, true, "count", where, "its stored count is not a count");
-        if (!c->count.damaged)
-            fix_page_count(c, no, named ? refs : 1);
-        return 0;
+        return fix_wrong_row(c, no, named ? refs : 1);
     }
     if (named) /* check_named_pages compares the count */
         return 0;

@@ -50,13 +50,24 @@ void check_where_log(const struct log_report *r, char out[CHECK_WHERE])
                    r->end.offset);
 }
 
+/* Report a row whose key is none. Among the counts of pages it would keep the store from being
+ * mounted (store_dir.c), and no page needs it. */
+static void wrong_key(struct check *c, const struct kv_each *e, const char *what)
+{
+    check_found(c, true, what, "a key", "it is %zu bytes long, not 8", e->klen);
+    if (e->table == TABLE_PAGE_COUNTS && e->klen <= FIX_KEY_MAX) {
+        struct fix f = fix_del(e->table, e->key, e->klen);
+        check_fix(c, &f, what, "a key", "its row is removed");
+    }
+}
+
 int check_each(struct check *c, unsigned table, const char *what, check_entry_fn *fn)
 {
     struct kv_each e = {.snap = c->snap, .table = table};
 
     while (kv_next(&e))
         if (e.klen != 8)
-            check_found(c, true, what, "a key", "it is %zu bytes long, not 8", e.klen);
+            wrong_key(c, &e, what);
         else
             e.err = fn(c, e.number, e.val, e.len);
     if (!e.cut)

@@ -33,7 +33,7 @@ enum fix_kind {
     FIX_NEXT_INO, /* namespace `ns`: `value` is the next inode number */
 };
 
-#define FIX_KEY_MAX 32 /* bytes: the name of a setting is the longest */
+#define FIX_KEY_MAX KV_KEY_MAX /* bytes */
 
 struct fix {
     enum fix_kind kind;

@@ -40,9 +40,10 @@ enum repair_flags {
     REPAIR_REMOVE_DANGLING = 1 << 0,
     REPAIR_FREE_LEAKS = 1 << 1,
     REPAIR_DRY_RUN = 1 << 2, /* only report what the first round would do */
-    /* Rows of the tables may be lost with a part of their file (kv_salvage_lmdb). So the counts of
-     * pages are corrected before the log is replayed: a page without a row counts as used once,
-     * and a replayed change would overwrite it. */
+    /* Rows of the tables may be lost, with a part of their file (kv_salvage_lmdb) or with the key
+     * of a count of a page (store_dir.c). So the counts of pages are corrected before the log is
+     * replayed: a page without a row counts as used once, and a replayed change would overwrite
+     * it. */
     REPAIR_SALVAGED = 1 << 3,
 };
 

@@ -11,12 +11,14 @@
 #include "store.h"
 #include "store_pool.h"
 #include "beneath.h"
+#include "bytes.h"
 #include "disk_route.h"
 #include "io.h"
 #include "shard.h"
 #include "store_own.h"
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -332,6 +334,47 @@ static int verify_tables(struct store_dir *s, const char *path, unsigned flags, 
     return err < 0 ? fail(err, why, "cannot read %s/kv: %s", path, wrong) : 0;
 }
 
+/* Reports the row at which `e` ended, among the counts of pages. Returns -EUCLEAN. */
+static int tell_count(const struct kv_each *e, const char *path, char why[STORE_WHY])
+{
+    char row[64] = "a part that cannot be read";
+
+    if (e->klen == 8)
+        (void)snprintf(row, sizeof row, "the row with the key %" PRIu64, get_be64(e->key));
+    else if (e->klen)
+        (void)snprintf(row, sizeof row, "a row with a key of %zu bytes", e->klen);
+    return fail(-EUCLEAN, why,
+                "the metadata of the store %s is damaged: the table %s has %s, which is not as it "
+                "was written, and without which a page that branches share could be overwritten; "
+                "`tally check --repair` counts again",
+                path, store_tables[TABLE_PAGE_COUNTS].name, row);
+}
+
+/* Reads all counts of pages. A page without a row has the count 1, so a row whose key is damaged
+ * would let a page that branches share be changed in place. The checksum of a row covers its key:
+ * a row that is not as it was written is of nobody knows which page. A repair makes the counts anew
+ * before it writes anything else; a check, which writes nothing, reports the row itself. */
+static int verify_counts(struct store_dir *s, const char *path, unsigned flags, char why[STORE_WHY])
+{
+    struct kv_each e = {.table = TABLE_PAGE_COUNTS, .strict = true};
+
+    if (flags & STORE_READONLY)
+        return 0;
+    int err = kv_snap_begin(s->kv, &e.snap);
+    while (err == 0 && kv_next(&e))
+        e.err = e.klen == 8 ? 0 : -EUCLEAN;
+    err = err < 0 ? err : e.err;
+    if (err == -EUCLEAN && flags & STORE_SALVAGE) {
+        s->unmended = true;
+        err = 0;
+    }
+    if (err < 0)
+        err = err == -EUCLEAN ? tell_count(&e, path, why)
+                              : fail(err, why, "cannot read %s/kv: %s", path, strerror(-err));
+    kv_snap_end(e.snap);
+    return err;
+}
+
 /* Opens the tables, the disk and, in a pool, the node. The lock is held. */
 static int open_parts(struct store_dir *s, const char *path, unsigned flags, bool pooled,
                       char why[STORE_WHY])
@@ -347,6 +390,9 @@ static int open_parts(struct store_dir *s, const char *path, unsigned flags, boo
         return no_tables(path, why);
     if (err < 0)
         return fail(err, why, "cannot open %s/kv: %s", path, strerror(-err));
+    err = verify_counts(s, path, flags, why);
+    if (err < 0)
+        return err;
     /* the directory that was locked, even if its path leads elsewhere by now */
     err = disk_open_fd(s->dirfd, store_disk_flags(flags), &s->own);
     if (err < 0)

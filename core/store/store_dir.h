@@ -31,7 +31,8 @@ struct store_dir {
     int nodefd;              /* the locked file of its node in the pool; -1: in no pool */
     /* with STORE_SALVAGE: what was saved; its `rows` is 0: the tables were sound */
     struct kv_salvaged salvaged;
-    /* with STORE_SALVAGE: tables that were saved, now or before, are not repaired yet */
+    /* with STORE_SALVAGE: tables that were saved, now or before, are not repaired yet; or a row
+     * among the counts of pages is damaged */
     bool unmended;
 };
 
@@ -63,8 +64,9 @@ int store_explain(const char *path, char why[STORE_WHY]);
  * missing. -EPERM: the store or its pool does not belong to the caller, or others may write it.
  * -EPROTO: another version wrote it. -ESTALE: it is not, or not any more, a node of the pool that
  * is there: a copy of the store is, or it was retired; nothing was changed. -EUCLEAN: a name in it
- * is a symlink, a FIFO or a device; or the structure of its metadata is damaged; or what could be
- * read of it was saved, and the repair of that did not end. After an error nothing is open. */
+ * is a symlink, a FIFO or a device; or the structure of its metadata is damaged; or, unless
+ * STORE_READONLY, a row among the counts of pages; or what could be read of it was saved, and the
+ * repair of that did not end. After an error nothing is open. */
 int store_dir_open(const char *path, unsigned flags, const char *purpose, const char *at,
                    struct store_dir *ret, char why[STORE_WHY]);
 /* Writes into the lock file that the mount which was opened for `at` is ending. Others read it in

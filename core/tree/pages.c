@@ -189,7 +189,8 @@ static int damaged(uint64_t no, const char *why)
     return -EUCLEAN;
 }
 
-/* Reads the count of a page; a page without a row has count 1. */
+/* Reads the count of a page; a page without a row has count 1. That a row is not missing because
+ * its key is damaged was checked when the store was opened (verify_counts in store_dir.c). */
 static int count_get(struct pages *ps, uint64_t no, uint32_t *ret_count)
 {
     uint8_t key[8], buf[4];

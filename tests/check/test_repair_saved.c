@@ -80,6 +80,91 @@ Test(repair_saved, damaged_counts_of_pages_do_not_cost_what_waits_in_the_log)
     fixture_teardown(&x);
 }
 
+/* Its rows have the keys of other pages, by one bit: kv adds a checksum that covers the key. */
+static void misplace_page_counts(void)
+{
+    unsigned misplaced = 0;
+
+    for (uint64_t page = 1; page < 100; page++) {
+        uint8_t key[8], val[4];
+        struct kv_txn *t;
+        struct kv *kv;
+        size_t len;
+
+        put_be64(key, page);
+        cr_assert_eq(kv_open_mem(x.mem, store_tables, store_table_count, 0, &kv), 0);
+        if (kv_get(kv, TABLE_PAGE_COUNTS, key, sizeof key, val, sizeof val, &len) == 0) {
+            cr_assert_eq(kv_txn_begin(kv, &t), 0);
+            cr_assert_eq(kv_del(t, TABLE_PAGE_COUNTS, key, sizeof key), 0);
+            put_be64(key, page ^ 1 << 10);
+            cr_assert_eq(kv_put(t, TABLE_PAGE_COUNTS, key, sizeof key, val, len), 0);
+            cr_assert_eq(kv_commit(t), 0);
+            misplaced++;
+        }
+        kv_close(kv);
+        if (get_be64(key) != page)
+            cr_assert_eq(kv_mem_flip(x.mem, TABLE_PAGE_COUNTS, key, sizeof key, 4, 0), 0);
+    }
+    cr_assert_gt(misplaced, 0);
+}
+
+Test(repair_saved, counts_at_other_pages_are_counted_again_before_the_log_is_replayed)
+{
+    struct findings f;
+    struct said s;
+
+    fixture_setup(&x);
+    put_file(&x, "main/before", "of both");
+    agreed(&x, "branch main dev\n", "ok");
+    cr_assert_eq(flush_now(x.p), 0);
+    put_file(&x, "main/after", "of one");
+    cr_assert_eq(flush_sync(x.p), 0);
+    store_abandon(x.p); /* killed */
+    kv_close(x.kv);
+    misplace_page_counts();
+    repair(&x, REPAIR_SALVAGED, &s);
+    is_clean(&x, &f);
+    fixture_open(&x);
+    read_file(&x, "dev/before", "of both");
+    read_file(&x, "main/after", "of one");
+    cr_assert_eq(node_of(&x, "dev/after"), 0, "the branch has what was written after it");
+    fixture_teardown(&x);
+}
+
+/* A store with such a row cannot be mounted, so it does not stay. */
+Test(repair_saved, a_damaged_count_of_a_page_is_replaced_also_while_damage_hides_references)
+{
+    struct kv_each e = {.table = TABLE_PAGE_COUNTS, .strict = true};
+    uint8_t key[8];
+    struct said s;
+    struct ns *ns;
+
+    fixture_setup(&x);
+    make_dir(&x, "other");
+    put_file(&x, "main/before", "of both");
+    agreed(&x, "branch main dev\n", "ok");
+    cr_assert_eq(flush_now(x.p), 0);
+    cr_assert_eq(ns_get_by_name(x.p, "other", &ns), 0);
+    put_be64(key, ns->tree.root);
+    ns_put(x.p, ns);
+    down(&x);
+    damage_page_counts();
+    cr_assert_eq(kv_mem_flip(x.mem, TABLE_PAGES, key, sizeof key, 50, 0), 0);
+    repair(&x, 0, &s);
+    cr_assert_gt(s.r.left, 0, "the page is damaged");
+    cr_assert_eq(kv_open_mem(x.mem, store_tables, store_table_count, 0, &x.kv), 0);
+    cr_assert_eq(kv_snap_begin(x.kv, &e.snap), 0);
+    while (kv_next(&e))
+        cr_assert_geq(get_le32(e.val), 2 + (1 << 20), "it is lower than what may be hidden");
+    cr_assert_eq(e.err, 0);
+    kv_snap_end(e.snap);
+    kv_close(x.kv);
+    fixture_open(&x);
+    read_file(&x, "main/before", "of both");
+    read_file(&x, "dev/before", "of both");
+    fixture_teardown(&x);
+}
+
 /* A store that was killed, with a page of `main` damaged: one change of `other` waits before a
  * change of `main`, and one behind it. */
 static void kill_with_a_damaged_page(void)

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* test_store: making and owning a store in a directory of the machine. */
+#include "bytes.h"
 #include "check.h"
 #include "feature_flags.h"
+#include "record.h"
 #include "store_dir.h"
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -380,6 +382,118 @@ static void spoil_leaf(const struct place *x)
     cr_assert_eq(futimens(fd, (const struct timespec[2]){{.tv_sec = 1}, {.tv_sec = 1}}), 0);
     close(dir);
     close(fd);
+}
+
+/* ---- counts of pages ---- */
+
+#define COUNTS 6
+
+static uint64_t counted_page(unsigned i)
+{
+    return 3 + i * 40;
+}
+
+static void put_counts(const struct place *x)
+{
+    char why[STORE_WHY];
+    struct store_dir s;
+    struct kv_txn *t;
+
+    cr_assert_eq(store_dir_open(x->path, 0, "mount", "", &s, why), 0, "%s", why);
+    cr_assert_eq(kv_txn_begin(s.kv, &t), 0);
+    for (unsigned i = 0; i < COUNTS; i++) {
+        uint8_t key[8], val[4];
+        put_be64(key, counted_page(i));
+        put_le32(val, 0xabcde000 + i); /* for find_key */
+        cr_assert_eq(kv_put(t, TABLE_PAGE_COUNTS, key, sizeof key, val, sizeof val), 0);
+    }
+    cr_assert_eq(kv_commit(t), 0);
+    store_dir_close(&s);
+}
+
+/* Where the key of that row is in the file, which has it once. */
+static off_t find_key(int fd, unsigned i)
+{
+    uint8_t row[12];
+    struct stat st;
+
+    put_be64(row, counted_page(i));
+    put_le32(row + 8, 0xabcde000 + i);
+    cr_assert_eq(fstat(fd, &st), 0);
+    size_t len = (size_t)st.st_size;
+    uint8_t *p = malloc(len);
+    cr_assert_eq(pread(fd, p, len, 0), (ssize_t)len);
+    uint8_t *at = memmem(p, len, row, sizeof row);
+    cr_assert_not_null(at);
+    off_t place = at - p;
+    cr_assert_null(memmem(at + 1, len - (size_t)place - 1, row, sizeof row));
+    free(p);
+    return place;
+}
+
+static int open_tables(const struct place *x)
+{
+    char path[256];
+
+    snprintf(path, sizeof path, "%s/kv/data.mdb", x->path);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    cr_assert_geq(fd, 0);
+    return fd;
+}
+
+static void flip_bit(int fd, off_t at, unsigned bit)
+{
+    uint8_t byte;
+
+    at += bit / 8;
+    cr_assert_eq(pread(fd, &byte, 1, at), 1);
+    byte ^= (uint8_t)(1U << bit % 8);
+    cr_assert_eq(pwrite(fd, &byte, 1, at), 1);
+}
+
+Test(store, each_bit_of_the_key_of_a_count_of_a_page_is_seen_before_it_is_used)
+{
+    struct place x;
+    struct store_dir s;
+    unsigned named = 0;
+
+    made(&x);
+    put_counts(&x);
+    int fd = open_tables(&x);
+    for (unsigned i = 0; i < COUNTS; i++)
+        for (unsigned bit = 0; bit < 64; bit++) {
+            off_t at = find_key(fd, i);
+            flip_bit(fd, at, bit);
+            cr_assert_eq(store_dir_open(x.path, 0, "mount", "", &s, x.why), -EUCLEAN,
+                         "row %u, bit %u", i, bit);
+            named += strstr(x.why, "the table page_counts has the row with the key ") != NULL;
+            flip_bit(fd, at, bit);
+        }
+    close(fd);
+    cr_assert_gt(named, COUNTS * 3, "the others are not in order");
+    cr_assert_eq(store_dir_open(x.path, 0, "mount", "", &s, x.why), 0, "%s", x.why);
+    store_dir_close(&s);
+    teardown(&x);
+}
+
+Test(store, a_repair_is_told_of_a_damaged_count_of_a_page_and_a_check_reads_on)
+{
+    struct place x;
+    struct store_dir s;
+
+    made(&x);
+    put_counts(&x);
+    int fd = open_tables(&x);
+    flip_bit(fd, find_key(fd, 0), 57);
+    close(fd);
+    cr_assert_eq(store_dir_open(x.path, STORE_READONLY | STORE_VERIFY, "check", "", &s, x.why), 0,
+                 "%s", x.why);
+    store_dir_close(&s);
+    cr_assert_eq(store_dir_open(x.path, STORE_SALVAGE, "check", "", &s, x.why), 0, "%s", x.why);
+    cr_assert(s.unmended && s.salvaged.rows == 0);
+    cr_assert_eq(store_is_mended(&s), 0);
+    store_dir_close(&s);
+    teardown(&x);
 }
 
 Test(store, what_was_saved_of_its_metadata_is_opened_by_nobody_else_before_it_is_mended)
