@@ -157,6 +157,35 @@ static int check_kind(struct check *c, const struct entry *e, uint64_t number)
     }
 }
 
+/* Offer the row of a pin. */
+static void put_pin(struct check *c, uint64_t number)
+{
+    uint8_t key[8];
+    char where[CHECK_WHERE];
+
+    put_be64(key, number);
+    check_where_number("object number", number, where);
+    struct fix f = fix_put(c, TABLE_PINS, key, sizeof key, "", 0);
+    check_fix(c, &f, "pin", where, "it is pinned");
+}
+
+/* Has an object whose entry says that it is pinned a row among the pins? check_pin looks at one
+ * that is damaged. */
+static int check_pinned(struct check *c, uint64_t number)
+{
+    const void *val;
+    size_t len;
+    char where[CHECK_WHERE];
+    int err = kv_snap_get_number(c->snap, TABLE_PINS, number, &val, &len);
+
+    if (err != -ENOENT)
+        return err == -EUCLEAN ? 0 : err;
+    check_where_number("object number", number, where);
+    check_found(c, true, "pin", where, "it is pinned, but it is not among the pins");
+    put_pin(c, number);
+    return 0;
+}
+
 /* Check one row of the table of objects: its count, its id, its place. */
 static int check_object(struct check *c, uint64_t number, const void *val, size_t len)
 {
@@ -175,7 +204,9 @@ static int check_object(struct check *c, uint64_t number, const void *val, size_
     if (!check_count(c, where, e.count, refs))
         fix_count(c, number, &e, refs, where);
     c->r.objects += entry_is_sealed(&e) && e.count > 0;
-    err = check_kind(c, &e, number);
+    err = e.pinned ? check_pinned(c, number) : 0;
+    if (err == 0)
+        err = check_kind(c, &e, number);
     if (err < 0 || e.count > 0)
         return err;
     err = refs_entry_in(c->snap, TABLE_DYING, number, &dying);
@@ -351,22 +382,25 @@ static int check_dying(struct check *c, uint64_t number, const void *val, size_t
     return e.kind == ENTRY_SLOT ? map64_put(&c->slots, number, 0) : 0;
 }
 
-/* Offer to restore a damaged pin, if the object's count is one above the recount. The recount has
- * reported the pin and did not count it. */
+/* Offer what a damaged pin should be. The recount has reported it, and counted it only if the entry
+ * says that it is pinned. An entry of an older version does not say it; then the count tells: one
+ * above the recount it is pinned. If both are equal the row is that of another number, whose key is
+ * damaged. */
 static void fix_pin(struct check *c, uint64_t number, const struct entry *e)
 {
     uint64_t refs = 0;
     uint8_t key[8];
     char where[CHECK_WHERE];
-    struct fix f;
 
     (void)map64_get(&c->count.objects, number, &refs);
-    if (e->count != refs + 1)
-        return;
-    put_be64(key, number);
-    check_where_number("object number", number, where);
-    f = fix_put(c, TABLE_PINS, key, sizeof key, "", 0);
-    check_fix(c, &f, "pin", where, "it is pinned");
+    if (e->pinned || e->count == refs + 1) {
+        put_pin(c, number);
+    } else if (e->count == refs) {
+        put_be64(key, number);
+        check_where_number("object number", number, where);
+        struct fix f = fix_del(TABLE_PINS, key, sizeof key);
+        check_fix(c, &f, "pin", where, "it is not pinned");
+    }
 }
 
 /* Check a pin: its object must exist. The row of a pin has no bytes; other lengths are damage. */

@@ -12,9 +12,10 @@
 #define DAY_LEN 2
 #define GHOST_LEN 10 /* shard 2, created 8 */
 
-enum kind_flags { /* in the byte of the kind; sealed objects only */
-    HAS_DAY = 0x40,
-    IS_GHOST = 0x80,
+enum kind_flags { /* in the byte of the kind; the last two of sealed objects only */
+                  IS_PINNED = 0x20,
+                  HAS_DAY = 0x40,
+                  IS_GHOST = 0x80,
 };
 
 static const uint8_t lengths[] = {
@@ -84,9 +85,11 @@ static size_t length_of(const struct entry *e)
 
 static uint8_t flags_of(const struct entry *e)
 {
+    uint8_t pinned = e->pinned ? IS_PINNED : 0;
+
     if (!entry_is_sealed(e))
-        return 0;
-    return (uint8_t)((e->day ? HAS_DAY : 0) | (e->shard ? IS_GHOST : 0));
+        return pinned;
+    return (uint8_t)(pinned | (e->day ? HAS_DAY : 0) | (e->shard ? IS_GHOST : 0));
 }
 
 static size_t tail_len(uint8_t flags)
@@ -149,7 +152,7 @@ size_t entry_encode(const struct entry *e, uint8_t out[ENTRY_MAX])
 /* Reads the kind, and splits `len` bytes into those before the tail (*ret_len) and the tail. */
 static int split(const uint8_t *v, size_t len, struct entry *e, uint8_t *ret_flags, size_t *ret_len)
 {
-    uint8_t flags = len ? v[0] & (HAS_DAY | IS_GHOST) : 0;
+    uint8_t flags = len ? v[0] & (IS_PINNED | HAS_DAY | IS_GHOST) : 0;
     size_t tail = tail_len(flags);
 
     if (len < 5 + tail || (v[0] ^ flags) > ENTRY_ABSENT)
@@ -173,6 +176,7 @@ int entry_decode(const void *val, size_t len, struct entry *ret)
     if (err < 0)
         return err;
     e.count = get_le32(v + 1);
+    e.pinned = flags & IS_PINNED;
     if (e.kind == ENTRY_NONE || entry_is_sealed(&e)) {
         memcpy(e.id.b, p, ID_LEN);
         p += ID_LEN;

@@ -42,6 +42,7 @@ struct entry {
     uint64_t where;  /* PACK: pack number; FILE: number in the file's name; ALIAS: target */
     uint32_t offset; /* PACK: offset of the record in the pack, in bytes */
     uint16_t shard;  /* PACK, FILE: where the bytes are; 0: at home */
+    bool pinned;     /* it has a row among the pins; false: nobody knows */
     uint16_t day;    /* PACK, FILE: days since 1970 of the last open, or of sealing; 0: unknown */
     uint64_t created; /* ms since 1970 when it became a ghost; 0 at home */
     uint16_t archive; /* ABSENT: which archive has the bytes; 0: nobody knows */

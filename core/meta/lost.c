@@ -184,6 +184,20 @@ static int look_at_ghost(struct look *l, uint64_t number)
     return l->o->wrong(what, "it is not there; `rebuild` puts it back", l->o->ctx);
 }
 
+/* Has a pinned object its row among the pins? */
+static int look_at_pin(struct look *l, uint64_t number)
+{
+    const void *val;
+    char what[64];
+    size_t len;
+    int err = kv_snap_get_number(l->snap, TABLE_PINS, number, &val, &len);
+
+    if (err != -ENOENT)
+        return err == -EUCLEAN ? 0 : err;
+    snprintf(what, sizeof what, "the pin of object number %llu", U(number));
+    return l->o->wrong(what, "it is not there; `rebuild` puts it back", l->o->ctx);
+}
+
 /* Compares the count of one entry with the recount, and looks for the rows that belong to it. */
 static int look_at_entry(void *ctx, uint64_t number, const void *val, size_t len)
 {
@@ -198,6 +212,8 @@ static int look_at_entry(void *ctx, uint64_t number, const void *val, size_t len
     (void)map64_get(&l->count.objects, number, &refs);
     snprintf(what, sizeof what, "the count of object number %llu", U(number));
     err = tell_count(l, what, e.count, refs);
+    if (err == 0 && e.pinned)
+        err = look_at_pin(l, number);
     if (err == 0 && entry_is_sealed(&e))
         err = look_at_index(l, number, &e);
     return err == 0 && entry_is_ghost(&e) ? look_at_ghost(l, number) : err;

@@ -236,7 +236,8 @@ static int count_orphans(struct walk *w)
     return err < 0 ? err : walk_root(w, s.orphan_root);
 }
 
-/* A pin is a reference on its number. Its row has no value. */
+/* A pin is a reference on its number. Its row has no value. One whose row is lost is counted by its
+ * entry (count_noted_pin). */
 static int count_pin(struct walk *w, uint64_t number, const void *val, size_t len)
 {
     (void)val;
@@ -247,9 +248,17 @@ static int count_pin(struct walk *w, uint64_t number, const void *val, size_t le
     return map64_add(&w->r->objects, number, 1, NULL);
 }
 
+/* Counts a pin whose row is lost or cannot be read, so that count_pin did not. */
+static int count_noted_pin(struct walk *w, uint64_t number, const struct entry *e)
+{
+    int err = e->pinned ? recount_pin_row(w->snap, number) : 1;
+
+    return err ? err < 0 ? err : 0 : map64_add(&w->r->objects, number, 1, NULL);
+}
+
 /* Adds the references of an alias to its target. Aliases name sealed objects, never other aliases,
  * so one pass over the table is enough. */
-static int count_alias(struct walk *w, uint64_t number, const void *val, size_t len)
+static int count_entry(struct walk *w, uint64_t number, const void *val, size_t len)
 {
     struct entry e;
     uint64_t refs;
@@ -258,6 +267,9 @@ static int count_alias(struct walk *w, uint64_t number, const void *val, size_t 
         damage(w, "object", number, "its entry does not decode");
         return 0;
     }
+    int err = count_noted_pin(w, number, &e);
+    if (err < 0)
+        return err;
     if (e.kind != ENTRY_ALIAS || !map64_get(&w->r->objects, number, &refs))
         return 0;
     if (e.where == 0) {
@@ -265,6 +277,15 @@ static int count_alias(struct walk *w, uint64_t number, const void *val, size_t 
         return 0;
     }
     return map64_add(&w->r->objects, e.where, (int64_t)refs, NULL);
+}
+
+int recount_pin_row(struct kv_snap *snap, uint64_t number)
+{
+    const void *val;
+    size_t len;
+    int err = kv_snap_get_number(snap, TABLE_PINS, number, &val, &len);
+
+    return err == 0 ? len == 0 : err == -ENOENT || err == -EUCLEAN ? 0 : err;
 }
 
 int recount_run(struct kv_snap *snap, const struct recount_options *o, struct recount *ret)
@@ -284,7 +305,7 @@ int recount_run(struct kv_snap *snap, const struct recount_options *o, struct re
     if (err == 0 && !o->pages_only)
         err = each(&w, TABLE_PINS, "pin", count_pin);
     if (err == 0 && !o->pages_only)
-        err = each(&w, TABLE_OBJECTS, "object", count_alias);
+        err = each(&w, TABLE_OBJECTS, "object", count_entry);
     free(w.stack);
     free(w.page);
     return err;

@@ -289,48 +289,80 @@ uint64_t refs_holds(struct refs *r, uint64_t number)
 
 /* ---- pins ---- */
 
-/* Finds the number under which the pin of `number` stands: its own, if it was pinned before it
- * became an alias, else that of its target. Returns 0: it is pinned; -ENOENT: it is not, and a pin
- * goes to *ret_at; -errno. */
-static int find_pin(struct refs *r, uint64_t number, uint64_t *ret_at)
+/* A pin is noted twice, so that neither a lost row nor a lost entry ends it: by a row among the pins,
+ * and in the entry. Entries of older versions have no note. */
+struct place {
+    uint64_t at;    /* the number under which the pin stands, or would stand */
+    bool row, note; /* both false: it is not pinned */
+};
+
+/* Looks for a pin under that very number. */
+static int look_at_pin(struct refs *r, uint64_t number, struct place *ret)
 {
     uint8_t key[8], none;
     size_t len;
     struct entry e;
-    int err;
 
     put_be64(key, number);
-    *ret_at = number;
-    err = layer_get(r->pins, key, &none, 1, &len);
-    if (err != -ENOENT)
+    int err = layer_get(r->pins, key, &none, 1, &len);
+    bool note = refs_load(r, number, &e) == 0 && e.pinned;
+    *ret = (struct place){number, err == 0, note};
+    return err == -ENOENT || (err == -EUCLEAN && note) ? 0 : err;
+}
+
+/* Finds the pin of `number`: under its own number, if it was pinned before it became an alias, else
+ * under that of its target. Returns 0 or -errno. */
+static int find_pin(struct refs *r, uint64_t number, struct place *ret)
+{
+    struct entry e;
+    int err = look_at_pin(r, number, ret);
+
+    if (err < 0 || ret->row || ret->note)
         return err;
-    if (refs_load(r, number, &e) == 0 && e.kind == ENTRY_ALIAS) {
-        *ret_at = e.where;
-        put_be64(key, e.where);
-        err = layer_get(r->pins, key, &none, 1, &len);
-    }
+    if (refs_load(r, number, &e) == 0 && e.kind == ENTRY_ALIAS)
+        err = look_at_pin(r, e.where, ret);
     return err;
 }
 
-/* Pins a number: one more count, and a row in the table of pins. With `lost` a number that was
- * given out but has lost its entry is pinned, too, without a count. */
-static int pin(struct refs *r, uint64_t number, bool lost)
+/* Sets or clears the note in the entry, if there is one that can be read. After a change of the
+ * count this needs no memory. */
+static int note_pin(struct refs *r, uint64_t number, bool pinned)
+{
+    struct entry e;
+    int err = refs_load(r, number, &e);
+
+    if (err < 0 || e.pinned == pinned)
+        return err == -ENOENT || err == -EUCLEAN ? 0 : err;
+    e.pinned = pinned;
+    return refs_save(r, number, &e);
+}
+
+static int put_pin_row(struct refs *r, uint64_t number)
 {
     uint8_t key[8];
-    uint64_t at;
-    MUTEX_GUARD(&r->lock);
-    int err = find_pin(r, number, &at);
 
-    if (err != -ENOENT)
-        return err;
-    err = change_number(r, at, +1);
-    if (err == -ENOENT && lost && number && number < r->next)
-        err = 0;
-    put_be64(key, at);
-    if (err == 0)
-        err = layer_put(r->pins, key, "", 0);
+    put_be64(key, number);
+    int err = layer_put(r->pins, key, "", 0);
     r->pinned += err == 0;
     return err;
+}
+
+/* Pins a number: one more count, a row in the table of pins, and a note in its entry. With `lost` a
+ * number that was given out but has lost its entry is pinned, too, without a count. */
+static int pin(struct refs *r, uint64_t number, bool lost)
+{
+    struct place p;
+    MUTEX_GUARD(&r->lock);
+    int err = find_pin(r, number, &p);
+
+    if (err == 0 && !p.row && !p.note) {
+        err = change_number(r, p.at, +1);
+        if (err == -ENOENT && lost && number && number < r->next)
+            err = 0;
+    }
+    if (err == 0 && !p.row)
+        err = put_pin_row(r, p.at);
+    return err == 0 && !p.note ? note_pin(r, p.at, true) : err;
 }
 
 int refs_pin(struct refs *r, uint64_t number)
@@ -346,39 +378,51 @@ int refs_pin_again(struct refs *r, uint64_t number)
 int refs_unpin(struct refs *r, uint64_t number)
 {
     uint8_t key[8];
-    uint64_t at;
+    struct place p;
     struct entry e;
     MUTEX_GUARD(&r->lock);
     int err = refs_load(r, number, &e);
 
+    if (err == 0)
+        err = find_pin(r, number, &p);
+    if (err < 0 || (!p.row && !p.note))
+        return err;
+    put_be64(key, p.at);
+    err = layer_del(r->pins, key); /* also one that cannot be read */
     if (err < 0)
         return err;
-    err = find_pin(r, number, &at);
-    if (err < 0)
-        return err == -ENOENT ? 0 : err;
-    put_be64(key, at);
-    err = layer_del(r->pins, key);
-    if (err < 0)
+    r->pinned -= p.row;
+    err = note_pin(r, p.at, false);
+    return err < 0 ? err : change_number(r, p.at, -1);
+}
+
+int refs_restore_pin(struct refs *r, uint64_t number)
+{
+    struct place p;
+    MUTEX_GUARD(&r->lock);
+    int err = look_at_pin(r, number, &p);
+
+    if (err < 0 || p.row == p.note)
         return err;
-    r->pinned--;
-    return change_number(r, at, -1);
+    err = p.note ? put_pin_row(r, number) : note_pin(r, number, true);
+    return err < 0 ? err : 1;
 }
 
 uint64_t refs_pin_place(struct refs *r, uint64_t number)
 {
-    uint64_t at;
+    struct place p;
     MUTEX_GUARD(&r->lock);
 
-    (void)find_pin(r, number, &at);
-    return at;
+    (void)find_pin(r, number, &p);
+    return p.at;
 }
 
 bool refs_is_pinned(struct refs *r, uint64_t number)
 {
-    uint64_t at;
+    struct place p;
     MUTEX_GUARD(&r->lock);
 
-    return find_pin(r, number, &at) == 0;
+    return find_pin(r, number, &p) == 0 && (p.row || p.note);
 }
 
 size_t refs_changes(struct refs *r)

@@ -8,7 +8,7 @@
  *   objects  number -> entry (count, size, id, place)      all five are kv tables
  *   ids      id -> number (0: a chain marker, see below)   with layers in front (layer.h)
  *   dying    number -> entry, for numbers whose count is 0 or whose entry is gone already
- *   pins     number -> nothing
+ *   pins     number -> nothing; the entry notes it, too
  *   ghosts   number -> shard and size (ghost_row) of the entries whose bytes are on another shard:
  *            to find them, and to sum them up, by
  *
@@ -156,6 +156,9 @@ int refs_pin(struct refs *r, uint64_t number); /* repeats are fine */
  * pinned, too, uncounted. */
 int refs_pin_again(struct refs *r, uint64_t number);
 int refs_unpin(struct refs *r, uint64_t number); /* not pinned is fine */
+/* Puts back what is lost of a pin that stands under that very number: its row, or the note in its
+ * entry, which older versions did not write. The count stays. 1: it was put back, 0 or -errno. */
+int refs_restore_pin(struct refs *r, uint64_t number);
 /* The number under which the pin of `number` stands, or would stand (see aliases). */
 uint64_t refs_pin_place(struct refs *r, uint64_t number);
 bool refs_is_pinned(struct refs *r, uint64_t number);

@@ -112,6 +112,7 @@ static int put_place(struct refs *r, uint64_t number, const struct entry *was,
     int err;
 
     e.count = was->count;
+    e.pinned = was->pinned;
     if (e.day < was->day)
         e.day = was->day;
     err = refs_note_ghost(r, number, was, &e);

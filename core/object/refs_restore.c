@@ -38,18 +38,29 @@ static int id_is_taken(struct refs *r, uint64_t number, const struct id *id)
     return err == -ENOENT ? 0 : err == -EUCLEAN ? 1 : err;
 }
 
+/* Is there a row among the pins? */
+static bool has_pin(struct refs *r, uint64_t number)
+{
+    uint8_t key[8], none;
+    size_t len;
+
+    put_be64(key, number);
+    return layer_get(r->pins, key, &none, 1, &len) == 0;
+}
+
 /* May a row be put there? 0: there is none, or it cannot be read, or it is an entry without bytes,
- * whose count is right and is kept (*ret_count). -EEXIST: there is a good one. */
-static int look_at_row(struct refs *r, uint64_t number, const struct entry *e, uint32_t *ret_count)
+ * whose count is right and is kept in *ret, and its pin. -EEXIST: there is a good one. */
+static int look_at_row(struct refs *r, uint64_t number, const struct entry *e, struct entry *ret)
 {
     struct entry now;
     int err = refs_load(r, number, &now);
 
-    *ret_count = e->count;
+    ret->pinned = has_pin(r, number);
     if (err == -ENOENT || err == -EUCLEAN)
         return 0;
     if (err == 0 && now.kind == ENTRY_NEW && now.count > 0 && e->kind != ENTRY_NEW) {
-        *ret_count = now.count;
+        ret->count = now.count;
+        ret->pinned |= now.pinned;
         return 0;
     }
     return err < 0 ? err : -EEXIST;
@@ -76,7 +87,7 @@ int refs_restore(struct refs *r, uint64_t number, const struct entry *e)
     int taken = 0, err = number == 0 || number >= r->next ? -EINVAL : 0;
 
     if (err == 0)
-        err = look_at_row(r, number, e, &now.count);
+        err = look_at_row(r, number, e, &now);
     if (err == 0)
         err = refs_is_dying_locked(r, number) ? -EBUSY : 0;
     if (err == 0 && entry_is_sealed(e))

@@ -189,6 +189,23 @@ static bool has_row(struct kv_snap *snap, unsigned table, const void *key, size_
     return err == 0 && (table != TABLE_IDS || (len == 8 && get_be64(val) == number));
 }
 
+/* Find pins that lack their row or the note in their entry (refs_restore_pin). */
+static int find_half_pins(struct kv_snap *snap, struct numbers *ret)
+{
+    struct kv_each row = {.snap = snap, .table = TABLE_OBJECTS};
+    struct kv_each pin = {.snap = snap, .table = TABLE_PINS};
+    struct entry e;
+
+    while (kv_next(&row))
+        if (row.klen == 8 && entry_decode(row.val, row.len, &e) == 0 && e.pinned &&
+            !has_row(snap, TABLE_PINS, row.key, row.klen, 0))
+            row.err = push(ret, row.number);
+    while (kv_next(&pin))
+        if (refs_entry_in(snap, TABLE_OBJECTS, pin.number, &e) == 0 && !e.pinned && pin.len == 0)
+            pin.err = push(ret, pin.number);
+    return row.err && !row.cut ? row.err : pin.cut ? 0 : pin.err;
+}
+
 /* Find entries whose row in the index, or in the index of ghosts, is missing or wrong. */
 static int find_unindexed(struct kv_snap *snap, struct numbers *ret)
 {
@@ -206,30 +223,35 @@ static int find_unindexed(struct kv_snap *snap, struct numbers *ret)
     return row.cut ? 0 : row.err;
 }
 
-/* Restore the index rows of some objects, as one instant. */
-static int reindex_some(struct state *p, const uint64_t *v, size_t count, uint64_t *changed)
+typedef int mend_fn(struct refs *r, uint64_t number);
+
+/* Restore rows of some objects by `fn`, which returns how many, as one instant. */
+static int mend_some(struct state *p, const uint64_t *v, size_t count, mend_fn *fn,
+                     uint64_t *changed)
 {
     uint64_t before = *changed;
     INSTANT_TXN(t, p);
     int err = state_writable(p);
 
     for (size_t i = 0; i < count && err == 0; i++) {
-        int r = refs_reindex(p->refs, v[i]);
+        int r = fn(p->refs, v[i]);
         *changed += r > 0 ? (uint64_t)r : 0;
         err = r < 0 && r != -EUCLEAN ? r : 0;
     }
     return *changed != before ? change_done(&t, NULL, err) : err;
 }
 
-/* Restore missing rows of the index and of the index of ghosts. */
-static int restore_index(struct state *p, struct kv_snap *snap, uint64_t *changed)
+/* Restore missing rows that `find` finds and `fn` puts back. */
+static int restore_by(struct state *p, struct kv_snap *snap,
+                      int (*find)(struct kv_snap *snap, struct numbers *ret), mend_fn *fn,
+                      uint64_t *changed)
 {
     struct numbers l = {0};
-    int err = find_unindexed(snap, &l);
+    int err = find(snap, &l);
 
     for (size_t i = 0; i < l.count && err == 0; i += ROWS_AT_ONCE)
-        err = reindex_some(p, l.v + i, l.count - i < ROWS_AT_ONCE ? l.count - i : ROWS_AT_ONCE,
-                           changed);
+        err = mend_some(p, l.v + i, l.count - i < ROWS_AT_ONCE ? l.count - i : ROWS_AT_ONCE, fn,
+                        changed);
     free(l.v);
     return err;
 }
@@ -309,8 +331,10 @@ static int restore_packs(struct state *p, struct kv_snap *snap, bool lower, uint
 
 int restore_rows(struct state *p, struct kv_snap *snap, bool lower, uint64_t *changed)
 {
-    int err = restore_index(p, snap, changed);
+    int err = restore_by(p, snap, find_unindexed, refs_reindex, changed);
 
+    if (err == 0)
+        err = restore_by(p, snap, find_half_pins, refs_restore_pin, changed);
     if (err == 0)
         err = restore_packs(p, snap, lower, changed);
     return err == -EUCLEAN ? 0 : err; /* the recount has reported a table that cannot be read */

@@ -25,6 +25,6 @@ int restore_lost(struct state *p, struct kv_snap *snap, const struct map64 *lost
  * missing. */
 int restore_tell(struct state *p, const struct map64 *lost);
 
-/* Restore and correct rows of the index, of ghosts and of packs. `lower`: damage hides nothing, so
+/* Restore and correct rows of the index, of ghosts, of pins and of packs. `lower`: damage hides nothing, so
  * counts that are too high may be lowered. *changed rises by the number of changes. */
 int restore_rows(struct state *p, struct kv_snap *snap, bool lower, uint64_t *changed);

@@ -307,6 +307,53 @@ Test(repair, damaged_values_of_the_other_tables)
     fixture_teardown(&x);
 }
 
+static void remove_row(struct fixture *x, unsigned table, const struct found *at)
+{
+    struct kv_txn *t;
+
+    cr_assert_eq(kv_open_mem(x->mem, store_tables, store_table_count, 0, &x->kv), 0);
+    cr_assert_eq(kv_txn_begin(x->kv, &t), 0);
+    cr_assert_eq(kv_del(t, table, at->key, 8), 0);
+    cr_assert_eq(kv_commit(t), 0);
+    kv_close(x->kv);
+    x->kv = NULL;
+}
+
+/* The row of a pin is lost, or has the key of another object, which has none. */
+Test(repair, a_pin_that_has_lost_its_row_or_its_key)
+{
+    struct fixture x;
+    struct findings f;
+    struct found pin, other;
+    static struct said s;
+
+    fixture_setup(&x);
+    populate(&x);
+    agreed(&x, "pin main/file7", "ok refs=");
+    down_clean(&x);
+    pick(&x, TABLE_PINS, NULL, &pin);
+    pick(&x, TABLE_OBJECTS, in_pack, &other);
+    for (int round = 0; round < 2; round++) {
+        remove_row(&x, TABLE_PINS, &pin);
+        if (round == 1) {
+            cr_assert_neq(memcmp(pin.key, other.key, 8), 0);
+            put(&x, TABLE_PINS, other.key, "", 0);
+            cr_assert_eq(kv_mem_flip(x.mem, TABLE_PINS, other.key, 8, 0, 0), 0);
+        }
+        repair(&x, 0, &s);
+        cr_assert(strstr(s.repaired, "it is pinned"), "%s", s.repaired);
+        cr_assert_eq(s.r.left, 0, "%s", s.left);
+        is_clean(&x, &f);
+        cr_assert_eq(amounts(&x).table[TABLE_PINS], 1);
+    }
+    fixture_open(&x);
+    agreed(&x, "refs main/file7", "ok refs=");
+    agreed(&x, "unpin main/file7", "ok refs=");
+    down_clean(&x);
+    is_clean(&x, &f);
+    fixture_teardown(&x);
+}
+
 Test(repair, a_lost_state_is_made_anew)
 {
     struct fixture x;

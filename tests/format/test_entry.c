@@ -42,6 +42,10 @@ static const struct entry kinds[] = {
      .archive = UINT16_MAX,
      .sha256 = {[0] = 1, [31] = 255}},
     {.kind = ENTRY_ABSENT, .count = 1},
+    {.kind = ENTRY_NEW, .count = 1, .pinned = true},
+    {.kind = ENTRY_SLOT, .count = 1, .pinned = true},
+    {.kind = ENTRY_ALIAS, .count = 1, .where = 3, .pinned = true},
+    {.kind = ENTRY_PACK, .id = {{9}}, .where = 1, .shard = 1, .day = 1, .pinned = true},
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
@@ -57,7 +61,8 @@ Test(entry, every_kind_comes_back)
         cr_assert_eq(entry_decode(buf, len, &e), 0);
         cr_assert(e.kind == in->kind && e.count == in->count && e.size == in->size);
         cr_assert(e.where == in->where && e.offset == in->offset && id_equal(&e.id, &in->id));
-        cr_assert(e.shard == in->shard && e.day == in->day && e.created == in->created);
+        cr_assert(e.shard == in->shard && e.day == in->day && e.pinned == in->pinned &&
+                  e.created == in->created);
         cr_assert(e.archive == in->archive && !memcmp(e.sha256, in->sha256, SHA256_LEN));
     }
 }
@@ -93,7 +98,8 @@ Test(entry, an_unknown_kind_is_refused)
     struct entry e;
     memset(buf, 0, sizeof buf);
     for (unsigned kind = ENTRY_ABSENT + 1; kind < 256; kind++) {
-        if ((kind & 0x3f) == ENTRY_PACK || (kind & 0x3f) == ENTRY_FILE)
+        if ((kind & 0x1f) == ENTRY_PACK || (kind & 0x1f) == ENTRY_FILE ||
+            (kind & 0xdf) <= ENTRY_ABSENT) /* pinned */
             continue;
         buf[0] = (uint8_t)kind;
         for (size_t n = 0; n <= ENTRY_MAX; n++)
@@ -106,7 +112,7 @@ Test(entry, a_place_or_target_of_number_zero_is_refused)
     struct entry e;
     for (size_t i = 4; i < KINDS; i++) {
         struct entry none = kinds[i];
-        if (none.kind == ENTRY_ABSENT)
+        if (none.kind == ENTRY_ABSENT || entry_is_unsealed(&none))
             continue;
         none.where = 0;
         cr_assert_eq(entry_decode(buf, entry_encode(&none, buf), &e), -EUCLEAN);

@@ -35,6 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (entry_decode(data, len, &e) < 0)
         return 0;
     MUST(e.kind <= ENTRY_ABSENT);
+    MUST(e.pinned == ((data[0] & 0x20) != 0));
     MUST(!entry_is_sealed(&e) || e.where > 0);
     MUST(entry_is_sealed(&e) || (e.shard == 0 && e.day == 0));
     MUST(entry_is_ghost(&e) || e.created == 0);

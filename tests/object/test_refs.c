@@ -645,6 +645,50 @@ Test(refs, a_pin_from_before_a_number_became_an_alias_can_be_taken_back)
     cr_assert_eq(count_of(&t, target), 2);
 }
 
+/* Its row is lost, as by a damaged key. */
+static void lose_pin(uint64_t n)
+{
+    uint8_t key[8];
+    struct kv_txn *txn;
+
+    put_be64(key, n);
+    commit(&t);
+    cr_assert_eq(kv_txn_begin(t.kv, &txn), 0);
+    cr_assert_eq(kv_del(txn, 3, key, sizeof key), 0);
+    cr_assert_eq(kv_commit(txn), 0);
+    crash(&t);
+}
+
+Test(refs, a_pin_whose_row_is_lost_is_one_until_it_is_unpinned)
+{
+    uint64_t n = object(&t, "a", 1);
+    cr_assert_eq(refs_pin(t.refs, n), 0);
+    lose_pin(n);
+    cr_assert(refs_is_pinned(t.refs, n));
+    cr_assert_eq(refs_pin(t.refs, n), 0);
+    cr_assert_eq(count_of(&t, n), 2, "it counts once");
+    lose_pin(n);
+    cr_assert_eq(refs_restore_pin(t.refs, n), 1);
+    cr_assert_eq(refs_restore_pin(t.refs, n), 0);
+    lose_pin(n);
+    cr_assert_eq(refs_unpin(t.refs, n), 0);
+    cr_assert(!refs_is_pinned(t.refs, n));
+    cr_assert_eq(count_of(&t, n), 1);
+    cr_assert_eq(refs_restore_pin(t.refs, n), 0);
+}
+
+Test(refs, an_entry_keeps_its_pin_when_it_is_sealed)
+{
+    uint64_t target = object(&t, "a", 1), n = fresh(&t, 1);
+    cr_assert_eq(refs_pin(t.refs, n), 0);
+    cr_assert_eq(refs_seal_alias(t.refs, n, target), 0);
+    lose_pin(n);
+    cr_assert(refs_is_pinned(t.refs, n));
+    cr_assert_eq(refs_unpin(t.refs, n), 0);
+    cr_assert_eq(count_of(&t, n), 1);
+    cr_assert_eq(count_of(&t, target), 2);
+}
+
 /* ---- chains ---- */
 
 /* Contents that collide: each has the id derived from the one before. */

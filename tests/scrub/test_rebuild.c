@@ -181,6 +181,103 @@ Test(rebuild, pins_are_kept)
     fixture_teardown(&x);
 }
 
+/* An object in a pack, pinned, whose row among the pins is lost. Its count is in `at`. */
+static void lose_pin(struct fixture *x, struct found *at, uint32_t *ret_count)
+{
+    struct entry e;
+    struct kv_txn *t;
+
+    setup(x);
+    pick(x, TABLE_OBJECTS, in_pack, at);
+    fixture_open(x);
+    cr_assert_eq(refs_pin(x->p->refs, get_be64(at->key)), 0);
+    cr_assert_eq(refs_entry(x->p->refs, get_be64(at->key), false, NULL, &e), 0);
+    *ret_count = e.count;
+    down_clean(x);
+    cr_assert_eq(kv_open_mem(x->mem, store_tables, store_table_count, 0, &x->kv), 0);
+    cr_assert_eq(kv_txn_begin(x->kv, &t), 0);
+    cr_assert_eq(kv_del(t, TABLE_PINS, at->key, 8), 0);
+    cr_assert_eq(kv_commit(t), 0);
+    kv_close(x->kv);
+}
+
+static void is_pinned(struct fixture *x, const struct found *at, uint32_t count)
+{
+    struct entry e;
+    uint8_t none;
+    size_t len;
+
+    fixture_open(x);
+    cr_assert_eq(kv_get(x->kv, TABLE_PINS, at->key, 8, &none, 1, &len), 0);
+    cr_assert_eq(refs_entry(x->p->refs, get_be64(at->key), false, NULL, &e), 0);
+    cr_assert_eq(e.count, count);
+    cr_assert(e.pinned);
+    down_clean(x);
+}
+
+Test(rebuild, a_lost_pin_still_counts_and_is_put_back)
+{
+    struct fixture x;
+    struct findings f;
+    struct found at;
+    uint32_t count;
+    char where[64];
+
+    lose_pin(&x, &at, &count);
+    examine(&x, &f);
+    snprintf(where, sizeof where, "object number %llu", (unsigned long long)get_be64(at.key));
+    is_only(&f, "pin", where);
+    rebuild(&x, 1);
+    is_clean(&x, &f);
+    is_pinned(&x, &at, count);
+    rebuild(&x, 0);
+    fixture_teardown(&x);
+}
+
+/* A row that cannot be read hides nothing that the entry does not say. */
+Test(rebuild, a_damaged_pin_is_put_back)
+{
+    struct fixture x;
+    struct findings f;
+    struct found at;
+    uint64_t changed;
+    uint32_t count;
+
+    lose_pin(&x, &at, &count);
+    put(&x, TABLE_PINS, at.key, "", 0);
+    cr_assert_eq(kv_mem_flip(x.mem, TABLE_PINS, at.key, 8, 0, 0), 0);
+    fixture_open(&x);
+    cr_assert_eq(rebuild_store(x.p, NULL, &changed), -EUCLEAN, "it was damaged");
+    cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
+    down(&x);
+    is_clean(&x, &f);
+    is_pinned(&x, &at, count);
+    fixture_teardown(&x);
+}
+
+/* Entries of older versions do not say that they are pinned. */
+Test(rebuild, an_entry_learns_of_a_pin_that_it_does_not_know)
+{
+    uint8_t buf[ENTRY_MAX];
+    struct fixture x;
+    struct findings f;
+    struct found at;
+    struct entry e;
+    uint32_t count;
+
+    lose_pin(&x, &at, &count);
+    cr_assert_eq(entry_decode(at.val, at.len, &e), 0);
+    cr_assert(!e.pinned);
+    e.count = count;
+    put(&x, TABLE_OBJECTS, at.key, buf, entry_encode(&e, buf));
+    put(&x, TABLE_PINS, at.key, "", 0);
+    is_clean(&x, &f);
+    rebuild(&x, 1);
+    is_clean(&x, &f);
+    is_pinned(&x, &at, count);
+    fixture_teardown(&x);
+}
+
 Test(rebuild, a_second_one_beside_it_is_refused)
 {
     struct fixture x;
