@@ -270,8 +270,10 @@ static int set_vnode(struct state *p, struct vnode *v, struct setting_of *s, str
  * new passthrough opens out until passthrough_file_cut_end. */
 static int set_size(struct state *p, struct vnode *v, struct setting_of *s, struct vfs_attr *ret)
 {
-    int err = file_is_work(p, v) ? -EWOULDWAIT : passthrough_file_cut_begin(p, v);
+    int err = file_may_cut(p, v, s->want->size);
 
+    if (err == 0)
+        err = passthrough_file_cut_begin(p, v);
     for (unsigned i = 0; err == -ETXTBSY && i < PASSTHROUGH_TRIES; i++) {
         err = passthrough_pause();
         if (err == 0)
@@ -282,7 +284,7 @@ static int set_size(struct state *p, struct vnode *v, struct setting_of *s, stru
     err = set_vnode(p, v, s, ret);
     passthrough_file_cut_end(p, v);
     if (err == 0 && !vnode_is_open(p, v->nodeid, true))
-        file_consolidate(p, v); /* nobody has it open for writing, so no close will do this */
+        (void)file_consolidate(p, v); /* nobody has it open for writing: no close will do this */
     return err;
 }
 

@@ -318,11 +318,9 @@ int vfs_release(struct vfs_file *f)
         free(f);
         return 0;
     }
-    if (f->write && file_is_work(f->p, f->v))
-        return -EWOULDWAIT;
-    if (f->write)
-        file_consolidate(f->p, f->v);
-    return close_file(f);
+    int err = f->write ? file_consolidate(f->p, f->v) : 0;
+
+    return err < 0 ? err : close_file(f);
 }
 
 /* ---- passthrough reading ---- */

@@ -25,13 +25,14 @@ int file_write_hole(struct txn *t, struct vnode *v, const uint8_t *zeros, size_t
 int file_writable(struct vfs_file *f);
 /* A file of which most bytes were changed, or that has too many pieces, becomes one content again
  * (DESIGN 4.5), and the part of its base that extents hide is released. Called after a change that
- * no other change is expected to follow soon. If it fails the file stays as it is; the same if the
- * thread must not wait. The caller holds no lock (vfs_whole.c). */
-void file_consolidate(struct state *p, struct vnode *v);
-/* Must the thread leave file_consolidate to another thread? Yes if it must not wait (nowait.h) and
- * bytes may have to be moved: the file has extents, or is a large sealed object. Asked before the
- * change. */
-bool file_is_work(struct state *p, struct vnode *v);
+ * no other change is expected to follow soon. If it fails the file stays as it is. 0, or
+ * -EWOULDWAIT: there is something to do, and the thread must not wait (nowait.h). The caller holds
+ * no lock (vfs_whole.c). */
+int file_consolidate(struct state *p, struct vnode *v);
+/* Asked before a truncation to `size`: 0, or -EWOULDWAIT: file_consolidate would say that behind
+ * it. Where the truncation cuts off all holes of a file 0 may be wrong, and the file keeps its shape
+ * until its next close. The caller holds no lock. */
+int file_may_cut(struct state *p, struct vnode *v, uint64_t size);
 /* Cut the bytes of `c` past `valid`, which is where the item that names `c` says that the file's
  * bytes end. Done before a change that would make them visible. */
 int content_cut_stale(struct txn *t, struct content *c, uint64_t valid);

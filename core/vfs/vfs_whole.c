@@ -24,8 +24,12 @@
 #define TRIM_AT_ONCE 256 /* grains of the base that are cut off under one hold of the locks */
 #define BASE_HIDDEN 4    /* a base is copied and released if less than this part (1/4) of the
                           * object is seen */
+/* Bytes of a file with extents up to which a thread that must not wait looks at them. */
+#define LOOK_MAX (UINT64_C(1) << 30)
 
 /* ---- when, and what ---- */
+
+enum shape { SHAPE_FINE, SHAPE_WHOLE, SHAPE_LEFT, SHAPE_TRIMMED };
 
 /* Is at least half of the file changed? An extent counts as a whole grain, even beyond the base. A
  * patch counts as its pages and one page more, since many small patches make reads slow. */
@@ -37,13 +41,14 @@ static int count_changed(const struct items *it, const struct inode *in, bool *r
     struct patch u;
     int err;
 
-    for (err = tree_seek(it->tree, from, &c); err == 0 && tree_cursor_key(&c).hi == from.hi;
+    for (err = tree_seek(it->tree, from, &c);
+         err == 0 && tree_cursor_key(&c).hi == from.hi && tree_cursor_key(&c).lo < in->size;
          err = tree_next(&c))
         changed += EXTENT_GRAIN;
     tree_cursor_end(&c);
     if (err < 0 && err != -ENOENT)
         return err;
-    while ((err = patch_next(it, in, pos, UINT64_MAX, &u)) == 0) {
+    while ((err = patch_next(it, in, pos, in->size, &u)) == 0) {
         pos = pages_around(u.at, u.e.valid).end;
         changed += pos - u.at + PATCH_PAGE;
     }
@@ -51,22 +56,88 @@ static int count_changed(const struct items *it, const struct inode *in, bool *r
     return err == -ENOENT ? 0 : err;
 }
 
-/* Should the file be made whole? Not if it has holes: they would be stored. -ENODATA: the file has
- * no name, and disappears with its last close, so no work is done on it. */
-static int is_mostly_changed(struct state *p, struct vnode *v, struct inode *ret_in,
-                             bool *ret_mostly)
+/* Is so little seen of a large sealed object that copying it out frees space? Only if no other item
+ * names the object. In doubt it is not. */
+static bool is_mostly_hidden(struct state *p, const struct items *it, const struct inode *in)
+{
+    struct entry e;
+    uint64_t seen;
+
+    return in->object && refs_entry(p->refs, in->object, true, NULL, &e) == 0 &&
+           e.kind == ENTRY_FILE && e.count == 1 && base_seen(it, in, &seen) == 0 &&
+           seen < e.size / BASE_HIDDEN;
+}
+
+/* Does an extent hide the end of the base? */
+static bool is_end_hidden(const struct items *it, const struct inode *in)
+{
+    struct inode trimmed = *in;
+
+    return in->object && base_trim(it, &trimmed, 1) == 0 && trimmed.valid < in->valid;
+}
+
+/* What to do with the file *in. It is not made whole if it has holes: they would be stored. */
+static int choose_shape(struct state *p, const struct items *it, const struct inode *in,
+                        enum shape *ret)
+{
+    bool mostly = false;
+    int err = 0;
+
+    *ret = SHAPE_FINE;
+    if (!thread_may_wait() && in->flags & INODE_EXTENTS && in->size > LOOK_MAX)
+        return -EWOULDWAIT;
+    if (in->flags & INODE_EXTENTS && in->stored == in->size && in->size > CONTENT_BUFFER_MAX)
+        err = count_changed(it, in, &mostly);
+    if (err == 0)
+        *ret = mostly                        ? SHAPE_WHOLE
+               : is_mostly_hidden(p, it, in) ? SHAPE_LEFT
+               : is_end_hidden(it, in)       ? SHAPE_TRIMMED
+                                             : SHAPE_FINE;
+    return err < 0 || *ret == SHAPE_FINE || thread_may_wait() ? err : -EWOULDWAIT;
+}
+
+/* The file as a truncation to `size` would leave it. Holes that it cuts off are not looked for. */
+static void cut_at(struct inode *in, uint64_t size)
+{
+    if (size >= in->size)
+        return;
+    in->stored = in->stored == in->size ? size : UINT64_MAX;
+    in->size = size;
+    in->valid = in->valid < size ? in->valid : size;
+    if (in->valid == 0)
+        in->object = 0;
+}
+
+/* What is to be done with the file, if it is cut at `size` before? Only items are read. A file
+ * without a name disappears with its last close, so no work is done on it. */
+static int look(struct state *p, struct vnode *v, uint64_t size, uint64_t *ret_size,
+                enum shape *ret)
 {
     struct items it;
+    struct inode in;
     int err = items_lock(p, v, NULL, &it);
 
-    *ret_mostly = false;
+    *ret = SHAPE_FINE;
     if (err < 0)
         return err;
-    err = it.orphan ? -ENODATA : inode_load(it.tree, it.ino, ret_in);
-    if (err == 0 && ret_in->flags & INODE_EXTENTS && ret_in->stored == ret_in->size)
-        err = count_changed(&it, ret_in, ret_mostly);
+    err = it.orphan ? -ENODATA : inode_load(it.tree, it.ino, &in);
+    if (err == 0) {
+        cut_at(&in, size);
+        *ret_size = in.size;
+        err = choose_shape(p, &it, &in, ret);
+    }
     items_unlock(p, &it);
     return err;
+}
+
+int file_may_cut(struct state *p, struct vnode *v, uint64_t size)
+{
+    enum shape shape;
+    uint64_t none;
+
+    if (thread_may_wait() || vnode_is_open(p, v->nodeid, true))
+        return 0;
+    return look(p, v, size, &none, &shape) == -EWOULDWAIT ? -EWOULDWAIT : 0;
 }
 
 /* One turn of trimming: the base ends before the grains at its end that extents hide, at most
@@ -117,39 +188,6 @@ static void trim_base(struct state *p, struct vnode *v)
         if (err == 0)
             err = trim_turn(p, v);
     } while (err == 0);
-}
-
-/* Is so little seen of a large sealed object that copying it out frees space? Only if no other item
- * names the object. */
-static int look_at_base(struct state *p, const struct items *it, bool *ret_hidden)
-{
-    struct inode in;
-    struct entry e;
-    uint64_t seen;
-    int err = inode_load(it->tree, it->ino, &in);
-
-    if (err == 0)
-        err = in.object ? refs_entry(p->refs, in.object, true, NULL, &e) : -ENODATA;
-    if (err == 0)
-        err = e.kind == ENTRY_FILE && e.count == 1 ? base_seen(it, &in, &seen) : -ENODATA;
-    if (err < 0)
-        return err;
-    *ret_hidden = seen < e.size / BASE_HIDDEN;
-    return 0;
-}
-
-/* Should the file leave its base (look_at_base)? In doubt it should not. */
-static bool is_mostly_hidden(struct state *p, struct vnode *v)
-{
-    struct items it;
-    bool hidden = false;
-
-    if (items_lock(p, v, NULL, &it) < 0)
-        return false;
-    if (look_at_base(p, &it, &hidden) < 0)
-        hidden = false;
-    items_unlock(p, &it);
-    return hidden;
 }
 
 /* Find the next grain from *pos on where the base is seen, and move *pos behind it. */
@@ -365,54 +403,40 @@ static int new_whole(struct state *p, struct vnode *v, uint64_t size, struct con
     return err;
 }
 
-bool file_is_work(struct state *p, struct vnode *v)
-{
-    struct items it;
-    struct inode in;
-    struct entry e;
-    int err;
-
-    if (thread_may_wait() || items_lock(p, v, NULL, &it) < 0)
-        return false;
-    err = inode_load(it.tree, it.ino, &in);
-    items_unlock(p, &it);
-    if (err < 0)
-        return false;
-    return in.flags & INODE_EXTENTS ||
-           (in.object && refs_entry(p->refs, in.object, true, NULL, &e) == 0 &&
-            (e.kind == ENTRY_FILE || entry_is_ghost(&e)));
-}
-
-void file_consolidate(struct state *p, struct vnode *v)
+/* Make the file, which has `size` bytes, whole. */
+static void make_whole(struct state *p, struct vnode *v, uint64_t version, uint64_t size)
 {
     struct content *c;
-    struct inode in;
-    uint64_t version;
-    bool mostly;
     int err;
 
-    if (!thread_may_wait()) /* the caller has asked file_is_work */
-        return;
-    {
-        READ_GUARD(&v->io);
-        version = v->version;
-        err = version ? is_mostly_changed(p, v, &in, &mostly) : -ENODATA;
-    }
-    if (err < 0)
-        return;
-    if (!mostly || in.size <= CONTENT_BUFFER_MAX) {
-        bool hidden = is_mostly_hidden(p, v);
-        if (hidden)
-            leave_base(p, v, version);
-        if (hidden || (in.flags & INODE_EXTENTS && in.object))
-            trim_base(p, v);
-        return;
-    }
     if (flush_throttle(p) < 0 || flush_room(p) < 0) /* the space that is reserved for commits must
                                                      * not be used for this */
         return;
-    if (new_whole(p, v, in.size, &c) < 0)
+    if (new_whole(p, v, size, &c) < 0)
         return;
-    err = copy_whole(p, v, c, in.size);
+    err = copy_whole(p, v, c, size);
     end_whole(p, v, c, version, err);
+}
+
+int file_consolidate(struct state *p, struct vnode *v)
+{
+    enum shape shape = SHAPE_FINE;
+    uint64_t version, size = 0;
+    int err = 0;
+
+    {
+        READ_GUARD(&v->io);
+        version = v->version;
+        if (version)
+            err = look(p, v, UINT64_MAX, &size, &shape);
+    }
+    if (err < 0)
+        return err == -EWOULDWAIT ? err : 0;
+    if (shape == SHAPE_WHOLE)
+        make_whole(p, v, version, size);
+    if (shape == SHAPE_LEFT)
+        leave_base(p, v, version);
+    if (shape == SHAPE_LEFT || shape == SHAPE_TRIMMED)
+        trim_base(p, v);
+    return 0;
 }

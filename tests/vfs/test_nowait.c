@@ -382,28 +382,81 @@ Test(nowait, a_new_file_is_one_change)
     cr_assert_eq(state_seq(x.p), seq + 1);
 }
 
-Test(nowait, what_would_copy_a_large_file_is_put_off)
+/* A file of 1 MiB that is sealed. */
+static uint64_t put_large(void)
 {
     struct vfs_file *f = create("f");
-    uint64_t node = node_of(&x, "main/f");
-    struct vfs_attr a = {.size = 0};
 
     write_to(f, 1 << 20, 0);
     (void)thread_set_may_wait(false);
     cr_assert_eq(vfs_release(f), 0); /* it is not sealed */
     (void)thread_set_may_wait(true);
     cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
+    return node_of(&x, "main/f");
+}
+
+Test(nowait, a_close_that_would_copy_a_large_file_is_put_off_before_the_first_change)
+{
+    uint64_t node = put_large(), seq;
+    struct vfs_file *f;
+
     (void)thread_set_may_wait(false);
-    cr_assert_eq(vfs_setattr(x.p, node, VFS_SET_SIZE, &a, &a), -EWOULDWAIT);
-    cr_assert_eq(vfs_open(x.p, node, VFS_TRUNC, &f), -EWOULDWAIT);
-    cr_assert_eq(vfs_open(x.p, node, 0, &f), 0);
-    cr_assert_eq(vfs_release(f), 0); /* it was only read */
     cr_assert_eq(vfs_open(x.p, node, VFS_WRITE, &f), 0);
-    write_to(f, 5000, 200000);
+    write_to(f, 600000, 0); /* more than half of it */
+    seq = state_seq(x.p);
     cr_assert_eq(vfs_release(f), -EWOULDWAIT);
+    cr_assert_eq(state_seq(x.p), seq);
     write_to(f, 5000, 300000); /* it is open still */
     (void)thread_set_may_wait(true);
+    seq = state_seq(x.p);
     cr_assert_eq(vfs_release(f), 0);
+    cr_assert_gt(state_seq(x.p), seq); /* it was made whole */
+    (void)thread_set_may_wait(false);
+    cr_assert_eq(vfs_open(x.p, node, VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_release(f), 0);
+}
+
+Test(nowait, a_close_with_nothing_to_do_is_made_also_of_a_large_file_with_extents)
+{
+    uint64_t node = put_large(), seq;
+    struct vfs_file *f;
+
+    (void)thread_set_may_wait(false);
+    cr_assert_eq(vfs_open(x.p, node, 0, &f), 0);
+    cr_assert_eq(vfs_release(f), 0);
+    cr_assert_eq(vfs_open(x.p, node, VFS_WRITE, &f), 0);
+    write_to(f, EXTENT_GRAIN, 0);
+    write_to(f, 5000, 200000);
+    seq = state_seq(x.p);
+    cr_assert_eq(vfs_release(f), 0);
+    cr_assert_eq(state_seq(x.p), seq);
+}
+
+Test(nowait, a_close_that_would_trim_the_base_is_put_off)
+{
+    uint64_t node = put_large();
+    struct vfs_file *f;
+
+    (void)thread_set_may_wait(false);
+    cr_assert_eq(vfs_open(x.p, node, VFS_WRITE, &f), 0);
+    write_to(f, EXTENT_GRAIN, (1 << 20) - EXTENT_GRAIN);
+    cr_assert_eq(vfs_release(f), -EWOULDWAIT);
+    (void)thread_set_may_wait(true);
+    cr_assert_eq(vfs_release(f), 0);
+}
+
+Test(nowait, a_truncation_that_would_copy_the_rest_is_put_off_and_others_are_made)
+{
+    uint64_t node = put_large(), seq = state_seq(x.p);
+    struct vfs_attr a = {.size = 100000}; /* so little is left of it */
+
+    (void)thread_set_may_wait(false);
+    cr_assert_eq(vfs_setattr(x.p, node, VFS_SET_SIZE, &a, &a), -EWOULDWAIT);
+    cr_assert_eq(state_seq(x.p), seq);
+    a.size = 900000;
+    cr_assert_eq(vfs_setattr(x.p, node, VFS_SET_SIZE, &a, &a), 0);
+    a.size = 0;
+    cr_assert_eq(vfs_setattr(x.p, node, VFS_SET_SIZE, &a, &a), 0);
 }
 
 Test(nowait, an_open_that_would_cut_a_file_and_is_put_off_leaves_it_closed)
