@@ -8,14 +8,15 @@
  * Slots are made before they are needed: at the start, and when the limits are raised. So a submit
  * allocates nothing, and cannot fail for want of memory. Threads for long work are started when
  * there is such work. One of them exists from the start, so it does no harm if others cannot be
- * started. Of the jobs with one key in `keyed` the first is ready or runs, and the others are
- * behind it.
+ * started. Of the jobs with one key the first is ready or runs: it is in the map `keyed`, and has the
+ * list of the others, which are behind it. So a submit and an end cost the same however many wait.
  *
  * One mutex guards everything here. A group has a mutex of its own. No thread holds both.
  */
 #include "workers.h"
 
 #include "array.h"
+#include "map64.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -31,15 +32,17 @@
 /* Where a slot is: free, behind an earlier job of its key, in a queue, or with a worker. */
 enum place { FREE, BEHIND, READY, RUNNING };
 
+TAILQ_HEAD(job_list, job);
 struct job {
     struct workers_work work;
     uint64_t id;
     size_t number; /* of the slot */
     enum place place;
-    TAILQ_ENTRY(job) list; /* READY: in ready[class]; FREE: in free */
-    TAILQ_ENTRY(job) in_keyed;
+    TAILQ_ENTRY(job)
+    list;                   /* READY: in ready[class]; BEHIND: in `behind` of the first of its key;
+                             * FREE: in free */
+    struct job_list behind; /* of the first of a key: the others, in the order of submission */
 };
-TAILQ_HEAD(job_list, job);
 
 struct workers {
     struct workers_config config;
@@ -50,7 +53,7 @@ struct workers {
     struct cond ended; /* signalled when a job has ended after `closed` was set */
     /* The rest is guarded by: lock */
     struct job_list ready[WORKERS_CLASSES], free;
-    struct job_list keyed; /* jobs with a key that have not ended, in the order of submission */
+    struct map64 keyed; /* key -> the address of the first job of that key that has not ended */
     struct workers_class_stats of[WORKERS_CLASSES];
     uint64_t serial;
     bool closed; /* new jobs are refused */
@@ -117,44 +120,62 @@ static void make_ready(struct workers *p, struct job *j)
     cond_signal(&p->work);
 }
 
-/* The first job of the list of jobs with this key, or NULL: it is the one that is ready or runs. */
+/* The first job with this key, or NULL: it is the one that is ready or runs. */
 static struct job *first_of(const struct workers *p, uint64_t key)
 {
-    struct job *j;
+    uint64_t address = 0;
 
-    TAILQ_FOREACH(j, &p->keyed, in_keyed)
-    if (j->work.key == key)
-        break;
-    return j;
+    return key && map64_get(&p->keyed, key, &address) ? (struct job *)(uintptr_t)address : NULL;
+}
+
+/* Makes a job the first of its key. The map has room for every slot, so this cannot fail. */
+static void set_first(struct workers *p, struct job *j)
+{
+    int err = map64_put(&p->keyed, j->work.key, (uint64_t)(uintptr_t)j);
+
+    assert(err == 0);
+    (void)err;
 }
 
 /* Queues a job that has its slot: behind an earlier job of its key, or as ready. */
 static void enqueue(struct workers *p, struct job *j)
 {
-    bool behind = j->work.key && first_of(p, j->work.key);
+    struct job *first = first_of(p, j->work.key);
 
     mutex_held(&p->lock);
     p->of[j->work.class].queued++;
-    if (j->work.key)
-        TAILQ_INSERT_TAIL(&p->keyed, j, in_keyed);
-    if (behind)
+    TAILQ_INIT(&j->behind);
+    if (first) {
         j->place = BEHIND;
-    else
-        make_ready(p, j);
+        TAILQ_INSERT_TAIL(&first->behind, j, list);
+        return;
+    }
+    if (j->work.key)
+        set_first(p, j);
+    make_ready(p, j);
 }
 
-/* Frees the slot of a job that ended or was withdrawn. The next job of its key, which was waiting
- * behind it, becomes ready. Needs p->lock. */
+/* The first job of a key leaves: the next one takes its place in the map, and becomes ready. */
+static void pass_on(struct workers *p, struct job *j)
+{
+    struct job *next = TAILQ_FIRST(&j->behind);
+
+    if (!next) {
+        (void)map64_del(&p->keyed, j->work.key);
+        return;
+    }
+    TAILQ_REMOVE(&j->behind, next, list);
+    TAILQ_CONCAT(&next->behind, &j->behind, list);
+    set_first(p, next);
+    make_ready(p, next);
+}
+
+/* Frees the slot of a job that ended or was withdrawn and is in no queue any more. The next job of
+ * its key, which was waiting behind it, becomes ready. Needs p->lock. */
 static void give_back(struct workers *p, struct job *j)
 {
-    struct job *next;
-
-    if (j->work.key) {
-        TAILQ_REMOVE(&p->keyed, j, in_keyed);
-        next = first_of(p, j->work.key);
-        if (next && next->place == BEHIND)
-            make_ready(p, next);
-    }
+    if (first_of(p, j->work.key) == j)
+        pass_on(p, j);
     j->place = FREE;
     j->id = 0;
     TAILQ_INSERT_HEAD(&p->free, j, list);
@@ -176,6 +197,8 @@ static void withdraw(struct workers *p, struct job *j, struct workers_work *ret_
     *ret_w = j->work;
     if (j->place == READY)
         TAILQ_REMOVE(&p->ready[j->work.class], j, list);
+    else
+        TAILQ_REMOVE(&first_of(p, j->work.key)->behind, j, list);
     give_back(p, j);
 }
 
@@ -336,7 +359,8 @@ static int make_slots(struct workers *p, size_t count)
     if (count >> SLOT_BITS)
         return -EINVAL;
     v = calloc(more, sizeof *v);
-    if (!v || ARRAY_RESERVE(p->slots, p->slots_room, p->slots_made + 1) < 0) {
+    if (!v || ARRAY_RESERVE(p->slots, p->slots_room, p->slots_made + 1) < 0 ||
+        map64_reserve(&p->keyed, count) < 0) {
         free(v);
         return -ENOMEM;
     }
@@ -410,7 +434,6 @@ static void init(struct workers *p, const struct workers_config *config)
     cond_init(&p->room);
     cond_init(&p->ended);
     TAILQ_INIT(&p->free);
-    TAILQ_INIT(&p->keyed);
     for (unsigned c = 0; c < WORKERS_CLASSES; c++)
         TAILQ_INIT(&p->ready[c]);
 }
@@ -542,6 +565,7 @@ void workers_destroy(struct workers *p)
     for (size_t i = 0; i < p->slots_made; i++)
         free(p->slots[i].v);
     free(p->slots);
+    map64_release(&p->keyed);
     free(p);
 }
 

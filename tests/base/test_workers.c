@@ -723,6 +723,51 @@ Test(workers, work_of_one_key_goes_in_order_and_one_at_a_time)
     workers_destroy(workers);
 }
 
+#define KEYS 500
+#define OF_KEY 8
+
+struct turn {
+    unsigned key, number;
+};
+static _Atomic unsigned turns[KEYS + 1];
+
+/* The number of the turn rises within its key. */
+static int take_turn(void *arg)
+{
+    const struct turn *t = arg;
+
+    cr_assert_lt(atomic_exchange(&turns[t->key], t->number), t->number);
+    return count(NULL);
+}
+
+/* 500 keys, of each of which every third is cancelled while it waits. */
+Test(workers, each_of_many_keys_keeps_its_order)
+{
+    static struct turn t[KEYS * OF_KEY];
+    static uint64_t ids[KEYS * OF_KEY];
+
+    start(2, KEYS * OF_KEY);
+    mutex_lock(&freeze_lock);
+    submit(WORKERS_LONG_IDLE, note_at_freeze_lock, '0');
+    submit(WORKERS_LONG, note_at_freeze_lock, '0');
+    await_running(WORKERS_LONG_IDLE, 1);
+    await_running(WORKERS_LONG, 1);
+    for (unsigned i = 0; i < KEYS * OF_KEY; i++) {
+        t[i] = (struct turn){1 + i % KEYS, 1 + i / KEYS};
+        const struct workers_work w = {.fn = take_turn,
+                                       .arg = &t[i],
+                                       .class = i % 2 ? WORKERS_LONG : WORKERS_LONG_IDLE,
+                                       .key = t[i].key};
+        cr_assert_eq(workers_submit_work(workers, &w, &ids[i]), 0);
+    }
+    for (unsigned i = 0; i < KEYS * OF_KEY; i += 3)
+        cr_assert_eq(workers_cancel(workers, ids[i]), 0);
+    mutex_unlock(&freeze_lock);
+    cr_assert_eq(workers_group_wait(&group), 0);
+    workers_destroy(workers);
+    cr_assert_eq(ran, 2 + KEYS * OF_KEY - (KEYS * OF_KEY + 2) / 3);
+}
+
 Test(workers, those_behind_one_that_is_cancelled_go_on)
 {
     uint64_t first, second;
