@@ -70,8 +70,7 @@ struct workers {
     pthread_t thread[2 * WORKERS_THREADS_MAX];
 };
 
-const char *const workers_class_names[WORKERS_CLASSES] = {"urgent", "normal", "idle", "long",
-                                                          "long_idle"};
+const char *const workers_class_names[WORKERS_CLASSES] = {"urgent", "normal", "long", "long_idle"};
 
 static _Thread_local const struct workers *working_for; /* whose worker this thread is, or NULL */
 static _Thread_local bool works_long; /* this worker runs long work */
@@ -237,18 +236,15 @@ static unsigned pick_long(const struct workers *p)
 /* The class whose first job may begin now, or WORKERS_CLASSES. */
 static unsigned pick(const struct workers *p)
 {
-    size_t normal = p->of[WORKERS_NORMAL].running, idle = p->of[WORKERS_IDLE].running;
-    unsigned threads = p->config.threads;
-    size_t for_all = threads > 1 ? threads - 1 : 1, for_idle = for_all > 1 ? for_all - 1 : 1;
+    size_t normal = p->of[WORKERS_NORMAL].running;
+    unsigned threads = p->config.threads, for_all = threads > 1 ? threads - 1 : 1;
 
-    if (p->of[WORKERS_URGENT].running + normal + idle >= threads)
+    if (p->of[WORKERS_URGENT].running + normal >= threads)
         return pick_long(p);
     if (!TAILQ_EMPTY(&p->ready[WORKERS_URGENT]))
         return WORKERS_URGENT;
-    if (!TAILQ_EMPTY(&p->ready[WORKERS_NORMAL]) && normal + idle < for_all)
+    if (!TAILQ_EMPTY(&p->ready[WORKERS_NORMAL]) && normal < for_all)
         return WORKERS_NORMAL;
-    if (!TAILQ_EMPTY(&p->ready[WORKERS_IDLE]) && normal + idle < for_all && idle < for_idle)
-        return WORKERS_IDLE;
     return pick_long(p);
 }
 
@@ -306,7 +302,7 @@ static void tell_fatal(struct workers *p, const struct workers_work *w, int err)
 static void run(struct workers *p, struct job *j)
 {
     const struct workers_work w = j->work;
-    bool idle = w.class == WORKERS_IDLE || w.class == WORKERS_LONG_IDLE;
+    bool idle = w.class == WORKERS_LONG_IDLE;
     int err;
 
     works_long = w.class >= WORKERS_LONG;

@@ -2,11 +2,10 @@
 /*
  * workers: the threads for all background work of a store, and for its jobs.
  *
- * Short work has three classes: urgent goes first, idle last. With two workers or more one is kept
- * for urgent work, and with three or more another one is kept from idle work. Long work may take
- * hours and may wait, as for a flush. It has two classes, of which `long` goes first, and workers
- * beside those for short work. With two of them or more, each class leaves one to the other. Idle
- * work of both kinds reads and writes with idle I/O priority.
+ * Short work has two classes, of which urgent goes first. With two workers or more one is kept for
+ * urgent work. Long work may take hours and may wait, as for a flush. It has two classes, of which
+ * `long` goes first, and workers beside those for short work. With two of them or more, each class
+ * leaves one to the other. Work of the class `long_idle` begins with idle I/O priority.
  *
  * Each class has a queue with a limit: at the limit the submitter waits; nothing is dropped
  * (promise 9). Work begins in the order of its class's queue, and runs side by side, except work
@@ -66,7 +65,6 @@ struct workers_group {
 enum workers_class {
     WORKERS_URGENT,
     WORKERS_NORMAL,
-    WORKERS_IDLE,
     WORKERS_LONG, /* from here on: long work */
     WORKERS_LONG_IDLE,
     WORKERS_CLASSES

@@ -746,7 +746,7 @@ static void on_stop(void *ctx)
 
 static void fail_on_a_worker(void)
 {
-    const struct workers_work w = {.fn = fail_badly, .name = "sweeping", .class = WORKERS_IDLE};
+    const struct workers_work w = {.fn = fail_badly, .name = "sweeping", .class = WORKERS_NORMAL};
 
     cr_assert_eq(workers_submit_work(x.p->workers, &w, NULL), 0);
     while (!atomic_load(&x.p->readonly))

@@ -105,9 +105,9 @@ eq "$(requests INIT)" 1
 matches "$(cat .tally/metrics)" "tallyfs_requests_total\{op=\"MKDIR\"\} $((before + 5))"
 eq "$(grep -vcE '^(# TYPE tallyfs_[a-z_]+ (gauge|counter)|tallyfs_[a-z_]+(\{(op|class)="[A-Za-z0-9_]+"\})? [0-9]+)$' \
     .tally/metrics || true)" 0
-eq "$(grep -c "^tallyfs_workers_queued{class=" .tally/metrics)" 5
+eq "$(grep -c "^tallyfs_workers_queued{class=" .tally/metrics)" 4
 matches "$(cat .tally/status)" "workers +urgent +queued=[0-9]+ running=[0-9]+ waiting=0"
-python3 -c 'import json; w = json.load(open(".tally/stats.json"))["workers"]; assert w["threads"] > 1 and w["idle"]["waiting"] == 0'
+python3 -c 'import json; w = json.load(open(".tally/stats.json"))["workers"]; assert w["threads"] > 1 and w["long_idle"]["waiting"] == 0'
 eq "$(grep -c '^# TYPE' .tally/metrics)" "$(sed -n 's/^\(tallyfs_[a-z_]*\).*/\1/p' .tally/metrics | sort -u | wc -l)"
 
 claim "a waiting write ends with EINTR within 100 ms of a signal (once, here: 300), and the mount goes on"
