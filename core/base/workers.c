@@ -49,12 +49,15 @@ struct workers {
     const struct clock *clock;
     struct mutex lock;
     struct cond work;  /* signalled when a job is ready, or `stopping` was set */
+    struct cond place; /* signalled when a rest may be over: a job has ended or begun to rest, or
+                        * the limits were raised */
     struct cond room;  /* signalled when a job has left a queue, or `closed` was set */
     struct cond ended; /* signalled when a job has ended after `closed` was set */
     /* The rest is guarded by: lock */
     struct job_list ready[WORKERS_CLASSES], free;
     struct map64 keyed; /* key -> the address of the first job of that key that has not ended */
     struct workers_class_stats of[WORKERS_CLASSES];
+    size_t rested[WORKERS_CLASSES]; /* jobs whose rest is over and that wait for a place */
     uint64_t serial;
     bool closed; /* new jobs are refused */
     bool stopping;
@@ -67,13 +70,15 @@ struct workers {
     } * slots; /* several arrays; the numbers of slots go on from one to the next */
     size_t slots_made, slots_room, slot_count;
     unsigned threads; /* how many were started; `config` says how many may work */
-    pthread_t thread[2 * WORKERS_THREADS_MAX];
+    pthread_t thread[4 * WORKERS_THREADS_MAX]; /* short, long, and those that rest: see slots_for */
 };
 
 const char *const workers_class_names[WORKERS_CLASSES] = {"urgent", "normal", "long", "long_idle"};
 
 static _Thread_local const struct workers *working_for; /* whose worker this thread is, or NULL */
 static _Thread_local bool works_long; /* this worker runs long work */
+static _Thread_local enum workers_class works_of; /* the class of what this worker runs */
+static _Thread_local bool rests;                  /* that work rests */
 
 /* May the calling thread wait for work of `class` (workers.h says who may wait for whom)? Short
  * work waits for no work, long work for short work only, any other thread for all work. */
@@ -201,13 +206,13 @@ static void withdraw(struct workers *p, struct job *j, struct workers_work *ret_
     give_back(p, j);
 }
 
-/* How many jobs workers_shutdown still waits for: queued, running, or being dropped. */
+/* How many jobs workers_shutdown still waits for: queued, running, resting, or being dropped. */
 static size_t left(const struct workers *p)
 {
     size_t n = p->telling;
 
     for (unsigned c = 0; c < WORKERS_CLASSES; c++)
-        n += p->of[c].queued + p->of[c].running;
+        n += p->of[c].queued + p->of[c].running + p->of[c].resting;
     return n;
 }
 
@@ -218,17 +223,31 @@ static size_t long_running(const struct workers *p)
     return p->of[WORKERS_LONG].running + p->of[WORKERS_LONG_IDLE].running;
 }
 
-/* The class of long work that may begin now, or WORKERS_CLASSES. Long work begins only if
- * config.threads workers are left for short work, and each class leaves one worker to the other. */
-static unsigned pick_long(const struct workers *p)
+/* How many workers long work has: those that run it, and those that rest in it. */
+static size_t long_taken(const struct workers *p)
+{
+    return long_running(p) + p->of[WORKERS_LONG].resting + p->of[WORKERS_LONG_IDLE].resting;
+}
+
+/* May one more job of this class of long work run? Each class leaves one place to the other. */
+static bool has_place(const struct workers *p, unsigned class)
 {
     size_t most = p->config.long_threads, of_one = most > 1 ? most - 1 : 1;
-    size_t n = long_running(p);
 
-    if (n >= most || n >= p->threads - p->config.threads)
+    return long_running(p) < most && p->of[class].running < of_one;
+}
+
+/* The class of long work that may begin now, or WORKERS_CLASSES. Long work begins only if
+ * config.threads workers are left for short work, and if no job whose rest is over can go on. */
+static unsigned pick_long(const struct workers *p)
+{
+    for (unsigned c = WORKERS_LONG; c < WORKERS_CLASSES; c++)
+        if (p->rested[c] > 0 && has_place(p, c))
+            return WORKERS_CLASSES;
+    if (long_taken(p) >= p->threads - p->config.threads)
         return WORKERS_CLASSES;
     for (unsigned c = WORKERS_LONG; c < WORKERS_CLASSES; c++)
-        if (!TAILQ_EMPTY(&p->ready[c]) && p->of[c].running < of_one)
+        if (!TAILQ_EMPTY(&p->ready[c]) && has_place(p, c))
             return c;
     return WORKERS_CLASSES;
 }
@@ -306,9 +325,11 @@ static void run(struct workers *p, struct job *j)
     int err;
 
     works_long = w.class >= WORKERS_LONG;
+    works_of = w.class;
     if (idle)
         workers_io_idle(true);
     err = w.fn(w.arg);
+    assert(!rests);
     if (idle)
         workers_io_idle(false);
     if (err < 0 && (w.group == NULL || err == -ENOTRECOVERABLE))
@@ -319,6 +340,7 @@ static void run(struct workers *p, struct job *j)
         p->of[w.class].done++;
         p->of[w.class].failed += err < 0;
         give_back(p, j);
+        cond_broadcast(&p->place);
     }
     /* After give_back: a thread that waited for the group then finds the slot of this job free. */
     group_end(w.group, err);
@@ -337,10 +359,11 @@ static void *work(void *arg)
 
 /* ---- slots: as many as queues and workers hold together ---- */
 
-/* How many slots suffice: each class may fill its queue while every worker runs a job. */
+/* How many slots suffice: each class may fill its queue while every worker runs a job, and as many
+ * jobs of both classes of long work rest as may run. */
 static size_t slots_for(const struct workers_config *c)
 {
-    return c->queue * WORKERS_CLASSES + c->threads + c->long_threads;
+    return c->queue * WORKERS_CLASSES + c->threads + 3 * (size_t)c->long_threads;
 }
 
 /* Makes slots until there are `count`. Slots are never freed before the end, since ids have their
@@ -418,8 +441,49 @@ static void start_for_long(struct workers *p)
 
     if (n > p->config.long_threads)
         n = p->config.long_threads;
-    (void)start(p, p->config.threads + n);
+    (void)start(p, p->config.threads + n + long_taken(p) - long_running(p));
 }
+
+/* ---- resting ---- */
+
+void workers_rest_begin(struct workers *p)
+{
+    struct workers_class_stats *of = &p->of[works_of];
+
+    if (working_for != p || !works_long)
+        return;
+    MUTEX_GUARD(&p->lock);
+    assert(!rests);
+    if (of->resting >= p->config.long_threads)
+        return;
+    rests = true;
+    of->running--;
+    of->resting++;
+    start_for_long(p);
+    cond_broadcast(&p->place);
+    if (pick(p) != WORKERS_CLASSES)
+        cond_signal(&p->work);
+}
+
+void workers_rest_end(struct workers *p, bool at_once)
+{
+    struct workers_class_stats *of = &p->of[works_of];
+
+    if (working_for != p || !rests)
+        return;
+    MUTEX_GUARD(&p->lock);
+    p->rested[works_of]++;
+    while (!at_once && !has_place(p, works_of))
+        cond_wait(&p->place, &p->lock);
+    p->rested[works_of]--;
+    rests = false;
+    of->resting--;
+    of->running++;
+    if (pick(p) != WORKERS_CLASSES)
+        cond_signal(&p->work);
+}
+
+/* ---- the limits ---- */
 
 static void init(struct workers *p, const struct workers_config *config)
 {
@@ -427,6 +491,7 @@ static void init(struct workers *p, const struct workers_config *config)
     p->clock = config->clock ? config->clock : clock_real();
     mutex_init(&p->lock, "workers");
     cond_init(&p->work);
+    cond_init(&p->place);
     cond_init(&p->room);
     cond_init(&p->ended);
     TAILQ_INIT(&p->free);
@@ -444,7 +509,7 @@ static bool is_right(const struct workers_config *c)
  * After an error the old limits hold. Needs p->lock. */
 static int resize(struct workers *p, const struct workers_config *to)
 {
-    size_t busy = long_running(p);
+    size_t busy = long_taken(p);
     int err = is_right(to) ? make_slots(p, slots_for(to)) : -EINVAL;
 
     if (err == 0)
@@ -456,6 +521,7 @@ static int resize(struct workers *p, const struct workers_config *to)
     p->config.queue = to->queue;
     start_for_long(p);
     cond_broadcast(&p->work);
+    cond_broadcast(&p->place);
     cond_broadcast(&p->room);
     return 0;
 }
@@ -555,6 +621,7 @@ void workers_destroy(struct workers *p)
     for (unsigned i = 0; i < p->threads; i++)
         (void)pthread_join(p->thread[i], NULL);
     cond_destroy(&p->work);
+    cond_destroy(&p->place);
     cond_destroy(&p->room);
     cond_destroy(&p->ended);
     mutex_destroy(&p->lock);
@@ -679,6 +746,10 @@ void workers_get_stats(struct workers *p, struct workers_stats *ret)
 
     for (unsigned c = 0; c < WORKERS_CLASSES; c++)
         ret->of[c] = p->of[c];
+    for (unsigned c = WORKERS_LONG; c < WORKERS_CLASSES; c++) {
+        ret->of[c].resting -= p->rested[c];
+        ret->of[c].queued += p->rested[c];
+    }
     ret->threads = p->config.threads;
     ret->long_threads = p->config.long_threads;
 }

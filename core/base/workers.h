@@ -17,6 +17,10 @@
  *     for (...) workers_submit(workers, &g, job, arg);
  *     int r = workers_group_wait(&g);    // first error of any job, or 0
  *
+ * Long work that only waits may rest (`workers_rest_begin`). It then counts as resting and not as
+ * running, so that other long work can begin in its place, on one more thread. Before it goes on
+ * it waits for a place, and goes before work that has not begun.
+ *
  * Who may wait for whom: short work waits for no work at all, and long work for short work only.
  * So short work must not call `workers_submit`, `workers_submit_work` or `workers_group_wait` for
  * the workers that run it; long work must not for long work; and neither may call
@@ -31,9 +35,12 @@
  *    not be common to short and long work, for a short piece would wait for the long one.
  *  - What long work waits for is short work, a thread that is no worker, or time. None of them
  *    waits for long work, so all long work ends, or fails as what it waits for fails.
- *  - Long work of a class begins when an earlier piece of it ends or is submitted again
+ *  - Long work of a class begins when an earlier piece of it ends, rests, or is submitted again
  *    (`workers_try_submit`, which puts it behind the others), for the other class leaves one
  *    worker to it. With `long_threads` 1 there is one worker for both, and `long` goes first.
+ *  - Long work that ends its rest waits for work that runs, and that work waits for nothing that
+ *    a resting piece holds: long work must not rest while it holds a lock, or anything else that
+ *    other long work waits for.
  *  - No work of a key waits for work behind it, as the order of a key is that of the submits.
  *  - A worker for long work is there from the start. If others cannot be started, long work waits
  *    for the one.
@@ -119,6 +126,14 @@ int workers_submit_work(struct workers *p, const struct workers_work *w, uint64_
 /* Like workers_submit_work, but returns -EAGAIN instead of waiting for room. */
 int workers_try_submit(struct workers *p, const struct workers_work *w, uint64_t *ret_id);
 
+/* The calling job only waits from now on: it gives its place to other long work. At most
+ * `long_threads` jobs of a class rest; another one keeps its place. In a thread that does no long
+ * work of these workers both do nothing. The caller holds no lock. */
+void workers_rest_begin(struct workers *p);
+/* The rest is over. Waits for a place. With `at_once` it waits for nothing, and the limit may be
+ * exceeded by this job: for one that is about to end, or to be submitted again. */
+void workers_rest_end(struct workers *p, bool at_once);
+
 /* Cancels a job that has not begun. 0: it will not run; `dropped` was called, and its group has
  * -ECANCELED. -EBUSY: it is running, and goes on. -ENOENT: it has ended. */
 int workers_cancel(struct workers *p, uint64_t id);
@@ -131,6 +146,8 @@ void workers_shutdown(struct workers *p, void (*remaining)(void *ctx, size_t job
 struct workers_stats {
     struct workers_class_stats {
         size_t queued, running, waiting; /* jobs; `waiting`: submitters that wait for room */
+        size_t resting; /* jobs that rest. They are not in `running`, and those whose rest is over
+                         * and that wait for a place are in `queued` */
         uint64_t done, failed, dropped;  /* jobs since the start; `done` includes `failed` */
         int64_t waited_ns;               /* sum of the times submitters waited for room */
     } of[WORKERS_CLASSES];

@@ -124,9 +124,9 @@ static void add_alarms(struct strbuf *out)
 static void add_queues(const struct workers_stats *s, struct strbuf *out)
 {
     for (unsigned c = 0; c < WORKERS_CLASSES; c++)
-        strbuf_addf(out, "%s%-9s  queued=%zu running=%zu waiting=%zu\n",
+        strbuf_addf(out, "%s%-9s  queued=%zu running=%zu waiting=%zu resting=%zu\n",
                     c == 0 ? "workers     " : "            ", workers_class_names[c],
-                    s->of[c].queued, s->of[c].running, s->of[c].waiting);
+                    s->of[c].queued, s->of[c].running, s->of[c].waiting, s->of[c].resting);
 }
 
 static void add_counts(const struct scrub_counts *c, struct strbuf *out)
@@ -423,6 +423,10 @@ static uint64_t workers_waiting(const struct workers_class_stats *s)
 {
     return s->waiting;
 }
+static uint64_t workers_resting(const struct workers_class_stats *s)
+{
+    return s->resting;
+}
 static uint64_t workers_done(const struct workers_class_stats *s)
 {
     return s->done;
@@ -433,11 +437,9 @@ static uint64_t workers_waited(const struct workers_class_stats *s)
 }
 
 static const struct worker_number worker_numbers[] = {
-    {"queued", GAUGE, workers_queued},
-    {"running", GAUGE, workers_running},
-    {"waiting", GAUGE, workers_waiting},
-    {"done", COUNTER, workers_done},
-    {"waited_milliseconds", COUNTER, workers_waited},
+    {"queued", GAUGE, workers_queued},   {"running", GAUGE, workers_running},
+    {"waiting", GAUGE, workers_waiting}, {"resting", GAUGE, workers_resting},
+    {"done", COUNTER, workers_done},     {"waited_milliseconds", COUNTER, workers_waited},
 };
 #define WORKER_NUMBERS (sizeof worker_numbers / sizeof *worker_numbers)
 

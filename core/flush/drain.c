@@ -133,6 +133,19 @@ static int retire_empty_pack(struct state *p)
     return packs_retire_current(p->packs);
 }
 
+/* Flush, and wait for it. Flushes have a limit of their own, so a drain that is a job gives its place
+ * at the workers to other drains meanwhile. One that failed or is late ends now, and does not wait
+ * for a place. */
+static int flush(const struct drain *d)
+{
+    int err;
+
+    workers_rest_begin(d->p->workers);
+    err = flush_run_for(d->p, SEAL_CLOSED, time_left(d), d->interrupted);
+    workers_rest_end(d->p->workers, err < 0);
+    return err;
+}
+
 /* One round: work off drops, commit, reclaim the dead, release ghosts. *ret_more: this round did
  * something or left something, so that another round may find work. */
 static int drain_round(const struct drain *d, bool *ret_more)
@@ -148,7 +161,7 @@ static int drain_round(const struct drain *d, bool *ret_more)
     if (err == 0)
         err = retire_empty_pack(p);
     if (err == 0)
-        err = flush_run_for(p, SEAL_CLOSED, time_left(d), d->interrupted);
+        err = flush(d);
     if (err == 0 && d->idle) { /* a drain that waits for idle would otherwise wait for a slot that
                                 * cannot be sealed */
         MUTEX_GUARD(&p->flush->seal);
@@ -169,10 +182,14 @@ static void rest(const struct drain *d)
 {
     struct flusher *f = d->p->flush;
     int64_t most = time_left(d);
-    MUTEX_GUARD(&f->lock);
 
-    (void)cond_wait_for(&f->done, &f->lock,
-                        most >= 0 && most < TICKET_LOOK_EVERY ? most : TICKET_LOOK_EVERY);
+    workers_rest_begin(d->p->workers);
+    {
+        MUTEX_GUARD(&f->lock);
+        (void)cond_wait_for(&f->done, &f->lock,
+                            most >= 0 && most < TICKET_LOOK_EVERY ? most : TICKET_LOOK_EVERY);
+    }
+    workers_rest_end(d->p->workers, true); /* the round is over: other drains go first now */
 }
 
 /* Do one round, and decide whether the drain is done. It is done after two quiet rounds: the first

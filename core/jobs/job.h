@@ -95,10 +95,11 @@ void job_progress_bytes(struct state *p, struct job *j, uint64_t done, uint64_t 
 /* An earlier job had done `bytes` already, so they took this job no time. */
 void job_goes_on_from(struct state *p, struct job *j, uint64_t bytes);
 /* Rest for `duration_ns`, or until the job is to end: -ECANCELED, -ESHUTDOWN. Called by the job's
- * own worker. With 0 ns it only asks whether the job is to end. */
+ * own worker, which holds no lock, nor anything that another job waits for: other jobs run in its
+ * place meanwhile (workers.h). With 0 ns it only asks whether the job is to end. */
 int job_pause(struct state *p, struct job *j, int64_t duration_ns);
 /* Account `amount` at the rate that the setting `which` gives, and rest as long as the rate asks.
- * The setting may change meanwhile. Errors as job_pause. */
+ * The setting may change meanwhile. Errors and locks as job_pause. `rate` is the job's own. */
 int job_pay(struct state *p, struct job *j, struct rate *rate, uint64_t amount, enum setting which);
 /* Set the key=value words of the reply. Called before the end. */
 void job_result(struct state *p, struct job *j, const char *result);

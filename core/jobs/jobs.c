@@ -238,32 +238,54 @@ static int look_at_pause(struct state *p, struct job *j, int64_t left)
     return 1;
 }
 
-int job_pause(struct state *p, struct job *j, int64_t duration_ns)
-{
-    int64_t until = ticks(p) + duration_ns;
-    int err;
-    MUTEX_GUARD(&p->jobs->lock);
-
-    while ((err = look_at_pause(p, j, until - ticks(p))) > 0)
-        ;
-    return err;
-}
-
 /* The present value of a setting that is a rate. */
 static uint64_t rate_of(struct state *p, enum setting which)
 {
     return (uint64_t)settings_get(&p->settings, which);
 }
 
-int job_pay(struct state *p, struct job *j, struct rate *rate, uint64_t amount, enum setting which)
+/* What a job waits for: that what is accounted at `rate` is paid, or, if that is NULL, that the time
+ * `until` has come. */
+struct pause {
+    struct rate *rate; /* guarded by: jobs->lock */
+    enum setting which;
+    int64_t until;
+};
+
+/* Wait for `left` ns, and then as long as the pause asks. If there is anything to wait for, the job
+ * gives its place at the workers to others meanwhile (workers.h). */
+static int rest(struct state *p, struct job *j, const struct pause *w, int64_t left)
 {
     int err;
-    MUTEX_GUARD(&p->jobs->lock);
 
-    (void)rate_spend(rate, amount, rate_of(p, which));
-    while ((err = look_at_pause(p, j, rate_left(rate, rate_of(p, which)))) > 0)
-        ;
+    if (left > 0)
+        workers_rest_begin(p->workers);
+    {
+        MUTEX_GUARD(&p->jobs->lock);
+        while ((err = look_at_pause(p, j, left)) > 0)
+            left = w->rate ? rate_left(w->rate, rate_of(p, w->which)) : w->until - ticks(p);
+    }
+    workers_rest_end(p->workers, err < 0);
     return err;
+}
+
+int job_pause(struct state *p, struct job *j, int64_t duration_ns)
+{
+    const struct pause w = {.until = ticks(p) + duration_ns};
+
+    return rest(p, j, &w, duration_ns);
+}
+
+int job_pay(struct state *p, struct job *j, struct rate *rate, uint64_t amount, enum setting which)
+{
+    const struct pause w = {.rate = rate, .which = which};
+    int64_t left;
+
+    {
+        MUTEX_GUARD(&p->jobs->lock);
+        left = rate_spend(rate, amount, rate_of(p, which));
+    }
+    return rest(p, j, &w, left);
 }
 
 void job_result(struct state *p, struct job *j, const char *result)

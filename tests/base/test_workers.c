@@ -685,6 +685,132 @@ Test(workers, more_workers_for_long_work_count_at_once_and_so_do_fewer)
     workers_destroy(workers);
 }
 
+/* ---- resting ---- */
+
+static struct mutex other_lock;
+
+/* Rests until it can pass the freeze lock. A capital letter goes on at once. */
+static int rest_and_note(void *arg)
+{
+    int letter = (int)(intptr_t)arg;
+
+    workers_rest_begin(workers);
+    {
+        MUTEX_GUARD(&freeze_lock);
+    }
+    workers_rest_end(workers, letter < 'a');
+    return note(arg);
+}
+
+static int note_at_other_lock(void *arg)
+{
+    MUTEX_GUARD(&other_lock);
+    return note(arg);
+}
+
+static void await_resting(enum workers_class class, size_t n)
+{
+    while (stats_of(class).resting < n)
+        sched_yield();
+}
+
+static void await_ran(int n)
+{
+    while (atomic_load(&ran) < n)
+        sched_yield();
+}
+
+/* One rests, and another one of its class has the only place. */
+static void rest_beside_one(int letter)
+{
+    mutex_init(&other_lock, "freeze");
+    start(1, 8);
+    mutex_lock(&freeze_lock);
+    mutex_lock(&other_lock);
+    submit(WORKERS_LONG_IDLE, rest_and_note, letter);
+    await_resting(WORKERS_LONG_IDLE, 1);
+    cr_assert_eq(stats_of(WORKERS_LONG_IDLE).running, 0);
+    submit(WORKERS_LONG_IDLE, note, 'a');
+    submit(WORKERS_LONG, note, 'l');
+    await_ran(2);
+    submit(WORKERS_LONG_IDLE, note_at_other_lock, 'b');
+    await_running(WORKERS_LONG_IDLE, 1);
+}
+
+Test(workers, while_one_rests_others_run_and_it_goes_on_before_those_that_have_not_begun)
+{
+    rest_beside_one('r');
+    submit(WORKERS_LONG_IDLE, note, 'c');
+    mutex_unlock(&freeze_lock);
+    while (stats_of(WORKERS_LONG_IDLE).queued < 2)
+        sched_yield();
+    cr_assert_eq(stats_of(WORKERS_LONG_IDLE).resting, 0);
+    cr_assert_eq(ran, 2, "its place is taken");
+    mutex_unlock(&other_lock);
+    cr_assert_eq(workers_group_wait(&group), 0);
+    cr_assert(!strcmp(order, "albrc") || !strcmp(order, "labrc"), "%s", order);
+    workers_destroy(workers);
+}
+
+Test(workers, one_that_is_about_to_end_waits_for_no_place)
+{
+    rest_beside_one('R');
+    mutex_unlock(&freeze_lock);
+    await_ran(3);
+    cr_assert_eq(order[2], 'R');
+    mutex_unlock(&other_lock);
+    cr_assert_eq(workers_group_wait(&group), 0);
+    workers_destroy(workers);
+}
+
+Test(workers, more_than_may_rest_keep_their_places)
+{
+    start(1, 8);
+    mutex_lock(&freeze_lock);
+    for (int i = 0; i < 3; i++)
+        submit(WORKERS_LONG_IDLE, rest_and_note, 'r');
+    await_resting(WORKERS_LONG_IDLE, 1);
+    await_running(WORKERS_LONG_IDLE, 1);
+    cr_assert_eq(stats_of(WORKERS_LONG_IDLE).queued, 1);
+    submit(WORKERS_NORMAL, count, 0);
+    await_ran(1);
+    cr_assert_eq(stats_of(WORKERS_LONG_IDLE).running, 1);
+    cr_assert_eq(stats_of(WORKERS_LONG_IDLE).resting, 1);
+    mutex_unlock(&freeze_lock);
+    cr_assert_eq(workers_group_wait(&group), 0);
+    cr_assert_eq(ran, 4);
+    workers_destroy(workers);
+}
+
+Test(workers, a_higher_limit_ends_a_rest_and_the_end_waits_for_all_that_rest)
+{
+    rest_beside_one('r');
+    submit(WORKERS_LONG, rest_and_note, 's');
+    mutex_unlock(&freeze_lock);
+    while (stats_of(WORKERS_LONG_IDLE).queued < 1 || stats_of(WORKERS_LONG).queued < 1)
+        sched_yield();
+    cr_assert_eq(workers_set_threads(workers, 1, 3), 0);
+    await_ran(4);
+    mutex_unlock(&other_lock);
+    workers_shutdown(workers, NULL, NULL);
+    cr_assert_eq(ran, 5);
+    workers_destroy(workers);
+}
+
+Test(workers, who_is_no_worker_does_not_rest)
+{
+    start(1, 8);
+    workers_rest_begin(workers);
+    workers_rest_end(workers, false);
+    mutex_lock(&freeze_lock);
+    submit(WORKERS_NORMAL, rest_and_note, 'n');
+    await_running(WORKERS_NORMAL, 1);
+    mutex_unlock(&freeze_lock);
+    cr_assert_eq(workers_group_wait(&group), 0);
+    cr_assert_str_eq(order, "n");
+    workers_destroy(workers);
+}
+
 /* ---- keys ---- */
 
 static uint64_t submit_of(uint64_t key, enum workers_class class, workers_job_fn *fn, int arg)

@@ -541,7 +541,7 @@ Test(jobs, one_that_no_worker_has_begun_is_queued_and_ends_at_once_when_cancelle
     cr_assert(strstr(text.s, "state=queued\n"), "%s", text.s);
     cr_assert_null(strstr(text.s, "ended="), "%s", text.s);
     agreed(&x, "status", "jobs        running=1 queued=1\n");
-    agreed(&x, "status", "long_idle  queued=1 running=1 waiting=0\n");
+    agreed(&x, "status", "long_idle  queued=1 running=1 waiting=0 resting=0\n");
     cr_assert_eq(waited(n, 0, result), -ETIMEDOUT);
     snprintf(words, sizeof words, "cancel %llu", (unsigned long long)n);
     agreed(&x, words, "ok");
@@ -729,6 +729,88 @@ Test(jobs, a_drain_that_waits_for_others_holds_up_no_drain)
     vfs_release(f);
     vfs_forget(x.p, a.nodeid, 1);
     free(bytes);
+}
+
+static struct workers_class_stats class_of(enum workers_class class)
+{
+    struct workers_stats s;
+
+    workers_get_stats(x.p->workers, &s);
+    return s.of[class];
+}
+
+static uint64_t begin_drain_beside(pthread_t *ret_thread, uint64_t after)
+{
+    uint64_t n;
+
+    cr_assert_eq(pthread_create(ret_thread, NULL, drain_plain, NULL), 0);
+    while (job_next(x.p, after, &n) < 0 || seen(n).state == JOB_QUEUED)
+        usleep(1000);
+    return n;
+}
+
+/* Likewise: the second one begins, while no flush can end. */
+Test(jobs, a_drain_that_waits_for_its_flush_holds_up_no_drain)
+{
+    pthread_t one, other;
+    struct job *j;
+    uint64_t first = one_at_work(&j), n;
+
+    put_file(&x, "main/f", "some");
+    rwlock_rdlock(&x.p->freeze_lock);
+    n = begin_drain_beside(&one, first);
+    while (class_of(WORKERS_LONG).resting == 0)
+        usleep(1000);
+    n = begin_drain_beside(&other, n);
+    cr_assert_eq(seen(n).state, JOB_RUNNING);
+    rwlock_rdunlock(&x.p->freeze_lock);
+    cr_assert_eq(pthread_join(one, NULL), 0);
+    cr_assert_eq(pthread_join(other, NULL), 0);
+}
+
+/* ---- resting ---- */
+
+/* Owes far more than a test lasts. */
+static int pay_slowly(struct state *p, struct job *j, void *arg)
+{
+    struct rate rate;
+
+    rate_init(&rate, p->clock);
+    *(int *)arg = job_pay(p, j, &rate, UINT64_C(1) << 40, SET_SWEEP_RATE);
+    return *(int *)arg;
+}
+
+Test(jobs, one_that_rests_for_its_rate_holds_up_no_other)
+{
+    struct job *j;
+    int paid = 1;
+    uint64_t n = started("sweep", &j);
+
+    cr_assert_eq(given(j, pay_slowly, &paid), 0);
+    while (class_of(WORKERS_LONG_IDLE).resting == 0)
+        usleep(1000);
+    agreed(&x, "status", "jobs        running=1 queued=0\n");
+    agreed(&x, "status", "long_idle  queued=0 running=0 waiting=0 resting=1\n");
+    agreed(&x, "gc dry-run wait", "ok");
+    agreed(&x, "rebuild wait", "ok");
+    cr_assert_eq(seen(n).state, JOB_RUNNING);
+}
+
+Test(jobs, one_that_rests_is_cancelled_whatever_runs_in_its_place)
+{
+    char result[256];
+    struct job *j, *k;
+    int paid = 1;
+    uint64_t n = started("sweep", &j);
+
+    cr_assert_eq(given(j, pay_slowly, &paid), 0);
+    while (class_of(WORKERS_LONG_IDLE).resting == 0)
+        usleep(1000);
+    (void)one_at_work(&k);
+    cr_assert_eq(job_cancel(x.p, n), 0);
+    cr_assert_eq(waited(n, -1, result), -ECANCELED);
+    cr_assert_eq(paid, -ECANCELED);
+    cr_assert_eq(class_of(WORKERS_LONG_IDLE).running, 1);
 }
 
 /* ---- what nobody can handle ---- */

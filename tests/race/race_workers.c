@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Workers under threads that submit (of every class, and long work with keys), try, cancel, look at
- * their statistics, change their number and end them. Long work waits for short work. What must hold
+ * their statistics, change their number and end them. Long work waits for short work, and rests
+ * meanwhile. What must hold
  * in the end: every job that was taken ran or was dropped, once; nothing was taken after the end
  * began; work of one key ran one at a time.
  *
@@ -17,6 +18,7 @@
 #define SUBMITTERS 4
 #define JOBS 400 /* tried by each */
 #define KEYS 3
+#define RESTING 5 /* of one class at most */
 
 struct job {
     struct round *round;
@@ -66,8 +68,10 @@ static int run_job(void *arg)
 
     must(!j->key || atomic_fetch_add(&r->busy[j->key], 1) == 0, "two of one key", r->seed);
     must(atomic_fetch_add(&j->ends, 1) == 0, "a job ran twice", r->seed);
+    workers_rest_begin(r->workers); /* does nothing in short work */
     if (j->class >= WORKERS_LONG)
         need_a_piece(r);
+    workers_rest_end(r->workers, (uintptr_t)j / sizeof *j % 4 == 0);
     if (j->key)
         atomic_fetch_sub(&r->busy[j->key], 1);
     atomic_fetch_add(&r->ended, 1);
@@ -127,7 +131,8 @@ static void *look(void *arg)
     while (!atomic_load(&r->over)) {
         workers_get_stats(r->workers, &s);
         for (unsigned c = 0; c < WORKERS_CLASSES; c++)
-            must(s.of[c].queued <= 8 && s.of[c].running <= 5, "above its limit", r->seed);
+            must(s.of[c].queued <= 8 + RESTING && s.of[c].running <= 5 + RESTING, "above its limit",
+                 r->seed);
         (void)workers_set_threads(r->workers, 1 + turn % 5, 1 + turn / 5 % 5);
         turn++;
     }
