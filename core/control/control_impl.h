@@ -23,10 +23,14 @@ struct call {
     struct strbuf head, lines, why;
 };
 
+/* JOB: the job has idle I/O priority, but while somebody waits for it. JOB_PROMPT: it has normal I/O
+ * priority, as whoever gave the command needs what it does. */
+enum verb_job { NO_JOB, JOB, JOB_PROMPT };
+
 struct verb {
     /* an option that it takes stands in its usage: "[until=SEQ]" */
     const char *name, *usage, *help;
-    bool job;                      /* it begins a job, and takes the word "wait" */
+    enum verb_job job; /* other than NO_JOB: it begins a job, and takes the word "wait" */
     bool waits;                    /* it may wait for a flush, a job or a seal */
     size_t min_args, max_args;     /* words behind the verb, without options and "wait" */
     int (*run)(struct call *call); /* 0 or -errno */

@@ -80,7 +80,7 @@ static int busy_with(struct call *call, uint64_t number)
 int control_run_one(struct call *call, const char *detail, job_fn *fn, void *arg,
                     uint64_t *ret_number)
 {
-    const struct job_work w = {.fn = fn, .arg = arg};
+    const struct job_work w = {.fn = fn, .arg = arg, .prompt = call->verb->job == JOB_PROMPT};
     struct job *j;
     int err = job_start_one(call->p, call->verb->name, detail, &j, ret_number);
 

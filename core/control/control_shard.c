@@ -225,8 +225,11 @@ static uint64_t key_of(struct state *p, const struct asked *a)
 /* Begins the job. It takes over `a`. */
 static int start(struct call *call, const char *verb, const char *detail, struct asked *a)
 {
-    const struct job_work w = {
-        .fn = move_job, .dropped = not_moved, .arg = a, .key = key_of(call->p, a)};
+    const struct job_work w = {.fn = move_job,
+                               .dropped = not_moved,
+                               .arg = a,
+                               .key = key_of(call->p, a),
+                               .prompt = call->verb->job == JOB_PROMPT};
     uint64_t number;
     struct job *j;
     int err = job_start(call->p, verb, detail, &j);

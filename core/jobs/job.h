@@ -46,6 +46,7 @@ struct job_work {
     uint64_t key; /* if not 0: jobs of the same key begin in order, and one at a time */
     bool waits;   /* the job mostly waits, as a drain does: it does not queue behind all other
                    * jobs */
+    bool prompt;  /* the job has normal I/O priority also while nobody waits for it */
     bool alone;   /* for job_try: -EBUSY if an unfinished job has the same verb */
 };
 
@@ -112,8 +113,9 @@ int job_get_lines(struct state *p, uint64_t number, struct strbuf *out); /* -ENO
 void job_end(struct state *p, struct job *j, int error, const char *result);
 /* The job's work was refused before it began: remove the job, as if it had never been started. */
 void job_withdraw(struct state *p, struct job *j, int error);
-/* Let a worker run the job: long work (workers.h), at idle I/O priority unless it `waits`. The job
- * ends with what the function returns. It may wait for a flush, but not for a job. While the queue
+/* Let a worker run the job: long work (workers.h), at idle I/O priority unless it `waits` or is
+ * `prompt`, or somebody waits for it: it takes notice of that whenever it reports its progress or
+ * may rest. The job ends with what the function returns. It may wait for a flush, but not for a job. While the queue
  * is full the call waits, for at most `timeout` ns (-1: no limit): -ETIMEDOUT, -EINTR. On failure
  * the job has ended with that error, and `dropped` was called. */
 int job_run(struct state *p, struct job *j, const struct job_work *w, int64_t timeout,

@@ -183,6 +183,16 @@ int job_start_one(struct state *p, const char *verb, const char *detail, struct 
     return err;
 }
 
+/* In the worker that runs the job: normal I/O priority if the job is prompt, or while somebody waits
+ * for it. In any other thread this does nothing. Needs jobs->lock. */
+static void set_priority(struct job *j)
+{
+    bool idle = !j->work.waits && !j->work.prompt && j->waiters == 0;
+
+    if (workers_here(j->p->workers) && workers_io_is_idle() != idle)
+        workers_io_idle(idle);
+}
+
 int job_start(struct state *p, const char *verb, const char *detail, struct job **ret_job)
 {
     struct job *j = make_job(p, verb, detail);
@@ -207,6 +217,7 @@ int job_start(struct state *p, const char *verb, const char *detail, struct job 
 void job_progress(struct state *p, struct job *j, uint64_t done, uint64_t total)
 {
     MUTEX_GUARD(&p->jobs->lock);
+    set_priority(j);
     grow(&j->done, &j->total, done, total);
     show(j);
 }
@@ -214,6 +225,7 @@ void job_progress(struct state *p, struct job *j, uint64_t done, uint64_t total)
 void job_progress_bytes(struct state *p, struct job *j, uint64_t done, uint64_t total)
 {
     MUTEX_GUARD(&p->jobs->lock);
+    set_priority(j);
     grow(&j->bytes_done, &j->bytes_total, done, total);
     show(j);
 }
@@ -228,6 +240,7 @@ void job_goes_on_from(struct state *p, struct job *j, uint64_t bytes)
  * at most LOOK_EVERY. Needs jobs->lock, which is released during the nap. */
 static int look_at_pause(struct state *p, struct job *j, int64_t left)
 {
+    set_priority(j);
     if (atomic_load(&p->closing))
         return -ESHUTDOWN;
     if (atomic_load(&j->cancel))
@@ -378,6 +391,7 @@ static int begin(struct job *j)
     if (j->state == JOB_QUEUED)
         j->began = ticks(j->p);
     j->state = JOB_RUNNING;
+    set_priority(j);
     return atomic_load(&j->cancel) ? -ECANCELED : 0;
 }
 

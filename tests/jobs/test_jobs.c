@@ -4,6 +4,7 @@
  */
 #include "fixture.h"
 
+#include "control_impl.h"
 #include "store_impl.h"
 #include <time.h>
 
@@ -811,6 +812,99 @@ Test(jobs, one_that_rests_is_cancelled_whatever_runs_in_its_place)
     cr_assert_eq(waited(n, -1, result), -ECANCELED);
     cr_assert_eq(paid, -ECANCELED);
     cr_assert_eq(class_of(WORKERS_LONG_IDLE).running, 1);
+}
+
+/* ---- I/O priority ---- */
+
+struct looking {
+    _Atomic unsigned looks;
+    _Atomic bool idle, end;
+};
+
+static int look_at_priority(struct state *p, struct job *j, void *arg)
+{
+    struct looking *l = arg;
+
+    for (uint64_t i = 1; !atomic_load(&l->end) && !atomic_load(&j->cancel); i++) {
+        job_progress(p, j, i, 0);
+        atomic_store(&l->idle, workers_io_is_idle());
+        atomic_fetch_add(&l->looks, 1);
+        usleep(1000);
+    }
+    return 0;
+}
+
+/* What the job saw in a look that began after the call. */
+static bool is_idle_now(struct looking *l)
+{
+    unsigned seen_before = atomic_load(&l->looks);
+
+    while (atomic_load(&l->looks) < seen_before + 2)
+        usleep(1000);
+    return atomic_load(&l->idle);
+}
+
+static uint64_t look_on(struct looking *l, bool prompt)
+{
+    const struct job_work w = {
+        .fn = look_at_priority, .dropped = not_run, .arg = l, .prompt = prompt};
+    struct job *j;
+    uint64_t n = started("gc", &j);
+
+    cr_assert_eq(job_run(x.p, j, &w, -1, NULL), 0);
+    return n;
+}
+
+struct waiting {
+    uint64_t job;
+    _Atomic bool enough;
+};
+
+static void *wait_for_a_while(void *arg)
+{
+    struct waiting *w = arg;
+    char result[256];
+    int error;
+
+    cr_assert_eq(job_wait(x.p, w->job, -1, &w->enough, &error, result), -EINTR);
+    return arg;
+}
+
+Test(jobs, one_works_with_idle_io_priority_but_while_somebody_waits_for_it)
+{
+    struct looking l = {0};
+    struct waiting w = {.job = look_on(&l, false)};
+    pthread_t thread;
+    char result[256];
+
+    cr_assert(is_idle_now(&l));
+    cr_assert_eq(pthread_create(&thread, NULL, wait_for_a_while, &w), 0);
+    while (is_idle_now(&l))
+        usleep(1000);
+    atomic_store(&w.enough, true);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert(is_idle_now(&l));
+    atomic_store(&l.end, true);
+    cr_assert_eq(waited(w.job, -1, result), 0);
+}
+
+Test(jobs, a_prompt_one_has_normal_io_priority)
+{
+    struct looking l = {0};
+    uint64_t n = look_on(&l, true);
+    char result[256];
+
+    cr_assert(!is_idle_now(&l));
+    atomic_store(&l.end, true);
+    cr_assert_eq(waited(n, -1, result), 0);
+}
+
+Test(jobs, what_a_person_needs_now_is_prompt)
+{
+    cr_assert_eq(control_verb("recall")->job, JOB_PROMPT);
+    cr_assert_eq(control_verb("rebuild")->job, JOB_PROMPT);
+    cr_assert_eq(control_verb("scrub")->job, JOB);
+    cr_assert_eq(control_verb("gc")->job, JOB);
 }
 
 /* ---- what nobody can handle ---- */
