@@ -740,13 +740,22 @@ static struct workers_class_stats class_of(enum workers_class class)
     return s.of[class];
 }
 
+/* Waits until one job of the class rests, for 10 s at most. */
+static void await_resting(enum workers_class class)
+{
+    for (int i = 0; i < 10000 && class_of(class).resting == 0; i++)
+        usleep(1000);
+    cr_assert_eq(class_of(class).resting, 1);
+}
+
 static uint64_t begin_drain_beside(pthread_t *ret_thread, uint64_t after)
 {
-    uint64_t n;
+    uint64_t n = 0;
 
     cr_assert_eq(pthread_create(ret_thread, NULL, drain_plain, NULL), 0);
-    while (job_next(x.p, after, &n) < 0 || seen(n).state == JOB_QUEUED)
+    for (int i = 0; i < 10000 && (job_next(x.p, after, &n) < 0 || seen(n).state == JOB_QUEUED); i++)
         usleep(1000);
+    cr_assert_eq(seen(n).state, JOB_RUNNING);
     return n;
 }
 
@@ -760,10 +769,8 @@ Test(jobs, a_drain_that_waits_for_its_flush_holds_up_no_drain)
     put_file(&x, "main/f", "some");
     rwlock_rdlock(&x.p->freeze_lock);
     n = begin_drain_beside(&one, first);
-    while (class_of(WORKERS_LONG).resting == 0)
-        usleep(1000);
-    n = begin_drain_beside(&other, n);
-    cr_assert_eq(seen(n).state, JOB_RUNNING);
+    await_resting(WORKERS_LONG);
+    (void)begin_drain_beside(&other, n);
     rwlock_rdunlock(&x.p->freeze_lock);
     cr_assert_eq(pthread_join(one, NULL), 0);
     cr_assert_eq(pthread_join(other, NULL), 0);
@@ -788,8 +795,7 @@ Test(jobs, one_that_rests_for_its_rate_holds_up_no_other)
     uint64_t n = started("sweep", &j);
 
     cr_assert_eq(given(j, pay_slowly, &paid), 0);
-    while (class_of(WORKERS_LONG_IDLE).resting == 0)
-        usleep(1000);
+    await_resting(WORKERS_LONG_IDLE);
     agreed(&x, "status", "jobs        running=1 queued=0\n");
     agreed(&x, "status", "long_idle  queued=0 running=0 waiting=0 resting=1\n");
     agreed(&x, "gc dry-run wait", "ok");
@@ -802,16 +808,15 @@ Test(jobs, one_that_rests_is_cancelled_whatever_runs_in_its_place)
     char result[256];
     struct job *j, *k;
     int paid = 1;
-    uint64_t n = started("sweep", &j);
+    uint64_t n = started("sweep", &j), other;
 
     cr_assert_eq(given(j, pay_slowly, &paid), 0);
-    while (class_of(WORKERS_LONG_IDLE).resting == 0)
-        usleep(1000);
-    (void)one_at_work(&k);
+    await_resting(WORKERS_LONG_IDLE);
+    other = one_at_work(&k);
     cr_assert_eq(job_cancel(x.p, n), 0);
     cr_assert_eq(waited(n, -1, result), -ECANCELED);
     cr_assert_eq(paid, -ECANCELED);
-    cr_assert_eq(class_of(WORKERS_LONG_IDLE).running, 1);
+    cr_assert_eq(seen(other).state, JOB_RUNNING);
 }
 
 /* ---- I/O priority ---- */
@@ -879,8 +884,9 @@ Test(jobs, one_works_with_idle_io_priority_but_while_somebody_waits_for_it)
 
     cr_assert(is_idle_now(&l));
     cr_assert_eq(pthread_create(&thread, NULL, wait_for_a_while, &w), 0);
-    while (is_idle_now(&l))
+    for (int i = 0; i < 1000 && is_idle_now(&l); i++)
         usleep(1000);
+    cr_assert(!is_idle_now(&l));
     atomic_store(&w.enough, true);
     cr_assert_eq(pthread_join(thread, NULL), 0);
     cr_assert(is_idle_now(&l));
