@@ -8,8 +8,9 @@
  * Slots are made before they are needed: at the start, and when the limits are raised. So a submit
  * allocates nothing, and cannot fail for want of memory. Threads for long work are started when
  * there is such work. One of them exists from the start, so it does no harm if others cannot be
- * started. Of the jobs with one key the first is ready or runs: it is in the map `keyed`, and has the
- * list of the others, which are behind it. So a submit and an end cost the same however many wait.
+ * started. Of the jobs with one key the first is ready or runs: it is in the map `keyed`, and has
+ * the list of the others, which are behind it. So a submit and an end cost the same however many
+ * wait.
  *
  * One mutex guards everything here. A group has a mutex of its own. No thread holds both.
  */

@@ -23,8 +23,8 @@ struct call {
     struct strbuf head, lines, why;
 };
 
-/* JOB: the job has idle I/O priority, but while somebody waits for it. JOB_PROMPT: it has normal I/O
- * priority, as whoever gave the command needs what it does. */
+/* JOB: the job has idle I/O priority, but while somebody waits for it. JOB_PROMPT: it has normal
+ * I/O priority, as whoever gave the command needs what it does. */
 enum verb_job { NO_JOB, JOB, JOB_PROMPT };
 
 struct verb {

@@ -133,9 +133,9 @@ static int retire_empty_pack(struct state *p)
     return packs_retire_current(p->packs);
 }
 
-/* Flush, and wait for it. Flushes have a limit of their own, so a drain that is a job gives its place
- * at the workers to other drains meanwhile. One that failed or is late ends now, and does not wait
- * for a place. */
+/* Flush, and wait for it. Flushes have a limit of their own, so a drain that is a job gives its
+ * place at the workers to other drains meanwhile. One that failed or is late ends now, and does not
+ * wait for a place. */
 static int flush(const struct drain *d)
 {
     int err;

@@ -426,7 +426,10 @@ static void give_way(struct state *p)
         (void)wait_for_commit(p->flush, &seen, false);
 }
 
-/* The thread that works off dropped pages. It waits for memory as writers do. */
+/* The thread that works off dropped pages. It waits for memory as writers do. It is no job of the
+ * workers: a drop can neither be refused because a queue is full nor wait behind another job, since
+ * the room that it gives back is what writers may wait for; and it serves all drops at once, also
+ * those of earlier mounts, of which each is a job only for those who look at it or wait for it. */
 static void *drop_main(void *arg)
 {
     struct state *p = arg;

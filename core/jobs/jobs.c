@@ -183,8 +183,8 @@ int job_start_one(struct state *p, const char *verb, const char *detail, struct 
     return err;
 }
 
-/* In the worker that runs the job: normal I/O priority if the job is prompt, or while somebody waits
- * for it. In any other thread this does nothing. Needs jobs->lock. */
+/* In the worker that runs the job: normal I/O priority if the job is prompt, or while somebody
+ * waits for it. In any other thread this does nothing. Needs jobs->lock. */
 static void set_priority(struct job *j)
 {
     bool idle = !j->work.waits && !j->work.prompt && j->waiters == 0;
@@ -257,8 +257,8 @@ static uint64_t rate_of(struct state *p, enum setting which)
     return (uint64_t)settings_get(&p->settings, which);
 }
 
-/* What a job waits for: that what is accounted at `rate` is paid, or, if that is NULL, that the time
- * `until` has come. */
+/* What a job waits for: that what is accounted at `rate` is paid, or, if that is NULL, that the
+ * time `until` has come. */
 struct pause {
     struct rate *rate; /* guarded by: jobs->lock */
     enum setting which;
