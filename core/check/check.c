@@ -97,7 +97,7 @@ static int count_namespace(struct check *c, uint64_t number, const void *val, si
                     "%" PRIu64, f.ino_end - 1, c->state.next_ino);
         c->raised.next_ino = f.ino_end;
     }
-    free(f.target);
+    ns_fields_release(&f);
     return 0;
 }
 

@@ -94,7 +94,7 @@ static int check_namespace(struct check *c, uint64_t number, const void *val, si
             check_usage(c, f, (uint32_t)number, &seen);
         }
     }
-    free(f.target);
+    ns_fields_release(&f);
     return err;
 }
 

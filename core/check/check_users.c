@@ -156,7 +156,7 @@ static int take_namespace(struct users *u, uint64_t number, const void *val, siz
         if (err == 0 && u->count == 0)
             err = map64_put(&u->idle, f.root, 1);
     }
-    free(f.target);
+    ns_fields_release(&f);
     return err;
 }
 

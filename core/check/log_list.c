@@ -109,7 +109,7 @@ int log_namespace_name(struct kv *kv, uint32_t number, char ret[VFS_NAME_MAX + 1
         r = ns_read(number, buf, len, &f);
     if (r)
         return r;
-    free(f.target);
+    ns_fields_release(&f);
     memcpy(ret, f.name, sizeof f.name);
     return 0;
 }

@@ -67,10 +67,11 @@ static void ns_free(struct ns *ns)
 {
     free(ns->name);
     free(ns->target);
+    free(ns->tail);
     free(ns);
 }
 
-/* Make a namespace from its record. It is kept until the end of the call. */
+/* Make a namespace from its record, and take over what the record has allocated. It is kept until the end of the call. */
 static int ns_add(struct mender *m, uint32_t number, struct ns_fields *f)
 {
     struct ns **v = realloc(m->ns, (m->count + 1) * sizeof(struct ns *));
@@ -85,27 +86,11 @@ static int ns_add(struct mender *m, uint32_t number, struct ns_fields *f)
         free(ns);
         return -ENOMEM;
     }
-    ns->number = number;
-    ns->generation = f->generation;
-    ns->tree = (struct tree){
-        .pages = m->p->pages, .refs = m->p->refs, .root = f->root, .usage = f->usage};
-    ns->counted = f->counted;
-    ns->next_ino = f->next_ino;
-    ns->ino_end = f->ino_end;
+    ns->tree = (struct tree){.pages = m->p->pages, .refs = m->p->refs};
+    ns_set_fields(ns, number, f);
     if (map64_get(&m->raise, number, &next))
         ns_saw_ino(m->p, ns, next - 1);
     ns->seq = m->state.seq;
-    ns->time = f->time;
-    ns->uid = f->uid;
-    ns->gid = f->gid;
-    ns->frozen = f->frozen;
-    ns->verify = f->verify;
-    ns->branched = f->branched;
-    ns->origin = f->origin;
-    ns->base = f->base;
-    ns->own_ino = f->own_ino;
-    atomic_store(&ns->flushes, f->flushes);
-    atomic_store(&ns->flushed, f->flushed);
     m->ns[m->count++] = ns;
     return 0;
 }
@@ -126,7 +111,7 @@ static int ns_consider(void *ctx, uint64_t number, const void *val, size_t len)
     if (f.root && !f.target &&
         (map64_get(&m->first, f.root, &none) || map64_get(&m->raise, number, &none)))
         err = ns_add(m, (uint32_t)number, &f);
-    free(f.target);
+    ns_fields_release(&f);
     return err;
 }
 

@@ -240,8 +240,8 @@ static void insert_ns(struct state *p, struct ns *ns)
         p->names.next = ns->number + 1;
 }
 
-/* Change an existing namespace: only its name and its settings can have changed. */
-static int change_ns(struct state *p, struct ns *ns, const struct ns_fields *f)
+/* Change an existing namespace. What the record says of its tree and of its making stays as it is. */
+static int change_ns(struct state *p, struct ns *ns, struct ns_fields *f)
 {
     char *name = strdup(f->name);
     WRITE_GUARD(&p->names.lock);
@@ -251,6 +251,10 @@ static int change_ns(struct state *p, struct ns *ns, const struct ns_fields *f)
     free(ns_table_rename(&p->names, ns, name));
     ns->frozen = f->frozen;
     ns->verify = f->verify;
+    ns->base = f->base;
+    free(ns->tail);
+    ns->tail = f->tail;
+    f->tail = NULL;
     passthrough_table_note_verify(&p->passthroughs, f->verify);
     return 0;
 }
@@ -271,7 +275,7 @@ static int do_ns_put(struct replay *r, const struct op *op)
         if (err == 0)
             insert_ns(r->p, ns);
     }
-    free(f.target);
+    ns_fields_release(&f);
     return err;
 }
 
@@ -288,7 +292,7 @@ static int do_ns_branch(struct replay *r, const struct op *op)
         err = find_ns(r, (uint32_t)op->number, &from);
     if (err == 0)
         err = new_ns(r->p, op->ns, &f, &ns);
-    free(f.target);
+    ns_fields_release(&f);
     if (err < 0)
         return err;
     ns->counted = from->counted;

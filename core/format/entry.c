@@ -204,7 +204,7 @@ bool entry_same_place(const struct entry *a, const struct entry *b)
 {
     return a->kind == b->kind && a->shard == b->shard && a->where == b->where &&
            a->offset == b->offset && a->size == b->size && id_equal(&a->id, &b->id) &&
-           memcmp(a->sha256, b->sha256, SHA256_LEN) == 0;
+           a->archive == b->archive && memcmp(a->sha256, b->sha256, SHA256_LEN) == 0;
 }
 
 void entry_sha256_text(const struct entry *e, char out[ENTRY_SHA256_TEXT])

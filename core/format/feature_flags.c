@@ -18,10 +18,30 @@ static const uint64_t known[FEATURE_KINDS] = {[FEATURE_INCOMPATIBLE] = FEATURE_A
 
 /* ---- three lines of a text ---- */
 
+/* How many bytes of the names have place in `room` bytes, without cutting one. */
+static size_t names_in(const char *names, size_t room)
+{
+    size_t len = strlen(names);
+
+    while (len > room)
+        do
+            len--;
+        while (names[len] != ' ');
+    return len;
+}
+
 void features_add(struct text_writer *w, const struct features *f)
 {
+    size_t room = w->room - 1 - w->len - TEXT_SUM_LINE, len[FEATURE_KINDS];
+
     for (unsigned i = 0; i < FEATURE_KINDS; i++)
-        text_add(w, "%s=%016" PRIx64 "%s\n", kinds[i], f->mask[i], f->names[i]);
+        room -= strlen(kinds[i]) + sizeof "=0123456789abcdef\n" - 1;
+    for (unsigned i = FEATURE_KINDS; i-- > 0;) { /* of those that keep most programs out first */
+        len[i] = names_in(f->names[i], room);
+        room -= len[i];
+    }
+    for (unsigned i = 0; i < FEATURE_KINDS; i++)
+        text_add(w, "%s=%016" PRIx64 "%.*s\n", kinds[i], f->mask[i], (int)len[i], f->names[i]);
 }
 
 /* Copies the names, if they are words with one space before each, and not more than there are
@@ -116,10 +136,14 @@ size_t store_text_encode(const struct store_text *t, char out[STORE_TEXT_MAX + 1
     return text_end(&w, 0);
 }
 
-/* Decodes the text of a version before 6, which is this line alone. */
-static int decode_line(const char *rest, const struct store_text *t, struct store_text *ret)
+/* Decodes the text of a version before 6, which is this line alone: the `len` bytes behind its
+ * number. */
+static int decode_line(const char *rest, size_t len, const struct store_text *t,
+                       struct store_text *ret)
 {
-    if (strcmp(rest, t->pooled ? POOLED : "\n") != 0)
+    const char *want = t->pooled ? POOLED : "\n";
+
+    if (!text_is_same(rest, len, want, strlen(want)))
         return -EPROTO;
     *ret = *t;
     return 0;
@@ -139,7 +163,7 @@ int store_text_decode(const char *text, size_t len, struct store_text *ret)
         return -EPROTO;
     t.pooled = strncmp(rest, POOLED, strlen(POOLED)) == 0;
     if (t.version < 6)
-        return decode_line(rest, &t, ret);
+        return decode_line(rest, len - (size_t)(rest - text), &t, ret);
     if (text_begin(text, len, STORE_TEXT_START, 0, copy, sizeof copy, &at) == -EUCLEAN)
         return -EUCLEAN;
     features_read(&at, &t.features);

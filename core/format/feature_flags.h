@@ -28,7 +28,8 @@ struct features {
     char names[FEATURE_KINDS][FEATURES_NAMES];
 };
 
-/* Writes, and reads, three lines of a text (text.h). */
+/* Writes, and reads, three lines of a text (text.h). Names that find no room before the text's last
+ * line are left out, those of the compatible features first; the rest must have room. */
 void features_add(struct text_writer *w, const struct features *f);
 void features_read(const char **at, struct features *ret);
 /* May this program read a store with these features, and write it (if `writes`)? 0; or -EPROTO,

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SUM_LINE (sizeof "sum=0123456789abcdef\n" - 1)
-
 /* ---- writing ---- */
 
 void text_add(struct text_writer *w, const char *fmt, ...)
@@ -45,14 +43,14 @@ size_t text_end(struct text_writer *w, uint64_t seed)
 int text_begin(const char *text, size_t len, const char *what, uint64_t seed, char *copy,
                size_t room, const char **ret_at)
 {
-    char sum[SUM_LINE + 1];
+    char sum[TEXT_SUM_LINE + 1];
 
-    if (len <= SUM_LINE || len >= room)
+    if (len <= TEXT_SUM_LINE || len >= room)
         return -EUCLEAN;
     memcpy(copy, text, len);
     copy[len] = '\0';
-    snprintf(sum, sizeof sum, "sum=%016" PRIx64 "\n", id_checksum(copy, len - SUM_LINE, seed));
-    if (memcmp(copy + len - SUM_LINE, sum, SUM_LINE) != 0 ||
+    snprintf(sum, sizeof sum, "sum=%016" PRIx64 "\n", id_checksum(copy, len - TEXT_SUM_LINE, seed));
+    if (memcmp(copy + len - TEXT_SUM_LINE, sum, TEXT_SUM_LINE) != 0 ||
         strncmp(copy, what, strlen(what)) != 0)
         return -EUCLEAN;
     *ret_at = copy + strlen(what);

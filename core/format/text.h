@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #define TEXT_VERSION "1"
+#define TEXT_SUM_LINE (sizeof "sum=0123456789abcdef\n" - 1) /* bytes of the last line */
 
 struct text_writer {
     char *out;

@@ -12,7 +12,6 @@
 
 #define VERSION 1
 #define HEAD 16
-#define SUM_SEED 4
 #define NAME_HEAD 17 /* bytes before each name: seq, time, length of the name */
 #define BYTES_MAX (HEAD + FLUSH_NAMES_MAX * (NAME_HEAD + FLUSH_LABEL_MAX))
 
@@ -39,7 +38,7 @@ static size_t encode(const struct flush_names *l, uint8_t *out)
         memcpy(at + NAME_HEAD, l->v[i].name, n);
         at += NAME_HEAD + n;
     }
-    put_le64(out, id_checksum(out + 8, (size_t)(at - out) - 8, SUM_SEED));
+    put_le64(out, id_checksum(out + 8, (size_t)(at - out) - 8, FLUSH_NAMES_SEED));
     return (size_t)(at - out);
 }
 
@@ -66,7 +65,7 @@ static int decode(const uint8_t *v, size_t len, struct flush_names *ret)
 {
     const uint8_t *at = v + HEAD, *end = v + len;
     size_t count = len >= HEAD ? get_le32(v + 12) : 0;
-    int err = len < HEAD || get_le64(v) != id_checksum(v + 8, len - 8, SUM_SEED) ||
+    int err = len < HEAD || get_le64(v) != id_checksum(v + 8, len - 8, FLUSH_NAMES_SEED) ||
                       get_le32(v + 8) != VERSION || count > FLUSH_NAMES_MAX
                   ? -EUCLEAN
                   : 0;

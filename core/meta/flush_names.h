@@ -13,6 +13,7 @@
 
 #define FLUSH_LABEL_MAX 255
 #define FLUSH_NAMES_MAX 64
+#define FLUSH_NAMES_SEED 4 /* of the checksum: each record of the table has its own */
 
 struct flush_name {
     uint64_t seq; /* number of the last change that the flush has */

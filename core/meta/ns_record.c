@@ -11,9 +11,20 @@
 /* ---- records: FORMAT.md, "Namespaces" ---- */
 
 #define HEAD_1 56 /* version 1 has nothing about flushes */
-#define HEAD_2 72 /* version 2 has nothing about usage, reserved inode numbers and origins */
-#define RECORD_HEAD 152
+#define HEAD_2 72 /* version 2 has nothing about usage, reserved inode numbers, origins and a tail */
+#define RECORD_HEAD 140
 #define RECORD_VERSION 3
+#define TARGET_MAX 4095
+#define TAG_HEAD 3          /* tag 1, length 2 */
+#define TAG_MUST_KNOW 0x80u /* who does not know such a tag must not go on */
+
+enum record_flags {
+    IS_FROZEN = 1,
+    IS_SYMLINK = 2,
+    IS_VERIFIED = 4,
+    IS_BRANCH = 8,
+    IS_COUNTED = 16, /* since version 3 */
+};
 
 static void put_instant(uint8_t *out, const struct ns_instant *i)
 {
@@ -30,11 +41,14 @@ static struct ns_instant get_instant(const uint8_t *v)
 size_t ns_record_encode(uint32_t number, const struct ns_fields *f, uint8_t *out)
 {
     size_t name = strlen(f->name), target = f->target ? strlen(f->target) : 0;
+    size_t tail = f->tail ? f->tail->len : 0;
+    uint8_t *p = out + RECORD_HEAD;
 
     memset(out, 0, RECORD_HEAD);
     out[8] = RECORD_VERSION;
-    out[9] = (uint8_t)(f->frozen | (f->target ? 2 : 0) | (f->verify ? 4 : 0) |
-                       (f->branched ? 8 : 0) | (f->counted ? 16 : 0));
+    out[9] = (uint8_t)((f->frozen ? IS_FROZEN : 0) | (f->target ? IS_SYMLINK : 0) |
+                       (f->verify ? IS_VERIFIED : 0) | (f->branched ? IS_BRANCH : 0) |
+                       (f->counted ? IS_COUNTED : 0));
     put_le16(out + 10, (uint16_t)name);
     put_le32(out + 12, f->generation);
     put_le64(out + 16, f->root);
@@ -49,13 +63,20 @@ size_t ns_record_encode(uint32_t number, const struct ns_fields *f, uint8_t *out
     put_le64(out + 80, f->usage.bytes);
     put_le64(out + 88, f->ino_end);
     put_instant(out + 96, &f->origin);
-    put_le64(out + 120, f->own_ino);
-    put_instant(out + 128, &f->base);
-    memcpy(out + RECORD_HEAD, f->name, name);
+    put_le64(out + 112, f->own_ino);
+    put_instant(out + 120, &f->base);
+    put_le16(out + 136, (uint16_t)target);
+    put_le16(out + 138, (uint16_t)tail);
+    memcpy(p, f->name, name);
+    p += name;
     if (target)
-        memcpy(out + RECORD_HEAD + name, f->target, target);
-    put_le64(out, id_checksum(out + 8, RECORD_HEAD + name + target - 8, number));
-    return RECORD_HEAD + name + target;
+        memcpy(p, f->target, target);
+    p += target;
+    if (tail)
+        memcpy(p, f->tail->bytes, tail);
+    p += tail;
+    put_le64(out, id_checksum(out + 8, (size_t)(p - out) - 8, number));
+    return (size_t)(p - out);
 }
 
 /* The offset of the name, which depends on the version; 0: the version is unknown, or the record is
@@ -73,32 +94,54 @@ static bool is_name(const uint8_t *name, size_t len)
     return len > 0 && len <= VFS_NAME_MAX && !memchr(name, 0, len) && !memchr(name, '/', len);
 }
 
-/* Decodes what version 3 added about inode numbers and branches. The caller has set `ino_end` to
- * next_ino: a smaller value in the record reserves nothing. */
-static void decode_branch(const uint8_t *v, struct ns_fields *ret)
+/* Is it an instant, or as none is written? */
+static bool is_instant(const struct ns_instant *i)
 {
-    if (get_le64(v + 88) > ret->ino_end)
-        ret->ino_end = get_le64(v + 88);
-    ret->origin = get_instant(v + 96);
-    ret->own_ino = get_le64(v + 120);
-    ret->base = get_instant(v + 128);
+    return i->ns ? i->ns <= VFS_NS_MAX : i->generation == 0 && i->seq == 0;
 }
 
-int ns_decode(const void *val, size_t len, struct ns_fields *ret)
+/* Is it a list of tagged fields, and may a program go on that knows none of them? */
+static bool is_tail(const uint8_t *tail, size_t len)
 {
-    const uint8_t *v = val;
-    size_t head = head_of(v, len), name = head ? get_le16(v + 10) : 0;
+    unsigned last = 0;
 
-    *ret = (struct ns_fields){.target = NULL};
-    if (head == 0 || head + name > len || len > head + name + 4095 || !is_name(v + head, name))
-        return -EUCLEAN;
-    memcpy(ret->name, v + head, name);
-    ret->frozen = v[9] & 1;
-    ret->verify = v[9] & 4;
-    ret->branched = v[9] & 8;
+    while (len >= TAG_HEAD) {
+        size_t field = TAG_HEAD + (size_t)get_le16(tail + 1);
+
+        if (tail[0] <= last || tail[0] >= TAG_MUST_KNOW || field > len)
+            return false;
+        last = tail[0];
+        tail += field;
+        len -= field;
+    }
+    return len == 0;
+}
+
+/* Decodes what version 3 added about usage, inode numbers and branches. */
+static bool decode_v3(const uint8_t *v, struct ns_fields *ret)
+{
+    ret->usage = (struct usage){get_le64(v + 72), get_le64(v + 80)};
+    ret->counted = v[9] & IS_COUNTED;
+    ret->ino_end = get_le64(v + 88);
+    ret->origin = get_instant(v + 96);
+    ret->own_ino = get_le64(v + 112);
+    ret->base = get_instant(v + 120);
+    return ret->ino_end >= ret->next_ino && ret->own_ino <= KEY_INO_MAX + 1 &&
+           is_instant(&ret->origin) && is_instant(&ret->base);
+}
+
+/* Decodes the head, from the version that has one of that length. False: a field is out of its
+ * range. */
+static bool decode_head(const uint8_t *v, size_t head, struct ns_fields *ret)
+{
+    unsigned flags = head == RECORD_HEAD ? 2 * IS_COUNTED - 1 : IS_COUNTED - 1;
+
+    ret->frozen = v[9] & IS_FROZEN;
+    ret->verify = v[9] & IS_VERIFIED;
+    ret->branched = v[9] & IS_BRANCH;
     ret->generation = get_le32(v + 12);
     ret->root = get_le64(v + 16);
-    ret->next_ino = get_le64(v + 24);
+    ret->next_ino = ret->ino_end = get_le64(v + 24);
     ret->seq = get_le64(v + 32);
     ret->time = (int64_t)get_le64(v + 40);
     ret->uid = get_le32(v + 48);
@@ -107,21 +150,70 @@ int ns_decode(const void *val, size_t len, struct ns_fields *ret)
         ret->flushes = get_le64(v + 56);
         ret->flushed = (int64_t)get_le64(v + 64);
     }
-    if (head == RECORD_HEAD) {
-        ret->usage = (struct usage){get_le64(v + 72), get_le64(v + 80)};
-        ret->counted = v[9] & 16;
+    return v[9] <= flags && (head < RECORD_HEAD || decode_v3(v, ret)) &&
+           ret->ino_end <= KEY_INO_MAX + 1;
+}
+
+/* The parts behind the head: where each begins, and its length. Before version 3 the target is all
+ * that is behind the name. */
+struct parts {
+    const uint8_t *name, *target, *tail;
+    size_t name_len, target_len, tail_len;
+};
+
+static bool find_parts(const uint8_t *v, size_t head, size_t len, struct parts *ret)
+{
+    size_t name = get_le16(v + 10), rest = len - head;
+    size_t tail = head == RECORD_HEAD ? get_le16(v + 138) : 0;
+
+    if (name > rest || tail > rest - name || tail > NS_TAIL_MAX)
+        return false;
+    *ret = (struct parts){v + head, v + head + name, v + len - tail, name, rest - name - tail, tail};
+    if (head == RECORD_HEAD && get_le16(v + 136) != ret->target_len)
+        return false;
+    return is_name(ret->name, name) && is_tail(ret->tail, tail) &&
+           (v[9] & IS_SYMLINK ? ret->target_len > 0 && ret->target_len <= TARGET_MAX &&
+                                    !memchr(ret->target, 0, ret->target_len)
+                              : ret->target_len == 0);
+}
+
+/* Copies the parts. -ENOMEM */
+static int copy_parts(const uint8_t *v, const struct parts *parts, struct ns_fields *ret)
+{
+    memcpy(ret->name, parts->name, parts->name_len);
+    if (v[9] & IS_SYMLINK)
+        ret->target = strndup((const char *)parts->target, parts->target_len);
+    if (parts->tail_len)
+        ret->tail = malloc(sizeof *ret->tail + parts->tail_len);
+    if ((v[9] & IS_SYMLINK && !ret->target) || (parts->tail_len && !ret->tail)) {
+        ns_fields_release(ret);
+        return -ENOMEM;
     }
-    ret->ino_end = ret->next_ino;
-    if (head == RECORD_HEAD)
-        decode_branch(v, ret);
-    if (ret->ino_end > KEY_INO_MAX + 1)
-        return -EUCLEAN;
-    if (v[9] & 2) {
-        ret->target = strndup((const char *)v + head + name, len - head - name);
-        if (!ret->target)
-            return -ENOMEM;
+    if (ret->tail) {
+        ret->tail->len = parts->tail_len;
+        memcpy(ret->tail->bytes, parts->tail, parts->tail_len);
     }
     return 0;
+}
+
+int ns_decode(const void *val, size_t len, struct ns_fields *ret)
+{
+    const uint8_t *v = val;
+    size_t head = head_of(v, len);
+    struct parts parts;
+
+    *ret = (struct ns_fields){.target = NULL};
+    if (head == 0 || !decode_head(v, head, ret) || !find_parts(v, head, len, &parts))
+        return -EUCLEAN;
+    return copy_parts(v, &parts, ret);
+}
+
+void ns_fields_release(struct ns_fields *f)
+{
+    free(f->target);
+    free(f->tail);
+    f->target = NULL;
+    f->tail = NULL;
 }
 
 int ns_record_check(uint32_t number, const void *val, size_t len)

@@ -15,11 +15,20 @@ struct ns_instant {
     uint64_t seq;            /* number of the last change of the store at that moment */
 };
 
+/* Tagged fields at the end of a record, as they stand there: each is a tag, 1, a length, 2, and as
+ * many bytes; tags rise. This version has no tag of its own, and keeps those below 0x80. */
+struct ns_tail {
+    size_t len;
+    uint8_t bytes[];
+};
+#define NS_TAIL_MAX 4096
+
 struct ns_fields {
     char name[VFS_NAME_MAX + 1];
-    /* What a symlink at the top leads to; a namespace has none. ns_decode allocates it, and the
-     * caller frees it. */
+    /* What a symlink at the top leads to; a namespace has none. ns_decode allocates it and the tail,
+     * and the caller frees both (ns_fields_release). */
     char *target;
+    struct ns_tail *tail; /* NULL: none */
     uint32_t generation, uid, gid;
     uint64_t root, next_ino, seq;
     /* the inode numbers from next_ino to ino_end - 1 are reserved for this namespace */
@@ -36,16 +45,19 @@ struct ns_fields {
     struct usage usage; /* what its inodes take; valid if `counted` */
     bool frozen, verify, branched, counted;
 };
-#define NS_RECORD_MAX (152 + VFS_NAME_MAX + 4096)
+#define NS_RECORD_MAX (140 + VFS_NAME_MAX + 4095 + NS_TAIL_MAX)
 /* Encodes the record with its checksum, whose seed is the number. Returns the length, which is at
  * most NS_RECORD_MAX bytes; `out` has room for that. */
 size_t ns_record_encode(uint32_t number, const struct ns_fields *f, uint8_t *out);
 /* Checks the length and the checksum: -EUCLEAN: the record is damaged, or that of another
  * number. */
 int ns_record_check(uint32_t number, const void *val, size_t len);
-/* Decodes the fields; the checksum was checked before. -EUCLEAN: a field is out of its range;
- * -ENOMEM. After an error ret->target is NULL. */
+/* Decodes the fields; the checksum was checked before. -EUCLEAN: a field is out of its range, or
+ * there is a flag or a tag that this version must know and does not; -ENOMEM. After an error
+ * nothing is allocated. */
 int ns_decode(const void *val, size_t len, struct ns_fields *ret);
 /* ns_record_check and ns_decode for the row of that number. -EUCLEAN also for a number that no
  * namespace can have. */
 int ns_read(uint64_t number, const void *val, size_t len, struct ns_fields *ret);
+/* Frees what ns_decode has allocated. A second call is fine. */
+void ns_fields_release(struct ns_fields *f);

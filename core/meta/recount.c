@@ -201,7 +201,7 @@ static int count_namespace(struct walk *w, uint64_t number, const void *val, siz
         return err;
     if (!f.root && !f.target)
         damage(w, "namespace", number, "it has no root");
-    free(f.target);
+    ns_fields_release(&f);
     return walk_root(w, f.root);
 }
 

@@ -2,6 +2,7 @@
 /* scrub_values: see the header. */
 #include "scrub_values.h"
 #include "bytes.h"
+#include "flush_names.h"
 #include "gc_record.h"
 #include "identity.h"
 #include "log_promise.h"
@@ -9,6 +10,7 @@
 #include "ns_record.h"
 #include "record.h"
 #include "shard_format.h"
+#include "sweep_record.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +20,14 @@
 static bool is_key(const void *key, size_t klen, const char *name)
 {
     return klen == strlen(name) && memcmp(key, name, klen) == 0;
+}
+
+/* Has the record a checksum with that seed in front? */
+static bool has_sum(const void *val, size_t len, uint64_t seed)
+{
+    const uint8_t *v = val;
+
+    return len >= 8 && get_le64(v) == id_checksum(v + 8, len - 8, seed);
 }
 
 /* Checks a value of `meta` by its own checksum. A key that is not known here counts as sound. So
@@ -31,6 +41,10 @@ static bool meta_is_sound(const void *key, size_t klen, const void *val, size_t 
 
     if (is_key(key, klen, "log"))
         return log_promise_decode(val, len, &epoch);
+    if (is_key(key, klen, "sweep"))
+        return has_sum(val, len, SWEEP_RECORD_SEED);
+    if (is_key(key, klen, "flushes"))
+        return has_sum(val, len, FLUSH_NAMES_SEED);
     if (is_key(key, klen, "identity"))
         return identity_decode(val, len, &identity) == 0;
     return !is_key(key, klen, "state") || store_record_decode(val, len, &state) == 0;

@@ -8,8 +8,6 @@
 #include <string.h>
 
 #define VERSION 1
-/* seed of the checksum; each record of the table has its own, so none is taken for another */
-#define SEED 3
 #define FIELDS ((SWEEP_RECORD_HEAD - 16) / 8)
 
 static void encode_lost(const struct sweep_lost *l, uint8_t *out)
@@ -36,7 +34,7 @@ size_t sweep_record_encode(const struct sweep_record *r, uint8_t out[SWEEP_RECOR
         put_le64(out + 16 + i * 8, f[i]);
     for (size_t i = 0; i < r->lost_count; i++)
         encode_lost(&r->lost[i], out + SWEEP_RECORD_HEAD + i * SWEEP_LOST_LEN);
-    put_le64(out, id_checksum(out + 8, len - 8, SEED));
+    put_le64(out, id_checksum(out + 8, len - 8, SWEEP_RECORD_SEED));
     return len;
 }
 
@@ -54,7 +52,7 @@ static bool is_sound(const uint8_t *v, size_t len)
 {
     size_t count;
 
-    if (len < SWEEP_RECORD_HEAD || get_le64(v) != id_checksum(v + 8, len - 8, SEED))
+    if (len < SWEEP_RECORD_HEAD || get_le64(v) != id_checksum(v + 8, len - 8, SWEEP_RECORD_SEED))
         return false;
     count = get_le32(v + 12);
     return get_le32(v + 8) == VERSION && count <= SWEEP_LOST_MAX &&

@@ -38,6 +38,8 @@ struct sweep_record {
 };
 
 #define SWEEP_RECORD_HEAD 128
+/* seed of the checksum; each record of the table has its own, so none is taken for another */
+#define SWEEP_RECORD_SEED 3
 #define SWEEP_LOST_LEN 40
 #define SWEEP_RECORD_MAX (SWEEP_RECORD_HEAD + SWEEP_LOST_MAX * SWEEP_LOST_LEN)
 /* Returns the length of the record in bytes. */

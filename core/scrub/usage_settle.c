@@ -77,7 +77,7 @@ int usage_settle(struct state *p, struct job *j, struct kv_snap *snap, bool all,
 
         if (e.klen != 8 || e.len == KV_DAMAGED || ns_read(e.number, e.val, e.len, &f) < 0)
             continue; /* a scrub or a check reports it */
-        free(f.target);
+        ns_fields_release(&f);
         e.err = settle_one(&s, (uint32_t)e.number, &f);
     }
     usage_count_release(&s.count);

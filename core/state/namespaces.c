@@ -51,6 +51,7 @@ void ns_discard(struct ns *ns)
     rwlock_destroy(&ns->lock);
     free(ns->name);
     free(ns->target);
+    free(ns->tail);
     free(ns);
 }
 

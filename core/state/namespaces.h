@@ -42,6 +42,7 @@ struct ns {
     bool counted;
     struct ns_instant origin, base; /* as in its record (ns_record.h) */
     uint64_t own_ino;
+    struct ns_tail *tail; /* owned; NULL: none */
     _Atomic uint64_t flushes; /* flushes that ever had changes of it */
     _Atomic int64_t flushed;  /* when the last of them froze it, ns since the epoch; 0: none */
     _Atomic uint64_t pieces;  /* pieces of its files when they were last counted (du.h) */
@@ -150,7 +151,7 @@ void ns_table_frozen(struct state *p);
 int ns_records_write(const struct ns_records *r, struct kv_txn *t);
 void ns_records_release(struct ns_records *r);
 
-/* Fills *ret with what its record would say; the target is borrowed. */
+/* Fills *ret with what its record would say; the target and the tail are borrowed. */
 void ns_get_fields(const struct ns *ns, struct ns_fields *ret);
-/* Sets the fields from its record, and takes the target over. */
+/* Sets the fields from its record, and takes the target and the tail over. */
 void ns_set_fields(struct ns *ns, uint32_t number, struct ns_fields *f);

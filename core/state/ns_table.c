@@ -143,7 +143,9 @@ void ns_set_fields(struct ns *ns, uint32_t number, struct ns_fields *f)
     ns->number = number;
     ns->generation = f->generation;
     ns->target = f->target;
+    ns->tail = f->tail;
     f->target = NULL;
+    f->tail = NULL;
     ns->tree.root = ns->recorded_root = f->root;
     ns->tree.usage = ns->recorded = f->usage;
     ns->counted = f->counted;
@@ -166,6 +168,7 @@ void ns_set_fields(struct ns *ns, uint32_t number, struct ns_fields *f)
 void ns_get_fields(const struct ns *ns, struct ns_fields *ret)
 {
     *ret = (struct ns_fields){.target = ns->target,
+                              .tail = ns->tail,
                               .generation = ns->generation,
                               .uid = ns->uid,
                               .gid = ns->gid,

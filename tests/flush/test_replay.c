@@ -510,6 +510,63 @@ Test(replay, what_is_durable_is_told_of_the_log_and_of_commits)
     cr_assert_eq(told_off, told_later, "what is durable already is told at once");
 }
 
+static struct ns *namespace(const char *name)
+{
+    struct ns *ns;
+
+    cr_assert_eq(ns_get_by_name(x.p, name, &ns), 0);
+    ns_put(x.p, ns); /* the table has it */
+    return ns;
+}
+
+/* As a merge will: the record of a branch that is there changes. */
+static void set_base(const struct ns_instant *base, const char tail[3])
+{
+    TXN(t);
+    struct ns *ns = namespace("dev");
+
+    cr_assert_eq(txn_begin_alone(x.p, 0, &t), 0);
+    NS_GUARD(&t, ns);
+    ns->base = *base;
+    free(ns->tail);
+    ns->tail = malloc(sizeof *ns->tail + 3);
+    ns->tail->len = 3;
+    memcpy(ns->tail->bytes, tail, 3);
+    ns->dirty = true;
+    capture_ns_put(&t, ns);
+    cr_assert_eq(state_changed(&t, ns), 0);
+}
+
+static void has_base(const struct ns_instant *base, const char tail[3])
+{
+    const struct ns *ns = namespace("dev");
+
+    cr_assert_eq(ns->base.ns, base->ns);
+    cr_assert_eq(ns->base.generation, base->generation);
+    cr_assert_eq(ns->base.seq, base->seq);
+    cr_assert_neq(ns->origin.seq, base->seq);
+    cr_assert(ns->tail && ns->tail->len == 3 && memcmp(ns->tail->bytes, tail, 3) == 0);
+}
+
+Test(replay, a_branch_has_the_base_and_the_tagged_fields_that_its_last_record_says)
+{
+    const struct ns_instant first = {1, 7, 1000}, second = {1, 7, 2000};
+
+    agreed(&x, "branch main dev\n", "ok");
+    put_file(&x, "dev/f", "text");
+    set_base(&first, "\x01\0");
+    dies();
+    has_base(&first, "\x01\0");
+    set_base(&second, "\x05\0");
+    survives();
+    has_base(&second, "\x05\0");
+    agreed(&x, "set ns:dev.frozen yes\n", "ok");
+    survives();
+    has_base(&second, "\x05\0");
+    agreed(&x, "branch dev more\n", "ok");
+    cr_assert(!namespace("more")->tail, "what a branch would have is for who knows the tag");
+}
+
 Test(replay, a_closed_store_has_no_log_and_a_sync_needs_no_commit)
 {
     struct log_file *files;

@@ -70,6 +70,48 @@ Test(features, an_older_store_has_a_line_and_no_features)
         }
 }
 
+#define FULL                                                                                       \
+    " a-name-that-is-long-enough-to-take-a-third-of-it another-name-that-is-long-enough-for-the-" \
+    "second-third and-its-last"
+
+/* Checks that the text has `names` of one kind, and reads as it is. */
+static void has_names(const struct store_text *made, enum feature_kind kind, const char *names)
+{
+    char text[STORE_TEXT_MAX + 1];
+    size_t len = store_text_encode(made, text);
+    struct store_text t;
+
+    cr_assert_eq(store_text_decode(text, len, &t), 0, "%s", text);
+    cr_assert_eq(memcmp(t.features.mask, made->features.mask, sizeof t.features.mask), 0);
+    cr_assert_str_eq(t.features.names[kind], names, "%s", text);
+}
+
+Test(features, names_that_have_no_room_are_left_out_and_the_text_is_sound)
+{
+    struct store_text full = {.pooled = true,
+                              .features = {.mask = {7, 7, 7}, .names = {FULL, FULL, FULL}}};
+
+    cr_assert_lt(strlen(FULL), FEATURES_NAMES);
+    has_names(&full, FEATURE_INCOMPATIBLE,
+              " a-name-that-is-long-enough-to-take-a-third-of-it "
+              "another-name-that-is-long-enough-for-the-second-third");
+    has_names(&full, FEATURE_READ_ONLY, "");
+    has_names(&full, FEATURE_COMPATIBLE, "");
+    full.features.names[FEATURE_INCOMPATIBLE][0] = '\0';
+    has_names(&full, FEATURE_COMPATIBLE, "");
+    full.features.names[FEATURE_READ_ONLY][0] = '\0';
+    full.pooled = false;
+    has_names(&full, FEATURE_COMPATIBLE, FULL);
+}
+
+Test(features, a_line_with_more_behind_it_is_no_older_store)
+{
+    struct store_text t;
+
+    cr_assert_eq(store_text_decode("tallyfs store 5\n\0more", 21, &t), -EPROTO);
+    cr_assert_eq(store_text_decode("tallyfs store 5\nmore", 20, &t), -EPROTO);
+}
+
 Test(features, a_text_of_another_version_is_said_to_be_one)
 {
     static const char *const other[] = {"tallyfs store 1\n", "tallyfs store 7\n",

@@ -317,7 +317,9 @@ Test(scrub, what_is_damaged_in_the_other_tables_is_found)
              {TABLE_PINS, "\0\0\0\0\0\0\0\5", "entry 5 of the table pins", 8},
              {TABLE_DROPS, "\0\0\0\0\0\0\0\0", "entry 0 of the table drops", 8},
              {TABLE_SETTINGS, "view_wait", "entry view_wait of the table settings", 9},
-             {TABLE_GC, "\0", "entry 00 of the table gc", 1}};
+             {TABLE_GC, "\0", "entry 00 of the table gc", 1},
+             {TABLE_META, "sweep", "entry sweep of the table meta", 5},
+             {TABLE_META, "flushes", "entry flushes of the table meta", 7}};
     const size_t count = sizeof v / sizeof *v;
     uint8_t val[SCRUB_RECORD_LEN] = {0};
     struct kv_txn *t;
@@ -332,7 +334,7 @@ Test(scrub, what_is_damaged_in_the_other_tables_is_found)
             cr_assert_eq(kv_mem_flip(x.mem, v[i].table, v[i].key, v[i].klen, 3, 1), 0);
     cr_assert_eq(kv_mem_flip(x.mem, TABLE_META, "state", 5, 20, 1), 0);
     cr_assert_eq(kv_mem_flip(x.mem, TABLE_META, "identity", 8, 20, 1), 0);
-    agreed(&x, "scrub wait", " damaged=11 ");
+    agreed(&x, "scrub wait", " damaged=13 ");
     for (size_t i = 0; i < count; i++) {
         snprintf(line, sizeof line, "scrub: %s is damaged: it is not what was written\n",
                  v[i].name);

@@ -228,8 +228,8 @@ static void age_namespace(const char *name)
 
     put_be64(key, number);
     cr_assert_eq(kv_get(x.kv, TABLE_NAMESPACES, key, 8, buf, sizeof buf, &len), 0);
-    memmove(buf + 72, buf + 152, len - 152);
-    len -= 80;
+    memmove(buf + 72, buf + 140, len - 140);
+    len -= 68;
     buf[9] &= 15;
     buf[8] = 2;
     put_le64(buf, id_checksum(buf + 8, len - 8, number));
