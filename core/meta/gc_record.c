@@ -49,7 +49,7 @@ static int load_saved(struct gc_memory *m, const uint8_t *key, const uint8_t *v,
 {
     struct gc_saved s = {.since = 0};
 
-    if (len != SAVED_LEN)
+    if (len != SAVED_LEN || get_le32(v + 20) != 0)
         return -EUCLEAN;
     if (ARRAY_RESERVE(m->saved, m->saved_room, m->saved_count + 1) < 0)
         return -ENOMEM;

@@ -44,7 +44,8 @@ static int decode_lost(const uint8_t *v, struct sweep_lost *ret)
     memcpy(ret->id.b, v + 8, ID_LEN);
     ret->since = (int64_t)get_le64(v + 24);
     ret->shard = get_le16(v + 32);
-    return ret->number && ret->shard ? 0 : -EUCLEAN;
+    return ret->number && ret->shard && get_le16(v + 34) == 0 && get_le32(v + 36) == 0 ? 0
+                                                                                       : -EUCLEAN;
 }
 
 /* Checks the checksum, the version and the length before any field is read. */

@@ -31,7 +31,7 @@ int scrub_record_decode(const void *val, size_t len, struct scrub_record *ret)
     uint64_t f[FIELDS];
 
     if (len != SCRUB_RECORD_LEN || get_le64(v) != id_checksum(v + 8, len - 8, 2) ||
-        get_le32(v + 8) != VERSION || v[12] >= SCRUB_PHASES || v[13] > 1)
+        get_le32(v + 8) != VERSION || v[12] >= SCRUB_PHASES || v[13] > 1 || get_le16(v + 14) != 0)
         return -EUCLEAN;
     for (size_t i = 0; i < FIELDS; i++)
         f[i] = get_le64(v + 16 + i * 8);

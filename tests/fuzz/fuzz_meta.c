@@ -65,14 +65,17 @@ static void check_state(const uint8_t *data, size_t len)
 
 static void check_ns(const uint8_t *data, size_t len)
 {
-    uint8_t *b = with_sum(data, len, NUMBER);
+    uint8_t *b = with_sum(data, len, NUMBER), again[NS_RECORD_MAX];
     struct ns_fields f = {.target = NULL};
 
     if (ns_record_check(NUMBER, b, 8 + len) == 0 && ns_decode(b, 8 + len, &f) == 0) {
         MUST(f.name[0] && strlen(f.name) <= VFS_NAME_MAX && !strchr(f.name, '/'));
         MUST(strlen(f.name) == get_le16(b + 10));
         MUST(!f.target || strlen(f.target) < 4096);
-        free(f.target);
+        /* One of before version 3 says less. */
+        size_t n = ns_record_encode(NUMBER, &f, again);
+        MUST(n <= NS_RECORD_MAX && (b[8] < 3 || (n == 8 + len && memcmp(b, again, n) == 0)));
+        ns_fields_release(&f);
     }
     free(b);
 }
