@@ -300,16 +300,49 @@ static void check_setting(struct check *c, const void *key, size_t klen, size_t 
     check_fix(c, &f, "setting", name, "it has its default");
 }
 
+/* Check one setting of a namespace. One that is damaged, or of no namespace, is as if it were not. */
+static int check_ns_setting(struct check *c, const struct kv_each *e)
+{
+    char where[CHECK_WHERE] = "of a namespace";
+    struct ns_setting s;
+    const void *val = e->len == KV_DAMAGED ? NULL : e->val;
+    const char *why = "its value is damaged";
+    uint32_t ns;
+    struct fix f;
+    size_t len;
+
+    /* a damaged value is not read, and the key names it nevertheless */
+    if (ns_setting_row(e->key, e->klen, val, val ? e->len : 0, &ns, &s) < 0) {
+        why = "it is no setting";
+    } else {
+        (void)snprintf(where, sizeof where, "%s of namespace %" PRIu32, s.name, ns);
+        int err = kv_snap_get_number(c->snap, TABLE_NAMESPACES, ns, &s.value, &len);
+        if (err < 0 && err != -ENOENT)
+            return err == -EUCLEAN ? 0 : err; /* the namespace is reported */
+        if (err == 0 && val)
+            return 0;
+        why = err == 0 ? why : "there is no such namespace";
+    }
+    check_found(c, true, "setting", where, "%s", why);
+    if (e->klen > FIX_KEY_MAX)
+        return 0;
+    f = fix_del(TABLE_NS_SETTINGS, e->key, e->klen);
+    check_fix(c, &f, "setting", where, "it is removed");
+    return 0;
+}
+
 int check_settings(struct check *c)
 {
     struct kv_each e = {.snap = c->snap, .table = TABLE_SETTINGS};
+    struct kv_each of_ns = {.snap = c->snap, .table = TABLE_NS_SETTINGS};
 
     while (kv_next(&e))
         check_setting(c, e.key, e.klen, e.len);
-    if (!e.cut)
-        return e.err;
-    check_found(c, true, "setting", "the table", "it cannot be read to its end");
-    return 0;
+    while (kv_next(&of_ns))
+        of_ns.err = check_ns_setting(c, &of_ns);
+    if (e.cut || of_ns.cut)
+        check_found(c, true, "setting", "the table", "it cannot be read to its end");
+    return e.err < 0 && !e.cut ? e.err : of_ns.cut ? 0 : of_ns.err;
 }
 
 /* ---- all of it ---- */

@@ -7,7 +7,7 @@
 #define U(x) ((unsigned long long)(x))
 
 /* The settings of a namespace: each has two values, and the first one is the default. */
-static const struct ns_setting {
+static const struct ns_setting_word {
     const char *key, *off, *on, *what;
     int (*set)(struct state *p, const char *name, bool on);
 } ns_settings[] = {
@@ -21,7 +21,7 @@ static const struct ns_setting {
 /* Splits "ns:NAME.KEY". The caller frees *ret_name. -ENOENT: the key has another form, and is a
  * setting of the store; -EINVAL, with a sentence. */
 static int split_ns_key(struct call *call, const char *key, char **ret_name,
-                        const struct ns_setting **ret_setting)
+                        const struct ns_setting_word **ret_setting)
 {
     const char *dot;
 
@@ -43,7 +43,7 @@ static int split_ns_key(struct call *call, const char *key, char **ret_name,
 
 /* get ns:NAME.KEY */
 static int get_of_ns(struct call *call, const char *key, const char *name,
-                     const struct ns_setting *s)
+                     const struct ns_setting_word *s)
 {
     struct ns *ns;
     bool on;
@@ -91,7 +91,7 @@ static void get_one(struct call *call, enum setting which)
 int control_get(struct call *call)
 {
     const char *key = call->c->nargs ? control_arg(call, 0) : NULL;
-    const struct ns_setting *s;
+    const struct ns_setting_word *s;
     char *name;
     int err;
 
@@ -115,7 +115,7 @@ int control_get(struct call *call)
 }
 
 /* set ns:NAME.KEY VALUE */
-static int set_of_ns(struct call *call, const char *name, const struct ns_setting *s,
+static int set_of_ns(struct call *call, const char *name, const struct ns_setting_word *s,
                      const char *value)
 {
     bool on = !strcmp(value, s->on);
@@ -138,7 +138,7 @@ static int set_of_ns(struct call *call, const char *name, const struct ns_settin
 int control_set(struct call *call)
 {
     const char *key = control_arg(call, 0), *value = control_arg(call, 1);
-    const struct ns_setting *s;
+    const struct ns_setting_word *s;
     char *name, text[32];
     int64_t number;
     /* not control_may_change: that waits for a flush, and this setting may be what lets it go on */

@@ -312,8 +312,10 @@ int recover_state(struct state *p, const struct store_record *s)
         return err;
     ns_table_observe(p);
     p->recovered = !was_closed(p, s, &r);
-    if (p->recovered)
+    if (p->recovered) {
         atomic_store(&p->promised, false); /* the promise was of the epoch before */
+        ns_leave_runs(p);
+    }
     atomic_store(&p->unsettled, p->recovered || state_lacks(p) < 0);
     return 0;
 }

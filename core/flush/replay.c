@@ -7,6 +7,7 @@
 #include "replay.h"
 #include "flush_impl.h"
 #include "lost.h"
+#include "ns_settings.h"
 #include "state.h"
 #include "replay_slots.h"
 #include "log_promise.h"
@@ -349,6 +350,33 @@ static int do_request(struct replay *r, const struct op *op)
     return op->a ? 0 : -EUCLEAN;
 }
 
+/* A run of inode numbers. Which of them were given to files without a name is not known, so the next
+ * one is behind the run. */
+static int do_ino_run(struct replay *r, const struct op *op)
+{
+    struct ns *ns;
+    int err = op->a > NS_ROOT_INO && op->a < op->b && op->b <= KEY_INO_MAX + 1 ? 0 : -EUCLEAN;
+
+    if (err == 0)
+        err = find_ns(r, op->ns, &ns);
+    if (err < 0)
+        return err;
+    ns_saw_ino(r->p, ns, op->b - 1);
+    ns->dirty = true;
+    return 0;
+}
+
+static int do_ns_setting(struct replay *r, const struct op *op)
+{
+    struct ns_setting s;
+    struct ns *ns;
+    int err = ns_setting_decode(op->data, op->len, &s);
+
+    if (err == 0)
+        err = find_ns(r, op->ns, &ns);
+    return err < 0 ? err : ns_setting_restore(r->p, ns, &s);
+}
+
 static int (*const doers[OP_KIND_END])(struct replay *, const struct op *) = {
     [OP_PUT] = do_put,
     [OP_DEL] = do_del,
@@ -366,6 +394,8 @@ static int (*const doers[OP_KIND_END])(struct replay *, const struct op *) = {
     [OP_SETTING] = do_setting,
     [OP_RANGE_DEL] = do_range_del,
     [OP_REQUEST] = do_request,
+    [OP_INO_RUN] = do_ino_run,
+    [OP_NS_SETTING] = do_ns_setting,
 };
 
 /* ---- frames ---- */

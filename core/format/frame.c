@@ -39,6 +39,8 @@ static const struct {
     [OP_SETTING] = {"setting", HAS_A | HAS_DATA},
     [OP_RANGE_DEL] = {"range-del", HAS_NS | HAS_KEY | HAS_END},
     [OP_REQUEST] = {"request", HAS_A},
+    [OP_INO_RUN] = {"ino-run", HAS_NS | HAS_A | HAS_B},
+    [OP_NS_SETTING] = {"ns-setting", HAS_NS | HAS_DATA},
 };
 
 const char *op_kind_name(enum op_kind kind)

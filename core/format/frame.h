@@ -33,9 +33,11 @@ enum op_kind {
     OP_NS_DROP,          /* namespace `ns` is dropped */
     OP_PIN,              /* the object `number` is pinned */
     OP_UNPIN,            /* the object `number` is unpinned */
-    OP_SETTING,   /* the setting with the name `data` becomes (int64_t)`a` */
-    OP_RANGE_DEL, /* the items of `ns` from `key` to before `end`, all of one inode, are deleted */
-    OP_REQUEST,   /* the kernel's request `a` has made this frame; changes nothing */
+    OP_SETTING,          /* the setting with the name `data` becomes (int64_t)`a` */
+    OP_RANGE_DEL,  /* the items of `ns` from `key` to before `end`, all of one inode, are deleted */
+    OP_REQUEST,    /* the kernel's request `a` has made this frame; changes nothing */
+    OP_INO_RUN,    /* the inode numbers from `a` to before `b` are those of `ns` alone */
+    OP_NS_SETTING, /* a setting of namespace `ns` changes: `data` (ns_setting.h) */
     OP_KIND_END,
 };
 

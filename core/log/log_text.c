@@ -3,6 +3,7 @@
 #include "log.h"
 
 #include "command.h"
+#include "ns_setting.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -99,6 +100,19 @@ static void describe_content(const struct op *op, struct strbuf *out)
         strbuf_addf(out, "give up content %llu", n);
 }
 
+/* The value is foreign bytes, so only its length is shown. */
+static void describe_ns_setting(const struct op *op, struct strbuf *out)
+{
+    struct ns_setting s;
+
+    if (ns_setting_decode(op->data, op->len, &s) < 0)
+        strbuf_addf(out, "a setting of namespace %u, damaged", op->ns);
+    else if (s.value)
+        strbuf_addf(out, "set %s of namespace %u to %zu bytes", s.name, op->ns, s.len);
+    else
+        strbuf_addf(out, "remove setting %s of namespace %u", s.name, op->ns);
+}
+
 void log_describe_op(const struct op *op, uint32_t ns, struct strbuf *out)
 {
     char text[64]; /* longer than any setting's name */
@@ -124,6 +138,13 @@ void log_describe_op(const struct op *op, uint32_t ns, struct strbuf *out)
     case OP_PIN:
     case OP_UNPIN:
         strbuf_addf(out, "%s object %llu", op_kind_name(op->kind), U(op->number));
+        break;
+    case OP_INO_RUN:
+        strbuf_addf(out, "inode numbers %llu to %llu are of namespace %u", U(op->a), U(op->b - 1),
+                    op->ns);
+        break;
+    case OP_NS_SETTING:
+        describe_ns_setting(op, out);
         break;
     case OP_REQUEST:
         strbuf_addf(out, "request %llu", U(op->a));

@@ -231,7 +231,21 @@ int ns_need_ino(struct state *p, struct ns *ns)
     ns->next_ino = first;
     ns->ino_end = end;
     ns->dirty = true;
+    if (p->log)
+        capture_op(ns->observer.txn,
+                   &(struct op){.kind = OP_INO_RUN, .ns = ns->number, .a = first, .b = end});
     return 0;
+}
+
+void ns_leave_runs(struct state *p)
+{
+    WRITE_GUARD(&p->names.lock);
+
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        for (struct ns *ns = p->names.by_number[i]; ns; ns = ns->by_number_next) {
+            ns->dirty |= ns->next_ino < ns->ino_end;
+            ns->next_ino = ns->ino_end;
+        }
 }
 
 void ns_saw_ino(struct state *p, struct ns *ns, uint64_t ino)
@@ -432,6 +446,7 @@ int ns_table_remove(struct state *p, struct ns *ns)
         return err;
     }
     ns->tree.root = 0;
+    ns_settings_drop(p, ns->number);
     unlink_name(&p->names, ns);
     ns->live = false;
     p->names.live--;
@@ -529,6 +544,7 @@ void ns_table_release(struct state *p)
             ns_discard(ns);
         }
     map64_release(&p->names.removed);
+    ns_settings_release(p);
 }
 
 void ns_table_observe(struct state *p)

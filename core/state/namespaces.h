@@ -7,6 +7,7 @@
 #include "lock.h"
 #include "map64.h"
 #include "ns_record.h"
+#include "ns_settings.h"
 #include "tree.h"
 #include "vfs_types.h"
 #include <stdbool.h>
@@ -61,6 +62,7 @@ struct ns_table {
     uint32_t next; /* the number to try next */
     size_t live;
     struct map64 removed; /* numbers whose records the next commit deletes */
+    struct ns_settings settings;
     int64_t mtime;        /* modification time of the mount root, ns since the epoch */
 };
 
@@ -104,15 +106,18 @@ int ns_next(struct state *p, const char *after, struct ns **ret_ns);
 int ns_next_number(struct state *p, uint32_t after, struct ns **ret_ns);
 /* Inode numbers are those of the store. A namespace takes them in runs, and no other namespace
  * gives a number of its run. So two files never get one number, in whatever namespaces; and what
- * both sides of a branch have under one number is one file. The number of a file with a name is in
- * a frame of the log, and a run that is in no frame is forgotten; so runs need no frames.
+ * both sides of a branch have under one number is one file. A frame of the log has each run. Not
+ * every number is in a frame: a file without a name has one, too. So what is left of the runs is
+ * given up after the death of the daemon.
  *
  * After ns_need_ino, ns->next_ino is a free number. -ENOSPC: the store has given all numbers. The
- * caller holds ns->lock for writing. */
+ * caller holds ns->lock for writing, by a txn if there is a log. */
 int ns_need_ino(struct state *p, struct ns *ns);
 /* The number `ino` is used in the namespace, whoever gave it. If it was not in the namespace's run,
  * the run ends there. */
 void ns_saw_ino(struct state *p, struct ns *ns, uint64_t ino);
+/* Gives up the runs of all namespaces, at a start after a death. No thread uses them yet. */
+void ns_leave_runs(struct state *p);
 int ns_set_frozen(struct state *p, const char *name, bool frozen);
 int ns_set_verify(struct state *p, const char *name, bool on_open);
 
@@ -134,10 +139,12 @@ void ns_table_observe(struct state *p);
 int ns_table_load(struct state *p);
 void ns_table_release(struct state *p);
 
+/* A row of the table of namespaces, or of that of their settings. */
 struct ns_record {
     uint32_t number;
-    size_t len; /* 0: delete the record */
-    uint8_t *bytes;
+    size_t len;
+    uint8_t *bytes;                        /* NULL: delete the row */
+    char setting[NS_SETTING_NAME_MAX + 1]; /* "": it is the record of the namespace */
 };
 struct ns_records {
     struct ns_record *v;
@@ -149,6 +156,8 @@ struct ns_records {
 int ns_table_freeze(struct state *p, struct ns_records *ret);
 void ns_table_frozen(struct state *p);
 int ns_records_write(const struct ns_records *r, struct kv_txn *t);
+/* Appends a copy of a setting. -ENOMEM */
+int ns_records_add_setting(struct ns_records *r, const struct ns_setting_row *row);
 void ns_records_release(struct ns_records *r);
 
 /* Fills *ret with what its record would say; the target and the tail are borrowed. */

@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Appends a record, and takes over `bytes`, also after an error. */
-static int record_push(struct ns_records *r, uint32_t number, size_t len, uint8_t *bytes)
+/* Appends a record, and takes over `bytes`, also after an error. `setting` "": of the namespace. */
+static int record_push(struct ns_records *r, uint32_t number, const char *setting, size_t len,
+                       uint8_t *bytes)
 {
     struct ns_record *v = realloc(r->v, (r->count + 1) * sizeof *v);
 
@@ -20,7 +21,8 @@ static int record_push(struct ns_records *r, uint32_t number, size_t len, uint8_
         return -ENOMEM;
     }
     r->v = v;
-    r->v[r->count++] = (struct ns_record){number, len, bytes};
+    r->v[r->count] = (struct ns_record){.number = number, .len = len, .bytes = bytes};
+    memcpy(r->v[r->count++].setting, setting, strlen(setting) + 1);
     return 0;
 }
 
@@ -30,6 +32,17 @@ static bool is_many(struct state *p, const struct ns *ns, uint64_t n)
     uint64_t warn = (uint64_t)settings_get(&p->settings, SET_BRANCH_FRAGMENT_WARN);
 
     return ns->branched && warn && n >= warn;
+}
+
+int ns_records_add_setting(struct ns_records *r, const struct ns_setting_row *row)
+{
+    uint8_t *copy = row->value ? malloc(row->len + 1) : NULL;
+
+    if (row->value && !copy)
+        return -ENOMEM;
+    if (row->len)
+        memcpy(copy, row->value, row->len);
+    return record_push(r, row->ns, row->name, row->len, copy);
 }
 
 /* Counts a flush of a namespace. Each flush of a branch puts more of its pages and bytes at a new
@@ -83,7 +96,7 @@ static int freeze_one(struct state *p, struct ns *ns, struct ns_records *ret)
         return -ENOMEM;
     count_flush(p, ns);
     ns_get_fields(ns, &f);
-    return record_push(ret, ns->number, ns_record_encode(ns->number, &f, bytes), bytes);
+    return record_push(ret, ns->number, "", ns_record_encode(ns->number, &f, bytes), bytes);
 }
 
 int ns_table_freeze(struct state *p, struct ns_records *ret)
@@ -98,7 +111,9 @@ int ns_table_freeze(struct state *p, struct ns_records *ret)
         for (struct ns *ns = p->names.by_number[i]; ns && err == 0; ns = ns->by_number_next)
             err = freeze_one(p, ns, ret);
     while (err == 0 && map64_next(&p->names.removed, &at, &number, &none))
-        err = record_push(ret, (uint32_t)number, 0, NULL);
+        err = record_push(ret, (uint32_t)number, "", 0, NULL);
+    if (err == 0)
+        err = ns_settings_freeze(p, ret);
     if (err < 0)
         ns_records_release(ret);
     return err;
@@ -115,17 +130,21 @@ void ns_table_frozen(struct state *p)
             ns->recorded = ns->tree.usage;
         }
     map64_release(&p->names.removed);
+    ns_settings_frozen(p);
 }
 
 int ns_records_write(const struct ns_records *r, struct kv_txn *t)
 {
-    uint8_t key[8];
+    uint8_t key[NS_SETTING_KEY_MAX];
     int err = 0;
 
     for (size_t i = 0; i < r->count && err == 0; i++) {
-        put_be64(key, r->v[i].number);
-        err = r->v[i].len ? kv_put(t, TABLE_NAMESPACES, key, 8, r->v[i].bytes, r->v[i].len)
-                          : kv_del(t, TABLE_NAMESPACES, key, 8);
+        const struct ns_record *v = &r->v[i];
+        unsigned table = *v->setting ? TABLE_NS_SETTINGS : TABLE_NAMESPACES;
+        size_t klen = ns_setting_key(v->number, v->setting, key);
+
+        err =
+            v->bytes ? kv_put(t, table, key, klen, v->bytes, v->len) : kv_del(t, table, key, klen);
     }
     return err;
 }
@@ -222,5 +241,5 @@ int ns_table_load(struct state *p)
         e.err = e.klen == 8 ? load_one(p, e.number, e.val, e.len) : -EUCLEAN;
     kv_snap_end(e.snap);
     p->names.mtime = p->created;
-    return e.err;
+    return e.err < 0 ? e.err : ns_settings_load(p);
 }

@@ -342,6 +342,31 @@ Test(check, a_bit_in_a_setting_names_it)
     fixture_teardown(&x);
 }
 
+Test(check, settings_of_namespaces_are_of_one_and_sound)
+{
+    static const char of_main[] = "\0\0\0\0\0\0\0\1quota", of_none[] = "\0\0\0\0\0\0\0\77quota",
+                      bad[] = "\0\0\0\0\0\0\0\1QUOTA";
+    struct fixture x;
+    struct findings f;
+
+    setup(&x);
+    put_at(&x, TABLE_NS_SETTINGS, of_main, 13, "20G", 3);
+    is_clean(&x, &f);
+    cr_assert_eq(kv_mem_flip(x.mem, TABLE_NS_SETTINGS, of_main, 13, 2, 1), 0);
+    examine(&x, &f);
+    is_only(&f, "setting", "quota of namespace 1");
+    cr_assert_eq(kv_mem_flip(x.mem, TABLE_NS_SETTINGS, of_main, 13, 2, 1), 0);
+    put_at(&x, TABLE_NS_SETTINGS, of_none, 13, "20G", 3);
+    examine(&x, &f);
+    is_only(&f, "setting", "quota of namespace 63");
+    fixture_teardown(&x);
+    setup(&x);
+    put_at(&x, TABLE_NS_SETTINGS, bad, 13, "20G", 3);
+    examine(&x, &f);
+    is_only(&f, "setting", "of a namespace");
+    fixture_teardown(&x);
+}
+
 Test(check, a_bit_in_an_object_file_names_object_and_block)
 {
     struct fixture x;

@@ -98,10 +98,10 @@ static uint64_t table_entries(struct kv_snap *s, unsigned table)
 
 static void nothing_is_left(void)
 {
-    static const unsigned tables[] = {TABLE_PAGES,      TABLE_PAGE_COUNTS, TABLE_OBJECTS,
-                                      TABLE_IDS,        TABLE_DYING,       TABLE_PACKS,
-                                      TABLE_NAMESPACES, TABLE_PINS,        TABLE_DROPS,
-                                      TABLE_GHOSTS,     TABLE_SHARD_PACKS, TABLE_UNSEALED};
+    static const unsigned tables[] = {
+        TABLE_PAGES,       TABLE_PAGE_COUNTS, TABLE_OBJECTS,    TABLE_IDS,   TABLE_DYING,
+        TABLE_PACKS,       TABLE_NAMESPACES,  TABLE_PINS,       TABLE_DROPS, TABLE_GHOSTS,
+        TABLE_SHARD_PACKS, TABLE_UNSEALED,    TABLE_NS_SETTINGS};
     struct kv_snap *s;
     uint64_t bytes, names;
 

@@ -469,6 +469,104 @@ Test(replay, a_change_is_one_frame_and_what_failed_before_it_changed_anything_no
     cr_assert_eq(frames(), before + 1, "also the first ones");
 }
 
+static struct ns *namespace(const char *name)
+{
+    struct ns *ns;
+
+    cr_assert_eq(ns_get_by_name(x.p, name, &ns), 0);
+    ns_put(x.p, ns); /* the table has it */
+    return ns;
+}
+
+/* A setting of "dev"; NULL: none. */
+static void has_setting(const char *name, const char *want)
+{
+    char buf[NS_SETTING_VALUE_MAX];
+    size_t len;
+    int err = ns_setting_get(x.p, namespace("dev"), name, buf, sizeof buf, &len);
+
+    cr_assert_eq(err, want ? 0 : -ENOENT, "%s: %d", name, err);
+    cr_assert(!want || (len == strlen(want) && memcmp(buf, want, len) == 0));
+}
+
+static int set_one(const char *name, const char *value)
+{
+    struct ns_setting s = {.value = value, .len = value ? strlen(value) : 0};
+
+    snprintf(s.name, sizeof s.name, "%s", name);
+    return ns_setting_set(x.p, namespace("dev"), &s);
+}
+
+static unsigned settings_on_disk(void)
+{
+    struct kv_each e = {.table = TABLE_NS_SETTINGS};
+    unsigned n = 0;
+
+    cr_assert_eq(kv_snap_begin(x.kv, &e.snap), 0);
+    while (kv_next(&e))
+        n++;
+    kv_snap_end(e.snap);
+    cr_assert_eq(e.err, 0);
+    return n;
+}
+
+Test(replay, a_setting_of_a_namespace_is_that_of_its_last_change)
+{
+    agreed(&x, "branch main dev\n", "ok");
+    cr_assert_eq(set_one("quota", "1"), 0);
+    cr_assert_eq(set_one("quota", "20G"), 0);
+    cr_assert_eq(set_one("empty", ""), 0);
+    cr_assert_eq(set_one("gone", "soon"), 0);
+    cr_assert_eq(set_one("gone", NULL), 0);
+    cr_assert_eq(set_one("No", "name"), -EINVAL);
+    for (int round = 0; round < 3; round++) {
+        has_setting("quota", "20G");
+        has_setting("empty", "");
+        has_setting("gone", NULL);
+        if (round < 2)
+            dies();
+        else
+            survives();
+    }
+    cr_assert_eq(settings_on_disk(), 2);
+    cr_assert_eq(set_one("quota", NULL), 0);
+    dies();
+    has_setting("quota", NULL);
+    has_setting("empty", "");
+    cr_assert_eq(settings_on_disk(), 1);
+}
+
+Test(replay, a_setting_stays_with_the_number_of_its_namespace_and_goes_with_it)
+{
+    agreed(&x, "branch main dev\n", "ok");
+    cr_assert_eq(set_one("quota", "20G"), 0);
+    cr_assert_eq(ns_rename(x.p, "dev", "other", 0), 0);
+    cr_assert_eq(ns_rename(x.p, "other", "dev", 0), 0);
+    has_setting("quota", "20G");
+    cr_assert_eq(flush_now(x.p), 0);
+    cr_assert_eq(ns_rename(x.p, "dev", "first", 0), 0);
+    agreed(&x, "branch first dev\n", "ok");
+    has_setting("quota", NULL);
+    agreed(&x, "drop dev\n", "ok");
+    cr_assert_eq(ns_rename(x.p, "first", "dev", 0), 0);
+    survives();
+    has_setting("quota", "20G");
+    agreed(&x, "drop dev\n", "ok");
+    dies();
+    cr_assert_eq(settings_on_disk(), 0);
+    x.p->names.next = 2; /* the number is used again */
+    agreed(&x, "branch main dev\n", "ok");
+    has_setting("quota", NULL);
+    cr_assert_eq(set_one("quota", "1"), 0);
+    agreed(&x, "drop dev\n", "ok");
+    x.p->names.next = 2;
+    agreed(&x, "branch main dev\n", "ok");
+    cr_assert_eq(set_one("quota", "2"), 0);
+    survives();
+    has_setting("quota", "2");
+    cr_assert_eq(settings_on_disk(), 1);
+}
+
 static void note_durable(void *ctx, uint64_t seq)
 {
     *(uint64_t *)ctx = seq;
@@ -508,15 +606,6 @@ Test(replay, what_is_durable_is_told_of_the_log_and_of_commits)
     cr_assert_eq(told_off, 0, "nor is who was taken off");
     durable_on(x.p, &off);
     cr_assert_eq(told_off, told_later, "what is durable already is told at once");
-}
-
-static struct ns *namespace(const char *name)
-{
-    struct ns *ns;
-
-    cr_assert_eq(ns_get_by_name(x.p, name, &ns), 0);
-    ns_put(x.p, ns); /* the table has it */
-    return ns;
 }
 
 /* As a merge will: the record of a branch that is there changes. */
@@ -832,6 +921,18 @@ Test(replay, a_frame_that_does_not_fit_is_damage)
         {.kind = OP_SETTING, .a = 1, .data = "seal_delays", .len = 11},
         {.kind = OP_SETTING, .a = 1, .data = "seal_dela", .len = 9},
         {.kind = OP_SETTING, .a = UINT64_MAX, .data = "seal_delay", .len = 10},
+        {.kind = OP_INO_RUN, .ns = 1, .a = 5, .b = 5},
+        {.kind = OP_INO_RUN, .ns = 1, .a = 1, .b = 5},
+        {.kind = OP_INO_RUN, .ns = 1, .a = 5, .b = KEY_INO_MAX + 2},
+        {.kind = OP_INO_RUN, .ns = 77, .a = 5, .b = 9},
+        {.kind = OP_NS_SETTING, .ns = 77, .data = "quota", .len = 5},
+        {.kind = OP_NS_SETTING, .ns = 1},
+        {.kind = OP_NS_SETTING, .ns = 1, .data = "Quota", .len = 5},
+        {.kind = OP_NS_SETTING,
+         .ns = 1,
+         .data = "\0"
+                 "20",
+         .len = 3},
     };
 
     cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);

@@ -71,8 +71,8 @@ Test(features, an_older_store_has_a_line_and_no_features)
 }
 
 #define FULL                                                                                       \
-    " a-name-that-is-long-enough-to-take-a-third-of-it another-name-that-is-long-enough-for-the-" \
-    "second-third and-its-last"
+    " a-name-that-is-long-enough-to-take-a-third-of-it another-name-that-is-long-enough-for-the-"  \
+    "second-third and-its-last-word-here"
 
 /* Checks that the text has `names` of one kind, and reads as it is. */
 static void has_names(const struct store_text *made, enum feature_kind kind, const char *names)

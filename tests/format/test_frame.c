@@ -27,6 +27,8 @@ static const struct op samples[] = {
     {.kind = OP_SETTING, .a = (uint64_t)-1, .data = data, .len = 9},
     {.kind = OP_RANGE_DEL, .ns = 7, .key = {64, 5}, .end = {127, UINT64_MAX}},
     {.kind = OP_REQUEST, .a = UINT64_MAX},
+    {.kind = OP_INO_RUN, .ns = 7, .a = 2, .b = 1026},
+    {.kind = OP_NS_SETTING, .ns = 7, .data = data, .len = 9},
 };
 #define SAMPLES (sizeof samples / sizeof *samples)
 

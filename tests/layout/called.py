@@ -23,6 +23,8 @@ SEAMS = {
     'log_get_stats': 'how many syncs a caller shares is seen nowhere else',
     'log_scan_now': 'frames of a log that others append to meanwhile',
     'replay_frame': 'one frame, without a log',
+    'ns_setting_get': 'settings of namespaces are on disk before the first one of them has a meaning',
+    'ns_setting_set': 'likewise',
     'report_reset': 'a process that runs many stores',
     'shard_register': 'drivers that fail',
     'tree_diff': 'to be called by what shows the changes between two branches',

@@ -696,6 +696,18 @@ Test(log_read, operations_can_be_said_in_words)
     cr_assert_str_eq(words_of(&op, 3), "set flush_retry to -1");
     op = (struct op){.kind = OP_REQUEST, .a = UINT64_MAX};
     cr_assert_str_eq(words_of(&op, 3), "request 18446744073709551615");
+    op = (struct op){.kind = OP_INO_RUN, .ns = 3, .a = 2, .b = 1026};
+    cr_assert_str_eq(words_of(&op, 3), "inode numbers 2 to 1025 are of namespace 3");
+    op = (struct op){.kind = OP_NS_SETTING,
+                     .ns = 3,
+                     .data = "quota\0"
+                             "20",
+                     .len = 8};
+    cr_assert_str_eq(words_of(&op, 3), "set quota of namespace 3 to 2 bytes");
+    op.len = 5;
+    cr_assert_str_eq(words_of(&op, 3), "remove setting quota of namespace 3");
+    op.len = 0;
+    cr_assert_str_eq(words_of(&op, 3), "a setting of namespace 3, damaged");
     op = (struct op){.kind = OP_RANGE_DEL, .ns = 3, .key = {12 << 6, 0}, .end = {12 << 6 | 63, 0}};
     cr_assert_str_eq(words_of(&op, 3), "delete items of inode 12");
     op = (struct op){.kind = OP_RANGE_COPY, .ns = 3, .key = key_make(12, ITEM_EXTENT, 131072)};

@@ -318,6 +318,39 @@ Test(inode_numbers, what_a_nameless_file_had_at_a_branch_is_not_the_origins_agai
     cr_assert_geq(make("main/new"), get("dev")->own_ino);
 }
 
+static struct vfs_file *nameless(const char *ns, uint64_t *ret_node);
+
+/* Files without a name are in no frame under their number; some program may have seen it. */
+Test(inode_numbers, the_number_of_a_file_without_a_name_is_not_given_again_after_a_death)
+{
+    uint64_t seen, of_dev;
+    struct vfs_file *f;
+
+    (void)make("main/first");
+    branch("main", "dev");
+    fixture_reopen(&x); /* a commit has main's run, and dev has none */
+    for (int i = 0; i < 3; i++) {
+        f = nameless("main", &seen);
+        vfs_release(f);
+        f = nameless("dev", &of_dev);
+        vfs_release(f);
+        die();
+        char path[32];
+        snprintf(path, sizeof path, "main/after%d", i);
+        cr_assert_gt(make(path), vfs_node_ino(seen));
+        cr_assert_neq(ino_of(path), vfs_node_ino(of_dev));
+        snprintf(path, sizeof path, "dev/after%d", i);
+        cr_assert_gt(make(path), vfs_node_ino(of_dev));
+        if (i == 1)
+            fixture_reopen(&x); /* nor after what was replayed is committed */
+    }
+    f = nameless("main", &seen);
+    vfs_release(f);
+    die();
+    fixture_reopen(&x); /* no change but the recovery */
+    cr_assert_gt(make("main/last"), vfs_node_ino(seen));
+}
+
 /* A file without a name in that namespace, open. */
 static struct vfs_file *nameless(const char *ns, uint64_t *ret_node)
 {

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+/* ns_settings: see the header. */
+#include "ns_settings.h"
+
+#include "array.h"
+#include "report.h"
+#include "state.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct ns_setting_row *find(struct state *p, uint32_t ns, const char *name)
+{
+    struct ns_settings *l = &p->names.settings;
+
+    for (size_t i = 0; i < l->count; i++)
+        if (l->v[i].ns == ns && strcmp(l->v[i].name, name) == 0)
+            return &l->v[i];
+    return NULL;
+}
+
+/* Finds the row, or appends an empty one. NULL: no memory. */
+static struct ns_setting_row *need(struct state *p, uint32_t ns, const char *name)
+{
+    struct ns_settings *l = &p->names.settings;
+    struct ns_setting_row *row = find(p, ns, name);
+
+    if (row || ARRAY_RESERVE(l->v, l->room, l->count + 1) < 0)
+        return row;
+    row = &l->v[l->count++];
+    *row = (struct ns_setting_row){.ns = ns};
+    memcpy(row->name, name, strlen(name) + 1);
+    return row;
+}
+
+/* Sets a value; needs "names" for writing. -ENOMEM: nothing is changed that anybody sees. */
+static int put(struct state *p, uint32_t ns, const struct ns_setting *s, bool dirty)
+{
+    uint8_t *copy = s->value ? malloc(s->len + 1) : NULL;
+    struct ns_setting_row *row = s->value && !copy ? NULL : need(p, ns, s->name);
+
+    if (!row) {
+        free(copy);
+        return -ENOMEM;
+    }
+    if (s->len)
+        memcpy(copy, s->value, s->len);
+    free(row->value);
+    row->value = copy;
+    row->len = s->len;
+    row->dirty = dirty;
+    return 0;
+}
+
+int ns_setting_set(struct state *p, struct ns *ns, const struct ns_setting *s)
+{
+    uint8_t data[NS_SETTING_OP_MAX];
+    TXN(t);
+    int err = ns_setting_is_name(s->name, strlen(s->name)) && s->len <= NS_SETTING_VALUE_MAX
+                  ? txn_begin_alone(p, 0, &t)
+                  : -EINVAL;
+
+    if (err < 0)
+        return err;
+    {
+        WRITE_GUARD(&p->names.lock);
+        err = ns->live ? put(p, ns->number, s, true) : -ESTALE;
+    }
+    if (err < 0)
+        return err;
+    capture_op(&t, &(struct op){.kind = OP_NS_SETTING,
+                                .ns = ns->number,
+                                .data = data,
+                                .len = ns_setting_encode(s, data)});
+    return state_changed(&t, NULL);
+}
+
+int ns_setting_get(struct state *p, const struct ns *ns, const char *name, void *buf, size_t cap,
+                   size_t *ret_len)
+{
+    READ_GUARD(&p->names.lock);
+    const struct ns_setting_row *row = find(p, ns->number, name);
+
+    if (!row || !row->value)
+        return -ENOENT;
+    *ret_len = row->len;
+    if (row->len > cap)
+        return -ERANGE;
+    if (row->len)
+        memcpy(buf, row->value, row->len);
+    return 0;
+}
+
+int ns_setting_restore(struct state *p, struct ns *ns, const struct ns_setting *s)
+{
+    WRITE_GUARD(&p->names.lock);
+
+    return put(p, ns->number, s, true);
+}
+
+void ns_settings_drop(struct state *p, uint32_t ns)
+{
+    struct ns_settings *l = &p->names.settings;
+
+    for (size_t i = 0; i < l->count; i++)
+        if (l->v[i].ns == ns) {
+            free(l->v[i].value);
+            l->v[i].value = NULL;
+            l->v[i].len = 0;
+            l->v[i].dirty = true;
+        }
+}
+
+int ns_settings_load(struct state *p)
+{
+    struct kv_each e = {.table = TABLE_NS_SETTINGS};
+    int err = kv_snap_begin(p->config.kv, &e.snap);
+
+    if (err < 0)
+        return err;
+    WRITE_GUARD(&p->names.lock);
+    while (kv_next(&e)) {
+        struct ns_setting s;
+        uint32_t ns;
+
+        if (e.len == KV_DAMAGED || ns_setting_row(e.key, e.klen, e.val, e.len, &ns, &s) < 0)
+            report(REPORT_WARN, "a setting of a namespace is stored damaged: it is as if it were not");
+        else
+            e.err = put(p, ns, &s, false);
+    }
+    kv_snap_end(e.snap);
+    return e.cut ? 0 : e.err;
+}
+
+void ns_settings_release(struct state *p)
+{
+    struct ns_settings *l = &p->names.settings;
+
+    for (size_t i = 0; i < l->count; i++)
+        free(l->v[i].value);
+    free(l->v);
+    *l = (struct ns_settings){0};
+}
+
+int ns_settings_freeze(struct state *p, struct ns_records *ret)
+{
+    const struct ns_settings *l = &p->names.settings;
+    int err = 0;
+
+    for (size_t i = 0; i < l->count && err == 0; i++)
+        if (l->v[i].dirty)
+            err = ns_records_add_setting(ret, &l->v[i]);
+    return err;
+}
+
+/* Also frees the rows of what was removed. */
+void ns_settings_frozen(struct state *p)
+{
+    struct ns_settings *l = &p->names.settings;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < l->count; i++) {
+        l->v[i].dirty = false;
+        if (l->v[i].value)
+            l->v[kept++] = l->v[i];
+    }
+    l->count = kept;
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ns_settings: settings of single namespaces, as names and bytes. Whoever brings a setting gives its
+ * bytes a meaning; this version has none of its own. They belong to the number of a namespace: they
+ * stay when it is renamed, go when it is dropped, and a branch begins without any.
+ *
+ * All of them are in memory: they are few. The lock "names" guards them.
+ */
+#pragma once
+
+#include "ns_setting.h"
+
+struct ns;
+struct ns_records;
+struct state;
+
+/* One row, also of a setting that was removed, until a commit has that. */
+struct ns_setting_row {
+    uint32_t ns;
+    bool dirty; /* no freeze has it */
+    char name[NS_SETTING_NAME_MAX + 1];
+    uint8_t *value; /* NULL: it was removed */
+    size_t len;
+};
+struct ns_settings {
+    struct ns_setting_row *v;
+    size_t count, room;
+};
+
+/* Changes a setting of a live namespace, or removes it if `s->value` is NULL; one change of its own.
+ * -EINVAL: no setting has such a name or value; -ESTALE, -ENOMEM, and what txn_begin returns. */
+int ns_setting_set(struct state *p, struct ns *ns, const struct ns_setting *s);
+/* Copies a value. -ENOENT: the namespace does not have that setting. *ret_len is the length, also
+ * with -ERANGE. */
+int ns_setting_get(struct state *p, const struct ns *ns, const char *name, void *buf, size_t cap,
+                   size_t *ret_len);
+/* Makes a change again that a frame has. -ENOMEM */
+int ns_setting_restore(struct state *p, struct ns *ns, const struct ns_setting *s);
+/* The namespace was dropped. The caller holds "names" for writing. */
+void ns_settings_drop(struct state *p, uint32_t ns);
+int ns_settings_load(struct state *p);
+void ns_settings_release(struct state *p);
+/* As ns_table_freeze and ns_table_frozen, which call them under "names". */
+int ns_settings_freeze(struct state *p, struct ns_records *ret);
+void ns_settings_frozen(struct state *p);
