@@ -60,8 +60,8 @@ int ns_setting_row(const void *key, size_t klen, const void *val, size_t len, ui
                    struct ns_setting *ret)
 {
     uint64_t ns = klen > 8 ? get_be64(key) : 0;
-    int err = ns && ns <= VFS_NS_MAX ? make((const char *)key + 8, klen - 8, val, len, ret)
-                                     : -EUCLEAN;
+    int err =
+        ns && ns <= VFS_NS_MAX ? make((const char *)key + 8, klen - 8, val, len, ret) : -EUCLEAN;
 
     if (err == 0)
         *ret_ns = (uint32_t)ns;

@@ -11,7 +11,8 @@
 /* ---- records: FORMAT.md, "Namespaces" ---- */
 
 #define HEAD_1 56 /* version 1 has nothing about flushes */
-#define HEAD_2 72 /* version 2 has nothing about usage, reserved inode numbers, origins and a tail */
+#define HEAD_2                                                                                     \
+    72 /* version 2 has nothing about usage, reserved inode numbers, origins and a tail */
 #define RECORD_HEAD 140
 #define RECORD_VERSION 3
 #define TARGET_MAX 4095
@@ -168,7 +169,8 @@ static bool find_parts(const uint8_t *v, size_t head, size_t len, struct parts *
 
     if (name > rest || tail > rest - name || tail > NS_TAIL_MAX)
         return false;
-    *ret = (struct parts){v + head, v + head + name, v + len - tail, name, rest - name - tail, tail};
+    *ret =
+        (struct parts){v + head, v + head + name, v + len - tail, name, rest - name - tail, tail};
     if (head == RECORD_HEAD && get_le16(v + 136) != ret->target_len)
         return false;
     return is_name(ret->name, name) && is_tail(ret->tail, tail) &&

@@ -43,7 +43,7 @@ struct ns {
     bool counted;
     struct ns_instant origin, base; /* as in its record (ns_record.h) */
     uint64_t own_ino;
-    struct ns_tail *tail; /* owned; NULL: none */
+    struct ns_tail *tail;     /* owned; NULL: none */
     _Atomic uint64_t flushes; /* flushes that ever had changes of it */
     _Atomic int64_t flushed;  /* when the last of them froze it, ns since the epoch; 0: none */
     _Atomic uint64_t pieces;  /* pieces of its files when they were last counted (du.h) */

@@ -124,7 +124,8 @@ int ns_settings_load(struct state *p)
         uint32_t ns;
 
         if (e.len == KV_DAMAGED || ns_setting_row(e.key, e.klen, e.val, e.len, &ns, &s) < 0)
-            report(REPORT_WARN, "a setting of a namespace is stored damaged: it is as if it were not");
+            report(REPORT_WARN,
+                   "a setting of a namespace is stored damaged: it is as if it were not");
         else
             e.err = put(p, ns, &s, false);
     }

@@ -119,6 +119,7 @@ Test(repair, lost_found_is_private_and_an_earlier_one_serves)
     struct fixture x;
     static struct said s;
     struct inode in;
+    char name[64];
 
     plant_setup(&x);
     plant_nameless_file(&x);
@@ -130,15 +131,17 @@ Test(repair, lost_found_is_private_and_an_earlier_one_serves)
     cr_assert_eq(in.uid, 0);
     put_file(&x, "main/dir/other", "again");
     put_file(&x, "main/second", "second");
+    snprintf(name, sizeof name, "main/lost+found/#%llu",
+             (unsigned long long)vfs_node_ino(node_of(&x, "main/second")));
     del_entry(&x, "main/second");
     adjust_dir(&x, "main", -1, 0);
     down_clean(&x);
     repair(&x, 0, &s);
     cr_assert_eq(s.r.left, 0, "%s", s.left);
-    cr_assert(strstr(s.repaired, "it is main/lost+found/#10\n"), "%s", s.repaired);
+    cr_assert(strstr(s.repaired, name), "%s", s.repaired);
     fixture_open(&x);
     read_file(&x, "main/lost+found/#6", "another content");
-    read_file(&x, "main/lost+found/#10", "second");
+    read_file(&x, name, "second");
     fixture_teardown(&x);
 }
 

@@ -277,14 +277,30 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len < 1)
         return 0;
     switch (data[0] % 8) {
-    case 0: check_pack(data + 1, len - 1); break;
-    case 1: check_sums(data + 1, len - 1); break;
-    case 2: check_sweep(data + 1, len - 1); break;
-    case 3: check_scrub(data + 1, len - 1); break;
-    case 4: check_table(TABLE_GC, data + 1, len - 1); break;
-    case 5: check_pack_row(data + 1, len - 1); break;
-    case 6: check_table(TABLE_DROPS, data + 1, len - 1); break;
-    default: check_setting(data + 1, len - 1); break;
+    case 0:
+        check_pack(data + 1, len - 1);
+        break;
+    case 1:
+        check_sums(data + 1, len - 1);
+        break;
+    case 2:
+        check_sweep(data + 1, len - 1);
+        break;
+    case 3:
+        check_scrub(data + 1, len - 1);
+        break;
+    case 4:
+        check_table(TABLE_GC, data + 1, len - 1);
+        break;
+    case 5:
+        check_pack_row(data + 1, len - 1);
+        break;
+    case 6:
+        check_table(TABLE_DROPS, data + 1, len - 1);
+        break;
+    default:
+        check_setting(data + 1, len - 1);
+        break;
     }
     return 0;
 }

@@ -84,8 +84,8 @@ static void with_number(size_t at, uint64_t value, const char *what)
 Test(ns_record, a_record_says_the_same_when_it_is_read)
 {
     static const uint8_t kept[] = {1, 0, 0, 0x7f, 2, 0, 'a', 'b'};
-    struct ns_fields made[] = {branch, {.name = "link", .target = (char *)"to/there", .uid = 8},
-                               {.name = "longest"}};
+    struct ns_fields made[] = {
+        branch, {.name = "link", .target = (char *)"to/there", .uid = 8}, {.name = "longest"}};
     uint8_t again[NS_RECORD_MAX];
     struct ns_fields f;
 
