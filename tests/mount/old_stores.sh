@@ -2,18 +2,24 @@
 # SPDX-License-Identifier: Apache-2.0
 # A store of each version that ever was, as tests/stores/make.sh left it: by its own program, which
 # was killed, so that its last changes are in the log alone. Each is read, mounted and written here.
+# What a store has outside of itself has the name /mnt (make.sh), in a mount namespace of its own.
 set -euo pipefail
+if [[ $(id -u) -eq 0 && -z ${TALLY_OWN_MNT-} ]]; then
+    TALLY_OWN_MNT=1 exec unshare --mount --propagation private bash "$0" "$@"
+fi
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 [[ $(id -u) -eq 0 ]] || skip "not root"
 (exec 3<>/dev/fuse) 2>/dev/null || skip "/dev/fuse does not open"
-needs python3 mountpoint tar xz
+needs python3 mountpoint tar unshare xz
 stores=$(realpath "${test_file%/*}/../stores")
 version_now=6
 
 unpack() { # VERSION
-    rm -rf "$S"
+    umount /mnt 2>/dev/null || true
+    rm -rf "$S" "$W/outside"
     tar -C "$W" -xJf "$stores/v$1.tar.xz"
+    [[ ! -d $W/outside ]] || mount --bind "$W/outside" /mnt
 }
 first_of_store() { head -n 1 "$S/tally-store"; }
 bytes_of_store() (
@@ -25,11 +31,22 @@ same_as_then() { # VERSION
     diff "$stores/v$1.sums" "$W/sums" >"$W/differs" || fail "$(head -n 20 "$W/differs")"
 }
 
-for version in $(seq 2 $((version_now - 1))); do
+# What came with version 6.
+has_six() {
+    eq "$(readlink "$M/short")" "main/a"
+    fails touch "$M/ice/new"
+    "$TALLY" -C "$M" get sweep_interval | grep -q "^sweep_interval=2h " || fail "a setting is not what it was"
+    eq "$(digest "$M/ice/six/away")" "$(digest "$M/main/six/away")"
+    eq "$(python3 -c 'import os, sys; f = os.open(sys.argv[1], 0); print(os.lseek(f, 0, os.SEEK_HOLE))' \
+        "$M/main/six/holes")" 8192
+    [[ ! -e $M/main/open ]] || fail "what had no name has one"
+}
+
+for version in $(seq 2 "$version_now") "$version_now-pool"; do
     unpack "$version"
 
     claim "a store of version $version is clean, and check leaves it as it is"
-    eq "$(first_of_store)" "tallyfs store $version"
+    [[ $(first_of_store) == "tallyfs store ${version%-pool}"?(" in a pool") ]] || fail "it is $(first_of_store)"
     before=$(bytes_of_store)
     check_clean
     eq "$(bytes_of_store)" "$before"
@@ -40,7 +57,8 @@ for version in $(seq 2 $((version_now - 1))); do
 
     claim "version $version: each name, byte, mode, link and xattr is as it was"
     same_as_then "$version"
-    eq "$(first_of_store)" "tallyfs store $version_now"
+    [[ $(first_of_store) == "tallyfs store $version_now"?(" in a pool") ]] || fail "it is $(first_of_store)"
+    ((${version%-pool} < 6)) || has_six
 
     claim "version $version: it is written, and a branch of it made"
     yes "a new one" | head -c 200000 >"$W/new" || true
@@ -61,6 +79,7 @@ for version in $(seq 2 $((version_now - 1))); do
     eq "$(names "$M/third/a/b/c")" "$(names "$M/main/moved")"
     eq "$(names "$M/third/a")" "b holes late2 link new nothing small "
     eq "$(names "$M/twin")" "before dangling empty fifo late moved unlinked "
+    ((${version%-pool} < 6)) || has_six
     unmount_store
     check_clean
     : >"$W/log"

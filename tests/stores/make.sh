@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# make.sh N TALLY - vN.tar.xz and vN.sums, by the program TALLY of that version, as root. The store
-# is left as by a daemon that was killed: its last changes are in the log alone.
+# make.sh N TALLY [pool] - vN.tar.xz and vN.sums, by the program TALLY of that version, as root; or
+# vN-pool, of a member of a pool. The store is left as by a daemon that was killed: its last changes
+# are in the log alone. Its shard or pool is `outside`, which has the name /mnt in a mount namespace
+# of its own, because a store knows that name.
 set -eu # yes(1) ends by a signal
-here=$(dirname "$(realpath "$0")") version=$1 TALLY=$(realpath "$2")
+[[ ${TALLY_OWN_MNT-} ]] || TALLY_OWN_MNT=1 exec unshare --mount --propagation private bash "$0" "$@"
+here=$(dirname "$(realpath "$0")") version=$1 TALLY=$(realpath "$2") kind=${3-}
+out=v$version${kind:+-$kind}
 W=$(mktemp -d "${TMPDIR:-/tmp}/tally-make-XXXXXX")
 S=$W/store M=$W/mnt
-mkdir "$M"
+mkdir "$M" "$W/outside"
+mount --bind "$W/outside" /mnt
 daemon=
-trap 'set +e; kill -KILL $daemon 2>/dev/null; umount -l "$M" 2>/dev/null; rm -rf "$W"' EXIT
+trap 'set +e; kill -KILL $daemon 2>/dev/null; umount -l "$M" /mnt 2>/dev/null; rm -rf "$W"' EXIT
 
 start() {
     "$TALLY" mount -f -o rw "$S" "$M" </dev/null &
@@ -31,7 +36,30 @@ with open(sys.argv[1], "r+b") as f:
 PY
 }
 
-"$TALLY" init --label "old/v$version" "$S"
+# What came with version 6: holes in a grain, a symlink at the root, a frozen namespace, a changed
+# setting, a ghost.
+six() {
+    mkdir "$M/main/six"
+    yes "with holes" | head -c 300000 >"$M/main/six/holes"
+    fallocate --punch-hole --offset 8192 --length 16384 "$M/main/six/holes"
+    yes "on another disk" | head -c 200000 >"$M/main/six/away"
+    ln -s main/a "$M/short"
+    "$TALLY" -C "$M" drain >/dev/null
+    "$TALLY" -C "$M" branch main ice >/dev/null
+    "$TALLY" -C "$M" set ns:ice.frozen yes >/dev/null
+    "$TALLY" -C "$M" set sweep_interval 2h >/dev/null
+    "$TALLY" -C "$M" set flush_interval 100s >/dev/null # so that the last changes stay in the log
+    [[ $kind != pool ]] || return 0
+    mkdir /mnt/shard
+    "$TALLY" -C "$M" shard add 1 dir:/mnt/shard >/dev/null
+    "$TALLY" -C "$M" move main/six/away 1 >/dev/null
+}
+
+if [[ $kind == pool ]]; then
+    "$TALLY" init --label "old/v$version" --pool dir:/mnt/pool "$S"
+else
+    "$TALLY" init --label "old/v$version" "$S"
+fi
 start
 cd "$M/main"
 mkdir -p a/b/c empty
@@ -66,6 +94,7 @@ rm a/b/c/n1
 mv a/b/c/n2 moved
 echo "only here" >a/twin
 cd /
+((version < 6)) || six
 "$TALLY" -C "$M" drain >/dev/null
 "$TALLY" umount "$M"
 wait "$daemon"
@@ -82,9 +111,17 @@ change a/b/c/n5 NUMBER 0
 mkdir ../twin/late
 change ../twin/a/b/large logged 150000
 cd /
-"$here/manifest.py" "$M" >"$here/v$version.sums"
+"$here/manifest.py" "$M" >"$here/$out.sums"
+if ((version >= 6)); then # a file that is open and has no name
+    exec 9>"$M/main/open"
+    echo "nobody can read this" >&9
+    rm "$M/main/open"
+fi
 kill -KILL "$daemon"
 wait "$daemon" || true
 umount -l "$M"
-tar -C "$W" --sort=name --numeric-owner -S -cJf "$here/v$version.tar.xz" store
-ls -l "$here/v$version".*
+parts=store
+((version < 6)) || parts="store outside"
+# shellcheck disable=SC2086 # words
+tar -C "$W" --sort=name --numeric-owner -S -cJf "$here/$out.tar.xz" $parts
+ls -l "$here/$out".*
