@@ -95,7 +95,8 @@ cp -a "$W/sound" "$S"
 mount_store
 "$TALLY" -C "$M" branch main dev >/dev/null
 "$TALLY" -C "$M" flush >/dev/null
-echo other >"$M/main/after" && sync "$M/main/after"
+echo other >"$M/main/after"
+sync "$M/main/after"
 kill_daemon
 page=$(misplace)
 fails "$TALLY" mount "$S" "$M"
