@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 
 #define DROP_STEPS 16 /* steps of a drop between two looks at give_way */
+#define DROP_RETRY NSEC_PER_SEC /* a drop that an error stopped is tried again after this time */
 #define ROOM_RESERVE (UINT64_C(16) << 20) /* bytes of the disk that new data may not take */
 /* If the disk has so many bytes more than needed, it cannot fill up within ROOM_KNOWN. For that
  * long writes do not ask the disk again. */
@@ -395,13 +396,28 @@ static void *flush_main(void *arg)
     return NULL;
 }
 
-/* Wait until there are drops to work off. False: the thread has to end. */
-static bool drops_wait(struct flusher *f)
+/* Has one of the two come for which a drop is tried again that an error stopped: a commit, or the
+ * time `due`? Needs the lock. */
+static bool retry_is_due(struct state *p, const struct seen *s, int64_t due)
 {
+    mutex_held(&p->flush->lock);
+    return p->flush->commits != s->commits || ticks(p) >= due;
+}
+
+/* Wait until there are drops to work off. `failed`: an error stopped those that there are, after
+ * `s` was noted. False: the thread has to end. */
+static bool drops_wait(struct state *p, bool failed, const struct seen *s)
+{
+    struct flusher *f = p->flush;
+    int64_t due = ticks(p) + DROP_RETRY;
     MUTEX_GUARD(&f->lock);
 
-    while (!f->kick_drops && !f->stop)
-        cond_wait(&f->wake, &f->lock);
+    while (!f->kick_drops && !f->stop && !(failed && retry_is_due(p, s, due))) {
+        if (failed)
+            (void)cond_wait_for(&f->wake, &f->lock, due - ticks(p));
+        else
+            cond_wait(&f->wake, &f->lock);
+    }
     f->kick_drops = false;
     return !f->stop;
 }
@@ -426,27 +442,39 @@ static void give_way(struct state *p)
         (void)wait_for_commit(p->flush, &seen, false);
 }
 
-/* The thread that works off dropped pages. It waits for memory as writers do. It is no job of the
- * workers: a drop can neither be refused because a queue is full nor wait behind another job, since
- * the room that it gives back is what writers may wait for; and it serves all drops at once, also
- * those of earlier mounts, of which each is a job only for those who look at it or wait for it. */
+/* Work off drops until none is left or the threads have to end. *ret_seen is noted before a step
+ * that fails. */
+static int work_off_drops(struct state *p, struct seen *ret_seen)
+{
+    unsigned done, steps = 0;
+    int err;
+
+    do {
+        if (steps++ % DROP_STEPS == 0)
+            give_way(p);
+        *ret_seen = note_seen(p->flush);
+        err = flush_throttle(p);
+        if (err == 0) {
+            READ_GUARD(&p->freeze_lock);
+            err = drops_step(p->drops, DROP_AT_ONCE, &done);
+        }
+    } while (err == 0 && done && !stopping(p->flush));
+    return err;
+}
+
+/* The thread that works off dropped pages. It waits for memory as writers do, and goes on after an
+ * error that passes, unless the store is read-only. It is no job of the workers: a drop can neither
+ * be refused because a queue is full nor wait behind another job, since the room that it gives back
+ * is what writers may wait for; and it serves all drops at once, also those of earlier mounts, of
+ * which each is a job only for those who look at it or wait for it. */
 static void *drop_main(void *arg)
 {
     struct state *p = arg;
-    unsigned done, steps = 0;
+    struct seen seen = {0};
+    int err = 0;
 
-    while (drops_wait(p->flush)) {
-        do {
-            if (steps++ % DROP_STEPS == 0)
-                give_way(p);
-            int err = flush_throttle(p);
-            if (err == 0) {
-                READ_GUARD(&p->freeze_lock);
-                err = drops_step(p->drops, DROP_AT_ONCE, &done);
-            }
-            if (err < 0)
-                break;
-        } while (done && !stopping(p->flush));
+    while (drops_wait(p, err < 0 && err != -EROFS, &seen)) {
+        err = work_off_drops(p, &seen);
         if (drops_left(p->drops) == 0)
             p->flush->hooks->drops_done(p);
     }

@@ -1,17 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims about a commit for which there is no memory when it is prepared: the next one has all of
- * it. */
+ * it. And about a drop that an error stops: it goes on. */
+#include "durability.h"
 #include "fixture.h"
 #include "store_impl.h"
 
 static struct fixture x;
 static bool drops_fail;
+static _Atomic bool steps_fail;
+static _Atomic unsigned steps_failed;
 
 int __real_drops_freeze(struct drops *d);
 int __wrap_drops_freeze(struct drops *d);
 int __wrap_drops_freeze(struct drops *d)
 {
     return drops_fail ? -ENOMEM : __real_drops_freeze(d);
+}
+
+int __real_drops_step(struct drops *d, unsigned budget, unsigned *ret_done);
+int __wrap_drops_step(struct drops *d, unsigned budget, unsigned *ret_done);
+int __wrap_drops_step(struct drops *d, unsigned budget, unsigned *ret_done)
+{
+    if (!atomic_load(&steps_fail))
+        return __real_drops_step(d, budget, ret_done);
+    atomic_fetch_add(&steps_failed, 1);
+    return -ENOSPC;
 }
 
 static void is_there(const char *path, const char *text)
@@ -41,5 +54,65 @@ Test(freeze, a_commit_without_memory_for_what_is_dropped_takes_no_tree_from_the_
     is_there("main/before", "it was there before");
     is_there("main/file", "named by a root that is new");
     is_there("dev/before", "it was there before");
+    fixture_teardown(&x);
+}
+
+/* ---- a drop ---- */
+
+/* A store with its threads, and a drop in it whose first step fails for want of room. */
+static void stop_a_drop(void)
+{
+    fixture_setup(&x);
+    store_abandon(x.p);
+    kv_close(x.kv);
+    cr_assert_eq(kv_open_mem(x.mem, store_tables, store_table_count, KV_CREATE, &x.kv), 0);
+    struct state_config config = {.disk = x.disk,
+                                  .kv = x.kv,
+                                  .clock = &x.clock.base,
+                                  .threads = 1,
+                                  .background = true,
+                                  .log_segment = 1 << 20};
+    cr_assert_eq(store_open(&config, &x.p), 0);
+    put_file(&x, "main/file", "it is in both namespaces");
+    agreed(&x, "branch main dev\n", "ok");
+    put_file(&x, "dev/file", "and this in one");
+    cr_assert_eq(flush_now(x.p), 0);
+    atomic_store(&steps_fail, true);
+    agreed(&x, "drop dev\n", "ok");
+    while (atomic_load(&steps_failed) == 0)
+        usleep(1000);
+    cr_assert_gt(drops_left(x.p->drops), 0);
+    atomic_store(&steps_fail, false);
+}
+
+static bool ends(void)
+{
+    for (int i = 0; i < 20000 && drops_left(x.p->drops); i++)
+        usleep(1000);
+    return drops_left(x.p->drops) == 0;
+}
+
+/* The clock stands still, so no time passes for the drop. */
+Test(freeze, a_drop_that_an_error_stopped_goes_on_when_a_flush_has_succeeded)
+{
+    stop_a_drop();
+    cr_assert_eq(flush_now(x.p), 0);
+    cr_assert(ends());
+    fixture_teardown(&x);
+}
+
+Test(freeze, a_drop_that_an_error_stopped_goes_on_after_a_second_without_a_flush)
+{
+    uint64_t commits;
+
+    stop_a_drop();
+    commits = flush_commits(x.p);
+    for (int i = 0; i < 20000 && drops_left(x.p->drops); i++) {
+        if (i == 100) /* by then the drop waits for it */
+            clock_manual_advance(&x.clock, NSEC_PER_SEC + 1);
+        usleep(1000);
+    }
+    cr_assert(ends());
+    cr_assert_eq(flush_commits(x.p), commits);
     fixture_teardown(&x);
 }
