@@ -788,7 +788,7 @@ Test(workers, more_than_may_rest_keep_their_places)
     workers_destroy(workers);
 }
 
-Test(workers, a_higher_limit_ends_a_rest_and_the_end_waits_for_all_that_rest)
+Test(workers, a_higher_limit_ends_a_rest)
 {
     rest_beside_one('r');
     submit(WORKERS_LONG, rest_and_note, 's');
@@ -798,8 +798,43 @@ Test(workers, a_higher_limit_ends_a_rest_and_the_end_waits_for_all_that_rest)
     cr_assert_eq(workers_set_threads(workers, 1, 3), 0);
     await_ran(4);
     mutex_unlock(&other_lock);
-    workers_shutdown(workers, NULL, NULL);
+    workers_destroy(workers);
     cr_assert_eq(ran, 5);
+}
+
+static _Atomic size_t jobs_left;
+static _Atomic bool has_shut;
+
+static void note_left(void *ctx, size_t jobs)
+{
+    (void)ctx;
+    atomic_store(&jobs_left, jobs);
+}
+
+static void *shut(void *arg)
+{
+    workers_shutdown(workers, note_left, NULL);
+    atomic_store(&has_shut, true);
+    return arg;
+}
+
+Test(workers, the_end_waits_for_one_that_rests)
+{
+    pthread_t thread;
+
+    start(1, 8);
+    mutex_lock(&freeze_lock);
+    submit(WORKERS_LONG_IDLE, rest_and_note, 'r');
+    await_resting(WORKERS_LONG_IDLE, 1);
+    cr_assert_eq(pthread_create(&thread, NULL, shut, NULL), 0);
+    while (atomic_load(&jobs_left) == 0 && !atomic_load(&has_shut))
+        sched_yield();
+    cr_assert_eq(jobs_left, 1);
+    cr_assert_not(has_shut);
+    mutex_unlock(&freeze_lock);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(jobs_left, 0);
+    cr_assert_eq(ran, 1);
     workers_destroy(workers);
 }
 
