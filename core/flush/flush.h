@@ -26,7 +26,7 @@ bool flush_takes_more(struct state *p);
 /* Is there room for new data? -ENOSPC keeps a reserve free, so that what was acknowledged can be
  * committed and removing can give space back. -EWOULDWAIT (nowait.h). Holding nothing. */
 int flush_room(struct state *p);
-/* The same, and is there room for `bytes` bytes more? */
+/* The same, and is there room for `bytes` bytes more? Only for threads that may wait (asserted). */
 int flush_room_for(struct state *p, uint64_t bytes);
 /* The bytes of the reserve that flush_room keeps free. */
 uint64_t flush_reserve(const struct disk_space *s);

@@ -13,6 +13,7 @@
 #include "nowait.h"
 #include "state.h"
 #include "ticket.h"
+#include <assert.h>
 #include <errno.h>
 #include <sys/resource.h>
 
@@ -269,6 +270,7 @@ int flush_room_for(struct state *p, uint64_t bytes)
 {
     int err;
 
+    assert(thread_may_wait());
     if (has_room(p, true, bytes) == 0)
         return 0;
     err = flush_now(p);
