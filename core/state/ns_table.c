@@ -83,20 +83,23 @@ bool ns_is_scattered(struct state *p, struct ns *ns)
 /* Encodes the record of one namespace if it has changed. */
 static int freeze_one(struct state *p, struct ns *ns, struct ns_records *ret)
 {
+    uint8_t record[NS_RECORD_MAX], *bytes;
     struct ns_fields f;
-    uint8_t *bytes;
+    size_t len;
 
     /* A change that failed half-way may have copied the root: the old root has lost its count then.
      * It may also have put inodes. */
     if (!ns->live || (!ns->dirty && ns->tree.root == ns->recorded_root &&
                       usage_is(ns->tree.usage, ns->recorded)))
         return 0;
-    bytes = malloc(NS_RECORD_MAX);
-    if (!bytes)
-        return -ENOMEM;
     count_flush(p, ns);
     ns_get_fields(ns, &f);
-    return record_push(ret, ns->number, "", ns_record_encode(ns->number, &f, bytes), bytes);
+    len = ns_record_encode(ns->number, &f, record);
+    bytes = malloc(len); /* the records are kept until the commit: no more than they need */
+    if (!bytes)
+        return -ENOMEM;
+    memcpy(bytes, record, len);
+    return record_push(ret, ns->number, "", len, bytes);
 }
 
 int ns_table_freeze(struct state *p, struct ns_records *ret)
