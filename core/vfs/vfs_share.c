@@ -5,7 +5,9 @@
 #include "vfs_file_impl.h"
 #include <errno.h>
 
-#define SHARE_AT_ONCE 16384 /* extents, under one hold of the locks */
+/* Extents under one hold of the locks; bytes, of a file with holes or patches. */
+#define SHARE_AT_ONCE 16384
+#define SHARE_BYTES ((uint64_t)SHARE_AT_ONCE * EXTENT_GRAIN)
 
 /* Can `d` get the bytes from `off` on of `s` by naming the same object? Both files have neither
  * extents nor holes. */
@@ -32,8 +34,9 @@ static bool can_share_extents(struct state *p, const struct inode *s, const stru
     return d->valid == 0 || refs_resolve(p->refs, d->object) == refs_resolve(p->refs, s->object);
 }
 
-/* Reduce *end to where one call that begins at `off` ends: after SHARE_AT_ONCE extents, and at the
- * start of a grain unless the file ends there. */
+/* Reduce *end to where one call that begins at `off` ends: after SHARE_AT_ONCE extents, or as many
+ * grains of a file with holes or patches, which may be in each of them; and at the start of a grain
+ * unless the file ends there. */
 static int share_end(const struct items *src, const struct inode *s, uint64_t off, uint64_t *end)
 {
     uint64_t stop;
@@ -41,6 +44,8 @@ static int share_end(const struct items *src, const struct inode *s, uint64_t of
 
     if (err == 0 && stop < *end)
         *end = stop;
+    if (s->flags & (INODE_HOLES | INODE_PATCHES) && *end - off > SHARE_BYTES)
+        *end = off + SHARE_BYTES;
     if (*end < s->size)
         *end = grain_start(*end);
     return err;

@@ -382,6 +382,26 @@ Test(holes, go_along_when_a_file_is_shared)
     cr_assert_str_eq(map_of("other/h"), "0+2 5+1 41+1");
 }
 
+Test(holes, are_shared_no_more_of_at_once_than_of_extents)
+{
+    const uint64_t once = (uint64_t)16384 * GRAIN;
+    struct vfs_attr a = {.size = once + 3 * GRAIN}, now_is;
+    struct vfs_file *to;
+
+    write_at(0, 2 * PAGE);
+    write_at(5 * PAGE, PAGE);
+    cr_assert_eq(vfs_setattr(x.p, node_of(&x, "main/f"), VFS_SET_SIZE, &a, &now_is), 0);
+    cr_assert_eq(vfs_create(x.p, node_of(&x, "main"), "g", 0644, &fixture_cred, VFS_WRITE, &a, &to),
+                 0);
+    vfs_forget(x.p, a.nodeid, 1);
+    cr_assert_eq(vfs_share_range(f, 0, to, 0, INT32_MAX * (size_t)4), (ssize_t)once);
+    cr_assert_eq(vfs_share_range(f, once, to, once, MOST), (ssize_t)(3 * GRAIN));
+    vfs_release(to);
+    cr_assert_str_eq(map_of("main/g"), "0+2 5+1");
+    a.size = size;
+    cr_assert_eq(vfs_setattr(x.p, node_of(&x, "main/f"), VFS_SET_SIZE, &a, &now_is), 0);
+}
+
 /* ---- a write that fails in the middle ---- */
 
 static const struct disk_ops *real;
