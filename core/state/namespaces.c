@@ -118,6 +118,13 @@ int ns_get_by_name(struct state *p, const char *name, struct ns **ret_ns)
     return 0;
 }
 
+bool ns_table_has(struct ns_table *t, uint32_t number)
+{
+    const struct ns *ns = find_number(t, number);
+
+    return ns && ns->live;
+}
+
 /* Also links it by name, and makes it live. */
 void ns_table_insert(struct ns_table *t, struct ns *ns)
 {
@@ -130,6 +137,7 @@ void ns_table_insert(struct ns_table *t, struct ns *ns)
     *b = ns;
     ns->live = true;
     t->live++;
+    ns_settings_drop(&t->settings, ns->number);
 }
 
 static void unlink_name(struct ns_table *t, struct ns *ns)
@@ -446,7 +454,7 @@ int ns_table_remove(struct state *p, struct ns *ns)
         return err;
     }
     ns->tree.root = 0;
-    ns_settings_drop(p, ns->number);
+    ns_settings_drop(&p->names.settings, ns->number);
     unlink_name(&p->names, ns);
     ns->live = false;
     p->names.live--;

@@ -128,8 +128,10 @@ char *ns_table_rename(struct ns_table *t, struct ns *ns, char *name);
 /* Removes a dropped namespace from the names, and puts its tree into the drop queue. The caller may
  * have its last reference. -ENOMEM: nothing happened. The caller holds "names" for writing. */
 int ns_table_remove(struct state *p, struct ns *ns);
-/* Puts a namespace into the table, which owns it afterwards. The caller holds "names" for
- * writing. */
+/* Has a live namespace the number? The caller holds "names". */
+bool ns_table_has(struct ns_table *t, uint32_t number);
+/* Puts a namespace into the table, which owns it afterwards. It begins without settings. The caller
+ * holds "names" for writing. */
 void ns_table_insert(struct ns_table *t, struct ns *ns);
 /* Makes a struct with a name and nothing else, which the caller owns. -ENOMEM */
 int ns_alloc(struct state *p, const char *name, struct ns **ret_ns);

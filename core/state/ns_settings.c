@@ -9,35 +9,61 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct ns_setting_row *find(struct state *p, uint32_t ns, const char *name)
+/* The place of the setting, or the one where it would be. "" is in front of all names. */
+static size_t place(const struct ns_settings *l, uint32_t ns, const char *name)
 {
-    struct ns_settings *l = &p->names.settings;
+    size_t from = 0, end = l->count;
 
-    for (size_t i = 0; i < l->count; i++)
-        if (l->v[i].ns == ns && strcmp(l->v[i].name, name) == 0)
-            return &l->v[i];
-    return NULL;
+    while (from < end) {
+        size_t mid = from + (end - from) / 2;
+        const struct ns_setting_row *row = &l->v[mid];
+        if (row->ns < ns || (row->ns == ns && strcmp(row->name, name) < 0))
+            from = mid + 1;
+        else
+            end = mid;
+    }
+    return from;
 }
 
-/* Finds the row, or appends an empty one. NULL: no memory. */
-static struct ns_setting_row *need(struct state *p, uint32_t ns, const char *name)
+static struct ns_setting_row *find(const struct ns_settings *l, uint32_t ns, const char *name)
 {
-    struct ns_settings *l = &p->names.settings;
-    struct ns_setting_row *row = find(p, ns, name);
+    size_t i = place(l, ns, name);
+
+    return i < l->count && l->v[i].ns == ns && strcmp(l->v[i].name, name) == 0 ? &l->v[i] : NULL;
+}
+
+/* Finds the row, or puts an empty one in. NULL: no memory. */
+static struct ns_setting_row *need(struct ns_settings *l, uint32_t ns, const char *name)
+{
+    struct ns_setting_row *row = find(l, ns, name);
+    size_t i = place(l, ns, name);
 
     if (row || ARRAY_RESERVE(l->v, l->room, l->count + 1) < 0)
         return row;
-    row = &l->v[l->count++];
+    row = &l->v[i];
+    memmove(row + 1, row, (l->count - i) * sizeof *row);
+    l->count++;
     *row = (struct ns_setting_row){.ns = ns};
     memcpy(row->name, name, strlen(name) + 1);
     return row;
+}
+
+/* Has the namespace as many settings as it may, and not this one? */
+static bool is_full(const struct ns_settings *l, uint32_t ns, const char *name)
+{
+    const struct ns_setting_row *row = find(l, ns, name);
+    unsigned n = 0;
+
+    for (size_t i = place(l, ns, ""); i < l->count && l->v[i].ns == ns; i++)
+        n += l->v[i].value != NULL;
+    return n >= NS_SETTINGS_MAX && !(row && row->value);
 }
 
 /* Sets a value; needs "names" for writing. -ENOMEM: nothing is changed that anybody sees. */
 static int put(struct state *p, uint32_t ns, const struct ns_setting *s, bool dirty)
 {
     uint8_t *copy = s->value ? malloc(s->len + 1) : NULL;
-    struct ns_setting_row *row = s->value && !copy ? NULL : need(p, ns, s->name);
+    struct ns_setting_row *row = s->value && !copy ? NULL : need(&p->names.settings, ns, s->name);
 
     if (!row) {
         free(copy);
@@ -56,15 +82,19 @@ int ns_setting_set(struct state *p, struct ns *ns, const struct ns_setting *s)
 {
     uint8_t data[NS_SETTING_OP_MAX];
     TXN(t);
-    int err = ns_setting_is_name(s->name, strlen(s->name)) && s->len <= NS_SETTING_VALUE_MAX
-                  ? txn_begin_alone(p, 0, &t)
-                  : -EINVAL;
+    bool valid = ns_setting_is_name(s->name, strlen(s->name)) && s->len <= NS_SETTING_VALUE_MAX &&
+                 (s->value || s->len == 0);
+    int err = valid ? txn_begin_alone(p, 0, &t) : -EINVAL;
 
     if (err < 0)
         return err;
     {
         WRITE_GUARD(&p->names.lock);
-        err = ns->live ? put(p, ns->number, s, true) : -ESTALE;
+        err = ns->live ? 0 : -ESTALE;
+        if (err == 0 && s->value && is_full(&p->names.settings, ns->number, s->name))
+            err = -ENOSPC;
+        if (err == 0)
+            err = put(p, ns->number, s, true);
     }
     if (err < 0)
         return err;
@@ -79,7 +109,7 @@ int ns_setting_get(struct state *p, const struct ns *ns, const char *name, void 
                    size_t *ret_len)
 {
     READ_GUARD(&p->names.lock);
-    const struct ns_setting_row *row = find(p, ns->number, name);
+    const struct ns_setting_row *row = find(&p->names.settings, ns->number, name);
 
     if (!row || !row->value)
         return -ENOENT;
@@ -91,24 +121,42 @@ int ns_setting_get(struct state *p, const struct ns *ns, const char *name, void 
     return 0;
 }
 
-int ns_setting_restore(struct state *p, struct ns *ns, const struct ns_setting *s)
+int ns_setting_restore(struct state *p, const struct ns *ns, const struct ns_setting *s)
 {
     WRITE_GUARD(&p->names.lock);
 
     return put(p, ns->number, s, true);
 }
 
-void ns_settings_drop(struct state *p, uint32_t ns)
+void ns_settings_drop(struct ns_settings *l, uint32_t ns)
 {
-    struct ns_settings *l = &p->names.settings;
+    for (size_t i = place(l, ns, ""); i < l->count && l->v[i].ns == ns; i++) {
+        free(l->v[i].value);
+        l->v[i].value = NULL;
+        l->v[i].len = 0;
+        l->v[i].dirty = true;
+    }
+}
 
-    for (size_t i = 0; i < l->count; i++)
-        if (l->v[i].ns == ns) {
-            free(l->v[i].value);
-            l->v[i].value = NULL;
-            l->v[i].len = 0;
-            l->v[i].dirty = true;
-        }
+/* Puts a row of the table into memory. One of no namespace, which a repair or a drop may have left,
+ * is removed by the next commit: its number may be given again. */
+static int load_row(struct state *p, const struct kv_each *e)
+{
+    struct ns_setting s;
+    uint32_t ns;
+    bool orphan;
+
+    if (e->len == KV_DAMAGED || ns_setting_row(e->key, e->klen, e->val, e->len, &ns, &s) < 0) {
+        report(REPORT_WARN,
+               "a setting of a namespace is stored damaged: it is as if it were not");
+        return 0;
+    }
+    orphan = !ns_table_has(&p->names, ns);
+    if (orphan) {
+        s.value = NULL;
+        s.len = 0;
+    }
+    return put(p, ns, &s, orphan);
 }
 
 int ns_settings_load(struct state *p)
@@ -119,17 +167,13 @@ int ns_settings_load(struct state *p)
     if (err < 0)
         return err;
     WRITE_GUARD(&p->names.lock);
-    while (kv_next(&e)) {
-        struct ns_setting s;
-        uint32_t ns;
-
-        if (e.len == KV_DAMAGED || ns_setting_row(e.key, e.klen, e.val, e.len, &ns, &s) < 0)
-            report(REPORT_WARN,
-                   "a setting of a namespace is stored damaged: it is as if it were not");
-        else
-            e.err = put(p, ns, &s, false);
-    }
+    while (kv_next(&e))
+        e.err = load_row(p, &e);
     kv_snap_end(e.snap);
+    if (e.cut)
+        report(REPORT_WARN, "the table `ns_settings` cannot be read to its end: settings of "
+                            "namespaces behind that are as if they were not; `tally check` says "
+                            "more");
     return e.cut ? 0 : e.err;
 }
 

@@ -4,11 +4,13 @@
  * bytes a meaning; this version has none of its own. They belong to the number of a namespace: they
  * stay when it is renamed, go when it is dropped, and a branch begins without any.
  *
- * All of them are in memory: they are few. The lock "names" guards them.
+ * All of them are in memory, sorted by number and name. The lock "names" guards them.
  */
 #pragma once
 
 #include "ns_setting.h"
+
+#define NS_SETTINGS_MAX 32 /* settings that ns_setting_set gives a namespace */
 
 struct ns;
 struct ns_records;
@@ -28,16 +30,21 @@ struct ns_settings {
 };
 
 /* Changes a setting of a live namespace, or removes it if `s->value` is NULL; one change of its own.
- * -EINVAL: no setting has such a name or value; -ESTALE, -ENOMEM, and what txn_begin returns. */
+ * -EINVAL: no setting has such a name or value, or one that is removed a length; -ENOSPC: it would
+ * have more than NS_SETTINGS_MAX; -ESTALE, -ENOMEM, and what txn_begin returns. */
 int ns_setting_set(struct state *p, struct ns *ns, const struct ns_setting *s);
 /* Copies a value. -ENOENT: the namespace does not have that setting. *ret_len is the length, also
  * with -ERANGE. */
 int ns_setting_get(struct state *p, const struct ns *ns, const char *name, void *buf, size_t cap,
                    size_t *ret_len);
-/* Makes a change again that a frame has. -ENOMEM */
-int ns_setting_restore(struct state *p, struct ns *ns, const struct ns_setting *s);
-/* The namespace was dropped. The caller holds "names" for writing. */
-void ns_settings_drop(struct state *p, uint32_t ns);
+/* Makes a change again that a frame has, however many there are. -ENOMEM */
+int ns_setting_restore(struct state *p, const struct ns *ns, const struct ns_setting *s);
+/* The number has no settings any more: its namespace was dropped, or a new one gets it. The caller
+ * holds "names" for writing. */
+void ns_settings_drop(struct ns_settings *l, uint32_t ns);
+/* Reads the table, after that of the namespaces. A row that is damaged, or of no namespace, is as
+ * if it were not, and so are those behind a place where the table cannot be read; of no namespace it
+ * is also removed by the next commit. -ENOMEM, -EIO */
 int ns_settings_load(struct state *p);
 void ns_settings_release(struct state *p);
 /* As ns_table_freeze and ns_table_frozen, which call them under "names". */

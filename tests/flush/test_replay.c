@@ -8,6 +8,7 @@
 #include "check_fixture.h"
 #include "repair.h"
 #include "replay.h"
+#include "report.h"
 #include "store_repair.h"
 #include "strbuf.h"
 #include "vfs_impl.h"
@@ -565,6 +566,87 @@ Test(replay, a_setting_stays_with_the_number_of_its_namespace_and_goes_with_it)
     survives();
     has_setting("quota", "2");
     cr_assert_eq(settings_on_disk(), 1);
+}
+
+/* A row of the table that no change made. */
+static void plant_setting(uint32_t ns, const char *name)
+{
+    uint8_t key[NS_SETTING_KEY_MAX];
+    struct kv_txn *t;
+
+    cr_assert_eq(kv_txn_begin(x.kv, &t), 0);
+    cr_assert_eq(kv_put(t, TABLE_NS_SETTINGS, key, ns_setting_key(ns, name, key), "20G", 3), 0);
+    cr_assert_eq(kv_commit(t), 0);
+}
+
+Test(replay, a_setting_of_no_namespace_is_not_that_of_the_next_one_with_its_number)
+{
+    const struct ns left = {.number = 3};
+
+    plant_setting(1, "kept");
+    plant_setting(2, "quota");
+    plant_setting(2, "other");
+    dies();
+    x.p->names.next = 2;
+    agreed(&x, "branch main dev\n", "ok");
+    has_setting("quota", NULL);
+    cr_assert_eq(set_one("other", "1"), 0);
+    dies(); /* the rows are there still, and replay makes the namespace */
+    has_setting("quota", NULL);
+    has_setting("other", "1");
+    survives();
+    has_setting("quota", NULL);
+    cr_assert_eq(settings_on_disk(), 2);
+    agreed(&x, "drop dev\n", "ok");
+    cr_assert_eq(ns_setting_restore(x.p, &left, &(struct ns_setting){"quota", "1", 1}), 0);
+    x.p->names.next = 3;
+    agreed(&x, "branch main dev\n", "ok");
+    has_setting("quota", NULL);
+    survives();
+    cr_assert_eq(settings_on_disk(), 1);
+}
+
+Test(replay, a_table_of_settings_that_cannot_be_read_to_its_end_is_reported)
+{
+    uint64_t warned;
+
+    agreed(&x, "branch main dev\n", "ok");
+    cr_assert_eq(set_one("quota", "20G"), 0);
+    cr_assert_eq(flush_now(x.p), 0);
+    warned = report_count(REPORT_WARN);
+    cr_assert_eq(kv_mem_break(x.mem, TABLE_NS_SETTINGS, true), 0);
+    dies();
+    cr_assert_gt(report_count(REPORT_WARN), warned);
+    has_setting("quota", NULL);
+    cr_assert_eq(kv_mem_break(x.mem, TABLE_NS_SETTINGS, false), 0);
+    warned = report_count(REPORT_WARN);
+    dies();
+    cr_assert_eq(report_count(REPORT_WARN), warned);
+    has_setting("quota", "20G");
+}
+
+Test(replay, a_namespace_has_at_most_so_many_settings)
+{
+    char name[16];
+    struct ns_setting odd = {.name = "quota", .len = 1};
+
+    agreed(&x, "branch main dev\n", "ok");
+    for (int i = NS_SETTINGS_MAX; i-- > 0;) {
+        snprintf(name, sizeof name, "s%d", i);
+        cr_assert_eq(set_one(name, name), 0);
+    }
+    cr_assert_eq(set_one("quota", "1"), -ENOSPC);
+    cr_assert_eq(set_one("s7", "again"), 0);
+    cr_assert_eq(set_one("s8", NULL), 0);
+    cr_assert_eq(set_one("quota", "1"), 0);
+    cr_assert_eq(set_one("s8", "1"), -ENOSPC);
+    cr_assert_eq(ns_setting_set(x.p, namespace("dev"), &odd), -EINVAL);
+    survives();
+    has_setting("quota", "1");
+    has_setting("s7", "again");
+    has_setting("s8", NULL);
+    has_setting("s31", "s31");
+    cr_assert_eq(settings_on_disk(), NS_SETTINGS_MAX);
 }
 
 static void note_durable(void *ctx, uint64_t seq)
