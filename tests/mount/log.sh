@@ -56,7 +56,7 @@ begin
 T=("$TALLY" -C "$M")
 mkdir "$M/main/dir"
 matches "$("${T[@]}" log list main)" '^frames=[0-9]+ shown=[0-9]+'
-matches "$("${T[@]}" log list main | tail -n 1)" ' request [1-9][0-9]*, put ' # made by mkdir
+matches "$("${T[@]}" log list main | tail -n 1)" ' request [1-9][0-9]*, (.*, )?put ' # made by mkdir
 matches "$("${T[@]}" log list --json --until 5 main/)" '"verb": "log"'
 matches "$("$TALLY" log list -C "$M" main)" '^frames='
 ! "${T[@]}" log find main 0 2>"$W/said" || fail "there is no such change"
