@@ -181,7 +181,7 @@ static int make_lost_found(struct tree_work *w)
     if (err < 0)
         return err;
     in.atime = in.mtime = in.ctime = in.btime = now(w->m->p);
-    w->lost = w->ns->next_ino++;
+    w->lost = ns_give_ino(w->ns);
     err = inode_store(t, w->lost, &in);
     if (err == 0)
         err = dirent_put(w->m->p, t, k, w->lost, in.mode, name);

@@ -238,11 +238,19 @@ int ns_need_ino(struct state *p, struct ns *ns)
     } while (!atomic_compare_exchange_weak(&p->next_ino, &first, end));
     ns->next_ino = first;
     ns->ino_end = end;
-    ns->dirty = true;
-    if (p->log)
-        capture_op(ns->observer.txn,
-                   &(struct op){.kind = OP_INO_RUN, .ns = ns->number, .a = first, .b = end});
+    ns->run_unlogged = true;
     return 0;
+}
+
+uint64_t ns_give_ino(struct ns *ns)
+{
+    if (ns->run_unlogged && ns->observer.txn)
+        capture_op(ns->observer.txn,
+                   &(struct op){
+                       .kind = OP_INO_RUN, .ns = ns->number, .a = ns->next_ino, .b = ns->ino_end});
+    ns->run_unlogged = false;
+    ns->dirty = true;
+    return ns->next_ino++;
 }
 
 void ns_leave_runs(struct state *p)

@@ -33,6 +33,7 @@ struct ns {
     struct usage recorded;            /* freeze; and the usage */
     /* the inode numbers from next_ino to ino_end - 1 are its own (ns_need_ino) */
     uint64_t next_ino, ino_end;
+    bool run_unlogged; /* no number of that run is given yet, and no frame has the run */
     uint64_t seq;  /* number of its last change */
     bool frozen;   /* setting ns:NAME.frozen: nothing may be changed */
     bool verify;   /* setting ns:NAME.verify is open: what the kernel will read is verified first */
@@ -110,9 +111,13 @@ int ns_next_number(struct state *p, uint32_t after, struct ns **ret_ns);
  * every number is in a frame: a file without a name has one, too. So what is left of the runs is
  * given up after the death of the daemon.
  *
- * After ns_need_ino, ns->next_ino is a free number. -ENOSPC: the store has given all numbers. The
- * caller holds ns->lock for writing, by a txn if there is a log. */
+ * After ns_need_ino, ns->next_ino is a free number. It is no change: a run of which no number is
+ * given is forgotten. -ENOSPC: the store has given all numbers. The caller holds ns->lock for
+ * writing. */
 int ns_need_ino(struct state *p, struct ns *ns);
+/* Gives that number to an inode, and returns it. The first number of a run notes the run for the
+ * frame of the change. The caller holds ns->lock for writing, by a txn if there is a log. */
+uint64_t ns_give_ino(struct ns *ns);
 /* The number `ino` is used in the namespace, whoever gave it. If it was not in the namespace's run,
  * the run ends there. */
 void ns_saw_ino(struct state *p, struct ns *ns, uint64_t ino);

@@ -235,7 +235,7 @@ static int add_inode(struct state *p, struct ns *ns, uint64_t dir_ino, struct in
         (void)items_delete(t, ino);
         return err;
     }
-    ns->next_ino++;
+    (void)ns_give_ino(ns);
     *ret_ino = ino;
     return dir_touch(p, t, dir_ino, dir, 1, S_ISDIR(in->mode));
 }
@@ -408,7 +408,7 @@ static int add_nameless(struct state *p, struct ns *ns, uint64_t dir_ino, struct
         vnode_put(p, v);
         return err;
     }
-    ns->next_ino++;
+    (void)ns_give_ino(ns);
     *ret_v = v;
     return 0;
 }

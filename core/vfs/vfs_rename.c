@@ -205,7 +205,7 @@ static int vacate(struct state *p, struct ns *ns, const struct spot *s,
     if (err == 0)
         err = dirent_put(p, &ns->tree, s->key, ns->next_ino, whiteout->mode, s->name);
     if (err == 0)
-        ns->next_ino++;
+        (void)ns_give_ino(ns);
     return err;
 }
 

@@ -282,8 +282,8 @@ Test(inode_numbers, a_branch_remembers_its_origin_over_everything)
     uint64_t shared = make("main/shared"), theirs;
     struct ns_instant main;
 
-    main = (struct ns_instant){get("main")->number, get("main")->generation,
-                               atomic_load(&x.p->seq)};
+    main =
+        (struct ns_instant){get("main")->number, get("main")->generation, atomic_load(&x.p->seq)};
     branch("main", "dev");
     theirs = make("main/theirs");
     knows("main", &none, 0);
@@ -308,14 +308,30 @@ Test(inode_numbers, what_a_nameless_file_had_at_a_branch_is_not_the_origins_agai
 
     (void)make("main/shared");
     cr_assert_eq(flush_now(x.p), 0); /* the commit has main's run */
-    cr_assert_eq(
-        vfs_tmpfile(x.p, node_of(&x, "main"), 0600, &fixture_cred, VFS_WRITE, &a, &f), 0);
+    cr_assert_eq(vfs_tmpfile(x.p, node_of(&x, "main"), 0600, &fixture_cred, VFS_WRITE, &a, &f), 0);
     branch("main", "dev");
     cr_assert_lt(vfs_node_ino(a.nodeid), get("dev")->own_ino);
     vfs_release(f);
     vfs_forget(x.p, a.nodeid, 1);
     die(); /* no frame has that number as one of main */
     cr_assert_geq(make("main/new"), get("dev")->own_ino);
+}
+
+/* A run is taken for a file before it is known whether the file can be made. */
+Test(inode_numbers, a_name_that_is_taken_changes_nothing_though_a_run_was_needed)
+{
+    struct vfs_attr a;
+
+    (void)make("main/there");
+    struct ns *ns = get("main");
+    ns->ino_end = ns->next_ino; /* the run is used up */
+    uint64_t seq = state_seq(x.p);
+    int err = vfs_mknod(x.p, node_of(&x, "main"), "there", S_IFREG | 0644, 0, &fixture_cred, &a);
+    cr_assert_eq(err, -EEXIST);
+    cr_assert_eq(state_seq(x.p), seq);
+    uint64_t next = make("main/new");
+    die();
+    cr_assert_gt(make("main/after"), next);
 }
 
 static struct vfs_file *nameless(const char *ns, uint64_t *ret_node);
