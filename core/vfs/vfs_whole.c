@@ -10,7 +10,8 @@
  *
  * Nothing that stat shows changes, and every step leaves the file with the same bytes: a failure in
  * the middle does no harm. No lock is held while the whole file is copied. A write that comes in
- * between changes v->version, and the work on the file ends.
+ * between changes v->version, and the work on the file ends. In a frozen namespace files stay as
+ * they are.
  */
 #include "flush.h"
 #include "nowait.h"
@@ -170,7 +171,9 @@ static int trim_turn(struct state *p, struct vnode *v)
     if (err < 0)
         return err;
     WRITE_GUARD(&v->io);
-    err = items_lock(p, v, &t, &it);
+    err = vnode_changeable(v);
+    if (err == 0)
+        err = items_lock(p, v, &t, &it);
     if (err < 0)
         return err;
     err = trim_some(&it);
@@ -243,7 +246,9 @@ static int copy_grain(struct state *p, struct vnode *v, uint64_t version, uint64
     if (err < 0)
         return err;
     WRITE_GUARD(&v->io);
-    err = v->version == version ? find_base(p, v, pos, &g) : -EAGAIN;
+    err = vnode_changeable(v);
+    if (err == 0)
+        err = v->version == version ? find_base(p, v, pos, &g) : -EAGAIN;
     if (err < 0)
         return err;
     n = file_read(p, v, buf, g.bytes, g.at, &(struct reader){.remote = remote});
@@ -335,8 +340,10 @@ static int name_whole(struct txn *t, struct vnode *v, struct content *c, uint64_
     struct state *p = t->p;
     struct items it;
     struct inode in;
-    int err = v->version == version ? items_lock(p, v, t, &it) : -EAGAIN;
+    int err = vnode_changeable(v);
 
+    if (err == 0)
+        err = v->version == version ? items_lock(p, v, t, &it) : -EAGAIN;
     if (err < 0)
         return err;
     err = inode_load(it.tree, it.ino, &in);
@@ -387,6 +394,8 @@ static int new_whole(struct state *p, struct vnode *v, uint64_t size, struct con
     TXN(t);
     int err = txn_begin(p, 0, &t);
 
+    if (err == 0)
+        err = vnode_changeable(v); /* name_whole asks again: what is frozen meanwhile stays so */
     if (err < 0)
         return err;
     err = content_new(&t, v->nodeid, CONTENT_WHOLE, ret_c);
