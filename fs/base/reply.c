@@ -69,10 +69,10 @@ void fs_stat(const struct vfs_attr *a, struct stat *ret)
     };
 }
 
-double fs_attr_timeout(const struct fs *fs, uint32_t mode)
+double fs_attr_timeout(const struct fs *fs, const struct vfs_attr *a)
 {
-    const bool asks = fs->o->nlink_refs || (mode & (S_ISUID | S_ISGID)) != 0;
-    return asks && S_ISREG(mode) ? 0 : FS_FOREVER;
+    const bool asks = fs->o->nlink_refs || (a->mode & (S_ISUID | S_ISGID)) != 0 || a->nlink == 0;
+    return asks && S_ISREG(a->mode) ? 0 : FS_FOREVER;
 }
 
 uint32_t fs_mode_unchanged(fuse_req_t req, uint32_t mode)
@@ -88,7 +88,7 @@ void fs_entry(const struct fs *fs, const struct vfs_attr *a, struct fuse_entry_p
     *ret = (struct fuse_entry_param){
         .ino = a->nodeid,
         .generation = a->generation,
-        .attr_timeout = fs_attr_timeout(fs, a->mode),
+        .attr_timeout = fs_attr_timeout(fs, a),
         .entry_timeout = at_root ? FS_ROOT_NAMES : FS_FOREVER,
     };
     fs_stat(a, &ret->attr);
@@ -144,7 +144,7 @@ static void reply_attr(fuse_req_t req, const struct vfs_attr *a, uint32_t mode)
     fs_stat(a, &st);
     st.st_mode = mode;
     fs_add_refs(fs, fuse_req_ctx(req)->uid, a->nodeid, &st);
-    fuse_reply_attr(req, &st, fs_attr_timeout(fs, a->mode));
+    fuse_reply_attr(req, &st, fs_attr_timeout(fs, a));
 }
 
 void fs_reply_attr(fuse_req_t req, const struct vfs_attr *a)

@@ -13,8 +13,8 @@
 
 #include <sys/stat.h>
 
-#define FS_FOREVER 1e9     /* seconds; for what changes only by requests of this kernel */
-#define FS_ROOT_NAMES 1.0  /* seconds; for names in the mount root (notify.h says why) */
+#define FS_FOREVER 1e9    /* seconds; for what changes only by requests of this kernel */
+#define FS_ROOT_NAMES 1.0 /* seconds; for names in the mount root (notify.h says why) */
 
 /* The user, group and umask of the client, for files that the request makes. */
 static inline struct vfs_cred fs_cred(fuse_req_t req)
@@ -35,10 +35,11 @@ void fs_reply_err(fuse_req_t req, int64_t r);
 struct timespec fs_time(int64_t time_ns);
 /* The attributes as struct stat; st_nlink is the POSIX link count (see fs_add_refs). */
 void fs_stat(const struct vfs_attr *a, struct stat *ret);
-/* For how many seconds the kernel may keep the attributes of a file of that mode. 0 with
- * nlink_refs, since the count of references changes without a request; and 0 for a file with set-id
- * bits, since these give rights: the kernel then asks for the mode before each use. */
-double fs_attr_timeout(const struct fs *fs, uint32_t mode);
+/* For how many seconds the kernel may keep the attributes `a`. 0 for a regular file with nlink_refs,
+ * since the count of references changes without a request; with set-id bits, since these give
+ * rights: the kernel then asks for the mode before each use; and without a name, since it goes with
+ * its last open file without a request that answers with attributes. */
+double fs_attr_timeout(const struct fs *fs, const struct vfs_attr *a);
 /* The mode that the answer to a change shows if the change itself leaves the mode as it is. An
  * answer to a question (GETATTR, LOOKUP) is dropped by the kernel if the inode has changed since it
  * asked. The answer to a change is applied as it is, however late the client gets to it. So a

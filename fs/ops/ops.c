@@ -99,7 +99,7 @@ static void reply_plain(fuse_req_t req, const struct vfs_attr *a)
 {
     struct stat st;
     fs_stat(a, &st);
-    fuse_reply_attr(req, &st, fs_attr_timeout(fs_of(req), a->mode));
+    fuse_reply_attr(req, &st, fs_attr_timeout(fs_of(req), a));
 }
 
 /* A GETATTR of a thread of our own (apart.h) is answered without work: a worker may wait for it, so

@@ -99,7 +99,7 @@ static int answer(struct fs *fs, const struct in_header *in, struct statx_out *r
     ret->stat.mask |= STATX_BTIME;
     st.st_mtim = fs_time(a.btime);
     ret->stat.btime = sx_time(&st.st_mtim);
-    ret->attr_valid = (uint64_t)fs_attr_timeout(fs, a.mode);
+    ret->attr_valid = (uint64_t)fs_attr_timeout(fs, &a);
     return 0;
 }
 
