@@ -35,8 +35,8 @@ struct ending {
     struct mutex lock;      /* "ending"; held while the store or the session is used */
     bool watch;             /* guarded by: lock; the store and the session may be used */
     /* The rest is used by the thread alone: */
-    bool ending;  /* the end has begun */
-    bool exiting; /* the loop was asked to end */
+    bool ending;           /* the end has begun */
+    bool exiting;          /* the loop was asked to end */
     unsigned signals;      /* how many have come */
     struct jobs_rest rest; /* what was reported last */
     int64_t moved;         /* monotonic ns: when the end began, or `rest` last changed */
@@ -145,7 +145,7 @@ static void begin(struct ending *e)
         return;
     e->ending = true;
     e->moved = clock_ticks(clock_real());
-    if (e->fs->o->ending != NULL)
+    if (e->fs->o->ending)
         e->fs->o->ending(e->fs->o->ctx);
     MUTEX_GUARD(&e->lock); /* the session stays valid until ending_let_go() */
     if (!atomic_load(&e->looping))
@@ -213,18 +213,18 @@ int ending_start(struct fs *fs, struct ending **ret_e)
 {
     struct sigaction wake = {.sa_handler = on_wake}; /* no SA_RESTART: it interrupts a call */
     struct ending *e = calloc(1, sizeof(*e));
-    if (e == NULL)
+    if (!e)
         return -ENOMEM;
     *e = (struct ending){.fs = fs, .main = pthread_self(), .looping = true, .watch = true};
     mutex_init(&e->lock, "ending");
     sigemptyset(&wake.sa_mask);
-    int r = sigaction(WAKE_SIGNAL, &wake, NULL) < 0 ? -errno : 0;
-    if (r == 0)
-        r = -pthread_create(&e->thread, NULL, ending_main, e);
-    if (r < 0) {
+    int err = sigaction(WAKE_SIGNAL, &wake, NULL) < 0 ? -errno : 0;
+    if (err == 0)
+        err = -pthread_create(&e->thread, NULL, ending_main, e);
+    if (err < 0) {
         mutex_destroy(&e->lock);
         free(e);
-        return r;
+        return err;
     }
     *ret_e = e;
     return 0;
@@ -255,7 +255,7 @@ void ending_ask(struct ending *e)
 
 void ending_stop(struct ending *e)
 {
-    if (e == NULL)
+    if (!e)
         return;
     atomic_store(&e->over, true);
     pthread_kill(e->thread, LOOK_SIGNAL);

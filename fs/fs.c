@@ -87,15 +87,15 @@ const struct fs_hooks fs_hooks = {
  * gives core back what clients still had open. */
 static int serve(struct fs *fs)
 {
-    int r = init_hook(fs);
-    if (r == 0)
-        r = listed_start(fs, &fs->listed);
-    if (r == 0)
-        r = notify_start(fs, &fs->notify);
-    if (r == 0)
-        r = remount_start(fs, &fs->remount);
-    if (r == 0)
-        r = loop_run(fs);
+    int err = init_hook(fs);
+    if (err == 0)
+        err = listed_start(fs, &fs->listed);
+    if (err == 0)
+        err = notify_start(fs, &fs->notify);
+    if (err == 0)
+        err = remount_start(fs, &fs->remount);
+    if (err == 0)
+        err = loop_run(fs);
     ending_left_loop(fs->ending);
     shards_hurry(fs->p);
     /* From here on no thread reads requests. Those that still wait must be answered before the
@@ -113,12 +113,12 @@ static int serve(struct fs *fs)
     fs->remount = NULL;
     fuse_session_unmount(fs->se);
     ending_unmounted(fs->ending);
-    if (fs->o->unmounted != NULL)
+    if (fs->o->unmounted)
         fs->o->unmounted(fs->o->ctx);
     notify_stop(fs->notify);
     listed_stop(fs->listed);
     handle_free_all(fs);
-    return r;
+    return err;
 }
 
 /* Makes everything durable after the unmount, so that umount(8) is followed by a store at rest.
@@ -126,11 +126,11 @@ static int serve(struct fs *fs)
 static int drain(struct fs *fs, char *why, size_t why_len)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    int r = flush_drain(fs->p, false, -1, NULL);
-    if (r < 0) {
-        blame_describe(fs->p, r, &text);
-        return fail(r, why, why_len, "not all could be made durable: %s",
-                    strbuf_error(&text) == 0 ? text.s : strerror(fs_errno(r)));
+    int err = flush_drain(fs->p, false, -1, NULL);
+    if (err < 0) {
+        blame_describe(fs->p, err, &text);
+        return fail(err, why, why_len, "not all could be made durable: %s",
+                    strbuf_error(&text) == 0 ? text.s : strerror(fs_errno(err)));
     }
     return 0;
 }
@@ -152,63 +152,62 @@ static int close_store(struct fs *fs, int r, char *why, size_t why_len)
  * progress. */
 static int mount_and_serve(struct fs *fs, char *why, size_t why_len)
 {
-    int r = session_new(fs, &fs_ops);
-    if (r < 0)
-        return fail(r, why, why_len, "the mount options were refused");
-    r = session_mount(fs, why, why_len);
-    if (r < 0)
+    int err = session_new(fs, &fs_ops);
+    if (err < 0)
+        return fail(err, why, why_len, "the mount options were refused");
+    err = session_mount(fs, why, why_len);
+    if (err < 0)
         goto destroy;
-    r = loop_prepare(fs, why, why_len);
-    if (r < 0) {
+    err = loop_prepare(fs, why, why_len);
+    if (err < 0) {
         fuse_session_unmount(fs->se);
         goto destroy;
     }
-    r = ending_start(fs, &fs->ending);
-    if (r < 0) {
+    err = ending_start(fs, &fs->ending);
+    if (err < 0) {
         fuse_session_unmount(fs->se);
-        r = fail(r, why, why_len, "no thread for signals: %s", strerror(-r));
+        err = fail(err, why, why_len, "no thread for signals: %s", strerror(-err));
         goto destroy;
     }
-    r = serve(fs);
-    if (r < 0)
-        fail(r, why, why_len, "the connection to the kernel broke: %s", strerror(-r));
+    err = serve(fs);
+    if (err < 0)
+        fail(err, why, why_len, "the connection to the kernel broke: %s", strerror(-err));
     else
-        r = drain(fs, why, why_len);
+        err = drain(fs, why, why_len);
     ending_let_go(fs->ending);
 destroy:
     ring_free(fs->ring);
     fuse_session_destroy(fs->se);
-    return r;
+    return err;
 }
 
 /* Makes what belongs to one mount of an open store, and runs the mount. The generation of the nodes
  * of `.tally` is random, so that no file handle of an earlier mount is valid. */
 static int run(struct fs *fs, char *why, size_t why_len)
 {
-    if (getrandom(&fs->tal_generation, sizeof(fs->tal_generation), 0) !=
-        sizeof(fs->tal_generation))
+    if (getrandom(&fs->tal_generation, sizeof(fs->tal_generation), 0) != sizeof(fs->tal_generation))
         return fail(-EIO, why, why_len, "the kernel has no random numbers");
-    int r = taldir_create(fs, &fs->tal);
-    if (r < 0)
-        return fail(r, why, why_len, "out of memory");
-    r = defer_start(&fs->defer);
-    if (r == 0)
-        r = passthrough_prepare(fs);
-    if (r == 0)
-        r = mount_and_serve(fs, why, why_len);
+    int err = taldir_create(fs, &fs->tal);
+    if (err < 0)
+        return fail(err, why, why_len, "out of memory");
+    err = defer_start(&fs->defer);
+    if (err == 0)
+        err = passthrough_prepare(fs);
+    if (err == 0)
+        err = mount_and_serve(fs, why, why_len);
     else
-        fail(r, why, why_len, "out of memory");
+        fail(err, why, why_len, "out of memory");
     passthrough_free(fs->passthrough);
     defer_free(fs->defer);
     taldir_destroy(fs->tal);
-    return r;
+    return err;
 }
 
 int fs_main(const struct fs_options *o, char *why, size_t why_len)
 {
     sigset_t ours, before;
     struct fs *fs = calloc(1, sizeof(*fs));
-    if (fs == NULL)
+    if (!fs)
         return fail(-ENOMEM, why, why_len, "out of memory");
     fs->o = o;
     fs->hooks = &fs_hooks;
@@ -226,14 +225,14 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
         started = waiting_start(o->state.clock, &fs->waiting);
     signal(SIGIO, SIG_IGN); /* sent when a file is opened while a lease on it is tried */
 
-    int r = started < 0 ? started : store_open(&o->state, &fs->p);
+    int err = started < 0 ? started : store_open(&o->state, &fs->p);
     if (started < 0) {
-        fail(r, why, why_len, "no thread for what syncs or waits: %s", strerror(-r));
-    } else if (r < 0) {
-        fail(r, why, why_len, "%s cannot be opened: %s", o->store, strerror(-r));
+        fail(err, why, why_len, "no thread for what syncs or waits: %s", strerror(-err));
+    } else if (err < 0) {
+        fail(err, why, why_len, "%s cannot be opened: %s", o->store, strerror(-err));
     } else {
-        r = run(fs, why, why_len);
-        r = close_store(fs, r, why, why_len);
+        err = run(fs, why, why_len);
+        err = close_store(fs, err, why, why_len);
     }
     sync_stop(fs->sync); /* still there if serve() was not reached */
     sync_free(fs->sync);
@@ -242,5 +241,5 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     mutex_destroy(&fs->handles_lock);
     free(fs);
-    return r;
+    return err;
 }

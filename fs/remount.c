@@ -48,8 +48,8 @@ struct remount {
     struct fs *fs;
     pthread_t thread;
     FILE *mounts;
-    int stop;    /* an eventfd: written to end the thread */
-    uint64_t id; /* of the mount: the first field of its line */
+    int stop;               /* an eventfd: written to end the thread */
+    uint64_t id;            /* of the mount: the first field of its line */
     _Atomic unsigned state; /* bits of enum mount_state, as last read */
 };
 
@@ -151,7 +151,7 @@ static void *remount_main(void *arg)
 
 static void release(struct remount *r)
 {
-    if (r->mounts != NULL)
+    if (r->mounts)
         fclose(r->mounts);
     io_cleanup_close(&r->stop);
     free(r);
@@ -168,7 +168,7 @@ static int begin(struct remount *r)
         return -ENOSYS;
     r->id = st.stx_mnt_id;
     r->mounts = fopen("/proc/self/mountinfo", "re");
-    if (r->mounts == NULL || read_options(r, &state) < 0)
+    if (!r->mounts || read_options(r, &state) < 0)
         return -ENOSYS;
     atomic_store(&r->state, state);
     r->stop = eventfd(0, EFD_CLOEXEC);
@@ -180,7 +180,7 @@ static int begin(struct remount *r)
 int remount_start(struct fs *fs, struct remount **ret_r)
 {
     struct remount *r = calloc(1, sizeof(*r));
-    if (r == NULL)
+    if (!r)
         return -ENOMEM;
     r->fs = fs;
     r->stop = -1;
@@ -195,7 +195,7 @@ int remount_start(struct fs *fs, struct remount **ret_r)
 void remount_stop(struct remount *r)
 {
     const uint64_t one = 1;
-    if (r == NULL)
+    if (!r)
         return;
     if (write(r->stop, &one, sizeof(one)) == (ssize_t)sizeof(one))
         pthread_join(r->thread, NULL);
@@ -204,5 +204,5 @@ void remount_stop(struct remount *r)
 
 const char *remount_state(const struct remount *r)
 {
-    return r == NULL ? "" : texts[atomic_load(&r->state)];
+    return !r ? "" : texts[atomic_load(&r->state)];
 }

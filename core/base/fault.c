@@ -15,7 +15,7 @@ static bool fails(const struct fault *f, uint64_t n)
 
 int fault_write(struct fault *f)
 {
-    if (f == NULL || !fails(f, atomic_fetch_add(&f->writes, 1) + 1))
+    if (!f || !fails(f, atomic_fetch_add(&f->writes, 1) + 1))
         return 0;
     return f->error != 0 ? -f->error : -EIO;
 }
@@ -27,7 +27,7 @@ bool fault_fired(const struct fault *f)
 
 bool fault_is_cut(const struct fault *f)
 {
-    return f != NULL && f->cut && fails(f, atomic_load(&f->writes));
+    return f && f->cut && fails(f, atomic_load(&f->writes));
 }
 
 void fault_reset(struct fault *f)

@@ -121,7 +121,7 @@ int io_read_file(int dirfd, const char *name, size_t max, char **ret_buf, size_t
         return r;
     size_t len;
     char *text = strbuf_detach(&b, &len);
-    if (text == NULL)
+    if (!text)
         return -ENOMEM;
     *ret_buf = text;
     *ret_len = len;
@@ -150,10 +150,10 @@ static int write_new(int dirfd, const char *name, const void *buf, size_t len, m
 static int sync_parent(int dirfd, const char *name)
 {
     const char *slash = strrchr(name, '/');
-    if (slash == NULL)
+    if (!slash)
         return io_sync_dir(dirfd, ".");
     CLEANUP_FREE char *dir = strndup(name, (size_t)(slash - name) + 1);
-    return dir == NULL ? -ENOMEM : io_sync_dir(dirfd, dir);
+    return !dir ? -ENOMEM : io_sync_dir(dirfd, dir);
 }
 
 int io_write_file(int dirfd, const char *name, const void *buf, size_t len, mode_t mode)

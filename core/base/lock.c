@@ -93,8 +93,8 @@ __attribute__((constructor)) static void look_for_cpus(void)
 {
     cpu_set_t set;
 
-    spins = !THREAD_SANITIZER &&
-            (sched_getaffinity(0, sizeof set, &set) < 0 || CPU_COUNT(&set) > 1);
+    spins =
+        !THREAD_SANITIZER && (sched_getaffinity(0, sizeof set, &set) < 0 || CPU_COUNT(&set) > 1);
 }
 
 static void pause_shortly(void)

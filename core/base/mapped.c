@@ -74,20 +74,20 @@ static void on_sigbus(int sig, siginfo_t *info, void *context)
         (void)sigaction(SIGBUS, &before, NULL); /* the access is repeated, and faults again */
         return;
     }
-    if (way_back != NULL)
+    if (way_back)
         siglongjmp(*way_back, 1);
     _exit(atomic_load(&on_fault)(file, offset));
 }
 
 void mapped_give_up(void)
 {
-    if (way_back != NULL)
+    if (way_back)
         siglongjmp(*way_back, 1);
 }
 
 static void on_sigsegv(int sig)
 {
-    if (way_back != NULL)
+    if (way_back)
         siglongjmp(*way_back, 1);
     (void)sigaction(sig, &before_segv, NULL); /* as for SIGBUS */
 }

@@ -55,7 +55,7 @@ void report(enum report_level level, const char *fmt, ...)
     va_end(ap);
     void *ctx;
     report_sink_fn *fn = keep(level, text, &ctx);
-    if (fn != NULL)
+    if (fn)
         fn(level, text, ctx);
 }
 

@@ -45,7 +45,7 @@ static bool grow(struct strbuf *b, size_t more)
     else if (room < b->len + more + 1)
         room = b->len + more + 1;
     char *s = room == 0 ? NULL : realloc(b->room > 0 ? b->s : NULL, room);
-    if (s == NULL) {
+    if (!s) {
         b->failed = true;
         return false;
     }
@@ -105,7 +105,7 @@ char *strbuf_detach(struct strbuf *b, size_t *ret_len)
         return NULL;
     }
     char *s = b->s;
-    if (ret_len != NULL)
+    if (ret_len)
         *ret_len = b->len;
     *b = (struct strbuf)STRBUF_INIT;
     return s;

@@ -77,9 +77,9 @@ struct workers {
 const char *const workers_class_names[WORKERS_CLASSES] = {"urgent", "normal", "long", "long_idle"};
 
 static _Thread_local const struct workers *working_for; /* whose worker this thread is, or NULL */
-static _Thread_local bool works_long; /* this worker runs long work */
-static _Thread_local enum workers_class works_of; /* the class of what this worker runs */
-static _Thread_local bool rests;                  /* that work rests */
+static _Thread_local bool works_long;                   /* this worker runs long work */
+static _Thread_local enum workers_class works_of;       /* the class of what this worker runs */
+static _Thread_local bool rests;                        /* that work rests */
 
 /* May the calling thread wait for work of `class` (workers.h says who may wait for whom)? Short
  * work waits for no work, long work for short work only, any other thread for all work. */
@@ -295,7 +295,7 @@ static struct job *take(struct workers *p)
 /* Counts one job of the group as ended; the group keeps the first error. `g` may be NULL. */
 static void group_end(struct workers_group *g, int result)
 {
-    if (g == NULL)
+    if (!g)
         return;
     MUTEX_GUARD(&g->lock);
     if (g->error == 0)
@@ -333,7 +333,7 @@ static void run(struct workers *p, struct job *j)
     assert(!rests);
     if (idle)
         workers_io_idle(false);
-    if (err < 0 && (w.group == NULL || err == -ENOTRECOVERABLE))
+    if (err < 0 && (!w.group || err == -ENOTRECOVERABLE))
         tell_fatal(p, &w, err);
     {
         MUTEX_GUARD(&p->lock);
@@ -554,7 +554,7 @@ int workers_open(const struct workers_config *config, struct workers **ret_worke
     if (!is_right(config))
         return -EINVAL;
     p = calloc(1, sizeof *p);
-    if (p == NULL)
+    if (!p)
         return -ENOMEM;
     init(p, config);
     mutex_lock(&p->lock);
@@ -613,7 +613,7 @@ static void stop(struct workers *p)
 
 void workers_destroy(struct workers *p)
 {
-    if (p == NULL)
+    if (!p)
         return;
     assert(working_for != p);
     if (p->threads > 0)
@@ -637,7 +637,7 @@ void workers_destroy(struct workers *p)
 
 static void group_begin(struct workers_group *g, const struct workers *p)
 {
-    if (g == NULL)
+    if (!g)
         return;
     MUTEX_GUARD(&g->lock);
     g->workers = p;
@@ -696,7 +696,7 @@ static int submit_of_group(struct workers *p, const struct workers_work *w, bool
 {
     int err;
 
-    if (w->fn == NULL || (unsigned)w->class >= WORKERS_CLASSES)
+    if (!w->fn || (unsigned)w->class >= WORKERS_CLASSES)
         return -EINVAL;
     group_begin(w->group, p); /* before: the job may end before this returns */
     err = submit(p, w, wait, ret_id);
@@ -767,7 +767,7 @@ void workers_group_init(struct workers_group *g)
 static int wait_until_done(struct workers_group *g)
 {
     MUTEX_GUARD(&g->lock);
-    assert(g->workers == NULL || may_wait_for(g->workers, WORKERS_NORMAL));
+    assert(!g->workers || may_wait_for(g->workers, WORKERS_NORMAL));
     while (g->left > 0)
         cond_wait(&g->done, &g->lock);
     return g->error;

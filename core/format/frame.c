@@ -198,11 +198,11 @@ static bool is_zero(const uint8_t *p, size_t len)
 
 int segment_head_decode(const uint8_t in[SEGMENT_HEAD], struct segment_head *ret)
 {
-    int r = head_decode(in, ret);
+    int err = head_decode(in, ret);
 
-    if (r == -EUCLEAN)
-        r = head_decode(in + HEAD_COPY, ret);
-    return r == -EUCLEAN && is_zero(in, SEGMENT_HEAD) ? -ENOENT : r;
+    if (err == -EUCLEAN)
+        err = head_decode(in + HEAD_COPY, ret);
+    return err == -EUCLEAN && is_zero(in, SEGMENT_HEAD) ? -ENOENT : err;
 }
 
 #define MIX UINT64_C(0x9e3779b97f4a7c15)

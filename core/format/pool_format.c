@@ -138,8 +138,8 @@ int pool_indexed_decode(const uint8_t in[POOL_INDEXED_LEN], struct pool_indexed 
 /* ---- bodies ---- */
 
 static const uint8_t record_lens[POOL_BODY_KINDS] = {
-    [POOL_BODY_BASE] = POOL_RECORD_LEN,   [POOL_BODY_DELTA] = POOL_RECORD_LEN,
-    [POOL_BODY_MARKS] = POOL_MARK_LEN,    [POOL_BODY_INDEX] = POOL_INDEXED_LEN,
+    [POOL_BODY_BASE] = POOL_RECORD_LEN, [POOL_BODY_DELTA] = POOL_RECORD_LEN,
+    [POOL_BODY_MARKS] = POOL_MARK_LEN,  [POOL_BODY_INDEX] = POOL_INDEXED_LEN,
     [POOL_BODY_DEAD] = POOL_DEAD_LEN,
 };
 

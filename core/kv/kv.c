@@ -18,7 +18,7 @@ static bool key_ok(const struct kv *kv, unsigned table, size_t klen)
 
 void kv_close(struct kv *kv)
 {
-    if (kv != NULL)
+    if (kv)
         kv->ops->close(kv);
 }
 
@@ -42,7 +42,7 @@ int kv_snap_begin(struct kv *kv, struct kv_snap **ret_snap)
 
 void kv_snap_end(struct kv_snap *s)
 {
-    if (s != NULL)
+    if (s)
         s->kv->ops->snap_end(s);
 }
 
@@ -112,7 +112,7 @@ bool kv_next(struct kv_each *e)
         return false;
     err = seek_row(e);
     e->after = true;
-    e->cut = err == -EUCLEAN && e->key == NULL;
+    e->cut = err == -EUCLEAN && !e->key;
     if (err == -EUCLEAN && !e->cut && !e->strict) {
         e->val = &nothing;
         e->len = KV_DAMAGED;
@@ -190,6 +190,6 @@ int kv_commit(struct kv_txn *t)
 
 void kv_abort(struct kv_txn *t)
 {
-    if (t != NULL)
+    if (t)
         t->kv->ops->abort(t);
 }

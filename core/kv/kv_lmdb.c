@@ -39,9 +39,9 @@ struct kv_lmdb {
     struct mutex writer; /* held from txn_begin to its end */
     bool has[KV_TABLES_MAX];
     MDB_dbi dbi[KV_TABLES_MAX];
-    struct kv_lmdb *next_open; /* in the list open_head; guarded by open_lock */
-    dev_t dev;                 /* of the directory; guarded by open_lock */
-    ino_t ino;                 /* of the directory; guarded by open_lock */
+    struct kv_lmdb *next_open;             /* in the list open_head; guarded by open_lock */
+    dev_t dev;                             /* of the directory; guarded by open_lock */
+    ino_t ino;                             /* of the directory; guarded by open_lock */
     _Atomic(MDB_txn *) parked[PARKED_MAX]; /* reset read transactions, or NULL */
     const void *map;                       /* where LMDB mapped the file; NULL: not known */
     int at;                                /* descriptor of the directory; -1: read-only */
@@ -114,7 +114,7 @@ static MDB_txn *unpark(struct kv_lmdb *k)
         if (atomic_load_explicit(cell, memory_order_relaxed) == NULL)
             continue;
         MDB_txn *txn = atomic_exchange(cell, NULL);
-        if (txn != NULL)
+        if (txn)
             return txn;
     }
     return NULL;
@@ -124,7 +124,7 @@ static MDB_txn *unpark(struct kv_lmdb *k)
 static int read_begin(struct kv_lmdb *k, MDB_txn **ret_txn)
 {
     MDB_txn *txn = unpark(k);
-    if (txn == NULL)
+    if (!txn)
         return lmdb_errno(mdb_txn_begin(k->env, NULL, MDB_RDONLY, ret_txn));
     int rc = mdb_txn_renew(txn);
     if (rc != 0) {
@@ -178,10 +178,10 @@ static int get_guarded(void *arg)
 {
     struct get *g = arg;
     MDB_val val;
-    int r = lmdb_errno(mdb_get(g->txn, g->k->dbi[g->table], &g->key, &val));
-    if (r == 0)
-        r = checked(g->k, g->table, &g->key, &val);
-    return r < 0 ? r : copy_out(&val, g->buf, g->cap, g->ret_len);
+    int err = lmdb_errno(mdb_get(g->txn, g->k->dbi[g->table], &g->key, &val));
+    if (err == 0)
+        err = checked(g->k, g->table, &g->key, &val);
+    return err < 0 ? err : copy_out(&val, g->buf, g->cap, g->ret_len);
 }
 
 static int lmdb_get(struct kv *kv, unsigned table, const void *key, size_t klen, void *buf,
@@ -196,12 +196,12 @@ static int lmdb_get(struct kv *kv, unsigned table, const void *key, size_t klen,
                     .ret_len = ret_len};
     if (!k->has[table])
         return -ENOENT;
-    int r = read_begin(k, &g.txn);
-    if (r < 0)
-        return r;
-    r = mapped_guard(get_guarded, &g);
+    int err = read_begin(k, &g.txn);
+    if (err < 0)
+        return err;
+    err = mapped_guard(get_guarded, &g);
     read_end(k, g.txn);
-    return r;
+    return err;
 }
 
 static uint64_t lmdb_disk_bytes(struct kv *kv)
@@ -218,13 +218,13 @@ static uint64_t lmdb_disk_bytes(struct kv *kv)
 static int lmdb_snap_begin(struct kv *kv, struct kv_snap **ret_snap)
 {
     struct lmdb_snap *s = calloc(1, sizeof *s);
-    if (s == NULL)
+    if (!s)
         return -ENOMEM;
     s->base.kv = kv;
-    int r = read_begin(of(kv), &s->txn);
-    if (r < 0) {
+    int err = read_begin(of(kv), &s->txn);
+    if (err < 0) {
         free(s);
-        return r;
+        return err;
     }
     *ret_snap = &s->base;
     return 0;
@@ -232,7 +232,7 @@ static int lmdb_snap_begin(struct kv *kv, struct kv_snap **ret_snap)
 
 static void drop_cursor(struct lmdb_snap *s)
 {
-    if (s->cursor != NULL)
+    if (s->cursor)
         mdb_cursor_close(s->cursor);
     s->cursor = NULL;
 }
@@ -263,7 +263,7 @@ struct look {
     const void *from;
     size_t from_len;
     bool after;
-    bool found; /* a key was found; its value may still be damaged */
+    bool found;       /* a key was found; its value may still be damaged */
     MDB_val key, val; /* what was found */
 };
 
@@ -276,10 +276,10 @@ static struct kv_lmdb *kv_of(const struct look *l)
 static int take(struct look *l)
 {
     l->found = true;
-    int r = checked(kv_of(l), l->table, &l->key, &l->val);
-    if (r == 0)
+    int err = checked(kv_of(l), l->table, &l->key, &l->val);
+    if (err == 0)
         touch(&l->val);
-    return r;
+    return err;
 }
 
 /* Makes s->cursor a cursor of this table. A snapshot has one cursor at a time. */
@@ -287,14 +287,14 @@ static int open_cursor(struct lmdb_snap *s, unsigned table)
 {
     MDB_stat st;
     MDB_dbi dbi = of(s->base.kv)->dbi[table];
-    if (s->cursor != NULL && s->cursor_table == table)
+    if (s->cursor && s->cursor_table == table)
         return 0;
     drop_cursor(s);
     s->cursor_table = table;
     /* mdb_stat reads the pages that mdb_cursor_open would read. If the disk cannot read them, the
      * fault comes here, and does not leave a half-made cursor. */
-    int r = lmdb_errno(mdb_stat(s->txn, dbi, &st));
-    return r < 0 ? r : lmdb_errno(mdb_cursor_open(s->txn, dbi, &s->cursor));
+    int err = lmdb_errno(mdb_stat(s->txn, dbi, &st));
+    return err < 0 ? err : lmdb_errno(mdb_cursor_open(s->txn, dbi, &s->cursor));
 }
 
 /* The first get of a table uses mdb_get. Further gets in a row of the same table use a cursor: it
@@ -303,27 +303,26 @@ static int snap_get_guarded(void *arg)
 {
     struct look *l = arg;
     bool again = l->s->got == l->table + 1;
-    int r = again ? open_cursor(l->s, l->table) : 0;
+    int err = again ? open_cursor(l->s, l->table) : 0;
     l->s->got = l->table + 1;
-    if (r == 0)
-        r = lmdb_errno(again ? mdb_cursor_get(l->s->cursor, &l->key, &l->val, MDB_SET)
-                           : mdb_get(l->s->txn, kv_of(l)->dbi[l->table], &l->key, &l->val));
-    return r < 0 ? r : take(l);
+    if (err == 0)
+        err = lmdb_errno(again ? mdb_cursor_get(l->s->cursor, &l->key, &l->val, MDB_SET)
+                               : mdb_get(l->s->txn, kv_of(l)->dbi[l->table], &l->key, &l->val));
+    return err < 0 ? err : take(l);
 }
 
 static int lmdb_snap_get(struct kv_snap *snap, unsigned table, const void *key, size_t klen,
                          const void **ret_val, size_t *ret_len)
 {
     struct kv_lmdb *k = of(snap->kv);
-    struct look l = {
-        .s = (struct lmdb_snap *)snap, .table = table, .key = val_of(key, klen)};
+    struct look l = {.s = (struct lmdb_snap *)snap, .table = table, .key = val_of(key, klen)};
     if (!k->has[table])
         return -ENOENT;
-    int r = mapped_guard(snap_get_guarded, &l);
-    if (r == -EIO)
+    int err = mapped_guard(snap_get_guarded, &l);
+    if (err == -EIO)
         drop_cursor(l.s); /* the fault left it at an unknown place */
-    if (r < 0)
-        return r;
+    if (err < 0)
+        return err;
     *ret_val = l.val.mv_data;
     *ret_len = l.val.mv_size;
     return 0;
@@ -356,10 +355,10 @@ static int seek(MDB_cursor *c, const void *key, size_t klen, bool after, MDB_val
 static int seek_guarded(void *arg)
 {
     struct look *l = arg;
-    int r = open_cursor(l->s, l->table);
-    if (r == 0)
-        r = seek(l->s->cursor, l->from, l->from_len, l->after, &l->key, &l->val);
-    return r < 0 ? r : take(l);
+    int err = open_cursor(l->s, l->table);
+    if (err == 0)
+        err = seek(l->s->cursor, l->from, l->from_len, l->after, &l->key, &l->val);
+    return err < 0 ? err : take(l);
 }
 
 static int lmdb_snap_seek(struct kv_snap *snap, unsigned table, const void *key, size_t klen,
@@ -373,15 +372,15 @@ static int lmdb_snap_seek(struct kv_snap *snap, unsigned table, const void *key,
                      .after = after};
     if (!of(snap->kv)->has[table])
         return -ENOENT;
-    int r = mapped_guard(seek_guarded, &l);
-    if (r == -EIO)
+    int err = mapped_guard(seek_guarded, &l);
+    if (err == -EIO)
         drop_cursor(l.s); /* the fault left it at an unknown place */
-    if (r < 0 && r != -EUCLEAN)
-        return r;
+    if (err < 0 && err != -EUCLEAN)
+        return err;
     *ret_key = l.found ? l.key.mv_data : NULL;
     *ret_klen = l.found ? l.key.mv_size : 0;
-    if (r < 0)
-        return r;
+    if (err < 0)
+        return err;
     *ret_val = l.val.mv_data;
     *ret_len = l.val.mv_size;
     return 0;
@@ -403,14 +402,14 @@ static int lmdb_snap_count(struct kv_snap *snap, unsigned table, uint64_t *ret_c
 {
     struct kv_lmdb *k = of(snap->kv);
     struct count c = {.txn = ((struct lmdb_snap *)snap)->txn};
-    int r = 0;
+    int err = 0;
     if (k->has[table]) {
         c.dbi = k->dbi[table];
-        r = mapped_guard(count_guarded, &c);
+        err = mapped_guard(count_guarded, &c);
     }
-    if (r == 0)
+    if (err == 0)
         *ret_count = c.st.ms_entries;
-    return r;
+    return err;
 }
 
 /* ---- writing ---- */
@@ -419,15 +418,15 @@ static int lmdb_txn_begin(struct kv *kv, struct kv_txn **ret_txn)
 {
     struct kv_lmdb *k = of(kv);
     struct lmdb_txn *t = calloc(1, sizeof *t);
-    if (t == NULL)
+    if (!t)
         return -ENOMEM;
     t->base.kv = kv;
     mutex_lock(&k->writer);
-    int r = lmdb_errno(mdb_txn_begin(k->env, NULL, 0, &t->txn));
-    if (r < 0) {
+    int err = lmdb_errno(mdb_txn_begin(k->env, NULL, 0, &t->txn));
+    if (err < 0) {
         mutex_unlock(&k->writer);
         free(t);
-        return r;
+        return err;
     }
     *ret_txn = &t->base;
     return 0;
@@ -449,9 +448,9 @@ static int lmdb_put(struct kv_txn *txn, unsigned table, const void *key, size_t 
     struct kv_lmdb *k = of(txn->kv);
     MDB_val mkey = val_of(key, klen), room = {.mv_size = vlen + slen};
     mutex_held(&k->writer);
-    int r = lmdb_errno(mdb_put(t->txn, k->dbi[table], &mkey, &room, MDB_RESERVE));
-    if (r < 0)
-        return noted(t, r);
+    int err = lmdb_errno(mdb_put(t->txn, k->dbi[table], &mkey, &room, MDB_RESERVE));
+    if (err < 0)
+        return noted(t, err);
     if (vlen > 0)
         memcpy(room.mv_data, val, vlen);
     if (slen > 0)
@@ -520,15 +519,15 @@ static int lmdb_commit(struct kv_txn *txn)
 {
     struct lmdb_txn *t = (struct lmdb_txn *)txn;
     struct kv_lmdb *k = of(txn->kv);
-    int r = t->error;
+    int err = t->error;
     mutex_held(&k->writer);
-    if (r < 0) {
+    if (err < 0) {
         lmdb_abort(txn);
-        return commit_error(k, r); /* a large transaction is written in part before its end */
+        return commit_error(k, err); /* a large transaction is written in part before its end */
     }
-    r = lmdb_errno(mdb_txn_commit(t->txn));
+    err = lmdb_errno(mdb_txn_commit(t->txn));
     end(t);
-    return r < 0 ? commit_error(k, r) : 0;
+    return err < 0 ? commit_error(k, err) : 0;
 }
 
 /* ---- opening and closing ---- */
@@ -562,13 +561,13 @@ static void lmdb_close(struct kv *kv)
 {
     struct kv_lmdb *k = of(kv);
     for (unsigned i = 0; i < PARKED_MAX; i++)
-        if (k->parked[i] != NULL)
+        if (k->parked[i])
             mdb_txn_abort(k->parked[i]);
-    if (k->map != NULL)
+    if (k->map)
         mapped_remove(k->map);
-    if (k->env != NULL)
+    if (k->env)
         mdb_env_close(k->env);
-    if (k->env != NULL && k->at >= 0 && !k->doubtful)
+    if (k->env && k->at >= 0 && !k->doubtful)
         kv_note_closed(k->at);
     if (k->at >= 0)
         close(k->at);
@@ -617,10 +616,10 @@ static int open_env(struct kv_lmdb *k, const char *path)
     unsigned flags = MDB_NOTLS | MDB_NORDAHEAD;
     if (k->base.readonly)
         flags |= MDB_RDONLY | MDB_NOLOCK;
-    int r = -ENOMEM;
-    for (size_t map = MAP_MOST; map >= MAP_LEAST && r == -ENOMEM; map /= 2)
-        r = try_open(k, path, flags, map);
-    return r;
+    int err = -ENOMEM;
+    for (size_t map = MAP_MOST; map >= MAP_LEAST && err == -ENOMEM; map /= 2)
+        err = try_open(k, path, flags, map);
+    return err;
 }
 
 /* Opens the tables, or creates them. A read-only store may lack some: they read as empty. */
@@ -648,7 +647,7 @@ static void know_map(struct kv_lmdb *k, const struct stat *st)
 {
     char line[4096 + 128];
     FILE *f = fopen("/proc/self/maps", "re");
-    while (f != NULL && k->map == NULL && fgets(line, sizeof line, f) != NULL) {
+    while (f && !k->map && fgets(line, sizeof line, f) != NULL) {
         unsigned long from, to, ino;
         if (sscanf(line, "%lx-%lx %*s %*s %*s %lu", &from, &to, &ino) != 3 || ino != st->st_ino ||
             strstr(line, "data.mdb") == NULL)
@@ -656,15 +655,15 @@ static void know_map(struct kv_lmdb *k, const struct stat *st)
         k->map = (const void *)from;
         mapped_add(k->map, to - from, "kv/data.mdb");
     }
-    if (f != NULL)
+    if (f)
         (void)fclose(f);
 }
 
 /* Syncs the directory of the file and the one above: LMDB syncs its file, but not its names. */
 static int sync_names(int dirfd, const char *dir)
 {
-    int r = io_sync_dir(dirfd, dir);
-    return r < 0 ? r : io_sync_dir(dirfd, ".");
+    int err = io_sync_dir(dirfd, dir);
+    return err < 0 ? err : io_sync_dir(dirfd, ".");
 }
 
 /* Makes durable what was found at opening. A process that died in a commit may have left a root
@@ -687,28 +686,28 @@ static int doubt(struct kv_lmdb *k, const struct kv_files *f)
 
 static int open_found(struct kv_lmdb *k, const struct kv_files *f, const struct kv_table *tables)
 {
-    int r = k->base.readonly ? 0 : claim(k, &f->dir_stat);
-    if (r == 0)
-        r = doubt(k, f);
-    if (r == 0)
-        r = open_env(k, f->path);
-    if (r == 0)
+    int err = k->base.readonly ? 0 : claim(k, &f->dir_stat);
+    if (err == 0)
+        err = doubt(k, f);
+    if (err == 0)
+        err = open_env(k, f->path);
+    if (err == 0)
         know_map(k, &f->data_stat);
-    if (r == 0)
-        r = sync_found(k);
-    return r == 0 ? open_tables(k, tables) : r;
+    if (err == 0)
+        err = sync_found(k);
+    return err == 0 ? open_tables(k, tables) : err;
 }
 
 static int open_all(struct kv_lmdb *k, int dirfd, const char *dir, const struct kv_table *tables,
                     unsigned flags)
 {
     struct kv_files f;
-    int r = kv_files_open(&f, dirfd, dir, flags);
-    if (r < 0)
-        return r;
-    r = open_found(k, &f, tables);
+    int err = kv_files_open(&f, dirfd, dir, flags);
+    if (err < 0)
+        return err;
+    err = open_found(k, &f, tables);
     kv_files_close(&f);
-    return r == 0 && flags & KV_CREATE ? sync_names(dirfd, dir) : r;
+    return err == 0 && flags & KV_CREATE ? sync_names(dirfd, dir) : err;
 }
 
 static const struct kv_ops lmdb_ops = {
@@ -733,17 +732,17 @@ int kv_open_lmdb(int dirfd, const char *dir, const struct kv_table *tables, unsi
     if (count < 1 || count > KV_TABLES_MAX || (flags & KV_CREATE && flags & KV_READONLY))
         return -EINVAL;
     struct kv_lmdb *k = calloc(1, sizeof *k);
-    if (k == NULL)
+    if (!k)
         return -ENOMEM;
-    k->base = (struct kv){
-        .ops = &lmdb_ops, .tables = count, .readonly = (flags & KV_READONLY) != 0};
+    k->base =
+        (struct kv){.ops = &lmdb_ops, .tables = count, .readonly = (flags & KV_READONLY) != 0};
     k->at = -1;
     kv_sum_init(&k->base, tables);
     mutex_init(&k->writer, "kv_writer");
-    int r = open_all(k, dirfd, dir, tables, flags);
-    if (r < 0) {
+    int err = open_all(k, dirfd, dir, tables, flags);
+    if (err < 0) {
         lmdb_close(&k->base);
-        return r;
+        return err;
     }
     *ret_kv = &k->base;
     return 0;

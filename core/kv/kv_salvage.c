@@ -41,11 +41,11 @@ struct salvage {
 /* Commits the open transaction, if there is one. */
 static int end_batch(struct salvage *s)
 {
-    int r = s->txn ? lmdb_errno(mdb_txn_commit(s->txn)) : 0;
+    int err = s->txn ? lmdb_errno(mdb_txn_commit(s->txn)) : 0;
 
     s->txn = NULL;
     s->rows = 0;
-    return r;
+    return err;
 }
 
 /* Makes s->dbi the table of that name in the new environment; it is created if it is new. */
@@ -69,39 +69,39 @@ static int add_row(void *ctx, const void *table, size_t tlen, const void *key, s
 {
     struct salvage *s = ctx;
     MDB_val k = {klen, (void *)(uintptr_t)key}, v = {vlen, (void *)(uintptr_t)val};
-    int r = s->rows >= BATCH ? end_batch(s) : 0;
+    int err = s->rows >= BATCH ? end_batch(s) : 0;
 
     if (klen > KV_KEY_MAX)
         return -EUCLEAN;
-    if (r == 0 && !s->txn)
-        r = lmdb_errno(mdb_txn_begin(s->env, NULL, 0, &s->txn));
-    if (r == 0)
-        r = open_table(s, table, tlen);
-    if (r == 0)
-        r = lmdb_errno(mdb_put(s->txn, s->dbi, &k, &v, 0));
+    if (err == 0 && !s->txn)
+        err = lmdb_errno(mdb_txn_begin(s->env, NULL, 0, &s->txn));
+    if (err == 0)
+        err = open_table(s, table, tlen);
+    if (err == 0)
+        err = lmdb_errno(mdb_put(s->txn, s->dbi, &k, &v, 0));
     s->rows++;
-    return r;
+    return err;
 }
 
 static int open_env(struct salvage *s, int at)
 {
     char path[64];
-    int r = -ENOMEM;
+    int err = -ENOMEM;
 
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", at);
-    for (size_t map = MAP; map >= MAP_LEAST && r == -ENOMEM; map /= 2) {
+    for (size_t map = MAP; map >= MAP_LEAST && err == -ENOMEM; map /= 2) {
         if (s->env)
             mdb_env_close(s->env);
         s->env = NULL;
-        r = lmdb_errno(mdb_env_create(&s->env));
-        if (r == 0)
-            r = lmdb_errno(mdb_env_set_maxdbs(s->env, KV_TABLES_MAX));
-        if (r == 0)
-            r = lmdb_errno(mdb_env_set_mapsize(s->env, map));
-        if (r == 0)
-            r = lmdb_errno(mdb_env_open(s->env, path, MDB_NOTLS | MDB_NOSYNC, 0600));
+        err = lmdb_errno(mdb_env_create(&s->env));
+        if (err == 0)
+            err = lmdb_errno(mdb_env_set_maxdbs(s->env, KV_TABLES_MAX));
+        if (err == 0)
+            err = lmdb_errno(mdb_env_set_mapsize(s->env, map));
+        if (err == 0)
+            err = lmdb_errno(mdb_env_open(s->env, path, MDB_NOTLS | MDB_NOSYNC, 0600));
     }
-    return r;
+    return err;
 }
 
 /* Copies all rows that can be read into a new environment in `at`, and syncs it. */
@@ -109,21 +109,21 @@ static int copy_rows(int from, int at, struct kv_salvaged *ret)
 {
     struct salvage s = {0};
     struct lmdb_rows rows = {.row = add_row, .ctx = &s, .value_max = KV_VALUE_MAX + KV_SUM_LEN};
-    int r = open_env(&s, at);
+    int err = open_env(&s, at);
 
-    if (r == 0)
-        r = lmdb_walk_rows(from, &rows, ret->why, sizeof ret->why);
-    if (r == 0)
-        r = end_batch(&s);
+    if (err == 0)
+        err = lmdb_walk_rows(from, &rows, ret->why, sizeof ret->why);
+    if (err == 0)
+        err = end_batch(&s);
     if (s.txn)
         mdb_txn_abort(s.txn);
-    if (r == 0)
-        r = lmdb_errno(mdb_env_sync(s.env, 1));
+    if (err == 0)
+        err = lmdb_errno(mdb_env_sync(s.env, 1));
     if (s.env)
         mdb_env_close(s.env);
     ret->rows = rows.rows;
     ret->lost = rows.lost;
-    return r == 0 && rows.rows == 0 ? -EUCLEAN : r;
+    return err == 0 && rows.rows == 0 ? -EUCLEAN : err;
 }
 
 /* Renames DIR.new, which holds a damaged store, to the first free name of DIR.damaged,
@@ -164,10 +164,10 @@ static int may_be_damaged_one(int dirfd, const char *new)
 static int clear(int dirfd, const char *name)
 {
     static const char *const files[] = {"data.mdb", "lock.mdb", "closed", MARK};
-    int r = beneath_mkdir(dirfd, name, 0700);
+    int err = beneath_mkdir(dirfd, name, 0700);
 
-    if (r < 0 && r != -EEXIST)
-        return r;
+    if (err < 0 && err != -EEXIST)
+        return err;
     int at = beneath_open_dir(dirfd, name);
     for (size_t i = 0; at >= 0 && i < sizeof files / sizeof *files; i++)
         (void)beneath_unlink(at, files[i]);
@@ -178,21 +178,21 @@ static int clear(int dirfd, const char *name)
 static int make_empty(int dirfd, const char *dir, const char *new)
 {
     char kept[KV_KEPT];
-    int r = may_be_damaged_one(dirfd, new);
+    int err = may_be_damaged_one(dirfd, new);
 
-    if (r > 0)
-        r = move_aside(dirfd, dir, new, kept);
-    return r < 0 ? r : clear(dirfd, new);
+    if (err > 0)
+        err = move_aside(dirfd, dir, new, kept);
+    return err < 0 ? err : clear(dirfd, new);
 }
 
 /* Marks the copy as whole: adds MARK, and takes away UNFINISHED. */
 static int finish(int dirfd, const char *new, int at)
 {
-    int r = io_write_file(at, MARK, "\n", 1, 0600);
+    int err = io_write_file(at, MARK, "\n", 1, 0600);
 
-    if (r == 0)
-        r = beneath_unlink(at, UNFINISHED);
-    return r == 0 ? io_sync_dir(dirfd, new) : r;
+    if (err == 0)
+        err = beneath_unlink(at, UNFINISHED);
+    return err == 0 ? io_sync_dir(dirfd, new) : err;
 }
 
 /* Exchanges the new store with the damaged one in one step, so that DIR exists at any time, and
@@ -201,8 +201,8 @@ static int change_places(int dirfd, const char *dir, const char *new, char kept[
 {
     if (renameat2(dirfd, dir, dirfd, new, RENAME_EXCHANGE) < 0)
         return -errno;
-    int r = io_sync_dir(dirfd, ".");
-    return r == 0 ? move_aside(dirfd, dir, new, kept) : r;
+    int err = io_sync_dir(dirfd, ".");
+    return err == 0 ? move_aside(dirfd, dir, new, kept) : err;
 }
 
 int kv_salvage_lmdb(int dirfd, const char *dir, struct kv_salvaged *ret)
@@ -216,12 +216,12 @@ int kv_salvage_lmdb(int dirfd, const char *dir, struct kv_salvaged *ret)
         return from;
     (void)snprintf(new, sizeof new, "%s.new", dir);
     CLEANUP_CLOSE int at = make_empty(dirfd, dir, new);
-    int r = at < 0 ? at : io_write_file(at, UNFINISHED, "\n", 1, 0600);
-    if (r == 0)
-        r = copy_rows(from, at, ret);
-    if (r == 0)
-        r = finish(dirfd, new, at);
-    return r == 0 ? change_places(dirfd, dir, new, ret->kept) : r;
+    int err = at < 0 ? at : io_write_file(at, UNFINISHED, "\n", 1, 0600);
+    if (err == 0)
+        err = copy_rows(from, at, ret);
+    if (err == 0)
+        err = finish(dirfd, new, at);
+    return err == 0 ? change_places(dirfd, dir, new, ret->kept) : err;
 }
 
 int kv_salvage_is_unmended(int dirfd, const char *dir)
@@ -239,7 +239,7 @@ int kv_salvage_is_unmended(int dirfd, const char *dir)
 int kv_salvage_is_mended(int dirfd, const char *dir)
 {
     CLEANUP_CLOSE int at = beneath_open_dir(dirfd, dir);
-    int r = at < 0 ? at : beneath_unlink(at, MARK);
+    int err = at < 0 ? at : beneath_unlink(at, MARK);
 
-    return r == 0 || r == -ENOENT ? io_sync_dir(dirfd, dir) : r;
+    return err == 0 || err == -ENOENT ? io_sync_dir(dirfd, dir) : err;
 }

@@ -38,10 +38,10 @@ static int note_of(int fd, char out[NOTE_MAX], struct timespec *ret_changed)
 {
     struct stat st;
     uint64_t txn;
-    int r = lmdb_walk_head(fd, &txn);
+    int err = lmdb_walk_head(fd, &txn);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     if (fstat(fd, &st) < 0)
         return -errno;
     (void)snprintf(out, NOTE_MAX,

@@ -117,8 +117,8 @@ static int map_grow(struct map *m)
     if (size > SLOTS_MAX)
         return -ENOMEM;
     struct cell *index = calloc(size * 2, sizeof *index);
-    uint8_t *slots = index == NULL ? NULL : reallocarray(m->slots, size, m->stride);
-    if (slots == NULL) {
+    uint8_t *slots = !index ? NULL : reallocarray(m->slots, size, m->stride);
+    if (!slots) {
         free(index);
         return -ENOMEM;
     }
@@ -140,7 +140,7 @@ static int map_widen(struct map *m, size_t vlen)
         return 0;
     if (m->size > 0) {
         uint8_t *slots = reallocarray(m->slots, m->size, stride);
-        if (slots == NULL)
+        if (!slots)
             return -ENOMEM;
         m->slots = slots;
     }
@@ -154,14 +154,14 @@ static int map_widen(struct map *m, size_t vlen)
  * the same changes as before. */
 static int map_at(struct map *m, const struct key *k, size_t vlen, struct slot **ret_slot)
 {
-    int r = map_widen(m, vlen);
-    if (r < 0)
-        return r;
+    int err = map_widen(m, vlen);
+    if (err < 0)
+        return err;
     struct slot *s = map_find(m, k);
-    if (s == NULL) {
-        r = m->count < m->size ? 0 : map_grow(m);
-        if (r < 0)
-            return r;
+    if (!s) {
+        err = m->count < m->size ? 0 : map_grow(m);
+        if (err < 0)
+            return err;
         s = slot_at(m, m->count);
         memcpy(s->key, k->bytes, KEY_MAX);
         s->hash = k->hash;
@@ -185,7 +185,7 @@ int layer_create(struct kv *kv, unsigned table, size_t klen, struct layer **ret_
     if (klen < 1 || klen > KEY_MAX)
         return -EINVAL;
     struct layer *l = calloc(1, sizeof *l);
-    if (l == NULL)
+    if (!l)
         return -ENOMEM;
     l->kv = kv;
     l->table = table;
@@ -196,7 +196,7 @@ int layer_create(struct kv *kv, unsigned table, size_t klen, struct layer **ret_
 
 void layer_destroy(struct layer *l)
 {
-    if (l == NULL)
+    if (!l)
         return;
     map_release(&l->active);
     for (size_t i = 0; i < l->batches; i++)
@@ -218,7 +218,7 @@ static int copy_out(const void *val, size_t len, void *buf, size_t cap, size_t *
 static const struct slot *change_since(const struct layer *l, const struct key *k, size_t first)
 {
     const struct slot *s = map_find(&l->active, k);
-    for (size_t i = l->batches; s == NULL && i > first; i--)
+    for (size_t i = l->batches; !s && i > first; i--)
         s = map_find(&l->batch[i - 1], k);
     return s;
 }
@@ -229,13 +229,13 @@ static int get_below(struct layer *l, const void *key, void *buf, size_t cap, si
 {
     const void *val;
     size_t len;
-    if (l->gets && l->snap == NULL)
+    if (l->gets && !l->snap)
         (void)kv_snap_begin(l->kv, &l->snap); /* without a snapshot kv_get does the same, slower */
-    if (l->snap == NULL)
+    if (!l->snap)
         return kv_get(l->kv, l->table, key, l->klen, buf, cap, ret_len);
-    int r = kv_snap_get(l->snap, l->table, key, l->klen, &val, &len);
-    if (r < 0)
-        return r;
+    int err = kv_snap_get(l->snap, l->table, key, l->klen, &val, &len);
+    if (err < 0)
+        return err;
     *ret_len = len;
     return len > cap ? -ERANGE : kv_snap_copy(buf, val, len);
 }
@@ -256,7 +256,7 @@ int layer_get(struct layer *l, const void *key, void *buf, size_t cap, size_t *r
 {
     struct key k = key_of(l, key);
     const struct slot *s = change_since(l, &k, 0);
-    if (s == NULL)
+    if (!s)
         return get_below(l, key, buf, cap, ret_len);
     return s->deleted ? -ENOENT : copy_out(s->val, s->vlen, buf, cap, ret_len);
 }
@@ -266,10 +266,10 @@ static int change_at(struct layer *l, const void *key, size_t vlen, struct slot 
 {
     struct key k = key_of(l, key);
     size_t before = l->active.count;
-    int r = map_at(&l->active, &k, vlen, ret_slot);
+    int err = map_at(&l->active, &k, vlen, ret_slot);
     if (l->active.count != before)
         atomic_fetch_add_explicit(&l->pending, 1, memory_order_relaxed);
-    return r;
+    return err;
 }
 
 int layer_put(struct layer *l, const void *key, const void *val, size_t vlen)
@@ -277,9 +277,9 @@ int layer_put(struct layer *l, const void *key, const void *val, size_t vlen)
     struct slot *s;
     if (vlen > LAYER_VALUE_MAX)
         return -ERANGE;
-    int r = change_at(l, key, vlen, &s);
-    if (r < 0)
-        return r;
+    int err = change_at(l, key, vlen, &s);
+    if (err < 0)
+        return err;
     s->deleted = false;
     s->vlen = (uint8_t)vlen;
     if (vlen > 0)
@@ -290,9 +290,9 @@ int layer_put(struct layer *l, const void *key, const void *val, size_t vlen)
 int layer_del(struct layer *l, const void *key)
 {
     struct slot *s;
-    int r = change_at(l, key, 0, &s);
-    if (r < 0)
-        return r;
+    int err = change_at(l, key, 0, &s);
+    if (err < 0)
+        return err;
     s->deleted = true;
     s->vlen = 0;
     return 0;
@@ -330,24 +330,24 @@ static int write_batch(struct layer *l, const struct map *m, struct kv_txn *t)
     if (count == 0)
         return 0;
     const struct slot **sorted = calloc(count, sizeof *sorted);
-    if (sorted == NULL)
+    if (!sorted)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++)
         sorted[i] = slot_at(m, i);
     qsort(sorted, count, sizeof *sorted, by_key);
-    int r = 0;
-    for (size_t i = 0; i < count && r == 0; i++)
-        r = write_one(l, t, sorted[i]);
+    int err = 0;
+    for (size_t i = 0; i < count && err == 0; i++)
+        err = write_one(l, t, sorted[i]);
     free(sorted);
-    return r;
+    return err;
 }
 
 int layer_write(struct layer *l, size_t n, struct kv_txn *t)
 {
-    int r = 0;
-    for (size_t i = 0; i < n && r == 0; i++)
-        r = write_batch(l, &l->batch[i], t);
-    return r;
+    int err = 0;
+    for (size_t i = 0; i < n && err == 0; i++)
+        err = write_batch(l, &l->batch[i], t);
+    return err;
 }
 
 void layer_retire(struct layer *l, size_t n)
@@ -391,9 +391,9 @@ static const struct slot *smallest(const struct layer *l, size_t at, const void 
     const struct map *m = map_number(l, at);
     for (size_t i = 0; i < m->count; i++) {
         const struct slot *s = slot_at(m, i);
-        if (s->deleted || (key != NULL && memcmp(s->key, key, l->klen) <= 0))
+        if (s->deleted || (key && memcmp(s->key, key, l->klen) <= 0))
             continue;
-        if (best != NULL && memcmp(s->key, best->key, l->klen) >= 0)
+        if (best && memcmp(s->key, best->key, l->klen) >= 0)
             continue;
         if (!overridden(l, at, s))
             best = s;
@@ -407,16 +407,16 @@ static int next_committed(struct layer *l, struct kv_snap *snap, const void *key
                           uint8_t ret_key[KEY_MAX], const void **ret_val, size_t *ret_len)
 {
     const void *found;
-    size_t klen = key == NULL ? 0 : l->klen, len;
+    size_t klen = !key ? 0 : l->klen, len;
     for (;;) {
-        int r = kv_snap_seek(snap, l->table, key, klen, true, &found, &len, ret_val, ret_len);
-        if (r < 0)
-            return r;
+        int err = kv_snap_seek(snap, l->table, key, klen, true, &found, &len, ret_val, ret_len);
+        if (err < 0)
+            return err;
         if (len != l->klen)
             return -EUCLEAN;
-        r = kv_snap_copy(ret_key, found, len);
-        if (r < 0)
-            return r;
+        err = kv_snap_copy(ret_key, found, len);
+        if (err < 0)
+            return err;
         key = ret_key;
         klen = len;
         struct key k = key_of(l, ret_key);
@@ -434,49 +434,49 @@ static int next_in(struct layer *l, struct kv_snap *snap, const void *key, void 
     const struct slot *s = NULL;
     for (size_t at = 0; at <= l->batches; at++)
         s = smallest(l, at, key, s);
-    int r = next_committed(l, snap, key, next, &val, ret_len);
-    if (r < 0 && (r != -ENOENT || s == NULL))
-        return r;
-    if (r < 0 || (s != NULL && memcmp(s->key, next, l->klen) < 0)) {
-        r = copy_out(s->val, s->vlen, buf, cap, ret_len);
+    int err = next_committed(l, snap, key, next, &val, ret_len);
+    if (err < 0 && (err != -ENOENT || !s))
+        return err;
+    if (err < 0 || (s && memcmp(s->key, next, l->klen) < 0)) {
+        err = copy_out(s->val, s->vlen, buf, cap, ret_len);
         memcpy(next, s->key, l->klen);
     } else {
-        r = *ret_len > cap ? -ERANGE : kv_snap_copy(buf, val, *ret_len);
+        err = *ret_len > cap ? -ERANGE : kv_snap_copy(buf, val, *ret_len);
     }
-    if (r == 0)
+    if (err == 0)
         memcpy(ret_key, next, l->klen);
-    return r;
+    return err;
 }
 
 int layer_next(struct layer *l, const void *key, void *ret_key, void *buf, size_t cap,
                size_t *ret_len)
 {
     struct kv_snap *snap;
-    int r = kv_snap_begin(l->kv, &snap);
-    if (r < 0)
-        return r;
-    r = next_in(l, snap, key, ret_key, buf, cap, ret_len);
+    int err = kv_snap_begin(l->kv, &snap);
+    if (err < 0)
+        return err;
+    err = next_in(l, snap, key, ret_key, buf, cap, ret_len);
     kv_snap_end(snap);
-    return r;
+    return err;
 }
 
 /* Calls `fn` for the changes of one map that no newer map overrides. */
 static int visit_map(struct layer *l, size_t at, layer_visit_fn *fn, void *ctx)
 {
     const struct map *m = map_number(l, at);
-    int r = 0;
-    for (size_t i = 0; i < m->count && r == 0; i++) {
+    int err = 0;
+    for (size_t i = 0; i < m->count && err == 0; i++) {
         const struct slot *s = slot_at(m, i);
         if (!overridden(l, at, s))
-            r = fn(s->key, s->deleted ? NULL : s->val, s->vlen, ctx);
+            err = fn(s->key, s->deleted ? NULL : s->val, s->vlen, ctx);
     }
-    return r;
+    return err;
 }
 
 int layer_visit_changes(struct layer *l, layer_visit_fn *fn, void *ctx)
 {
-    int r = 0;
-    for (size_t at = l->batches + 1; at > 0 && r == 0; at--)
-        r = visit_map(l, at - 1, fn, ctx);
-    return r;
+    int err = 0;
+    for (size_t at = l->batches + 1; at > 0 && err == 0; at--)
+        err = visit_map(l, at - 1, fn, ctx);
+    return err;
 }

@@ -120,10 +120,10 @@ static int read_head(struct lmdb_file *f, unsigned which, struct lmdb_head *ret)
 {
     uint8_t p[LMDB_PAGE_HEAD + META_LEN];
     const uint8_t *m = p + LMDB_PAGE_HEAD;
-    int r = lmdb_read_at(f, p, sizeof p, which, 0);
+    int err = lmdb_read_at(f, p, sizeof p, which, 0);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     if (get_le64(p) != which || get_le16(p + 10) != IS_META || get_le32(m) != MAGIC)
         return lmdb_bad(f, which, "it is no head");
     if (get_le32(m + 4) != VERSION)
@@ -140,19 +140,19 @@ static int read_head(struct lmdb_file *f, unsigned which, struct lmdb_head *ret)
 int lmdb_read_heads(struct lmdb_file *f, struct lmdb_head *ret)
 {
     struct lmdb_head h[LMDB_HEADS] = {0};
-    int r;
+    int err;
 
     f->page_size = PAGE_MIN; /* where the first one lies does not depend on it */
-    r = read_head(f, 0, &h[0]);
-    if (r)
-        return r;
+    err = read_head(f, 0, &h[0]);
+    if (err)
+        return err;
     f->page_size = h[0].free.page_size;
     if (f->page_size < PAGE_MIN || f->page_size > LMDB_PAGE_MAX ||
         f->page_size & (f->page_size - 1))
         return lmdb_bad(f, 0, "its pages would have %u bytes", f->page_size);
-    r = read_head(f, 1, &h[1]);
-    if (r)
-        return r;
+    err = read_head(f, 1, &h[1]);
+    if (err)
+        return err;
     bool second = h[1].txn > h[0].txn;
     if (h[1].free.page_size != f->page_size)
         return lmdb_bad(f, 1, "its pages would have %u bytes", h[1].free.page_size);

@@ -113,13 +113,13 @@ static int walk_overflow(struct visit *v, const struct lmdb_node *n)
     struct walk *w = v->w;
     uint64_t page = get_le64(n->data), count;
     uint8_t head[LMDB_PAGE_HEAD];
-    int r;
+    int err;
 
     if (page < LMDB_HEADS || page > w->head.last)
         return lmdb_bad(&w->file, page, "a value lies where there is no page");
-    r = lmdb_read_at(&w->file, head, sizeof head, page, 0);
-    if (r)
-        return r;
+    err = lmdb_read_at(&w->file, head, sizeof head, page, 0);
+    if (err)
+        return err;
     count = get_le32(head + 12);
     if (get_le64(head) != page || get_le16(head + 10) != LMDB_OVERFLOW)
         return lmdb_bad(&w->file, page, "a value lies in it, and it says otherwise");
@@ -140,9 +140,9 @@ static int take_free(struct walk *w, const uint8_t *list, size_t len, uint64_t *
 
         if (page >= *before)
             return lmdb_bad(&w->file, page, "the list of free pages does not descend");
-        int r = take_pages(w, page, 1, "it is free");
-        if (r)
-            return r;
+        int err = take_pages(w, page, 1, "it is free");
+        if (err)
+            return err;
         w->beyond += (page + 1) * w->file.page_size > w->size;
         *before = page;
     }
@@ -154,24 +154,24 @@ static int walk_list(struct walk *w, uint64_t page, size_t at, uint64_t len)
 {
     uint8_t window[LIST_WINDOW];
     uint64_t count, before = LMDB_NO_PAGE;
-    int r = len < 8 ? lmdb_bad(&w->file, page, "a list of free pages is too short")
-                    : lmdb_read_at(&w->file, window, 8, page, at);
+    int err = len < 8 ? lmdb_bad(&w->file, page, "a list of free pages is too short")
+                      : lmdb_read_at(&w->file, window, 8, page, at);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     count = get_le64(window);
     if (count > len / 8 - 1)
         return lmdb_bad(&w->file, page, "a list of free pages is too long");
-    for (uint64_t i = 0; i < count && r == 0;) {
+    for (uint64_t i = 0; i < count && err == 0;) {
         uint64_t left = (count - i) * 8;
         size_t n = left < sizeof window ? (size_t)left : sizeof window;
 
-        r = lmdb_read_at(&w->file, window, n, page, at + 8 + (size_t)i * 8);
-        if (r == 0)
-            r = take_free(w, window, n, &before);
+        err = lmdb_read_at(&w->file, window, n, page, at + 8 + (size_t)i * 8);
+        if (err == 0)
+            err = take_free(w, window, n, &before);
         i += n / 8;
     }
-    return r;
+    return err;
 }
 
 /* Turns damage into success if rows are salvaged: the damaged part is counted in `lost`, and the
@@ -189,19 +189,19 @@ static int visit_row(struct visit *v, const struct lmdb_node *n)
 {
     struct walk *w = v->w;
     const uint8_t *value = n->data;
-    int r = 0;
+    int err = 0;
 
     if (n->value > w->rows->value_max)
         return lmdb_bad(&w->file, 0, "a value is too long");
     if (n->flags & LMDB_NODE_BIG) {
         value = w->value;
-        r = lmdb_read_at(&w->file, w->value, (size_t)n->value, get_le64(n->data), LMDB_PAGE_HEAD);
+        err = lmdb_read_at(&w->file, w->value, (size_t)n->value, get_le64(n->data), LMDB_PAGE_HEAD);
     }
-    if (r == 0)
-        r = w->rows->row(w->rows->ctx, v->name.p, v->name.len, n->key.p, n->key.len, value,
-                         (size_t)n->value);
-    w->rows->rows += r == 0;
-    return r;
+    if (err == 0)
+        err = w->rows->row(w->rows->ctx, v->name.p, v->name.len, n->key.p, n->key.len, value,
+                           (size_t)n->value);
+    w->rows->rows += err == 0;
+    return err;
 }
 
 static int walk_tree(struct walk *w, enum kind kind, uint64_t from, const struct lmdb_tree *says,
@@ -212,13 +212,13 @@ static int walk_value(struct visit *v, uint64_t number, const uint8_t *page,
 {
     struct walk *w = v->w;
     unsigned want = v->kind == TABLES ? LMDB_NODE_TREE : n->flags & LMDB_NODE_BIG;
-    int r;
+    int err;
 
     if (n->flags != want)
         return lmdb_bad(&w->file, number, "a value is of no kind that is here");
-    r = n->flags & LMDB_NODE_BIG ? walk_overflow(v, n) : 0;
-    if (r || v->kind == TABLE)
-        return r == 0 && w->rows ? visit_row(v, n) : r;
+    err = n->flags & LMDB_NODE_BIG ? walk_overflow(v, n) : 0;
+    if (err || v->kind == TABLE)
+        return err == 0 && w->rows ? visit_row(v, n) : err;
     if (v->kind == FREE_PAGES) {
         if (get_le64(n->key.p) > w->head.txn)
             return lmdb_bad(&w->file, number, "pages were freed by a commit that is not there");
@@ -239,19 +239,19 @@ static int load_page(struct visit *v, uint64_t number, unsigned level, const uin
 {
     struct walk *w = v->w;
     unsigned want = level + 1 == v->is.depth ? LMDB_LEAF : LMDB_BRANCH, least;
-    int r = level >= DEPTH_MAX ? lmdb_bad(&w->file, number, "it is too deep in its tree") : 0;
+    int err = level >= DEPTH_MAX ? lmdb_bad(&w->file, number, "it is too deep in its tree") : 0;
 
-    if (r == 0)
-        r = take_pages(w, number, 1, "it is of a tree");
+    if (err == 0)
+        err = take_pages(w, number, 1, "it is of a tree");
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     if (!v->page[level] && !(v->page[level] = malloc(w->file.page_size)))
         return -ENOMEM;
     uint8_t *p = v->page[level];
-    r = lmdb_read_at(&w->file, p, w->file.page_size, number, 0);
-    if (r)
-        return r;
+    err = lmdb_read_at(&w->file, p, w->file.page_size, number, 0);
+    if (err)
+        return err;
     unsigned lower = get_le16(p + 12), upper = get_le16(p + 14);
     if (w->rows && get_le16(p + 10) == (LMDB_BRANCH ^ LMDB_LEAF ^ want))
         want ^= LMDB_BRANCH ^ LMDB_LEAF; /* the depth that the record says may be what is damaged */
@@ -275,44 +275,44 @@ static int walk_page(struct visit *v, uint64_t number, unsigned level, struct ra
 static int walk_branch(struct visit *v, const uint8_t *page, unsigned level, struct range range)
 {
     unsigned count = lmdb_nodes_on(page);
-    int r = 0;
+    int err = 0;
 
-    for (unsigned i = 0; i < count && r == 0; i++) {
+    for (unsigned i = 0; i < count && err == 0; i++) {
         struct lmdb_node n = {0}, next = {0};
 
         (void)lmdb_node_at(&v->w->file, page, i, &n);
         struct range below = {i ? n.key : range.from, range.to};
         if (i + 1 < count && !lmdb_node_at(&v->w->file, page, i + 1, &next))
             below.to = next.key;
-        r = unless_lost(v->w, walk_page(v, n.value, level + 1, below));
+        err = unless_lost(v->w, walk_page(v, n.value, level + 1, below));
     }
-    return r;
+    return err;
 }
 
 static int walk_leaf(struct visit *v, uint64_t number, const uint8_t *page)
 {
     unsigned count = lmdb_nodes_on(page);
-    int r = 0;
+    int err = 0;
 
-    for (unsigned i = 0; i < count && r == 0; i++) {
+    for (unsigned i = 0; i < count && err == 0; i++) {
         struct lmdb_node n = {0};
 
         (void)lmdb_node_at(&v->w->file, page, i, &n);
-        r = unless_lost(v->w, walk_value(v, number, page, &n));
+        err = unless_lost(v->w, walk_value(v, number, page, &n));
     }
     v->is.entries += count;
-    return r;
+    return err;
 }
 
 static int walk_page(struct visit *v, uint64_t number, unsigned level, struct range range)
 {
     const uint8_t *page = NULL;
-    int r = load_page(v, number, level, &page);
+    int err = load_page(v, number, level, &page);
 
-    if (r == 0)
-        r = check_keys(v, number, page, range);
-    if (r)
-        return r;
+    if (err == 0)
+        err = check_keys(v, number, page, range);
+    if (err)
+        return err;
     if (get_le16(page + 10) == LMDB_LEAF) {
         v->is.leaves++;
         return walk_leaf(v, number, page);
@@ -327,20 +327,20 @@ static int walk_tree(struct walk *w, enum kind kind, uint64_t from, const struct
                      struct lmdb_bytes name)
 {
     struct visit v = {.w = w, .kind = kind, .name = name, .is.depth = says->depth};
-    int r = 0;
+    int err = 0;
 
     if (says->flags != (kind == FREE_PAGES ? LMDB_INTEGER_KEYS : 0) || says->depth > DEPTH_MAX ||
         (says->depth == 0) != (says->root == LMDB_NO_PAGE))
-        r = lmdb_bad(&w->file, from, "the record of a tree is none");
-    if (r && !w->rows)
-        return r;
-    r = 0;
+        err = lmdb_bad(&w->file, from, "the record of a tree is none");
+    if (err && !w->rows)
+        return err;
+    err = 0;
     if (says->root != LMDB_NO_PAGE)
-        r = walk_page(&v, says->root, 0, (struct range){0});
+        err = walk_page(&v, says->root, 0, (struct range){0});
     for (unsigned i = 0; i < DEPTH_MAX; i++)
         free(v.page[i]);
-    if (r || w->rows)
-        return r;
+    if (err || w->rows)
+        return err;
     if (v.is.branches != says->branches || v.is.leaves != says->leaves ||
         v.is.overflow != says->overflow || v.is.entries != says->entries)
         return lmdb_bad(&w->file, from, "the record of a tree does not count what it has");
@@ -351,11 +351,11 @@ int lmdb_walk_head(int fd, uint64_t *ret_txn)
 {
     char why[128];
     struct walk w = {.file = {.fd = fd, .why = why, .room = sizeof why}};
-    int r = lmdb_read_heads(&w.file, &w.head);
+    int err = lmdb_read_heads(&w.file, &w.head);
 
-    if (r == 0)
+    if (err == 0)
         *ret_txn = w.head.txn;
-    return r;
+    return err;
 }
 
 /* ---- the whole ---- */
@@ -376,18 +376,18 @@ static int walk_all(struct walk *w)
     /* No sound file is shorter: its pages can hold the numbers of so many free pages, and all that
      * it lacks are free. */
     uint64_t most = (w->size / w->file.page_size + 1) * (w->file.page_size / 8);
-    int r;
+    int err;
 
     if (w->head.last < LMDB_HEADS - 1 || w->head.last > most)
         return lmdb_bad(&w->file, w->head.last, "the file is far too short for it");
     w->seen = calloc(w->head.last / 64 + 1, sizeof *w->seen);
     if (!w->seen)
         return -ENOMEM;
-    r = w->rows ? 0 : walk_tree(w, FREE_PAGES, w->head.txn % 2, &w->head.free, none);
-    if (r == 0)
-        r = walk_tree(w, TABLES, w->head.txn % 2, &w->head.main, none);
+    err = w->rows ? 0 : walk_tree(w, FREE_PAGES, w->head.txn % 2, &w->head.free, none);
+    if (err == 0)
+        err = walk_tree(w, TABLES, w->head.txn % 2, &w->head.main, none);
     free(w->seen);
-    return r || w->rows ? r : check_end(w);
+    return err || w->rows ? err : check_end(w);
 }
 
 int lmdb_walk(int fd, char *why, size_t room)
@@ -398,8 +398,8 @@ int lmdb_walk(int fd, char *why, size_t room)
     if (fstat(fd, &st) < 0)
         return -errno;
     w.size = (uint64_t)st.st_size;
-    int r = lmdb_read_heads(&w.file, &w.head);
-    return r ? r : walk_all(&w);
+    int err = lmdb_read_heads(&w.file, &w.head);
+    return err ? err : walk_all(&w);
 }
 
 int lmdb_walk_rows(int fd, struct lmdb_rows *rows, char *why, size_t room)
@@ -414,9 +414,9 @@ int lmdb_walk_rows(int fd, struct lmdb_rows *rows, char *why, size_t room)
         return -errno;
     w.size = (uint64_t)st.st_size;
     w.value = malloc(rows->value_max);
-    int r = w.value ? lmdb_read_heads(&w.file, &w.head) : -ENOMEM;
-    if (r == 0)
-        r = walk_all(&w);
+    int err = w.value ? lmdb_read_heads(&w.file, &w.head) : -ENOMEM;
+    if (err == 0)
+        err = walk_all(&w);
     free(w.value);
-    return r;
+    return err;
 }

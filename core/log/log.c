@@ -92,17 +92,17 @@ static int wait_for_room(struct log *l, uint64_t cost)
     int64_t started = clock_ticks(l->config.clock);
 
     for (;;) {
-        int r = log_make(l, cost);
+        int err = log_make(l, cost);
 
-        if (r)
-            r = wait_for_others(l, cost, r);
+        if (err)
+            err = wait_for_others(l, cost, err);
         MUTEX_GUARD(&l->lock);
-        if (r == 0 && l->broken)
-            r = -EIO;
-        if (r == 0 && !take_room(l, cost))
+        if (err == 0 && l->broken)
+            err = -EIO;
+        if (err == 0 && !take_room(l, cost))
             continue;
         l->stats.waited_ns += clock_ticks(l->config.clock) - started;
-        return r;
+        return err;
     }
 }
 
@@ -175,18 +175,18 @@ static int put_bytes(void *arg)
 int log_put(struct log *l, struct segment *s, struct frame_head *h, const struct iovec *iov,
             int count)
 {
-    struct putting p = {s, h, iov, count, frame_size(h->len),
-                        s->recycled && h->kind != FRAME_END ? 16 : 0};
-    int r = l->broken ? -EIO : mapped_guard(put_bytes, &p);
+    struct putting p = {
+        s, h, iov, count, frame_size(h->len), s->recycled && h->kind != FRAME_END ? 16 : 0};
+    int err = l->broken ? -EIO : mapped_guard(put_bytes, &p);
 
-    if (r) {
+    if (err) {
         if (!atomic_exchange(&l->broken, true))
             report(REPORT_ALARM,
                    "the disk does not take log/%016llx at byte %llu (it fails, or is full): free "
                    "space or mend it, then mount the store again",
                    (unsigned long long)s->serial, (unsigned long long)s->used);
         cond_broadcast(&l->room_freed);
-        return r;
+        return err;
     }
     disk_map_wrote(s->file, s->map, s->used, p.size + p.tail);
     s->used += p.size;
@@ -200,10 +200,10 @@ static int move_on(struct log *l)
     struct segment *s = TAILQ_FIRST(&l->ready);
     struct frame_head end = {.kind = FRAME_END, .seq = l->seq};
 
-    int r = l->current ? log_put(l, l->current, &end, NULL, 0) : 0;
+    int err = l->current ? log_put(l, l->current, &end, NULL, 0) : 0;
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     TAILQ_REMOVE(&l->ready, s, next);
     TAILQ_INSERT_TAIL(&l->held, s, next);
     l->current = s;
@@ -221,14 +221,14 @@ static bool fits(const struct log *l, const struct segment *s, uint64_t size)
 static int find_place(struct log *l, uint64_t size)
 {
     const struct segment *s;
-    int r = 0;
+    int err = 0;
     bool found = fits(l, l->current, size);
 
     TAILQ_FOREACH(s, &l->ready, next)
     found = found || fits(l, s, size);
-    while (found && r == 0 && !fits(l, l->current, size))
-        r = move_on(l);
-    return found ? r : -ENOSPC;
+    while (found && err == 0 && !fits(l, l->current, size))
+        err = move_on(l);
+    return found ? err : -ENOSPC;
 }
 
 /* Moves on from a current segment in which syncs are slow, once a ready one is there whose blocks
@@ -236,16 +236,16 @@ static int find_place(struct log *l, uint64_t size)
 static int leave_slow(struct log *l)
 {
     const struct segment *s;
-    int r = 0;
+    int err = 0;
 
     if (!l->current || !segment_is_slow(l->current))
         return 0;
     s = log_written_ready(l);
     if (!s || l->reserved > segment_room(l, s))
         return 0;
-    while (r == 0 && l->current != s)
-        r = move_on(l);
-    return r;
+    while (err == 0 && l->current != s)
+        err = move_on(l);
+    return err;
 }
 
 /* Asks the thread to bring the next pages of the current segment into memory, so that no appending
@@ -272,17 +272,17 @@ int log_append(struct log *l, uint32_t ns, const struct iovec *iov, int count, u
         return -EFBIG;
     h.len = (uint32_t)len;
     MUTEX_GUARD(&l->lock);
-    int r = leave_slow(l);
+    int err = leave_slow(l);
 
-    if (r == 0)
-        r = find_place(l, frame_size(len));
-    if (r)
-        return r;
+    if (err == 0)
+        err = find_place(l, frame_size(len));
+    if (err)
+        return err;
     h.seq = l->seq + 1;
     h.time = clock_now(l->config.clock);
-    r = log_put(l, l->current, &h, iov, count);
-    if (r)
-        return r;
+    err = log_put(l, l->current, &h, iov, count);
+    if (err)
+        return err;
     l->seq++;
     l->sync_due = true;
     l->stats.frames++;
@@ -331,11 +331,11 @@ static int read_incarnation(const struct log_config *config, uint8_t out[32])
 int log_open(const struct log_config *config, struct log **ret_log)
 {
     struct log *l = calloc(1, sizeof *l);
-    int r = l ? read_incarnation(config, l->incarnation) : -ENOMEM;
+    int err = l ? read_incarnation(config, l->incarnation) : -ENOMEM;
 
-    if (r) {
+    if (err) {
         free(l);
-        return r;
+        return err;
     }
     l->config = *config;
     l->seq = l->synced = config->seq;

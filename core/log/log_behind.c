@@ -22,7 +22,7 @@
 
 /* Limit of the bytes that are checksummed, as a multiple of the bytes of a segment. */
 #define EFFORT 64
-#define BLANK 16  /* bytes; if there are so many zeros, no frame was put there */
+#define BLANK 16 /* bytes; if there are so many zeros, no frame was put there */
 
 /* What was found at the hole and behind it. */
 struct behind {

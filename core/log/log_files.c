@@ -85,11 +85,11 @@ static void look_at(struct disk *d, struct log_file *file)
 int log_files(struct disk *d, struct log_file **ret_files, size_t *ret_count)
 {
     struct found f = {0};
-    int r = disk_list(d, LOG_DIRECTORY, add_name, &f);
+    int err = disk_list(d, LOG_DIRECTORY, add_name, &f);
 
-    if (r && r != -ENOENT) {
+    if (err && err != -ENOENT) {
         free(f.v);
-        return r;
+        return err;
     }
     if (f.count)
         qsort(f.v, f.count, sizeof *f.v, by_serial);
@@ -137,18 +137,18 @@ static int keep_one(struct disk *d, uint64_t serial)
 {
     char from[DISK_NAME_MAX + 1], to[DISK_NAME_MAX + 1];
     bool same = false;
-    int r = -EEXIST;
+    int err = -EEXIST;
 
     log_name(serial, from);
-    for (unsigned n = 1; r == -EEXIST && !same; n++) {
+    for (unsigned n = 1; err == -EEXIST && !same; n++) {
         int len = snprintf(to, sizeof to, LOG_DIRECTORY "/damaged.%016" PRIx64, serial);
         if (n > 1)
             snprintf(to + len, sizeof to - (size_t)len, ".%u", n);
-        r = disk_link(d, from, to);
+        err = disk_link(d, from, to);
         /* the name may be from a repair that was interrupted */
-        same = r == -EEXIST && is_same(d, from, to);
+        same = err == -EEXIST && is_same(d, from, to);
     }
-    return same ? 0 : r;
+    return same ? 0 : err;
 }
 
 /* The segments are linked and not renamed: if the process dies in between, the log is still
@@ -157,14 +157,14 @@ int log_keep(struct disk *d)
 {
     struct log_file *v;
     size_t count;
-    int r = log_files(d, &v, &count);
+    int err = log_files(d, &v, &count);
 
-    if (r)
-        return r;
-    for (size_t i = 0; i < count && r == 0; i++)
-        r = keep_one(d, v[i].serial);
+    if (err)
+        return err;
+    for (size_t i = 0; i < count && err == 0; i++)
+        err = keep_one(d, v[i].serial);
     free(v);
-    return r == 0 && count ? disk_sync_dir(d, LOG_DIRECTORY) : r;
+    return err == 0 && count ? disk_sync_dir(d, LOG_DIRECTORY) : err;
 }
 
 /* Is this a sound segment of that epoch, under its own name? */
@@ -184,20 +184,20 @@ static int reap(struct disk *d, uint64_t epoch, bool earlier)
 {
     struct log_file *v;
     size_t count;
-    int r = log_files(d, &v, &count);
+    int err = log_files(d, &v, &count);
 
-    if (r)
-        return r;
-    for (size_t i = 0; i < count && r == 0; i++) {
+    if (err)
+        return err;
+    for (size_t i = 0; i < count && err == 0; i++) {
         char name[DISK_NAME_MAX + 1];
 
         if (earlier ? !is_earlier(&v[i], epoch) : is_of(&v[i], epoch))
             continue;
         log_name(v[i].serial, name);
-        r = disk_unlink(d, name);
+        err = disk_unlink(d, name);
     }
     free(v);
-    return r;
+    return err;
 }
 
 int log_reap(struct disk *d, uint64_t epoch)
@@ -223,9 +223,9 @@ static int unlink_one(const char *name, void *ctx)
 
 int log_remove(struct disk *d)
 {
-    int r = disk_list(d, LOG_DIRECTORY, unlink_one, d);
+    int err = disk_list(d, LOG_DIRECTORY, unlink_one, d);
 
-    if (r == -ENOENT)
+    if (err == -ENOENT)
         return 0;
-    return r ? r : disk_sync_dir(d, LOG_DIRECTORY);
+    return err ? err : disk_sync_dir(d, LOG_DIRECTORY);
 }

@@ -98,23 +98,24 @@ static uint64_t usual_size(const struct log *l, uint64_t least)
 static int create_file(struct log *l, struct segment *s, uint64_t least)
 {
     char name[DISK_NAME_MAX + 1];
-    int r;
+    int err;
 
     log_name(s->serial, name);
-    r = disk_open(l->config.disk, name, DISK_WRITE | DISK_CREATE, &s->file);
-    if (r == -EEXIST && (r = disk_unlink(l->config.disk, name)) == 0) /* the file is left over from
+    err = disk_open(l->config.disk, name, DISK_WRITE | DISK_CREATE, &s->file);
+    if (err == -EEXIST &&
+        (err = disk_unlink(l->config.disk, name)) == 0) /* the file is left over from
                                                                        * a failed attempt */
-        r = disk_open(l->config.disk, name, DISK_WRITE | DISK_CREATE, &s->file);
-    if (r)
-        return r;
+        err = disk_open(l->config.disk, name, DISK_WRITE | DISK_CREATE, &s->file);
+    if (err)
+        return err;
     s->size = usual_size(l, least);
-    r = disk_allocate(s->file, s->size);
-    if (io_is_full(r)) { /* a quota, which disk_space does not show: leave the rest of it to
+    err = disk_allocate(s->file, s->size);
+    if (io_is_full(err)) { /* a quota, which disk_space does not show: leave the rest of it to
                           * others */
         s->size = least > smallest(l) ? least : smallest(l);
-        r = disk_allocate(s->file, s->size);
+        err = disk_allocate(s->file, s->size);
     }
-    return r;
+    return err;
 }
 
 /* Writes zeros over the whole segment, or as far as there is time (`hurry` ends it). Without that
@@ -127,19 +128,19 @@ static int write_zeros(struct log *l, struct segment *s)
 {
     static const uint8_t zeros[ZEROS];
     uint64_t off;
-    int r = 0;
+    int err = 0;
 
-    for (off = 0; off < s->size && r == 0; off += ZEROS) {
+    for (off = 0; off < s->size && err == 0; off += ZEROS) {
         size_t n = s->size - off < ZEROS ? (size_t)(s->size - off) : ZEROS;
 
         if (off > 0 && atomic_load(&l->hurry))
             break;
-        r = disk_pwrite(s->file, zeros, n, off);
-        if (r == 0 && off % ZEROS_SYNCED == ZEROS_SYNCED - ZEROS)
-            r = disk_sync(s->file);
+        err = disk_pwrite(s->file, zeros, n, off);
+        if (err == 0 && off % ZEROS_SYNCED == ZEROS_SYNCED - ZEROS)
+            err = disk_sync(s->file);
     }
-    s->written = r == 0 && off >= s->size;
-    return io_is_full(r) ? 0 : r; /* a full disk that copies on write: it has no room for the
+    s->written = err == 0 && off >= s->size;
+    return io_is_full(err) ? 0 : err; /* a full disk that copies on write: it has no room for the
                                    * zeros */
 }
 
@@ -167,13 +168,13 @@ static int create_segment(struct log *l, struct segment *s, bool zeros, uint64_t
 {
     if (zeros && !l->last_zeroed)
         l->last_size = 0;
-    int r = create_file(l, s, least);
+    int err = create_file(l, s, least);
 
-    if (r == 0) {
+    if (err == 0) {
         l->last_size = s->size;
         l->last_zeroed = zeros;
     }
-    return r == 0 && zeros ? write_zeros(l, s) : r;
+    return err == 0 && zeros ? write_zeros(l, s) : err;
 }
 
 /* Count `n` segments of `size` bytes (n may be negative) in the statistics. */
@@ -189,7 +190,7 @@ static void count_segment(struct log *l, int64_t n, uint64_t size)
 static int take_spare(struct log *l, struct segment *s)
 {
     char from[DISK_NAME_MAX + 1], to[DISK_NAME_MAX + 1];
-    int r;
+    int err;
 
     log_name(l->spare, from);
     log_name(s->serial, to);
@@ -199,10 +200,10 @@ static int take_spare(struct log *l, struct segment *s)
     l->spare_size = 0;
     l->spare_written = false;
     count_segment(l, -1, s->size);
-    r = disk_rename(l->config.disk, from, to);
-    if (r == -ENOENT)
+    err = disk_rename(l->config.disk, from, to);
+    if (err == -ENOENT)
         s->recycled = s->written = false;
-    return r ? r : disk_open(l->config.disk, to, DISK_WRITE, &s->file);
+    return err ? err : disk_open(l->config.disk, to, DISK_WRITE, &s->file);
 }
 
 /* The serial of the segment before this one, which stays until a commit has all of it. 0: there is
@@ -230,24 +231,24 @@ static int write_head(struct log *l, struct segment *s)
     segment_head_encode(&h, bytes);
     s->seed = segment_seed(&h);
     s->used = SEGMENT_HEAD;
-    int r = s->recycled ? disk_pwrite(s->file, end, sizeof end, SEGMENT_HEAD) : 0;
+    int err = s->recycled ? disk_pwrite(s->file, end, sizeof end, SEGMENT_HEAD) : 0;
 
-    if (r == 0)
-        r = disk_pwrite(s->file, bytes, sizeof bytes, 0);
-    if (r == 0)
-        r = disk_sync(s->file);
-    return r ? r : disk_sync_dir(l->config.disk, LOG_DIRECTORY);
+    if (err == 0)
+        err = disk_pwrite(s->file, bytes, sizeof bytes, 0);
+    if (err == 0)
+        err = disk_sync(s->file);
+    return err ? err : disk_sync_dir(l->config.disk, LOG_DIRECTORY);
 }
 
 /* Makes the directory of the log once, durably. */
 static int make_directory(struct log *l)
 {
-    int r = l->have_directory ? 0 : disk_mkdir(l->config.disk, LOG_DIRECTORY);
+    int err = l->have_directory ? 0 : disk_mkdir(l->config.disk, LOG_DIRECTORY);
 
-    if (r == 0 && !l->have_directory)
-        r = disk_sync_dir(l->config.disk, "");
-    l->have_directory = r == 0;
-    return r;
+    if (err == 0 && !l->have_directory)
+        err = disk_sync_dir(l->config.disk, "");
+    l->have_directory = err == 0;
+    return err;
 }
 
 /* Gives the segment a file: the spare one, if it is large enough and syncs in it are fast, else a
@@ -257,12 +258,12 @@ static int take_file(struct log *l, struct segment *s, uint64_t least)
 {
     bool zeros = zeros_are_worth_it(l), spare = l->spare_size >= least;
     char name[DISK_NAME_MAX + 1];
-    int r, full;
+    int err, full;
 
     if (spare && (l->spare_written || !zeros)) {
-        r = take_spare(l, s);
-        if (r == 0 || s->recycled)
-            return r;
+        err = take_spare(l, s);
+        if (err == 0 || s->recycled)
+            return err;
         spare = false;
     }
     full = create_segment(l, s, zeros, least);
@@ -271,24 +272,24 @@ static int take_file(struct log *l, struct segment *s, uint64_t least)
     segment_shut(s);
     log_name(s->serial, name);
     disk_unlink(l->config.disk, name);
-    r = take_spare(l, s);
-    return r == 0 || s->recycled ? r : full;
+    err = take_spare(l, s);
+    return err == 0 || s->recycled ? err : full;
 }
 
 /* Gives a segment its file, its durable head, and its mapping. */
 static int fill_segment(struct log *l, struct segment *s, uint64_t least)
 {
-    int r = make_directory(l);
+    int err = make_directory(l);
     void *map;
 
-    if (r == 0)
-        r = take_file(l, s, least);
-    if (r == 0)
-        r = write_head(l, s);
-    if (r == 0)
-        r = disk_map(s->file, 0, s->size, &map);
-    if (r)
-        return r;
+    if (err == 0)
+        err = take_file(l, s, least);
+    if (err == 0)
+        err = write_head(l, s);
+    if (err == 0)
+        err = disk_map(s->file, 0, s->size, &map);
+    if (err)
+        return err;
     s->map = map;
     mapped_add(map, s->size, LOG_DIRECTORY);
     s->expected = s->size < LOG_EXPECT ? s->size : LOG_EXPECT;
@@ -307,9 +308,9 @@ static void give_back_file(struct log *l, struct segment *s, const char *name)
         return;
     }
     log_name(l->spare, former);
-    int r = disk_rename(l->config.disk, name, former);
+    int err = disk_rename(l->config.disk, name, former);
 
-    if (r && r != -ENOENT)
+    if (err && err != -ENOENT)
         return;
     l->spare_size = s->size;
     count_segment(l, 1, s->size);
@@ -326,13 +327,13 @@ static int make_segment(struct log *l, uint64_t least)
         return -ENOMEM;
     s->serial = l->next_serial;
     s->refs = 1;
-    int r = fill_segment(l, s, least);
+    int err = fill_segment(l, s, least);
 
-    if (r) {
+    if (err) {
         log_name(s->serial, name);
         give_back_file(l, s, name);
         segment_close(s);
-        return r;
+        return err;
     }
     count_segment(l, 1, s->size);
     MUTEX_GUARD(&l->lock);
@@ -381,12 +382,12 @@ int log_make(struct log *l, uint64_t cost)
         lock_in_a_hurry(l);
     else
         mutex_lock(&l->make);
-    int r = make_if_due(l, cost);
+    int err = make_if_due(l, cost);
 
     if (cost && l->config.background)
         log_thread_start(l);
     mutex_unlock(&l->make);
-    return r;
+    return err;
 }
 
 /* ---- trimming ---- */
@@ -507,11 +508,11 @@ static void *thread_main(void *arg)
             mutex_lock(&l->lock);
             continue;
         }
-        int r = log_make(l, 0);
+        int err = log_make(l, 0);
 
         mutex_lock(&l->lock);
         l->want = false;
-        if (r && l->current) /* most likely there is no room: do not try again at once */
+        if (err && l->current) /* most likely there is no room: do not try again at once */
             l->prepare_at = l->current->used + l->current->size / 16;
     }
     mutex_unlock(&l->lock);

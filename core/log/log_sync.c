@@ -12,7 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define SHORTAGE_REST_MAX NSEC_PER_SEC /* the longest pause between two tries, in ns; the first one
+#define SHORTAGE_REST_MAX                                                                          \
+    NSEC_PER_SEC /* the longest pause between two tries, in ns; the first one
                                         * is a millisecond */
 
 /* ---- who leads ---- */
@@ -178,22 +179,22 @@ static void release(struct log *l, struct segment *s)
 static int sync_one(struct log *l, struct segment *s)
 {
     int64_t duration_ns = NSEC_PER_MSEC;
-    int r = disk_sync(s->file);
+    int err = disk_sync(s->file);
 
-    if (io_is_short(r))
+    if (io_is_short(err))
         report(REPORT_WARN,
                "the log cannot be synced now (%s): it is tried again until it can, and who waits "
                "for it waits",
-               strerror(-r));
-    while (io_is_short(r)) {
+               strerror(-err));
+    while (io_is_short(err)) {
         {
             MUTEX_GUARD(&l->lock);
             (void)cond_wait_for(&l->room_freed, &l->lock, duration_ns);
         }
         duration_ns = duration_ns < SHORTAGE_REST_MAX ? duration_ns * 2 : duration_ns;
-        r = disk_sync(s->file);
+        err = disk_sync(s->file);
     }
-    return r;
+    return err;
 }
 
 /* Syncs all dirty segments up to `last`, the oldest first, so that what is durable has no hole but
@@ -202,14 +203,14 @@ static int sync_segments(struct log *l, uint64_t last)
 {
     uint64_t after = 0;
     struct segment *s;
-    int r = 0;
+    int err = 0;
 
-    while (r == 0 && (s = next_dirty(l, after, last))) {
+    while (err == 0 && (s = next_dirty(l, after, last))) {
         after = s->serial;
-        r = sync_one(l, s);
+        err = sync_one(l, s);
         release(l, s);
     }
-    return r;
+    return err;
 }
 
 /* After a sync failed, nobody knows what is durable: nothing is appended or synced any more, and
@@ -230,20 +231,20 @@ static void break_log(struct log *l, int err)
 static int sync_now(struct log *l, int (*before)(void *ctx), void *ctx)
 {
     uint64_t target = begin_sync(l);
-    int r = before ? before(ctx) : 0;
+    int err = before ? before(ctx) : 0;
 
-    if (r) {
+    if (err) {
         give_up_sync(l);
-        return r;
+        return err;
     }
     int64_t started = clock_ticks(l->config.clock);
     uint64_t last;
 
-    r = put_sync_frame(l, target, &last);
-    if (r == 0)
-        r = sync_segments(l, last);
-    if (r) {
-        break_log(l, r);
+    err = put_sync_frame(l, target, &last);
+    if (err == 0)
+        err = sync_segments(l, last);
+    if (err) {
+        break_log(l, err);
         return -EIO;
     }
     {
@@ -260,11 +261,11 @@ static int sync_now(struct log *l, int (*before)(void *ctx), void *ctx)
 int log_sync(struct log *l, uint64_t seq, int (*before)(void *ctx), void *ctx)
 {
     uint64_t last = log_seq(l);
-    int r = lead_or_wait(l, seq < last ? seq : last);
+    int err = lead_or_wait(l, seq < last ? seq : last);
 
-    if (r <= 0)
-        return r;
-    r = sync_now(l, before, ctx);
+    if (err <= 0)
+        return err;
+    err = sync_now(l, before, ctx);
     end_lead(l);
-    return r;
+    return err;
 }

@@ -13,9 +13,9 @@
 static const char *item_word(unsigned type)
 {
     static const char *const words[] = {
-        [ITEM_INODE] = "inode",     [ITEM_SYMLINK] = "link target of inode",
-        [ITEM_DIRENT] = "entry",    [ITEM_EXTENT] = "extent",
-        [ITEM_XATTR] = "attribute", [ITEM_PATCH] = "patch",
+        [ITEM_INODE] = "inode",        [ITEM_SYMLINK] = "link target of inode",
+        [ITEM_DIRENT] = "entry",       [ITEM_EXTENT] = "extent",
+        [ITEM_XATTR] = "attribute",    [ITEM_PATCH] = "patch",
         [ITEM_HOLES] = "map of holes",
     };
 
@@ -173,9 +173,9 @@ int log_describe(const struct log_frame *f, size_t max, struct strbuf *out)
 {
     size_t at = 0, count = 0, more = 0;
     struct op op;
-    int r;
+    int err;
 
-    while ((r = op_next(f->payload, f->len, &at, &op)) == 0) {
+    while ((err = op_next(f->payload, f->len, &at, &op)) == 0) {
         if (count == max) {
             more++;
             continue;
@@ -185,7 +185,7 @@ int log_describe(const struct log_frame *f, size_t max, struct strbuf *out)
     }
     if (more)
         strbuf_addf(out, " and %zu more", more);
-    return r == -ENOENT ? 0 : r;
+    return err == -ENOENT ? 0 : err;
 }
 
 void log_describe_loss(const struct log_report *r, struct strbuf *out)

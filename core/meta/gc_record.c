@@ -301,7 +301,7 @@ static int save(struct kv *kv, uint64_t serial, uint64_t cycles, const struct gc
 
     if (err < 0)
         return err;
-    err = delete_old(t, old, v, count, record != NULL);
+    err = delete_old(t, old, v, count, record);
     for (size_t i = 0; i < count && err == 0; i++)
         err = put_saved(t, &v[i]);
     if (err == 0 && record)

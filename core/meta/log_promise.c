@@ -14,7 +14,8 @@ bool log_promise_decode(const void *val, size_t len, uint64_t *ret_epoch)
 {
     const uint8_t *v = val;
 
-    if (len != LOG_PROMISE_LEN || get_le64(v) != id_checksum(v + 8, LOG_PROMISE_LEN - 8, SUM_SEED) ||
+    if (len != LOG_PROMISE_LEN ||
+        get_le64(v) != id_checksum(v + 8, LOG_PROMISE_LEN - 8, SUM_SEED) ||
         get_le64(v + 8) != VERSION)
         return false;
     *ret_epoch = get_le64(v + 16);

@@ -45,9 +45,10 @@ static int find_any(struct kv_snap *snap, bool (*step)(uint64_t pages, void *ctx
     if (err == 0)
         err = lost_find(snap, &count, &lost);
     if (err == 0 && count.damaged) {
-        report(REPORT_ALARM,
-               "damage hides a part of the trees, and what that names: nothing that could be its is "
-               "deleted; `scrub` says where it is");
+        report(
+            REPORT_ALARM,
+            "damage hides a part of the trees, and what that names: nothing that could be its is "
+            "deleted; `scrub` says where it is");
         err = -EUCLEAN;
     } else if (err == 0 && map64_next(&lost, &at, &number, &refs)) {
         report(

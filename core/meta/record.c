@@ -48,10 +48,17 @@ int store_record_decode(const void *val, size_t len, struct store_record *ret)
 
     if ((len != STORE_RECORD_LEN && len != LEN_5) || get_le64(v) != id_checksum(v + 8, len - 8, 1))
         return -EUCLEAN;
-    *ret = (struct store_record){get_le64(v + 8),  get_le64(v + 16), get_le64(v + 24), get_le64(v + 32),
-                          get_le64(v + 40), get_le64(v + 48), get_le64(v + 56), get_le64(v + 64),
-                          get_le64(v + 72), get_le64(v + 80),
-                          len == LEN_5 ? 0 : get_le64(v + 88)};
+    *ret = (struct store_record){get_le64(v + 8),
+                                 get_le64(v + 16),
+                                 get_le64(v + 24),
+                                 get_le64(v + 32),
+                                 get_le64(v + 40),
+                                 get_le64(v + 48),
+                                 get_le64(v + 56),
+                                 get_le64(v + 64),
+                                 get_le64(v + 72),
+                                 get_le64(v + 80),
+                                 len == LEN_5 ? 0 : get_le64(v + 88)};
     return 0;
 }
 

@@ -22,10 +22,10 @@ static void encode_lost(const struct sweep_lost *l, uint8_t *out)
 size_t sweep_record_encode(const struct sweep_record *r, uint8_t out[SWEEP_RECORD_MAX])
 {
     const struct ghost_report *a = &r->last, *b = &r->total;
-    const uint64_t f[FIELDS] = {(uint64_t)r->ended, r->sweeps,       r->purged, r->lost_more,
-                                a->checked,         a->purged,       a->kept,   a->inconclusive,
-                                a->lost,            b->checked,      b->purged, b->kept,
-                                b->inconclusive,    b->lost};
+    const uint64_t f[FIELDS] = {
+        (uint64_t)r->ended, r->sweeps, r->purged,       r->lost_more, a->checked,
+        a->purged,          a->kept,   a->inconclusive, a->lost,      b->checked,
+        b->purged,          b->kept,   b->inconclusive, b->lost};
     size_t len = SWEEP_RECORD_HEAD + (size_t)r->lost_count * SWEEP_LOST_LEN;
 
     put_le32(out + 8, VERSION);

@@ -35,13 +35,13 @@ struct blob {
     _Atomic unsigned refs;
     _Atomic uint64_t length; /* bytes; a copy of sums.length that can be read without the lock */
     struct rwlock lock;
-    struct sums sums;  /* guarded by lock */
-    struct blob *kept; /* the blob that has the sums; NULL: this one has its own */
-    bool sealed;       /* an object: bytes never change again */
-    bool sums_on_disk; /* a sums file of the slot exists, perhaps an outdated one */
-    bool sums_match;   /* the file of sums exists, is synced, and has these sums */
-    struct id_stream *id; /* hashes the first `hashed` bytes as they are written; or NULL */
-    uint64_t hashed;      /* with `id`: how many bytes it has */
+    struct sums sums;       /* guarded by lock */
+    struct blob *kept;      /* the blob that has the sums; NULL: this one has its own */
+    bool sealed;            /* an object: bytes never change again */
+    bool sums_on_disk;      /* a sums file of the slot exists, perhaps an outdated one */
+    bool sums_match;        /* the file of sums exists, is synced, and has these sums */
+    struct id_stream *id;   /* hashes the first `hashed` bytes as they are written; or NULL */
+    uint64_t hashed;        /* with `id`: how many bytes it has */
     _Atomic int sync_error; /* a sync failed: what is on disk is unknown from then on */
 };
 
@@ -91,26 +91,26 @@ bool blob_strip_sums(const char *file_name, char out[DISK_NAME_MAX + 1])
 
 int blob_init(struct disk *disk)
 {
-    int r = disk_mkdir(disk, "slots");
+    int err = disk_mkdir(disk, "slots");
 
-    if (r == 0)
-        r = disk_mkdir(disk, "objects");
-    for (unsigned i = 0; r == 0 && i < 256; i++) {
+    if (err == 0)
+        err = disk_mkdir(disk, "objects");
+    for (unsigned i = 0; err == 0 && i < 256; i++) {
         char name[DISK_NAME_MAX + 1];
 
         snprintf(name, sizeof name, "objects/%02x", i);
-        r = disk_mkdir(disk, name);
+        err = disk_mkdir(disk, name);
     }
-    if (r == 0)
-        r = disk_sync_dir(disk, "objects");
-    return r ? r : disk_sync_dir(disk, "");
+    if (err == 0)
+        err = disk_sync_dir(disk, "objects");
+    return err ? err : disk_sync_dir(disk, "");
 }
 
 static int unlink_if_there(struct disk *disk, const char *name)
 {
-    int r = disk_unlink(disk, name);
+    int err = disk_unlink(disk, name);
 
-    return r == -ENOENT ? 0 : r;
+    return err == -ENOENT ? 0 : err;
 }
 
 static int unlink_sums(struct disk *disk, const char *name)
@@ -125,9 +125,9 @@ static int unlink_sums(struct disk *disk, const char *name)
  * which a start finds and removes, while sums without a file would not be found. */
 static int unlink_both(struct disk *disk, const char *name)
 {
-    int r = unlink_sums(disk, name);
+    int err = unlink_sums(disk, name);
 
-    return r ? r : unlink_if_there(disk, name);
+    return err ? err : unlink_if_there(disk, name);
 }
 
 int blob_unlink_slot(struct disk *disk, uint64_t number)
@@ -164,11 +164,11 @@ static int open_file(struct disk *disk, const char *name, unsigned flags, uint64
 
     if (!b)
         return -ENOMEM;
-    int r = disk_open(disk, name, flags | DISK_HELD, &b->file);
+    int err = disk_open(disk, name, flags | DISK_HELD, &b->file);
 
-    if (r) {
+    if (err) {
         free(b);
-        return r;
+        return err;
     }
     b->disk = disk;
     b->number = number;
@@ -190,12 +190,12 @@ int blob_create_slot(struct disk *disk, uint64_t number, struct blob **ret_blob)
  * blob_sync_slot leaves one. */
 static int load_slot_sums(struct blob *b, const char *name, uint64_t length)
 {
-    int r = sums_load(b->disk, name, &b->sums);
+    int err = sums_load(b->disk, name, &b->sums);
 
-    if (r && r != -ENOENT && r != -EUCLEAN)
-        return r;
-    b->sums_on_disk = r != -ENOENT;
-    b->sums_match = r == 0 && b->sums.length == length;
+    if (err && err != -ENOENT && err != -EUCLEAN)
+        return err;
+    b->sums_on_disk = err != -ENOENT;
+    b->sums_match = err == 0 && b->sums.length == length;
     if (b->sums_match)
         return 0;
     sums_release(&b->sums);
@@ -206,20 +206,20 @@ static int load_slot_sums(struct blob *b, const char *name, uint64_t length)
 static int prepare_slot(struct blob *b, const char *name, uint64_t length)
 {
     struct disk_stat st;
-    int r = disk_fstat(b->file, &st);
+    int err = disk_fstat(b->file, &st);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     if (st.size < length)
         return -EUCLEAN;
     if (st.size > length) {
-        r = disk_truncate(b->file, length);
-        if (r)
-            return r;
+        err = disk_truncate(b->file, length);
+        if (err)
+            return err;
     }
-    r = load_slot_sums(b, name, length);
+    err = load_slot_sums(b, name, length);
     b->length = length;
-    return r;
+    return err;
 }
 
 /* Load the sums of an object's file. File and sums must have the length that the entry says:
@@ -227,15 +227,15 @@ static int prepare_slot(struct blob *b, const char *name, uint64_t length)
 static int prepare_object(struct blob *b, const char *name, uint64_t length)
 {
     struct disk_stat st;
-    int r = disk_fstat(b->file, &st);
+    int err = disk_fstat(b->file, &st);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     if (st.size != length)
         return -EUCLEAN;
-    r = sums_load(b->disk, name, &b->sums);
-    if (r)
-        return r == -ENOENT ? -EUCLEAN : r;
+    err = sums_load(b->disk, name, &b->sums);
+    if (err)
+        return err == -ENOENT ? -EUCLEAN : err;
     b->sealed = true;
     b->length = length;
     return b->sums.length == length ? 0 : -EUCLEAN;
@@ -247,14 +247,14 @@ int blob_open_slot(struct disk *disk, uint64_t number, uint64_t length, struct b
     struct blob *b;
 
     blob_slot_name(number, name);
-    int r = open_file(disk, name, DISK_WRITE, number, &b);
+    int err = open_file(disk, name, DISK_WRITE, number, &b);
 
-    if (r)
-        return r;
-    r = prepare_slot(b, name, length);
-    if (r) {
+    if (err)
+        return err;
+    err = prepare_slot(b, name, length);
+    if (err) {
         blob_unref(b);
-        return r;
+        return err;
     }
     *ret_blob = b;
     return 0;
@@ -267,14 +267,14 @@ int blob_open_object(struct disk *disk, const struct id *id, uint64_t number, ui
     struct blob *b;
 
     blob_object_name(id, number, name);
-    int r = open_file(disk, name, DISK_READ, number, &b);
+    int err = open_file(disk, name, DISK_READ, number, &b);
 
-    if (r)
-        return r;
-    r = prepare_object(b, name, length);
-    if (r) {
+    if (err)
+        return err;
+    err = prepare_object(b, name, length);
+    if (err) {
         blob_unref(b);
-        return r;
+        return err;
     }
     *ret_blob = b;
     return 0;
@@ -304,22 +304,22 @@ int blob_open_kept(struct blob *kept, struct disk *disk, const struct id *id, ui
     struct blob *b;
 
     blob_object_name(id, number, name);
-    int r = open_file(disk, name, DISK_READ, number, &b);
+    int err = open_file(disk, name, DISK_READ, number, &b);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     b->kept = blob_ref(kept);
     b->sums = kept->sums;
     b->length = kept->length;
     b->sealed = true;
-    r = disk_fstat(b->file, &st);
-    if (r == 0 && st.size != b->length)
-        r = -EUCLEAN;
-    if (r)
+    err = disk_fstat(b->file, &st);
+    if (err == 0 && st.size != b->length)
+        err = -EUCLEAN;
+    if (err)
         blob_unref(b);
     else
         *ret_blob = b;
-    return r;
+    return err;
 }
 
 int blob_encode_sums(const struct blob *b, uint8_t **ret_bytes, size_t *ret_len)
@@ -378,13 +378,13 @@ static int drop_sums_file(struct blob *b)
     if (!b->sums_on_disk)
         return 0;
     blob_slot_name(b->number, name);
-    int r = unlink_sums(b->disk, name);
+    int err = unlink_sums(b->disk, name);
 
-    if (r)
-        return r;
-    r = disk_sync_dir(b->disk, "slots");
-    if (r)
-        return r;
+    if (err)
+        return err;
+    err = disk_sync_dir(b->disk, "slots");
+    if (err)
+        return err;
     b->sums_on_disk = false;
     return 0;
 }
@@ -393,11 +393,11 @@ static int drop_sums_file(struct blob *b)
 static int set_length(struct blob *b, uint64_t length)
 {
     WRITE_GUARD(&b->lock);
-    int r = sums_note_truncate(&b->sums, length);
+    int err = sums_note_truncate(&b->sums, length);
 
-    if (r == 0)
+    if (err == 0)
         b->length = b->sums.length;
-    return r;
+    return err;
 }
 
 /* Forgets the id that was made while bytes were written. */
@@ -441,44 +441,44 @@ int blob_write(struct blob *b, const void *data, size_t len, uint64_t off)
         return 0;
     if (off > UINT64_MAX - len)
         return -EFBIG;
-    int r = drop_sums_file(b);
+    int err = drop_sums_file(b);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     uint64_t end = off + len;
 
     if (end > old) {
-        r = set_length(b, end);
-        if (r)
-            return r;
+        err = set_length(b, end);
+        if (err)
+            return err;
     }
     note_change(b, off, end);
-    r = disk_pwrite(b->file, data, len, off);
-    if (r == 0)
+    err = disk_pwrite(b->file, data, len, off);
+    if (err == 0)
         return note_write(b, data, len, off);
     if (end > old) {
         (void)disk_truncate(b->file, old); /* bytes behind the old length must not show when the
                                             * file grows later */
         (void)set_length(b, old);          /* shrinking allocates nothing */
     }
-    return r;
+    return err;
 }
 
 int blob_truncate(struct blob *b, uint64_t length)
 {
     uint64_t old = b->length;
-    int r = drop_sums_file(b);
+    int err = drop_sums_file(b);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     spare_id(b, length);
-    r = set_length(b, length);
-    if (r)
-        return r;
-    r = disk_truncate(b->file, length);
-    if (r)
+    err = set_length(b, length);
+    if (err)
+        return err;
+    err = disk_truncate(b->file, length);
+    if (err)
         (void)set_length(b, old); /* the memory for the sums is there; the last block stays stale */
-    return r;
+    return err;
 }
 
 /* ---- reading ---- */
@@ -509,10 +509,10 @@ static int verify(struct blob *b, const char *data, size_t len, uint64_t start)
 
         if (i < b->sums.count && b->sums.stale[i])
             continue;
-        int r = sums_verify(&b->sums, i, data + pos, n);
+        int err = sums_verify(&b->sums, i, data + pos, n);
 
-        if (r)
-            return r;
+        if (err)
+            return err;
     }
     return 0;
 }
@@ -526,21 +526,21 @@ static int read_part(struct blob *b, uint64_t length, char *buf, size_t len, uin
 
     if (!scratch)
         return -ENOMEM;
-    int r = read_exactly(b, scratch, whole, start);
+    int err = read_exactly(b, scratch, whole, start);
 
-    if (r == 0)
-        r = verify(b, scratch, whole, start);
-    if (r == 0)
+    if (err == 0)
+        err = verify(b, scratch, whole, start);
+    if (err == 0)
         memcpy(buf, scratch + (off - start), len);
-    return r;
+    return err;
 }
 
 /* Read whole blocks directly into the caller's buffer, and check them. */
 static int read_whole(struct blob *b, char *buf, size_t len, uint64_t off)
 {
-    int r = read_exactly(b, buf, len, off);
+    int err = read_exactly(b, buf, len, off);
 
-    return r ? r : verify(b, buf, len, off);
+    return err ? err : verify(b, buf, len, off);
 }
 
 /* How many of the bytes from `off` on the next read takes: a part of one block, or as many whole
@@ -569,10 +569,11 @@ ssize_t blob_read(struct blob *b, void *buf, size_t len, uint64_t off)
 
         n = next_piece(length, off + done, len - done, &whole);
         char *to = (char *)buf + done;
-        int r = whole ? read_whole(b, to, n, off + done) : read_part(b, length, to, n, off + done);
+        int err =
+            whole ? read_whole(b, to, n, off + done) : read_part(b, length, to, n, off + done);
 
-        if (r)
-            return r;
+        if (err)
+            return err;
     }
     return (ssize_t)len;
 }
@@ -583,10 +584,10 @@ ssize_t blob_read(struct blob *b, void *buf, size_t len, uint64_t off)
  * (io_is_short) is not one. */
 static int sync_file(struct blob *b)
 {
-    int r = disk_sync(b->file);
+    int err = disk_sync(b->file);
 
-    b->sync_error = io_is_short(r) ? 0 : r;
-    return r;
+    b->sync_error = io_is_short(err) ? 0 : err;
+    return err;
 }
 
 /* Makes the stale sums from the bytes, then syncs the bytes. */
@@ -596,10 +597,10 @@ static int refresh_and_sync(struct blob *b)
         return b->sync_error;
     {
         WRITE_GUARD(&b->lock);
-        int r = sums_refresh(&b->sums, b->file);
+        int err = sums_refresh(&b->sums, b->file);
 
-        if (r)
-            return r;
+        if (err)
+            return err;
     }
     return sync_file(b);
 }
@@ -620,15 +621,15 @@ int blob_sync_slot(struct blob *b)
 
     if (b->sealed || b->sums_match)
         return 0;
-    int r = refresh_and_sync(b);
+    int err = refresh_and_sync(b);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     blob_slot_name(b->number, name);
     b->sums_on_disk = true; /* a store that failed may have left a file, too */
-    r = sums_store(&b->sums, b->disk, name);
-    b->sums_match = r == 0;
-    return r;
+    err = sums_store(&b->sums, b->disk, name);
+    b->sums_match = err == 0;
+    return err;
 }
 
 bool blob_is_suspect(const struct blob *b)
@@ -641,64 +642,64 @@ bool blob_is_suspect(const struct blob *b)
 static int take_blocks(struct blob *b, const char *data, size_t len, uint64_t start)
 {
     WRITE_GUARD(&b->lock);
-    int r = 0;
+    int err = 0;
 
-    for (size_t pos = 0; pos < len && r == 0; pos += SUMS_BLOCK) {
+    for (size_t pos = 0; pos < len && err == 0; pos += SUMS_BLOCK) {
         size_t n = len - pos < SUMS_BLOCK ? len - pos : SUMS_BLOCK;
 
-        r = sums_take(&b->sums, (size_t)((start + pos) / SUMS_BLOCK), data + pos, n);
+        err = sums_take(&b->sums, (size_t)((start + pos) / SUMS_BLOCK), data + pos, n);
     }
-    return r;
+    return err;
 }
 
 /* Reads the bytes from `from` on block by block, and adds them to the id. */
 static int hash_rest(struct blob *b, struct id_stream *s, uint64_t from)
 {
     CLEANUP_FREE char *buf = NULL;
-    int r = 0;
+    int err = 0;
 
     if (from >= b->length)
         return 0;
     buf = malloc(READ_SIZE);
     if (!buf)
         return -ENOMEM;
-    for (uint64_t off = from - from % SUMS_BLOCK; r == 0 && off < b->length; off += READ_SIZE) {
+    for (uint64_t off = from - from % SUMS_BLOCK; err == 0 && off < b->length; off += READ_SIZE) {
         size_t n = b->length - off < READ_SIZE ? (size_t)(b->length - off) : READ_SIZE;
         size_t known = from > off ? (size_t)(from - off) : 0;
 
         yield_cpu();
-        r = read_exactly(b, buf, n, off);
-        if (r == 0)
-            r = take_blocks(b, buf, n, off);
-        if (r == 0)
-            r = id_stream_add(s, buf + known, n - known);
+        err = read_exactly(b, buf, n, off);
+        if (err == 0)
+            err = take_blocks(b, buf, n, off);
+        if (err == 0)
+            err = id_stream_add(s, buf + known, n - known);
     }
-    return r;
+    return err;
 }
 
 int blob_hash(struct blob *b, const struct id_key *key, struct id *ret_id)
 {
     struct id_stream *s;
-    int r;
+    int err;
 
     if (b->id) {
-        r = hash_rest(b, b->id, b->hashed);
-        if (r == 0) {
+        err = hash_rest(b, b->id, b->hashed);
+        if (err == 0) {
             b->hashed = b->length;
             id_stream_end(b->id, ret_id);
         } else {
             restart_id(b); /* a part of the rest may have been added */
         }
-        return r;
+        return err;
     }
-    r = id_stream_create(key, &s);
-    if (r)
-        return r;
-    r = hash_rest(b, s, 0);
-    if (r == 0)
+    err = id_stream_create(key, &s);
+    if (err)
+        return err;
+    err = hash_rest(b, s, 0);
+    if (err == 0)
         id_stream_end(s, ret_id);
     id_stream_destroy(s);
-    return r;
+    return err;
 }
 
 /* Reads one block for blob_compare. *ret_bad: the blob whose block is damaged. */
@@ -723,15 +724,15 @@ int blob_compare(struct blob *a, struct blob *b, struct blob **ret_bad)
         return -ENOMEM;
     for (uint64_t off = 0; off < length; off += READ_SIZE) {
         size_t n = length - off < READ_SIZE ? (size_t)(length - off) : READ_SIZE;
-        int r;
+        int err;
 
         yield_cpu();
-        r = read_or_blame(a, buf, off, ret_bad);
+        err = read_or_blame(a, buf, off, ret_bad);
 
-        if (r == 0)
-            r = read_or_blame(b, buf + READ_SIZE, off, ret_bad);
-        if (r)
-            return r;
+        if (err == 0)
+            err = read_or_blame(b, buf + READ_SIZE, off, ret_bad);
+        if (err)
+            return err;
         if (memcmp(buf, buf + READ_SIZE, n) != 0)
             return 0;
     }
@@ -742,12 +743,12 @@ int blob_compare(struct blob *a, struct blob *b, struct blob **ret_bad)
  * committed, so it is replaced. */
 static int link_anew(struct disk *disk, const char *from, const char *to)
 {
-    int r = disk_link(disk, from, to);
+    int err = disk_link(disk, from, to);
 
-    if (r != -EEXIST)
-        return r;
-    r = unlink_both(disk, to);
-    return r ? r : disk_link(disk, from, to);
+    if (err != -EEXIST)
+        return err;
+    err = unlink_both(disk, to);
+    return err ? err : disk_link(disk, from, to);
 }
 
 int blob_link_object(struct blob *b, const struct id *id, uint64_t number)
@@ -756,22 +757,22 @@ int blob_link_object(struct blob *b, const struct id *id, uint64_t number)
 
     if (b->sealed)
         return -EINVAL;
-    int r = refresh_and_sync(b);
+    int err = refresh_and_sync(b);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     blob_slot_name(b->number, slot);
     blob_object_name(id, number, object);
-    r = link_anew(b->disk, slot, object);
-    if (r)
-        return r;
-    r = sums_store(&b->sums, b->disk, object);
-    if (r)
-        return r;
+    err = link_anew(b->disk, slot, object);
+    if (err)
+        return err;
+    err = sums_store(&b->sums, b->disk, object);
+    if (err)
+        return err;
     snprintf(dir, sizeof dir, "%.10s", object);
-    r = disk_sync_dir(b->disk, dir);
-    if (r)
-        return r;
+    err = disk_sync_dir(b->disk, dir);
+    if (err)
+        return err;
     b->sealed = true;
     id_stream_destroy(b->id);
     b->id = NULL;

@@ -39,7 +39,7 @@ struct drops {
     bool changed;
     struct batch batch[LAYER_BATCHES_MAX]; /* frozen ones, the oldest first */
     size_t batches;
-    size_t stored; /* chunks in the committed table */
+    size_t stored;                  /* chunks in the committed table */
     _Atomic uint64_t worked, freed; /* not guarded */
 };
 

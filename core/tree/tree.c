@@ -99,8 +99,7 @@ static int copy_page(struct tree *t, struct tree_page *old, struct tree_page **r
     return 0;
 }
 
-int tree_own_page(struct tree *t, struct tree_page *parent, unsigned slot,
-                  struct tree_page **page)
+int tree_own_page(struct tree *t, struct tree_page *parent, unsigned slot, struct tree_page **page)
 {
     struct tree_page *copy, *old = *page;
     uint8_t number[8];

@@ -64,8 +64,8 @@ static bool divides(char *path)
 static bool is_cpu_group(char *line)
 {
     char *controllers = strchr(line, ':');
-    char *path = controllers == NULL ? NULL : strchr(controllers + 1, ':');
-    if (path == NULL)
+    char *path = !controllers ? NULL : strchr(controllers + 1, ':');
+    if (!path)
         return true; /* an unknown form */
     *controllers++ = *path++ = '\0';
     path[strcspn(path, "\n")] = '\0';
@@ -86,7 +86,7 @@ static bool in_cpu_group(void)
     char line[4096 + 256];
     bool in = false;
     FILE *f = fopen("/proc/self/cgroup", "re");
-    if (f == NULL)
+    if (!f)
         return true;
     while (!in && fgets(line, sizeof(line), f) != NULL)
         in = is_cpu_group(line);

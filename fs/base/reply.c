@@ -187,7 +187,7 @@ void *fs_buffer(size_t len)
     size_t room = len < 64 * 1024 ? 64 * 1024 : len;
     pthread_once(&buffer_once, buffer_make_key);
     char *fresh = malloc(room);
-    if (fresh == NULL)
+    if (!fresh)
         return NULL;
     if (pthread_setspecific(buffer_key, fresh) != 0) {
         free(fresh);

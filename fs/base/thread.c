@@ -10,17 +10,17 @@ int thread_start(pthread_t *ret, void *(*fn)(void *arg), void *arg)
     sigset_t blocked, before;
     pthread_attr_t attr;
     pthread_t id;
-    int r = pthread_attr_init(&attr);
-    if (r != 0)
-        return -r;
+    int err = pthread_attr_init(&attr);
+    if (err != 0)
+        return -err;
     sigfillset(&blocked);
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         sigdelset(&blocked, own[i]);
-    if (ret == NULL)
+    if (!ret)
         (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
-    r = pthread_create(ret != NULL ? ret : &id, &attr, fn, arg);
+    err = pthread_create(ret != NULL ? ret : &id, &attr, fn, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
-    return -r;
+    return -err;
 }

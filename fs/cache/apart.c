@@ -92,15 +92,15 @@ static int open_handle(const struct apart *a, uint64_t nodeid, uint32_t generati
 int apart_open(const struct apart *a, uint64_t nodeid, int flags)
 {
     struct vfs_attr attr;
-    int r = vfs_getattr(a->fs->p, nodeid, &attr);
-    return r < 0 ? -ENOENT : open_handle(a, nodeid, attr.generation, flags);
+    int err = vfs_getattr(a->fs->p, nodeid, &attr);
+    return err < 0 ? -ENOENT : open_handle(a, nodeid, attr.generation, flags);
 }
 
 /* Waits for an ask and takes it. False: the thread must end. */
 static bool take(struct apart *a, uint64_t *ret_nodeid)
 {
     MUTEX_GUARD(&a->lock);
-    while (a->ask == NULL && !a->stopping)
+    while (!a->ask && !a->stopping)
         cond_wait(&a->work, &a->lock);
     if (a->stopping)
         return false;
@@ -113,7 +113,7 @@ static bool take(struct apart *a, uint64_t *ret_nodeid)
 static void answer(struct apart *a, int result)
 {
     MUTEX_GUARD(&a->lock);
-    if (a->ask != NULL) {
+    if (a->ask) {
         a->ask->result = result;
         a->ask->done = true;
     }
@@ -140,7 +140,7 @@ static void *apart_main(void *arg)
 int apart_start(struct fs *fs, const char *name, apart_fn *fn, struct apart **ret_a)
 {
     struct apart *a = calloc(1, sizeof(*a));
-    if (a == NULL)
+    if (!a)
         return -ENOMEM;
     a->fs = fs;
     a->fn = fn;
@@ -149,11 +149,11 @@ int apart_start(struct fs *fs, const char *name, apart_fn *fn, struct apart **re
     mutex_init(&a->lock, name);
     cond_init(&a->work);
     cond_init(&a->done);
-    int r = a->mountpoint == NULL ? -errno : thread_start(&a->thread, apart_main, a);
-    if (r < 0) {
+    int err = !a->mountpoint ? -errno : thread_start(&a->thread, apart_main, a);
+    if (err < 0) {
         free(a->mountpoint);
         free(a);
-        return r;
+        return err;
     }
     *ret_a = a;
     return 0;
@@ -174,9 +174,9 @@ int apart_do(struct apart *a, uint64_t nodeid, int64_t patience)
     if (__builtin_add_overflow(clock_ticks(clock_real()), patience, &end))
         end = INT64_MAX;
     MUTEX_GUARD(&a->lock);
-    while ((a->ask != NULL || a->working) && await(a, end)) {
+    while ((a->ask || a->working) && await(a, end)) {
     }
-    if (a->ask == NULL && !a->working && !a->stopping) {
+    if (!a->ask && !a->working && !a->stopping) {
         a->ask = &mine;
         cond_signal(&a->work);
         while (!mine.done && await(a, end)) {

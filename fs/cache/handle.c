@@ -19,7 +19,7 @@ static void list_add(struct fs *fs, struct handle *h)
 {
     MUTEX_GUARD(&fs->handles_lock);
     h->next = fs->handles;
-    if (h->next != NULL)
+    if (h->next)
         h->next->prev = h;
     fs->handles = h;
 }
@@ -27,9 +27,9 @@ static void list_add(struct fs *fs, struct handle *h)
 static void list_del(struct fs *fs, struct handle *h)
 {
     MUTEX_GUARD(&fs->handles_lock);
-    if (h->next != NULL)
+    if (h->next)
         h->next->prev = h->prev;
-    if (h->prev != NULL)
+    if (h->prev)
         h->prev->next = h->next;
     else
         fs->handles = h->next;
@@ -38,7 +38,7 @@ static void list_del(struct fs *fs, struct handle *h)
 struct handle *handle_new(struct fs *fs, enum handle_kind kind)
 {
     struct handle *h = calloc(1, sizeof(*h));
-    if (h == NULL)
+    if (!h)
         return NULL;
     h->kind = kind;
     list_add(fs, h);
@@ -68,10 +68,10 @@ static int handle_close(struct fs *fs, struct handle *h)
 
 int handle_release(struct fs *fs, struct handle *h)
 {
-    int r = handle_close(fs, h);
-    if (r == 0)
+    int err = handle_close(fs, h);
+    if (err == 0)
         handle_drop(fs, h);
-    return r;
+    return err;
 }
 
 struct later {
@@ -99,7 +99,7 @@ void handle_free(struct fs *fs, struct handle *h)
     if (handle_release(fs, h) == 0)
         return;
     struct call *c = call_new(NULL, release_later, sizeof(struct later));
-    if (c == NULL) {
+    if (!c) {
         wait_and_release(fs, h);
         return;
     }
@@ -116,6 +116,6 @@ void handle_drop(struct fs *fs, struct handle *h)
 /* The list is read without the lock: no thread serves requests any more. */
 void handle_free_all(struct fs *fs)
 {
-    while (fs->handles != NULL)
+    while (fs->handles)
         handle_free(fs, fs->handles);
 }

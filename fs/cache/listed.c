@@ -141,17 +141,17 @@ static void *listed_main(void *arg)
 int listed_start(struct fs *fs, struct listed **ret_l)
 {
     struct listed *l = calloc(1, sizeof(*l)); /* pages that are never touched take no memory */
-    if (l == NULL)
+    if (!l)
         return -ENOMEM;
     l->fd = fuse_session_fd(fs->se);
     l->sending = NO_PLACE;
     mutex_init(&l->lock, "listed");
     cond_init(&l->work);
     cond_init(&l->sent);
-    int r = thread_start(&l->thread, listed_main, l);
-    if (r < 0) {
+    int err = thread_start(&l->thread, listed_main, l);
+    if (err < 0) {
         free(l);
-        return r;
+        return err;
     }
     *ret_l = l;
     return 0;
@@ -245,7 +245,7 @@ void listed_drop(struct fs *fs, uint32_t ns)
 
 void listed_give_up(struct listed *l)
 {
-    if (l == NULL)
+    if (!l)
         return;
     MUTEX_GUARD(&l->lock);
     l->stopping = true;
@@ -256,7 +256,7 @@ void listed_give_up(struct listed *l)
 void listed_stop(struct listed *l)
 {
     struct timespec until;
-    if (l == NULL)
+    if (!l)
         return;
     listed_give_up(l);
     clock_gettime(CLOCK_REALTIME, &until);

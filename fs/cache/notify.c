@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MODE_TRIES 1000 /* how often ask_mode asks for the mode of one file */
+#define MODE_TRIES 1000                   /* how often ask_mode asks for the mode of one file */
 #define MODE_PATIENCE (10 * NSEC_PER_SEC) /* how long notify_mode waits for ask_mode */
 
 struct notify {
@@ -30,9 +30,9 @@ static int write_pages(const struct apart *a, uint64_t nodeid)
     int fd = apart_open(a, nodeid, O_RDONLY | O_NONBLOCK);
     if (fd < 0)
         return fd == -ENOENT ? 0 : fd; /* the file is gone, and its mapped pages with it */
-    int r = fdatasync(fd) < 0 ? -errno : 0;
+    int err = fdatasync(fd) < 0 ? -errno : 0;
     close(fd);
-    return r;
+    return err;
 }
 
 /* The mode of the file. `flags` (AT_STATX_…) say whether the kernel asks the daemon for it or
@@ -54,14 +54,14 @@ static int ask_mode(const struct apart *a, uint64_t nodeid)
     int fd = apart_open(a, nodeid, O_PATH);
     if (fd < 0)
         return fd;
-    int r = 0;
-    for (unsigned i = 0; r == 0 && is != kept && i < MODE_TRIES; i++) {
-        r = mode_of(fd, AT_STATX_FORCE_SYNC, &is);
-        if (r == 0)
-            r = mode_of(fd, AT_STATX_DONT_SYNC, &kept);
+    int err = 0;
+    for (unsigned i = 0; err == 0 && is != kept && i < MODE_TRIES; i++) {
+        err = mode_of(fd, AT_STATX_FORCE_SYNC, &is);
+        if (err == 0)
+            err = mode_of(fd, AT_STATX_DONT_SYNC, &kept);
     }
     close(fd);
-    return r;
+    return err;
 }
 
 /* ---- events ---- */
@@ -108,41 +108,44 @@ static void on_stop(void *ctx)
 int notify_start(struct fs *fs, struct notify **ret_n)
 {
     struct notify *n = calloc(1, sizeof(*n));
-    if (n == NULL)
+    if (!n)
         return -ENOMEM;
     n->fs = fs;
-    int r = apart_start(fs, "write back", write_pages, &n->write_back);
-    if (r == 0)
-        r = apart_start(fs, "mode", ask_mode, &n->mode);
-    if (r < 0) {
-        if (n->write_back != NULL)
+    int err = apart_start(fs, "write back", write_pages, &n->write_back);
+    if (err == 0)
+        err = apart_start(fs, "mode", ask_mode, &n->mode);
+    if (err < 0) {
+        if (n->write_back)
             (void)apart_stop(n->write_back);
         free(n);
-        return r;
+        return err;
     }
     *ret_n = n;
-    n->events = (struct state_events){
-        .stale = on_stale, .rights = on_rights, .write_back = on_write_back, .stop = on_stop,
-        .describe = on_describe, .ctx = n};
+    n->events = (struct state_events){.stale = on_stale,
+                                      .rights = on_rights,
+                                      .write_back = on_write_back,
+                                      .stop = on_stop,
+                                      .describe = on_describe,
+                                      .ctx = n};
     state_set_events(fs->p, &n->events);
     return 0;
 }
 
 int notify_mode(struct fs *fs, uint64_t nodeid)
 {
-    int r = apart_do(fs->notify->mode, nodeid, MODE_PATIENCE);
-    return r == -ETIMEDOUT ? r : 0; /* otherwise the mode is at least marked stale */
+    int err = apart_do(fs->notify->mode, nodeid, MODE_PATIENCE);
+    return err == -ETIMEDOUT ? err : 0; /* otherwise the mode is at least marked stale */
 }
 
 bool notify_is_own(const struct fs *fs, uint32_t pid)
 {
     const struct notify *n = fs->notify;
-    return n != NULL && (apart_asks(n->write_back, pid) || apart_asks(n->mode, pid));
+    return n && (apart_asks(n->write_back, pid) || apart_asks(n->mode, pid));
 }
 
 void notify_give_up(struct notify *n)
 {
-    if (n == NULL)
+    if (!n)
         return;
     apart_give_up(n->write_back);
     apart_give_up(n->mode);
@@ -150,7 +153,7 @@ void notify_give_up(struct notify *n)
 
 void notify_stop(struct notify *n)
 {
-    if (n == NULL)
+    if (!n)
         return;
     const bool written = apart_stop(n->write_back), asked = apart_stop(n->mode);
     if (written && asked)

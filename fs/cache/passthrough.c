@@ -73,14 +73,14 @@ static void refuse(struct passthrough *pt, const char *why, int err)
 /* Makes an unlinked file on the disk of the objects, to try leases and passthrough with. */
 static int make_trial(struct passthrough *pt)
 {
-    int r = disk_open(pt->disk, TRIAL_NAME, DISK_CREATE, &pt->trial);
-    if (r == -EEXIST) { /* a daemon was killed before it unlinked the file */
+    int err = disk_open(pt->disk, TRIAL_NAME, DISK_CREATE, &pt->trial);
+    if (err == -EEXIST) { /* a daemon was killed before it unlinked the file */
         (void)disk_unlink(pt->disk, TRIAL_NAME);
-        r = disk_open(pt->disk, TRIAL_NAME, DISK_CREATE, &pt->trial);
+        err = disk_open(pt->disk, TRIAL_NAME, DISK_CREATE, &pt->trial);
     }
-    if (r == 0)
-        r = disk_unlink(pt->disk, TRIAL_NAME);
-    return r;
+    if (err == 0)
+        err = disk_unlink(pt->disk, TRIAL_NAME);
+    return err;
 }
 
 /* Looks whether the store's disk allows passthrough: a lease must tell who maps a file
@@ -88,17 +88,17 @@ static int make_trial(struct passthrough *pt)
 static void look_at_disk(struct passthrough *pt)
 {
     struct statfs st;
-    int r = make_trial(pt);
-    if (r < 0) {
-        refuse(pt, "no file can be made to try it", -r);
+    int err = make_trial(pt);
+    if (err < 0) {
+        refuse(pt, "no file can be made to try it", -err);
         return;
     }
     const int fd = disk_fd(pt->trial);
-    r = fd < 0 ? -EBADF : vfs_passthrough_probe(fd);
-    if (r == 0)
-        r = fstatfs(fd, &st) < 0 ? -errno : 0;
-    if (r < 0)
-        refuse(pt, "the store's disk takes no leases", -r);
+    err = fd < 0 ? -EBADF : vfs_passthrough_probe(fd);
+    if (err == 0)
+        err = fstatfs(fd, &st) < 0 ? -errno : 0;
+    if (err < 0)
+        refuse(pt, "the store's disk takes no leases", -err);
     else
         pt->depth = st.f_type == OVERLAYFS_SUPER_MAGIC ? 2 : 1;
 }
@@ -106,7 +106,7 @@ static void look_at_disk(struct passthrough *pt)
 int passthrough_prepare(struct fs *fs)
 {
     struct passthrough *pt = calloc(1, sizeof(*pt));
-    if (pt == NULL)
+    if (!pt)
         return -ENOMEM;
     mutex_init(&pt->lock, "passthrough");
     pt->option = fs->o->passthrough;
@@ -141,7 +141,7 @@ static void backing_close(struct fs *fs, uint32_t id)
 void passthrough_begin(struct fs *fs)
 {
     struct passthrough *pt = fs->passthrough;
-    if (pt == NULL) /* a session without a store (tests/bench/floor.c) */
+    if (!pt) /* a session without a store (tests/bench/floor.c) */
         return;
     if (passthrough_wanted(fs) != 0) {
         const int id = backing_open(fs, disk_fd(pt->trial));
@@ -163,7 +163,7 @@ void passthrough_begin(struct fs *fs)
 
 void passthrough_free(struct passthrough *pt)
 {
-    if (pt == NULL)
+    if (!pt)
         return;
     disk_file_close(pt->trial);
     map64_release(&pt->files);
@@ -194,9 +194,9 @@ static int64_t take_id(struct fs *fs, uint64_t nodeid, const struct vfs_file *f)
     uint64_t v = 0;
     MUTEX_GUARD(&pt->lock);
     const bool first = !map64_get(&pt->files, nodeid, &v);
-    int r = map64_put(&pt->files, nodeid, v + 1);
-    if (r < 0)
-        return r;
+    int err = map64_put(&pt->files, nodeid, v + 1);
+    if (err < 0)
+        return err;
     if (first) {
         const int id = backing_open(fs, vfs_passthrough_fd(f));
         v = (uint64_t)(id > 0 ? id : 0) << ID_SHIFT;
@@ -233,9 +233,8 @@ void passthrough_close(struct fs *fs, struct handle *h)
  * passthrough exclude each other. */
 static int reply_passthrough(fuse_req_t req, const struct handle *h, int64_t id)
 {
-    const struct open_out out = {.fh = (uintptr_t)h,
-                                 .open_flags = FOPEN_PASSTHROUGH,
-                                 .backing_id = (int32_t)id};
+    const struct open_out out = {
+        .fh = (uintptr_t)h, .open_flags = FOPEN_PASSTHROUGH, .backing_id = (int32_t)id};
     return fuse_reply_buf(req, (const char *)&out, sizeof(out));
 }
 

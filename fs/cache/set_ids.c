@@ -32,6 +32,6 @@ int set_ids_drop(struct fs *fs, uint64_t ino)
     struct vfs_attr a = {0};
     if (serve_takes()) /* no other thread was available, and the kernel would ask this one */
         return -EAGAIN;
-    int r = vfs_setattr(fs->p, ino, VFS_KILL_SUID, &a, &a);
-    return r < 0 ? r : notify_mode(fs, ino);
+    int err = vfs_setattr(fs->p, ino, VFS_KILL_SUID, &a, &a);
+    return err < 0 ? err : notify_mode(fs, ino);
 }

@@ -133,8 +133,8 @@ static int reserve(struct written *w)
     if (!w->counted)
         atomic_fetch_sub(&later, 1);
     w->call = w->counted ? call_new(NULL, NULL, room) : NULL;
-    w->second = w->call != NULL && w->sync ? call_new(NULL, NULL, room) : NULL;
-    if (w->call != NULL && (w->second != NULL || !w->sync))
+    w->second = w->call && w->sync ? call_new(NULL, NULL, room) : NULL;
+    if (w->call && (w->second || !w->sync))
         return 0;
     give_back(w);
     return -ENOMEM;
@@ -162,17 +162,17 @@ static void finish(struct call *c)
     struct fs *fs = fs_of(c->req);
     struct written w;
     memcpy(&w, c->data, sizeof(w));
-    const bool waits = w.stale != NULL && !w.late;
+    const bool waits = w.stale && !w.late;
     if (waits)
         forget(fs, c->ino, &w);
-    const int r = w.sync ? flush_sync(fs->p) : 0;
+    const int err = w.sync ? flush_sync(fs->p) : 0;
     call_settle(c);
-    if (w.late && r == 0) {
+    if (w.late && err == 0) {
         reply_then_forget(c->req, c->ino, &w, w.second);
         return;
     }
-    if (r < 0)
-        fs_reply_err(c->req, r);
+    if (err < 0)
+        fs_reply_err(c->req, err);
     else
         fuse_reply_write(c->req, w.len);
     if (w.late)
@@ -190,7 +190,7 @@ static void reply_in_call(fuse_req_t req, fuse_ino_t ino, struct written *w)
     c->req = req;
     c->fn = finish;
     c->ino = ino;
-    c->lane = w->stale != NULL && !w->late ? CALL_PAGES : CALL_FAST;
+    c->lane = w->stale && !w->late ? CALL_PAGES : CALL_FAST;
     memcpy(c->data, w, sizeof(*w));
     call_run(c);
 }
@@ -207,8 +207,8 @@ static bool may_wait(void)
 /* Answers a write that was done, here or in a call. A sync also waits, so it is done in a call. */
 static void reply_write(fuse_req_t req, fuse_ino_t ino, struct written *w)
 {
-    w->late = w->stale != NULL && !may_wait();
-    if (w->sync || (w->stale != NULL && !w->late))
+    w->late = w->stale && !may_wait();
+    if (w->sync || (w->stale && !w->late))
         reply_in_call(req, ino, w);
     else if (w->late)
         reply_then_forget(req, ino, w, w->call);

@@ -38,11 +38,11 @@ static void lookup_dots(fuse_req_t req, uint64_t node, bool parent)
 {
     struct fs *fs = fs_of(req);
     struct vfs_attr a;
-    int r = taldir_owns(node) ? -ESTALE
-            : parent          ? vfs_lookup_parent(fs->p, node, &a)
-                              : vfs_lookup_node(fs->p, node, &a);
-    if (r < 0)
-        fs_reply_err(req, r);
+    int err = taldir_owns(node) ? -ESTALE
+              : parent          ? vfs_lookup_parent(fs->p, node, &a)
+                                : vfs_lookup_node(fs->p, node, &a);
+    if (err < 0)
+        fs_reply_err(req, err);
     else
         fs_reply_entry(req, &a);
 }
@@ -62,14 +62,14 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
         tal_op_lookup(req, parent, name);
         return;
     }
-    int r = vfs_lookup(fs_of(req)->p, parent, name, &a);
-    if (r == 0) {
+    int err = vfs_lookup(fs_of(req)->p, parent, name, &a);
+    if (err == 0) {
         fs_reply_entry(req, &a);
-    } else if (r == -ENOENT && parent != VFS_ROOT) {
+    } else if (err == -ENOENT && parent != VFS_ROOT) {
         struct fuse_entry_param none = {.entry_timeout = FS_FOREVER};
         fuse_reply_entry(req, &none);
     } else {
-        fs_reply_err(req, r);
+        fs_reply_err(req, err);
     }
 }
 
@@ -115,9 +115,9 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     const bool own = notify_is_own(fs_of(req), (uint32_t)fuse_req_ctx(req)->pid);
     if (!own && fs_must_seal(req)) /* a worker may wait for a request of our own */
         return;
-    int r = vfs_getattr(fs_of(req)->p, ino, &a);
-    if (r < 0)
-        fs_reply_err(req, r);
+    int err = vfs_getattr(fs_of(req)->p, ino, &a);
+    if (err < 0)
+        fs_reply_err(req, err);
     else if (own)
         reply_plain(req, &a);
     else
@@ -167,11 +167,11 @@ static void drop_set_ids(fuse_req_t req, fuse_ino_t ino)
     struct fs *fs = fs_of(req);
     const uint32_t uid = fuse_req_ctx(req)->uid;
     struct vfs_attr a;
-    int r = vfs_getattr(fs->p, ino, &a);
-    if (r == 0 && (uid == 0 || uid == a.uid))
-        r = vfs_setattr(fs->p, ino, VFS_KILL_SUID, &a, &a);
-    if (r < 0)
-        fs_reply_err(req, r);
+    int err = vfs_getattr(fs->p, ino, &a);
+    if (err == 0 && (uid == 0 || uid == a.uid))
+        err = vfs_setattr(fs->p, ino, VFS_KILL_SUID, &a, &a);
+    if (err < 0)
+        fs_reply_err(req, err);
     else
         fs_reply_set(req, &a);
 }
@@ -203,11 +203,11 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
         .mtime = ns_of(&st->st_mtim),
         .ctime = ns_of(&st->st_ctim),
     };
-    int r = vfs_setattr(fs_of(req)->p, ino, set_of(to_set), &in, &a);
-    if (r == 0 && S_ISDIR(a.mode))
+    int err = vfs_setattr(fs_of(req)->p, ino, set_of(to_set), &in, &a);
+    if (err == 0 && S_ISDIR(a.mode))
         listed_again(fs_of(req), ino);
-    if (r < 0)
-        fs_reply_err(req, r);
+    if (err < 0)
+        fs_reply_err(req, err);
     else if ((to_set & FUSE_SET_ATTR_MODE) != 0)
         fs_reply_attr(req, &a);
     else
@@ -217,9 +217,9 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_s
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
     char target[PATH_MAX];
-    int r = taldir_owns(ino) ? -EINVAL : vfs_readlink(fs_of(req)->p, ino, target, sizeof(target));
-    if (r < 0)
-        fs_reply_err(req, r);
+    int err = taldir_owns(ino) ? -EINVAL : vfs_readlink(fs_of(req)->p, ino, target, sizeof(target));
+    if (err < 0)
+        fs_reply_err(req, err);
     else
         fuse_reply_readlink(req, target);
 }
@@ -228,11 +228,11 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 {
     struct vfs_attr a;
     const struct vfs_cred cred = fs_cred(req);
-    int r = check_change(parent, name, -EEXIST);
-    if (r == 0)
-        r = vfs_mknod(fs_of(req)->p, parent, name, mode, (uint32_t)rdev, &cred, &a);
-    if (r < 0)
-        fs_reply_err(req, r);
+    int err = check_change(parent, name, -EEXIST);
+    if (err == 0)
+        err = vfs_mknod(fs_of(req)->p, parent, name, mode, (uint32_t)rdev, &cred, &a);
+    if (err < 0)
+        fs_reply_err(req, err);
     else
         fs_reply_entry(req, &a);
 }
@@ -246,25 +246,25 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 {
     struct vfs_attr a;
     const struct vfs_cred cred = fs_cred(req);
-    int r = check_change(parent, name, -EEXIST);
-    if (r == 0)
-        r = vfs_symlink(fs_of(req)->p, parent, name, target, &cred, &a);
-    if (r < 0)
-        fs_reply_err(req, r);
+    int err = check_change(parent, name, -EEXIST);
+    if (err == 0)
+        err = vfs_symlink(fs_of(req)->p, parent, name, target, &cred, &a);
+    if (err < 0)
+        fs_reply_err(req, err);
     else
         fs_reply_entry(req, &a);
 }
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    int r = check_change(parent, name, -EPERM);
-    fs_reply_err(req, r < 0 ? r : vfs_unlink(fs_of(req)->p, parent, name));
+    int err = check_change(parent, name, -EPERM);
+    fs_reply_err(req, err < 0 ? err : vfs_unlink(fs_of(req)->p, parent, name));
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    int r = check_change(parent, name, -EPERM);
-    fs_reply_err(req, r < 0 ? r : vfs_rmdir(fs_of(req)->p, parent, name));
+    int err = check_change(parent, name, -EPERM);
+    fs_reply_err(req, err < 0 ? err : vfs_rmdir(fs_of(req)->p, parent, name));
 }
 
 /* Called after a rename to another parent: if it was a directory, the kernel must drop its listing,
@@ -285,17 +285,17 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
                       const char *newname, unsigned flags)
 {
     const struct vfs_cred cred = fs_cred(req);
-    int r = check_change(parent, name, -EPERM);
-    if (r == 0)
-        r = check_change(newparent, newname, -EPERM);
-    if (r == 0)
-        r = vfs_rename(fs_of(req)->p, parent, name, newparent, newname, flags, &cred);
-    if (r == 0 && parent != newparent) {
+    int err = check_change(parent, name, -EPERM);
+    if (err == 0)
+        err = check_change(newparent, newname, -EPERM);
+    if (err == 0)
+        err = vfs_rename(fs_of(req)->p, parent, name, newparent, newname, flags, &cred);
+    if (err == 0 && parent != newparent) {
         forget_dots(fs_of(req), newparent, newname);
         if ((flags & RENAME_EXCHANGE) != 0)
             forget_dots(fs_of(req), parent, name);
     }
-    fs_reply_err(req, r);
+    fs_reply_err(req, err);
 }
 
 /* Links a file of a namespace, or an object of `.tally` as a new file. */
@@ -303,13 +303,13 @@ static int link_node(struct fs *fs, uint64_t ino, uint64_t newparent, const char
                      const struct vfs_cred *cred, struct vfs_attr *ret)
 {
     struct id id;
-    int r = check_change(newparent, newname, -EEXIST);
-    if (r < 0)
-        return r;
+    int err = check_change(newparent, newname, -EEXIST);
+    if (err < 0)
+        return err;
     if (!taldir_owns(ino))
         return vfs_link(fs->p, ino, newparent, newname, ret);
-    r = taldir_object(fs->tal, ino, &id);
-    return r < 0 ? r : vfs_link_object(fs->p, &id, newparent, newname, cred, ret);
+    err = taldir_object(fs->tal, ino, &id);
+    return err < 0 ? err : vfs_link_object(fs->p, &id, newparent, newname, cred, ret);
 }
 
 static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const char *newname)
@@ -318,9 +318,9 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const 
     const struct vfs_cred cred = fs_cred(req);
     if (fs_must_seal(req))
         return;
-    int r = link_node(fs_of(req), ino, newparent, newname, &cred, &a);
-    if (r < 0)
-        fs_reply_err(req, r);
+    int err = link_node(fs_of(req), ino, newparent, newname, &cred, &a);
+    if (err < 0)
+        fs_reply_err(req, err);
     else
         fs_reply_linked(req, &a);
 }
@@ -329,9 +329,9 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
     struct disk_space d;
     (void)ino;
-    int r = vfs_statfs(fs_of(req)->p, &d);
-    if (r < 0) {
-        fs_reply_err(req, r);
+    int err = vfs_statfs(fs_of(req)->p, &d);
+    if (err < 0) {
+        fs_reply_err(req, err);
         return;
     }
     const struct statvfs st = {

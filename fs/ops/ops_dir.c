@@ -87,10 +87,10 @@ static int list(struct filling *f, fuse_ino_t ino, off_t off)
 {
     if (off == COOKIE_TALLY)
         return 0;
-    int r = vfs_readdir(f->fs->p, ino, (uint64_t)off, f->plus, fill, f);
-    if (r == 0 && !f->full && ino == VFS_ROOT && f->fs->o->showctl)
+    int err = vfs_readdir(f->fs->p, ino, (uint64_t)off, f->plus, fill, f);
+    if (err == 0 && !f->full && ino == VFS_ROOT && f->fs->o->showctl)
         add_tally(f);
-    return r;
+    return err;
 }
 
 /* Answers READDIR and READDIRPLUS. listed_add comes before the reading, so that a drop meanwhile is
@@ -104,11 +104,11 @@ static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, boo
     const bool kept = ino != VFS_ROOT && listed_add(fs_of(req), ino);
     struct filling f = {
         .req = req, .fs = fs_of(req), .buf = fs_buffer(size), .room = size, .plus = plus};
-    int r = f.buf == NULL ? -ENOMEM : list(&f, ino, off);
-    if (r == 0 && f.used == 0 && (!kept || fs_reads_all(f.fs)))
+    int err = !f.buf ? -ENOMEM : list(&f, ino, off);
+    if (err == 0 && f.used == 0 && (!kept || fs_reads_all(f.fs)))
         f.used = fs_end_uncached(f.buf, size);
-    if (r < 0 && f.used == 0)
-        fs_reply_err(req, r);
+    if (err < 0 && f.used == 0)
+        fs_reply_err(req, err);
     else if (fuse_reply_buf(req, f.buf, f.used) != 0 && ino != VFS_ROOT && f.counted > 0)
         vfs_forget(f.fs->p, ino, f.counted); /* a count is one of the namespace */
 }

@@ -59,16 +59,16 @@ static void open_file(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
 {
     struct fs *fs = fs_of(req);
     struct handle *h = handle_new(fs, HANDLE_FILE);
-    if (h == NULL) {
+    if (!h) {
         fuse_reply_err(req, ENOMEM);
         return;
     }
     const unsigned flags =
         (open_flags(fi->flags, kill) & ~(unsigned)VFS_EXCL) | passthrough_flags(fs);
-    int r = vfs_open(fs->p, ino, flags, &h->file);
-    if (r < 0) {
+    int err = vfs_open(fs->p, ino, flags, &h->file);
+    if (err < 0) {
         handle_drop(fs, h);
-        fs_reply_err(req, r);
+        fs_reply_err(req, err);
         return;
     }
     fi->fh = (uintptr_t)h;
@@ -80,10 +80,10 @@ static void open_file(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
 /* In a thread of defer.h: clears set-id bits, then opens with O_TRUNC. */
 static void do_open(struct call *c)
 {
-    int r = set_ids_drop(fs_of(c->req), c->ino);
+    int err = set_ids_drop(fs_of(c->req), c->ino);
     call_settle(c);
-    if (r < 0)
-        fs_reply_err(c->req, r);
+    if (err < 0)
+        fs_reply_err(c->req, err);
     else
         open_file(c->req, c->ino, &c->fi, true);
 }
@@ -100,7 +100,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         return;
     }
     struct call *c = call_new(req, do_open, 0);
-    if (c == NULL)
+    if (!c)
         return;
     c->lane = CALL_RIGHTS;
     c->ino = ino;
@@ -121,18 +121,18 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
     if (fs_must_seal(req))
         return;
     struct handle *h = handle_new(fs, HANDLE_FILE);
-    if (h == NULL) {
+    if (!h) {
         fuse_reply_err(req, ENOMEM);
         return;
     }
     const struct vfs_cred cred = fs_cred(req);
     const unsigned flags = open_flags(fi->flags, set_ids_go(req));
-    int r = strcmp(name, INIT_TMPFILE_NAME) == 0
-                ? vfs_tmpfile(fs->p, parent, mode, &cred, flags, &a, &h->file)
-                : vfs_create(fs->p, parent, name, mode, &cred, flags, &a, &h->file);
-    if (r < 0) {
+    int err = strcmp(name, INIT_TMPFILE_NAME) == 0
+                  ? vfs_tmpfile(fs->p, parent, mode, &cred, flags, &a, &h->file)
+                  : vfs_create(fs->p, parent, name, mode, &cred, flags, &a, &h->file);
+    if (err < 0) {
         handle_drop(fs, h);
-        fs_reply_err(req, r);
+        fs_reply_err(req, err);
         return;
     }
     fs_entry(fs, &a, &e);
@@ -155,9 +155,9 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
         return;
     }
     char *buf = size <= FS_IO_MAX ? ring_answer_room() : NULL;
-    if (buf == NULL)
+    if (!buf)
         buf = fs_buffer(size);
-    ssize_t n = buf == NULL          ? -ENOMEM
+    ssize_t n = !buf                 ? -ENOMEM
                 : uncached_is(h, fi) ? vfs_read_uncached(h->file, buf, size, (uint64_t)off)
                                      : vfs_read(h->file, buf, size, (uint64_t)off);
     if (n < 0)
@@ -192,10 +192,10 @@ static void do_write(struct call *c)
 {
     off_t off;
     memcpy(&off, c->data, sizeof(off));
-    int r = set_ids_drop(fs_of(c->req), c->ino);
+    int err = set_ids_drop(fs_of(c->req), c->ino);
     call_settle(c);
-    if (r < 0)
-        fs_reply_err(c->req, r);
+    if (err < 0)
+        fs_reply_err(c->req, err);
     else
         write_file(c->req, c->ino, c->data + BYTES_AT, c->len, off, &c->fi);
 }
@@ -214,7 +214,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
         return;
     }
     struct call *c = call_new(req, do_write, BYTES_AT + size);
-    if (c == NULL)
+    if (!c)
         return;
     c->lane = CALL_RIGHTS;
     c->ino = ino;
@@ -270,10 +270,10 @@ static void do_copy_range(struct call *c)
 {
     struct copied k;
     memcpy(&k, c->data, sizeof(k));
-    int r = set_ids_drop(fs_of(c->req), c->ino);
+    int err = set_ids_drop(fs_of(c->req), c->ino);
     call_settle(c);
-    if (r < 0)
-        fs_reply_err(c->req, r);
+    if (err < 0)
+        fs_reply_err(c->req, err);
     else
         copy_range(c->req, &k, &c->fi);
 }
@@ -290,7 +290,7 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
         return;
     }
     struct call *c = call_new(req, do_copy_range, sizeof(k));
-    if (c == NULL)
+    if (!c)
         return;
     c->lane = CALL_RIGHTS;
     c->ino = ino_out;
@@ -312,11 +312,11 @@ static void do_fallocate(struct call *c)
     struct fs *fs = fs_of(c->req);
     struct space s;
     memcpy(&s, c->data, sizeof(s));
-    int r = s.kill ? set_ids_drop(fs, c->ino) : 0;
-    if (r == 0)
-        r = vfs_fallocate(fs_handle(&c->fi)->file, s.mode, s.off, s.len);
+    int err = s.kill ? set_ids_drop(fs, c->ino) : 0;
+    if (err == 0)
+        err = vfs_fallocate(fs_handle(&c->fi)->file, s.mode, s.off, s.len);
     call_settle(c);
-    fs_reply_err(c->req, r);
+    fs_reply_err(c->req, err);
 }
 
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
@@ -331,7 +331,7 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
         return;
     }
     struct call *c = call_new(req, do_fallocate, sizeof(s));
-    if (c == NULL)
+    if (!c)
         return;
     c->lane = s.kill ? CALL_RIGHTS : CALL_FAST;
     c->ino = ino;

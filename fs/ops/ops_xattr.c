@@ -59,7 +59,7 @@ static void get_sealed(fuse_req_t req, fuse_ino_t ino, const char *name, size_t 
         return;
     }
     struct call *c = call_new(req, do_get_sealed, len);
-    if (c == NULL)
+    if (!c)
         return;
     c->ino = ino;
     c->len = size;
@@ -81,7 +81,7 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
         return;
     }
     char *buf = fs_buffer(size > 0 ? size : 1);
-    ssize_t n = buf == NULL ? -ENOMEM : vfs_getxattr(fs_of(req)->p, ino, name, buf, size);
+    ssize_t n = !buf ? -ENOMEM : vfs_getxattr(fs_of(req)->p, ino, name, buf, size);
     reply(req, n, buf, size);
 }
 
@@ -95,7 +95,7 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
     const bool trusted = fuse_req_ctx(req)->uid == 0;
     char *buf = fs_buffer(size > 0 ? size : 1);
     ssize_t n = 0;
-    if (buf == NULL)
+    if (!buf)
         n = -ENOMEM;
     else if (!taldir_owns(ino))
         n = vfs_listxattr(fs_of(req)->p, ino, buf, size, trusted);
@@ -114,8 +114,9 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
         vflags |= VFS_XATTR_REPLACE;
     if ((flags & FS_XATTR_KILL_SGID) != 0)
         vflags |= VFS_XATTR_KILL_SGID;
-    int r = taldir_owns(ino) ? -EPERM : vfs_setxattr(fs_of(req)->p, ino, name, value, size, vflags);
-    fs_reply_err(req, r);
+    int err =
+        taldir_owns(ino) ? -EPERM : vfs_setxattr(fs_of(req)->p, ino, name, value, size, vflags);
+    fs_reply_err(req, err);
 }
 
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)

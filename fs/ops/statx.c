@@ -82,17 +82,17 @@ static int answer(struct fs *fs, const struct in_header *in, struct statx_out *r
     const uint64_t nodeid = in->nodeid;
     struct vfs_attr a;
     struct stat st;
-    int r;
+    int err;
 
     if (taldir_owns(nodeid)) {
-        r = taldir_getattr(fs->tal, nodeid, &st);
-        if (r == 0)
+        err = taldir_getattr(fs->tal, nodeid, &st);
+        if (err == 0)
             fill(&st, &ret->stat);
-        return r;
+        return err;
     }
-    r = vfs_getattr(fs->p, nodeid, &a);
-    if (r < 0)
-        return r;
+    err = vfs_getattr(fs->p, nodeid, &a);
+    if (err < 0)
+        return err;
     fs_stat(&a, &st);
     fs_add_refs(fs, in->uid, nodeid, &st);
     fill(&st, &ret->stat);
@@ -136,7 +136,7 @@ static bool defer_reply(struct fs *fs, const struct in_header *in)
 {
     const struct later l = {fs, *in};
     struct call *c = call_new(NULL, reply_later, sizeof(l));
-    if (c == NULL)
+    if (!c)
         return false;
     memcpy(c->data, &l, sizeof(l));
     call_run_in(fs->defer, c);

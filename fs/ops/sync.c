@@ -80,11 +80,11 @@ static void *sync_main(void *arg)
     struct requests_list mine = {0};
     while (take(s, &mine)) {
         const int64_t start = clock_ticks(s->clock);
-        const int r = flush_sync(s->fs->p);
+        const int err = flush_sync(s->fs->p);
         s->before = s->took;
         s->took = clock_ticks(s->clock) - start;
         for (size_t i = 0; i < mine.count; i++)
-            fs_reply_err(mine.v[i], r);
+            fs_reply_err(mine.v[i], err);
     }
     free(mine.v);
     return NULL;
@@ -93,16 +93,16 @@ static void *sync_main(void *arg)
 int sync_start(struct fs *fs, struct sync **ret_s)
 {
     struct sync *s = calloc(1, sizeof(*s));
-    if (s == NULL)
+    if (!s)
         return -ENOMEM;
     s->fs = fs;
     s->clock = fs->o->state.clock;
     mutex_init(&s->lock, "sync");
     cond_init(&s->work);
-    int r = thread_start(&s->thread, sync_main, s);
-    if (r < 0) {
+    int err = thread_start(&s->thread, sync_main, s);
+    if (err < 0) {
         free(s);
-        return r;
+        return err;
     }
     *ret_s = s;
     return 0;
@@ -131,7 +131,7 @@ void sync_request(struct sync *s, fuse_req_t req)
 
 void sync_stop(struct sync *s)
 {
-    if (s == NULL)
+    if (!s)
         return;
     {
         MUTEX_GUARD(&s->lock);
@@ -143,7 +143,7 @@ void sync_stop(struct sync *s)
 
 void sync_free(struct sync *s)
 {
-    if (s == NULL)
+    if (!s)
         return;
     free(s->waiting.v);
     cond_destroy(&s->work);

@@ -30,11 +30,11 @@ struct nodes {
 int nodes_create(struct nodes **ret_n)
 {
     struct nodes *n = calloc(1, sizeof(*n));
-    if (n == NULL)
+    if (!n)
         return -ENOMEM;
     n->bits = FIRST_BITS;
     n->chains = calloc((size_t)1 << n->bits, sizeof(struct node *));
-    if (n->chains == NULL) {
+    if (!n->chains) {
         free(n);
         return -ENOMEM;
     }
@@ -45,10 +45,10 @@ int nodes_create(struct nodes **ret_n)
 
 void nodes_destroy(struct nodes *n)
 {
-    if (n == NULL)
+    if (!n)
         return;
     for (size_t i = 0; i < (size_t)1 << n->bits; i++) {
-        while (n->chains[i] != NULL) {
+        while (n->chains[i]) {
             struct node *gone = n->chains[i];
             n->chains[i] = gone->next;
             free(gone);
@@ -71,7 +71,7 @@ static struct node **find(struct nodes *n, uint64_t key)
 {
     mutex_held(&n->lock);
     struct node **at = &n->chains[chain_of(key, n->bits)];
-    while (*at != NULL && (*at)->key != key)
+    while (*at && (*at)->key != key)
         at = &(*at)->next;
     return at;
 }
@@ -82,10 +82,10 @@ static void grow(struct nodes *n)
     mutex_held(&n->lock);
     const unsigned bits = n->bits + 1;
     struct node **chains = calloc((size_t)1 << bits, sizeof(struct node *));
-    if (chains == NULL)
+    if (!chains)
         return;
     for (size_t i = 0; i < (size_t)1 << n->bits; i++) {
-        while (n->chains[i] != NULL) {
+        while (n->chains[i]) {
             struct node *e = n->chains[i];
             n->chains[i] = e->next;
             e->next = chains[chain_of(e->key, bits)];
@@ -102,14 +102,14 @@ int nodes_take(struct nodes *n, uint64_t key, const void *data, size_t len)
     MUTEX_GUARD(&n->lock);
     struct node **at = find(n, key);
     struct node *e = *at;
-    if (e != NULL) {
+    if (e) {
         if (e->len != len || memcmp(e->data, data, len) != 0)
             return -EEXIST;
         e->nlookup++;
         return 0;
     }
     e = malloc(sizeof(*e) + len);
-    if (e == NULL)
+    if (!e)
         return -ENOMEM;
     *e = (struct node){.key = key, .nlookup = 1, .len = len};
     memcpy(e->data, data, len);
@@ -124,7 +124,7 @@ void nodes_forget(struct nodes *n, uint64_t key, uint64_t count)
     MUTEX_GUARD(&n->lock);
     struct node **at = find(n, key);
     struct node *e = *at;
-    if (e == NULL)
+    if (!e)
         return;
     if (e->nlookup > count) {
         e->nlookup -= count;
@@ -139,7 +139,7 @@ ssize_t nodes_get(struct nodes *n, uint64_t key, void *data, size_t cap)
 {
     MUTEX_GUARD(&n->lock);
     const struct node *e = *find(n, key);
-    if (e == NULL)
+    if (!e)
         return -ESTALE;
     memcpy(data, e->data, e->len < cap ? e->len : cap);
     return (ssize_t)e->len;

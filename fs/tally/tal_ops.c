@@ -31,10 +31,10 @@ static struct call *call_for(fuse_req_t req, call_fn *fn, uint64_t ino,
                              const struct fuse_file_info *fi, size_t room)
 {
     struct call *c = call_new(req, fn, room);
-    if (c == NULL)
+    if (!c)
         return NULL;
     c->ino = ino;
-    if (fi != NULL)
+    if (fi)
         c->fi = *fi;
     return c;
 }
@@ -58,13 +58,13 @@ static void lookup_and_reply(fuse_req_t req, uint64_t parent, const char *name, 
 {
     struct fs *fs = fs_of(req);
     struct fuse_entry_param e = {.generation = fs->tal_generation};
-    int r = taldir_lookup(fs->tal, parent, name, &e.attr);
+    int err = taldir_lookup(fs->tal, parent, name, &e.attr);
     e.ino = e.attr.st_ino;
     set_validity(&e);
-    if (c != NULL)
+    if (c)
         call_settle(c);
-    if (r < 0)
-        fs_reply_err(req, r);
+    if (err < 0)
+        fs_reply_err(req, err);
     else if (fuse_reply_entry(req, &e) != 0)
         taldir_forget(fs->tal, e.ino, 1);
 }
@@ -82,7 +82,7 @@ void tal_op_lookup(fuse_req_t req, uint64_t parent, const char *name)
     }
     const size_t len = strlen(name) + 1;
     struct call *c = call_for(req, do_lookup, parent, NULL, len);
-    if (c == NULL)
+    if (!c)
         return;
     memcpy(c->data, name, len);
     call_run(c);
@@ -91,10 +91,10 @@ void tal_op_lookup(fuse_req_t req, uint64_t parent, const char *name)
 static void do_getattr(struct call *c)
 {
     struct stat st;
-    int r = taldir_getattr(fs_of(c->req)->tal, c->ino, &st);
+    int err = taldir_getattr(fs_of(c->req)->tal, c->ino, &st);
     call_settle(c);
-    if (r < 0)
-        fs_reply_err(c->req, r);
+    if (err < 0)
+        fs_reply_err(c->req, err);
     else
         fuse_reply_attr(c->req, &st, 0);
 }
@@ -104,13 +104,13 @@ void tal_op_getattr(fuse_req_t req, uint64_t ino)
     struct stat st;
     if (taldir_kind(ino) == TALDIR_OBJECT) {
         struct call *c = call_for(req, do_getattr, ino, NULL, 0);
-        if (c != NULL)
+        if (c)
             call_run(c);
         return;
     }
-    int r = taldir_getattr(fs_of(req)->tal, ino, &st);
-    if (r < 0)
-        fs_reply_err(req, r);
+    int err = taldir_getattr(fs_of(req)->tal, ino, &st);
+    if (err < 0)
+        fs_reply_err(req, err);
     else
         fuse_reply_attr(req, &st, taldir_is_constant(ino) ? FS_FOREVER : 0);
 }
@@ -133,7 +133,7 @@ static void reply_open(fuse_req_t req, struct fuse_file_info *fi, struct handle 
 {
     struct fs *fs = fs_of(req);
     if (r < 0) {
-        if (h != NULL)
+        if (h)
             handle_drop(fs, h);
         fs_reply_err(req, r);
         return;
@@ -148,17 +148,17 @@ static void open_control(fuse_req_t req, struct fuse_file_info *fi)
     struct fs *fs = fs_of(req);
     struct handle *h = handle_new(fs, HANDLE_CONTROL);
     fi->direct_io = 1;
-    reply_open(req, fi, h, h == NULL ? -ENOMEM : control_open(fs->p, &h->control));
+    reply_open(req, fi, h, !h ? -ENOMEM : control_open(fs->p, &h->control));
 }
 
 /* Opens the object. -ESTALE: it is gone, and the kernel shall look its name up again. */
 static int object_open(struct fs *fs, uint64_t ino, struct handle *h)
 {
     struct id id;
-    int r = h == NULL ? -ENOMEM : taldir_object(fs->tal, ino, &id);
-    if (r == 0)
-        r = vfs_open_object(fs->p, &id, &h->file);
-    return r == -ENOENT ? -ESTALE : r;
+    int err = !h ? -ENOMEM : taldir_object(fs->tal, ino, &id);
+    if (err == 0)
+        err = vfs_open_object(fs->p, &id, &h->file);
+    return err == -ENOENT ? -ESTALE : err;
 }
 
 static void open_object(fuse_req_t req, uint64_t ino, struct fuse_file_info *fi)
@@ -174,31 +174,31 @@ static void open_object(fuse_req_t req, uint64_t ino, struct fuse_file_info *fi)
 static int text_open(struct fs *fs, uint64_t ino, struct handle *h)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    int r = h == NULL ? -ENOMEM : taldir_text(fs->tal, ino, &text);
-    if (r < 0)
-        return r;
+    int err = !h ? -ENOMEM : taldir_text(fs->tal, ino, &text);
+    if (err < 0)
+        return err;
     h->text.s = strbuf_detach(&text, &h->text.len);
-    return h->text.s == NULL ? -ENOMEM : 0;
+    return !h->text.s ? -ENOMEM : 0;
 }
 
 static void do_open_text(struct call *c)
 {
     struct fs *fs = fs_of(c->req);
     struct handle *h = handle_new(fs, HANDLE_TEXT);
-    int r = text_open(fs, c->ino, h);
+    int err = text_open(fs, c->ino, h);
     c->fi.direct_io = 1;
     call_settle(c);
-    reply_open(c->req, &c->fi, h, r);
+    reply_open(c->req, &c->fi, h, err);
 }
 
 static void do_open_spool(struct call *c)
 {
     struct fs *fs = fs_of(c->req);
     struct handle *h = handle_new(fs, HANDLE_SPOOL);
-    int r = h == NULL ? -ENOMEM : taldir_spool(fs->tal, c->ino, &h->fd);
+    int err = !h ? -ENOMEM : taldir_spool(fs->tal, c->ino, &h->fd);
     c->fi.direct_io = 1;
     call_settle(c);
-    reply_open(c->req, &c->fi, h, r);
+    reply_open(c->req, &c->fi, h, err);
 }
 
 void tal_op_open(fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)
@@ -214,7 +214,7 @@ void tal_op_open(fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)
     } else {
         call_fn *fn = kind == TALDIR_SPOOL ? do_open_spool : do_open_text;
         struct call *c = call_for(req, fn, ino, fi, 0);
-        if (c != NULL)
+        if (c)
             call_run(c);
     }
 }
@@ -241,7 +241,7 @@ static void read_text(fuse_req_t req, const struct handle *h, size_t size, off_t
     const size_t n = len - from < size ? len - from : size;
     /* It is copied: once the kernel has the answer, another thread may release the handle. */
     char *buf = fs_buffer(size);
-    if (buf == NULL) {
+    if (!buf) {
         fuse_reply_err(req, ENOMEM);
         return;
     }
@@ -252,7 +252,7 @@ static void read_text(fuse_req_t req, const struct handle *h, size_t size, off_t
 static void read_spool(fuse_req_t req, const struct handle *h, size_t size, off_t off)
 {
     char *buf = fs_buffer(size);
-    ssize_t n = buf == NULL ? -ENOMEM : io_pread(h->fd, buf, size, (uint64_t)off);
+    ssize_t n = !buf ? -ENOMEM : io_pread(h->fd, buf, size, (uint64_t)off);
     if (n < 0)
         fs_reply_err(req, n);
     else
@@ -266,7 +266,7 @@ void tal_op_read(fuse_req_t req, size_t size, off_t off, const struct fuse_file_
     switch (h->kind) {
     case HANDLE_CONTROL:
         c = call_for(req, do_read_control, 0, fi, size);
-        if (c == NULL)
+        if (!c)
             return;
         c->len = size;
         c->off = off;
@@ -318,7 +318,7 @@ void tal_op_write(fuse_req_t req, const char *buf, size_t size, off_t off,
         reply_written(req, n);
     } else {
         struct call *c = call_for(req, do_write_control, 0, fi, size);
-        if (c == NULL)
+        if (!c)
             return;
         memcpy(c->data, buf, size);
         c->len = size;
@@ -351,7 +351,7 @@ static size_t add_entry(fuse_req_t req, const struct taldir_list *l, size_t inde
     struct fuse_entry_param e = {.generation = fs_of(req)->tal_generation};
     uint64_t next;
     const char *name = taldir_list_at(t, l, index, &e.attr, &next);
-    if (name == NULL)
+    if (!name)
         return 0;
     if (!plus)
         return fuse_add_direntry(req, buf, left, name, &e.attr, (off_t)next);
@@ -401,13 +401,13 @@ static void read_list(fuse_req_t req, const struct part *part, struct call *c)
 {
     struct taldir_list *l = NULL;
     char *buf = fs_buffer(part->size);
-    int r = buf == NULL ? -ENOMEM
-                        : taldir_list_new(fs_of(req)->tal, part->ino, (uint64_t)part->off,
-                                          part->size / ENTRY_LEAST + 1, &l);
-    if (c != NULL)
+    int err = !buf ? -ENOMEM
+                   : taldir_list_new(fs_of(req)->tal, part->ino, (uint64_t)part->off,
+                                     part->size / ENTRY_LEAST + 1, &l);
+    if (c)
         call_settle(c);
-    if (r < 0)
-        fs_reply_err(req, r);
+    if (err < 0)
+        fs_reply_err(req, err);
     else
         reply_list(req, part, l, buf);
     taldir_list_free(l);
@@ -428,7 +428,7 @@ void tal_op_readdir(fuse_req_t req, uint64_t ino, size_t size, off_t off, bool p
         return;
     }
     struct call *c = call_for(req, do_readdir, ino, NULL, sizeof(part));
-    if (c == NULL)
+    if (!c)
         return;
     memcpy(c->data, &part, sizeof(part));
     call_run(c);

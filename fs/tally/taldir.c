@@ -30,12 +30,12 @@ const size_t taldir_fixed_count = sizeof(taldir_fixed) / sizeof(taldir_fixed[0])
 int taldir_create(const struct fs *fs, struct taldir **ret_t)
 {
     struct taldir *t = calloc(1, sizeof(*t));
-    if (t == NULL)
+    if (!t)
         return -ENOMEM;
-    int r = nodes_create(&t->nodes);
-    if (r < 0) {
+    int err = nodes_create(&t->nodes);
+    if (err < 0) {
         free(t);
-        return r;
+        return err;
     }
     t->p = fs->p;
     t->o = fs->o;
@@ -50,7 +50,7 @@ int taldir_create(const struct fs *fs, struct taldir **ret_t)
 
 void taldir_destroy(struct taldir *t)
 {
-    if (t == NULL)
+    if (!t)
         return;
     nodes_destroy(t->nodes);
     free(t);
@@ -155,16 +155,16 @@ int taldir_getattr(struct taldir *t, uint64_t nodeid, struct stat *ret)
         taldir_stat(t, nodeid, ret);
         return 0;
     }
-    int r = taldir_object(t, nodeid, &id);
-    if (r == 0)
-        r = view_object(t->p, &id, &o);
+    int err = taldir_object(t, nodeid, &id);
+    if (err == 0)
+        err = view_object(t->p, &id, &o);
     /* The object is gone, or it was stored again under another number: the kernel must look the
      * path up again. */
-    if (r == -ENOENT || (r == 0 && vfs_node(NS_OBJECT, o.number) != nodeid))
+    if (err == -ENOENT || (err == 0 && vfs_node(NS_OBJECT, o.number) != nodeid))
         return -ESTALE;
-    if (r == 0)
+    if (err == 0)
         taldir_object_stat(t, &o, ret);
-    return r;
+    return err;
 }
 
 /* ---- names ---- */
@@ -210,11 +210,11 @@ static int lookup_object(struct taldir *t, uint64_t prefix, const char *name, st
     id_to_hex(&id, hex);
     if (strcmp(hex, name) != 0)
         return -ENOENT;
-    int r = view_object(t->p, &id, &o);
-    if (r == 0)
-        r = nodes_take(t->nodes, vfs_node(NS_OBJECT, o.number), &id, sizeof(id));
-    if (r < 0)
-        return r == -EEXIST ? -ESTALE : r;
+    int err = view_object(t->p, &id, &o);
+    if (err == 0)
+        err = nodes_take(t->nodes, vfs_node(NS_OBJECT, o.number), &id, sizeof(id));
+    if (err < 0)
+        return err == -EEXIST ? -ESTALE : err;
     taldir_object_stat(t, &o, ret);
     return 0;
 }
@@ -234,10 +234,10 @@ static int take_namespace(struct taldir *t, const char *name, uint64_t *ret_node
     uint64_t hash = taldir_hash(name);
     for (unsigned i = 0; i < 64; i++, hash += UINT64_C(1) << 32) {
         uint64_t node = taldir_namespace_node(hash);
-        int r = nodes_take(t->nodes, node, name, strlen(name) + 1);
-        if (r != -EEXIST) {
+        int err = nodes_take(t->nodes, node, name, strlen(name) + 1);
+        if (err != -EEXIST) {
             *ret_node = node;
-            return r;
+            return err;
         }
     }
     return -EIO; /* 64 names with one hash: not by chance */
@@ -249,16 +249,16 @@ static int lookup_namespace(struct taldir *t, const char *name, struct stat *ret
 {
     struct vfs_attr a;
     uint64_t node;
-    int r = vfs_lookup(t->p, VFS_ROOT, name, &a);
-    if (r < 0)
-        return r;
+    int err = vfs_lookup(t->p, VFS_ROOT, name, &a);
+    if (err < 0)
+        return err;
     vfs_forget(t->p, a.nodeid, 1);
     if (!S_ISDIR(a.mode))
         return -ENOENT;
-    r = take_namespace(t, name, &node);
-    if (r == 0)
+    err = take_namespace(t, name, &node);
+    if (err == 0)
         taldir_stat(t, node, ret);
-    return r;
+    return err;
 }
 
 /* Looks up a file of a namespace's directory. Its lookups are counted at the node of that
@@ -272,10 +272,10 @@ static int lookup_ns_file(struct taldir *t, uint64_t dir, const char *name, stru
         if (strcmp(view_ns_files[i], name) != 0)
             continue;
         ssize_t n = nodes_get(t->nodes, dir, ns, sizeof(ns));
-        int r = n < 0 ? (int)n : nodes_take(t->nodes, dir, ns, (size_t)n);
-        if (r == 0)
+        int err = n < 0 ? (int)n : nodes_take(t->nodes, dir, ns, (size_t)n);
+        if (err == 0)
             taldir_stat(t, dir + i + 1, ret);
-        return r;
+        return err;
     }
     return -ENOENT;
 }
@@ -290,10 +290,10 @@ static int lookup_job(const struct taldir *t, const char *name, struct stat *ret
             return -ENOENT;
         job = job * 10 + (uint64_t)(*c - '0');
     }
-    int r = view_job(t->p, job, &text);
-    if (r == 0)
+    int err = view_job(t->p, job, &text);
+    if (err == 0)
         taldir_stat(t, vfs_node(NS_JOB, job), ret);
-    return r;
+    return err;
 }
 
 int taldir_lookup(struct taldir *t, uint64_t parent, const char *name, struct stat *ret)
@@ -360,24 +360,24 @@ static int store_text(struct taldir *t, enum view_text which, struct strbuf *out
 
 int taldir_text(struct taldir *t, uint64_t nodeid, struct strbuf *out)
 {
-    int r = -EINVAL;
+    int err = -EINVAL;
     if (vfs_node_ns(nodeid) == NS_JOB)
-        r = view_job(t->p, vfs_node_ino(nodeid), out);
+        err = view_job(t->p, vfs_node_ino(nodeid), out);
     else if (vfs_node_ns(nodeid) == NS_NAMESPACE)
-        r = ns_text(t, nodeid, out);
+        err = ns_text(t, nodeid, out);
     else if (nodeid == INO_STATUS)
-        r = store_text(t, VIEW_STATUS, out);
+        err = store_text(t, VIEW_STATUS, out);
     else if (nodeid == INO_STATS)
-        r = store_text(t, VIEW_STATS_JSON, out);
+        err = store_text(t, VIEW_STATS_JSON, out);
     else if (nodeid == INO_NODES)
-        r = view_nodes(t->p, out, NULL);
+        err = view_nodes(t->p, out, NULL);
     else if (nodeid == INO_GC_HISTORY)
-        r = view_gc_history(t->p, out);
+        err = view_gc_history(t->p, out);
     else if (nodeid == INO_FLUSHES)
-        r = view_flushes(t->p, out);
+        err = view_flushes(t->p, out);
     else if (nodeid == INO_METRICS)
-        r = store_text(t, VIEW_METRICS, out);
-    return r < 0 ? r : strbuf_error(out);
+        err = store_text(t, VIEW_METRICS, out);
+    return err < 0 ? err : strbuf_error(out);
 }
 
 /* A temporary file for a large text. It is on the store's disk, not in memory, unless that
@@ -397,10 +397,10 @@ int taldir_spool(struct taldir *t, uint64_t nodeid, int *ret_fd)
     int fd = temporary(t->o->store);
     if (fd < 0)
         return fd;
-    int r = nodeid == INO_GHOSTS ? view_ghosts(t->p, fd) : view_refcounts(t->p, fd);
-    if (r < 0) {
+    int err = nodeid == INO_GHOSTS ? view_ghosts(t->p, fd) : view_refcounts(t->p, fd);
+    if (err < 0) {
         close(fd);
-        return r;
+        return err;
     }
     *ret_fd = fd;
     return 0;

@@ -50,7 +50,7 @@ static int add(struct taldir_list *l, const char *name, const struct entry *e)
     if (l->count == l->room) {
         size_t room = l->room == 0 ? 16 : l->room * 2;
         struct entry *more = reallocarray(l->entries, room, sizeof(*more));
-        if (more == NULL)
+        if (!more)
             return -ENOMEM;
         l->entries = more;
         l->room = room;
@@ -129,16 +129,16 @@ static int note_any(const struct view_object *o, void *ctx)
 static int list_prefixes(struct taldir *t, struct taldir_list *l)
 {
     const uint64_t first = l->after <= COOKIE_DOTS ? 0 : l->after - COOKIE_DOTS;
-    int r = 0;
-    for (uint64_t i = first; i < 256 && r == 0 && !is_full(l); i++) {
+    int err = 0;
+    for (uint64_t i = first; i < 256 && err == 0 && !is_full(l); i++) {
         bool any = false;
         char name[3];
-        r = view_objects(t->p, (uint8_t)i, NULL, note_any, &any);
+        err = view_objects(t->p, (uint8_t)i, NULL, note_any, &any);
         snprintf(name, sizeof(name), "%02hhx", (unsigned char)i);
-        if (r == 0 && any)
-            r = add_node(l, name, vfs_node(NS_PREFIX, i), COOKIE_DOTS + 1 + i);
+        if (err == 0 && any)
+            err = add_node(l, name, vfs_node(NS_PREFIX, i), COOKIE_DOTS + 1 + i);
     }
-    return r;
+    return err;
 }
 
 /* ---- namespaces, jobs, fixed ones ---- */
@@ -161,10 +161,10 @@ static int compare(const void *a, const void *b)
 /* Core gives the names in its own order, so the entries are sorted by their cookies. */
 static int list_namespaces(struct taldir *t, struct gathering *g)
 {
-    int r = view_namespaces(t->p, NULL, add_namespace, g);
+    int err = view_namespaces(t->p, NULL, add_namespace, g);
     if (g->l->count > 0)
         qsort(g->l->entries, g->l->count, sizeof(g->l->entries[0]), compare);
-    return r;
+    return err;
 }
 
 static int add_job(uint64_t job, void *ctx)
@@ -184,25 +184,25 @@ static int list_jobs(struct taldir *t, struct gathering *g)
 
 static int list_root(struct taldir_list *l)
 {
-    int r = 0;
-    for (size_t i = 0; i < taldir_fixed_count && r == 0; i++)
-        r = add_node(l, taldir_fixed[i].name, taldir_fixed[i].ino, COOKIE_DOTS + 1 + i);
-    return r;
+    int err = 0;
+    for (size_t i = 0; i < taldir_fixed_count && err == 0; i++)
+        err = add_node(l, taldir_fixed[i].name, taldir_fixed[i].ino, COOKIE_DOTS + 1 + i);
+    return err;
 }
 
 static int list_ns_files(struct taldir_list *l, uint64_t dir)
 {
-    int r = 0;
-    for (unsigned i = 0; i < view_ns_file_count && r == 0; i++)
-        r = add_node(l, view_ns_files[i], dir + i + 1, COOKIE_DOTS + 1 + i);
-    return r;
+    int err = 0;
+    for (unsigned i = 0; i < view_ns_file_count && err == 0; i++)
+        err = add_node(l, view_ns_files[i], dir + i + 1, COOKIE_DOTS + 1 + i);
+    return err;
 }
 
 /* Gathers the names of one directory. A callback that stopped the listing has its error in `g`. */
 static int gather_names(struct taldir *t, uint64_t dir, struct taldir_list *l)
 {
     struct gathering g = {.l = l};
-    int r = -ENOTDIR;
+    int err = -ENOTDIR;
     if (dir == TALDIR_ROOT)
         return list_root(l);
     if (dir == INO_OBJECTS)
@@ -210,12 +210,12 @@ static int gather_names(struct taldir *t, uint64_t dir, struct taldir_list *l)
     if (vfs_node_ns(dir) == NS_NAMESPACE)
         return list_ns_files(l, dir);
     if (dir == INO_NAMESPACES)
-        r = list_namespaces(t, &g);
+        err = list_namespaces(t, &g);
     else if (dir == INO_JOBS)
-        r = list_jobs(t, &g);
+        err = list_jobs(t, &g);
     else if (vfs_node_ns(dir) == NS_PREFIX)
-        r = list_objects(t, (uint8_t)vfs_node_ino(dir), &g);
-    return r < 0 ? r : g.error;
+        err = list_objects(t, (uint8_t)vfs_node_ino(dir), &g);
+    return err < 0 ? err : g.error;
 }
 
 bool taldir_list_waits(uint64_t nodeid)
@@ -237,19 +237,19 @@ int taldir_list_new(struct taldir *t, uint64_t nodeid, uint64_t after, size_t mo
                     struct taldir_list **ret_l)
 {
     struct taldir_list *l = malloc(sizeof(*l));
-    if (l == NULL)
+    if (!l)
         return -ENOMEM;
     *l = (struct taldir_list){.names = STRBUF_INIT, .after = after, .most = most};
-    int r = taldir_kind(nodeid) == TALDIR_DIR ? 0 : -ENOTDIR;
-    if (r == 0)
-        r = add_node(l, ".", nodeid, 1);
-    if (r == 0)
-        r = add_node(l, "..", parent_of(nodeid), COOKIE_DOTS);
-    if (r == 0)
-        r = gather_names(t, nodeid, l);
-    if (r < 0) {
+    int err = taldir_kind(nodeid) == TALDIR_DIR ? 0 : -ENOTDIR;
+    if (err == 0)
+        err = add_node(l, ".", nodeid, 1);
+    if (err == 0)
+        err = add_node(l, "..", parent_of(nodeid), COOKIE_DOTS);
+    if (err == 0)
+        err = gather_names(t, nodeid, l);
+    if (err < 0) {
         taldir_list_free(l);
-        return r;
+        return err;
     }
     *ret_l = l;
     return 0;
@@ -257,7 +257,7 @@ int taldir_list_new(struct taldir *t, uint64_t nodeid, uint64_t after, size_t mo
 
 void taldir_list_free(struct taldir_list *l)
 {
-    if (l == NULL)
+    if (!l)
         return;
     strbuf_release(&l->names);
     free(l->entries);

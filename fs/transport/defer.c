@@ -59,7 +59,7 @@ struct defer {
 int defer_start(struct defer **ret_d)
 {
     struct defer *d = calloc(1, sizeof(*d));
-    if (d == NULL)
+    if (!d)
         return -ENOMEM;
     mutex_init(&d->lock, "defer");
     cond_init(&d->work);
@@ -74,8 +74,8 @@ int defer_start(struct defer **ret_d)
 struct call *call_new(fuse_req_t req, call_fn *fn, size_t room)
 {
     struct call *c = malloc(sizeof(*c) + room);
-    if (c == NULL) {
-        if (req != NULL)
+    if (!c) {
+        if (req)
             fuse_reply_err(req, ENOMEM);
         return NULL;
     }
@@ -129,10 +129,10 @@ static struct call *queue_take(struct defer *d)
 {
     mutex_held(&d->lock);
     struct call *c = NULL;
-    for (unsigned i = 0; c == NULL && i < CALL_LANES; i++)
+    for (unsigned i = 0; !c && i < CALL_LANES; i++)
         if (runnable_of(&d->lane[i], lane_max[i]) > 0)
             c = TAILQ_FIRST(&d->lane[i].queue);
-    if (c == NULL)
+    if (!c)
         return NULL;
     queue_del(d, c);
     d->lane[c->lane].running++;
@@ -147,9 +147,9 @@ static int start_worker(struct defer *d)
     mutex_held(&d->lock);
     if (d->threads >= DEFER_MAX)
         return -EAGAIN;
-    int r = thread_start(NULL, worker, d);
-    d->threads += r == 0;
-    return r;
+    int err = thread_start(NULL, worker, d);
+    d->threads += err == 0;
+    return err;
 }
 
 /* Wakes or makes a thread for a call that was queued. False: no thread can take it now. */
@@ -199,11 +199,11 @@ static struct call *worker_next(struct defer *d)
     struct call *c;
     MUTEX_GUARD(&d->lock);
     d->idle++;
-    int r = 0;
-    while ((c = queue_take(d)) == NULL && !d->stopping && r != -ETIMEDOUT)
-        r = cond_wait_for(&d->work, &d->lock, IDLE_NS);
+    int err = 0;
+    while (!(c = queue_take(d)) && !d->stopping && err != -ETIMEDOUT)
+        err = cond_wait_for(&d->work, &d->lock, IDLE_NS);
     d->idle--;
-    if (c == NULL) {
+    if (!c) {
         d->threads--;
         cond_broadcast(&d->ended);
     }
@@ -317,7 +317,7 @@ void defer_stop(struct defer *d)
 
 void defer_free(struct defer *d)
 {
-    if (d == NULL)
+    if (!d)
         return;
     cond_destroy(&d->work);
     cond_destroy(&d->ended);

@@ -111,7 +111,7 @@ static void answered(struct fs *fs)
 {
     raise_read_ahead(fs->o->mountpoint);
     fs->hooks->agreed(fs);
-    if (fs->o->ready != NULL)
+    if (fs->o->ready)
         fs->o->ready(fs->o->ctx);
 }
 

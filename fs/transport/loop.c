@@ -42,18 +42,18 @@ int loop_prepare(struct fs *fs, char *why, size_t why_len)
 {
     if (fs->o->transport == FS_TRANSPORT_THREADS)
         return 0;
-    int r = switched_on() ? ring_create(fs, &fs->ring) : -EOPNOTSUPP;
-    if (r == 0 || fs->o->transport == FS_TRANSPORT_AUTO)
+    int err = switched_on() ? ring_create(fs, &fs->ring) : -EOPNOTSUPP;
+    if (err == 0 || fs->o->transport == FS_TRANSPORT_AUTO)
         return 0;
     snprintf(why, why_len, "no requests by io_uring: %s",
-             r == -EOPNOTSUPP ? "the kernel's switch is off or missing: echo Y >" RING_SWITCH
-                              : strerror(-r));
-    return r;
+             err == -EOPNOTSUPP ? "the kernel's switch is off or missing: echo Y >" RING_SWITCH
+                                : strerror(-err));
+    return err;
 }
 
 bool loop_takes_ring(struct fs *fs)
 {
-    if (fs->ring == NULL || (atomic_load(&fs->init_offered2) & INIT2_OVER_IO_URING) == 0)
+    if (!fs->ring || (atomic_load(&fs->init_offered2) & INIT2_OVER_IO_URING) == 0)
         return false;
     atomic_store(&fs->ring_agreed, true);
     return true;
@@ -63,10 +63,10 @@ void loop_begin(struct fs *fs)
 {
     if (!atomic_load(&fs->ring_agreed))
         return;
-    int r = ring_start(fs->ring);
-    if (r == 0)
+    int err = ring_start(fs->ring);
+    if (err == 0)
         return;
-    report(REPORT_ALARM, "no threads for io_uring (%s): the mount ends", strerror(-r));
+    report(REPORT_ALARM, "no threads for io_uring (%s): the mount ends", strerror(-err));
     kill(getpid(), SIGTERM);
 }
 
@@ -75,7 +75,7 @@ static unsigned threads_wanted(const struct fs *fs)
 {
     if (fs->o->threads != 0)
         return fs->o->threads;
-    if (fs->ring != NULL) /* only FORGETs and the like come here (loop_gather) */
+    if (fs->ring) /* only FORGETs and the like come here (loop_gather) */
         return 1;
     const unsigned n = (unsigned)get_nprocs() + THREADS_MORE;
     return n < THREADS_MAX ? n : THREADS_MAX;
@@ -84,17 +84,17 @@ static unsigned threads_wanted(const struct fs *fs)
 int loop_run(struct fs *fs)
 {
     struct fuse_loop_config *config = fuse_loop_cfg_create();
-    if (config == NULL)
+    if (!config)
         return -ENOMEM;
     fuse_loop_cfg_set_max_threads(config, threads_wanted(fs));
     /* All threads share one descriptor of the device: with a clone for each thread an answer must
      * be written where its request was read, but here another thread than the reader may answer. */
     fuse_loop_cfg_set_clone_fd(config, 0);
-    int r = fuse_session_loop_mt(fs->se, config);
+    int err = fuse_session_loop_mt(fs->se, config);
     fuse_loop_cfg_destroy(config);
     /* Positive: a signal ended the loop. -ENODEV: the session was unmounted. Both are normal
      * ends. */
-    return r < 0 && r != -ENODEV ? r : 0;
+    return err < 0 && err != -ENODEV ? err : 0;
 }
 
 void loop_gather(const struct fs *fs, uint32_t opcode)
@@ -106,13 +106,13 @@ void loop_gather(const struct fs *fs, uint32_t opcode)
 
 void loop_hold(struct fs *fs)
 {
-    if (fs->ring != NULL)
+    if (fs->ring)
         ring_hold(fs->ring);
 }
 
 void loop_end(struct fs *fs)
 {
-    if (fs->ring != NULL)
+    if (fs->ring)
         ring_stop(fs->ring);
 }
 

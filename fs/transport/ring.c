@@ -54,23 +54,23 @@ struct queue {
     pthread_t thread;
     struct entry entry[QUEUE_MAX];
     /* Used by its thread only, once that runs: */
-    unsigned made;   /* how many of `entry`, from the first on, are initialised */
-    unsigned live;   /* entries that the kernel has, or will have once they are answered */
-    unsigned parked; /* entries that are being served, or wait for an answer, or are in `done` */
-    int wake;        /* an eventfd: written when `done` is not empty any more */
-    uint64_t wakes;  /* the buffer for reading it */
-    struct mutex lock; /* "ring done" */
+    unsigned made;      /* how many of `entry`, from the first on, are initialised */
+    unsigned live;      /* entries that the kernel has, or will have once they are answered */
+    unsigned parked;    /* entries that are being served, or wait for an answer, or are in `done` */
+    int wake;           /* an eventfd: written when `done` is not empty any more */
+    uint64_t wakes;     /* the buffer for reading it */
+    struct mutex lock;  /* "ring done" */
     struct entry *done; /* guarded by: lock; answered by other threads, not sent yet */
 };
 
 struct shard {
-    struct mutex lock; /* "ring waiting" */
+    struct mutex lock;   /* "ring waiting" */
     struct entry *first; /* guarded by: lock */
 };
 
 struct ring {
     struct fs *fs;
-    unsigned queues, threads; /* how many are made */
+    unsigned queues, threads;    /* how many are made */
     _Atomic bool held, stopping; /* by ring_hold, by ring_stop */
     struct shard waiting[SHARDS];
     struct queue queue[];
@@ -101,10 +101,10 @@ static struct entry *waiting_take(struct ring *r, uint64_t unique)
     struct shard *s = shard_of(r, unique);
     MUTEX_GUARD(&s->lock);
     struct entry **at = &s->first;
-    while (*at != NULL && (*at)->unique != unique)
+    while (*at && (*at)->unique != unique)
         at = &(*at)->next;
     struct entry *e = *at;
-    if (e != NULL)
+    if (e)
         *at = e->next;
     return e;
 }
@@ -158,8 +158,7 @@ static void send_done(struct queue *q)
 /* Half of the entries are in use: adds more. Without memory the queue stays as it is. */
 static void grow(struct queue *q)
 {
-    const unsigned want =
-        q->made + QUEUE_ENTRIES < QUEUE_MAX ? q->made + QUEUE_ENTRIES : QUEUE_MAX;
+    const unsigned want = q->made + QUEUE_ENTRIES < QUEUE_MAX ? q->made + QUEUE_ENTRIES : QUEUE_MAX;
     while (q->made < want && entry_init(&q->entry[q->made], q) == 0) {
         q->live++;
         submit(q, &q->entry[q->made++], CMD_REGISTER);
@@ -173,7 +172,7 @@ static void serve(struct queue *q, struct entry *e)
     struct fs *fs = q->ring->fs;
     size_t len = 0;
     char *m = entry_message(e, &len);
-    if (m == NULL) {
+    if (!m) {
         const struct out_header out = {.len = sizeof(out), .error = -EIO, .unique = e->unique};
         entry_answer(e, &(struct iovec){(void *)(uintptr_t)&out, sizeof(out)}, 1);
         submit(q, e, CMD_COMMIT_AND_FETCH);
@@ -209,7 +208,7 @@ static void ended(struct queue *q, int error)
 static void handle(struct queue *q, const struct io_uring_cqe *cqe)
 {
     struct entry *e = (struct entry *)(uintptr_t)cqe->user_data;
-    if (e == NULL) {
+    if (!e) {
         send_done(q);
         listen_for_done(q);
     } else if (cqe->res < 0) {
@@ -225,7 +224,7 @@ static void pin(const struct queue *q)
 {
     cpu_set_t *set = CPU_ALLOC(q->number + 1);
     const size_t len = CPU_ALLOC_SIZE(q->number + 1);
-    if (set == NULL)
+    if (!set)
         return;
     CPU_ZERO_S(len, set);
     CPU_SET_S(q->number, len, set);
@@ -241,18 +240,18 @@ static void *queue_main(void *arg)
     const struct io_uring_cqe *cqe;
     own = q;
     pin(q);
-    int r = uring_enable(&q->uring, fuse_session_fd(q->ring->fs->se));
+    int err = uring_enable(&q->uring, fuse_session_fd(q->ring->fs->se));
     q->live = q->made;
-    for (unsigned i = 0; r == 0 && i < q->made; i++)
+    for (unsigned i = 0; err == 0 && i < q->made; i++)
         submit(q, &q->entry[i], CMD_REGISTER);
     listen_for_done(q);
-    while (r == 0 && q->live > 0 && !atomic_load(&q->ring->stopping)) {
-        r = uring_wait(&q->uring, 1);
+    while (err == 0 && q->live > 0 && !atomic_load(&q->ring->stopping)) {
+        err = uring_wait(&q->uring, 1);
         for (; (cqe = uring_cqe(&q->uring)) != NULL; uring_seen(&q->uring))
             handle(q, cqe);
     }
-    if (r < 0)
-        ended(q, r);
+    if (err < 0)
+        ended(q, err);
     send_done(q);
     (void)uring_wait(&q->uring, 0); /* sends the last answers */
     return NULL;
@@ -265,7 +264,7 @@ bool ring_reply(struct ring *r, const struct iovec *iov, int count)
     struct out_header out;
     memcpy(&out, iov[0].iov_base, sizeof(out));
     struct entry *e = out.unique == 0 ? NULL : waiting_take(r, out.unique);
-    if (e == NULL)
+    if (!e)
         return false;
     entry_answer(e, iov, count);
     if (e == current) {
@@ -276,7 +275,7 @@ bool ring_reply(struct ring *r, const struct iovec *iov, int count)
     bool first;
     {
         MUTEX_GUARD(&q->lock);
-        first = q->done == NULL;
+        first = !q->done;
         e->next = q->done;
         q->done = e;
     }
@@ -288,12 +287,12 @@ bool ring_reply(struct ring *r, const struct iovec *iov, int count)
 
 char *ring_answer_room(void)
 {
-    return current == NULL ? NULL : current->payload;
+    return !current ? NULL : current->payload;
 }
 
 bool ring_is_full(void)
 {
-    return own != NULL && own->parked > own->made / 2;
+    return own && own->parked > own->made / 2;
 }
 
 /* ---- its life ---- */
@@ -320,9 +319,8 @@ int ring_create(struct fs *fs, struct ring **ret_ring)
 {
     const int cpus = get_nprocs_conf(); /* all possible CPUs: the kernel needs a queue for each */
     int err = cpus > 0 ? 0 : -ENOSYS;
-    struct ring *r =
-        err < 0 ? NULL : calloc(1, sizeof(*r) + (size_t)cpus * sizeof(struct queue));
-    if (r == NULL)
+    struct ring *r = err < 0 ? NULL : calloc(1, sizeof(*r) + (size_t)cpus * sizeof(struct queue));
+    if (!r)
         return err < 0 ? err : -ENOMEM;
     r->fs = fs;
     for (unsigned i = 0; i < SHARDS; i++)
@@ -367,7 +365,7 @@ void ring_stop(struct ring *r)
 
 void ring_free(struct ring *r)
 {
-    if (r == NULL)
+    if (!r)
         return;
     ring_stop(r);
     for (unsigned i = 0; i < r->queues; i++) {

@@ -11,8 +11,7 @@
 
 int entry_init(struct entry *e, struct queue *q)
 {
-    char *m =
-        mmap(NULL, ENTRY_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *m = mmap(NULL, ENTRY_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (m == MAP_FAILED)
         return -errno;
     e->queue = q;
@@ -25,7 +24,7 @@ int entry_init(struct entry *e, struct queue *q)
 
 void entry_release(struct entry *e)
 {
-    if (e->head != NULL)
+    if (e->head)
         munmap(e->head, ENTRY_BYTES);
 }
 

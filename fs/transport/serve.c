@@ -160,7 +160,7 @@ static void serve_handed(struct call *c)
 static bool hand_over(const struct handed *h)
 {
     struct call *c = call_new(NULL, serve_handed, sizeof(*h));
-    if (c == NULL)
+    if (!c)
         return false;
     memcpy(c->data, h, sizeof(*h));
     call_run_in(h->fs->defer, c);
@@ -175,7 +175,7 @@ static bool hand_over_copy(struct fs *fs)
     char *copy = NULL;
     if (atomic_fetch_add(&copied, len) + len <= SERVE_COPIES)
         copy = malloc(len);
-    if (copy != NULL) {
+    if (copy) {
         memcpy(copy, now.message, len);
         if (hand_over(&(struct handed){.fs = fs, .message = copy, .len = len, .copied = true}))
             return true;

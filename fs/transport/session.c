@@ -13,7 +13,7 @@
 static int add_options(const struct fs_options *o, struct fuse_args *args)
 {
     char *source = NULL, *opts = NULL;
-    int r = -ENOMEM;
+    int err = -ENOMEM;
     if (asprintf(&source, "fsname=%s", o->store) < 0)
         return -ENOMEM;
     /* The source is any path, so it is escaped: a comma would end the option. */
@@ -21,25 +21,25 @@ static int add_options(const struct fs_options *o, struct fuse_args *args)
         fuse_opt_add_opt(&opts, "subtype=tally") == 0 &&
         fuse_opt_add_opt(&opts, "default_permissions") == 0 &&
         (!o->allow_other || fuse_opt_add_opt(&opts, "allow_other") == 0) &&
-        (o->extra == NULL || o->extra[0] == '\0' || fuse_opt_add_opt(&opts, o->extra) == 0) &&
+        (!o->extra || o->extra[0] == '\0' || fuse_opt_add_opt(&opts, o->extra) == 0) &&
         fuse_opt_add_arg(args, "tally") == 0 && fuse_opt_add_arg(args, "-o") == 0 &&
         fuse_opt_add_arg(args, opts) == 0)
-        r = 0;
+        err = 0;
     free(source);
     free(opts);
-    return r;
+    return err;
 }
 
 int session_new(struct fs *fs, const struct fuse_lowlevel_ops *ops)
 {
     struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-    int r = add_options(fs->o, &args);
-    if (r == 0) {
+    int err = add_options(fs->o, &args);
+    if (err == 0) {
         fs->se = fuse_session_new(&args, ops, sizeof(*ops), fs);
-        r = fs->se == NULL ? -EINVAL : 0; /* libfuse has printed which option it is */
+        err = !fs->se ? -EINVAL : 0; /* libfuse has printed which option it is */
     }
     fuse_opt_free_args(&args);
-    return r;
+    return err;
 }
 
 #define ATTR_NOSYMFOLLOW UINT64_C(0x00200000) /* newer than some C libraries */
@@ -63,14 +63,14 @@ static int set_attr(const struct fs_options *o)
 int session_mount(struct fs *fs, char *why, size_t why_len)
 {
     if (fuse_session_mount(fs->se, fs->o->mountpoint) != 0) {
-        int r = errno > 0 ? -errno : -EIO;
+        int err = errno > 0 ? -errno : -EIO;
         snprintf(why, why_len, "cannot mount at %s", fs->o->mountpoint);
-        return r;
+        return err;
     }
-    int r = fs->o->set_attr ? set_attr(fs->o) : 0;
-    if (r < 0) {
-        snprintf(why, why_len, "the kernel refuses these mount options: %s", strerror(-r));
+    int err = fs->o->set_attr ? set_attr(fs->o) : 0;
+    if (err < 0) {
+        snprintf(why, why_len, "the kernel refuses these mount options: %s", strerror(-err));
         fuse_session_unmount(fs->se);
     }
-    return r;
+    return err;
 }

@@ -85,7 +85,7 @@ bool translate_request(struct fs *fs, void *msg, size_t *len)
     struct in_header *in = msg;
 
     requests_count(&fs->requests, in->opcode);
-    if (in->opcode == OPCODE_STATX && fs->p != NULL) { /* without a store: libfuse refuses it */
+    if (in->opcode == OPCODE_STATX && fs->p) { /* without a store: libfuse refuses it */
         fs->hooks->statx(fs, msg, *len);
         return false;
     }

@@ -33,8 +33,8 @@ int uring_create(unsigned sq, unsigned cq, struct uring *ret)
     };
     const size_t rings = RINGS_HEAD + 4096 + cq * sizeof(struct io_uring_cqe);
     struct uring u = {.fd = -1, .len = rings + 4096 + (size_t)sq * SQE_LEN};
-    u.memory = mmap(NULL, u.len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE,
-                    -1, 0);
+    u.memory =
+        mmap(NULL, u.len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (u.memory == MAP_FAILED)
         return -errno;
     u.sqes = page_align(u.memory + rings);

@@ -23,8 +23,8 @@ struct request {
 };
 
 struct list {
-    struct mutex lock; /* "waiting" */
-    struct request *v; /* guarded by: lock */
+    struct mutex lock;  /* "waiting" */
+    struct request *v;  /* guarded by: lock */
     size_t count, room; /* guarded by: lock */
 };
 
@@ -44,7 +44,7 @@ static struct list *list_of(struct waiting *w, uint64_t unique)
 
 void waiting_add(struct waiting *w, uint64_t unique, uint32_t opcode, uint64_t nodeid)
 {
-    if (w == NULL)
+    if (!w)
         return;
     const struct request r = {
         .unique = unique, .nodeid = nodeid, .since = clock_ticks(w->clock), .opcode = opcode};
@@ -57,7 +57,7 @@ void waiting_add(struct waiting *w, uint64_t unique, uint32_t opcode, uint64_t n
 /* The order of a list does not matter, so the last one takes the place of the removed one. */
 void waiting_done(struct waiting *w, uint64_t unique)
 {
-    if (w == NULL)
+    if (!w)
         return;
     struct list *l = list_of(w, unique);
     MUTEX_GUARD(&l->lock);
@@ -74,7 +74,7 @@ void waiting_done(struct waiting *w, uint64_t unique)
  * the other, so the result is not of one instant. */
 void waiting_describe(struct waiting *w, struct view_edge *ret)
 {
-    if (w == NULL)
+    if (!w)
         return;
     const int64_t now = clock_ticks(w->clock);
     for (size_t n = 0; n < LISTS; n++) {
@@ -148,24 +148,24 @@ static void release(struct waiting *w)
 int waiting_start(const struct clock *clock, struct waiting **ret_w)
 {
     struct waiting *w = calloc(1, sizeof(*w));
-    if (w == NULL)
+    if (!w)
         return -ENOMEM;
     w->clock = clock;
     mutex_init(&w->lock, "waiting");
     cond_init(&w->stop);
     for (size_t n = 0; n < LISTS; n++)
         mutex_init(&w->list[n].lock, "waiting");
-    int r = thread_start(&w->thread, waiting_main, w);
-    if (r < 0)
+    int err = thread_start(&w->thread, waiting_main, w);
+    if (err < 0)
         release(w);
     else
         *ret_w = w;
-    return r;
+    return err;
 }
 
 void waiting_stop(struct waiting *w)
 {
-    if (w == NULL)
+    if (!w)
         return;
     {
         MUTEX_GUARD(&w->lock);
