@@ -303,8 +303,6 @@ static int do_ns_branch(struct replay *r, const struct op *op)
         return err;
     }
     ns_saw_ino(r->p, ns, from->next_ino - 1);
-    ns_saw_ino(r->p, from, ns->next_ino - 1); /* files without a name that were open then had
-                                               * numbers, too */
     from->dirty = true;
     insert_ns(r->p, ns);
     return 0;
