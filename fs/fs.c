@@ -95,6 +95,8 @@ static int serve(struct fs *fs)
     if (err == 0)
         err = remount_start(fs, &fs->remount);
     if (err == 0)
+        err = defer_serve(fs->defer);
+    if (err == 0)
         err = loop_run(fs);
     ending_left_loop(fs->ending);
     shards_hurry(fs->p);

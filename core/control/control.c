@@ -38,8 +38,8 @@ struct control_session {
     bool opened_reply; /* `out` is a copy of the last reply of the mount */
     struct strbuf out;
     size_t counted; /* bytes of `out` that are in control_of_store.replies */
-    size_t read;  /* bytes of `out` already read */
-    int64_t base; /* if `placed`: the offset of the file at which `out` begins */
+    size_t read;    /* bytes of `out` already read */
+    int64_t base;   /* if `placed`: the offset of the file at which `out` begins */
     bool placed;
 };
 
@@ -65,13 +65,22 @@ static void count(struct control_session *s)
     s->counted = s->out.len;
 }
 
-/* Do all sessions keep less than `most` bytes, with `more` added? Several that ask at once may all
- * get an answer for the same room. */
-static bool has_room(struct state *p, size_t more, size_t most)
+/* Do all sessions keep less than ALL_MAX bytes, with `more` added? */
+static bool has_room(struct state *p, size_t more)
 {
     size_t all = atomic_load(&p->control->replies);
 
-    return all < most && more <= most - all;
+    return all < ALL_MAX && more <= ALL_MAX - all;
+}
+
+/* Adds the lines of a reply to what all sessions keep, until the reply is delivered and counted
+ * itself. False: they would keep more than ALL_LINES_MAX bytes, and nothing is added. */
+static bool reserve_lines(struct state *p, size_t len)
+{
+    if (atomic_fetch_add(&p->control->replies, len) + len <= ALL_LINES_MAX)
+        return true;
+    atomic_fetch_sub(&p->control->replies, len);
+    return false;
 }
 
 void control_close(struct control_session *s)
@@ -207,16 +216,18 @@ static int do_one(struct control_session *s, const struct command *c, bool only_
     CLEANUP_STRBUF struct strbuf reply = STRBUF_INIT;
     call.lines.most = LINES_MAX;
     int err = only_check ? control_check(&call) : control_run(&call);
+    size_t reserved;
 
     if (call.lines.full) {
         strbuf_release(&call.lines);
         strbuf_adds(&call.why, "the reply would have more than 16 MiB; ask for less at once");
         err = -E2BIG;
-    } else if (err == 0 && call.lines.len && !has_room(s->p, call.lines.len, ALL_LINES_MAX)) {
+    } else if (call.lines.len && !reserve_lines(s->p, call.lines.len)) {
         strbuf_release(&call.lines);
         strbuf_adds(&call.why, no_room);
-        err = -ENOMEM;
+        err = err == 0 ? -ENOMEM : err;
     }
+    reserved = call.lines.len;
     if (err == 0)
         err = strbuf_error(&call.head) < 0 ? -ENOMEM : strbuf_error(&call.lines);
     if (err < 0)
@@ -224,10 +235,11 @@ static int do_one(struct control_session *s, const struct command *c, bool only_
     else if (!only_check)
         strbuf_addf(&reply, "ok%s\n", call.head.s);
     strbuf_add(&reply, call.lines.s, call.lines.len);
+    strbuf_release(&call.lines);
     if (err != -EWOULDWAIT) /* after -EWOULDWAIT the same write is made again, on another thread */
         deliver(s, all, &reply);
+    atomic_fetch_sub(&s->p->control->replies, reserved);
     strbuf_release(&call.head);
-    strbuf_release(&call.lines);
     strbuf_release(&call.why);
     return err;
 }
@@ -267,7 +279,7 @@ static int enough_said(struct control_session *s, const struct command *c, struc
 {
     CLEANUP_STRBUF struct strbuf reply = STRBUF_INIT, why = STRBUF_INIT;
 
-    bool full = !has_room(s->p, 0, ALL_MAX);
+    bool full = !has_room(s->p, 0);
     int err = full ? -ENOMEM : -E2BIG;
 
     if (all->len < REPLIES_MAX && !full)
@@ -349,7 +361,7 @@ static int copy_last_reply(struct control_session *s)
 
     const char *last = s->p->control->last_reply;
 
-    if (last && !has_room(s->p, strlen(last), ALL_MAX))
+    if (last && !has_room(s->p, strlen(last)))
         return -ENOMEM;
     s->opened_reply = true;
     if (last)
@@ -387,7 +399,7 @@ bool control_may_wait(const char *buf, size_t len)
     waits = list.count > 1;
     for (size_t i = 0; i < list.count && !waits; i++) {
         const struct verb *v = control_verb(list.items[i].verb);
-        waits = v && (v->waits || (v->job && list.items[i].wait));
+        waits = v && (v->waits || v->job != NO_JOB); /* a full queue of jobs makes it wait */
     }
     command_list_release(&list);
     return waits;

@@ -33,12 +33,12 @@ static int add_figures(struct call *call, struct ns *ns, const char *name, struc
 
 static int add_line(struct call *call, struct ns *ns, const char *name)
 {
-    int err;
+    CLEANUP_STRBUF struct strbuf figures = STRBUF_INIT;
+    int err = add_figures(call, ns, name, &figures);
 
-    strbuf_adds(&call->lines, "| ");
-    err = add_figures(call, ns, name, &call->lines);
-    strbuf_adds(&call->lines, "\n");
-    return err;
+    if (err == 0)
+        strbuf_addf(&call->lines, "| %s\n", figures.s);
+    return err < 0 ? err : strbuf_error(&figures);
 }
 
 /* A line for each namespace. They are visited by name; one that is renamed meanwhile may be missed

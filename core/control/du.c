@@ -48,10 +48,15 @@ static int visit_item(struct key k, const void *val, size_t len, void *ctx)
     return 0;
 }
 
+static bool is_interrupted(const struct du_walk *w)
+{
+    return w->interrupted && atomic_load(w->interrupted);
+}
+
 static int end_piece(void *ctx)
 {
     struct du_walk *w = ctx;
-    int err = w->interrupted && atomic_load(w->interrupted) ? -EINTR : 0;
+    int err = is_interrupted(w) ? -EINTR : 0;
 
     for (size_t i = 0; i < w->count && err == 0; i++)
         err = map64_add(&w->named, refs_resolve(w->p->refs, w->piece[i].object), w->piece[i].goes,
@@ -80,6 +85,8 @@ static int weigh(struct du_walk *w)
 
     while (map64_next(&w->named, &at, &number, &going)) {
         struct entry e;
+        if (is_interrupted(w))
+            return -EINTR;
         int err = refs_entry(w->p->refs, number, true, &number, &e);
         if (err == -ENOENT) /* deleted meanwhile */
             continue;

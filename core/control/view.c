@@ -669,13 +669,17 @@ static int list_one(const struct refs_item *item, void *ctx)
     return l->stopped;
 }
 
+void view_settle(struct state *p)
+{
+    (void)seal_settle(p);
+}
+
 int view_objects(struct state *p, uint8_t prefix, const struct id *after, view_object_fn *fn,
                  void *ctx)
 {
     struct view_listing l = {.fn = fn, .ctx = ctx};
     int err;
 
-    (void)seal_settle(p);
     err = refs_list(p->refs, prefix, after, list_one, &l);
     return l.stopped ? 0 : err;
 }

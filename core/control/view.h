@@ -54,6 +54,10 @@ int view_refcounts(struct state *p, int fd);
  * seen or not. */
 int view_ghosts(struct state *p, int fd);
 
+/* Makes objects of what was written, as far as that can be done. Waits for at most the setting
+ * view_wait. */
+void view_settle(struct state *p);
+
 /* The facts of one object. -ENOENT also for a count of zero. */
 struct view_object {
     struct id id;
@@ -62,7 +66,8 @@ struct view_object {
 int view_object(struct state *p, const struct id *id, struct view_object *ret);
 /* Lists the objects with a count above zero whose id begins with the byte `prefix` and is above
  * `after` (NULL: all), in the order of ids. A result other than 0 of `fn` ends the listing, and is
- * no error. */
+ * no error. What was written just before has no id yet: the caller calls view_settle first, once
+ * for a listing of several prefixes. */
 typedef int view_object_fn(const struct view_object *o, void *ctx);
 int view_objects(struct state *p, uint8_t prefix, const struct id *after, view_object_fn *fn,
                  void *ctx);

@@ -114,6 +114,7 @@ static int list_objects(struct taldir *t, uint8_t prefix, struct gathering *g)
 {
     const bool from_start = g->l->after <= COOKIE_DOTS;
     const struct id after = object_of(prefix, g->l->after);
+    view_settle(t->p);
     return view_objects(t->p, prefix, from_start ? NULL : &after, add_object, g);
 }
 
@@ -130,6 +131,7 @@ static int list_prefixes(struct taldir *t, struct taldir_list *l)
 {
     const uint64_t first = l->after <= COOKIE_DOTS ? 0 : l->after - COOKIE_DOTS;
     int err = 0;
+    view_settle(t->p);
     for (uint64_t i = first; i < 256 && err == 0 && !is_full(l); i++) {
         bool any = false;
         char name[3];

@@ -152,6 +152,12 @@ static int start_worker(struct defer *d)
     return err;
 }
 
+int defer_serve(struct defer *d)
+{
+    MUTEX_GUARD(&d->lock);
+    return start_worker(d);
+}
+
 /* Wakes or makes a thread for a call that was queued. False: no thread can take it now. */
 static bool wake_worker(struct defer *d)
 {
@@ -193,14 +199,14 @@ static void call_execute(struct defer *d, struct call *c, bool taken)
 }
 
 /* Waits for the next call for this thread. NULL: the thread must end, and is already not counted
- * any more. */
+ * any more. The last thread ends only with the mount, since none may be made when it is needed. */
 static struct call *worker_next(struct defer *d)
 {
     struct call *c;
     MUTEX_GUARD(&d->lock);
     d->idle++;
     int err = 0;
-    while (!(c = queue_take(d)) && !d->stopping && err != -ETIMEDOUT)
+    while (!(c = queue_take(d)) && !d->stopping && (err != -ETIMEDOUT || d->threads == 1))
         err = cond_wait_for(&d->work, &d->lock, IDLE_NS);
     d->idle--;
     if (!c) {

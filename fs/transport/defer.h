@@ -71,6 +71,9 @@ struct call {
 
 /* -ENOMEM. No thread is made yet. */
 int defer_start(struct defer **ret_d);
+/* Makes the first thread, which stays until defer_stop: so a call that waits never has to run in the
+ * thread that took its request. Returns -errno if there can be no thread. */
+int defer_serve(struct defer *d);
 /* Interrupts all calls that run or are queued. Calls that come later begin interrupted. */
 void defer_interrupt_all(struct defer *d);
 /* Has defer_interrupt_all been called? The calls that it interrupted may still wait for requests,
