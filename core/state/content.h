@@ -171,10 +171,10 @@ int content_spill(struct state *p, struct content *c);
 uint64_t content_length(struct content *c);
 /* What reading needs, and what it reports beside the bytes. */
 struct reader {
-    struct remote_bytes *remote; /* bytes gathered from other shards; NULL: none */
-    bool near;                   /* no shard is asked for others: they are -EAGAIN */
-    uint16_t unreachable;        /* after -EHOSTUNREACH: the shard of the last read */
-    uint64_t absent; /* after -ENOENT: the number without bytes; 0: no read returned that */
+    struct remote_bytes *remote; /* bytes of other shards: gathered, and kept here. NULL: none */
+    bool near;            /* no shard is asked for others: they are -EAGAIN */
+    uint16_t unreachable; /* after -EHOSTUNREACH: the shard of the last read */
+    uint64_t absent;      /* after -ENOENT: the number without bytes; 0: no read returned that */
 };
 /* Reads bytes of any number, sealed or not. Returns how many, fewer at the end of the content; or
  * -errno: -EUCLEAN: damaged; -EHOSTUNREACH, -ENOENT, -ENOMEM; -EAGAIN (see `near`); -EWOULDWAIT

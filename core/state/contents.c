@@ -451,7 +451,7 @@ static ssize_t read_unsealed(struct content *c, void *buf, size_t len, uint64_t 
     return n;
 }
 
-/* Reads from another shard, or from what was gathered there before the change. */
+/* Reads from another shard, or from what was gathered there before. */
 static ssize_t read_ghost(struct state *p, uint64_t number, const struct entry *e, void *buf,
                           size_t len, uint64_t off, struct reader *r)
 {
@@ -461,8 +461,7 @@ static ssize_t read_ghost(struct state *p, uint64_t number, const struct entry *
         return n;
     if (r->near)
         return -EAGAIN;
-    /* otherwise a change has begun, and cannot be made again */
-    if (!thread_may_wait() && (!r->remote || r->remote->gathering))
+    if (!thread_may_wait())
         return -EWOULDWAIT;
     n = objects_read(p->objects, e, buf, len, off);
     if (n == -EHOSTUNREACH)

@@ -253,6 +253,7 @@ static int set_once(struct state *p, struct vnode *v, struct setting_of *s, stru
 static int set_vnode(struct state *p, struct vnode *v, struct setting_of *s, struct vfs_attr *ret)
 {
     struct remote_bytes acl;
+    unsigned turns = 0;
     int err;
 
     remote_bytes_init(&acl);
@@ -260,7 +261,7 @@ static int set_vnode(struct state *p, struct vnode *v, struct setting_of *s, str
         err = s->set & VFS_SET_MODE ? xattr_fetch(p, v->nodeid, ACL_ACCESS, &acl) : 0;
         if (err == 0)
             err = set_once(p, v, s, ret, &acl);
-    } while (err == -EAGAIN);
+    } while (remote_bytes_again(&turns, &err));
     remote_bytes_end(&acl);
     return err;
 }

@@ -6,15 +6,23 @@
 #include "vfs_impl.h"
 
 /* Read bytes of a file; returns how many, which is less than `len` only at the end of the file.
- * The caller holds v->io (either side). `r` says what kind of reader this is, and gets the shard
- * on -EHOSTUNREACH. */
+ * The caller holds v->io (either side), for which changes wait; therefore no shard is asked. -EAGAIN:
+ * bytes are on another shard, and `remote` does not have them (NULL: it has none). */
 ssize_t file_read(struct state *p, struct vnode *v, void *buf, size_t len, uint64_t off,
-                  struct reader *r);
-/* Is a part of these bytes on another shard? Looks at the first MiB of the range only. The caller
- * holds no lock. */
-bool file_is_unreachable(struct state *p, struct vnode *v, uint64_t off, size_t len);
+                  struct remote_bytes *remote);
+/* Gather the bytes of the range that are on other shards in r->remote, where file_read finds them.
+ * The caller holds no lock. Errors are those of content_read; -EHOSTUNREACH: r->unreachable. */
+int file_fetch(struct state *p, struct vnode *v, uint64_t off, uint64_t len, struct reader *r);
+/* Are the bytes of the range that are on other shards in `remote`? Looks at the first MiB of the
+ * range only. */
+bool file_is_fetched(struct state *p, struct vnode *v, uint64_t off, size_t len,
+                     const struct remote_bytes *remote);
+/* Does a write at `off` copy all bytes of the file, because it is small? A write that changes the
+ * file in place does not, even if this is true. */
+bool file_is_copied(struct state *p, struct vnode *v, uint64_t off);
 /* Write part of a step: *ret_len bytes, at least one. Needs the freeze lock (read) and v->io
- * (write), not the namespace's lock. */
+ * (write), not the namespace's lock. -EAGAIN: old bytes that it keeps are on another shard, and
+ * t->remote does not have them; no byte is written. */
 int file_write_step(struct txn *t, struct vnode *v, const uint8_t *buf, size_t len, uint64_t off,
                     size_t *ret_len);
 /* As file_write_step, for zeros that are no data: the pages that the range covers become a hole. */

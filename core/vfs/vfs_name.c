@@ -336,6 +336,7 @@ static int make(struct state *p, uint64_t parent, struct making *m, bool open, s
 {
     const struct inode asked = *m->in;
     struct remote_bytes remote;
+    unsigned turns = 0;
     int err;
 
     remote_bytes_init(&remote);
@@ -345,7 +346,7 @@ static int make(struct state *p, uint64_t parent, struct making *m, bool open, s
         err = S_ISLNK(asked.mode) ? 0 : xattr_fetch(p, parent, ACL_DEFAULT, &remote);
         if (err == 0)
             err = make_once(p, parent, m, open, ret);
-    } while (err == -EAGAIN);
+    } while (remote_bytes_again(&turns, &err));
     remote_bytes_end(&remote);
     return err;
 }
@@ -446,6 +447,7 @@ int make_nameless(struct state *p, uint64_t parent, uint32_t mode, const struct 
                   unsigned flags, struct vfs_attr *ret, struct vnode **ret_v)
 {
     struct remote_bytes remote;
+    unsigned turns = 0;
     int err;
 
     remote_bytes_init(&remote);
@@ -453,7 +455,7 @@ int make_nameless(struct state *p, uint64_t parent, uint32_t mode, const struct 
         err = xattr_fetch(p, parent, ACL_DEFAULT, &remote);
         if (err == 0)
             err = make_nameless_once(p, parent, mode, cred, flags, ret, ret_v, &remote);
-    } while (err == -EAGAIN);
+    } while (remote_bytes_again(&turns, &err));
     remote_bytes_end(&remote);
     return err;
 }

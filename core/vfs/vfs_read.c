@@ -7,11 +7,16 @@
  * the range to pieces, with the namespace's lock held, and then reads the pieces without it. If an
  * object does not exist any more by then (the inode has got the real number in place of an alias),
  * the range is mapped once more.
+ *
+ * No byte is read from another shard while v->io is held, since a change that waits for v->io holds
+ * the freeze lock. Such bytes are gathered first, without a lock, and then the file is read as it is
+ * by then (vfs_remote.h).
  */
 #include "vfs.h"
 #include "vfs_file_impl.h"
 #include "vfs_remote.h"
 #include <errno.h>
+#include <stdlib.h>
 
 #define READ_STEP (1024 * 1024) /* bytes mapped at once */
 #define GRAINS_MAX (READ_STEP / EXTENT_GRAIN + 2) /* grains that such a range can touch */
@@ -122,33 +127,73 @@ static int map_range(const struct items *it, const struct inode *in, uint64_t of
     return 0;
 }
 
-/* Is the object on another shard? */
-static bool is_unreachable(struct state *p, uint64_t object)
-{
-    struct entry e;
+/* The pieces of one step that are on other shards. */
+struct far {
+    struct piece v[PIECES_MAX + GRAINS_MAX * PATCHES_MAX];
+    size_t count;
+};
 
-    return object && refs_entry(p->refs, object, true, NULL, &e) == 0 && entry_is_ghost(&e);
+/* Add the piece if its object is on another shard, and if `remote` does not have it. The object gets
+ * a hold, so that it is there without a lock, too. */
+static int far_add(struct state *p, struct far *far, const struct piece *piece,
+                   const struct remote_bytes *remote)
+{
+    uint64_t number;
+    struct entry e;
+    int err;
+
+    if (!piece->object || refs_entry(p->refs, piece->object, true, &number, &e) < 0 ||
+        !entry_is_ghost(&e) || remote_bytes_has(remote, number, piece->len, piece->at))
+        return 0;
+    err = refs_hold(p->refs, piece->object);
+    if (err == 0)
+        far->v[far->count++] = *piece;
+    return err;
 }
 
-bool file_is_unreachable(struct state *p, struct vnode *v, uint64_t off, size_t len)
+static void far_end(struct state *p, struct far *far)
+{
+    while (far->count)
+        refs_unhold(p->refs, far->v[--far->count].object);
+}
+
+/* Find the pieces of a step that `remote` lacks. The caller calls far_end after success. */
+static int far_find(struct state *p, struct vnode *v, uint64_t off, size_t len,
+                    const struct remote_bytes *remote, struct far *ret)
 {
     struct items it;
     struct inode in;
     struct map m;
-    bool unreachable = false;
+    int err = items_lock(p, v, NULL, &it);
+
+    ret->count = 0;
+    if (err < 0)
+        return err;
+    err = inode_load(it.tree, it.ino, &in);
+    if (err == 0)
+        err = map_range(&it, &in, off, len, &m);
+    for (size_t i = 0; err == 0 && i < m.count; i++)
+        err = far_add(p, ret, &m.piece[i], remote);
+    for (size_t i = 0; err == 0 && i < m.patches; i++)
+        err = far_add(p, ret, &m.patch[i], remote);
+    items_unlock(p, &it);
+    if (err < 0)
+        far_end(p, ret);
+    return err;
+}
+
+bool file_is_fetched(struct state *p, struct vnode *v, uint64_t off, size_t len,
+                     const struct remote_bytes *remote)
+{
+    struct far far;
+    bool fetched;
 
     if (!atomic_load_explicit(&p->has_ghosts, memory_order_relaxed) ||
-        items_lock(p, v, NULL, &it) < 0)
-        return false;
-    m.count = m.patches = 0;
-    if (inode_load(it.tree, it.ino, &in) == 0)
-        (void)map_range(&it, &in, off, len < READ_STEP ? len : READ_STEP, &m);
-    items_unlock(p, &it);
-    for (size_t i = 0; i < m.count && !unreachable; i++)
-        unreachable = is_unreachable(p, m.piece[i].object);
-    for (size_t i = 0; i < m.patches && !unreachable; i++)
-        unreachable = is_unreachable(p, m.patch[i].object);
-    return unreachable;
+        far_find(p, v, off, len < READ_STEP ? len : READ_STEP, remote, &far) < 0)
+        return true;
+    fetched = far.count == 0;
+    far_end(p, &far);
+    return fetched;
 }
 
 /* Read one piece. Bytes that the object does not have read as zeros. */
@@ -167,6 +212,56 @@ static int read_piece(struct state *p, const struct piece *piece, uint8_t *buf, 
     }
     memset(buf + done, 0, piece->len - done);
     return 0;
+}
+
+static void note_damage(struct state *p, int err)
+{
+    if (err == -EUCLEAN)
+        atomic_store(&p->passthroughs.damage, true);
+}
+
+/* Read a held piece from its shard; and once more if it was not there, since it may have moved. */
+static int fetch_piece(struct state *p, const struct piece *piece, uint8_t *buf, struct reader *r)
+{
+    int err = read_piece(p, piece, buf, r);
+
+    if (err == -ENOENT)
+        err = read_piece(p, piece, buf, r);
+    note_damage(p, err);
+    return err == -ENOENT ? met_lost(p, r->absent) : err;
+}
+
+static int fetch_step(struct state *p, struct vnode *v, uint64_t off, size_t len, uint8_t *buf,
+                      struct reader *r)
+{
+    struct far far;
+    int err = far_find(p, v, off, len, r->remote, &far);
+
+    if (err < 0)
+        return err;
+    for (size_t i = 0; i < far.count && err == 0; i++)
+        err = fetch_piece(p, &far.v[i], buf, r);
+    far_end(p, &far);
+    return err;
+}
+
+int file_fetch(struct state *p, struct vnode *v, uint64_t off, uint64_t len, struct reader *r)
+{
+    const uint64_t end = off + len;
+    uint8_t *buf;
+    int err = 0;
+
+    if (!atomic_load_explicit(&p->has_ghosts, memory_order_relaxed))
+        return 0;
+    buf = malloc(len < READ_STEP ? len + 1 : READ_STEP);
+    if (!buf)
+        return -ENOMEM;
+    for (size_t n; off < end && err == 0; off += n) {
+        n = end - off < READ_STEP ? (size_t)(end - off) : READ_STEP;
+        err = fetch_step(p, v, off, n, buf, r);
+    }
+    free(buf);
+    return err;
 }
 
 /* Read all pieces into `buf`, and then the patches over them. */
@@ -216,17 +311,17 @@ static int read_again(struct state *p, struct vnode *v, uint8_t *buf, size_t len
 }
 
 ssize_t file_read(struct state *p, struct vnode *v, void *buf, size_t len, uint64_t off,
-                  struct reader *r)
+                  struct remote_bytes *remote)
 {
+    struct reader r = {.remote = remote, .near = true};
     size_t done = 0, n;
 
     while (done < len) {
         size_t want = len - done < READ_STEP ? len - done : READ_STEP;
-        int err = read_step(p, v, (uint8_t *)buf + done, want, off + done, &n, r);
+        int err = read_step(p, v, (uint8_t *)buf + done, want, off + done, &n, &r);
         if (err == -ENOENT)
-            err = read_again(p, v, (uint8_t *)buf + done, want, off + done, &n, r);
-        if (err == -EUCLEAN)
-            atomic_store(&p->passthroughs.damage, true);
+            err = read_again(p, v, (uint8_t *)buf + done, want, off + done, &n, &r);
+        note_damage(p, err);
         if (err < 0)
             return err;
         done += n;
@@ -239,33 +334,47 @@ ssize_t file_read(struct state *p, struct vnode *v, void *buf, size_t len, uint6
 /* Read once. `cached`: the caller's cache keeps the bytes, which a later vfs_write_uncached has to
  * know (read_beside). */
 static ssize_t read_once(struct vfs_file *f, void *buf, size_t len, uint64_t off, bool cached,
-                         struct reader *r)
+                         struct remote_bytes *remote)
 {
-    if (!f->v) { /* the object is held, so it cannot be deleted */
-        ssize_t n = content_read(f->p, f->object, buf, len, off, r);
-        return n == -ENOENT ? met_lost(f->p, f->object) : n;
-    }
     READ_GUARD(&f->v->io);
     if (cached && atomic_load_explicit(&f->v->uncached, memory_order_relaxed) > 0)
         atomic_store_explicit(&f->v->read_beside, true, memory_order_relaxed);
-    return file_read(f->p, f->v, buf, len, off, r);
+    return file_read(f->p, f->v, buf, len, off, remote);
 }
 
-/* Read, and read again if an unreachable shard answers after a wait. */
-static ssize_t read_all(struct vfs_file *f, void *buf, size_t len, uint64_t off, bool cached)
+/* Read a file as it is at one moment. */
+static ssize_t read_file(struct vfs_file *f, void *buf, size_t len, uint64_t off, bool cached)
 {
-    struct reader r = {.remote = NULL};
-    ssize_t n = read_once(f, buf, len, off, cached, &r);
+    struct remote_bytes remote;
+    unsigned turns = 0;
+    ssize_t n;
 
-    if (n == -EHOSTUNREACH && remote_bytes_wait(f->p, r.unreachable))
-        n = read_once(f, buf, len, off, cached, &r);
-    if (n == -EHOSTUNREACH)
-        n = -EIO;
-    if (!f->v)
-        return n;
+    remote_bytes_init(&remote);
+    do
+        n = read_once(f, buf, len, off, cached, &remote);
+    while (remote_bytes_for_read(f->p, f->v, len, off, &remote, &turns, &n));
+    remote_bytes_end(&remote);
     if (n >= 0 && !f->noatime)
         atime_touch(f->p, f->v);
     return n;
+}
+
+/* Read an object. It is held, so it cannot be deleted. */
+static ssize_t read_held(struct vfs_file *f, void *buf, size_t len, uint64_t off)
+{
+    struct reader r = {.remote = NULL};
+    ssize_t n = content_read(f->p, f->object, buf, len, off, &r);
+
+    if (n == -EHOSTUNREACH && remote_bytes_wait(f->p, r.unreachable))
+        n = content_read(f->p, f->object, buf, len, off, &r);
+    return n == -ENOENT ? met_lost(f->p, f->object) : n;
+}
+
+static ssize_t read_all(struct vfs_file *f, void *buf, size_t len, uint64_t off, bool cached)
+{
+    ssize_t n = f->v ? read_file(f, buf, len, off, cached) : read_held(f, buf, len, off);
+
+    return n == -EHOSTUNREACH ? -EIO : n;
 }
 
 ssize_t vfs_read(struct vfs_file *f, void *buf, size_t len, uint64_t off)

@@ -3,45 +3,15 @@
 #include "vfs_remote.h"
 #include "shards.h"
 #include "vfs_file_impl.h"
-#include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 
-/* A write needs old bytes of two grains at most. Each reads the base or an extent, and patches. */
-static_assert(REMOTE_PIECES >= 2 * (2 + PATCHES_MAX), "a write keeps all that it gathers");
+#define GRAINS_KEPT 3 /* grains whose old bytes a change needs at most */
 
-/* Read one grain of the file, so that the reader keeps in r->remote what comes from another shard.
- * The bytes in `buf` themselves are not used. */
-static int gather_grain(struct state *p, struct vnode *v, uint64_t at, struct reader *r)
-{
-    uint8_t *buf = malloc(EXTENT_GRAIN);
-    ssize_t n;
-
-    if (!buf)
-        return -ENOMEM;
-    {
-        READ_GUARD(&v->io);
-        n = file_read(p, v, buf, EXTENT_GRAIN, at, r);
-    }
-    free(buf);
-    return n < 0 ? (int)n : 0;
-}
-
-/* Gather the first and the last grain of the range. A grain between them is overwritten
- * completely, so its old bytes are not needed. */
-static int gather_bytes(struct state *p, struct vnode *v, uint64_t off, uint64_t len,
-                        struct reader *r)
-{
-    uint64_t first = grain_start(off), last = grain_start(off + len - 1);
-    int err;
-
-    r->remote->gathering = true;
-    err = gather_grain(p, v, first, r);
-    if (err == 0 && last != first)
-        err = gather_grain(p, v, last, r);
-    r->remote->gathering = false;
-    return err;
-}
+/* The grains of which a change keeps old bytes. */
+struct kept {
+    uint64_t at[GRAINS_KEPT];
+    unsigned count;
+};
 
 bool remote_bytes_wait(struct state *p, uint16_t shard)
 {
@@ -50,27 +20,88 @@ bool remote_bytes_wait(struct state *p, uint16_t shard)
     return *duration_ns > 0 && shards_wait(p->shards, shard, duration_ns, &p->closing) == 0;
 }
 
-/* Is a part of the first or the last grain of the range on another shard? Of no other a change
- * keeps bytes. */
-static bool needs_remote(struct state *p, struct vnode *v, uint64_t off, uint64_t len)
+/* file_fetch, and once more if an unreachable shard answers after a wait. */
+static int fetch(struct state *p, struct vnode *v, uint64_t off, uint64_t len,
+                 struct remote_bytes *remote)
 {
-    uint64_t first = grain_start(off), last = grain_start(off + len - 1);
+    struct reader r = {.remote = remote};
+    int err = file_fetch(p, v, off, len, &r);
 
-    return file_is_unreachable(p, v, first, EXTENT_GRAIN) ||
-           (last != first && file_is_unreachable(p, v, last, EXTENT_GRAIN));
+    if (err == -EHOSTUNREACH && remote_bytes_wait(p, r.unreachable))
+        err = file_fetch(p, v, off, len, &r);
+    return err;
 }
 
-int remote_bytes_begin(struct state *p, struct vnode *v, uint64_t off, uint64_t len,
-                       struct remote_bytes *ret)
+/* The first and the last grain of the range: a grain between them is overwritten completely, so its
+ * old bytes are not needed. And the first grain of a small file that a write behind it copies: such
+ * a file has bytes in no other, since `pack_limit` is a grain at most. */
+static struct kept grains_kept(struct state *p, struct vnode *v, uint64_t off, uint64_t len,
+                               bool write)
 {
-    struct reader r = {.remote = ret};
-    int err;
+    uint64_t first = grain_start(off), last = grain_start(off + len - 1);
+    struct kept kept = {.at = {first}, .count = 1};
 
-    if (len == 0 || !needs_remote(p, v, off, len))
+    if (last != first)
+        kept.at[kept.count++] = last;
+    if (write && first > 0 && file_is_copied(p, v, off))
+        kept.at[kept.count++] = 0;
+    return kept;
+}
+
+static bool may_be_remote(struct state *p, uint64_t len)
+{
+    return len > 0 && atomic_load_explicit(&p->has_ghosts, memory_order_relaxed);
+}
+
+int remote_bytes_begin(struct state *p, struct vnode *v, uint64_t off, uint64_t len, bool write,
+                       struct remote_bytes *remote)
+{
+    struct kept kept;
+    int err = 0;
+
+    if (!may_be_remote(p, len))
         return 0;
-    err = gather_bytes(p, v, off, len, &r);
-    if (err != -EHOSTUNREACH || !remote_bytes_wait(p, r.unreachable))
-        return err;
-    remote_bytes_end(ret);
-    return gather_bytes(p, v, off, len, &r);
+    kept = grains_kept(p, v, off, len, write);
+    for (unsigned i = 0; i < kept.count && err == 0; i++)
+        err = fetch(p, v, kept.at[i], EXTENT_GRAIN, remote);
+    return err;
+}
+
+int remote_bytes_check(struct state *p, struct vnode *v, uint64_t off, uint64_t len, bool write,
+                       const struct remote_bytes *remote)
+{
+    struct kept kept;
+
+    if (!may_be_remote(p, len))
+        return 0;
+    kept = grains_kept(p, v, off, len, write);
+    for (unsigned i = 0; i < kept.count; i++)
+        if (!file_is_fetched(p, v, kept.at[i], EXTENT_GRAIN, remote))
+            return -EAGAIN;
+    return 0;
+}
+
+bool remote_bytes_again(unsigned *turns, int *err)
+{
+    if (*err != -EAGAIN)
+        return false;
+    if (++*turns < REMOTE_TURNS)
+        return true;
+    *err = -EIO;
+    return false;
+}
+
+bool remote_bytes_for_read(struct state *p, struct vnode *v, size_t len, uint64_t off,
+                           struct remote_bytes *remote, unsigned *turns, ssize_t *n)
+{
+    int err = *n < 0 ? (int)*n : 0;
+
+    if (remote_bytes_again(turns, &err)) {
+        err = fetch(p, v, off, len, remote);
+        if (err == 0)
+            return true;
+    }
+    if (err < 0)
+        *n = err;
+    return false;
 }

@@ -18,6 +18,8 @@
 #include <linux/falloc.h>
 #include <stdlib.h>
 
+#define PUNCH_MORE 1 /* a punch is not over */
+
 /* Check the arguments of vfs_fallocate. */
 static int check_range(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
 {
@@ -98,10 +100,13 @@ static int write_zeros(struct txn *t, struct vnode *v, uint64_t off, uint64_t le
     return err;
 }
 
-/* Punch up to the next edge, and write the zeros of this edge. `room`: the result of flush_room;
- * zeros are only written if it is 0. -EAGAIN: there is more. Needs v->io (write). */
-static int punch_step(struct txn *t, struct vfs_file *f, struct punch *u, uint64_t size, int room)
+/* Punch up to the next edge, and write the zeros of this edge. *size becomes 0 when it is stored.
+ * `room`: the result of flush_room; zeros are only written if it is 0. PUNCH_MORE: there is more.
+ * -EAGAIN: bytes at the edge are on another shard; the next step punches this part once more. Needs
+ * v->io (write). */
+static int punch_step(struct txn *t, struct vfs_file *f, struct punch *u, uint64_t *size, int room)
 {
+    const struct punch before = *u;
     struct state *p = f->p;
     struct items it;
     int more, err = items_lock(p, f->v, t, &it);
@@ -109,17 +114,22 @@ static int punch_step(struct txn *t, struct vfs_file *f, struct punch *u, uint64
     if (err < 0)
         return err;
     f->v->version++;
-    more = punch_items(&it, u, size);
+    more = punch_items(&it, u, *size);
     items_unlock(p, &it);
-    if (more != -EAGAIN || u->zero_len == 0)
+    if (more != -EAGAIN)
         return more;
-    err = room < 0 ? room : write_zeros(t, f->v, u->zero, u->zero_len);
-    return err < 0 ? err : -EAGAIN;
+    *size = 0;
+    if (u->zero_len)
+        err = room < 0 ? room : write_zeros(t, f->v, u->zero, u->zero_len);
+    if (err == -EAGAIN)
+        *u = before;
+    return err < 0 ? err : PUNCH_MORE;
 }
 
 /* One turn, as one change. It covers the whole of a range that is not huge, with both edges, so
- * that a branch has all of the change or nothing. -EAGAIN: there is more. */
-static int punch_turn(struct vfs_file *f, struct punch *u, uint64_t size, int room,
+ * that a branch has all of the change or nothing. PUNCH_MORE: there is more. -EAGAIN: see
+ * punch_step; but for bytes that move during the turn, this one has changed nothing. */
+static int punch_turn(struct vfs_file *f, struct punch *u, uint64_t *size, int room,
                       struct remote_bytes *remote)
 {
     TXN(t);
@@ -130,11 +140,13 @@ static int punch_turn(struct vfs_file *f, struct punch *u, uint64_t size, int ro
     t.remote = remote;
     WRITE_GUARD(&f->v->io);
     err = vnode_changeable(f->v);
+    if (err == 0)
+        err = remote_bytes_check(f->p, f->v, u->from, u->end - u->from, false, remote);
     if (err < 0)
         return err;
-    err = -EAGAIN;
-    for (unsigned steps = 0; err == -EAGAIN && steps < PUNCH_STEPS; steps++)
-        err = punch_step(&t, f, u, steps ? 0 : size, room);
+    err = PUNCH_MORE;
+    for (unsigned steps = 0; err == PUNCH_MORE && steps < PUNCH_STEPS; steps++)
+        err = punch_step(&t, f, u, size, room);
     return err;
 }
 
@@ -144,20 +156,37 @@ static int unless_full(int err, int mode)
     return mode & FALLOC_FL_PUNCH_HOLE && io_is_full(err) ? 0 : err;
 }
 
-/* All turns. `remote` has the bytes on another shard that stay at the two edges. */
-static int punch(struct vfs_file *f, int mode, struct punch *u, uint64_t size,
-                 struct remote_bytes *remote)
+/* Turns until all is done, or bytes must be gathered (-EAGAIN). `remote` has the bytes on another
+ * shard that stay at the two edges. */
+static int punch_turns(struct vfs_file *f, int mode, struct punch *u, uint64_t *size,
+                       struct remote_bytes *remote)
 {
     /* Punching needs room only for the zeros at the edges. */
     int room = u->pos < u->end ? flush_room(f->p) : 0;
     int err = punch_turn(f, u, size, room, remote);
 
-    while (err == -EAGAIN) {
+    while (err == PUNCH_MORE) {
         err = unless_full(flush_throttle(f->p), mode);
         if (err == 0)
-            err = punch_turn(f, u, 0, room, remote);
+            err = punch_turn(f, u, size, room, remote);
     }
     return err;
+}
+
+static int punch(struct vfs_file *f, int mode, struct punch *u, uint64_t size)
+{
+    struct remote_bytes remote;
+    unsigned turns = 0;
+    int err;
+
+    remote_bytes_init(&remote);
+    do {
+        err = remote_bytes_begin(f->p, f->v, u->from, u->end - u->from, false, &remote);
+        if (err == 0)
+            err = punch_turns(f, mode, u, &size, &remote);
+    } while (remote_bytes_again(&turns, &err));
+    remote_bytes_end(&remote);
+    return err == -EHOSTUNREACH ? -EIO : err;
 }
 
 int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
@@ -165,7 +194,6 @@ int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
     bool clear = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
     uint64_t size = mode & FALLOC_FL_KEEP_SIZE ? 0 : off + len;
     struct punch u = {.from = off, .pos = off, .end = off + len};
-    struct remote_bytes remote;
     struct inode in;
     int err = check_range(f, mode, off, len);
 
@@ -182,12 +210,7 @@ int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
         return err;
     if (!clear)
         u.end = u.pos; /* only size and times */
-    remote_bytes_init(&remote);
-    err = remote_bytes_begin(f->p, f->v, u.pos, u.end - u.pos, &remote);
-    if (err == 0)
-        err = punch(f, mode, &u, size, &remote);
-    remote_bytes_end(&remote);
-    return err == -EHOSTUNREACH ? -EIO : err;
+    return punch(f, mode, &u, size);
 }
 
 /* ---- seeking ---- */

@@ -233,7 +233,8 @@ static int name_grain(struct txn *t, struct vnode *v, const struct grain *g,
 }
 
 /* Copy the next visible grain of the base to an extent. `remote` has its bytes if they are on
- * another shard. -ENOENT: there is none. -EAGAIN: somebody wrote to the file. */
+ * another shard. -ENOENT: there is none. -EAGAIN: somebody wrote to the file, or its bytes moved to
+ * another shard meanwhile; a later close copies it. */
 static int copy_grain(struct state *p, struct vnode *v, uint64_t version, uint64_t *pos,
                       uint8_t *buf, struct remote_bytes *remote)
 {
@@ -251,7 +252,7 @@ static int copy_grain(struct state *p, struct vnode *v, uint64_t version, uint64
         err = v->version == version ? find_base(p, v, pos, &g) : -EAGAIN;
     if (err < 0)
         return err;
-    n = file_read(p, v, buf, g.bytes, g.at, &(struct reader){.remote = remote});
+    n = file_read(p, v, buf, g.bytes, g.at, remote);
     if (n != (ssize_t)g.bytes)
         return n < 0 ? (int)n : -EUCLEAN;
     err = content_new(&t, v->nodeid, g.at, &c);
@@ -281,7 +282,7 @@ static int fetch_and_copy_grain(struct state *p, struct vnode *v, uint64_t versi
     if (err < 0)
         return err;
     remote_bytes_init(&remote);
-    err = remote_bytes_begin(p, v, g.at, g.bytes, &remote);
+    err = remote_bytes_begin(p, v, g.at, g.bytes, false, &remote);
     if (err == 0)
         err = copy_grain(p, v, version, pos, buf, &remote);
     remote_bytes_end(&remote);
@@ -316,6 +317,22 @@ static int write_piece(struct state *p, struct content *c, const void *buf, size
     return change_done(&t, NULL, content_write(&t, c, buf, len, at));
 }
 
+/* Read one piece of the file, without a lock while another shard is asked. */
+static ssize_t read_some(struct state *p, struct vnode *v, uint8_t *buf, uint64_t at)
+{
+    struct remote_bytes remote;
+    unsigned turns = 0;
+    ssize_t n;
+
+    remote_bytes_init(&remote);
+    do {
+        READ_GUARD(&v->io);
+        n = file_read(p, v, buf, COPY_STEP, at, &remote);
+    } while (remote_bytes_for_read(p, v, COPY_STEP, at, &remote, &turns, &n));
+    remote_bytes_end(&remote);
+    return n;
+}
+
 /* Copy the file's bytes, without any lock over the whole of it. */
 static int copy_whole(struct state *p, struct vnode *v, struct content *c, uint64_t size)
 {
@@ -323,11 +340,7 @@ static int copy_whole(struct state *p, struct vnode *v, struct content *c, uint6
     int err = buf ? 0 : -ENOMEM;
 
     for (uint64_t at = 0; at < size && err == 0; at += COPY_STEP) {
-        ssize_t n;
-        {
-            READ_GUARD(&v->io);
-            n = file_read(p, v, buf, COPY_STEP, at, &(struct reader){.remote = NULL});
-        }
+        ssize_t n = read_some(p, v, buf, at);
         err = n < 0 ? (int)n : n ? write_piece(p, c, buf, (size_t)n, at) : 0;
     }
     free(buf);

@@ -197,6 +197,27 @@ static int plan_overlay(struct vnode *v, struct items *it, uint64_t off, struct 
     return plan_fresh(v, g->at, g->bytes, plan);
 }
 
+/* Does a write at `off` leave a hole behind the data, with extents? */
+static bool is_sparse(const struct inode *in, uint64_t off)
+{
+    return off > in->valid && off - in->valid >= SPARSE_HOLE;
+}
+
+bool file_is_copied(struct state *p, struct vnode *v, uint64_t off)
+{
+    struct items it;
+    struct inode in;
+    bool copied = false;
+
+    if (items_lock(p, v, NULL, &it) < 0)
+        return false;
+    if (inode_load(it.tree, it.ino, &in) == 0)
+        copied = in.object && !(in.flags & INODE_EXTENTS) && in.valid <= pack_limit(p) &&
+                 !is_sparse(&in, off);
+    items_unlock(p, &it);
+    return copied;
+}
+
 /* Decide where this step writes: the table at the head of this file. */
 static int plan_write(struct vnode *v, struct items *it, uint64_t off, struct plan *plan)
 {
@@ -205,7 +226,7 @@ static int plan_write(struct vnode *v, struct items *it, uint64_t off, struct pl
 
     if (err < 0)
         return err;
-    if (in->flags & INODE_EXTENTS || (off > in->valid && off - in->valid >= SPARSE_HOLE))
+    if (in->flags & INODE_EXTENTS || is_sparse(in, off))
         return plan_overlay(v, it, off, plan);
     if (!in->object)
         return plan_fresh(v, 0, 0, plan);
@@ -230,8 +251,7 @@ static int fill_fresh(struct vnode *v, const struct plan *plan, uint64_t off)
     old = malloc(plan->old_valid);
     if (!old)
         return -ENOMEM;
-    n = file_read(plan->t->p, v, old, plan->old_valid, plan->start,
-                  &(struct reader){.remote = plan->t->remote});
+    n = file_read(plan->t->p, v, old, plan->old_valid, plan->start, plan->t->remote);
     if (n > 0)
         err = content_write(plan->t, plan->c, old, (size_t)n, 0);
     free(old);
@@ -451,7 +471,9 @@ static void leave_stale(struct vnode *v, struct write_mode *write_mode, uint64_t
     write_mode->left = true;
 }
 
-/* Write, with all bytes of other shards that the write needs already in `remote`. */
+/* Write, with all bytes of other shards that the write needs already in `remote`. -EAGAIN: some are
+ * not, since they moved there just now. Nothing was written then, but for a write that they left
+ * while it was being made; all of it is written again. */
 static ssize_t write_near(struct vfs_file *f, struct write_mode *write_mode, const void *buf,
                           size_t len, uint64_t off, struct remote_bytes *remote)
 {
@@ -469,6 +491,10 @@ static ssize_t write_near(struct vfs_file *f, struct write_mode *write_mode, con
     t.remote = remote;
     WRITE_GUARD(&f->v->io);
     err = vnode_changeable(f->v);
+    if (err == 0)
+        err = remote_bytes_check(p, f->v, off, len, true, remote);
+    if (err < 0)
+        return err;
     f->v->version++;
     while (done < len && err == 0) {
         err =
@@ -476,6 +502,8 @@ static ssize_t write_near(struct vfs_file *f, struct write_mode *write_mode, con
         if (err == 0)
             done += n;
     }
+    if (err == -EAGAIN)
+        return err;
     leave_stale(f->v, write_mode, off, done);
     return done ? (ssize_t)done : err;
 }
@@ -486,14 +514,20 @@ static ssize_t write_some(struct vfs_file *f, struct write_mode *write_mode, con
                           size_t len, uint64_t off)
 {
     struct remote_bytes remote;
+    unsigned turns = 0;
+    ssize_t n = 0;
     int err;
-    ssize_t n;
 
     remote_bytes_init(&remote);
-    err = f->write ? remote_bytes_begin(f->p, f->v, off, len, &remote) : 0;
-    n = err < 0 ? err : write_near(f, write_mode, buf, len, off, &remote);
+    do {
+        err = f->write ? remote_bytes_begin(f->p, f->v, off, len, true, &remote) : 0;
+        if (err == 0)
+            n = write_near(f, write_mode, buf, len, off, &remote);
+        if (err == 0 && n < 0)
+            err = (int)n;
+    } while (remote_bytes_again(&turns, &err));
     remote_bytes_end(&remote);
-    return n == -EHOSTUNREACH ? -EIO : n;
+    return err == 0 ? n : err == -EHOSTUNREACH ? -EIO : err;
 }
 
 /* Write in parts of WRITE_AT_ONCE bytes. If space is short, flush once and try the part again. */

@@ -354,9 +354,7 @@ int xattr_fetch(struct state *p, uint64_t nodeid, const char *name, struct remot
     buf = malloc(XATTR_VALUE_MAX);
     if (!buf)
         return -ENOMEM;
-    ret->gathering = true;
     err = load_patiently(p, nodeid, name, buf, XATTR_VALUE_MAX, &len, ret);
-    ret->gathering = false;
     free(buf);
     return err == -ENODATA ? 0 : err;
 }

@@ -442,6 +442,136 @@ Test(move, who_must_not_wait_asks_no_shard)
     vfs_release(f);
 }
 
+/* Before so many changes the file, or the object, is moved to the shard. NULL: none is. */
+static unsigned moves_left;
+static const char *moving_path;
+
+/* After the move, the byte of main/d/large at this offset before each change; 0: none is read. */
+static uint64_t look_at;
+static uint8_t seen;
+static uint8_t byte_of(const char *path, uint64_t off);
+
+int __real_txn_begin(struct state *p, size_t bytes, struct txn *ret);
+int __wrap_txn_begin(struct state *p, size_t bytes, struct txn *ret);
+int __wrap_txn_begin(struct state *p, size_t bytes, struct txn *ret)
+{
+    const char *path = moving_path;
+    char line[128];
+
+    if (path && moves_left) {
+        moves_left--;
+        moving_path = NULL; /* the move makes changes, too */
+        snprintf(line, sizeof line, "move %s 1 wait", path);
+        agreed(&w.x, line, "objects=");
+        moving_path = path;
+    } else if (path && look_at) {
+        moving_path = NULL; /* so does a read, of the time of access */
+        seen = byte_of("main/d/large", look_at);
+        moving_path = path;
+    }
+    return __real_txn_begin(p, bytes, ret);
+}
+
+/* The changes of what is called next find the file at home, and then on the shard. */
+static void moves_before_a_change(const char *path, struct vfs_file **ret_f)
+{
+    freeze_lock_was_held = false;
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, path), VFS_WRITE, ret_f), 0);
+    cr_assert_eq(shard_of(&w, path), 0);
+    shard_mem_set_latency(w.cold, 1, look_at_freeze_lock, NULL);
+    moving_path = path;
+    moves_left = 1;
+}
+
+static void has_moved(uint64_t reads)
+{
+    cr_assert_eq(moves_left, 0);
+    moving_path = NULL;
+    cr_assert_gt(shard_mem_calls(w.cold, SHARD_MEM_RANGE), reads);
+    cr_assert_not(freeze_lock_was_held);
+    shard_mem_set_latency(w.cold, 0, NULL, NULL);
+}
+
+Test(move, what_moves_before_a_write_is_gathered_anew)
+{
+    uint8_t got[2013], want[2013];
+    struct vfs_file *f;
+    uint64_t reads;
+
+    settle(&w);
+    world_dies(&w);
+    reads = shard_mem_calls(w.cold, SHARD_MEM_RANGE);
+    moves_before_a_change("main/d/f11", &f);
+    cr_assert_eq(vfs_write(f, "zz", 2, 100), 2);
+    has_moved(reads);
+    fill(want, 2011, 11);
+    memcpy(want + 100, "zz", 2);
+    cr_assert_eq(vfs_read(f, got, sizeof got, 0), 2011);
+    cr_assert_eq(memcmp(got, want, 2011), 0);
+    vfs_release(f);
+}
+
+static uint8_t byte_of(const char *path, uint64_t off)
+{
+    struct vfs_file *f;
+    uint8_t byte;
+
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, path), 0, &f), 0);
+    cr_assert_eq(vfs_read(f, &byte, 1, off), 1);
+    vfs_release(f);
+    return byte;
+}
+
+/* The first of the two grains of the write is changed in place, and the bytes of the second have
+ * moved since the write looked for them. */
+Test(move, a_write_whose_end_has_moved_changes_nothing_before_it_is_gathered)
+{
+    const uint64_t off = 131071;
+    uint64_t reads = shard_mem_calls(w.cold, SHARD_MEM_RANGE);
+    char base[128] = "";
+    struct vfs_file *f;
+
+    settle(&w);
+    world_dies(&w);
+    cr_assert_gt(vfs_getxattr(w.x.p, node_of(&w.x, "main/d/large"), "user.tally.object", base,
+                              sizeof base - 1),
+                 0);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/large"), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_write(f, "a", 1, off), 1);
+    look_at = off;
+    moving_path = base;
+    moves_left = 1;
+    cr_assert_eq(vfs_write(f, "zz", 2, off), 2);
+    moving_path = NULL;
+    cr_assert_gt(shard_mem_calls(w.cold, SHARD_MEM_RANGE), reads);
+    cr_assert_eq(seen, 'a', "the change that was begun anew finds the first grain changed");
+    cr_assert_eq(byte_of("main/d/large", off), 'z');
+    cr_assert_eq(byte_of("main/d/large", off + 1), 'z');
+    vfs_release(f);
+}
+
+Test(move, what_moves_before_a_hole_is_gathered_anew)
+{
+    const uint64_t off = 100001, len = 60000;
+    uint8_t *got = malloc(LARGE), *want = malloc(LARGE);
+    struct vfs_file *f;
+    uint64_t reads;
+
+    settle(&w);
+    world_dies(&w);
+    reads = shard_mem_calls(w.cold, SHARD_MEM_RANGE);
+    moves_before_a_change("main/d/large", &f);
+    cr_assert_eq(vfs_fallocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len), 0);
+    has_moved(reads);
+    fill(want, LARGE, 1000);
+    memset(want + off, 0, len);
+    cr_assert_eq(vfs_read(f, got, LARGE, 0), LARGE);
+    cr_assert_eq(memcmp(got, want, LARGE), 0);
+    vfs_release(f);
+    free(got);
+    free(want);
+}
+
 /* A directory with a default list, and a file with an access list, both on a shard. */
 static void move_lists(void)
 {

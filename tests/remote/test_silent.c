@@ -6,6 +6,8 @@
 #include "move_fixture.h"
 #include "shards_thread.h"
 
+#define SMALL 131072u /* pack_limit */
+
 static struct world w;
 
 /* As a mount opens it. */
@@ -147,6 +149,102 @@ Test(silent, a_change_that_waits_for_it_holds_nobody_up)
     cr_assert_eq(shard_mem_waiting(w.cold), 1, "it waits still");
     agreed(&w.x, "set shard_patience 1s", "ok");
     pthread_join(changer, NULL);
+}
+
+/* Others can change everything while one thread waits for the shard. */
+static void nobody_else_waits(const char *path)
+{
+    struct vfs_attr a = {.size = 8u << 20};
+    struct vfs_file *f;
+
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, path), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_write(f, "zz", 2, 4u << 20), 2); /* where the file has no bytes */
+    cr_assert_eq(vfs_setattr(w.x.p, node_of(&w.x, path), VFS_SET_SIZE, &a, &a), 0);
+    put_bytes(&w, "main/beside", 1000, 9);
+    agreed(&w.x, "branch main beside", "ok");
+    cr_assert_eq(flush_now(w.x.p), 0);
+    has_bytes(&w, "beside/beside", 1000, 9);
+    cr_assert_eq(shard_mem_waiting(w.cold), 1, "the first thread waits still");
+    agreed(&w.x, "set shard_patience 1s", "ok");
+    vfs_release(f);
+}
+
+Test(silent, a_read_that_waits_for_it_keeps_no_writer_waiting)
+{
+    pthread_t reader;
+
+    block();
+    cr_assert_eq(pthread_create(&reader, NULL, read_large, NULL), 0);
+    until_they_wait(1);
+    nobody_else_waits("main/large");
+    pthread_join(reader, NULL);
+}
+
+static void *close_file(void *file)
+{
+    vfs_release(file);
+    return NULL;
+}
+
+/* Most of the file is changed, so its close copies all of it. */
+static struct vfs_file *change_most(void)
+{
+    const size_t len = LARGE / 2 / SMALL * SMALL + SMALL;
+    uint8_t *bytes = malloc(len);
+    struct vfs_file *f;
+
+    fill(bytes, len, 9);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/large"), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_write(f, bytes, len, 0), (ssize_t)len);
+    free(bytes);
+    return f;
+}
+
+Test(silent, nor_does_a_close_that_copies_the_file)
+{
+    struct vfs_file *f = change_most();
+    pthread_t closer;
+
+    block();
+    cr_assert_eq(pthread_create(&closer, NULL, close_file, f), 0);
+    until_they_wait(1);
+    nobody_else_waits("main/large");
+    pthread_join(closer, NULL);
+}
+
+static void *append_to_small(void *arg)
+{
+    struct vfs_file *f;
+
+    (void)arg;
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/small"), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_write(f, "zz", 2, SMALL + 10), -EIO);
+    vfs_release(f);
+    return NULL;
+}
+
+/* A write behind a small file copies all of it, although its own grain has no bytes yet. */
+Test(silent, a_write_behind_a_small_file_there_holds_nobody_up)
+{
+    pthread_t writer;
+
+    put_bytes(&w, "main/small", SMALL, 8);
+    settle(&w);
+    agreed(&w.x, "move main/small 1 wait", "objects=1");
+    block();
+    cr_assert_eq(pthread_create(&writer, NULL, append_to_small, NULL), 0);
+    until_they_wait(1);
+    cr_assert_eq(atomic_load(&w.x.p->freeze_lock.readers), 0);
+    put_bytes(&w, "main/beside", 1000, 9);
+    agreed(&w.x, "branch main beside", "ok");
+    cr_assert_eq(flush_now(w.x.p), 0);
+    has_bytes(&w, "beside/beside", 1000, 9);
+    cr_assert_eq(shard_mem_waiting(w.cold), 1, "it waits still");
+    agreed(&w.x, "set shard_patience 1s", "ok");
+    pthread_join(writer, NULL);
+    unblock();
+    agreed(&w.x, "shard list", "| shard=1 state=ok");
+    has_bytes(&w, "main/small", SMALL, 8);
 }
 
 /* A reader, a sweep and a move are in the shard when the store is closed. */
