@@ -19,7 +19,8 @@
  *                                         write; for writing: the instants: branch, drop, rotate
  *   "drop step"    tree/drop.c    mutex   one step of the dropper at a time
  *   "inode"        vnodes.c       rwlock  read: reading bytes; for writing: changing bytes or size
- *                                         of one inode; two inodes: lower nodeid first
+ *                                         of one inode; two inodes: lower nodeid first; not held
+ *                                         while a shard is asked
  *   "namespace"    namespaces.c   rwlock  one namespace's tree; two: lower namespace number first
  *   "orphans"      vnodes.c       rwlock  the tree of unlinked inodes that are still open
  *   "names"        namespaces.c   rwlock  which namespaces exist, by name and number
