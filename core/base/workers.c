@@ -28,7 +28,8 @@
 #include <unistd.h>
 
 #define WORKERS_THREADS_MAX 256
-#define SLOT_BITS 20 /* of an id: the number of its slot */
+#define LOOK_EVERY (50 * NSEC_PER_MSEC) /* how often the end of a rest looks at `stop` */
+#define SLOT_BITS 20                    /* of an id: the number of its slot */
 
 /* Where a slot is: free, behind an earlier job of its key, in a queue, or with a worker. */
 enum place { FREE, BEHIND, READY, RUNNING };
@@ -466,7 +467,7 @@ void workers_rest_begin(struct workers *p)
         cond_signal(&p->work);
 }
 
-void workers_rest_end(struct workers *p, bool at_once)
+void workers_rest_end(struct workers *p, bool at_once, const _Atomic bool *stop)
 {
     struct workers_class_stats *of = &p->of[works_of];
 
@@ -474,8 +475,8 @@ void workers_rest_end(struct workers *p, bool at_once)
         return;
     MUTEX_GUARD(&p->lock);
     p->rested[works_of]++;
-    while (!at_once && !has_place(p, works_of))
-        cond_wait(&p->place, &p->lock);
+    while (!at_once && !has_place(p, works_of) && !(stop && atomic_load(stop)))
+        (void)cond_wait_for(&p->place, &p->lock, LOOK_EVERY);
     p->rested[works_of]--;
     rests = false;
     of->resting--;

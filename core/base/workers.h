@@ -131,8 +131,9 @@ int workers_try_submit(struct workers *p, const struct workers_work *w, uint64_t
  * work of these workers both do nothing. The caller holds no lock. */
 void workers_rest_begin(struct workers *p);
 /* The rest is over. Waits for a place. With `at_once` it waits for nothing, and the limit may be
- * exceeded by this job: for one that is about to end, or to be submitted again. */
-void workers_rest_end(struct workers *p, bool at_once);
+ * exceeded by this job: for one that is about to end, or to be submitted again. So it is once
+ * *stop is true, which is looked at every 50 ms; NULL: nobody stops this job. */
+void workers_rest_end(struct workers *p, bool at_once, const _Atomic bool *stop);
 
 /* Cancels a job that has not begun. 0: it will not run; `dropped` was called, and its group has
  * -ECANCELED. -EBUSY: it is running, and goes on. -ENOENT: it has ended. */
@@ -148,8 +149,8 @@ struct workers_stats {
         size_t queued, running, waiting; /* jobs; `waiting`: submitters that wait for room */
         size_t resting; /* jobs that rest. They are not in `running`, and those whose rest is over
                          * and that wait for a place are in `queued` */
-        uint64_t done, failed, dropped;  /* jobs since the start; `done` includes `failed` */
-        int64_t waited_ns;               /* sum of the times submitters waited for room */
+        uint64_t done, failed, dropped; /* jobs since the start; `done` includes `failed` */
+        int64_t waited_ns;              /* sum of the times submitters waited for room */
     } of[WORKERS_CLASSES];
     unsigned threads, long_threads;
 };

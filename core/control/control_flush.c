@@ -25,9 +25,9 @@ int control_flush(struct call *call)
     err = state_writable(call->p);
     if (err < 0)
         return err;
-    err = flush_begin_named(call->p, SEAL_READY, name, &t);
+    err = flush_begin_named(call->p, SEAL_READY, name, -1, call->interrupted, &t);
     if (err < 0)
-        return err == -ESHUTDOWN ? err : control_not_durable(call, err);
+        return err == -ESHUTDOWN || err == -EINTR ? err : control_not_durable(call, err);
     strbuf_addf(&call->head, " ticket=%llu seq=%llu", U(ticket_number(t)), U(ticket_snapshot(t)));
     ticket_unref(t);
     return 0;
@@ -160,10 +160,9 @@ static int durable_words(struct call *call, uint64_t *ret_seq, int64_t *ret_time
     given = n > at && command_number(control_arg(call, at), ret_seq) == 0;
     at += given;
     if (at < n && command_duration(control_arg(call, at), ret_timeout) < 0)
-        return control_fail_word(call, -EINVAL,
-                                 "%s is neither the number of a change nor a duration; "
-                                 DURABLE_USAGE,
-                                 control_arg(call, at));
+        return control_fail_word(
+            call, -EINVAL, "%s is neither the number of a change nor a duration; " DURABLE_USAGE,
+            control_arg(call, at));
     at += at < n;
     if (at < n)
         return control_fail_word(call, -EINVAL, "%s is too much; " DURABLE_USAGE,

@@ -12,6 +12,7 @@
 #include "lock.h"
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -27,7 +28,7 @@ struct flight {
     enum state state;
     bool permit; /* this flush holds a permit */
     unsigned failures;
-    int error; /* of the last failure */
+    int error;                          /* of the last failure */
     int64_t begun, failed_at, retry_at; /* ticks */
     struct ticket *ticket;
     TAILQ_ENTRY(flight) next;
@@ -354,34 +355,45 @@ static bool has_room(const struct coordinator *c)
     return c->used < c->config.permits && c->next - c->done + c->rotating < COORDINATOR_MAX;
 }
 
-/* Wait until a permit and a place are free. Without `patient` a failed flush ends the wait with its
- * error. Needs the lock, which is released while it waits. */
-static int wait_for_room(struct coordinator *c, bool patient)
+/* Why a caller waits no longer for a permit, or 0. Needs the lock. */
+static int wait_is_over(const struct coordinator *c, const struct coordinator_wait *wait,
+                        uint64_t failures, int64_t start)
+{
+    int err = refused(c);
+
+    if (err == 0 && !wait->patient && c->failed > failures)
+        err = c->error;
+    if (err == 0 && wait->interrupted && atomic_load(wait->interrupted))
+        err = -EINTR;
+    if (err == 0 && wait->timeout >= 0 && now(c) - start >= wait->timeout)
+        err = -ETIMEDOUT;
+    return err;
+}
+
+/* Wait until a permit and a place are free, or the wait is over. Needs the lock, which is released
+ * while it waits. */
+static int wait_for_room(struct coordinator *c, const struct coordinator_wait *wait)
 {
     int64_t start = now(c);
     uint64_t failures = c->failed;
-    int err = 0;
+    int err;
 
     c->waiting++;
-    while (err == 0 && !has_room(c)) {
-        cond_wait(&c->changed, &c->lock);
-        err = refused(c);
-        if (err == 0 && !patient && c->failed > failures)
-            err = c->error;
-    }
+    while ((err = wait_is_over(c, wait, failures, start)) == 0 && !has_room(c))
+        (void)cond_wait_for(&c->changed, &c->lock, TICKET_LOOK_EVERY);
     c->waiting--;
     c->waited_ns += now(c) - start;
     return err;
 }
 
 /* Take a permit for a rotation, after a wait if none is free. Errors of coordinator_flush. */
-static int acquire(struct coordinator *c, bool patient)
+static int acquire(struct coordinator *c, const struct coordinator_wait *wait)
 {
     MUTEX_GUARD(&c->lock);
     int err = refused(c);
 
     if (err == 0 && !has_room(c))
-        err = wait_for_room(c, patient);
+        err = wait_for_room(c, wait);
     if (err < 0)
         return err;
     c->used++;
@@ -459,12 +471,13 @@ static int rotate(struct coordinator *c, struct flight *f, void *arg, bool *ret_
     return 0;
 }
 
-int coordinator_flush(struct coordinator *c, void *arg, bool patient, struct ticket **ret_ticket)
+int coordinator_flush_within(struct coordinator *c, void *arg, const struct coordinator_wait *wait,
+                             struct ticket **ret_ticket)
 {
     struct flight *f;
     struct ticket *t;
     bool out;
-    int err = acquire(c, patient);
+    int err = acquire(c, wait);
 
     if (err < 0)
         return err;
@@ -485,6 +498,13 @@ int coordinator_flush(struct coordinator *c, void *arg, bool patient, struct tic
     else
         ticket_unref(t);
     return 0;
+}
+
+int coordinator_flush(struct coordinator *c, void *arg, bool patient, struct ticket **ret_ticket)
+{
+    const struct coordinator_wait wait = {.patient = patient, .timeout = -1};
+
+    return coordinator_flush_within(c, arg, &wait, ret_ticket);
 }
 
 /* ---- waiting, looking on ---- */

@@ -77,6 +77,16 @@ void coordinator_destroy(struct coordinator *c);
  * dropping it cancels nothing. Returns what `rotate` returned; or, if the caller is impatient, the
  * error of an attempt that failed while it waited for a permit. */
 int coordinator_flush(struct coordinator *c, void *arg, bool patient, struct ticket **ret_ticket);
+/* How long a caller waits for a permit. */
+struct coordinator_wait {
+    bool patient;
+    int64_t timeout;                 /* ns by the clock; -1: no limit */
+    const _Atomic bool *interrupted; /* or NULL; looked at every 50 ms */
+};
+/* The same within these limits. Also -ETIMEDOUT and -EINTR: it has no permit, and nothing was
+ * rotated. The rotation itself has no limit. */
+int coordinator_flush_within(struct coordinator *c, void *arg, const struct coordinator_wait *wait,
+                             struct ticket **ret_ticket);
 /* Without a thread, or after coordinator_stop: stream and finalize all pending flushes in the
  * thread of the caller. The first error ends the run. Only one thread at a time may call this. */
 int coordinator_run(struct coordinator *c);
@@ -107,7 +117,7 @@ struct coordinator_stats {
     /* Flushes that failed more than `retry` times: their tickets failed, and their batches were
      * merged with their successors, or will be. */
     uint64_t given_up;
-    int error;          /* of the last failed attempt; 0: none, or a flush was finalized since */
+    int error; /* of the last failed attempt; 0: none, or a flush was finalized since */
 };
 void coordinator_get_stats(struct coordinator *c, struct coordinator_stats *ret);
 

@@ -16,7 +16,8 @@
 #include "ticket.h"
 #include <errno.h>
 
-#define DROP_PAGES_MAX ((size_t)64 << 20) /* so many bytes of dirty pages end the working off of
+#define DROP_PAGES_MAX                                                                             \
+    ((size_t)64 << 20) /* so many bytes of dirty pages end the working off of
                                            * drops until a commit */
 
 /* ---- looking ---- */
@@ -53,8 +54,8 @@ bool drain_done(struct state *p, bool idle, uint64_t seq)
     struct drain_left left;
 
     drain_look(p, &left);
-    return owes_nothing(p) && left.durable >= seq && left.dropped_pages == 0 &&
-           !left.slow && left.dying == 0 && (!idle || all_committed(p, &left));
+    return owes_nothing(p) && left.durable >= seq && left.dropped_pages == 0 && !left.slow &&
+           left.dying == 0 && (!idle || all_committed(p, &left));
 }
 
 void drain_describe(const struct drain_left *left, struct strbuf *out)
@@ -133,17 +134,22 @@ static int retire_empty_pack(struct state *p)
     return packs_retire_current(p->packs);
 }
 
-/* Flush, and wait for it. Flushes have a limit of their own, so a drain that is a job gives its
- * place at the workers to other drains meanwhile. One that failed or is late ends now, and does not
- * wait for a place. */
+/* Flush, and wait for it. A drain that is a job gives its place at the workers to other drains
+ * while it only waits for the end of its flush. It does not rest while it makes the flush, since
+ * it holds locks then, and others can make none meanwhile. One that failed, is late or interrupted
+ * ends now, and does not wait for a place. */
 static int flush(const struct drain *d)
 {
-    int err;
+    struct ticket *t;
+    int err = flush_begin_named(d->p, SEAL_CLOSED, NULL, time_left(d), d->interrupted, &t);
 
+    if (err < 0)
+        return err;
     workers_rest_begin(d->p->workers);
-    err = flush_run_for(d->p, SEAL_CLOSED, time_left(d), d->interrupted);
-    workers_rest_end(d->p->workers, err < 0);
-    return err;
+    err = ticket_wait(t, false, time_left(d), d->interrupted, NULL);
+    workers_rest_end(d->p->workers, err < 0, d->interrupted);
+    ticket_unref(t);
+    return err == 0 && is_interrupted(d) ? -EINTR : err;
 }
 
 /* One round: work off drops, commit, reclaim the dead, release ghosts. *ret_more: this round did
@@ -189,7 +195,7 @@ static void rest(const struct drain *d)
         (void)cond_wait_for(&f->done, &f->lock,
                             most >= 0 && most < TICKET_LOOK_EVERY ? most : TICKET_LOOK_EVERY);
     }
-    workers_rest_end(d->p->workers, true); /* the round is over: other drains go first now */
+    workers_rest_end(d->p->workers, true, NULL); /* the round is over: other drains go first now */
 }
 
 /* Do one round, and decide whether the drain is done. It is done after two quiet rounds: the first

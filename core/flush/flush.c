@@ -38,9 +38,9 @@
     64 /* objects under one hold of the freeze lock: threads that take it for writing wait */
 #define RECLAIM_AT_ONCE 64 /* dead objects that are taken from the list at once */
 #define RECLAIM_TOGETHER                                                                           \
-    8                   /* dead records under one hold of the freeze lock: each may punch a hole */
-#define SEAL_PASSES 4   /* passes before a freeze, at most */
-#define SEAL_REST 64u   /* buffers that may be left to be sealed while nobody may write */
+    8                 /* dead records under one hold of the freeze lock: each may punch a hole */
+#define SEAL_PASSES 4 /* passes before a freeze, at most */
+#define SEAL_REST 64u /* buffers that may be left to be sealed while nobody may write */
 
 /* Called for each object that was collected. */
 static void forget(uint64_t number, const struct entry *e, void *ctx)
@@ -547,36 +547,31 @@ static int begin_here(struct state *p, struct flush_ask *what, struct ticket **r
     return err;
 }
 
-int flush_begin_named(struct state *p, enum seal_what what, const char *name,
-                      struct ticket **ret_ticket)
+int flush_begin_named(struct state *p, enum seal_what what, const char *name, int64_t timeout,
+                      const _Atomic bool *interrupted, struct ticket **ret_ticket)
 {
+    const struct coordinator_wait wait = {.timeout = timeout, .interrupted = interrupted};
     struct flush_ask begin = {what, name};
 
     if (!p->flush->threads_running)
         return begin_here(p, &begin, ret_ticket);
     coordinator_retry(p->flush->coordinator);
-    return coordinator_flush(p->flush->coordinator, &begin, false, ret_ticket);
+    return coordinator_flush_within(p->flush->coordinator, &begin, &wait, ret_ticket);
 }
 
 int flush_begin(struct state *p, enum seal_what what, struct ticket **ret_ticket)
 {
-    return flush_begin_named(p, what, NULL, ret_ticket);
+    return flush_begin_named(p, what, NULL, -1, NULL, ret_ticket);
 }
 
-int flush_run_for(struct state *p, enum seal_what what, int64_t timeout,
-                  const _Atomic bool *interrupted)
+int flush_run(struct state *p, enum seal_what what)
 {
     struct ticket *t;
     int err = flush_begin(p, what, &t);
 
     if (err < 0)
         return err;
-    err = ticket_wait(t, false, timeout, interrupted, NULL);
+    err = ticket_wait(t, false, -1, NULL, NULL);
     ticket_unref(t);
     return err;
-}
-
-int flush_run(struct state *p, enum seal_what what)
-{
-    return flush_run_for(p, what, -1, NULL);
 }

@@ -32,15 +32,13 @@ int flush_room_for(struct state *p, uint64_t bytes);
 uint64_t flush_reserve(const struct disk_space *s);
 /* Begin a flush and wait for its end. If an attempt fails meanwhile, its error. */
 int flush_run(struct state *p, enum seal_what what);
-/* The same, but it waits for the end for `timeout` ns at most (-1: without a limit). -ETIMEDOUT,
- * -EINTR: the flush goes on. The wait for its begin has no limit. */
-int flush_run_for(struct state *p, enum seal_what what, int64_t timeout,
-                  const _Atomic bool *interrupted);
 /* Begin a flush, and do not wait for its end. In a store without threads it has ended on return. */
 int flush_begin(struct state *p, enum seal_what what, struct ticket **ret_ticket);
-/* Under a name (NULL: none) of 1 to FLUSH_LABEL_MAX bytes, which is committed with it. */
-int flush_begin_named(struct state *p, enum seal_what what, const char *name,
-                      struct ticket **ret_ticket);
+/* Under a name (NULL: none) of 1 to FLUSH_LABEL_MAX bytes, which is committed with it. While no
+ * permit is free it waits for `timeout` ns at most (-1: no limit). -ETIMEDOUT, -EINTR: no flush has
+ * begun. */
+int flush_begin_named(struct state *p, enum seal_what what, const char *name, int64_t timeout,
+                      const _Atomic bool *interrupted, struct ticket **ret_ticket);
 /* The name of flush `number`, while its ticket is kept. False: it has none, or is not kept. */
 bool flush_get_label(struct state *p, uint64_t number, char out[FLUSH_LABEL_MAX + 1]);
 /* Delete the bytes of up to `max` of the dying whose removal is committed. Returns how many it

@@ -28,7 +28,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LOOK_EVERY (50 * NSEC_PER_MSEC) /* how often a waiting thread looks at what may end its
+#define LOOK_EVERY                                                                                 \
+    (50 * NSEC_PER_MSEC) /* how often a waiting thread looks at what may end its
                                          * wait */
 
 /* ---- the table: needs jobs->lock ---- */
@@ -278,8 +279,11 @@ static int rest(struct state *p, struct job *j, const struct pause *w, int64_t l
         while ((err = look_at_pause(p, j, left)) > 0)
             left = w->rate ? rate_left(w->rate, rate_of(p, w->which)) : w->until - ticks(p);
     }
-    workers_rest_end(p->workers, err < 0);
-    return err;
+    workers_rest_end(p->workers, err < 0, &j->cancel);
+    if (err < 0)
+        return err;
+    MUTEX_GUARD(&p->jobs->lock);
+    return look_at_pause(p, j, 0);
 }
 
 int job_pause(struct state *p, struct job *j, int64_t duration_ns)

@@ -691,6 +691,7 @@ Test(workers, more_workers_for_long_work_count_at_once_and_so_do_fewer)
 /* ---- resting ---- */
 
 static struct mutex other_lock;
+static _Atomic bool stop; /* what rests is asked to end */
 
 /* Rests until it can pass the freeze lock. A capital letter goes on at once. */
 static int rest_and_note(void *arg)
@@ -701,7 +702,7 @@ static int rest_and_note(void *arg)
     {
         MUTEX_GUARD(&freeze_lock);
     }
-    workers_rest_end(workers, letter < 'a');
+    workers_rest_end(workers, letter < 'a', &stop);
     return note(arg);
 }
 
@@ -767,6 +768,22 @@ Test(workers, one_that_is_about_to_end_waits_for_no_place)
     mutex_unlock(&freeze_lock);
     await_ran(3);
     cr_assert_eq(order[2], 'R');
+    mutex_unlock(&other_lock);
+    cr_assert_eq(workers_group_wait(&group), 0);
+    workers_destroy(workers);
+}
+
+Test(workers, one_that_is_asked_to_stop_meanwhile_waits_for_no_place)
+{
+    atomic_store(&stop, false);
+    rest_beside_one('r');
+    mutex_unlock(&freeze_lock);
+    while (stats_of(WORKERS_LONG_IDLE).queued < 1)
+        sched_yield();
+    cr_assert_eq(ran, 2, "its place is taken");
+    atomic_store(&stop, true);
+    await_ran(3);
+    cr_assert_eq(order[2], 'r');
     mutex_unlock(&other_lock);
     cr_assert_eq(workers_group_wait(&group), 0);
     workers_destroy(workers);
@@ -845,7 +862,7 @@ Test(workers, who_is_no_worker_does_not_rest)
 {
     start(1, 8);
     workers_rest_begin(workers);
-    workers_rest_end(workers, false);
+    workers_rest_end(workers, false, NULL);
     mutex_lock(&freeze_lock);
     submit(WORKERS_NORMAL, rest_and_note, 'n');
     await_running(WORKERS_NORMAL, 1);

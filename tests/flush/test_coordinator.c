@@ -142,9 +142,10 @@ static void begin_with(unsigned permits, int64_t retry, bool background)
     clock_manual_init(&r.clock, 1000 * NSEC_PER_SEC);
     mutex_init(&r.lock, "rig");
     cond_init(&r.changed);
-    cr_assert_eq(workers_open(&(struct workers_config){.threads = 16, .long_threads = 16, .queue = 64},
-                              &r.workers),
-                 0);
+    cr_assert_eq(
+        workers_open(&(struct workers_config){.threads = 16, .long_threads = 16, .queue = 64},
+                     &r.workers),
+        0);
     cr_assert_eq(coordinator_create(&config, &r.c), 0);
 }
 
@@ -474,6 +475,54 @@ Test(coordinator, who_waits_for_a_permit_impatiently_is_told_too)
     cr_assert_eq(err, -ENOSPC);
     cr_assert_eq(stats().waiting, 0);
     cr_assert_eq(stats().used, 1, "of the one that failed");
+    end();
+}
+
+/* A wait for the only permit, which another flush has. */
+static struct coordinator_wait limits;
+static _Atomic bool interrupted;
+
+static void *flush_within(void *arg)
+{
+    *(int *)arg = coordinator_flush_within(r.c, NULL, &limits, NULL);
+    return NULL;
+}
+
+static void begin_to_wait(pthread_t *thread, int *err, struct coordinator_wait within)
+{
+    limits = within;
+    begin(1, COORDINATOR_FOREVER);
+    r.held = true;
+    flush_and_forget();
+    cr_assert_eq(pthread_create(thread, NULL, flush_within, err), 0);
+    while (stats().waiting < 1)
+        sched_yield();
+}
+
+Test(coordinator, a_wait_for_a_permit_ends_with_its_time)
+{
+    pthread_t thread;
+    int err = 1;
+    begin_to_wait(&thread, &err, (struct coordinator_wait){true, NSEC_PER_SEC, NULL});
+    pass(NSEC_PER_SEC);
+    pthread_join(thread, NULL);
+    cr_assert_eq(err, -ETIMEDOUT);
+    cr_assert_eq(stats().waiting, 0);
+    cr_assert_eq(stats().used, 1, "it took none");
+    cr_assert_eq(stats().pending, 1, "it rotated nothing");
+    end();
+}
+
+Test(coordinator, a_wait_for_a_permit_ends_when_it_is_interrupted)
+{
+    pthread_t thread;
+    int err = 1;
+    begin_to_wait(&thread, &err, (struct coordinator_wait){true, -1, &interrupted});
+    atomic_store(&interrupted, true);
+    pthread_join(thread, NULL);
+    cr_assert_eq(err, -EINTR);
+    cr_assert_eq(stats().waiting, 0);
+    cr_assert_eq(stats().used, 1, "it took none");
     end();
 }
 

@@ -759,19 +759,38 @@ static uint64_t begin_drain_beside(pthread_t *ret_thread, uint64_t after)
     return n;
 }
 
+/* Opens the store anew, with its threads. */
+static void open_in_background(void)
+{
+    struct state_config config = {.disk = x.disk,
+                                  .clock = &x.clock.base,
+                                  .threads = 1,
+                                  .log_segment = 1 << 20,
+                                  .background = true};
+
+    cr_assert_eq(store_close(x.p), 0);
+    kv_close(x.kv);
+    cr_assert_eq(kv_open_mem(x.mem, store_tables, store_table_count, KV_CREATE, &x.kv), 0);
+    config.kv = x.kv;
+    cr_assert_eq(store_open(&config, &x.p), 0);
+}
+
 /* Likewise: the second one begins, while no flush can end. */
 Test(jobs, a_drain_that_waits_for_its_flush_holds_up_no_drain)
 {
     pthread_t one, other;
     struct job *j;
-    uint64_t first = one_at_work(&j), n;
+    struct kv_txn *t;
+    uint64_t first, n;
 
+    open_in_background();
+    first = one_at_work(&j);
     put_file(&x, "main/f", "some");
-    rwlock_rdlock(&x.p->freeze_lock);
+    cr_assert_eq(kv_txn_begin(x.kv, &t), 0);
     n = begin_drain_beside(&one, first);
     await_resting(WORKERS_LONG);
     (void)begin_drain_beside(&other, n);
-    rwlock_rdunlock(&x.p->freeze_lock);
+    kv_abort(t);
     cr_assert_eq(pthread_join(one, NULL), 0);
     cr_assert_eq(pthread_join(other, NULL), 0);
 }
@@ -817,6 +836,55 @@ Test(jobs, one_that_rests_is_cancelled_whatever_runs_in_its_place)
     cr_assert_eq(waited(n, -1, result), -ECANCELED);
     cr_assert_eq(paid, -ECANCELED);
     cr_assert_eq(seen(other).state, JOB_RUNNING);
+}
+
+/* The rest is over, and the only place is taken: it waits for that place. */
+Test(jobs, one_that_waits_for_its_place_after_a_rest_is_cancelled)
+{
+    char result[256];
+    struct job *j, *k;
+    int paid = 1;
+    uint64_t n = started("sweep", &j), other;
+
+    cr_assert_eq(given(j, pay_slowly, &paid), 0);
+    await_resting(WORKERS_LONG_IDLE);
+    other = one_at_work(&k);
+    clock_manual_advance(&x.clock, 48 * 3600 * NSEC_PER_SEC);
+    for (int i = 0; i < 60000 && class_of(WORKERS_LONG_IDLE).queued == 0; i++)
+        usleep(1000);
+    cr_assert_eq(class_of(WORKERS_LONG_IDLE).queued, 1);
+    cr_assert_eq(job_cancel(x.p, n), 0);
+    cr_assert_eq(waited(n, 60 * NSEC_PER_SEC, result), -ECANCELED);
+    cr_assert_eq(paid, -ECANCELED);
+    cr_assert_eq(seen(other).state, JOB_RUNNING);
+}
+
+static unsigned permits_used(void)
+{
+    struct flush_stats s;
+
+    flush_get_stats(x.p, &s);
+    return s.flushes.used;
+}
+
+/* What a drain holds while it makes a flush, other long work may wait for. */
+Test(jobs, a_drain_does_not_rest_while_it_rotates)
+{
+    pthread_t one;
+    struct job *j;
+    uint64_t first;
+
+    open_in_background();
+    first = one_at_work(&j);
+    put_file(&x, "main/f", "some");
+    mutex_lock(&x.p->flush->seal);
+    (void)begin_drain_beside(&one, first);
+    for (int i = 0; i < 60000 && permits_used() == 0; i++)
+        usleep(1000);
+    cr_assert_eq(permits_used(), 1);
+    cr_assert_eq(class_of(WORKERS_LONG).resting, 0);
+    mutex_unlock(&x.p->flush->seal);
+    cr_assert_eq(pthread_join(one, NULL), 0);
 }
 
 /* ---- I/O priority ---- */

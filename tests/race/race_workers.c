@@ -71,7 +71,7 @@ static int run_job(void *arg)
     workers_rest_begin(r->workers); /* does nothing in short work */
     if (j->class >= WORKERS_LONG)
         need_a_piece(r);
-    workers_rest_end(r->workers, (uintptr_t)j / sizeof *j % 4 == 0);
+    workers_rest_end(r->workers, (uintptr_t)j / sizeof *j % 4 == 0, NULL);
     if (j->key)
         atomic_fetch_sub(&r->busy[j->key], 1);
     atomic_fetch_add(&r->ended, 1);
