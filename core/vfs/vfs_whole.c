@@ -23,14 +23,41 @@
 
 #define COPY_STEP (1024 * 1024) /* bytes moved at once when a file is made whole */
 #define TRIM_AT_ONCE 256 /* grains of the base that are cut off under one hold of the locks */
-#define BASE_HIDDEN 4    /* a base is copied and released if less than this part (1/4) of the
+#define BASE_HIDDEN                                                                                \
+    4 /* a base is copied and released if less than this part (1/4) of the
                           * object is seen */
-/* Bytes of a file with extents up to which a thread that must not wait looks at them. */
-#define LOOK_MAX (UINT64_C(1) << 30)
+/* Extents and patches of a file up to which a thread that must not wait looks at them. */
+#define LOOK_MAX 256
 
 /* ---- when, and what ---- */
 
 enum shape { SHAPE_FINE, SHAPE_WHOLE, SHAPE_LEFT, SHAPE_TRIMMED };
+
+/* Walk the items of this type, and take each from *budget. False: more of them are left. */
+static bool is_within(const struct items *it, enum item_type type, unsigned *budget)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct key from = key_make(it->ino, type, 0);
+    int err = tree_seek(it->tree, from, &c);
+    bool more;
+
+    while ((more = err == 0 && tree_cursor_key(&c).hi == from.hi) && *budget) {
+        --*budget;
+        err = tree_next(&c);
+    }
+    tree_cursor_end(&c);
+    return !more;
+}
+
+/* Does the file have so few items that any thread may look at them? An error is met again by that
+ * look. */
+static bool is_soon_seen(const struct items *it, const struct inode *in)
+{
+    unsigned budget = LOOK_MAX;
+
+    return !(in->flags & INODE_EXTENTS) ||
+           (is_within(it, ITEM_EXTENT, &budget) && is_within(it, ITEM_PATCH, &budget));
+}
 
 /* Is at least half of the file changed? An extent counts as a whole grain, even beyond the base. A
  * patch counts as its pages and one page more, since many small patches make reads slow. */
@@ -85,7 +112,7 @@ static int choose_shape(struct state *p, const struct items *it, const struct in
     int err = 0;
 
     *ret = SHAPE_FINE;
-    if (!thread_may_wait() && in->flags & INODE_EXTENTS && in->size > LOOK_MAX)
+    if (!thread_may_wait() && !is_soon_seen(it, in))
         return -EWOULDWAIT;
     if (in->flags & INODE_EXTENTS && in->stored == in->size && in->size > CONTENT_BUFFER_MAX)
         err = count_changed(it, in, &mostly);

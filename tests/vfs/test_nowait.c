@@ -382,17 +382,23 @@ Test(nowait, a_new_file_is_one_change)
     cr_assert_eq(state_seq(x.p), seq + 1);
 }
 
-/* A file of 1 MiB that is sealed. */
-static uint64_t put_large(void)
+/* A file of `size` bytes that is sealed. */
+static uint64_t put_sealed(unsigned size)
 {
     struct vfs_file *f = create("f");
 
-    write_to(f, 1 << 20, 0);
+    for (unsigned at = 0; at < size; at += 1 << 20)
+        write_to(f, 1 << 20, at);
     (void)thread_set_may_wait(false);
     cr_assert_eq(vfs_release(f), 0); /* it is not sealed */
     (void)thread_set_may_wait(true);
     cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
     return node_of(&x, "main/f");
+}
+
+static uint64_t put_large(void)
+{
+    return put_sealed(1 << 20);
 }
 
 Test(nowait, a_close_that_would_copy_a_large_file_is_put_off_before_the_first_change)
@@ -430,6 +436,24 @@ Test(nowait, a_close_with_nothing_to_do_is_made_also_of_a_large_file_with_extent
     seq = state_seq(x.p);
     cr_assert_eq(vfs_release(f), 0);
     cr_assert_eq(state_seq(x.p), seq);
+}
+
+/* To see that there is nothing to do takes long, if a file has many small writes. */
+Test(nowait, a_close_that_would_look_at_many_items_is_put_off)
+{
+    uint64_t node = put_sealed(8 << 20), seq;
+    struct vfs_file *f;
+
+    (void)thread_set_may_wait(false);
+    cr_assert_eq(vfs_open(x.p, node, VFS_WRITE, &f), 0);
+    for (unsigned grain = 0; grain < 64; grain++)
+        for (unsigned i = 0; i < 5; i++)
+            write_to(f, 4, grain * EXTENT_GRAIN + i * 24 * 1024);
+    seq = state_seq(x.p);
+    cr_assert_eq(vfs_release(f), -EWOULDWAIT);
+    (void)thread_set_may_wait(true);
+    cr_assert_eq(vfs_release(f), 0);
+    cr_assert_eq(state_seq(x.p), seq, "there was nothing to do");
 }
 
 Test(nowait, a_close_that_would_trim_the_base_is_put_off)
