@@ -166,6 +166,18 @@ static int hand_on(struct state *p, struct items *it, uint8_t *value, size_t len
     return err;
 }
 
+int acl_reach(struct state *p, struct txn *t, uint64_t dir_ino, const struct inode *dir)
+{
+    const struct items from = {.tree = &t->ns->tree, .ino = dir_ino, .ns = t->ns, .txn = t};
+    uint8_t *value;
+    size_t len;
+    int err = dir->flags & INODE_XATTRS ? load(p, &from, ACL_DEFAULT, &value, &len) : -ENOENT;
+
+    if (err == 0)
+        free(value);
+    return err == -ENOENT ? 0 : err;
+}
+
 int acl_make(struct state *p, struct ns *ns, uint64_t dir_ino, const struct inode *dir,
              uint32_t umask, struct items *to, struct inode *in)
 {

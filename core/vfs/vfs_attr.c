@@ -249,19 +249,24 @@ static int set_once(struct state *p, struct vnode *v, struct setting_of *s, stru
     return err < 0 ? err : set_items(&t, v, s, ret);
 }
 
-/* set_once, which needs the access ACL for the mode. */
+/* set_once, which needs the access ACL for the mode. A shard is asked for it only if nothing else
+ * stands against the change, or the change cuts the file before it reads the ACL. */
 static int set_vnode(struct state *p, struct vnode *v, struct setting_of *s, struct vfs_attr *ret)
 {
+    bool first = s->set & VFS_SET_MODE && s->set & VFS_SET_SIZE;
     struct remote_bytes acl;
     unsigned turns = 0;
     int err;
 
     remote_bytes_init(&acl);
-    do {
-        err = s->set & VFS_SET_MODE ? xattr_fetch(p, v->nodeid, ACL_ACCESS, &acl) : 0;
+    err = first ? xattr_fetch(p, v->nodeid, ACL_ACCESS, &acl) : 0;
+    if (err == 0)
+        err = set_once(p, v, s, ret, &acl);
+    while (remote_bytes_again(&turns, &err)) {
+        err = xattr_fetch(p, v->nodeid, ACL_ACCESS, &acl);
         if (err == 0)
             err = set_once(p, v, s, ret, &acl);
-    } while (remote_bytes_again(&turns, &err));
+    }
     remote_bytes_end(&acl);
     return err;
 }

@@ -14,9 +14,9 @@ struct vfs_file {
     struct state *p;
     struct vnode *v; /* referenced and open; NULL: an object that was opened by its id */
     struct passthrough_file *passthrough; /* NULL: the daemon serves the reads */
-    bool write, noatime;   /* writing is allowed; reading does not move atime */
-    _Atomic bool uncached; /* counted in v->uncached (vfs_set_uncached) */
-    uint64_t object;       /* without `v`: the object's number, held until the release */
+    bool write, noatime;                  /* writing is allowed; reading does not move atime */
+    _Atomic bool uncached;                /* counted in v->uncached (vfs_set_uncached) */
+    uint64_t object; /* without `v`: the object's number, held until the release */
 };
 
 /* Load an inode, and fill the attributes that stat returns. The inode may be an orphan, or a
@@ -93,6 +93,8 @@ int make_nameless(struct state *p, uint64_t parent, uint32_t mode, const struct 
  * -EWOULDWAIT (nowait.h); other errors are those that the change would have. */
 int xattr_fetch(struct state *p, uint64_t nodeid, const char *name, struct remote_bytes *ret);
 
+/* Can the change have the default ACL that acl_make needs, or is there none? Its errors. */
+int acl_reach(struct state *p, struct txn *t, uint64_t dir_ino, const struct inode *dir);
 /* A new inode in a directory of `ns` inherits from the directory's default ACL, or else its mode is
  * reduced by the umask. Writes items to `to`, which has no attributes yet, and changes mode and
  * flags of `in`, which the caller stores. After a failure the caller removes what was written, with

@@ -18,7 +18,8 @@
 #include <limits.h>
 #include <linux/fs.h>
 
-#define NLINK_MAX 65000 /* names of one file at most, as on ext4; a directory may have more
+#define NLINK_MAX                                                                                  \
+    65000 /* names of one file at most, as on ext4; a directory may have more
                          * subdirectories */
 
 int name_check(const char *name)
@@ -257,9 +258,9 @@ void inode_inherit(struct state *p, const struct inode *dir, const struct vfs_cr
 struct making {
     const char *name, *target; /* `target` of a symlink, else NULL */
     const struct vfs_cred *cred;
-    struct inode *in; /* complete but for what it inherits */
-    unsigned flags;   /* enum vfs_open_flags; of one that is opened */
-    struct vnode *v;  /* it, referenced and open; NULL: it is not opened */
+    struct inode *in;            /* complete but for what it inherits */
+    unsigned flags;              /* enum vfs_open_flags; of one that is opened */
+    struct vnode *v;             /* it, referenced and open; NULL: it is not opened */
     struct remote_bytes *remote; /* has the directory's default ACL if that is on another shard */
 };
 
@@ -270,11 +271,15 @@ static int make_locked(struct txn *t, uint64_t dir_ino, struct inode *dir, struc
 {
     struct state *p = t->p;
     struct items fresh = {.tree = &t->ns->tree, .ns = t->ns, .txn = t, .ino = t->ns->next_ino};
+    struct key k;
     uint64_t ino;
+    unsigned type;
     int err;
 
     inode_inherit(p, dir, m->cred, m->in);
     err = acl_make(p, t->ns, dir_ino, dir, m->cred->umask, &fresh, m->in);
+    if (err == -EAGAIN && dirent_find(p, fresh.tree, dir_ino, m->name, &k, &ino, &type) == 0)
+        err = -EEXIST;
     if (err == 0)
         err = add_inode(p, t->ns, dir_ino, dir, m->name, m->in, m->target, &ino);
     if (err == 0)
@@ -331,7 +336,8 @@ static int make_once(struct state *p, uint64_t parent, struct making *m, bool op
     return err;
 }
 
-/* make_once, which needs the default ACL of the directory. */
+/* make_once, which needs the default ACL of the directory. A shard is asked for it only if nothing
+ * else stands against the change. */
 static int make(struct state *p, uint64_t parent, struct making *m, bool open, struct vfs_attr *ret)
 {
     const struct inode asked = *m->in;
@@ -341,12 +347,13 @@ static int make(struct state *p, uint64_t parent, struct making *m, bool open, s
 
     remote_bytes_init(&remote);
     m->remote = &remote;
-    do {
+    err = make_once(p, parent, m, open, ret);
+    while (remote_bytes_again(&turns, &err)) {
         *m->in = asked;
-        err = S_ISLNK(asked.mode) ? 0 : xattr_fetch(p, parent, ACL_DEFAULT, &remote);
+        err = xattr_fetch(p, parent, ACL_DEFAULT, &remote);
         if (err == 0)
             err = make_once(p, parent, m, open, ret);
-    } while (remote_bytes_again(&turns, &err));
+    }
     remote_bytes_end(&remote);
     return err;
 }
@@ -397,6 +404,9 @@ static int add_nameless(struct state *p, struct ns *ns, uint64_t dir_ino, struct
 
     if (err == 0)
         err = ns_need_ino(p, ns);
+    if (err == 0)
+        err = acl_reach(p, ns->observer.txn, dir_ino, &dir); /* an orphan that is removed again is
+                                                              * a change, too */
     if (err == 0)
         err = vnode_get(p, vfs_node(ns->number, ns->next_ino), &v);
     if (err < 0)
@@ -451,11 +461,12 @@ int make_nameless(struct state *p, uint64_t parent, uint32_t mode, const struct 
     int err;
 
     remote_bytes_init(&remote);
-    do {
+    err = make_nameless_once(p, parent, mode, cred, flags, ret, ret_v, &remote);
+    while (remote_bytes_again(&turns, &err)) {
         err = xattr_fetch(p, parent, ACL_DEFAULT, &remote);
         if (err == 0)
             err = make_nameless_once(p, parent, mode, cred, flags, ret, ret_v, &remote);
-    } while (remote_bytes_again(&turns, &err));
+    }
     remote_bytes_end(&remote);
     return err;
 }

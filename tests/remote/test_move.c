@@ -83,7 +83,7 @@ Test(move, what_is_moved_is_there_and_is_read_as_before)
     agreed(&w.x, "move main/d 1 wait", "objects=42 ");
     cr_assert_eq(ghosts_on(&w, 1), 42);
     cr_assert_eq(shard_of(&w, "main/d/f7"), 1);
-    cr_assert_eq(names_in("mem:cold", "packs"), 1); /* not one file each */
+    cr_assert_eq(names_in("mem:cold", "packs"), 1);   /* not one file each */
     cr_assert_eq(names_in("mem:cold", "objects"), 4); /* two, and their sums */
     files_are();
     settle(&w);
@@ -367,7 +367,8 @@ Test(move, writing_to_what_is_moved_does_not_wait_for_its_shard_with_the_gate)
 
 Test(move, a_hole_in_what_is_moved_does_not_wait_for_its_shard_with_the_gate)
 {
-    const uint64_t off = 100001, len = 60000; /* its edges are in two grains, and in no whole page */
+    const uint64_t off = 100001,
+                   len = 60000; /* its edges are in two grains, and in no whole page */
     struct vfs_file *f;
     uint8_t *got = malloc(LARGE), *want = malloc(LARGE);
 
@@ -685,6 +686,28 @@ Test(move, a_change_that_needs_a_list_which_cannot_be_had_changes_nothing)
     shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
     clock_manual_advance(&w.x.clock, 10 * NSEC_PER_SEC);
     cr_assert(list_is("main/l/f", ACL_ACCESS, 4));
+}
+
+/* What is refused anyway needs no list. */
+Test(move, a_change_that_is_refused_asks_for_no_list)
+{
+    struct vfs_attr a;
+    struct vfs_file *f;
+
+    move_lists();
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    cr_assert_eq(try_mkdir("f"), -EEXIST);
+    cr_assert_eq(
+        vfs_create(w.x.p, node_of(&w.x, "main/l"), "f", 0644, &fixture_cred, VFS_EXCL, &a, &f),
+        -EEXIST);
+    cr_assert_eq(vfs_create(w.x.p, node_of(&w.x, "main/l"), "f", 0644, &fixture_cred, 0, &a, &f), 0,
+                 "it is there, and is opened");
+    vfs_release(f);
+    vfs_forget(w.x.p, a.nodeid, 1);
+    agreed(&w.x, "set ns:main.frozen yes", "ok");
+    cr_assert_eq(try_mkdir("d"), -EROFS);
+    cr_assert_eq(try_tmpfile(), -EROFS);
+    cr_assert_eq(try_chmod("main/l/f", 0771), -EROFS);
 }
 
 Test(move, equal_bytes_share_what_is_moved)
