@@ -150,6 +150,14 @@ static int map_widen(struct map *m, size_t vlen)
     return 0;
 }
 
+static int map_room(struct map *m, size_t changes, size_t vlen)
+{
+    int err = map_widen(m, vlen);
+    while (err == 0 && m->size - m->count < changes)
+        err = map_grow(m);
+    return err;
+}
+
 /* Finds the slot of a key, or adds one, with room for a value of `vlen` bytes. -ENOMEM: the map has
  * the same changes as before. */
 static int map_at(struct map *m, const struct key *k, size_t vlen, struct slot **ret_slot)
@@ -270,6 +278,11 @@ static int change_at(struct layer *l, const void *key, size_t vlen, struct slot 
     if (l->active.count != before)
         atomic_fetch_add_explicit(&l->pending, 1, memory_order_relaxed);
     return err;
+}
+
+int layer_room(struct layer *l, size_t changes, size_t vlen)
+{
+    return map_room(&l->active, changes, vlen);
 }
 
 int layer_put(struct layer *l, const void *key, const void *val, size_t vlen)

@@ -35,6 +35,9 @@ int layer_get(struct layer *l, const void *key, void *buf, size_t cap, size_t *r
  * of neighbouring keys cheaper. The owner keeps its lock, so that no layer_retire comes between. */
 void layer_gets_begin(struct layer *l);
 void layer_gets_end(struct layer *l);
+/* Makes room for so many puts and deletions, with values of up to `vlen` bytes: until the next
+ * layer_freeze so many of them cannot fail. -ENOMEM: no change was made. */
+int layer_room(struct layer *l, size_t changes, size_t vlen);
 int layer_put(struct layer *l, const void *key, const void *val, size_t vlen);
 int layer_del(struct layer *l, const void *key); /* absent is fine */
 

@@ -106,22 +106,22 @@ int refs_revive(struct refs *r, uint64_t number)
 
 /* ---- collecting ---- */
 
-/* Takes one number out of the tables: its entry, its id and its row among the ghosts. Its record
- * among the dying stays until its bytes are gone. */
+/* Takes one number out of the tables: its entry, its id and its row among the ghosts, all or none.
+ * Its record among the dying stays until its bytes are gone. */
 static int take_out(struct refs *r, uint64_t number, const struct entry *e)
 {
     uint8_t key[8];
-    int err = refs_note_ghost(r, number, e, NULL);
+    int err = layer_room(r->objects, 1, 0);
 
-    if (err < 0)
-        return err;
+    if (err == 0 && entry_is_ghost(e))
+        err = layer_room(r->ghosts, 1, GHOST_ROW_LEN);
     put_be64(key, number);
-    if (entry_is_sealed(e) || e->kind == ENTRY_NONE)
+    if (err == 0 && (entry_is_sealed(e) || e->kind == ENTRY_NONE))
         err = refs_unindex(r, number, &e->id);
+    if (err == 0) /* there is room for the steps from here on */
+        err = refs_note_ghost(r, number, e, NULL);
     if (err == 0)
         err = layer_del(r->objects, key);
-    if (err < 0)
-        (void)refs_note_ghost(r, number, NULL, e);
     return err;
 }
 
@@ -267,12 +267,14 @@ int refs_not_reclaimed(struct refs *r, const struct refs_dead *dead)
 int refs_reclaimed(struct refs *r, const struct refs_dead *dead, size_t count)
 {
     MUTEX_GUARD(&r->lock);
+    int err = layer_room(r->dying, count, ENTRY_MAX);
 
     for (size_t i = 0; i < count; i++) {
-        int err = dead[i].unrecorded ? 0 : del_dying(r, dead[i].number);
+        if (err == 0 && !dead[i].unrecorded)
+            err = del_dying(r, dead[i].number);
         if (err == 0)
             continue;
-        while (i-- > 0) /* it replaces the row that was just put, which needs no memory */
+        while (i-- > 0) /* it replaces the row that was just put, for which there is room */
             if (!dead[i].unrecorded)
                 (void)put_dying(r, dead[i].number, &dead[i].entry);
         return err;

@@ -82,7 +82,9 @@ int refs_note_ghost(struct refs *r, uint64_t number, const struct entry *before,
             return err;
         }
     } else {
-        err = layer_del(r->ghosts, key);
+        err = layer_room(r->ghosts, 1, GHOST_ROW_LEN); /* also for a caller that undoes this */
+        if (err == 0)
+            err = layer_del(r->ghosts, key);
         if (err < 0)
             return err;
     }

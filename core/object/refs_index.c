@@ -115,7 +115,9 @@ static int put_place(struct refs *r, uint64_t number, const struct entry *was,
     e.pinned = was->pinned;
     if (e.day < was->day)
         e.day = was->day;
-    err = refs_note_ghost(r, number, was, &e);
+    err = layer_room(r->objects, 1, ENTRY_MAX); /* its last step cannot fail then */
+    if (err == 0)
+        err = refs_note_ghost(r, number, was, &e);
     if (err < 0)
         return err;
     if (e.count == 0) /* it died before it was sealed, so its record among the dying must name the
@@ -144,7 +146,9 @@ int refs_seal_new(struct refs *r, uint64_t number, const struct entry *place)
         return -EEXIST;
     if (err < 0 && err != -ENOENT)
         return err;
-    err = refs_set_pending(r, number);
+    err = layer_room(r->ids, 1, 8);
+    if (err == 0)
+        err = refs_set_pending(r, number);
     if (err == 0)
         err = put_place(r, number, &e, place);
     if (err == 0)
