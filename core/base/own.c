@@ -21,22 +21,27 @@
 static struct mutex list_lock = {.m = PTHREAD_MUTEX_INITIALIZER, .name = "own_users"};
 
 /* Is the group the primary group of another user? Only a walk over all users shows that. Where not
- * all users are listed (the walk fails, or does not even meet the owner) it is taken to be so. */
+ * all users are listed (the walk fails, or does not even meet the owner) it is taken to be so. The
+ * C library answers ENOENT at the end of the list, and also where a source of users could not be
+ * asked: then errno has the reason. */
 static bool is_primary_of_another(uid_t owner, gid_t group)
 {
     char text[RECORD_MAX];
     struct passwd user, *u;
-    bool met = false, another = false;
+    bool met = false, another = false, cut;
     int err;
     MUTEX_GUARD(&list_lock);
 
     setpwent();
+    errno = 0;
     while ((err = getpwent_r(&user, text, sizeof text, &u)) == 0 && !another) {
         met |= u->pw_uid == owner;
         another = u->pw_uid != owner && u->pw_gid == group;
+        errno = 0;
     }
+    cut = errno != 0 && errno != ENOENT;
     endpwent();
-    return another || !met || err != ENOENT;
+    return another || !met || cut || err != ENOENT;
 }
 
 /* Is the group the private group of that user: with his name, and without other members? */

@@ -6,7 +6,7 @@
  * nor everybody may have the right to write it. A group with the user's name and no other member
  * counts as the user, since many systems make such a group for each user. Its members are the
  * users that its record names and those who have it as primary group. Where the system does not
- * list its users, no group counts as the user. As with sudo, only the file itself is
+ * list all of its users, no group counts as the user. As with sudo, only the file itself is
  * checked, not the directories above: a user who may write these can replace it by another file of
  * ours, but not by a file of his own.
  *
