@@ -56,8 +56,8 @@ static int start_drain(struct call *call, bool idle, int64_t timeout, uint64_t *
 }
 
 /* The deadline of the write has passed: decides by a look of its own whether all is done. The job
- * looks for itself later, and nobody waits for that. */
-static int too_late(struct call *call, bool idle, uint64_t seq, int64_t start)
+ * looks for itself later, and nobody waits for that. `asked`: the write gave it no time. */
+static int too_late(struct call *call, bool idle, uint64_t seq, int64_t start, bool asked)
 {
     struct drain_left left;
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
@@ -70,7 +70,9 @@ static int too_late(struct call *call, bool idle, uint64_t seq, int64_t start)
     }
     drain_look(call->p, &left);
     drain_describe(&left, &text);
-    return control_fail(call, -ETIMEDOUT, "not all was durable in time; by now %s", text.s);
+    return control_fail(call, -ETIMEDOUT, "%s %s",
+                        asked ? "not all is durable:" : "not all was durable in time; by now",
+                        text.s);
 }
 
 int control_not_durable(struct call *call, int err)
@@ -98,7 +100,7 @@ static int drain_for(struct call *call, bool idle, int64_t timeout)
     if (err == 0)
         err = error;
     if (err == -ETIMEDOUT)
-        return too_late(call, idle, seq, start);
+        return too_late(call, idle, seq, start, timeout == 0);
     if (err == -ECANCELED)
         return control_fail(call, err, "the drain was cancelled (job %llu)", U(number));
     if (err < 0 && err != -EINTR && err != -ESHUTDOWN)

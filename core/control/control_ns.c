@@ -52,29 +52,31 @@ int control_branch(struct call *call)
     return err;
 }
 
-/* Drops a namespace. The kernel reports the close of a file after close(2) has returned. So right
- * after the last close a file may still seem to be open. A drop without `force` waits for that a
- * short time. */
-static int drop_when_closed(struct call *call, const char *name, bool force, uint32_t *ret_open)
+/* Is there such a namespace, and can it be dropped? The kernel reports the close of a file after
+ * close(2) has returned. So right after the last close a file may still seem to be open. A drop
+ * without `force` waits for that a short time. *ret_open: files that are open still. */
+static int look_first(struct call *call, const char *name, bool force, uint32_t *ret_open)
 {
-    int err = ns_drop(call->p, name, force, false, false, ret_open);
+    struct ns *ns;
+    int err = ns_get_by_name(call->p, name, &ns);
 
-    if (err != -EBUSY || force)
+    if (err < 0)
         return err;
-    for (unsigned i = 0; i < RELEASE_LOOKS && ns_open_files(call->p, name); i++) {
+    err = ns->target ? -ENOTDIR : 0;
+    ns_put(call->p, ns);
+    for (unsigned i = 0; err == 0 && !force && (*ret_open = ns_open_files(call->p, name)); i++) {
+        if (i == RELEASE_LOOKS)
+            return -EBUSY;
         if (call->interrupted && atomic_load(call->interrupted))
             return control_fail(call, -EINTR, "interrupted; nothing was dropped");
         (void)nanosleep(&(struct timespec){.tv_nsec = RELEASE_LOOK_NS}, NULL);
     }
-    return ns_drop(call->p, name, force, false, false, ret_open);
+    return err;
 }
 
-/* Drops the namespace, with a sentence for each error. */
-static int drop_now(struct call *call, const char *name, bool force)
+/* Says why the namespace is not dropped. */
+static int not_dropped(struct call *call, const char *name, uint32_t open, int err)
 {
-    uint32_t open = 0;
-    int err = drop_when_closed(call, name, force, &open);
-
     if (err == -ENOENT)
         return control_fail_word(call, err, "there is no namespace %s", name);
     if (err == -ENOTDIR)
@@ -88,12 +90,13 @@ static int drop_now(struct call *call, const char *name, bool force)
     return err;
 }
 
-/* drop NS [force]: the job exists before the drop, so that it can be shown from the first
- * moment. */
+/* drop NS [force]: the job exists before the drop, so that it can be shown from the first moment.
+ * What is refused takes no number of a job, unless a file is opened just then. */
 int control_drop(struct call *call)
 {
     const char *name = control_arg(call, 0);
     bool force = control_is_keyword(call, 1, "force");
+    uint32_t open = 0;
     uint64_t number;
     struct job *j;
     int err = check_namespace(call, name);
@@ -104,14 +107,17 @@ int control_drop(struct call *call)
     if (err == 0)
         err = control_may_change(call);
     if (err == 0)
-        err = job_start(call->p, "drop", name, &j);
+        err = look_first(call, name, force, &open);
+    if (err < 0)
+        return not_dropped(call, name, open, err);
+    err = job_start(call->p, "drop", name, &j);
     if (err < 0)
         return err;
     number = j->number;
-    err = drop_now(call, name, force);
+    err = ns_drop(call->p, name, force, false, false, &open);
     if (err < 0) {
         job_withdraw(call->p, j, err);
-        return err;
+        return not_dropped(call, name, open, err);
     }
     job_drop_queued(call->p, j);
     strbuf_addf(&call->head, " queued_bytes=%zu job=%llu",

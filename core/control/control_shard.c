@@ -94,7 +94,7 @@ static void say_failed(const struct move_result *r, char why[256])
     if (*why || r->failed == 0)
         return;
     snprintf(why, 256, "%llu stayed where they are, the first because of: %s", U(r->failed),
-             r->error == -EUCLEAN       ? "their bytes are damaged, or gone"
+             r->error == -EUCLEAN        ? "their bytes are damaged, or gone"
              : r->error == -EHOSTUNREACH ? "their shard cannot be asked"
                                          : strerrordesc_np(-r->error));
 }
@@ -327,13 +327,11 @@ static int parse_options(struct call *call, struct move_selection *s)
     const char *larger = command_option(call->c, "larger");
 
     if (idle && command_duration(idle, &s->idle) < 0)
-        return control_fail_word(call, -EINVAL,
-                                 "%s is not a duration: a decimal number and ms, s, m, h or d",
-                                 idle);
+        return control_fail_word(
+            call, -EINVAL, "%s is not a duration: a decimal number and ms, s, m, h or d", idle);
     if (larger && command_size(larger, &s->larger) < 0)
-        return control_fail_word(call, -EINVAL,
-                                 "%s is not a size: a decimal number and perhaps K, M, G or T",
-                                 larger);
+        return control_fail_word(
+            call, -EINVAL, "%s is not a size: a decimal number and perhaps K, M, G or T", larger);
     return 0;
 }
 
@@ -380,10 +378,10 @@ int control_move(struct call *call)
     char detail[64];
     int err;
 
-    if (words == 0 && call->c->noptions == 0)
-        return control_fail(call, -EINVAL, "it does not say what is to be moved; usage: %s",
-                            call->verb->usage);
     err = find_shard(call, control_arg(call, words), &info);
+    if (err == 0 && words == 0 && call->c->noptions == 0)
+        err = control_fail(call, -EINVAL, "it does not say what is to be moved; usage: %s",
+                           call->verb->usage);
     if (err == 0)
         err = control_may_change(call);
     if (err == 0 && info.draining)

@@ -396,6 +396,18 @@ Test(control, a_file_that_is_being_closed_does_not_hold_a_drop_up)
     cr_assert_eq(asked, 2);
 }
 
+Test(control, a_drop_that_is_refused_takes_no_number)
+{
+    struct vfs_file *f;
+
+    put_file(&x, "main/a", "hello");
+    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/a"), 0, &f), 0);
+    refused(&x, "drop nowhere", -ENOENT, "there is no namespace nowhere");
+    refused(&x, "drop main", -EBUSY, "1 file is open in it");
+    vfs_release(f);
+    agreed(&x, "drop main", " job=1\n");
+}
+
 Test(control, refs_count_references_namespaces_and_pins)
 {
     char id[33], command[64], reply[4096];

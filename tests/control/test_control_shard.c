@@ -47,6 +47,7 @@ Test(control_shard, numbers_and_words_that_are_none)
     refused(&w.x, "move main/ 7", -ENOENT, "there is no shard 7");
     refused(&w.x, "move main/ 0", -EINVAL, "`tally recall` brings objects home");
     refused(&w.x, "move 1", -EINVAL, "what is to be moved");
+    refused(&w.x, "move main/a", -EINVAL, "main/a is not the number of a shard");
     refused(&w.x, "move idle=soon 1", -EINVAL, "soon is not a duration");
     refused(&w.x, "move larger=big 1", -EINVAL, "big is not a size");
     refused(&w.x, "recall idle=5d main/", -EINVAL, "unknown option idle=");

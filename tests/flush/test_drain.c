@@ -71,7 +71,7 @@ Test(drain, what_is_pending_when_the_time_is_over_is_named)
 {
     put_file(&x, "main/a", "hello");
     WRITE_GUARD(&x.p->freeze_lock); /* no flush begins */
-    refused(&x, "drain 0ms", -ETIMEDOUT, "not all was durable in time; by now seq=");
+    refused(&x, "drain 0ms", -ETIMEDOUT, "not all is durable: seq=");
     refused(&x, "drain 0ms", -ETIMEDOUT,
             "unsealed=1, dropped pages to work off 0, objects to delete 0");
 }
