@@ -11,6 +11,7 @@ struct jobs {
                           * gone */
     struct job **v;
     size_t count, room;
+    size_t ended[2]; /* how many in `v` have ended: [1] drains, [0] others */
     uint64_t next;
     uint64_t drop_tickets; /* the last drop_ticket that a job of a drop got (job.h) */
     unsigned with_workers; /* jobs that are queued, about to be queued, or run by a worker */

@@ -27,6 +27,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define LOOK_EVERY                                                                                 \
     (50 * NSEC_PER_MSEC) /* how often a waiting thread looks at what may end its
@@ -34,12 +35,26 @@
 
 /* ---- the table: needs jobs->lock ---- */
 
+/* The index of the first job whose number is not below `number`. */
+static size_t place(const struct jobs *jobs, uint64_t number)
+{
+    size_t from = 0, end = jobs->count;
+
+    while (from < end) {
+        size_t mid = from + (end - from) / 2;
+        if (jobs->v[mid]->number < number)
+            from = mid + 1;
+        else
+            end = mid;
+    }
+    return from;
+}
+
 static struct job *find_job(struct jobs *jobs, uint64_t number)
 {
-    for (size_t i = 0; i < jobs->count; i++)
-        if (jobs->v[i]->number == number)
-            return jobs->v[i];
-    return NULL;
+    size_t i = place(jobs, number);
+
+    return i < jobs->count && jobs->v[i]->number == number ? jobs->v[i] : NULL;
 }
 
 static bool is_drain(const struct job *j)
@@ -57,22 +72,24 @@ static bool is_drop(const struct job *j)
 static void prune(struct jobs *jobs)
 {
     const size_t limit[2] = {JOB_KEEP, JOB_KEEP_DRAINS};
-    size_t ended[2] = {0}, kept = 0;
+    size_t kept = 0, i = 0;
 
     mutex_held(&jobs->lock);
-    for (size_t i = 0; i < jobs->count; i++)
-        ended[is_drain(jobs->v[i])] += job_is_over(jobs->v[i]);
-    for (size_t i = 0; i < jobs->count; i++) {
+    for (; jobs->ended[0] > limit[0] || jobs->ended[1] > limit[1]; i++) {
+        if (i == jobs->count)
+            break;
         struct job *j = jobs->v[i];
         bool drain = is_drain(j);
-        if (ended[drain] > limit[drain] && job_is_over(j) && j->waiters == 0) {
+        if (jobs->ended[drain] > limit[drain] && job_is_over(j) && j->waiters == 0) {
             free(j);
-            ended[drain]--;
+            jobs->ended[drain]--;
         } else {
             jobs->v[kept++] = j;
         }
     }
-    jobs->count = kept;
+    if (kept < i)
+        memmove(&jobs->v[kept], &jobs->v[i], (jobs->count - i) * sizeof *jobs->v);
+    jobs->count -= i - kept;
 }
 
 /* Raise progress to the new values. It never falls, and the total is never below what is done. */
@@ -123,6 +140,7 @@ static int insert(struct jobs *jobs, struct job *j)
 static void end(struct state *p, struct job *j, int error, const char *result)
 {
     mutex_held(&p->jobs->lock);
+    p->jobs->ended[is_drain(j)]++;
     j->state = error == 0 ? JOB_DONE : error == -ECANCELED ? JOB_CANCELLED : JOB_FAILED;
     j->error = error;
     j->ended = now(p);
@@ -350,6 +368,7 @@ void job_withdraw(struct state *p, struct job *j, int error)
         if (jobs->v[i] != j)
             jobs->v[kept++] = jobs->v[i];
     jobs->count = kept;
+    jobs->ended[is_drain(j)]--;
     free(j);
 }
 
@@ -630,13 +649,12 @@ int job_get(struct state *p, uint64_t number, struct job *ret)
 int job_next(struct state *p, uint64_t after, uint64_t *ret_number)
 {
     MUTEX_GUARD(&p->jobs->lock);
+    size_t i = after < UINT64_MAX ? place(p->jobs, after + 1) : p->jobs->count;
 
-    for (size_t i = 0; i < p->jobs->count; i++)
-        if (p->jobs->v[i]->number > after) {
-            *ret_number = p->jobs->v[i]->number;
-            return 0;
-        }
-    return -ENOENT;
+    if (i == p->jobs->count)
+        return -ENOENT;
+    *ret_number = p->jobs->v[i]->number;
+    return 0;
 }
 
 size_t jobs_in(struct state *p, enum job_state state)
@@ -706,6 +724,7 @@ void jobs_release(struct state *p)
     jobs->lines = NULL;
     jobs->v = NULL;
     jobs->count = jobs->room = 0;
+    jobs->ended[0] = jobs->ended[1] = 0;
 }
 
 /* ---- drops ---- */
