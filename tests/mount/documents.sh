@@ -50,9 +50,9 @@ expect '+ ls -l .tally/objects/' 'total 0'
 mount_store
 claim "CONTROL.md has every verb of the control file, and none that is not there"
 ctl help | sed -n 's/^| //p' >"$W/help"
-verbs=$(sed -n 's/^\([a-z]\+\).*/\1/p' "$W/help" | sort -u)
+verbs=$(sed -n 's/^\([a-z][a-z-]*\).*/\1/p' "$W/help" | sort -u)
 written=$(section "$top/tools/CONTROL.md" "The verbs" | sed -n 's/\\|/ /g; s/^| \(`.*\)/\1/p' | cut -d'|' -f1 |
-    grep -oE '`[a-z]+' | tr -d '`' | sort -u)
+    grep -oE '`[a-z][a-z-]*' | tr -d '`' | sort -u)
 eq "$written" "$verbs" "CONTROL.md, then help"
 
 claim "it has every setting, with its default and range"

@@ -148,6 +148,15 @@ wrong branch --wait main x
 eq "$(ls -A)" main
 eq "$("$TALLY" get page_cache | head -n 1)" "page_cache=64M default=64M min=$("$TALLY" get page_cache | grep -o 'min=.*' | cut -d= -f2-)"
 
+claim "with -C a relative path is one below that directory, else one as seen from here"
+mkdir "$M/main/deep"
+echo deep >"$M/main/deep/one"
+eq "$("$TALLY" -C "$M/main/deep" refs one)" "$("$TALLY" -C "$M" refs "$M/main/deep/one")"
+eq "$("$TALLY" -C "$M" refs main/deep/one)" "$("$TALLY" -C "$M" refs "$M/main/deep/one")"
+eq "$(cd "$M/main" && "$TALLY" -C "$M" refs deep/one)" "$("$TALLY" -C "$M" refs "$M/main/deep/one")"
+wrong_says 'No such file' -C "$M/main/deep" refs two
+rm -r "$M/main/deep"
+
 claim "each command of the mount is a verb, and each verb that is no more than that is a command"
 eq "$(ctl help | sed -n 's/^| \([a-z]*\).*/\1/p' | sort | grep . | tr '\n' ' ')" \
     "$(printf '%s\n' "${verbs[@]}" | grep -vxE 'init|mount|umount|check|jobs' | sort | tr '\n' ' ')"

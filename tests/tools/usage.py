@@ -142,7 +142,7 @@ def main():
     if not shutil.which("man") or not shutil.which("col"):
         print("skipped: there is no man or col")
         return 77
-    verbs = re.findall(r"^  ([a-z]+) ", run(TALLY, "--help").stdout, re.M)
+    verbs = re.findall(r"^  ([a-z][a-z-]*) ", run(TALLY, "--help").stdout, re.M)
     same("at least 30 verbs", len(verbs) >= 30, True)
     with tempfile.TemporaryDirectory(prefix="tally-usage-") as cwd:
         words_first = sorted([*verbs, "-C", "--help", "--version"])

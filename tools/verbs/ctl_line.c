@@ -6,6 +6,7 @@
 #include "which_mount.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -121,6 +122,18 @@ static bool is_id(const char *text)
     return strlen(text) == 32 && strspn(text, "0123456789abcdefABCDEF") == 32;
 }
 
+/* Where the path argument is: below the directory of -C if it is relative and there is such a file, as
+ * `git -C` takes it; else as it stands. */
+static const char *place_of(const char *arg, char buf[PATH_MAX])
+{
+    struct stat st;
+    if (!tally_mount || *arg == '/' ||
+        snprintf(buf, PATH_MAX, "%s/%s", tally_mount, arg) >= PATH_MAX) {
+        return arg;
+    }
+    return lstat(buf, &st) == 0 ? buf : arg;
+}
+
 /* The name of `path` in the mount at `mnt`. False: it is not there. */
 static bool name_inside(const char *mnt, const char *path, char inside[PATH_MAX])
 {
@@ -133,9 +146,10 @@ static bool name_inside(const char *mnt, const char *path, char inside[PATH_MAX]
  * mount can check. 0, or 1 after a sentence. */
 static int check_path(const char *mnt, const char *arg)
 {
-    char inside[PATH_MAX];
+    char inside[PATH_MAX], place[PATH_MAX];
     struct stat st;
-    if (is_id(arg) || name_inside(mnt, arg, inside) || (*arg != '/' && strchr(arg, '/'))) {
+    if (is_id(arg) || name_inside(mnt, place_of(arg, place), inside) ||
+        (*arg != '/' && strchr(arg, '/'))) {
         return 0;
     }
     return lstat(arg, &st) < 0 ? tally_fail("%s: %m", arg)
@@ -216,8 +230,9 @@ static void add_url(struct strbuf *line, const char *url)
  * one, else as NAMESPACE/path. */
 static void add_path(struct strbuf *line, const char *mnt, const char *arg, bool wants_id)
 {
-    char inside[PATH_MAX], id[33] = "";
-    if (is_id(arg) || !name_inside(mnt, arg, inside)) {
+    char inside[PATH_MAX], id[33] = "", place[PATH_MAX];
+    const char *path_to = place_of(arg, place);
+    if (is_id(arg) || !name_inside(mnt, path_to, inside)) {
         add_text(line, arg);
         return;
     }
@@ -225,7 +240,7 @@ static void add_path(struct strbuf *line, const char *mnt, const char *arg, bool
         add_text(line, strrchr(inside, '/') + 1);
         return;
     }
-    if (wants_id && lgetxattr(arg, "user.tally.object", id, 32) == 32 && is_id(id)) {
+    if (wants_id && lgetxattr(path_to, "user.tally.object", id, 32) == 32 && is_id(id)) {
         add_text(line, id);
         return;
     }
