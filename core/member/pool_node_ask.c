@@ -38,31 +38,32 @@ void pool_node_resume(struct state *p)
         mutex_unlock(&p->node->report);
 }
 
-/* Does the last report on disk name the entry? False also when it cannot be read: then the caller
- * takes the place for given up, and does not rely on its bytes. */
-static bool last_report_names(struct state *p, const struct entry *e)
+/* Does the last report on disk acknowledge the list `mark`, without the entry? Collectors go by that
+ * report, whatever incarnation wrote it. True also when it cannot be read: then the caller does not
+ * rely on the bytes of the entry. */
+static bool report_gave_up(struct state *p, const struct entry *e, uint64_t mark)
 {
     const struct id key = pool_key(e);
     struct pool_report *report;
     struct pool_record r;
+    bool gave_up;
     int err = pool_report_open(p->shared->disk, p->shared->node, NULL, &report);
 
     if (err < 0)
-        return false;
-    err = pool_report_get(report, &key, &r);
+        return err != -ENOENT; /* -ENOENT: the store has acknowledged nothing yet */
+    gave_up = mark <= pool_report_head(report)->ack && pool_report_get(report, &key, &r) < 0;
     pool_report_close(report);
-    return err == 0;
+    return gave_up;
 }
 
 bool pool_node_gave_up(struct state *p, const struct entry *e)
 {
     struct pool_node *n = p->node;
-    struct pool_index_stats view;
+    uint64_t mark;
 
     if (!n || !entry_is_sealed(e) || e->shard)
         return false;
     mutex_held(&n->report);
-    pool_index_get_stats(n->index, &view);
-    return view.serial <= n->head.ack && pool_index_is_marked(n->index, e) &&
-           !last_report_names(p, e);
+    mark = pool_index_mark(n->index, e);
+    return mark && report_gave_up(p, e, mark);
 }

@@ -217,8 +217,8 @@ int pool_index_update(struct pool_index *ix)
 
 /* ---- asking ---- */
 
-/* Is the place marked by the view's list? A key with mark 0 is only unreferenced. */
-static bool is_absent(const struct pool_view *v, const struct entry *e)
+/* The mark of the place in the view's list. A key with mark 0 is only unreferenced. */
+static uint64_t mark_of(const struct pool_view *v, const struct entry *e)
 {
     struct id key = pool_key(e);
     size_t low = 0, high = v->marks->count;
@@ -227,13 +227,13 @@ static bool is_absent(const struct pool_view *v, const struct entry *e)
         size_t mid = low + (high - low) / 2;
         int order = id_compare(&v->marks->v[mid].id, &key);
         if (order == 0)
-            return v->marks->v[mid].mark != 0;
+            return v->marks->v[mid].mark;
         if (order < 0)
             low = mid + 1;
         else
             high = mid;
     }
-    return false;
+    return 0;
 }
 
 /* The nth place in the reports that is not absent. */
@@ -247,7 +247,7 @@ static int find_in(const struct pool_view *v, const struct id *id, uint64_t size
         if (!v->reports[i])
             continue;
         for (unsigned n = 0; pool_report_find(v->reports[i], id, size, n, &e) == 0; n++)
-            if (!is_absent(v, &e) && seen++ == nth) {
+            if (mark_of(v, &e) == 0 && seen++ == nth) {
                 *ret = e;
                 return 0;
             }
@@ -278,13 +278,13 @@ bool pool_index_names(struct pool_index *ix, const struct entry *e)
     return named;
 }
 
-bool pool_index_is_marked(struct pool_index *ix, const struct entry *e)
+uint64_t pool_index_mark(struct pool_index *ix, const struct entry *e)
 {
     struct pool_view *v = current(ix);
-    bool marked = v && is_absent(v, e);
+    uint64_t mark = v ? mark_of(v, e) : 1;
 
     pool_view_release(v);
-    return marked;
+    return mark;
 }
 
 size_t pool_index_count_marked(struct pool_index *ix, const struct pool_record *v, size_t count)

@@ -62,8 +62,9 @@ int pool_index_find(void *ctx, const struct id *id, uint64_t size, unsigned nth,
  * be read does not. For figures alone. */
 bool pool_index_names(struct pool_index *ix, const struct entry *e);
 
-/* Does the list of marks have the place of this sealed entry? */
-bool pool_index_is_marked(struct pool_index *ix, const struct entry *e);
+/* The serial of the list that first marked the place of this sealed entry; 0: the newest list does
+ * not mark it. Before the first install it is 1, since any list may mark it. */
+uint64_t pool_index_mark(struct pool_index *ix, const struct entry *e);
 /* How many of these places, ascending by key, the list of marks has. */
 size_t pool_index_count_marked(struct pool_index *ix, const struct pool_record *v, size_t count);
 

@@ -4,6 +4,7 @@
  * go on collecting, the bytes stay, and a rebuild finds them again.
  */
 #include "durability.h"
+#include "flush_impl.h"
 #include "nodes_fixture.h"
 
 #include "bytes.h"
@@ -167,4 +168,91 @@ Test(gc_pool_lost, records_of_packs_stay_and_are_found_again)
     (void)all_that_a_collects();
     for (int i = 0; i < 40; i++)
         has_small(B, i);
+}
+
+/* ---- two places with the same bytes, one of which the pool removes ---- */
+
+/* B acknowledged a list that marks the place of A, and put the same bytes at a place of its own. */
+static void b_has_a_place_beside_a_marked_one(void)
+{
+    put_large(A, "main/x", 'x');
+    put_large(A, "main/y", 'y');
+    knows_all(A);
+    drop_file(A, "main/x");
+    cr_assert_eq(cycle(A, 0).marked, 1);
+    reports(B);
+    put_large(B, "main/x", 'x');
+    cr_assert_eq(object_files(), 3);
+    drop_file(A, "main/y"); /* so that A's next cycle publishes a list */
+}
+
+/* What B does when that cycle is about to remove the place of A. */
+static void (*b_meanwhile)(void);
+
+static int remove_slowly(struct disk *d, const char *name)
+{
+    if (strncmp(name, "objects/", 8) == 0 && b_meanwhile) {
+        void (*fn)(void) = b_meanwhile;
+
+        b_meanwhile = NULL;
+        fn();
+    }
+    return untapped->unlink(d, name);
+}
+
+static void a_removes_it_while(void (*fn)(void))
+{
+    b_meanwhile = fn;
+    tapped(true);
+    tap.unlink = remove_slowly;
+    cr_assert_eq(cycle(A, 0).collected, 1);
+    tapped(false);
+    cr_assert(!b_meanwhile);
+    has_large(B, "main/x", 'x');
+    (void)all_that_a_collects();
+    has_large(B, "main/x", 'x');
+}
+
+static void b_learns_of_the_newer_list_and_rebuilds(void)
+{
+    cr_assert_eq(pool_node_report(B->p), -EUCLEAN);
+    cr_assert_gt(pool_marks_goes_on(shared, B->p->node->head.ack), 0);
+    agreed(B, "rebuild wait", "ok changed=");
+}
+
+Test(gc_pool_lost, a_rebuild_takes_no_place_that_was_given_up_although_a_newer_list_is_known)
+{
+    b_has_a_place_beside_a_marked_one();
+    lose_entry(B, "main/x");
+    a_removes_it_while(b_learns_of_the_newer_list_and_rebuilds);
+}
+
+static void b_is_opened_again_and_rebuilds(void)
+{
+    lose_entry(B, "main/x");
+    node_die(&nodes[1]);
+    node_open(&nodes[1]);
+    cr_assert_eq(B->p->node->head.serial, 0, "it has not reported since");
+    agreed(B, "rebuild wait", "ok changed=");
+}
+
+Test(gc_pool_lost, a_rebuild_takes_no_place_that_was_given_up_before_the_store_was_opened_again)
+{
+    b_has_a_place_beside_a_marked_one();
+    a_removes_it_while(b_is_opened_again_and_rebuilds);
+}
+
+/* The mark is newer than all that B acknowledged, so the place stays until B reports. */
+Test(gc_pool_lost, a_rebuild_takes_a_place_whose_mark_was_not_acknowledged)
+{
+    b_has_a_place_beside_a_marked_one();
+    write_large(B, "main/z", 'z');
+    cr_assert_eq(flush_run(B->p, SEAL_CLOSED), 0);
+    lose_entry(B, "main/z");
+    cr_assert_geq(cycle(A, 0).marked, 2, "y and z");
+    cr_assert_eq(pool_node_report(B->p), -EUCLEAN);
+    agreed(B, "rebuild wait", "ok changed=");
+    has_large(B, "main/z", 'z');
+    (void)all_that_a_collects();
+    has_large(B, "main/z", 'z');
 }
