@@ -379,6 +379,17 @@ static int run(struct gc_pool_run *c, bool dry_run, int64_t grace, struct gc_res
     return err;
 }
 
+/* Begins a cycle as soon as no thread looks at the nodes (with_nodes). -EBUSY: another cycle runs. */
+static int begin(struct gc_pool_run *c)
+{
+    struct pool_node *n = c->p->node;
+    MUTEX_GUARD(&n->looking);
+
+    if (atomic_exchange(&n->running, true))
+        return gc_pool_say(c, -EBUSY, "this store runs a GC cycle of the pool already");
+    return 0;
+}
+
 /* Takes the lease. -EBUSY: another node has it, and `why` names that node. */
 static int take_lease(struct gc_pool_run *c)
 {
@@ -416,10 +427,10 @@ int gc_pool_cycle(struct state *p, struct job *j, bool dry_run, int64_t grace,
 
     *why = 0;
     *ret = (struct gc_result){.cycle = 0};
+    if (err == 0)
+        err = begin(&c);
     if (err < 0)
         return err;
-    if (atomic_exchange(&p->node->running, true))
-        return -EBUSY;
     err = dry_run ? 0 : take_lease(&c);
     if (err == 0)
         err = run(&c, dry_run, grace, ret);

@@ -31,7 +31,8 @@
  *
  * The lease saves work; two cycles at once are harmless. An error while listing or reading ends a
  * cycle with nothing removed. Errors are those of gc_cycle; -EBUSY also: another node runs a cycle.
- * Threads: any, one at a time (-EBUSY). The caller holds no lock.
+ * Threads: any. While a cycle runs no other one begins, and nobody looks at the nodes or retires one
+ * (-EBUSY). What begins while another thread does that waits for it. The caller holds no lock.
  */
 #pragma once
 
@@ -50,7 +51,8 @@ int gc_pool_cycle(struct state *p, struct job *j, bool dry_run, int64_t grace,
 /* Writes indexes for the closed packs of this store that have none, so that cycles of other nodes
  * can collect what is in them. */
 int gc_pool_index_closed(struct state *p);
-/* Reads the heads of all nodes' reports, so that their ages run on. */
+/* Reads the heads of all nodes' reports, so that their ages run on. -EBUSY: a cycle runs, which reads
+ * them itself. */
 int gc_pool_observe(struct state *p);
 
 /* Lists the nodes as they are now; while a cycle runs, as that cycle saw them last. The caller

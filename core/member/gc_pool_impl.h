@@ -16,7 +16,8 @@ struct member {
     uint64_t ack;               /* what the report acknowledges */
 };
 
-/* A cycle, or a look at the nodes alone. Its thread has set p->node->running. */
+/* A cycle, whose thread has set p->node->running, or a look at the nodes alone, whose thread holds
+ * p->node->looking. */
 struct gc_pool_run {
     struct state *p;
     struct job *job;

@@ -109,21 +109,22 @@ int gc_pool_retire_stale(struct gc_pool_run *c, const char *by, size_t *ret_reti
 
 /* ---- for the verbs ---- */
 
-/* Runs `fn` with a fresh look at all nodes, and excludes cycles meanwhile. -EBUSY: a cycle runs. */
+/* Runs `fn` with a fresh look at all nodes, and excludes cycles meanwhile. It waits while another
+ * thread does so, which takes about as long as its own look. -EBUSY: a cycle runs. */
 static int with_nodes(struct state *p, int (*fn)(struct gc_pool_run *c, void *arg), void *arg)
 {
     char why[GC_POOL_WHY] = "";
     struct gc_pool_run c = {.p = p, .why = why};
     int err;
+    MUTEX_GUARD(&p->node->looking);
 
-    if (atomic_exchange(&p->node->running, true))
+    if (atomic_load(&p->node->running))
         return -EBUSY;
     err = gc_pool_follow(&c);
     if (err == 0)
         err = gc_pool_look(&c);
     if (err == 0 && fn)
         err = fn(&c, arg);
-    atomic_store(&p->node->running, false);
     return err;
 }
 

@@ -548,6 +548,7 @@ int pool_node_open(struct state *p)
     n->lease = (struct lease)LEASE_INIT;
     n->reload = true;
     mutex_init(&n->report, "pool report");
+    mutex_init(&n->looking, "pool nodes");
     mutex_init(&n->lock, "pool node");
     cond_init(&n->wake);
     p->node = n;
@@ -569,6 +570,7 @@ void pool_node_close(struct state *p)
     pool_index_destroy(n->index);
     cond_destroy(&n->wake);
     mutex_destroy(&n->lock);
+    mutex_destroy(&n->looking);
     mutex_destroy(&n->report);
     p->node = NULL;
     free(n);

@@ -23,9 +23,10 @@ struct pool_node {
     _Atomic int64_t rest;      /* ns from then to the next look at them */
     const char *_Atomic lost;  /* pool_node_lost */
 
-    /* The next fields belong to the thread that has set `running`: it runs a cycle, or lists the
-     * nodes. */
-    _Atomic bool running;
+    /* The next fields belong to the thread that has set `running`, which runs a cycle. While no
+     * cycle runs they belong to the thread that holds `looking`. */
+    struct mutex looking; /* "pool nodes" */
+    _Atomic bool running; /* set with `looking` held */
     struct gc *gc;
     struct lease lease;
     bool reload; /* the list in force is to be read again, even if its serial is known */

@@ -9,6 +9,7 @@
  *
  *   "release"      release.c      mutex   one pass at a time deletes dead bytes on other shards
  *   "pool report"  pool_node.c    mutex   one report of the node at a time, with its flush
+ *   "pool nodes"   gc_pool_nodes.c  mutex  one look at the nodes of the pool at a time
  *   "flush run"    flush.c        mutex   without threads: one flush at a time
  *   "rotation"     coordinator.c  mutex   one rotation at a time
  *   "reclaim dead" flush.c        mutex   one thread at a time deletes dead bytes
@@ -81,7 +82,8 @@
  *   "flush run", "reclaim dead", "seal" flusher.run, .reclaim_dead, .seal
  *   "rotation" coordinator.rotation
  *   "drop step" drops.work, "packs sync" packs.sync_lock, "kv_writer" kv.writer
- *   "log sync", "log make" log.sync, log.make; "pool report" pool_node.report
+ *   "log sync", "log make" log.sync, log.make
+ *   "pool report", "pool nodes" pool_node.report, .looking
  *   "last reply" control_of_store.last_reply_lock
  *
  * So `io` is "inode" at a field of struct vnode, and "content" at one of struct content.

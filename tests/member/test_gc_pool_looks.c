@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A store's look at the nodes of its pool, which its own thread takes after each report, and what
+ * else begins while that look lasts: none of it fails for that.
+ */
+#include "nodes_fixture.h"
+
+#include <time.h>
+
+#define LIMIT 60 /* seconds */
+
+static void two(void)
+{
+    pool_of_nodes(2);
+}
+TestSuite(gc_pool_looks, .init = two, .fini = pool_is_gone);
+
+/* The first thread that opens a file of the pool stands still there until `go`. */
+static _Atomic bool first, inside, go, done;
+
+static void wait_for(bool (*holds)(void))
+{
+    for (unsigned ms = 0; !holds(); ms++) {
+        cr_assert_lt(ms, LIMIT * 1000);
+        nanosleep(&(struct timespec){.tv_nsec = NSEC_PER_MSEC}, NULL);
+    }
+}
+
+static bool may_go(void)
+{
+    return atomic_load(&go);
+}
+
+static int open_slowly(struct disk *d, const char *name, unsigned flags, struct disk_file **ret)
+{
+    if (atomic_exchange(&first, false)) {
+        atomic_store(&inside, true);
+        wait_for(may_go);
+    }
+    return untapped->open(d, name, flags, ret);
+}
+
+static void *look(void *ret)
+{
+    *(int *)ret = gc_pool_observe(A->p);
+    return NULL;
+}
+
+static bool is_inside(void)
+{
+    return atomic_load(&inside);
+}
+
+static int (*act)(void);
+
+static void *work(void *ret)
+{
+    *(int *)ret = act();
+    atomic_store(&done, true);
+    return NULL;
+}
+
+static bool is_done_or_waits(void)
+{
+    return atomic_load(&done) || atomic_load(&A->p->node->looking.sleepers) > 0;
+}
+
+/* Calls `fn` while a look of A stands still. Returns what it returned. */
+static int beside_a_look(int (*fn)(void))
+{
+    pthread_t looks, works;
+    int looked, worked;
+
+    act = fn;
+    atomic_store(&first, true);
+    tapped(true);
+    tap.open = open_slowly;
+    cr_assert_eq(pthread_create(&looks, NULL, look, &looked), 0);
+    wait_for(is_inside);
+    cr_assert_eq(pthread_create(&works, NULL, work, &worked), 0);
+    wait_for(is_done_or_waits);
+    atomic_store(&go, true);
+    pthread_join(looks, NULL);
+    pthread_join(works, NULL);
+    tapped(false);
+    cr_assert_eq(looked, 0);
+    return worked;
+}
+
+static int run_cycle(void)
+{
+    struct gc_result r;
+
+    return try_cycle(A, 0, &r);
+}
+
+Test(gc_pool_looks, a_cycle_waits_for_one)
+{
+    cr_assert_eq(beside_a_look(run_cycle), 0);
+}
+
+static void b_is_stale(void)
+{
+    knows_all(A);
+    wait_seconds(601);
+}
+
+static int retire_b(void)
+{
+    return gc_pool_retire(A->p, 2);
+}
+
+Test(gc_pool_looks, retiring_a_node_waits_for_one)
+{
+    b_is_stale();
+    cr_assert_eq(beside_a_look(retire_b), 0);
+    cr_assert_eq(pool_node_is_retired(shared, 2), 1);
+}
+
+static int prune(void)
+{
+    size_t retired;
+
+    return gc_pool_prune(A->p, &retired);
+}
+
+Test(gc_pool_looks, pruning_waits_for_one)
+{
+    b_is_stale();
+    cr_assert_eq(beside_a_look(prune), 0);
+    cr_assert_eq(pool_node_is_retired(shared, 2), 1);
+}
+
+static int list(void)
+{
+    struct gc_node_info *v;
+    size_t count;
+    int err = gc_pool_nodes(A->p, &v, &count);
+
+    if (err == 0)
+        free(v);
+    return err == 0 && count != 2 ? -ENOENT : err;
+}
+
+Test(gc_pool_looks, a_list_of_the_nodes_has_them_beside_the_first_one)
+{
+    cr_assert_eq(beside_a_look(list), 0);
+}
+
+Test(gc_pool_looks, one_beside_a_cycle_is_left_to_that)
+{
+    atomic_store(&A->p->node->running, true);
+    cr_assert_eq(gc_pool_observe(A->p), -EBUSY);
+    cr_assert_eq(prune(), -EBUSY);
+    atomic_store(&A->p->node->running, false);
+    cr_assert_eq(gc_pool_observe(A->p), 0);
+}
