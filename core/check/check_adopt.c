@@ -33,15 +33,33 @@ struct wanted {
 /* One search. */
 struct adopting {
     struct check *c;
+    struct kv *kv; /* of a mounted store; NULL: c->snap is open during the whole search */
     check_found_fn *fn;
     void *ctx;
     struct map64 done;     /* numbers that have been found */
     struct wanted *wanted; /* ascending by id */
     size_t count, room;
-    uint16_t shard; /* the shard that is searched now; 0: home */
+    uint16_t shard;    /* the shard that is searched now; 0: home */
     struct disk *disk; /* the disk of that shard, or of home */
     int err;           /* the error that ends the search; 0: none */
 };
+
+/* Opens c->snap for a few reads, and closes it. If it were open while bytes are read, which may take
+ * hours, the commits of a mounted store could not use freed pages of the tables again. False: an
+ * error ends the search. */
+static bool tables_begin(struct adopting *a)
+{
+    if (a->kv && a->err == 0)
+        a->err = kv_snap_begin(a->kv, &a->c->snap);
+    return a->err == 0;
+}
+static void tables_end(struct adopting *a)
+{
+    if (!a->kv)
+        return;
+    kv_snap_end(a->c->snap);
+    a->c->snap = NULL;
+}
 
 /* Is the number missing, and not found yet? *ret_refs: the references that exist. */
 static bool is_wanted(const struct adopting *a, uint64_t number, uint64_t *ret_refs)
@@ -70,10 +88,19 @@ static bool id_is_taken(struct check *c, uint64_t number, const struct id *id)
     return err == -ENOENT ? false : err < 0 || id_equal(&other.id, id);
 }
 
+/* As id_is_taken, for a found place. */
+static bool is_taken(struct adopting *a, uint64_t number, const struct entry *e)
+{
+    bool taken = !tables_begin(a) || id_is_taken(a->c, number, &e->id);
+
+    tables_end(a);
+    return taken;
+}
+
 /* Hand a found place to the caller of the search, unless its id is taken. */
 static void adopt(struct adopting *a, uint64_t number, const struct entry *e, const char *from)
 {
-    if (entry_is_sealed(e) && id_is_taken(a->c, number, &e->id))
+    if (entry_is_sealed(e) && is_taken(a, number, e))
         return;
     a->err = map64_put(&a->done, number, 1);
     if (a->err == 0)
@@ -136,8 +163,11 @@ static void adopt_held(struct adopting *a, uint64_t number, uint64_t refs)
     struct entry e = {.kind = ENTRY_HELD, .count = (uint32_t)refs};
     const void *val;
     size_t len;
+    bool held = tables_begin(a) &&
+                looked(a, kv_snap_get_number(a->c->snap, TABLE_UNSEALED, number, &val, &len));
 
-    if (!looked(a, kv_snap_get_number(a->c->snap, TABLE_UNSEALED, number, &val, &len)))
+    tables_end(a);
+    if (!held)
         return;
     e.size = len;
     adopt(a, number, &e, "in the table of what could not be sealed");
@@ -162,11 +192,15 @@ static int want_id(struct adopting *a, const void *key, uint64_t number)
 /* Collect the ids of all wanted numbers, sorted, since the index is in the order of ids. */
 static int want_ids(struct adopting *a)
 {
-    struct kv_each e = {.snap = a->c->snap, .table = TABLE_IDS};
+    struct kv_each e = {.table = TABLE_IDS};
 
+    if (!tables_begin(a))
+        return a->err;
+    e.snap = a->c->snap;
     while (kv_next(&e))
         if (e.klen == ID_LEN && e.len == 8)
             e.err = want_id(a, e.key, get_be64(e.val));
+    tables_end(a);
     return e.cut ? 0 : e.err;
 }
 
@@ -314,23 +348,35 @@ static int adopt_on_shard(struct adopting *a, uint16_t number)
     return a->err;
 }
 
-/* Search the shards that had a missing object, by the index of ghosts. */
-static int adopt_ghosts(struct adopting *a)
+/* Find the shards that had a missing object, by the index of ghosts. */
+static void find_shards(struct adopting *a, struct map64 *ret_on)
 {
-    struct map64 on = MAP64_INIT;
-    uint64_t number, refs, shard, none;
+    uint64_t number, refs;
     size_t at = 0;
 
-    while (a->err == 0 && a->c->shards && map64_next(&a->c->missing, &at, &number, &refs)) {
+    if (!tables_begin(a))
+        return;
+    while (a->err == 0 && map64_next(&a->c->missing, &at, &number, &refs)) {
         struct ghost_row row;
         const void *val;
         size_t len;
         if (is_wanted(a, number, &refs) &&
             kv_snap_get_number(a->c->snap, TABLE_GHOSTS, number, &val, &len) == 0 &&
             ghost_row_decode(val, len, &row) == 0)
-            a->err = map64_put(&on, row.shard, 1);
+            a->err = map64_put(ret_on, row.shard, 1);
     }
-    at = 0;
+    tables_end(a);
+}
+
+/* Search these shards. */
+static int adopt_ghosts(struct adopting *a)
+{
+    struct map64 on = MAP64_INIT;
+    uint64_t shard, none;
+    size_t at = 0;
+
+    if (a->c->shards)
+        find_shards(a, &on);
     while (a->err == 0 && map64_next(&on, &at, &shard, &none))
         a->err = adopt_on_shard(a, (uint16_t)shard);
     map64_release(&on);
@@ -358,9 +404,9 @@ static int adopt_by_number(struct adopting *a)
 }
 
 /* The search, place by place. Places that need no listing come first. */
-static int find_lost(struct check *c, check_found_fn *fn, void *ctx)
+static int find_lost(struct check *c, struct kv *kv, check_found_fn *fn, void *ctx)
 {
-    struct adopting a = {.c = c, .fn = fn, .ctx = ctx, .disk = c->disk};
+    struct adopting a = {.c = c, .kv = kv, .fn = fn, .ctx = ctx, .disk = c->disk};
     int err = 0;
 
     if (!c->missing.count || !c->has_key)
@@ -387,13 +433,12 @@ int check_find_lost(const struct check_search *s, check_found_fn *fn, void *ctx)
     const struct check_options o = {.all_bytes = true, .pool = s->pool};
     struct check c = {.disk = s->disk,
                       .from = s->disk,
-                      .snap = s->snap,
                       .o = &o,
                       .shards = s->shards,
                       .key = *s->key,
                       .has_key = true,
                       .missing = *s->missing};
-    int err = find_lost(&c, fn, ctx);
+    int err = find_lost(&c, s->kv, fn, ctx);
 
     c.missing = (struct map64)MAP64_INIT;
     check_release(&c);
@@ -424,5 +469,5 @@ static int offer(uint64_t number, const struct entry *e, const char *from, void 
 
 int check_adopt(struct check *c)
 {
-    return c->fixes ? find_lost(c, offer, c) : 0;
+    return c->fixes ? find_lost(c, NULL, offer, c) : 0;
 }

@@ -13,7 +13,7 @@ struct shards;
 
 struct check_search {
     struct disk *disk; /* the home disk */
-    struct kv_snap *snap;
+    struct kv *kv;     /* read in short snapshots: none is open while places are listed and read */
     const struct id_key *key;
     const struct map64 *missing;    /* numbers -> references */
     struct shards *shards;          /* NULL: nothing is looked for there */

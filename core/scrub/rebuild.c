@@ -39,7 +39,7 @@ struct rebuild {
     struct recount count;
     struct map64 lost;  /* numbers without an entry -> references */
     struct map64 fresh; /* numbers that this rebuild gave an entry, whose count is too high */
-    uint64_t total; /* pages */
+    uint64_t total;     /* pages */
     struct fix *fix;
     size_t fixes, room;
     uint64_t changed;
@@ -234,6 +234,7 @@ static int find_fixes(struct rebuild *b)
 static int rebuild_round(struct rebuild *b, bool last, uint64_t *found)
 {
     struct state *p = b->p;
+    bool search;
     int err = flush_now(p); /* so that the snapshot has the corrections of the round before */
 
     if (err < 0)
@@ -247,13 +248,15 @@ static int rebuild_round(struct rebuild *b, bool last, uint64_t *found)
     if (err < 0)
         return err;
     err = find_fixes(b);
-    if (err == 0 && b->lost.count && !last)
-        err = restore_lost(p, b->snap, &b->lost, &b->fresh, found);
-    else if (err == 0)
+    search = b->lost.count && !last;
+    if (err == 0 && !search)
         err = restore_rows(p, b->snap, !b->count.damaged && !b->lost.count, &b->changed);
     if (err == 0)
         err = usage_settle(p, b->job, b->snap, true, &b->changed);
     kv_snap_end(b->snap);
+    /* The search may take hours. */
+    if (err == 0 && search)
+        err = restore_lost(p, &b->lost, &b->fresh, found);
     return err < 0 ? err : apply(b);
 }
 

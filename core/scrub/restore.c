@@ -136,12 +136,12 @@ static int put_stubs(struct restoring *r)
     return err;
 }
 
-int restore_lost(struct state *p, struct kv_snap *snap, const struct map64 *lost,
-                 struct map64 *fresh, uint64_t *ret_found)
+int restore_lost(struct state *p, const struct map64 *lost, struct map64 *fresh,
+                 uint64_t *ret_found)
 {
     struct restoring r = {.p = p, .lost = lost, .fresh = fresh};
     const struct check_search s = {.disk = p->config.disk,
-                                   .snap = snap,
+                                   .kv = p->config.kv,
                                    .key = &p->id_key,
                                    .missing = lost,
                                    .shards = p->shards,

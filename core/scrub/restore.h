@@ -17,10 +17,11 @@
 
 struct state;
 
-/* Give the numbers in `lost` (number -> references, as of `snap`) an entry. Each number that got
- * one is added to *fresh. *ret_found: the number of objects whose bytes were found. */
-int restore_lost(struct state *p, struct kv_snap *snap, const struct map64 *lost,
-                 struct map64 *fresh, uint64_t *ret_found);
+/* Give the numbers in `lost` (number -> references, as of a snapshot) an entry. Each number that got
+ * one is added to *fresh. *ret_found: the number of objects whose bytes were found. The search can
+ * take hours: the caller has no snapshot open. */
+int restore_lost(struct state *p, const struct map64 *lost, struct map64 *fresh,
+                 uint64_t *ret_found);
 /* Report an alarm, with the files that use it, for each number in `lost` whose bytes are still
  * missing. */
 int restore_tell(struct state *p, const struct map64 *lost);

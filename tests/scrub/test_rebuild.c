@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* test_rebuild: rebuild mends counts and nothing else, and lowers none where it cannot see all. */
+#include "disk_impl.h"
+#include "kv_impl.h"
 #include "plant.h"
 #include "rebuild.h"
 #include "view.h"
@@ -181,11 +183,22 @@ Test(rebuild, pins_are_kept)
     fixture_teardown(&x);
 }
 
+/* A row of a store that is not open is lost. */
+static void lose_row(struct fixture *x, unsigned table, const struct found *at)
+{
+    struct kv_txn *t;
+
+    cr_assert_eq(kv_open_mem(x->mem, store_tables, store_table_count, 0, &x->kv), 0);
+    cr_assert_eq(kv_txn_begin(x->kv, &t), 0);
+    cr_assert_eq(kv_del(t, table, at->key, 8), 0);
+    cr_assert_eq(kv_commit(t), 0);
+    kv_close(x->kv);
+}
+
 /* An object in a pack, pinned, whose row among the pins is lost. Its count is in `at`. */
 static void lose_pin(struct fixture *x, struct found *at, uint32_t *ret_count)
 {
     struct entry e;
-    struct kv_txn *t;
 
     setup(x);
     pick(x, TABLE_OBJECTS, in_pack, at);
@@ -194,11 +207,7 @@ static void lose_pin(struct fixture *x, struct found *at, uint32_t *ret_count)
     cr_assert_eq(refs_entry(x->p->refs, get_be64(at->key), false, NULL, &e), 0);
     *ret_count = e.count;
     down_clean(x);
-    cr_assert_eq(kv_open_mem(x->mem, store_tables, store_table_count, 0, &x->kv), 0);
-    cr_assert_eq(kv_txn_begin(x->kv, &t), 0);
-    cr_assert_eq(kv_del(t, TABLE_PINS, at->key, 8), 0);
-    cr_assert_eq(kv_commit(t), 0);
-    kv_close(x->kv);
+    lose_row(x, TABLE_PINS, at);
 }
 
 static void is_pinned(struct fixture *x, const struct found *at, uint32_t count)
@@ -289,5 +298,78 @@ Test(rebuild, a_second_one_beside_it_is_refused)
     cr_assert_eq(rebuild_store(x.p, NULL, &changed), -EBUSY);
     atomic_store(&x.p->scrub->recounting, false);
     cr_assert_eq(rebuild_store(x.p, NULL, &changed), 0);
+    fixture_teardown(&x);
+}
+
+/* ---- while all packs and files are searched ---- */
+
+static const struct kv_ops *kv_below;
+static const struct disk_ops *disk_below;
+static unsigned snapshots, most, listings;
+
+static int snap_begin(struct kv *kv, struct kv_snap **ret_snap)
+{
+    int err = kv_below->snap_begin(kv, ret_snap);
+
+    snapshots += err == 0;
+    return err;
+}
+
+static void snap_end(struct kv_snap *s)
+{
+    kv_below->snap_end(s);
+    snapshots--;
+}
+
+static int list_of_places(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
+{
+    if (strcmp(name, "packs") == 0 || strncmp(name, "objects/", 8) == 0) {
+        listings++;
+        most = snapshots > most ? snapshots : most;
+    }
+    return disk_below->list(d, name, fn, ctx);
+}
+
+/* A rebuild of the open store that must end well, with the snapshots counted that are open while
+ * places are listed. */
+static void rebuild_counted(struct fixture *x)
+{
+    struct kv_ops kv;
+    struct disk_ops disk;
+    uint64_t changed;
+
+    kv_below = x->kv->ops;
+    disk_below = x->disk->ops;
+    kv = *kv_below;
+    disk = *disk_below;
+    kv.snap_begin = snap_begin;
+    kv.snap_end = snap_end;
+    disk.list = list_of_places;
+    x->kv->ops = &kv;
+    x->disk->ops = &disk;
+    cr_assert_eq(rebuild_store(x->p, NULL, &changed), 0);
+    x->kv->ops = kv_below;
+    x->disk->ops = disk_below;
+}
+
+/* A snapshot keeps commits from using pages of the tables again, so they would grow. */
+Test(rebuild, no_snapshot_is_open_while_the_bytes_of_lost_objects_are_searched)
+{
+    struct fixture x;
+    struct findings f;
+    struct found pack, file;
+
+    setup(&x);
+    pick(&x, TABLE_OBJECTS, in_pack, &pack);
+    pick(&x, TABLE_OBJECTS, in_file, &file);
+    lose_row(&x, TABLE_OBJECTS, &pack);
+    lose_row(&x, TABLE_OBJECTS, &file);
+    fixture_open(&x);
+    rebuild_counted(&x);
+    cr_assert_gt(listings, 0);
+    cr_assert_eq(snapshots, 0);
+    cr_assert_eq(most, 0, "%u", most);
+    down_clean(&x);
+    is_clean(&x, &f);
     fixture_teardown(&x);
 }
