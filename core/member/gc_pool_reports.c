@@ -111,8 +111,8 @@ int gc_pool_names(void *ctx, const struct gc_report *r, const struct id *ids, si
     return report ? pool_report_names(report, ids, count, ret) : -EUCLEAN;
 }
 
-/* Opens the reports whose serial has risen. It asks new nodes, too: they have seen the list in
- * force and name nothing of it, but asking costs nothing. */
+/* Opens the reports whose serial has risen, and those of nodes that had none at gc_pool_read. Nodes
+ * that joined since are not asked: they have seen the list in force, and name nothing of it. */
 int gc_pool_read_newer(struct gc_pool_run *c)
 {
     for (unsigned i = 0; i < c->nodes; i++) {
