@@ -30,9 +30,9 @@ enum verb_job { NO_JOB, JOB, JOB_PROMPT };
 struct verb {
     /* an option that it takes stands in its usage: "[until=SEQ]" */
     const char *name, *usage, *help;
-    enum verb_job job; /* other than NO_JOB: it begins a job, and takes the word "wait" */
-    bool waits;                    /* it may wait for a flush, a job or a seal */
-    size_t min_args, max_args;     /* words behind the verb, without options and "wait" */
+    enum verb_job job;         /* other than NO_JOB: it begins a job, and takes the word "wait" */
+    bool waits;                /* it may wait for a flush, a job, a seal or other verbs */
+    size_t min_args, max_args; /* words behind the verb, without options and "wait" */
     int (*run)(struct call *call); /* 0 or -errno */
 };
 

@@ -98,7 +98,7 @@ const struct verb control_verbs[] = {
     {"scrub", "scrub [wait]", "read all objects and pages again, and name what is damaged", JOB,
      false, 0, 0, control_scrub},
     {"node", "node list | node retire N | node prune",
-     "list who uses the store's shard, or give up one that is stale, or all", NO_JOB, false, 1, 2,
+     "list who uses the store's shard, or give up one that is stale, or all", NO_JOB, true, 1, 2,
      control_node},
     {"shard", "shard add N URL | shard list | shard drain N [wait] | shard remove N",
      "add a shard, list the shards, bring all objects home from one, or forget it", JOB, true, 1, 3,

@@ -23,8 +23,8 @@ struct state;
  * counts are only raised, and -EUCLEAN is returned at the end.
  *
  * -ECANCELED: the job was cancelled. What was changed before that stays, and entries that were put
- * back may have a count that is too high (restore.h), which the next rebuild corrects. -EROFS. `j` may be NULL. Takes the
- * freeze lock (write) for short times: the caller holds no lock. */
+ * back may have a count that is too high (restore.h), which a later rebuild corrects. -EROFS. `j`
+ * may be NULL. Takes the freeze lock (write) for short times: the caller holds no lock. */
 int rebuild_store(struct state *p, struct job *j, uint64_t *ret_changed);
 /* As rebuild_store, as a part of the job `j`, whose progress stays its own. */
 int rebuild_part(struct state *p, struct job *j, uint64_t *ret_changed);

@@ -181,6 +181,13 @@ Test(control, only_verbs_that_may_wait_are_said_to)
         cr_assert_not(control_may_wait(quick[i], strlen(quick[i])), "%s", quick[i]);
 }
 
+/* They wait for another look at the nodes, and a long one if a node is being retired. */
+Test(control, the_verbs_of_nodes_may_wait)
+{
+    cr_assert(control_may_wait("node list", 9));
+    cr_assert(control_may_wait("node prune", 10));
+}
+
 /* ---- verbs ---- */
 
 Test(control, help_lists_every_verb_and_no_other)
