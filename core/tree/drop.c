@@ -39,7 +39,7 @@ struct drops {
     bool changed;
     struct batch batch[LAYER_BATCHES_MAX]; /* frozen ones, the oldest first */
     size_t batches;
-    size_t stored;                  /* chunks in the committed table */
+    size_t stored;                  /* above the number of each chunk in the committed table */
     _Atomic uint64_t worked, freed; /* not guarded */
 };
 
@@ -283,7 +283,7 @@ static int load(struct drops *d)
         return err;
     while (kv_next(&e)) {
         e.err = load_chunk(&d->queue, e.val, e.len);
-        d->stored += e.err == 0;
+        d->stored = (size_t)e.number + 1; /* ascending; some in between may be lost */
     }
     kv_snap_end(e.snap);
     return e.err;

@@ -211,6 +211,26 @@ Test(drop, what_is_worked_on_is_still_left_and_who_asks_does_not_wait)
     cr_assert_eq(drops_left(f.drops), 0);
 }
 
+/* A repair that saves damaged tables may lose one of several chunks. What stood behind it is worked
+ * off once, and not again at each start. */
+Test(drop, what_is_stored_behind_a_chunk_that_is_lost_is_replaced_as_well)
+{
+    uint8_t key[8] = {[7] = 1};
+    struct kv_txn *t;
+
+    for (unsigned i = 0; i < 2 * 4096 + 10; i++)
+        cr_assert_eq(drops_push(f.drops, i + 1), 0);
+    forest_commit(&f);
+    cr_assert_eq(kv_txn_begin(f.kv, &t), 0);
+    cr_assert_eq(kv_del(t, T_DROPS, key, sizeof key), 0);
+    cr_assert_eq(kv_commit(t), 0);
+    forest_crash(&f);
+    cr_assert_eq(drops_left(f.drops), 4096 + 10);
+    cr_assert_eq(drops_push(f.drops, 1), 0);
+    forest_commit(&f);
+    cr_assert_eq(stored_queue(), 4096 + 11);
+}
+
 Test(drop, a_damaged_queue_is_an_error)
 {
     struct drops *d;
