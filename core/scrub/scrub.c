@@ -24,7 +24,7 @@
 
 #define U(x) ((unsigned long long)(x))
 #define SAVE_EVERY (60 * NSEC_PER_SEC) /* monotonic ns */
-#define MOVES_MAX 8 /* how often an object may move while it is verified */
+#define MOVES_MAX 8                    /* how often an object may move while it is verified */
 
 /* One scrub, while its job runs. */
 struct scrub {
@@ -184,11 +184,11 @@ static int scrub_page(struct scrub *s, uint64_t no)
 
 /* ---- objects ---- */
 
-/* Read an unsealed content. -EUCLEAN: it was sealed or deleted meanwhile, so the caller looks it up
- * again. */
+/* Read an unsealed content up to the length that it has at first: it may grow faster than it is
+ * read. -EUCLEAN: it was sealed or deleted meanwhile, so the caller looks it up again. */
 static int verify_unsealed(struct scrub *s, uint64_t number)
 {
-    uint64_t off = 0;
+    uint64_t off = 0, end = 0;
     ssize_t n;
 
     do {
@@ -196,6 +196,8 @@ static int verify_unsealed(struct scrub *s, uint64_t number)
         int err;
         if (!c)
             return -EUCLEAN;
+        if (off == 0)
+            end = content_length(c);
         content_unref(c);
         n = content_read(s->p, number, s->buf, SUMS_BLOCK, off, &(struct reader){.remote = NULL});
         if (n < 0)
@@ -204,7 +206,7 @@ static int verify_unsealed(struct scrub *s, uint64_t number)
         err = spend((uint64_t)n, s);
         if (err < 0)
             return err;
-    } while (n > 0);
+    } while (n > 0 && off < end);
     return 0;
 }
 

@@ -19,15 +19,16 @@
  *             damage is found again. A scrub that was cancelled continues when the next one is
  *             started; one that a restart interrupted continues by itself.
  *
- * A scrub repairs nothing: a reader of damaged bytes gets an error as before, and writing the same
- * bytes again heals an object (objects.h).
+ * A scrub repairs no damage: a reader of damaged bytes gets an error as before, and writing the same
+ * bytes again heals an object (objects.h). At the end it sets the usage of namespaces that no version
+ * has counted yet (rebuild_first_usage).
  */
 #pragma once
 
 #include "scrub_record.h"
 #include "state.h"
 
-#define SCRUB_KEYS 256 /* rows of a table that are read from one snapshot */
+#define SCRUB_KEYS 256          /* rows of a table that are read from one snapshot */
 #define SCRUB_LINES (64 * 1024) /* bytes of the text about damage that are kept */
 
 /* Load the saved record, and continue a scrub that a restart interrupted. A failure is reported; if

@@ -446,6 +446,30 @@ Test(scrub, it_reads_no_more_than_the_rate_allows)
     cr_assert_eq(j.bytes_done, j.bytes_total);
 }
 
+/* Each read of the scrub finds more to read. */
+Test(scrub, it_ends_while_a_file_grows_as_fast_as_it_is_read)
+{
+    static const char more[1 << 16];
+    uint64_t number, most, len = 300000;
+    struct vfs_file *f;
+    struct job j;
+
+    slow_down();
+    f = make_slot("main/log");
+    number = start_and_stand_still();
+    cr_assert_eq(job_get(x.p, number, &j), 0);
+    for (most = j.bytes_total + (8 << 20); !job_is_over(&j);) {
+        cr_assert_lt(j.bytes_done, most, "it goes on for ever");
+        for (; len < j.bytes_done + (1 << 20); len += sizeof more)
+            cr_assert_eq(vfs_write(f, more, sizeof more, len), (ssize_t)sizeof more);
+        clock_manual_advance(&x.clock, NSEC_PER_MSEC);
+        usleep(100);
+        cr_assert_eq(job_get(x.p, number, &j), 0);
+    }
+    cr_assert_eq(record().last.damaged, 0);
+    vfs_release(f);
+}
+
 Test(scrub, one_that_is_cancelled_ends_at_once_and_the_next_goes_on)
 {
     char command[64], result[256];
@@ -462,8 +486,7 @@ Test(scrub, one_that_is_cancelled_ends_at_once_and_the_next_goes_on)
     next = record().now.pages;
     cr_assert_gt(next, 0);
     fixture_reopen(&x);
-    cr_assert_eq(jobs_unfinished(x.p), 0,
-                 "who cancelled it does not want it");
+    cr_assert_eq(jobs_unfinished(x.p), 0, "who cancelled it does not want it");
     cr_assert_eq(record().now.pages, next);
     agreed(&x, "set scrub_rate 1G/s", "ok");
     agreed(&x, "scrub wait", " damaged=0 resumed=1 ");
