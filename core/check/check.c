@@ -412,7 +412,6 @@ int check_run(struct check *c, struct kv *kv)
         err = check_all(c);
     kv_snap_end(c->snap);
     c->snap = NULL;
-    c->r.unasked = c->unasked;
     check_shards_close(c);
     return err;
 }

@@ -72,9 +72,9 @@ static int check_record(struct check *c, const struct entry *e)
         c->r.bytes += e->size;
     }
     if (err == -EPROTO) {
-        c->unasked++;
-        check_found(c, false, "pack record", where, "it is " OBJECTS_COMPRESSED
-                                                    ", so it was not checked");
+        c->r.unasked++;
+        check_found(c, false, "pack record", where,
+                    "it is " OBJECTS_COMPRESSED ", so it was not checked");
     } else if (err < 0)
         check_found(c, true, "pack record", where, "%s",
                     err == -ENOENT ? "its pack does not exist"
@@ -334,20 +334,28 @@ static int check_entry(struct check *c, struct check_shard *s, const struct entr
     return err < 0 ? err : 0;
 }
 
-/* Check a ghost's bytes, unless its shard cannot be asked: that is counted. */
+/* Check a ghost's bytes. The error may be that its shard cannot be asked (unless_unasked). */
 static int check_ghost_bytes(struct check *c, const struct entry *e)
 {
     struct check_shard *s;
     int err = check_get_shard(c, e->shard, &s);
 
-    if (err == 0)
-        err = check_entry(c, s, e);
-    if (err == -EHOSTUNREACH || err == -EROFS || err == -EACCES || err == -ENXIO) {
-        s->unasked++;
-        c->unasked++;
-        err = 0;
-    }
-    return err;
+    return err < 0 ? err : check_entry(c, s, e);
+}
+
+/* Count a ghost whose shard cannot be asked: that is no error of the check. */
+static int unless_unasked(struct check *c, const struct entry *e, int err)
+{
+    struct check_shard *s;
+
+    if (err != -EHOSTUNREACH && err != -EROFS && err != -EACCES && err != -ENXIO)
+        return err;
+    err = check_get_shard(c, e->shard, &s);
+    if (err < 0)
+        return err;
+    s->unasked++;
+    c->r.unasked++;
+    return 0;
 }
 
 /* Check the bytes of an entry, wherever it says that they are. */
@@ -376,12 +384,11 @@ int check_quietly_on(struct check *c, struct disk *from, uint64_t number, const 
     static const struct check_options silent = {.found = say_nothing, .all_bytes = true};
     const struct check_options *o = c->o;
     struct check_result r = c->r;
-    uint64_t unasked = c->unasked;
     int err;
 
     c->o = &silent;
     err = from == c->disk ? check_place(c, number, e) : check_sealed_bytes(c, from, e);
-    if (err == 0 ? c->r.problems != r.problems || c->unasked != unasked : !io_is_short(err))
+    if (err == 0 ? c->r.problems != r.problems || c->r.unasked != r.unasked : !io_is_short(err))
         err = -EUCLEAN;
     c->o = o;
     c->r = r;
@@ -406,6 +413,8 @@ static int check_object_bytes(struct check *c, uint64_t number, const void *val,
     if (entry_decode(val, len, &e) < 0)
         return 0; /* reported */
     err = check_place(c, number, &e);
+    if (entry_is_ghost(&e))
+        err = unless_unasked(c, &e, err);
     return err < 0 || c->r.problems == before ? err : map64_put(&c->bad, number, number);
 }
 

@@ -67,11 +67,11 @@ struct check_numbers {
 /* A shard: home (number 0), or one that is in the table of shards or that an entry names. */
 struct check_shard {
     uint16_t number;
-    bool known;      /* the table of shards has it */
-    uint64_t ghosts; /* entries that are there */
-    uint64_t unasked; /* whose bytes were not looked at */
-    int listing;     /* the error that prevented listing its files; 0: they were listed */
-    struct map64 files;          /* numbers in the names of files there that something names */
+    bool known;         /* the table of shards has it */
+    uint64_t ghosts;    /* entries that are there */
+    uint64_t unasked;   /* whose bytes were not looked at */
+    int listing;        /* the error that prevented listing its files; 0: they were listed */
+    struct map64 files; /* numbers in the names of files there that something names */
     struct map64 records, bytes; /* by pack, from the entries and the dying */
 };
 
@@ -86,15 +86,14 @@ struct check {
     struct id_key key;
     struct name_key names;
     bool has_state, has_key;
-    uint8_t store[16];    /* its id, as shards know it */
+    uint8_t store[16];     /* its id, as shards know it */
     struct shards *shards; /* NULL: no shard is known, or the identity is damaged */
     struct check_shard home, *shard;
     size_t shard_count, shard_room;
-    uint64_t unasked; /* objects whose bytes could not be looked at */
-    uint64_t done, total; /* bytes, for progress */
-    struct map64 slots;   /* numbers of slots that something names */
-    struct map64 logged;  /* numbers of slots that frames of the log name */
-    uint64_t undecided;   /* files that no table names, while changes wait in the log */
+    uint64_t done, total;   /* bytes, for progress */
+    struct map64 slots;     /* numbers of slots that something names */
+    struct map64 logged;    /* numbers of slots that frames of the log name */
+    uint64_t undecided;     /* files that no table names, while changes wait in the log */
     struct map64 reindexed; /* first bytes of ids whose place in the index is damaged, but known */
     struct map64 missing; /* numbers that are named and have no entry that decodes -> references */
     uint64_t unknown;     /* entries of objects that do not decode */
@@ -103,7 +102,7 @@ struct check {
     int scan_err; /* the error of a scan that could not read a page that may be sound: this look
                    * proves nothing */
     struct store_record raised; /* `state`, with next numbers above all in use */
-    struct map64 roots;  /* of namespaces -> what was seen below, an index of `seen` */
+    struct map64 roots;         /* of namespaces -> what was seen below, an index of `seen` */
     struct check_numbers *seen;
     size_t seen_count, seen_room;
     struct map64 bad;    /* object numbers whose bytes are damaged or gone, and their aliases -> the
@@ -112,7 +111,7 @@ struct check {
     unsigned flags;      /* enum repair_flags */
     const struct map64 *only; /* bytes are read of these numbers only; NULL: of all */
     /* check_bytes.c */
-    struct disk *from;    /* the disk that bytes are read from now: home's or a shard's */
+    struct disk *from; /* the disk that bytes are read from now: home's or a shard's */
     uint16_t from_shard;
     struct disk_file *pack;
     uint64_t pack_number; /* number of `pack`, or of a pack that could not be opened */

@@ -165,6 +165,20 @@ Test(check_shards, a_shard_that_is_away_is_no_damage_and_no_ghost_goes)
     files_are();
 }
 
+/* The search for the bytes of a lost object asks the shard as well; that is no object of its own. */
+Test(check_shards, what_a_search_cannot_ask_for_is_not_counted)
+{
+    uint8_t key[8], val[ENTRY_MAX];
+    struct entry dying = first;
+
+    put_be64(key, number_of_f0());
+    dying.count = 0;
+    change(TABLE_DYING, key, sizeof key, val, entry_encode(&dying, val));
+    change(TABLE_OBJECTS, key, sizeof key, NULL, 0);
+    shard_mem_set(a.cold, SHARD_MEM_UNREACHABLE, true);
+    cr_assert_eq(repaired(0).found.unasked, FILES);
+}
+
 Test(check_shards, an_empty_mount_point_is_no_damage)
 {
     shard_mem_set(a.cold, SHARD_MEM_DENIES, true);
