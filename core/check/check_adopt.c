@@ -12,7 +12,8 @@
  *   on another shard   likewise, if the index of ghosts says that the object was there
  *
  * Bytes are not adopted if the index gives their id to another object: of two objects with one id
- * it is unknown which is meant.
+ * it is unknown which is meant. A repair also leaves out a place that the record of another number
+ * among the dying names; in a store that is open restore.c knows what is being deleted.
  */
 #include "array.h"
 #include "check_impl.h"
@@ -70,7 +71,8 @@ static bool is_wanted(const struct adopting *a, uint64_t number, uint64_t *ret_r
            !map64_get(&a->done, number, &none);
 }
 
-/* Does the index give the id to another object? True if that cannot be found out. */
+/* Does the index give the id to another object? True if its row, or that object, cannot be read. A
+ * row of the wrong length gives the id to nothing. */
 static bool id_is_taken(struct check *c, uint64_t number, const struct id *id)
 {
     struct entry other;
@@ -445,14 +447,32 @@ int check_find_lost(const struct check_search *s, check_found_fn *fn, void *ctx)
     return err;
 }
 
-/* Offer the found entry to repair, and for a sealed object its place in the index. */
+/* Does another number that is dying name the same bytes? The next mount deletes these. 1, 0 or
+ * -errno. */
+static int is_dying(struct check *c, uint64_t number, const struct entry *e)
+{
+    struct kv_each row = {.snap = c->snap, .table = TABLE_DYING};
+    struct entry dying;
+
+    while (kv_next(&row))
+        if (row.klen == 8 && row.number != number && entry_decode(row.val, row.len, &dying) == 0 &&
+            entry_same_place(&dying, e))
+            return 1;
+    return row.cut ? 0 : row.err;
+}
+
+/* Offer the found entry to repair, and for a sealed object its place in the index. 1: the search
+ * goes on for another place. */
 static int offer(uint64_t number, const struct entry *e, const char *from, void *ctx)
 {
     struct check *c = ctx;
     uint8_t key[8], val[ENTRY_MAX];
     char where[CHECK_WHERE];
     struct fix f;
+    int err = entry_is_sealed(e) ? is_dying(c, number, e) : 0;
 
+    if (err)
+        return err;
     put_be64(key, number);
     check_where_number("object number", number, where);
     f = fix_put(c, TABLE_OBJECTS, key, sizeof key, val, entry_encode(e, val));

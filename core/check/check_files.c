@@ -184,7 +184,7 @@ static void leak(const struct file_listing *l, const char *name, const char *why
         return;
     }
     check_found(c, false, "leak", name, "%s", why);
-    if (ours && check_may_free(c) && !c->missing.count)
+    if (ours && check_may_free(c))
         check_fix(c, &(struct fix){.kind = FIX_FILE}, "leak", name, "the file is deleted");
 }
 
@@ -241,7 +241,7 @@ static int list_name(const char *name, uint64_t size, void *ctx)
     if (r == 0)
         leak(l, name,
              home && what != OBJECTS_FILE ? "nothing names it; the next mount removes it"
-                                         : "nothing names it; a GC cycle removes it",
+                                          : "nothing names it; a GC cycle removes it",
              true);
     return r < 0 ? r : 0;
 }

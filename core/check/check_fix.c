@@ -97,7 +97,8 @@ struct fix fix_del(unsigned table, const void *key, size_t klen)
 
 bool check_may_free(const struct check *c)
 {
-    return c->flags & REPAIR_FREE_LEAKS && !c->count.damaged && !c->unknown && !c->unreadable;
+    return c->flags & REPAIR_FREE_LEAKS && !c->count.damaged && !c->unknown && !c->unreadable &&
+           !c->missing.count;
 }
 
 void fixes_release(struct fixes *f)

@@ -17,7 +17,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#define PATHS_SEARCHED 128 /* paths that are searched for in one tree at most: each search scans a
+#define PATHS_SEARCHED                                                                             \
+    128 /* paths that are searched for in one tree at most: each search scans a
                             * part of it */
 
 /* Of a directory, during `climb`: passed on the present way up; known to end at the root, or to
@@ -55,7 +56,6 @@ struct tree_check {
     struct check_tree t;
     bool orphans; /* the tree of unlinked inodes: nothing has names */
     bool hidden;  /* a part of it cannot be read */
-    bool broken;  /* never set */
     struct node *node;
     size_t count, room;
     unsigned searched;

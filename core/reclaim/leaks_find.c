@@ -52,8 +52,8 @@ static int note_page(struct finding *f, uint64_t no, const void *val, size_t len
     (void)len;
     if (no == 0 || no >= f->next_page || map64_get(&f->count.pages, no, &refs))
         return 0;
-    return leaks_add(f, &(struct leak){.key = leak_make_key(0, LEAK_PAGE, NULL, no),
-                                       .bytes = PAGE_SIZE_BYTES});
+    return leaks_add(
+        f, &(struct leak){.key = leak_make_key(0, LEAK_PAGE, NULL, no), .bytes = PAGE_SIZE_BYTES});
 }
 
 /* ---- tables ---- */
@@ -198,15 +198,15 @@ static bool guard_step(uint64_t pages, void *ctx)
     return f->step && pages % STEP_EVERY == 0 && f->step(f->ctx, f->done, f->total);
 }
 
-/* Leaked bytes could belong to an entry that was lost. So if bytes are in the list, all trees are
- * searched for lost entries (lost.h). */
+/* Leaked bytes could belong to an entry that was lost, and an entry without a count could be what a
+ * lost alias leads to. So if the list has more than pages, all trees are searched for lost entries
+ * (lost.h). */
 static int guard(struct finding *f)
 {
     bool bytes = false;
 
     for (size_t i = 0; i < f->out->count && !bytes; i++)
-        bytes = leak_kind(&f->out->v[i].key) != LEAK_PAGE &&
-                leak_kind(&f->out->v[i].key) != LEAK_ENTRY;
+        bytes = leak_kind(&f->out->v[i].key) != LEAK_PAGE;
     return bytes ? lost_guard(f->p->config.kv, guard_step, f) : 0;
 }
 

@@ -4,6 +4,7 @@
  * read, never "no such file"; a scrub finds and names it; the bytes stay, whatever deletes; and a
  * rebuild puts back what can be found again.
  */
+#include "compressed.h"
 #include "picky.h"
 #include "repair_fixture.h"
 
@@ -818,4 +819,141 @@ Test(lost, check_repairs_what_a_rebuild_would)
     is_clean(&x, &f);
     fixture_open(&x);
     cr_assert_eq(try_read(&x, "main/big"), 300000);
+}
+
+/* ---- a repair of the closed store ---- */
+
+static void put_row(unsigned table, const void *key, size_t klen, const void *val, size_t len)
+{
+    struct kv_txn *t;
+
+    cr_assert_eq(kv_txn_begin(x.kv, &t), 0);
+    cr_assert_eq(kv_put(t, table, key, klen, val, len), 0);
+    cr_assert_eq(kv_commit(t), 0);
+}
+
+static void plant_entry(unsigned table, uint64_t number, const struct entry *e)
+{
+    uint8_t key[8], val[ENTRY_MAX];
+
+    put_be64(key, number);
+    put_row(table, key, sizeof key, val, entry_encode(e, val));
+}
+
+/* What the tables of the closed store say of the number. */
+static int stored_entry(unsigned table, uint64_t number, struct entry *ret)
+{
+    struct kv_snap *s;
+    int err;
+
+    cr_assert_eq(kv_open_mem(x.mem, store_tables, store_table_count, KV_READONLY, &x.kv), 0);
+    cr_assert_eq(kv_snap_begin(x.kv, &s), 0);
+    err = refs_entry_in(s, table, number, ret);
+    kv_snap_end(s);
+    kv_close(x.kv);
+    return err;
+}
+
+/* Lose an alias, and return the number of the object that it leads to: of two files with equal bytes
+ * one names the object, and the other the alias. */
+static uint64_t lose_an_alias(struct entry *ret_target)
+{
+    struct entry alias;
+    uint64_t number = number_at("same/file10", &alias);
+
+    if (alias.kind != ENTRY_ALIAS)
+        number = number_at("same/file11", &alias);
+    cr_assert_eq(alias.kind, ENTRY_ALIAS);
+    cr_assert_eq(refs_entry(x.p->refs, alias.where, false, NULL, ret_target), 0);
+    lose_number(TABLE_OBJECTS, number);
+    return alias.where;
+}
+
+Test(lost, a_repair_lowers_no_count_that_a_lost_alias_may_be_part_of)
+{
+    struct entry e, now;
+    struct said s;
+    uint64_t target = lose_an_alias(&e);
+
+    down_clean(&x);
+    repair(&x, REPAIR_FREE_LEAKS, &s);
+    cr_assert_eq(stored_entry(TABLE_OBJECTS, target, &now), 0);
+    cr_assert_eq(now.count, e.count, "%u instead of %u\n%s", now.count, e.count, s.repaired);
+}
+
+/* An object that an earlier version took for unused, since all that named it is lost. */
+static uint64_t leave_an_entry(void)
+{
+    struct entry e;
+    uint64_t number;
+
+    put_much("main/first", 'a', 300000);
+    number = number_at("main/first", &e);
+    remove_file(&x, "main/first");
+    cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
+    e.count = 0;
+    plant_entry(TABLE_OBJECTS, number, &e);
+    return number;
+}
+
+Test(lost, a_repair_frees_no_object_that_a_lost_alias_may_lead_to)
+{
+    struct entry e;
+    struct said s;
+    uint64_t number = leave_an_entry();
+
+    (void)lose_an_alias(&e);
+    down_clean(&x);
+    repair(&x, REPAIR_FREE_LEAKS, &s);
+    cr_assert_eq(stored_entry(TABLE_DYING, number, &e), -ENOENT, "%s", s.repaired);
+}
+
+Test(lost, no_cycle_collects_an_object_that_a_lost_alias_may_lead_to)
+{
+    struct entry e;
+
+    (void)leave_an_entry();
+    (void)lose_an_alias(&e);
+    reopen();
+    refused(&x, "gc grace=0 wait", -EUCLEAN, "");
+    refused(&x, "gc grace=0 wait", -EUCLEAN, "");
+}
+
+/* Of two records with its bytes one is of a number that is dying: the next mount releases it. */
+Test(lost, a_repair_takes_no_place_that_is_about_to_be_deleted)
+{
+    struct entry dead, e, now;
+    uint64_t was, number;
+    struct said s;
+
+    put_much("main/first", 'a', 30000);
+    put_much("main/beside", 'b', 50000);
+    was = number_at("main/first", &dead);
+    remove_file(&x, "main/first");
+    cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
+    put_much("main/again", 'a', 30000);
+    number = lose_object("main/again", &e);
+    cr_assert(number != was && e.kind == ENTRY_PACK && e.where == dead.where &&
+              e.offset > dead.offset);
+    dead.count = 0;
+    plant_entry(TABLE_DYING, was, &dead); /* it was killed before it deleted that */
+    down_clean(&x);
+    repair(&x, 0, &s);
+    cr_assert_eq(stored_entry(TABLE_OBJECTS, number, &now), 0, "%s", s.repaired);
+    cr_assert(entry_same_place(&now, &e), "offset %u, not %u", now.offset, e.offset);
+}
+
+/* A place that a search looks at is no object that the store has. */
+Test(lost, what_a_search_cannot_check_is_not_counted)
+{
+    struct entry e;
+    struct said s;
+    uint64_t number = lose_object("main/file10", &e);
+
+    lose(TABLE_IDS, e.id.b, ID_LEN);
+    plant_entry(TABLE_DYING, number, &e);
+    compress_record(x.disk, &(struct pack_place){e.where, e.offset}, &e.id, (uint32_t)e.size);
+    down_clean(&x);
+    repair(&x, 0, &s);
+    cr_assert_eq(s.r.found.unasked, 0, "%s", s.found);
 }
