@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * check: the order of the checks, and the tables of pages. check_objects.c checks the other tables,
- * check_namespaces.c the trees, check_bytes.c the bytes. All of it reads one snapshot. First comes
- * a recount from the roots; then each table is compared with it and with the other tables. A check
- * that finds damage also offers the change by which a repair could correct it (check_fix).
+ * check: the order of the checks, the tables of pages, and settings. check_objects.c checks the
+ * tables of objects, check_namespaces.c the trees, check_bytes.c the bytes. All of it reads one
+ * snapshot. First comes a recount from the roots; then each table is compared with it and with the
+ * other tables. A check that finds damage also offers the change by which a repair could correct it
+ * (check_fix).
  */
 #include "bytes.h"
 #include "check_impl.h"
@@ -94,7 +95,8 @@ static int count_namespace(struct check *c, uint64_t number, const void *val, si
     if (c->state.next_ino && f.ino_end > c->raised.next_ino) {
         check_found(c, true, "namespace", f.name,
                     "inodes up to %" PRIu64 " are its own, but the next run of numbers begins at "
-                    "%" PRIu64, f.ino_end - 1, c->state.next_ino);
+                    "%" PRIu64,
+                    f.ino_end - 1, c->state.next_ino);
         c->raised.next_ino = f.ino_end;
     }
     ns_fields_release(&f);
@@ -134,11 +136,26 @@ static void fix_drop(struct check *c, uint64_t number, const char *where)
     check_fix(c, &f, "drop", where, "it is left out: what it named leaks");
 }
 
+/* Rows are lost, and nobody knows which (lost.h). That is no damage that could be repaired. A caller
+ * who wants leaks to be freed gives up what these rows named, unless they were lost only now. */
+static void note_lost_rows(struct check *c, const char *why)
+{
+    check_found(c, false, "note", "the tables", "%s", why);
+    if (!(c->flags & REPAIR_FREE_LEAKS) || c->flags & REPAIR_ROWS_LOST)
+        return;
+    struct fix f = fix_del(TABLE_META, LOST_ROWS, sizeof LOST_ROWS - 1);
+    check_fix(c, &f, "note", "the tables", "what lost rows named is given up");
+}
+
 /* Report damage that the recount found, with the text that names the thing. */
 static void on_damage(const char *what, uint64_t number, const char *why, void *ctx)
 {
     char where[CHECK_WHERE];
 
+    if (strcmp(what, "note") == 0) {
+        note_lost_rows(ctx, why);
+        return;
+    }
     if (strcmp(what, "page") == 0)
         check_where_number("page", number, where);
     else if (strcmp(what, "object") == 0)

@@ -41,6 +41,7 @@
  *                 not be checked
  *   note          as above: a crash can leave this, and    no
  *                 the next mount corrects it
+ *   note          "the tables": rows are lost (lost.h)     no
  *
  * If the store was not closed, its last commit is checked. The check also reports how many changes
  * wait in the log for the next mount. A file that this commit does not name is no leak then.
@@ -54,8 +55,9 @@
  * share a root are checked once, under the name of the first. For a damaged object some of the
  * paths that use it are reported.
  *
- * Where damage hides a part of the trees, counts that seem too high are not reported, because the
- * hidden part may have the missing references. The same holds for names and link counts of a
+ * Where damage hides a part of the trees, or rows are lost that may have been namespaces, counts that
+ * seem too high are not reported, because what is hidden or lost may have the missing references. The
+ * same holds for the count of a sealed object while another object is not in the table. The same holds for names and link counts of a
  * namespace with a hidden part.
  *
  * Memory: 24 to 36 bytes for each inode of the largest namespace, what the recount takes

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* repair: the rounds, and the changes of tables. repair_tree.c changes trees. */
+#include "lost.h"
 #include "repair_impl.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -214,9 +215,11 @@ int repair_with(struct disk *disk, struct kv *kv, const struct repair_options *o
                 repair_replay_fn *replay, struct repair_result *ret)
 {
     struct repair r = {.disk = disk, .kv = kv, .o = o};
-    bool lost = o->flags & REPAIR_SALVAGED && !(o->flags & REPAIR_DRY_RUN);
-    int err = lost ? repair_page_counts(disk, kv, o, &r.r.repaired) : 0;
+    unsigned lost = o->flags & REPAIR_DRY_RUN ? 0 : o->flags;
+    int err = lost & REPAIR_ROWS_LOST ? lost_rows_note(kv) : 0;
 
+    if (err == 0 && lost & REPAIR_SALVAGED)
+        err = repair_page_counts(disk, kv, o, &r.r.repaired);
     if (err == 0)
         err = repair_log(disk, kv, o, replay, &r.r.repaired);
     if (err == 0)

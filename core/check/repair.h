@@ -3,7 +3,10 @@
  * repair: put right what check finds in a store that nobody has open, as far as that can be done
  * without losing anything.
  *
- *   counts of pages and objects     as the recount gives; under damage they are only raised
+ *   counts of pages and objects     as the recount gives. They are only raised where damage hides
+ *                                   references, or rows are lost that may have been namespaces
+ *                                   (REPAIR_ROWS_LOST); those of sealed objects also while another
+ *                                   object is named and not in the table: it may have been an alias
  *   ids, dying, packs, state        as the entries say; a lost state record is made anew
  *   link counts, directories        sizes, link counts, parents, types of entries as the names say
  *   inodes without a name, circles  a name "#INO" in NS/lost+found, which is made if need be
@@ -19,8 +22,9 @@
  *
  * Some things are deleted only if the caller asks for it. REPAIR_REMOVE_DANGLING: entries that lead
  * nowhere, second names of directories, pins on nothing. REPAIR_FREE_LEAKS: pages, objects, files
- * and items that nothing needs, unless damage hides who may need them. Never changed are damaged
- * pages and bytes, and names and link counts of a namespace with a part that cannot be read.
+ * and items that nothing needs, unless damage hides what may need them, or rows that may have named
+ * them are lost. Never changed are damaged pages and bytes, and names and link counts of a
+ * namespace with a part that cannot be read.
  *
  * A repair works in rounds: it looks at the store, and then makes one kind of change in one commit.
  * Tables are changed first, since a tree is written by the counts of its pages; then names; then
@@ -45,6 +49,10 @@ enum repair_flags {
      * replayed: a page without a row counts as used once, and a replayed change would overwrite
      * it. */
     REPAIR_SALVAGED = 1 << 3,
+    /* Rows of any table may be lost, with a part of their file. That is noted durably (lost.h)
+     * before anything is repaired: what these rows named looks like leaks from then on. A later
+     * repair with REPAIR_FREE_LEAKS, and without this flag, gives it up. */
+    REPAIR_ROWS_LOST = 1 << 4,
 };
 
 struct repair_options {

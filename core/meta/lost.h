@@ -31,6 +31,11 @@ int lost_find(struct kv_snap *snap, const struct recount *count, struct map64 *r
  * `step` is that of recount.h. */
 int lost_guard(struct kv *kv, bool (*step)(uint64_t pages, void *ctx), void *ctx);
 
+/* Notes durably that rows of any table may be lost, those of namespaces, too, and nobody knows which:
+ * a part of the file with the tables could not be read. Every later recount is `damaged`, so nothing
+ * that looks unused is freed. A repair that is asked to free leaks removes the note (repair.h). */
+int lost_rows_note(struct kv *kv);
+
 struct lost_look {
     /* Called for each number that has `refs` references and no entry. A result other than 0 of this
      * or of `wrong` ends the look and is returned. */

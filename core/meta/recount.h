@@ -20,17 +20,22 @@
 #include "map64.h"
 #include <stdbool.h>
 
+/* The row of TABLE_META that says that rows of any table may be lost (lost_rows_note). As long as
+ * it is there every recount is `damaged`. */
+#define LOST_ROWS "lost_rows"
+
 struct recount {
     struct map64 pages;   /* page number -> references, for all pages that something names */
     struct map64 objects; /* object number -> references, likewise */
     uint64_t items;       /* items in reachable leaves */
     bool damaged;         /* something was damaged: counts may be too low */
-    bool unreadable; /* a whole table cannot be read to its end */
+    bool unreadable;      /* a whole table cannot be read to its end */
 };
 
 struct recount_options {
     /* Called for each damage. `what` is "state", "namespace", "page", "pin", "drop" or "object";
-     * `number` says which of them. NULL: damage is only noted in the result. */
+     * `number` says which of them. "note": rows are lost (LOST_ROWS). NULL: damage is only noted in
+     * the result. */
     void (*damage)(const char *what, uint64_t number, const char *why, void *ctx);
     /* Called once for each sound page, with its 8,176 bytes, which are valid during the call. May
      * be NULL. */

@@ -289,6 +289,7 @@ static int refuse_unmended(struct store_dir *s, const char *path, unsigned flags
                            char why[STORE_WHY])
 {
     s->unmended = kv_salvage_is_unmended(s->dirfd, "kv") > 0;
+    s->rows_lost = s->unmended && (s->salvaged.rows == 0 || s->salvaged.lost > 0);
     if (!s->unmended || flags & STORE_SALVAGE)
         return 0;
     return fail(-EUCLEAN, why,

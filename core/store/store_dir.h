@@ -34,6 +34,8 @@ struct store_dir {
     /* with STORE_SALVAGE: tables that were saved, now or before, are not repaired yet; or a row
      * among the counts of pages is damaged */
     bool unmended;
+    /* the first of the two, and some of their rows are lost, or it is not known any more */
+    bool rows_lost;
 };
 
 enum store_flags {

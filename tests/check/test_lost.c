@@ -957,3 +957,84 @@ Test(lost, what_a_search_cannot_check_is_not_counted)
     repair(&x, 0, &s);
     cr_assert_eq(s.r.found.unasked, 0, "%s", s.found);
 }
+
+/* ---- a whole namespace ---- */
+
+static uint8_t row_key[8], row[NS_RECORD_MAX];
+static size_t row_len;
+
+static void lose_namespace(void)
+{
+    put_be64(row_key, vfs_node_ns(node_of(&x, "other/file1")));
+    down_clean(&x);
+    cr_assert_eq(kv_open_mem(x.mem, store_tables, store_table_count, 0, &x.kv), 0);
+    cr_assert_eq(kv_get(x.kv, TABLE_NAMESPACES, row_key, 8, row, sizeof row, &row_len), 0);
+    lose(TABLE_NAMESPACES, row_key, 8);
+    kv_close(x.kv);
+}
+
+static void give_back_namespace(void)
+{
+    cr_assert_eq(kv_open_mem(x.mem, store_tables, store_table_count, 0, &x.kv), 0);
+    put_row(TABLE_NAMESPACES, row_key, 8, row, row_len);
+    kv_close(x.kv);
+    fixture_open(&x);
+    cr_assert_eq(try_read(&x, "other/file1"), 15);
+    cr_assert_gt(try_read(&x, "other/file299"), 0);
+}
+
+/* Which rows were in a part of the file that could not be read, nobody knows. */
+Test(lost, a_repair_after_a_salvage_frees_nothing_of_a_namespace_whose_row_is_lost)
+{
+    struct findings f;
+    struct said s;
+
+    put_much("other/alone", 'o', 300000);
+    lose_namespace();
+    repair(&x, REPAIR_SALVAGED | REPAIR_ROWS_LOST | REPAIR_FREE_LEAKS, &s);
+    cr_assert_not(strstr(s.repaired, "leak|"), "%s", s.repaired);
+    repair(&x, 0, &s); /* nor does one later */
+    cr_assert_str_empty(s.repaired);
+    fixture_open(&x);
+    down_clean(&x); /* nor does a mount */
+    examine(&x, &f);
+    cr_assert_eq(f.r.problems, 0, "%s", f.text);
+    give_back_namespace();
+    cr_assert_eq(try_read(&x, "other/alone"), 300000);
+}
+
+Test(lost, after_a_salvage_a_store_in_use_frees_nothing_either)
+{
+    struct said s;
+
+    lose_namespace();
+    repair(&x, REPAIR_SALVAGED | REPAIR_ROWS_LOST, &s);
+    fixture_open(&x);
+    refused(&x, "gc grace=0 wait", -EUCLEAN, "");
+    refused(&x, "gc grace=0 wait", -EUCLEAN, "");
+    refused(&x, "rebuild wait", -EUCLEAN, "");
+    cr_assert(strstr(told, "`tally check --repair --free-leaks`"), "%s", told);
+    agreed(&x, "scrub wait", " damaged=0 ");
+    down_clean(&x);
+    give_back_namespace();
+}
+
+Test(lost, what_a_salvage_lost_is_given_up_when_that_is_asked_for_later)
+{
+    struct findings f;
+    struct said s;
+
+    lose_namespace();
+    repair(&x, REPAIR_SALVAGED | REPAIR_ROWS_LOST, &s);
+    repair(&x, REPAIR_FREE_LEAKS | REPAIR_DRY_RUN, &s);
+    examine(&x, &f);
+    cr_assert(strstr(f.text, "note|the tables|"), "%s", f.text);
+    repair(&x, REPAIR_FREE_LEAKS, &s);
+    cr_assert(strstr(s.repaired, "note|the tables|"), "%s", s.repaired);
+    cr_assert(strstr(s.repaired, "leak|page "), "%s", s.repaired);
+    fixture_open(&x);
+    agreed(&x, "rebuild wait", "ok ");
+    agreed(&x, "gc grace=0 wait", "ok ");
+    cr_assert_gt(try_read(&x, "main/file10"), 0);
+    finds_nothing();
+}

@@ -83,7 +83,8 @@ Test(store, a_new_one_opens_and_is_clean)
 
     made(&x);
     cr_assert(store_exists(x.path));
-    cr_assert_eq(store_dir_open(x.path, STORE_READONLY, "check", x.path, &s, x.why), 0, "%s", x.why);
+    cr_assert_eq(store_dir_open(x.path, STORE_READONLY, "check", x.path, &s, x.why), 0, "%s",
+                 x.why);
     cr_assert_eq(store_check(s.disk, s.kv, &o, &r), 0);
     cr_assert_eq(r.problems, 0);
     cr_assert_eq(findings, 0);
@@ -126,7 +127,8 @@ Test(store, a_check_excludes_a_mount)
     struct store_dir s, t;
 
     made(&x);
-    cr_assert_eq(store_dir_open(x.path, STORE_READONLY, "check", x.path, &s, x.why), 0, "%s", x.why);
+    cr_assert_eq(store_dir_open(x.path, STORE_READONLY, "check", x.path, &s, x.why), 0, "%s",
+                 x.why);
     cr_assert_eq(store_dir_open(x.path, 0, "mount", "/mnt", &t, x.why), -EBUSY);
     says(&x, "tally check");
     store_dir_close(&s);
@@ -142,7 +144,8 @@ Test(store, one_opened_for_reading_is_not_written)
     struct kv_txn *t;
 
     made(&x);
-    cr_assert_eq(store_dir_open(x.path, STORE_READONLY, "check", x.path, &s, x.why), 0, "%s", x.why);
+    cr_assert_eq(store_dir_open(x.path, STORE_READONLY, "check", x.path, &s, x.why), 0, "%s",
+                 x.why);
     cr_assert_eq(kv_txn_begin(s.kv, &t), -EROFS);
     cr_assert_eq(disk_mkdir(s.disk, "new"), -EROFS);
     store_dir_close(&s);
@@ -239,7 +242,7 @@ static void is_version(const struct place *x, const char *version)
 Test(store, one_of_a_version_before_is_of_this_one_once_it_may_be_written)
 {
     static const char *const before[] = {"tallyfs store 2\n", "tallyfs store 3\n",
-                                          "tallyfs store 4\n", "tallyfs store 5\n"};
+                                         "tallyfs store 4\n", "tallyfs store 5\n"};
     struct place x;
     struct store_dir s;
 
@@ -262,9 +265,10 @@ static void set_features(const struct place *x, uint64_t compatible, uint64_t re
                          uint64_t incompatible)
 {
     const struct store_text t = {
-        .features = {.mask = {compatible, read_only, incompatible},
-                     .names = {"", [FEATURE_READ_ONLY] = {read_only ? ' ' : 0, 'q', 'u', 'i', 'c', 'k'},
-                               [FEATURE_INCOMPATIBLE] = {incompatible ? ' ' : 0, 'f', 'a', 'r'}}}};
+        .features = {
+            .mask = {compatible, read_only, incompatible},
+            .names = {"", [FEATURE_READ_ONLY] = {read_only ? ' ' : 0, 'q', 'u', 'i', 'c', 'k'},
+                      [FEATURE_INCOMPATIBLE] = {incompatible ? ' ' : 0, 'f', 'a', 'r'}}}};
     char text[STORE_TEXT_MAX + 1];
 
     (void)store_text_encode(&t, text);
@@ -491,6 +495,7 @@ Test(store, a_repair_is_told_of_a_damaged_count_of_a_page_and_a_check_reads_on)
     store_dir_close(&s);
     cr_assert_eq(store_dir_open(x.path, STORE_SALVAGE, "check", "", &s, x.why), 0, "%s", x.why);
     cr_assert(s.unmended && s.salvaged.rows == 0);
+    cr_assert_not(s.rows_lost);
     cr_assert_eq(store_is_mended(&s), 0);
     store_dir_close(&s);
     teardown(&x);
@@ -505,17 +510,17 @@ Test(store, what_was_saved_of_its_metadata_is_opened_by_nobody_else_before_it_is
     spoil_leaf(&x);
     cr_assert_eq(store_dir_open(x.path, 0, "mount", "", &s, x.why), -EUCLEAN);
     cr_assert_eq(store_dir_open(x.path, STORE_SALVAGE, "check", "", &s, x.why), 0, "%s", x.why);
-    cr_assert(s.salvaged.rows && s.unmended);
+    cr_assert(s.salvaged.rows && s.unmended && s.rows_lost);
     store_dir_close(&s); /* cut off */
     cr_assert_eq(store_dir_open(x.path, 0, "mount", "", &s, x.why), -EUCLEAN);
     says(&x, "did not come to its end: run `tally check --repair` once more");
     cr_assert_eq(store_dir_open(x.path, STORE_READONLY, "check", "", &s, x.why), -EUCLEAN);
     cr_assert_eq(store_dir_open(x.path, STORE_SALVAGE, "check", "", &s, x.why), 0, "%s", x.why);
-    cr_assert(!s.salvaged.rows && s.unmended);
+    cr_assert(!s.salvaged.rows && s.unmended && s.rows_lost);
     cr_assert_eq(store_is_mended(&s), 0);
     store_dir_close(&s);
     cr_assert_eq(store_dir_open(x.path, 0, "mount", "", &s, x.why), 0, "%s", x.why);
-    cr_assert_not(s.unmended);
+    cr_assert(!s.unmended && !s.rows_lost);
     store_dir_close(&s);
     teardown(&x);
 }

@@ -136,7 +136,8 @@ static int look_at_store(const struct store_dir *store, struct checking *c,
                                         .ctx = c,
                                         .pool = store_get_pool(store),
                                         .all_bytes = c->all_bytes};
-    const struct repair_options o = {.flags = c->flags | (store->unmended ? REPAIR_SALVAGED : 0),
+    const struct repair_options o = {.flags = c->flags | (store->unmended ? REPAIR_SALVAGED : 0) |
+                                              (store->rows_lost ? REPAIR_ROWS_LOST : 0),
                                      .clock = clock_real(),
                                      .check = check,
                                      .repaired = on_repaired,
@@ -207,8 +208,8 @@ static int check_store(const char *path, struct checking *c)
     bool writes = c->repair && !(c->flags & REPAIR_DRY_RUN);
     (void)mapped_catch_faults(on_unreadable); /* a failure only costs the sentence */
     tally_raise_file_limit();
-    unsigned flags = STORE_VERIFY | (writes ? STORE_SALVAGE : STORE_READONLY) |
-                     (c->foreign ? STORE_FOREIGN : 0);
+    unsigned flags =
+        STORE_VERIFY | (writes ? STORE_SALVAGE : STORE_READONLY) | (c->foreign ? STORE_FOREIGN : 0);
     int err = owner_open(path, flags, "check", path, &store, why);
     if (err == -EUCLEAN) {
         return unopened(c, path, why);
@@ -274,9 +275,9 @@ static bool take_option(struct checking *c, int o)
 int cmd_check_run(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'},       {"repair", no_argument, NULL, 'r'},
-        {"dry-run", no_argument, NULL, 'n'},    {"remove-dangling", no_argument, NULL, 'd'},
-        {"free-leaks", no_argument, NULL, 'l'}, {"all-bytes", no_argument, NULL, 'a'},
+        {"json", no_argument, NULL, 'j'},          {"repair", no_argument, NULL, 'r'},
+        {"dry-run", no_argument, NULL, 'n'},       {"remove-dangling", no_argument, NULL, 'd'},
+        {"free-leaks", no_argument, NULL, 'l'},    {"all-bytes", no_argument, NULL, 'a'},
         {"foreign-store", no_argument, NULL, 'F'}, {NULL, 0, NULL, 0}};
     struct checking c = {0};
     struct tally_mountinfo at;
