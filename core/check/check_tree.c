@@ -17,9 +17,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#define PATHS_SEARCHED                                                                             \
-    128 /* paths that are searched for in one tree at most: each search scans a
-                            * part of it */
+/* paths that are searched for in one tree at most: each search scans a part of it */
+#define PATHS_SEARCHED 128
 
 /* Of a directory, during `climb`: passed on the present way up; known to end at the root, or to
  * have been reported. */

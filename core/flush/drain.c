@@ -16,9 +16,8 @@
 #include "ticket.h"
 #include <errno.h>
 
-#define DROP_PAGES_MAX                                                                             \
-    ((size_t)64 << 20) /* so many bytes of dirty pages end the working off of
-                                           * drops until a commit */
+/* so many bytes of dirty pages end the working off of drops until a commit */
+#define DROP_PAGES_MAX ((size_t)64 << 20)
 
 /* ---- looking ---- */
 

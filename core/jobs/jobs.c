@@ -29,9 +29,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOK_EVERY                                                                                 \
-    (50 * NSEC_PER_MSEC) /* how often a waiting thread looks at what may end its
-                                         * wait */
+/* how often a waiting thread looks at what may end its wait */
+#define LOOK_EVERY (50 * NSEC_PER_MSEC)
 
 /* ---- the table: needs jobs->lock ---- */
 
@@ -435,7 +434,7 @@ static int submit(struct state *p, struct job *j)
     return atomic_load(&j->cancel) ? -ECANCELED : workers_try_submit(p->workers, &w, &j->id);
 }
 
-/* As submit, for a job that returned JOB_AGAIN. */
+/* As submit, for a job that returned JOB_AGAIN: if more jobs wait than may rest, they take turns. */
 static int submit_again(struct job *j)
 {
     MUTEX_GUARD(&j->p->jobs->lock);

@@ -18,9 +18,8 @@
 #include <limits.h>
 #include <linux/fs.h>
 
-#define NLINK_MAX                                                                                  \
-    65000 /* names of one file at most, as on ext4; a directory may have more
-                         * subdirectories */
+/* names of one file at most, as on ext4; a directory may have more subdirectories */
+#define NLINK_MAX 65000
 
 int name_check(const char *name)
 {

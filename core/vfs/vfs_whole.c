@@ -23,9 +23,8 @@
 
 #define COPY_STEP (1024 * 1024) /* bytes moved at once when a file is made whole */
 #define TRIM_AT_ONCE 256 /* grains of the base that are cut off under one hold of the locks */
-#define BASE_HIDDEN                                                                                \
-    4 /* a base is copied and released if less than this part (1/4) of the
-                          * object is seen */
+/* a base is copied and released if less than this part (1/4) of the object is seen */
+#define BASE_HIDDEN 4
 /* Extents and patches of a file up to which a thread that must not wait looks at them. */
 #define LOOK_MAX 256
 

@@ -703,21 +703,31 @@ static void *drain_plain(void *arg)
     return arg;
 }
 
-/* The fixture has one worker for drains while a job is at work. */
+static void *drain_until_cancelled(void *arg)
+{
+    char reply[4096];
+
+    cr_assert_eq(say(&x, "drain idle", reply), -ECANCELED, "%s", reply);
+    return arg;
+}
+
+/* The fixture has one worker for drains while a job is at work; and of two that wait one rests. */
 Test(jobs, a_drain_that_waits_for_others_holds_up_no_drain)
 {
     struct vfs_file *f;
     struct vfs_attr a;
     struct job *j;
-    pthread_t idle, other;
+    pthread_t idle[2], other;
     char *bytes = calloc(1, 1 << 20);
 
     cr_assert_eq(vfs_create(x.p, node_of(&x, "main"), "held", 0644, &fixture_cred,
                             VFS_WRITE | VFS_TRUNC, &a, &f),
                  0);
     cr_assert_eq(vfs_write(f, bytes, 1 << 20, 0), 1 << 20);
-    cr_assert_eq(pthread_create(&idle, NULL, drain_idle, NULL), 0);
-    while (job_next(x.p, 0, &(uint64_t){0}) < 0 || seen(1).state == JOB_QUEUED)
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(pthread_create(&idle[i], NULL, drain_until_cancelled, NULL), 0);
+    while (job_next(x.p, 1, &(uint64_t){0}) < 0 || seen(1).state == JOB_QUEUED ||
+           seen(2).state == JOB_QUEUED)
         usleep(1000);
     (void)one_at_work(&j);
     for (int i = 0; i < 3; i++) {
@@ -725,8 +735,10 @@ Test(jobs, a_drain_that_waits_for_others_holds_up_no_drain)
         cr_assert_eq(pthread_join(other, NULL), 0);
     }
     cr_assert_eq(seen(1).state, JOB_RUNNING, "it goes on, and is shown so");
-    agreed(&x, "cancel 1", "ok");
-    cr_assert_eq(pthread_join(idle, NULL), 0);
+    for (int i = 0; i < 2; i++)
+        agreed(&x, i ? "cancel 2" : "cancel 1", "ok");
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(pthread_join(idle[i], NULL), 0);
     vfs_release(f);
     vfs_forget(x.p, a.nodeid, 1);
     free(bytes);
