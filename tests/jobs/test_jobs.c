@@ -712,7 +712,7 @@ static void *drain_until_cancelled(void *arg)
 }
 
 /* The fixture has one worker for drains while a job is at work; and of two that wait one rests. */
-Test(jobs, a_drain_that_waits_for_others_holds_up_no_drain)
+Test(jobs, a_drain_that_waits_for_others_holds_up_no_drain, .timeout = 60)
 {
     struct vfs_file *f;
     struct vfs_attr a;
