@@ -378,10 +378,12 @@ int control_move(struct call *call)
     char detail[64];
     int err;
 
+    /* one word that is no number is a path, and find_shard says what it lacks */
+    if (words == 0 && call->c->noptions == 0 &&
+        command_number(control_arg(call, words), &(uint64_t){0}) == 0)
+        return control_fail(call, -EINVAL, "it does not say what is to be moved; usage: %s",
+                            call->verb->usage);
     err = find_shard(call, control_arg(call, words), &info);
-    if (err == 0 && words == 0 && call->c->noptions == 0)
-        err = control_fail(call, -EINVAL, "it does not say what is to be moved; usage: %s",
-                           call->verb->usage);
     if (err == 0)
         err = control_may_change(call);
     if (err == 0 && info.draining)
