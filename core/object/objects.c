@@ -212,14 +212,18 @@ static int load_record(struct objects *o, const struct entry *e, void *buf)
     return err == -ENOENT ? -EUCLEAN : err; /* the pack is gone */
 }
 
-/* Reads a part of a record. The whole record is read, since its checksum covers all of it. */
+/* Reads a part of a record. The whole record is read, since its checksum covers all of it. -EUCLEAN
+ * also for an entry that says more bytes than a record can have: none are allocated for it. */
 static ssize_t read_record(struct objects *o, const struct entry *e, void *buf, size_t len,
                            uint64_t off)
 {
     bool whole = off == 0 && len >= e->size;
-    uint8_t *record = whole ? buf : malloc(e->size);
+    uint8_t *record;
     int err;
 
+    if (e->size > PACK_RECORD_MAX)
+        return -EUCLEAN;
+    record = whole ? buf : malloc(e->size);
     if (!record)
         return -ENOMEM;
     err = load_record(o, e, record);
