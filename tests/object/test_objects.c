@@ -128,6 +128,15 @@ Test(objects, sealed_bytes_are_read_whole_and_in_part)
     free(want);
 }
 
+Test(objects, no_memory_is_asked_for_what_no_record_can_have)
+{
+    struct entry e = entry_of(&w, small('a'));
+    char got[500];
+
+    e.size = UINT64_C(1) << 50; /* a damaged row, whose sum is right */
+    cr_assert_eq(objects_read(w.objects, &e, got, sizeof got, 0), -EUCLEAN);
+}
+
 Test(objects, a_large_one_is_read_from_its_own_file)
 {
     uint64_t n = large('a');
