@@ -57,8 +57,8 @@
  *
  * Where damage hides a part of the trees, or rows are lost that may have been namespaces, counts that
  * seem too high are not reported, because what is hidden or lost may have the missing references. The
- * same holds for the count of a sealed object while another object is not in the table. The same holds for names and link counts of a
- * namespace with a hidden part.
+ * same holds for the count of a sealed object while another object is not in the table, and for names
+ * and link counts of a namespace with a hidden part.
  *
  * Memory: 24 to 36 bytes for each inode of the largest namespace, what the recount takes
  * (recount.h), and a few words for each pack, large object and slot.

@@ -12,9 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define SHORTAGE_REST_MAX                                                                          \
-    NSEC_PER_SEC /* the longest pause between two tries, in ns; the first one
-                                        * is a millisecond */
+/* the longest pause between two tries, in ns; the first one is a millisecond */
+#define SHORTAGE_REST_MAX NSEC_PER_SEC
 
 /* ---- who leads ---- */
 

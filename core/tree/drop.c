@@ -39,7 +39,6 @@ struct drops {
     bool changed;
     struct batch batch[LAYER_BATCHES_MAX]; /* frozen ones, the oldest first */
     size_t batches;
-    size_t stored;                  /* above the number of each chunk in the committed table */
     _Atomic uint64_t worked, freed; /* not guarded */
 };
 
@@ -226,10 +225,24 @@ static int write_chunk(struct drops *d, const struct queue *q, size_t c, uint8_t
     return kv_put(t, d->table, key, sizeof key, buf, n * 8);
 }
 
+/* Deletes the committed chunks from chunk `c` on, wherever their numbers have gaps. */
+static int delete_rest(struct drops *d, size_t c, struct kv_txn *t)
+{
+    struct kv_each e = {.table = d->table, .from = c};
+    int err = kv_snap_begin(d->kv, &e.snap);
+
+    if (err < 0)
+        return err;
+    while (kv_next(&e))
+        e.err = kv_del(t, d->table, e.key, e.klen);
+    kv_snap_end(e.snap);
+    return e.err;
+}
+
 int drops_write(struct drops *d, size_t n, struct kv_txn *t)
 {
     const struct batch *b = last_changed(d, n);
-    uint8_t key[8], *buf;
+    uint8_t *buf;
     int err = 0;
 
     if (!b)
@@ -239,21 +252,14 @@ int drops_write(struct drops *d, size_t n, struct kv_txn *t)
         return -ENOMEM;
     for (size_t c = 0; c < chunks_of(&b->queue) && err == 0; c++)
         err = write_chunk(d, &b->queue, c, buf, t);
-    for (size_t c = chunks_of(&b->queue); c < d->stored && err == 0; c++) {
-        put_be64(key, c);
-        err = kv_del(t, d->table, key, sizeof key);
-    }
     free(buf);
-    return err;
+    return err < 0 ? err : delete_rest(d, chunks_of(&b->queue), t);
 }
 
 void drops_retire(struct drops *d, size_t n)
 {
     MUTEX_GUARD(&d->lock);
-    const struct batch *b = last_changed(d, n);
 
-    if (b)
-        d->stored = chunks_of(&b->queue);
     for (size_t i = 0; i < n; i++)
         free(d->batch[i].queue.v);
     d->batches -= n;
@@ -281,10 +287,8 @@ static int load(struct drops *d)
 
     if (err < 0)
         return err;
-    while (kv_next(&e)) {
+    while (kv_next(&e))
         e.err = load_chunk(&d->queue, e.val, e.len);
-        d->stored = (size_t)e.number + 1; /* ascending; some in between may be lost */
-    }
     kv_snap_end(e.snap);
     return e.err;
 }

@@ -8,9 +8,8 @@
 #include <errno.h>
 
 #define MERGE_BELOW (PAGE_CAPACITY / 4) /* a page used less looks for a neighbour to join */
-#define MERGE_UPTO                                                                                 \
-    (PAGE_CAPACITY * 3 / 4) /* bytes; two pages are joined only up to this, so that
-                                            * the result does not split again soon */
+/* bytes; two pages are joined only up to this, so that the result does not split again soon */
+#define MERGE_UPTO (PAGE_CAPACITY * 3 / 4)
 
 /* Removes slot `slot` of the inner page at depth d, and frees the page that it led to, which holds
  * nothing any more. */

@@ -231,6 +231,23 @@ Test(drop, what_is_stored_behind_a_chunk_that_is_lost_is_replaced_as_well)
     cr_assert_eq(stored_queue(), 4096 + 11);
 }
 
+/* A row that a damaged store may have: its sum is right, and its number is beyond all that there can
+ * be. */
+Test(drop, a_chunk_with_any_number_is_replaced, .timeout = 60)
+{
+    uint8_t key[8] = {0x7f}, page[8] = {3};
+    struct kv_txn *t;
+
+    cr_assert_eq(kv_txn_begin(f.kv, &t), 0);
+    cr_assert_eq(kv_put(t, T_DROPS, key, sizeof key, page, sizeof page), 0);
+    cr_assert_eq(kv_commit(t), 0);
+    forest_crash(&f);
+    cr_assert_eq(drops_left(f.drops), 1);
+    cr_assert_eq(drops_push(f.drops, 1), 0);
+    forest_commit(&f);
+    cr_assert_eq(stored_queue(), 2);
+}
+
 Test(drop, a_damaged_queue_is_an_error)
 {
     struct drops *d;
