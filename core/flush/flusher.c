@@ -522,6 +522,11 @@ void flush_stop_threads(struct state *p)
     coordinator_retry(f->coordinator); /* the flush thread may wait for a flush that fails */
     pthread_join(f->flush_thread, NULL);
     pthread_join(f->drop_thread, NULL);
+    {
+        MUTEX_GUARD(&f->lock);
+        while (f->seals_for_views)
+            cond_wait(&f->done, &f->lock);
+    }
     coordinator_stop(f->coordinator);
     f->threads_running = false;
 }

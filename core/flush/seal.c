@@ -420,13 +420,70 @@ size_t seal_waiting(struct state *p)
     return atomic_load(&p->contents.count);
 }
 
+/* Seals for views until none has asked since the last pass began. */
+static void *seal_for_views(void *arg)
+{
+    struct state *p = arg;
+    struct flusher *f = p->flush;
+    uint64_t asked;
+    size_t left;
+
+    mutex_lock(&f->lock);
+    while (f->views_served < (asked = f->views_asked) && !f->stop) {
+        mutex_unlock(&f->lock);
+        (void)seal_pass(p, SEAL_CLOSED, ticks(p), &left); /* the flush reports a failure */
+        mutex_lock(&f->lock);
+        f->views_served = asked;
+        cond_broadcast(&f->done);
+    }
+    f->seals_for_views = false;
+    cond_broadcast(&f->done); /* the last use: flush_stop_threads waits for this */
+    mutex_unlock(&f->lock);
+    return NULL;
+}
+
+/* Begins the thread that seals for views. False: there can be none. Needs flush.lock. */
+static bool start_sealer(struct state *p)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+
+    if (p->flush->seals_for_views)
+        return true;
+    if (pthread_attr_init(&attr) != 0)
+        return false;
+    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    p->flush->seals_for_views = pthread_create(&thread, &attr, seal_for_views, p) == 0;
+    (void)pthread_attr_destroy(&attr);
+    return p->flush->seals_for_views;
+}
+
+void seal_for_view(struct state *p)
+{
+    struct flusher *f = p->flush;
+    int64_t since = ticks(p);
+    uint64_t ask;
+    size_t left;
+
+    if (!f->threads_running) {
+        (void)seal_pass(p, SEAL_CLOSED, since, &left);
+        return;
+    }
+    MUTEX_GUARD(&f->lock);
+    ask = ++f->views_asked;
+    if (f->stop || !start_sealer(p))
+        return;
+    while (f->views_served < ask && f->seals_for_views && !view_is_late(p, since))
+        (void)cond_wait_for(&f->done, &f->lock, TURN_LOOK);
+}
+
 size_t seal_settle(struct state *p)
 {
     size_t waiting = seal_waiting(p);
 
     if (waiting == 0)
         return 0;
-    if (state_writable(p) == 0) /* the flush reports a failure, not this call */
-        (void)seal_pass(p, SEAL_CLOSED, ticks(p), &waiting);
+    if (state_writable(p) == 0)
+        seal_for_view(p);
     return seal_waiting(p);
 }

@@ -266,6 +266,10 @@ int seal_pass(struct state *p, enum seal_what what, int64_t since, size_t *ret_l
 int seal_rest(struct state *p);
 /* How many contents are unsealed that a view should show. */
 size_t seal_waiting(struct state *p);
-/* Seals what was closed before, as views do first, with one pass at most. Returns how many contents
- * are still unsealed. The caller holds no lock. */
+/* Has all that was closed before sealed by a pass in another thread, and waits for that as long as
+ * view_wait allows, whatever a disk does not do. In a store without threads the pass is made here.
+ * The caller holds no lock. */
+void seal_for_view(struct state *p);
+/* seal_for_view, if there is something to be sealed. Returns how many contents are still unsealed. The
+ * caller holds no lock. */
 size_t seal_settle(struct state *p);

@@ -388,10 +388,8 @@ static bool is_immutable(const struct entry *e)
 
 int sealed_object(struct state *p, uint64_t nodeid, struct entry *ret)
 {
-    int64_t since = ticks(p);
     struct inode in;
     struct vfs_attr attr;
-    size_t left;
     int err = inode_get(p, nodeid, &in, &attr);
 
     if (err < 0)
@@ -400,7 +398,7 @@ int sealed_object(struct state *p, uint64_t nodeid, struct entry *ret)
         return -ENODATA;
     err = named_object(p, nodeid, &in, ret);
     if (err == 0 && !is_immutable(ret)) {
-        (void)seal_pass(p, SEAL_CLOSED, since, &left);
+        seal_for_view(p);
         err = inode_get(p, nodeid, &in, &attr);
         if (err == 0)
             err = named_object(p, nodeid, &in, ret);

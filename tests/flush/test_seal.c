@@ -232,3 +232,55 @@ Test(seal, whatever_the_disk_refuses_once_the_rest_is_committed)
     }
     cr_assert_gt(n, 20);
 }
+
+/* ---- views ---- */
+
+static struct mutex stall; /* while it is held, nothing on the disk is opened */
+static struct disk_ops slow;
+static const struct disk_ops *quick;
+
+static int open_slowly(struct disk *d, const char *name, unsigned flags, struct disk_file **ret)
+{
+    {
+        MUTEX_GUARD(&stall);
+    }
+    return quick->open(d, name, flags, ret);
+}
+
+static void open_with_threads(void)
+{
+    struct state_config config = {.disk = x.disk,
+                                  .clock = &x.clock.base,
+                                  .threads = 2,
+                                  .log_segment = 1 << 20,
+                                  .background = true};
+
+    cr_assert_eq(store_close(x.p), 0);
+    kv_close(x.kv);
+    cr_assert_eq(kv_open_mem(x.mem, store_tables, store_table_count, KV_CREATE, &x.kv), 0);
+    config.kv = x.kv;
+    cr_assert_eq(store_open(&config, &x.p), 0);
+}
+
+/* What is not sealed in time is shown without its id. */
+Test(seal, a_view_waits_no_longer_than_it_may_for_a_disk_that_stands_still, .timeout = 60)
+{
+    open_with_threads();
+    agreed(&x, "set view_wait 0ms", "ok");
+    put_file(&x, "main/f", "some");
+    mutex_init(&stall, "stall");
+    quick = x.disk->ops;
+    slow = *quick;
+    slow.open = open_slowly;
+    x.disk->ops = &slow;
+    mutex_lock(&stall);
+    cr_assert_eq(seal_settle(x.p), 1);
+    cr_assert_eq(seal_settle(x.p), 1, "nor the next one");
+    mutex_unlock(&stall);
+    while (seal_waiting(x.p) > 0)
+        sched_yield();
+    cr_assert_eq(store_close(x.p), 0);
+    kv_close(x.kv);
+    x.disk->ops = quick;
+    cr_assert_eq(picky_open(&x), 0);
+}
