@@ -14,6 +14,7 @@
 # Whatever happens, nothing is left: only processes that were started here are ended, by number.
 set -euo pipefail
 export LC_ALL=C.UTF-8
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH # tools/check says why
 
 test_file=$(realpath "$0")
 TALLY=$(realpath "${TALLY:?is the tally program to be tested}")
