@@ -17,7 +17,7 @@ static void use_memory(struct txn *t)
 {
     if (!t->reserved.memory || t->data)
         return;
-    t->data = t->reserved.memory;
+    t->data = t->reserved.memory->bytes;
     t->room = t->reserved.bytes;
     t->borrowed = true;
     memcpy(t->data, t->small, t->len);

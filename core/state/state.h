@@ -128,6 +128,7 @@
 
 struct member_hooks;
 struct strbuf;
+struct txn_memory;
 
 /* What this start took from the log. */
 struct replayed {
@@ -155,6 +156,7 @@ struct state {
     struct cond events_left;
 
     struct rwlock freeze_lock; /* "freeze" */
+    _Atomic(struct txn_memory *) spare; /* the memory of a change that ended; NULL: none */
     _Atomic uint64_t seq;      /* number of the last change */
     _Atomic uint64_t next_ino; /* no namespace has an inode number from this on */
     /* a commit or a part of a start failed, and what is on disk is not known */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define SPARE_MAX ((size_t)1024 * 1024) /* bytes; larger memory of a change is not kept */
 #define ROOM_SLACK ((size_t)64 * 1024) /* bytes of operations beside the data of a change */
 
 /* ---- room ---- */
@@ -47,25 +48,43 @@ static int promise(struct state *p)
     return err;
 }
 
-/* Allocates the memory for room in the log that was reserved. Without memory the room is given
- * back. */
+/* The memory of the last change, if it is large enough, or new memory. NULL: there is none. */
+static struct txn_memory *take_memory(struct state *p, size_t bytes)
+{
+    struct txn_memory *m = atomic_exchange(&p->spare, NULL);
+
+    if (m && m->size >= bytes)
+        return m;
+    free(m);
+    m = malloc(sizeof(*m) + bytes);
+    if (m)
+        m->size = bytes;
+    return m;
+}
+
+/* Gets the memory for room in the log that was reserved. Without memory the room is given back. */
 static int have_room(struct state *p, size_t bytes, struct txn_room *ret)
 {
-    uint8_t *data = malloc(bytes);
+    struct txn_memory *m = take_memory(p, bytes);
 
-    if (!data) {
+    if (!m) {
         log_room_done(p->log, bytes);
         return -ENOMEM;
     }
-    *ret = (struct txn_room){p, bytes, data};
+    *ret = (struct txn_room){p, bytes, m};
     return 0;
 }
 
+/* Keeps the memory for the next change. */
 static void room_done(struct txn_room *r)
 {
+    struct txn_memory *m = r->memory;
+
     if (r->p)
         log_room_done(r->p->log, r->bytes);
-    free(r->memory);
+    if (m && m->size <= SPARE_MAX)
+        m = atomic_exchange(&r->p->spare, m);
+    free(m);
     *r = (struct txn_room){.p = NULL};
 }
 

@@ -34,11 +34,17 @@ struct ns;
 struct orphans;
 struct state;
 
+/* Memory in which a change is noted. */
+struct txn_memory {
+    size_t size; /* of `bytes` */
+    uint8_t bytes[];
+};
+
 /* Reserved room in the log, and memory to note the change that will use this room. */
 struct txn_room {
     struct state *p; /* NULL: none */
     size_t bytes;
-    uint8_t *memory; /* of `bytes` bytes */
+    struct txn_memory *memory; /* of `bytes` bytes or more */
 };
 
 struct txn {

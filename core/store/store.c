@@ -519,6 +519,7 @@ void store_abandon(struct state *p)
     strbuf_release(&p->scrub->lines);
     met_release(p);
     free(p->control->last_reply);
+    free(atomic_load(&p->spare));
     free(p);
 }
 
