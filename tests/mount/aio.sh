@@ -9,7 +9,7 @@ begin
 
 "$TALLY" -C "$M" set flush_interval 60s >/dev/null
 claim "who reads after a write has ended sees what was written, whoever read meanwhile; O_DSYNC is durable"
-"${test_file%/*}/aio.py" "$M/main" 4000
+"${test_file%/*}/aio.py" "$M/main" 2000
 
 claim "many such writes, and readers of the same pages, do not wait for each other for good"
 timeout -s KILL "$limit" "${test_file%/*}/aio_many.py" "$M/main/many" 300

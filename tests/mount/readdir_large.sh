@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# 100,000 names in one directory, listed while it changes, by who remembers a cookie and nothing
+# 30,000 names in one directory, listed while it changes, by who remembers a cookie and nothing
 # else, as an NFS server does. By hand, more of them:  COUNT=1000000 TALLY=… bash readdir_large.sh
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
@@ -11,7 +11,7 @@ cd "$M/main/d"
 cat >"$W/list.py" <<'END'
 import ctypes, os, random, struct, sys, threading
 libc = ctypes.CDLL(None, use_errno=True)
-COUNT = int(os.environ.get("COUNT", 100000))
+COUNT = int(os.environ.get("COUNT", 30000))
 
 def some(cookie, room):
     """A few entries behind that cookie, through a descriptor of their own."""
