@@ -45,7 +45,8 @@ struct rebuild {
     uint64_t changed;
 };
 
-#define FIXES_AT_ONCE 256 /* under one hold of the freeze lock */
+#define LOOK_EVERY (NSEC_PER_SEC / 5) /* between two looks whether another still recounts */
+#define FIXES_AT_ONCE 256             /* under one hold of the freeze lock */
 
 /* May this count be lowered? Not if damage hides references, nor if a lost number may have been an
  * alias of the object. */
@@ -312,13 +313,24 @@ static int rebuild_alone(struct state *p, struct job *j, bool part, uint64_t *re
     return err;
 }
 
-/* Only one rebuild at a time: two would both see a count that is too high, and both lower it. */
+/* Begins to recount, for one caller at a time: two would both see a count that is too high, and both
+ * lower it. A job of its own waits for the other caller; work that can try later does not. */
+static int begin(struct state *p, struct job *j, bool part)
+{
+    int err = 0;
+
+    while (err == 0 && atomic_exchange(&p->scrub->recounting, true))
+        err = j && !part ? job_pause(p, j, LOOK_EVERY) : -EBUSY;
+    return err;
+}
+
 static int rebuild(struct state *p, struct job *j, bool part, uint64_t *ret_changed)
 {
-    if (atomic_exchange(&p->scrub->recounting, true))
-        return -EBUSY;
-    int err = rebuild_alone(p, j, part, ret_changed);
+    int err = begin(p, j, part);
 
+    if (err < 0)
+        return err;
+    err = rebuild_alone(p, j, part, ret_changed);
     atomic_store(&p->scrub->recounting, false);
     return err;
 }

@@ -22,11 +22,15 @@ struct state;
  * an object that such a number may have been an alias of. If damage hides a part of the trees,
  * counts are only raised, and -EUCLEAN is returned at the end.
  *
+ * One caller recounts at a time: a rebuild, or the part of a sweep, of a GC cycle or of a scrub. With
+ * a job `j` the call waits for the other, until `j` is to end (job_pause); with NULL it is -EBUSY.
+ *
  * -ECANCELED: the job was cancelled. What was changed before that stays, and entries that were put
  * back may have a count that is too high (restore.h), which a later rebuild corrects. -EROFS. `j`
  * may be NULL. Takes the freeze lock (write) for short times: the caller holds no lock. */
 int rebuild_store(struct state *p, struct job *j, uint64_t *ret_changed);
-/* As rebuild_store, as a part of the job `j`, whose progress stays its own. */
+/* As rebuild_store, as a part of the job `j`, whose progress stays its own. Never waits for another
+ * that recounts: -EBUSY. */
 int rebuild_part(struct state *p, struct job *j, uint64_t *ret_changed);
 /* Correct only the usage of namespaces from versions that did not count it (usage_settle.h). Does
  * nothing while a rebuild runs, since that does it, too. */

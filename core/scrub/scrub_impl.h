@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct scrub_of_store {
-    _Atomic bool recounting; /* a rebuild is running, between its snapshot and its corrections */
+    _Atomic bool recounting; /* somebody recounts, between a snapshot and the corrections */
     struct mutex lock;       /* "scrub": a leaf; guards the fields below */
     uint64_t job;            /* number of the job that scrubs; 0: none */
     struct scrub_record record;

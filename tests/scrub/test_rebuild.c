@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* test_rebuild: rebuild mends counts and nothing else, and lowers none where it cannot see all. */
 #include "disk_impl.h"
+#include "job.h"
 #include "kv_impl.h"
 #include "plant.h"
 #include "rebuild.h"
@@ -287,15 +288,73 @@ Test(rebuild, an_entry_learns_of_a_pin_that_it_does_not_know)
     fixture_teardown(&x);
 }
 
-Test(rebuild, a_second_one_beside_it_is_refused)
+/* ---- beside another that recounts: a sweep, a GC cycle, a scrub ---- */
+
+/* Somebody recounts, and a rebuild that a user asked for, job 1, waits at the workers. */
+static void one_waits(struct fixture *x)
+{
+    struct workers_stats workers;
+    struct job j;
+
+    fixture_setup(x);
+    put_file(x, "main/a", "hello");
+    atomic_store(&x->p->scrub->recounting, true);
+    agreed(x, "rebuild", "ok job=1\n");
+    for (int i = 0;; i++) {
+        workers_get_stats(x->p->workers, &workers);
+        if (workers.of[WORKERS_LONG_IDLE].resting)
+            return;
+        cr_assert_eq(job_get(x->p, 1, &j), 0);
+        cr_assert(!job_is_over(&j), "it ended with %d", j.error);
+        cr_assert_lt(i, 60000, "it does not wait");
+        usleep(1000);
+    }
+}
+
+Test(rebuild, one_that_a_user_asks_for_waits_until_nobody_else_recounts)
 {
     struct fixture x;
+
+    one_waits(&x);
+    agreed(&x, "rebuild", "ok job=1\n");
+    atomic_store(&x.p->scrub->recounting, false);
+    clock_manual_advance(&x.clock, NSEC_PER_SEC);
+    agreed(&x, "wait 1", "ok changed=0\n");
+    fixture_teardown(&x);
+}
+
+Test(rebuild, one_that_waits_can_be_cancelled)
+{
+    struct fixture x;
+
+    one_waits(&x);
+    agreed(&x, "cancel 1", "ok");
+    refused(&x, "wait 1", -ECANCELED, "job 1 was cancelled");
+    cr_assert(atomic_load(&x.p->scrub->recounting), "the other goes on");
+    fixture_teardown(&x);
+}
+
+Test(rebuild, the_end_of_the_store_does_not_wait_for_one_that_waits)
+{
+    struct fixture x;
+
+    one_waits(&x);
+    fixture_reopen(&x);
+    fixture_teardown(&x);
+}
+
+Test(rebuild, one_that_is_a_part_of_other_work_is_not_waited_for)
+{
+    struct fixture x;
+    struct job *j;
     uint64_t changed;
 
-    setup(&x);
-    fixture_open(&x);
+    fixture_setup(&x);
     atomic_store(&x.p->scrub->recounting, true);
+    cr_assert_eq(job_start(x.p, "sweep", "", &j), 0);
+    cr_assert_eq(rebuild_part(x.p, j, &changed), -EBUSY);
     cr_assert_eq(rebuild_store(x.p, NULL, &changed), -EBUSY);
+    job_end(x.p, j, 0, NULL);
     atomic_store(&x.p->scrub->recounting, false);
     cr_assert_eq(rebuild_store(x.p, NULL, &changed), 0);
     fixture_teardown(&x);
