@@ -316,7 +316,8 @@ static void committed(struct state *p, uint64_t first, uint64_t last)
 {
     struct flusher *f = p->flush;
 
-    blame_clear(p, BLAME_FLUSH);
+    if (!atomic_load(&p->readonly)) /* a later batch failed */
+        blame_clear(p, BLAME_FLUSH);
     MUTEX_GUARD(&f->lock);
     f->durable_seq = (*batch_at(p, last))->seq;
     f->in_flight -= (unsigned)(last - first + 1);

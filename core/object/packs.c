@@ -183,7 +183,8 @@ int packs_retire_dead(struct packs *p, uint64_t least)
         p->current = NULL;
         drop = pack_drop_if_empty(p, number);
     }
-    return pack_unlink_dropped(p, number, drop);
+    (void)pack_unlink_dropped(p, number, drop); /* else the next start does it */
+    return drop < 0 ? drop : 0;
 }
 
 int packs_retire_current(struct packs *p)

@@ -79,7 +79,9 @@ bool packs_is_dead(struct packs *p, const struct pack_place *place);
  * its space back where that is possible. -ENOENT: the table does not have the pack; its file is
  * closed. */
 int packs_release(struct packs *p, const struct pack_place *place, uint32_t len);
-/* Close the open pack, so that it can go when its last record dies (drain, shutdown). */
+/* Close the open pack, so that it can go when its last record dies (drain, shutdown). If none is
+ * alive its row goes now, and the file as well. One that cannot be removed is no error: the next
+ * start removes it. */
 int packs_retire_current(struct packs *p);
 /* The same, if at least `least` bytes of the open pack are dead. */
 int packs_retire_dead(struct packs *p, uint64_t least);

@@ -5,6 +5,7 @@
  */
 #include "io.h"
 #include "packs_impl.h"
+#include "report.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -359,8 +360,8 @@ int pack_drop_if_empty(struct packs *p, uint64_t number)
 }
 
 /* Unlinks the file of a pack if `r`, the result of pack_drop_if_empty, is 1. A file that is missing
- * was unlinked before a crash. A file that cannot be unlinked now has no row, and goes at the next
- * packs_open. */
+ * was unlinked before a crash. A file that cannot be unlinked now has no row, is reported, and goes
+ * at the next packs_open. */
 int pack_unlink_dropped(struct packs *p, uint64_t number, int r)
 {
     char name[DISK_NAME_MAX + 1];
@@ -369,5 +370,9 @@ int pack_unlink_dropped(struct packs *p, uint64_t number, int r)
         return r;
     pack_name(number, name);
     r = disk_unlink(p->disk, name);
-    return r == -ENOENT ? 0 : r;
+    if (r == 0 || r == -ENOENT)
+        return 0;
+    report(REPORT_NOTE, "%s is empty, and cannot be removed now (%s): the next start removes it",
+           name, strerror(-r));
+    return r;
 }

@@ -67,13 +67,27 @@ static void add_files(struct state *p, uint64_t number, struct strbuf *out)
     free(d);
 }
 
-/* A note that keeps commits from being made is more important than one about a slot. */
+/* What made the store read-only, in the words of a note; none if that is not known. */
+static struct blame of_readonly(struct state *p)
+{
+    const char *what = atomic_load(&p->readonly_what);
+    struct blame b = {.err = atomic_load(&p->readonly_err)};
+
+    if (what)
+        (void)snprintf(b.text, sizeof b.text, "%s failed", what);
+    return b;
+}
+
+/* What keeps commits from being made is more important than a note about a slot. */
 static struct blame get(struct state *p)
 {
+    struct blame readonly = of_readonly(p);
     MUTEX_GUARD(&p->blames.lock);
     const struct blame *b = p->blames.of;
 
-    return b[BLAME_FLUSH].text[0] ? b[BLAME_FLUSH] : b[BLAME_SLOT];
+    if (b[BLAME_FLUSH].text[0])
+        return b[BLAME_FLUSH];
+    return readonly.text[0] ? readonly : b[BLAME_SLOT];
 }
 
 bool blame_is_noted(struct state *p)

@@ -2,7 +2,8 @@
 /*
  * blame: what could not be made durable, and why. The code that makes a flush fail notes it here.
  * The drain, the unmount or whatever else waits for the flush puts the note into its error. The
- * note stays until a commit, or a pass over the slots, succeeds.
+ * note stays until a commit, or a pass over the slots, succeeds. In a store that turned read-only it
+ * stays for ever; where there is none, the reason of the read-only store stands for it.
  *
  *     blame_note(p, BLAME_FLUSH, err, number, "content %llu cannot be sealed", number);
  *     blame_describe(p, err, &out);
@@ -45,7 +46,7 @@ struct blames {
 void blame_note(struct state *p, enum blame_kind kind, int err, uint64_t number, const char *fmt,
                 ...) __attribute__((format(printf, 5, 6)));
 void blame_clear(struct state *p, enum blame_kind kind);
-/* Is there a note, of any kind? */
+/* Is there a note of any kind, or the reason of a read-only store? */
 bool blame_is_noted(struct state *p);
 /* Call it after an fsync, or after a sync of the machine, with its result. A failure raises an
  * alarm that says what could not be made durable; further failures raise none until a sync has

@@ -5,7 +5,9 @@
  */
 #include "picky.h"
 
+#include "disk_impl.h"
 #include "drain.h"
+#include "report.h"
 #include "store_impl.h"
 #include "refs_impl.h"
 
@@ -217,4 +219,48 @@ Test(drain, so_is_a_slot_which_is_needed_by_nobody_then)
     put_large("main/large");
     cr_assert_eq(seal_pass(x.p, SEAL_CLOSED, -1, &left), 0); /* sealing removes sums, too */
     is_counted_and_tried_again("slots/", sealed);
+}
+
+/* ---- what is not removed ---- */
+
+static const struct disk_ops *disk_whole;
+
+static int unlink_no_pack(struct disk *d, const char *name)
+{
+    return strncmp(name, "packs/", 6) == 0 ? -EIO : disk_whole->unlink(d, name);
+}
+
+static bool pack_1_has_a_file(void)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct disk_file *f;
+
+    pack_name(1, name);
+    if (disk_open(x.disk, name, DISK_READ, &f) < 0)
+        return false;
+    disk_file_close(f);
+    return true;
+}
+
+/* Everything is durable, and the next start removes a pack that no table names. */
+Test(drain, a_pack_that_cannot_be_removed_fails_none)
+{
+    static struct disk_ops ops;
+    struct packs_stats packs;
+
+    put_file(&x, "main/a", "hello");
+    agreed(&x, "drain", "ok seq=");
+    remove_file(&x, "main/a");
+    ops = *(disk_whole = x.disk->ops);
+    ops.unlink = unlink_no_pack;
+    x.disk->ops = &ops;
+    report_reset();
+    agreed(&x, "drain", "ok seq=");
+    packs_get_stats(x.p->packs, &packs);
+    cr_assert_eq(packs.packs, 0);
+    cr_assert_gt(report_count(REPORT_NOTE), 0, "it is in the journal");
+    x.disk->ops = disk_whole;
+    cr_assert(pack_1_has_a_file());
+    fixture_reopen(&x);
+    cr_assert(!pack_1_has_a_file());
 }
