@@ -143,9 +143,8 @@ static int close_store(struct fs *fs, int r, char *why, size_t why_len)
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     int closed = store_close_told(fs->p, &text);
     if (closed < 0)
-        r = fail(closed, why, why_len,
-                 "the last flush failed, so its changes are in the log at most: %s",
-                 strbuf_error(&text) == 0 && text.len ? text.s : strerror(fs_errno(closed)));
+        r = fail(closed, why, why_len, "%s",
+                 strbuf_error(&text) == 0 ? text.s : strerror(fs_errno(closed)));
     return r;
 }
 

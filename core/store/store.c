@@ -32,12 +32,12 @@
 static int put_identity(struct kv *kv, const struct identity *identity)
 {
     struct store_record s = {.epoch = 1,
-                      .next_page = 1,
-                      .next_number = 1,
-                      .next_pack = 1,
-                      .next_ns = 1,
-                      .orphan_next = 1,
-                      .next_ino = NS_ROOT_INO + 1};
+                             .next_page = 1,
+                             .next_number = 1,
+                             .next_pack = 1,
+                             .next_ns = 1,
+                             .orphan_next = 1,
+                             .next_ino = NS_ROOT_INO + 1};
     uint8_t id[IDENTITY_LEN], state[STORE_RECORD_LEN];
     struct kv_txn *t;
     int err = kv_txn_begin(kv, &t);
@@ -203,9 +203,10 @@ static uint64_t next_pack(const struct state *p, const struct store_record *s)
  * can, so that is no error. */
 static int open_shards(struct state *p)
 {
-    struct shards_config config = {
-        .kv = p->config.kv, .table = TABLE_SHARDS, .clock = p->clock,
-        .foreign = disk_is_foreign(p->config.disk)};
+    struct shards_config config = {.kv = p->config.kv,
+                                   .table = TABLE_SHARDS,
+                                   .clock = p->clock,
+                                   .foreign = disk_is_foreign(p->config.disk)};
     int err;
 
     store_id_of(p->id_key.secret, p->created, p->shared ? p->shared->node : 0, config.store);
@@ -252,7 +253,7 @@ static void pack_size_set(void *ctx, int64_t value)
 static int open_floors(struct state *p, const struct store_record *s)
 {
     static const struct refs_tables tables = {TABLE_OBJECTS, TABLE_IDS, TABLE_DYING, TABLE_PINS,
-                                               TABLE_GHOSTS};
+                                              TABLE_GHOSTS};
     struct kv *kv = p->config.kv;
     size_t cache = (size_t)settings_get(&p->settings, SET_PAGE_CACHE);
     int err = pages_open(kv, TABLE_PAGES, TABLE_PAGE_COUNTS, s->next_page, cache, &p->pages);
@@ -528,6 +529,31 @@ int store_close(struct state *p)
     return store_close_told(p, NULL);
 }
 
+/* The last flush failed: says what it lacks. */
+static void tell_unflushed(struct state *p, int err, struct strbuf *why)
+{
+    strbuf_adds(why, "the last flush failed, so its changes are in the log at most: ");
+    blame_describe(p, err, why);
+}
+
+/* Removes the log, as the last commit has everything. */
+static int remove_log(struct state *p, struct strbuf *why)
+{
+    int err;
+
+    log_close(p->log);
+    p->log = NULL;
+    err = atomic_load(&p->promised) ? log_promise_clear(p->config.kv) : 0;
+    if (err == 0)
+        err = log_remove(p->config.disk);
+    if (err < 0 && why)
+        strbuf_addf(why,
+                    "everything is committed, but the log could not be removed (%s): the next "
+                    "mount reads it",
+                    strerror(-err));
+    return err;
+}
+
 int store_close_told(struct state *p, struct strbuf *why)
 {
     int err;
@@ -542,15 +568,11 @@ int store_close_told(struct state *p, struct strbuf *why)
     flush_stop_threads(p);
     err = flush_drain(p, false, -1, NULL);
     if (err < 0 && why)
-        blame_describe(p, err, why);
-    if (err == 0) { /* the commit has everything, so the log may be removed */
+        tell_unflushed(p, err, why);
+    if (err == 0) {
         pool_node_leave(p);
         sweep_close(p);
-        log_close(p->log);
-        p->log = NULL;
-        err = atomic_load(&p->promised) ? log_promise_clear(p->config.kv) : 0;
-        if (err == 0)
-            err = log_remove(p->config.disk);
+        err = remove_log(p, why);
     }
     store_abandon(p);
     return err;

@@ -27,10 +27,12 @@ int store_format(struct disk *disk, struct kv *kv, const struct clock *clock, co
  * an error nothing is open. */
 int store_open(const struct state_config *config, struct state **ret_p);
 /* Stops the threads, flushes everything, and frees the store, also after an error. The error says
- * that the last flush failed. Then the log stays, and the next start replays what it has. A shard
- * that does not answer delays this for a short time only (shard_is_silent). NULL is fine. */
+ * that the last flush failed, or that the log could not be removed after it. Then the log stays,
+ * and the next start replays what it has and no commit has. A shard that does not answer delays
+ * this for a short time only (shard_is_silent). NULL is fine. */
 int store_close(struct state *p);
-/* The same; after a failure `why` (may be NULL) gets what was not flushed. */
+/* The same; after a failure `why` (may be NULL) gets a sentence that says which of the two it is,
+ * what failed, and why. */
 int store_close_told(struct state *p, struct strbuf *why);
 /* Frees the store without flushing, as if the process died. For tests. */
 void store_abandon(struct state *p);

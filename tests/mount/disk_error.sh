@@ -112,7 +112,7 @@ check_all "afterwards"
 # What was written and not acknowledged may be lost, and the store takes nothing more until it is
 # mounted again; what was acknowledged is there, and can be read all the time.
 may_log 'tally: ALARM: .* failed \(Input/output error\): the store is read-only now'
-may_log 'tally mount: the last flush failed, so its changes are in the log at most: .*'
+may_log 'tally mount: the last flush failed, so its changes are in the log at most: [a-z].* \(Input/output error\)(; it is used by .*)?; the store is read-only now, and what is not durable is in memory and in the log'
 for what in "sync EIO packs" "sync EIO packs/" "sync EIO kv/data.mdb" "write EIO kv/data.mdb" "sync EIO slots/" \
     "sync EIO log/"; do
     claim "$what: the store says aloud that it is read-only now, and keeps what it had acknowledged"

@@ -6,6 +6,8 @@
 #include "fixture.h"
 
 #include "disk_impl.h"
+#include "durability.h"
+#include "kv_impl.h"
 #include "store_impl.h"
 #include "report.h"
 
@@ -74,7 +76,8 @@ Test(blame, content_that_finds_no_place_is_named_with_its_file)
     put_file(&x, "main/a", "hello");
     agreed(&x, "drain", "ok seq=");
     refused(&x, "drain idle", -EIO, "content ");
-    refused(&x, "drain idle", -EIO, " cannot be sealed (Input/output error); it is used by main/a;");
+    refused(&x, "drain idle", -EIO,
+            " cannot be sealed (Input/output error); it is used by main/a;");
     x.disk->ops = whole;
     agreed(&x, "drain idle", "ok seq=");
 }
@@ -114,7 +117,9 @@ Test(blame, a_pack_that_cannot_be_synced_is_named_and_an_unmount_says_so_too)
             ": the store is read-only; not all could be made durable: syncing pack 1 failed");
     x.disk->ops = whole;
     cr_assert_eq(store_close_told(x.p, &why), -EROFS);
-    cr_assert(strstr(why.s, "syncing pack 1 failed (Input/output error)"), "%s", why.s);
+    cr_assert(strstr(why.s, "the last flush failed, so its changes are in the log at most: syncing "
+                            "pack 1 failed (Input/output error)"),
+              "%s", why.s);
     kv_close(x.kv);
     fixture_open(&x);
 }
@@ -197,4 +202,89 @@ Test(blame, an_fsync_that_fails_names_the_file_in_the_log)
     vfs_release(f);
     vfs_forget(x.p, a.nodeid, 1);
     x.disk->ops = whole;
+}
+
+/* ---- a store that is read-only ---- */
+
+static const struct kv_ops *kv_whole;
+
+/* A commit that succeeds, while a sync of a later batch fails. */
+static int commit_beside_a_failure(struct kv_txn *t)
+{
+    blame_note(x.p, BLAME_FLUSH, -EIO, 0, "syncing pack %d failed", 7);
+    state_turn_readonly(x.p, "a sync", -EIO);
+    return kv_whole->commit(t);
+}
+
+Test(blame, a_commit_that_was_on_its_way_hides_nothing_of_why_a_store_is_read_only)
+{
+    static struct kv_ops ops;
+
+    put_file(&x, "main/a", "hello");
+    ops = *(kv_whole = x.kv->ops);
+    ops.commit = commit_beside_a_failure;
+    x.kv->ops = &ops;
+    (void)flush_now(x.p);
+    x.kv->ops = kv_whole;
+    cr_assert(atomic_load(&x.p->readonly));
+    refused(&x, "drain", -EROFS,
+            "syncing pack 7 failed (Input/output error); the store is read-only");
+}
+
+Test(blame, without_a_note_the_reason_is_that_of_the_read_only_store)
+{
+    state_turn_readonly(x.p, "a sync", -EIO);
+    blame_clear(x.p, BLAME_FLUSH);
+    blame_note(x.p, BLAME_SLOT, -ENOSPC, 0, "a slot cannot be sealed");
+    refused(&x, "drain", -EROFS, "a sync failed (Input/output error); the store is read-only");
+}
+
+/* ---- an end after which the log stays ---- */
+
+static int unlink_no_log(struct disk *d, const char *name)
+{
+    return strncmp(name, "log/", 4) == 0 ? -EIO : whole->unlink(d, name);
+}
+
+/* Only the end of the store closes the log. */
+static int commit_while_there_is_a_log(struct kv_txn *t)
+{
+    if (x.p->log)
+        return kv_whole->commit(t);
+    kv_whole->abort(t);
+    return -EIO;
+}
+
+/* Closes the store, which cannot remove its log. All that it had is in the commit. */
+static void ends_with_its_log(void)
+{
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+
+    cr_assert_eq(store_close_told(x.p, &why), -EIO);
+    cr_assert_str_eq(why.s, "everything is committed, but the log could not be removed "
+                            "(Input/output error): the next mount reads it");
+    x.disk->ops = whole;
+    kv_close(x.kv);
+    fixture_open(&x);
+    cr_assert_eq(x.p->replayed.changes, 0);
+    cr_assert_neq(node_of(&x, "main/a"), 0);
+}
+
+Test(blame, a_log_that_cannot_be_removed_is_no_flush_that_failed)
+{
+    put_file(&x, "main/a", "hello");
+    changed.unlink = unlink_no_log;
+    x.disk->ops = &changed;
+    ends_with_its_log();
+}
+
+Test(blame, a_log_whose_promise_cannot_be_taken_back_is_no_flush_that_failed)
+{
+    static struct kv_ops ops;
+
+    put_file(&x, "main/a", "hello");
+    ops = *(kv_whole = x.kv->ops);
+    ops.commit = commit_while_there_is_a_log;
+    x.kv->ops = &ops;
+    ends_with_its_log();
 }
