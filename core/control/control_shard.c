@@ -445,11 +445,14 @@ static void list_one(struct call *call, const struct shards_info *s)
 {
     uint64_t objects = 0, bytes = 0;
     struct strbuf *out = &call->lines;
+    int err = refs_ghosts_on(call->p->refs, s->number, &objects, &bytes);
 
-    (void)refs_ghosts_on(call->p->refs, s->number, &objects, &bytes);
     strbuf_addf(out, "| shard=%u state=%s url=", s->number, shards_state_name(s->state));
     command_add_word(out, s->url);
-    strbuf_addf(out, " objects=%llu bytes=%llu", U(objects), U(bytes));
+    if (err < 0) /* what counts them is damaged */
+        strbuf_adds(out, " objects=unknown bytes=unknown");
+    else
+        strbuf_addf(out, " objects=%llu bytes=%llu", U(objects), U(bytes));
     if (s->space.size)
         strbuf_addf(out, " disk=%llu avail=%llu", U(s->space.size), U(s->space.avail));
     if (s->draining)

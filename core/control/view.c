@@ -15,6 +15,7 @@
 #include "gc_store.h"
 #include "io.h"
 #include "job.h"
+#include "move.h"
 #include "pool_node.h"
 #include "scrub_record.h"
 #include "state.h"
@@ -559,6 +560,7 @@ int view_render(struct state *p, enum view_text which, const struct view_edge *e
 {
     struct facts f;
 
+    shards_look_now(p, SHARDS_LOOK_BRIEFLY); /* once, so that all parts show the same states */
     gather_facts(p, &f);
     switch (which) {
     case VIEW_STATS_JSON:

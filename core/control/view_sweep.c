@@ -3,7 +3,6 @@
 #include "view_sweep.h"
 #include "command.h"
 #include "io.h"
-#include "move.h"
 #include "state.h"
 #include "shards.h"
 #include "strbuf.h"
@@ -20,6 +19,7 @@
 
 struct shard_facts {
     struct shards_info info;
+    bool unknown; /* `ghosts` and `bytes` are: what counts them is damaged */
     uint64_t ghosts, bytes, dead;
 };
 
@@ -29,7 +29,7 @@ static bool next_shard(struct state *p, unsigned after, struct shard_facts *ret)
     *ret = (struct shard_facts){0};
     if (shards_next(p->shards, after, &ret->info) < 0)
         return false;
-    (void)refs_ghosts_on(p->refs, ret->info.number, &ret->ghosts, &ret->bytes);
+    ret->unknown = refs_ghosts_on(p->refs, ret->info.number, &ret->ghosts, &ret->bytes) < 0;
     ret->dead = refs_dead_ghosts_on(p->refs, ret->info.number);
     return true;
 }
@@ -43,8 +43,11 @@ static void add_shard(const struct shard_facts *f, const char *head, struct strb
 
     strbuf_addf(out, "%sshard=%u state=%s since=", head, s->number, shards_state_name(s->state));
     strbuf_add_time(out, s->since);
-    strbuf_addf(out, " ghosts=%llu bytes=%llu to_be_deleted=%llu", U(f->ghosts), U(f->bytes),
-                U(f->dead));
+    if (f->unknown)
+        strbuf_adds(out, " ghosts=unknown bytes=unknown");
+    else
+        strbuf_addf(out, " ghosts=%llu bytes=%llu", U(f->ghosts), U(f->bytes));
+    strbuf_addf(out, " to_be_deleted=%llu", U(f->dead));
     if (s->space.size)
         strbuf_addf(out, " disk=%llu avail=%llu", U(s->space.size), U(s->space.avail));
     strbuf_adds(out, s->draining ? " draining=1 url=" : " url=");
@@ -108,7 +111,6 @@ void view_sweep_status(struct state *p, struct strbuf *out)
     bool any = false;
 
     sweep_get(p, &s);
-    shards_look_now(p, SHARDS_LOOK_BRIEFLY);
     for (unsigned at = 0; next_shard(p, at, &f); at = f.info.number) {
         add_shard(&f, any ? "            " : "shards      ", out);
         any = true;
@@ -120,12 +122,10 @@ void view_sweep_status(struct state *p, struct strbuf *out)
 /* Is there a shard with objects that cannot be read now? */
 static bool needed_shard_is_unreachable(struct state *p)
 {
-    struct shards_info info;
-    uint64_t ghosts = 0, bytes;
+    struct shard_facts f;
 
-    for (unsigned at = 0; shards_next(p->shards, at, &info) == 0; at = info.number)
-        if (info.state != SHARDS_OK && info.state != SHARDS_NEW && info.state != SHARDS_READONLY &&
-            refs_ghosts_on(p->refs, info.number, &ghosts, &bytes) == 0 && ghosts > 0)
+    for (unsigned at = 0; next_shard(p, at, &f); at = f.info.number)
+        if ((f.info.state == SHARDS_UNREACHABLE || f.info.state == SHARDS_WRONG) && f.ghosts > 0)
             return true;
     return false;
 }
@@ -182,6 +182,12 @@ static int add_number(json_t *o, const char *key, uint64_t value)
     return json_object_set_new(o, key, json_integer((json_int_t)value));
 }
 
+/* A count of a shard, or null if it is unknown. */
+static json_t *count_json(const struct shard_facts *f, uint64_t count)
+{
+    return f->unknown ? json_null() : json_integer((json_int_t)count);
+}
+
 /* The object of one shard; NULL: no memory. */
 static json_t *shard_json(const struct shard_facts *f)
 {
@@ -193,8 +199,8 @@ static json_t *shard_json(const struct shard_facts *f)
     failed |= add_number(o, "since_seconds", (uint64_t)(f->info.since / NSEC_PER_SEC));
     failed |= json_object_set_new(o, "why", json_string(f->info.why));
     failed |= json_object_set_new(o, "draining", json_boolean(f->info.draining));
-    failed |= add_number(o, "ghosts", f->ghosts);
-    failed |= add_number(o, "bytes", f->bytes);
+    failed |= json_object_set_new(o, "ghosts", count_json(f, f->ghosts));
+    failed |= json_object_set_new(o, "bytes", count_json(f, f->bytes));
     failed |= add_number(o, "to_be_deleted", f->dead);
     failed |= add_number(o, "disk_bytes", f->info.space.size);
     failed |= add_number(o, "avail_bytes", f->info.space.avail);
@@ -211,7 +217,6 @@ int view_sweep_json(struct state *p, json_t *o)
     struct shard_facts f;
     int failed = 0;
 
-    shards_look_now(p, SHARDS_LOOK_BRIEFLY);
     for (unsigned at = 0; next_shard(p, at, &f); at = f.info.number)
         failed |= json_array_append_new(shards, shard_json(&f));
     list_numbers(p, numbers);
@@ -229,27 +234,38 @@ static const char *const shard_numbers[SHARD_NUMBERS] = {
 
 static uint64_t number_of(const struct shard_facts *f, unsigned which)
 {
-    const uint64_t v[SHARD_NUMBERS] = {
-        f->info.state == SHARDS_OK || f->info.state == SHARDS_NEW, f->ghosts, f->bytes, f->dead,
-        f->info.space.size, f->info.space.avail};
+    const uint64_t v[SHARD_NUMBERS] = {f->info.state == SHARDS_OK || f->info.state == SHARDS_NEW,
+                                       f->ghosts,
+                                       f->bytes,
+                                       f->dead,
+                                       f->info.space.size,
+                                       f->info.space.avail};
 
     return v[which];
+}
+
+/* Appends a number of each shard. All are unknown at once, so a damaged table leaves no metric. */
+static void add_shard_metric(struct state *p, unsigned which, struct strbuf *out)
+{
+    struct shard_facts f;
+
+    if (!next_shard(p, 0, &f) || (f.unknown && (which == SHARD_GHOSTS || which == SHARD_BYTES)))
+        return;
+    strbuf_addf(out, "# TYPE tallyfs_shard_%s gauge\n", shard_numbers[which]);
+    for (unsigned at = 0; next_shard(p, at, &f); at = f.info.number)
+        strbuf_addf(out, "tallyfs_shard_%s{shard=\"%u\"} %llu\n", shard_numbers[which],
+                    f.info.number, U(number_of(&f, which)));
 }
 
 void view_sweep_metrics(struct state *p, struct strbuf *out)
 {
     struct number numbers[NUMBERS];
-    struct shard_facts f;
 
     strbuf_addf(out, "# TYPE tallyfs_ghosts gauge\ntallyfs_ghosts %llu\n", U(refs_ghosts(p->refs)));
     strbuf_addf(out, "# TYPE tallyfs_ghosts_lost gauge\ntallyfs_ghosts_lost %llu\n",
                 U(sweep_lost_count(p)));
-    for (unsigned i = 0; i < SHARD_NUMBERS && next_shard(p, 0, &f); i++) {
-        strbuf_addf(out, "# TYPE tallyfs_shard_%s gauge\n", shard_numbers[i]);
-        for (unsigned at = 0; next_shard(p, at, &f); at = f.info.number)
-            strbuf_addf(out, "tallyfs_shard_%s{shard=\"%u\"} %llu\n", shard_numbers[i],
-                        f.info.number, U(number_of(&f, i)));
-    }
+    for (unsigned i = 0; i < SHARD_NUMBERS; i++)
+        add_shard_metric(p, i, out);
     list_numbers(p, numbers);
     for (size_t i = 0; i < NUMBERS; i++) {
         const char *end = numbers[i].counter ? "_total" : "";

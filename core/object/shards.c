@@ -125,8 +125,7 @@ struct shards_slot *shards_begin_busy(struct shards *s, unsigned number)
 
 const char *shards_state_name(enum shards_state state)
 {
-    static const char *const names[] = {"new",      "ok",    "unreachable",
-                                        "readonly", "wrong", "foreign"};
+    static const char *const names[] = {"new", "ok", "unreachable", "readonly", "wrong", "foreign"};
 
     return (size_t)state < sizeof names / sizeof names[0] ? names[state] : "?";
 }
@@ -141,8 +140,8 @@ void shards_set_state(struct shards *s, struct shards_slot *slot, enum shards_st
 
     if (slot->state != state)
         slot->since = clock_now(s->clock);
-    bool expected = state == SHARDS_OK ? slot->state == SHARDS_NEW
-                                       : state == SHARDS_READONLY && s->readonly;
+    bool expected =
+        state == SHARDS_OK ? slot->state == SHARDS_NEW : state == SHARDS_READONLY && s->readonly;
 
     if (!same && !expected)
         report(state == SHARDS_OK ? REPORT_NOTE : REPORT_WARN, "shard %u is %s%s%.120s",
@@ -362,10 +361,14 @@ int shards_said(struct shards *s, uint16_t number, int err)
         lost_contact(s, number, SHARDS_UNREACHABLE, "it cannot be asked any more");
         return err;
     case -EROFS:
-    case -EACCES: write_refused(s, number); return -EROFS;
+    case -EACCES:
+        write_refused(s, number);
+        return -EROFS;
     case -ENOENT:
-    case -EIO: return confirm(s, number) < 0 ? -EHOSTUNREACH : err;
-    default: return err;
+    case -EIO:
+        return confirm(s, number) < 0 ? -EHOSTUNREACH : err;
+    default:
+        return err;
     }
 }
 
@@ -411,6 +414,7 @@ static void look_at_busy(struct shards *s, struct shards_slot *slot)
     if (err == -EHOSTUNREACH || err == -EIO)
         shards_ask_busy(s, slot);
     MUTEX_GUARD(&s->lock);
+    slot->asked = clock_ticks(s->clock);
     if (err == 0)
         slot->space = space;
 }
@@ -441,24 +445,34 @@ unsigned shards_look(struct shards *s)
     return count;
 }
 
-unsigned shards_probe_unreachable(struct shards *s)
+/* The number of the first shard in doubt above `after`; 0: there is none. */
+static unsigned next_in_doubt(struct shards *s, unsigned after)
 {
-    struct shards_info info = {0};
-    unsigned count = 0;
+    MUTEX_GUARD(&s->lock);
+    for (size_t i = 0; i < s->count; i++) {
+        const struct shards_slot *slot = s->slot[i];
 
-    while (shards_next(s, info.number, &info) == 0)
-        if (!shards_is_readable(info.state))
-            count += look_at(s, info.number);
+        if (slot->number <= after || slot->damaged)
+            continue;
+        if (!shards_is_readable(slot->state) ||
+            clock_ticks(s->clock) - slot->asked >= SHARDS_BELIEVED)
+            return slot->number;
+    }
+    return 0;
+}
+
+unsigned shards_look_in_doubt(struct shards *s)
+{
+    unsigned number = 0, count = 0;
+
+    while ((number = next_in_doubt(s, number)))
+        count += look_at(s, number);
     return count;
 }
 
-bool shards_any_unreachable(struct shards *s)
+bool shards_any_in_doubt(struct shards *s)
 {
-    MUTEX_GUARD(&s->lock);
-    for (size_t i = 0; i < s->count; i++)
-        if (!s->slot[i]->damaged && !shards_is_readable(s->slot[i]->state))
-            return true;
-    return false;
+    return next_in_doubt(s, 0) != 0;
 }
 
 int shards_wait(struct shards *s, uint16_t number, const _Atomic int64_t *duration_ns,

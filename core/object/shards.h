@@ -45,6 +45,10 @@ enum shards_state {
 };
 enum shards_use { SHARDS_READ, SHARDS_WRITE };
 
+/* ns after which an answer of a shard is not believed any more when somebody wants to see its state.
+ * Between two of them, programs that look each second cost no more than a person who looks once. */
+#define SHARDS_BELIEVED (10 * NSEC_PER_SEC)
+
 #define SHARDS_MAX 256 /* at once; their numbers are 1 … 65535 */
 
 struct shards_config {
@@ -111,11 +115,11 @@ uint64_t shards_first_number(struct shards *s, uint16_t number);
 /* Asks the shards that are not OK, and returns how many have become OK. The others are asked for
  * their space. */
 unsigned shards_look(struct shards *s);
-/* Asks at once all shards that cannot be read, however recently they were asked, and those that
- * were not asked yet. Returns how many are OK now. */
-unsigned shards_probe_unreachable(struct shards *s);
-/* Is there a shard that cannot be read, or was not asked yet? */
-bool shards_any_unreachable(struct shards *s);
+/* A shard is in doubt if it cannot be read, however recently it was asked, if it was not asked yet,
+ * or if it was not asked for SHARDS_BELIEVED. shards_look_in_doubt asks those at once, and returns
+ * how many have become OK. */
+unsigned shards_look_in_doubt(struct shards *s);
+bool shards_any_in_doubt(struct shards *s);
 /* Waits until the shard can be read, for at most *duration_ns from the call (which may change
  * meanwhile), or until *stop. It asks each second. 0 or -EHOSTUNREACH. */
 int shards_wait(struct shards *s, uint16_t number, const _Atomic int64_t *duration_ns,

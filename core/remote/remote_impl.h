@@ -32,7 +32,7 @@ struct shards_thread {
     struct cond wake;
     bool kicked, stop, started;
     pthread_t thread;
-    /* A second thread, the looker, asks unreachable shards when somebody waits for it. A look may
+    /* A second thread, the looker, asks shards in doubt when somebody waits for it. A look may
      * take long. */
     struct cond look, looked;
     uint64_t wanted, begun, done; /* numbers of looks: asked for, begun, done */

@@ -4,7 +4,7 @@
  * shard may be slow. It asks unreachable shards again, releases dead ghosts and begins sweeps.
  *
  * Without a shard the thread sleeps until one is added. A second thread, the looker, asks
- * unreachable shards on demand, because the first one may be in the middle of a sweep.
+ * the shards in doubt on demand, because the first one may be in the middle of a sweep.
  */
 #include "move.h"
 #include "remote_impl.h"
@@ -110,7 +110,7 @@ static void *looker_main(void *arg)
         }
         t->begun = t->wanted;
         mutex_unlock(&t->lock);
-        (void)shards_probe_unreachable(p->shards);
+        (void)shards_look_in_doubt(p->shards);
         mutex_lock(&t->lock);
         t->done = t->begun;
         cond_broadcast(&t->looked);
@@ -124,10 +124,10 @@ void shards_look_now(struct state *p, int64_t most)
     struct shards_thread *t = p->shards_thread;
     int64_t until = ticks(p) + most, left;
 
-    if (!p->shards || !shards_any_unreachable(p->shards))
+    if (!p->shards || !shards_any_in_doubt(p->shards))
         return;
     if (!t->looker_started) {
-        (void)shards_probe_unreachable(p->shards);
+        (void)shards_look_in_doubt(p->shards);
         return;
     }
     MUTEX_GUARD(&t->lock);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of the verbs shard, move and recall: what they say, and what they refuse. */
 #include "move_fixture.h"
+#include "refs_impl.h"
+#include "shards_impl.h"
 
 static struct world w;
 
@@ -158,15 +160,25 @@ Test(control_shard, the_job_says_how_far_it_is)
     cr_assert_eq(j.bytes_total, 301000);
 }
 
+static bool shows(enum view_text which, const char *words)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    cr_assert_eq(view_render(w.x.p, which, NULL, &text), 0);
+    return strstr(text.s, words) != NULL;
+}
+
 /* No time passes: nobody has to wait for what asks again from time to time. */
 Test(control_shard, one_that_is_back_is_seen_as_back_by_whoever_asks)
 {
     moved();
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 8; i++) {
         shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
         cr_assert_eq(try_bytes(&w, "main/a", 1000, 1), -EIO);
         agreed(&w.x, "status", "shard=1 state=unreachable");
         agreed(&w.x, "sweep wait", " inconclusive=2");
+        cr_assert(
+            shows(VIEW_STATUS, "state       degraded: a shard that has objects cannot be read"));
         shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
         if (i == 0)
             agreed(&w.x, "shard list", "| shard=1 state=ok url=mem:cold objects=2");
@@ -177,8 +189,69 @@ Test(control_shard, one_that_is_back_is_seen_as_back_by_whoever_asks)
         if (i == 3)
             agreed(&w.x, "move main/a 1 wait", "ok objects=0");
         if (i == 4)
+            cr_assert(shows(VIEW_STATUS, "state       ok\n"));
+        if (i == 5)
+            cr_assert(shows(VIEW_STATS_JSON, "\"state\": \"ok\""));
+        if (i == 6)
+            cr_assert(shows(VIEW_METRICS, "tallyfs_shard_ok{shard=\"1\"} 1\n"));
+        if (i == 7)
             agreed(&w.x, "recall main/ wait", "ok objects=2");
     }
+}
+
+/* Nobody reads what is there, and no sweep runs. */
+Test(control_shard, one_that_went_away_unseen_is_seen_as_away_by_whoever_asks_a_little_later)
+{
+    moved();
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    clock_manual_advance(&w.x.clock, SHARDS_BELIEVED);
+    cr_assert(shows(VIEW_STATUS, "state       degraded: a shard that has objects cannot be read"));
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+    cr_assert(shows(VIEW_STATUS, "state       ok\n"));
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    clock_manual_advance(&w.x.clock, SHARDS_BELIEVED);
+    cr_assert(shows(VIEW_STATS_JSON, "\"state\": \"degraded\""));
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+}
+
+static uint64_t asked_by_status(void)
+{
+    uint64_t before = shard_mem_calls(w.cold, SHARD_MEM_SPACE);
+
+    agreed(&w.x, "status", "ok");
+    return shard_mem_calls(w.cold, SHARD_MEM_SPACE) - before;
+}
+
+Test(control_shard, one_that_was_asked_a_moment_ago_is_not_asked_again)
+{
+    moved();
+    clock_manual_advance(&w.x.clock, SHARDS_BELIEVED);
+    cr_assert_eq(asked_by_status(), 1);
+    clock_manual_advance(&w.x.clock, SHARDS_BELIEVED - 1);
+    cr_assert_eq(asked_by_status(), 0);
+}
+
+Test(control_shard, what_is_on_one_that_only_another_copy_may_write_can_be_read)
+{
+    struct shards *s = w.x.p->shards;
+
+    moved();
+    {
+        MUTEX_GUARD(&s->lock);
+        shards_set_state(s, shards_find(s, 1), SHARDS_FOREIGN, "another copy writes to it");
+    }
+    cr_assert(shows(VIEW_STATUS, "shard=1 state=foreign"));
+    cr_assert(shows(VIEW_STATUS, "state       ok\n"));
+}
+
+Test(control_shard, how_much_is_on_one_is_unknown_where_the_table_is_damaged)
+{
+    moved();
+    w.x.p->refs->ghost.damaged = true;
+    cr_assert(shows(VIEW_STATUS, " ghosts=unknown bytes=unknown to_be_deleted=0"));
+    cr_assert(shows(VIEW_STATS_JSON, "\"ghosts\": null,\n      \"bytes\": null"));
+    agreed(&w.x, "shard list", " objects=unknown bytes=unknown");
+    cr_assert(!shows(VIEW_METRICS, "tallyfs_shard_ghosts"));
 }
 
 /* ---- jobs that are queued ---- */
