@@ -67,6 +67,16 @@ int remote_bytes_begin(struct state *p, struct vnode *v, uint64_t off, uint64_t 
     return err;
 }
 
+int remote_bytes_begin_all(struct state *p, struct vnode *v, uint64_t off, uint64_t len,
+                           struct remote_bytes *remote)
+{
+    uint64_t first = grain_start(off);
+
+    if (!may_be_remote(p, len))
+        return 0;
+    return fetch(p, v, first, grain_start(off + len - 1) + EXTENT_GRAIN - first, remote);
+}
+
 int remote_bytes_check(struct state *p, struct vnode *v, uint64_t off, uint64_t len, bool write,
                        const struct remote_bytes *remote)
 {

@@ -28,6 +28,10 @@
  * holds no lock, and calls remote_bytes_end in any case. */
 int remote_bytes_begin(struct state *p, struct vnode *v, uint64_t off, uint64_t len, bool write,
                        struct remote_bytes *remote);
+/* The same of all grains of [off, off+len): for a write that leaves out parts of the range, and so
+ * may keep bytes of any of these grains. */
+int remote_bytes_begin_all(struct state *p, struct vnode *v, uint64_t off, uint64_t len,
+                           struct remote_bytes *remote);
 /* Does `remote` have all that remote_bytes_begin would gather now? -EAGAIN: it does not. A change
  * that has more than one step asks before the first. The caller holds v->io. */
 int remote_bytes_check(struct state *p, struct vnode *v, uint64_t off, uint64_t len, bool write,

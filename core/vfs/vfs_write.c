@@ -88,8 +88,7 @@ static struct content *own_content(struct state *p, struct items *it, struct key
     *ret_err = tree_own(it->tree, k);
     if (*ret_err == 0)
         *ret_err = refs_entry(p->refs, number, false, NULL, &e);
-    if (*ret_err == 0 && e.count == 1 && e.kind != ENTRY_ALIAS &&
-        content_begin(p, c, valid))
+    if (*ret_err == 0 && e.count == 1 && e.kind != ENTRY_ALIAS && content_begin(p, c, valid))
         return c;
     content_unref(c);
     return NULL;
@@ -139,8 +138,7 @@ static int plan_grain_in_place(struct items *it, uint64_t off, struct plan *plan
         return 0;
     plan->overlay = true;
     plan->start = g->at;
-    return plan_in_place(it, key_make(it->ino, ITEM_EXTENT, g->at), g->e.object, g->e.valid,
-                         plan);
+    return plan_in_place(it, key_make(it->ino, ITEM_EXTENT, g->at), g->e.object, g->e.valid, plan);
 }
 
 /* The write lies within the patch `u`: change the patch in place, or replace it by a new one. */
@@ -289,9 +287,7 @@ static int record_patch(struct items *it, const struct plan *plan, const struct 
  * Bytes between it and the write were skipped. A patch never extends its grain: UINT64_MAX. */
 static uint64_t end_before(const struct plan *plan, const struct inode *was)
 {
-    return plan->patch     ? UINT64_MAX
-           : plan->overlay ? plan->g.at + plan->g.bytes
-                           : was->valid;
+    return plan->patch ? UINT64_MAX : plan->overlay ? plan->g.at + plan->g.bytes : was->valid;
 }
 
 /* Pages that the write skipped, so that zeros were stored for them, become holes. So do the pages
@@ -508,8 +504,19 @@ static ssize_t write_near(struct vfs_file *f, struct write_mode *write_mode, con
     return done ? (ssize_t)done : err;
 }
 
-/* Read the bytes on another shard that the write keeps, then write: nobody waits for a shard with
- * the freeze lock held. */
+/* Read the bytes on another shard that the write keeps. `again`: they were read, and did not do:
+ * then a write-back may be cut by stale ranges, and may keep bytes of any grain. */
+static int gather_kept(struct vfs_file *f, const struct write_mode *write_mode, size_t len,
+                       uint64_t off, bool again, struct remote_bytes *remote)
+{
+    int err = f->write ? remote_bytes_begin(f->p, f->v, off, len, true, remote) : 0;
+
+    return err == 0 && again && write_mode->back
+               ? remote_bytes_begin_all(f->p, f->v, off, len, remote)
+               : err;
+}
+
+/* Gather what the write keeps, then write: nobody waits for a shard with the freeze lock held. */
 static ssize_t write_some(struct vfs_file *f, struct write_mode *write_mode, const void *buf,
                           size_t len, uint64_t off)
 {
@@ -520,7 +527,7 @@ static ssize_t write_some(struct vfs_file *f, struct write_mode *write_mode, con
 
     remote_bytes_init(&remote);
     do {
-        err = f->write ? remote_bytes_begin(f->p, f->v, off, len, true, &remote) : 0;
+        err = gather_kept(f, write_mode, len, off, turns > 0, &remote);
         if (err == 0)
             n = write_near(f, write_mode, buf, len, off, &remote);
         if (err == 0 && n < 0)

@@ -551,6 +551,35 @@ Test(move, a_write_whose_end_has_moved_changes_nothing_before_it_is_gathered)
     vfs_release(f);
 }
 
+/* A range written past the cache cuts the write-back in the middle of its second grain, of which the
+ * parts before and behind the range keep bytes. */
+Test(move, a_write_back_that_is_cut_in_any_grain_gathers_what_it_keeps)
+{
+    const uint64_t off = 150000;
+    uint8_t *got = malloc(LARGE), *want = malloc(LARGE);
+    struct vfs_file *past, *mapped;
+    struct vfs_stale *stale;
+
+    agreed(&w.x, "move main/d 1 wait", "objects=42 ");
+    world_dies(&w);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/large"), VFS_WRITE, &past), 0);
+    vfs_set_uncached(past);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/large"), VFS_WRITE, &mapped), 0);
+    cr_assert_eq(vfs_read(mapped, got, LARGE, 0), LARGE);
+    cr_assert_eq(vfs_write_uncached(past, "past", 4, off, &stale), 4);
+    cr_assert_not_null(stale);
+    memset(want, 'm', LARGE);
+    cr_assert_eq(vfs_write_back(mapped, want, LARGE, 0), LARGE);
+    memcpy(want + off, "past", 4);
+    cr_assert_eq(vfs_read(mapped, got, LARGE, 0), LARGE);
+    cr_assert_eq(memcmp(got, want, LARGE), 0);
+    vfs_release(mapped);
+    vfs_release(past);
+    vfs_stale_gone(stale);
+    free(got);
+    free(want);
+}
+
 Test(move, what_moves_before_a_hole_is_gathered_anew)
 {
     const uint64_t off = 100001, len = 60000;
