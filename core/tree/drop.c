@@ -35,7 +35,8 @@ struct drops {
     struct pages *pages;
     struct refs *refs;
     struct queue queue;
-    bool in_hand; /* a page was taken out of the queue and is being worked off */
+    bool in_hand; /* a page was taken out of the queue and is being worked off: its place stays free
+                   * until it is worked off or put back */
     bool changed;
     struct batch batch[LAYER_BATCHES_MAX]; /* frozen ones, the oldest first */
     size_t batches;
@@ -55,7 +56,7 @@ int drops_push(struct drops *d, uint64_t root)
 
     if (root == 0)
         return 0;
-    err = reserve(&d->queue, 1);
+    err = reserve(&d->queue, 1u + d->in_hand);
     if (err < 0)
         return err;
     d->queue.v[d->queue.count++] = root;
@@ -76,10 +77,18 @@ static bool pop(struct drops *d, uint64_t *ret_no)
     return true;
 }
 
-/* The entry that was taken in hand is worked off, or back in the queue. */
+/* The entry that was taken in hand is worked off. */
 static void put_down(struct drops *d)
 {
     MUTEX_GUARD(&d->lock);
+    d->in_hand = false;
+}
+
+/* The entry that was taken in hand goes back to its place. */
+static void put_back(struct drops *d, uint64_t no)
+{
+    MUTEX_GUARD(&d->lock);
+    d->queue.v[d->queue.count++] = no;
     d->in_hand = false;
 }
 
@@ -153,8 +162,7 @@ int drops_step(struct drops *d, unsigned budget, unsigned *ret_done)
         if (err == -EUCLEAN) {
             leaks(no);
         } else if (err < 0) {
-            (void)drops_push(d, no);
-            put_down(d);
+            put_back(d, no);
             return err;
         }
         put_down(d);

@@ -42,6 +42,33 @@ static size_t stored_queue(void)
     return n;
 }
 
+/* ---- memory ends within a step ---- */
+
+static bool no_memory; /* no array grows */
+static bool
+    step_fails; /* the next count is not read, and meanwhile others push what there is room for */
+static size_t pushed;
+
+int __real_array_reserve(void *at, size_t *room, size_t need, size_t size);
+int __wrap_array_reserve(void *at, size_t *room, size_t need, size_t size);
+int __wrap_array_reserve(void *at, size_t *room, size_t need, size_t size)
+{
+    return no_memory && need > *room ? -ENOMEM : __real_array_reserve(at, room, need, size);
+}
+
+int __real_pages_add_count(struct pages *pages, uint64_t no, int delta, uint32_t *ret);
+int __wrap_pages_add_count(struct pages *pages, uint64_t no, int delta, uint32_t *ret);
+int __wrap_pages_add_count(struct pages *pages, uint64_t no, int delta, uint32_t *ret)
+{
+    if (!step_fails)
+        return __real_pages_add_count(pages, no, delta, ret);
+    step_fails = false;
+    no_memory = true;
+    while (drops_push(f.drops, 1000) == 0)
+        pushed++;
+    return -ENOMEM;
+}
+
 Test(drop, the_empty_tree_needs_no_dropping)
 {
     cr_assert_eq(drops_push(f.drops, 0), 0);
@@ -209,6 +236,20 @@ Test(drop, what_is_worked_on_is_still_left_and_who_asks_does_not_wait)
     cr_assert_eq(said[0], 1);
     cr_assert_eq(said[1], 0);
     cr_assert_eq(drops_left(f.drops), 0);
+}
+
+Test(drop, a_step_that_fails_keeps_its_entry_though_no_memory_is_left)
+{
+    unsigned done;
+
+    grow(0);
+    drop(0);
+    step_fails = true;
+    cr_assert_eq(drops_step(f.drops, 1, &done), -ENOMEM);
+    no_memory = false;
+    cr_assert_gt(pushed, 0);
+    cr_assert_eq(drops_left(f.drops), pushed + 1);
+    cr_assert_eq(done, 0);
 }
 
 /* A repair that saves damaged tables may lose one of several chunks. What stood behind it is worked
