@@ -117,6 +117,20 @@ void workers_io_idle(bool idle)
     (void)syscall(SYS_ioprio_set, IOPRIO_WHO_THREAD, 0, idle ? IOPRIO_IDLE : io_before);
 }
 
+int workers_io_create(pthread_t *ret_thread, const pthread_attr_t *attr, void *(*fn)(void *),
+                      void *arg)
+{
+    const bool idle = io_idle;
+    int error;
+
+    if (idle) /* a new thread inherits the priority */
+        workers_io_idle(false);
+    error = pthread_create(ret_thread, attr, fn, arg);
+    if (idle)
+        workers_io_idle(true);
+    return error;
+}
+
 /* ---- queues: need p->lock ---- */
 
 static void make_ready(struct workers *p, struct job *j)
@@ -427,7 +441,7 @@ static int start(struct workers *p, size_t threads)
         return 0;
     block_signals(&old);
     while (p->threads < threads && error == 0) {
-        error = pthread_create(&p->thread[p->threads], NULL, work, p);
+        error = workers_io_create(&p->thread[p->threads], NULL, work, p);
         if (error == 0)
             p->threads++;
     }

@@ -55,6 +55,7 @@
 
 #include "clock.h"
 #include "lock.h"
+#include <pthread.h>
 #include <stddef.h>
 
 struct workers;
@@ -166,5 +167,9 @@ int workers_group_wait(struct workers_group *g);
  * disk), or back to what it was. This is for threads that do idle work and are no workers. If the
  * kernel has no such priority, nothing happens. */
 void workers_io_idle(bool idle);
+/* pthread_create for a thread that may work for others than the caller: it begins with the I/O
+ * priority that the caller has when that is not idle. */
+int workers_io_create(pthread_t *ret_thread, const pthread_attr_t *attr, void *(*fn)(void *),
+                      void *arg);
 /* Did the calling thread ask for idle priority? For code that passes its work to another thread. */
 bool workers_io_is_idle(void);

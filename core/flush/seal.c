@@ -19,9 +19,10 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#define TURN_LOOK (50 * NSEC_PER_MSEC) /* how often a thread that waits for its turn looks at the
+#define TURN_LOOK                                                                                  \
+    (50 * NSEC_PER_MSEC) /* how often a thread that waits for its turn looks at the
                                         * time */
-#define BATCH 1024      /* contents in one round on the workers */
+#define BATCH 1024       /* contents in one round on the workers */
 /* How soon a slot that failed is tried again: it may be long, and each attempt reads all of it. */
 #define STUCK_RETRY (10 * NSEC_PER_SEC)
 /* A buffer is made a slot only while there are fewer slots than this, or than half of the limit of
@@ -33,9 +34,9 @@ struct pass {
     struct state *p;
     enum seal_what what;
     bool freeze_lock_held; /* the caller holds it for writing */
-    bool all;       /* slots that failed lately are tried again, too */
+    bool all;              /* slots that failed lately are tried again, too */
     _Atomic size_t put_off, failed, sealed;
-    _Atomic int full;     /* error of a full disk, or 0: no commit can be made then */
+    _Atomic int full;      /* error of a full disk, or 0: no commit can be made then */
     _Atomic int one_error; /* error of a content that failed alone, or 0: the pass goes on */
 };
 
@@ -174,10 +175,9 @@ static int place(struct pass *pass, struct content *c, const struct id *id,
     int err = refs_entry(p->refs, c->number, false, NULL, &e);
 
     if (err == 0)
-        err = c->slot
-                  ? objects_seal_blob(p->objects, c->number, c->slot->blob, id, seen, &target)
-                  : objects_seal_buffer(p->objects, c->number, c->data, (uint32_t)c->len, seen,
-                                        &target);
+        err = c->slot ? objects_seal_blob(p->objects, c->number, c->slot->blob, id, seen, &target)
+                      : objects_seal_buffer(p->objects, c->number, c->data, (uint32_t)c->len, seen,
+                                            &target);
     if (err == 0)
         sealed(p, c, target);
     /* The number was collected while the content waited, or while it was being placed. */
@@ -453,28 +453,36 @@ static bool start_sealer(struct state *p)
     if (pthread_attr_init(&attr) != 0)
         return false;
     (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    p->flush->seals_for_views = pthread_create(&thread, &attr, seal_for_views, p) == 0;
+    p->flush->seals_for_views = workers_io_create(&thread, &attr, seal_for_views, p) == 0;
     (void)pthread_attr_destroy(&attr);
     return p->flush->seals_for_views;
 }
 
-void seal_for_view(struct state *p)
+/* Has the views' thread make a pass that begins now, and waits for it. False: there can be no such
+ * thread. */
+static bool seal_elsewhere(struct state *p, int64_t since)
 {
     struct flusher *f = p->flush;
-    int64_t since = ticks(p);
     uint64_t ask;
-    size_t left;
-
-    if (!f->threads_running) {
-        (void)seal_pass(p, SEAL_CLOSED, since, &left);
-        return;
-    }
     MUTEX_GUARD(&f->lock);
+
     ask = ++f->views_asked;
-    if (f->stop || !start_sealer(p))
-        return;
+    if (f->stop)
+        return true;
+    if (!start_sealer(p))
+        return false;
     while (f->views_served < ask && f->seals_for_views && !view_is_late(p, since))
         (void)cond_wait_for(&f->done, &f->lock, TURN_LOOK);
+    return true;
+}
+
+void seal_for_view(struct state *p)
+{
+    int64_t since = ticks(p);
+    size_t left;
+
+    if (!p->flush->threads_running || !seal_elsewhere(p, since))
+        (void)seal_pass(p, SEAL_CLOSED, since, &left); /* the flush reports a failure */
 }
 
 size_t seal_settle(struct state *p)

@@ -16,15 +16,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STAY (10 * NSEC_PER_SEC)   /* an asker without work ends after that time */
-#define LOOK (200 * NSEC_PER_MSEC) /* how often a waiting caller reads the patience */
+#define STAY (10 * NSEC_PER_SEC)     /* an asker without work ends after that time */
+#define LOOK (200 * NSEC_PER_MSEC)   /* how often a waiting caller reads the patience */
 #define PATIENCE (30 * NSEC_PER_SEC) /* the default of shard_set_patience */
 
 struct place {
     struct place *next;          /* guarded by: places_lock; in `places` */
     unsigned refs;               /* guarded by: places_lock */
     char url[SHARD_URL_MAX + 1]; /* never changes */
-    struct mutex lock; /* "place"; guards all fields below */
+    struct mutex lock;           /* "place"; guards all fields below */
     struct cond work, ended;
     STAILQ_HEAD(, ask) asks;
     unsigned idle, askers;
@@ -303,7 +303,7 @@ static int start_asker(struct place *p)
     if (err != 0)
         return -ENOMEM;
     (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    err = pthread_create(&thread, &attr, asker_main, p);
+    err = workers_io_create(&thread, &attr, asker_main, p);
     (void)pthread_attr_destroy(&attr);
     if (err == 0)
         p->askers++;

@@ -629,6 +629,45 @@ static int need_short_work(void *arg)
     return workers_group_wait(&g);
 }
 
+static int class_here(void)
+{
+    return (int)syscall(SYS_ioprio_get, 1, 0) >> 13; /* of the calling thread */
+}
+
+static int note_class(void *arg)
+{
+    (void)arg;
+    return note((void *)(intptr_t)('0' + class_here()));
+}
+
+/* Idle work that rests, so that a worker begins for what is queued. */
+static int rest_until_done(void *arg)
+{
+    (void)arg;
+    {
+        MUTEX_GUARD(&freeze_lock);
+    }
+    workers_rest_begin(workers);
+    while (atomic_load(&ran) == 0)
+        sched_yield();
+    workers_rest_end(workers, true, NULL);
+    return note_class(NULL);
+}
+
+/* Where the kernel has no such priority, all are of one class. */
+Test(workers, a_worker_that_idle_work_had_begun_is_not_idle)
+{
+    start(1, 8);
+    mutex_lock(&freeze_lock);
+    submit(WORKERS_LONG_IDLE, rest_until_done, 0);
+    await_running(WORKERS_LONG_IDLE, 1);
+    submit(WORKERS_LONG, note_class, 0);
+    mutex_unlock(&freeze_lock);
+    cr_assert_eq(workers_group_wait(&group), 0);
+    cr_assert(order[0] != '3' && (order[1] == '3' || order[1] == order[0]), "%s", order);
+    workers_destroy(workers);
+}
+
 Test(workers, long_work_may_wait_for_short_work_where_there_is_one_worker_of_each)
 {
     start(1, 1); /* the submits wait, too */

@@ -3,6 +3,8 @@
 #include "picky.h"
 #include "store_impl.h"
 #include "report.h"
+#include "workers.h"
+#include <sys/syscall.h>
 
 static struct fixture x;
 
@@ -283,4 +285,68 @@ Test(seal, a_view_waits_no_longer_than_it_may_for_a_disk_that_stands_still, .tim
     kv_close(x.kv);
     x.disk->ops = quick;
     cr_assert_eq(picky_open(&x), 0);
+}
+
+/* ---- the thread that seals for views ---- */
+
+#define THREAD_ITSELF 1 /* ioprio_get: the calling thread */
+#define PRIORITY_CLASS 13
+#define PRIORITY_IDLE 3
+
+static bool no_threads; /* none can be made */
+static bool watched;    /* the next one that is made says what its priority is */
+static int priority_class;
+static struct {
+    void *(*fn)(void *);
+    void *arg;
+} begun;
+
+static int my_class(void)
+{
+    return (int)syscall(SYS_ioprio_get, THREAD_ITSELF, 0) >> PRIORITY_CLASS;
+}
+
+static void *begin_watched(void *arg)
+{
+    (void)arg;
+    priority_class = my_class();
+    return begun.fn(begun.arg);
+}
+
+int __real_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg);
+int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg)
+{
+    if (no_threads)
+        return EAGAIN;
+    if (!watched)
+        return __real_pthread_create(t, a, fn, arg);
+    watched = false;
+    begun.fn = fn;
+    begun.arg = arg;
+    return __real_pthread_create(t, a, begin_watched, NULL);
+}
+
+Test(seal, where_no_thread_can_be_made_a_view_seals_itself, .timeout = 60)
+{
+    open_with_threads();
+    put_file(&x, "main/f", "some");
+    no_threads = true;
+    cr_assert_eq(seal_settle(x.p), 0);
+    no_threads = false;
+}
+
+Test(seal, a_view_of_idle_work_makes_no_idle_thread_that_others_wait_for, .timeout = 60)
+{
+    open_with_threads();
+    put_file(&x, "main/f", "some");
+    workers_io_idle(true);
+    if (my_class() != PRIORITY_IDLE)
+        cr_skip_test("this kernel has no such priority");
+    watched = true;
+    cr_assert_eq(seal_settle(x.p), 0);
+    cr_assert_not(watched);
+    cr_assert_neq(priority_class, PRIORITY_IDLE);
+    cr_assert_eq(my_class(), PRIORITY_IDLE, "who made it works as before");
+    workers_io_idle(false);
 }
