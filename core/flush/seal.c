@@ -36,7 +36,7 @@ struct pass {
     bool freeze_lock_held; /* the caller holds it for writing */
     bool all;              /* slots that failed lately are tried again, too */
     _Atomic size_t put_off, failed, sealed;
-    _Atomic int full;      /* error of a full disk, or 0: no commit can be made then */
+    _Atomic int full;      /* error of the store's full disk, or 0: no commit can be made then */
     _Atomic int one_error; /* error of a content that failed alone, or 0: the pass goes on */
 };
 
@@ -263,8 +263,14 @@ static void stays(struct pass *pass, struct content *c, int err, bool tell)
                c->slot ? "it stays as it is, and is" : "the metadata keeps its bytes, and it is");
 }
 
-/* Notes that the disk is full. There is no room for a commit either, so the pass fails with `err`.
- */
+/* Does that error of a buffer mean that there is no room for a commit either? In a pool it means the
+ * disk of the pool, and commits are on the disk of the store. */
+static bool no_room_for_commits(struct state *p, int err)
+{
+    return io_is_full(err) && !p->shared;
+}
+
+/* Notes that the store's disk is full, so that the pass fails with `err`. */
 static void holds_all(struct pass *pass, struct content *c, int err)
 {
     blame_note(pass->p, BLAME_FLUSH, err, c->number, "content %llu cannot be sealed",
@@ -279,7 +285,7 @@ static void failed(struct pass *pass, struct content *c, int err)
     bool slot = c->slot || make_slot(pass, c, err) == 0, again = stuck_note(pass->p, c, err);
 
     atomic_fetch_add(&pass->failed, 1);
-    if (!slot && io_is_full(err))
+    if (!slot && no_room_for_commits(pass->p, err))
         holds_all(pass, c, err);
     else if (slot && blob_is_suspect(c->slot->blob))
         state_turn_readonly(pass->p, "syncing a slot", err);

@@ -2,7 +2,7 @@
 /*
  * stuck: contents that could not be sealed. They stay in slots, which a commit can name, or a
  * commit keeps their bytes (held.h). They are tried again. One of them keeps every commit waiting
- * only if the disk is full, or if more would be kept than is allowed.
+ * only if the store's own disk is full, or if more would be kept than is allowed.
  *
  * To find their files takes walks through all trees (damage.h). So that is done once for each set
  * of such contents.
