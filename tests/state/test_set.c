@@ -7,9 +7,11 @@
 
 #include "content.h"
 #include "move.h"
+#include "shard_mem.h"
 #include "store_impl.h"
 
 static struct fixture x;
+static struct shard_mem *cold; /* NULL: no test of shards */
 
 /* With threads of its own. */
 static void up(void)
@@ -21,15 +23,17 @@ static void up(void)
     kv_close(x.kv);
     cr_assert_eq(kv_open_mem(x.mem, store_tables, store_table_count, KV_CREATE, &x.kv), 0);
     config = (struct state_config){.disk = x.disk,
-                                     .kv = x.kv,
-                                     .clock = &x.clock.base,
-                                     .background = true,
-                                     .log_segment = 1 << 20};
+                                   .kv = x.kv,
+                                   .clock = &x.clock.base,
+                                   .background = true,
+                                   .log_segment = 1 << 20};
     cr_assert_eq(store_open(&config, &x.p), 0);
 }
 static void down(void)
 {
     fixture_teardown(&x);
+    if (cold)
+        shard_mem_destroy(cold);
 }
 
 TestSuite(set, .init = up, .fini = down, .timeout = 60);
@@ -97,7 +101,7 @@ Test(set, buffers)
     agreed(&x, "drain", "ok");
     cr_assert_eq(vfs_create(x.p, node_of(&x, "main"), "a", 0644, &fixture_cred, VFS_WRITE, &a, &f),
                  0);
-    mutex_lock(&x.p->flush->seal); /* no flush gets any further, */
+    mutex_lock(&x.p->flush->seal);                   /* no flush gets any further, */
     atomic_fetch_add(&x.p->contents.buffered, MUCH); /* and there is that much elsewhere */
     cr_assert_eq(pthread_create(&thread, NULL, write_much, f), 0);
     while (writers_waiting() == 0)
@@ -106,6 +110,41 @@ Test(set, buffers)
     pthread_join(thread, &done);
     cr_assert_eq(done, f);
     atomic_fetch_sub(&x.p->contents.buffered, MUCH);
+    mutex_unlock(&x.p->flush->seal);
+    vfs_release(f);
+    vfs_forget(x.p, a.nodeid, 1);
+}
+
+/* Dirty pages that there seem to be beside those that there are. */
+static _Atomic size_t dirty_elsewhere;
+
+size_t __real_pages_dirty_bytes(struct pages *ps);
+size_t __wrap_pages_dirty_bytes(struct pages *ps);
+size_t __wrap_pages_dirty_bytes(struct pages *ps)
+{
+    return __real_pages_dirty_bytes(ps) + atomic_load(&dirty_elsewhere);
+}
+
+Test(set, page_cache)
+{
+    struct vfs_file *f;
+    struct vfs_attr a;
+    pthread_t thread;
+    void *done;
+
+    agreed(&x, "set page_cache 4M", "ok");
+    agreed(&x, "drain", "ok");
+    cr_assert_eq(vfs_create(x.p, node_of(&x, "main"), "a", 0644, &fixture_cred, VFS_WRITE, &a, &f),
+                 0);
+    mutex_lock(&x.p->flush->seal); /* no flush gets any further */
+    atomic_store(&dirty_elsewhere, 8 << 20);
+    cr_assert_eq(pthread_create(&thread, NULL, write_much, f), 0);
+    while (writers_waiting() == 0)
+        sched_yield();
+    agreed(&x, "set page_cache 1G", "ok");
+    pthread_join(thread, &done);
+    cr_assert_eq(done, f);
+    atomic_store(&dirty_elsewhere, 0);
     mutex_unlock(&x.p->flush->seal);
     vfs_release(f);
     vfs_forget(x.p, a.nodeid, 1);
@@ -236,7 +275,7 @@ Test(set, max_pending_flushes_and_flush_retry_reach_the_coordinator)
     cr_assert_eq(s.permits, 7);
 }
 
-static void *wait_ticket(void *arg)
+static void *say_it(void *arg)
 {
     static char reply[4096];
 
@@ -281,7 +320,7 @@ Test(set, flush_retry_ends_the_wait_for_a_flush_that_has_failed)
     snprintf(line, sizeof line, "wait ticket %llu 0ms", (unsigned long long)ticket);
     refused(&x, line, -ETIMEDOUT, "");
     *strstr(line, " 0ms") = 0;
-    cr_assert_eq(pthread_create(&thread, NULL, wait_ticket, line), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, say_it, line), 0);
     agreed(&x, "set flush_retry 0", "ok");
     pthread_join(thread, &why);
     cr_assert_not_null(why);
@@ -342,4 +381,139 @@ Test(set, as_many_jobs_run_as_max_in_flight_jobs_says_now)
     agreed(&x, "set max_in_flight_jobs 0", "ok");
     while (jobs_in(x.p, JOB_RUNNING) < 4) /* at least so many, on few CPUs, too */
         sched_yield();
+}
+
+Test(set, max_pending_flushes_lets_a_flush_go_on_that_waits_for_a_permit)
+{
+    struct coordinator_stats s = {.waiting = 0};
+    pthread_t thread;
+    void *why;
+
+    agreed(&x, "set flush_interval 1h", "ok");
+    agreed(&x, "set max_pending_flushes 1", "ok");
+    until_the_flusher_rests();
+    (void)failing_flush();
+    cr_assert_eq(pthread_create(&thread, NULL, say_it, "flush"), 0);
+    while (s.waiting == 0) {
+        sched_yield();
+        coordinator_get_stats(x.p->flush->coordinator, &s);
+    }
+    agreed(&x, "set max_pending_flushes 2", "ok");
+    pthread_join(thread, &why);
+    cr_assert_null(why, "%s", (char *)why);
+    clock_manual_advance(&x.clock, 3600 * NSEC_PER_SEC);
+    agreed(&x, "drain", "ok");
+}
+
+/* ---- with a shard ---- */
+
+#define MOVED 300000
+
+/* main/large is a file, and there is a shard 1. */
+static void up_with_a_shard(void)
+{
+    char *text = malloc(MOVED + 1);
+
+    shard_mem_register();
+    cr_assert_eq(shard_mem_create("cold", &x.fault, &cold), 0);
+    agreed(&x, "shard add 1 mem:cold", "ok shard=1");
+    memset(text, 'm', MOVED);
+    text[MOVED] = 0;
+    put_file(&x, "main/large", text);
+    agreed(&x, "drain", "ok");
+    free(text);
+}
+
+/* Of which lock this thread says when it waits with it, by cond_wait_for; NULL: of none. */
+static _Thread_local const char *watched;
+static _Thread_local bool sleeps_long; /* it wakes then only if it is woken */
+static _Atomic bool waits;
+
+int __real_cond_wait_for(struct cond *c, struct mutex *m, int64_t ns);
+int __wrap_cond_wait_for(struct cond *c, struct mutex *m, int64_t ns);
+int __wrap_cond_wait_for(struct cond *c, struct mutex *m, int64_t ns)
+{
+    if (!watched || strcmp(m->name, watched) != 0)
+        return __real_cond_wait_for(c, m, ns);
+    atomic_store(&waits, true); /* with the lock */
+    if (!sleeps_long)
+        return __real_cond_wait_for(c, m, ns);
+    cond_wait(c, m);
+    return 0;
+}
+
+/* Jobs that run until they are cancelled, as many as can be started. Returns the number of the last
+ * one. */
+static uint64_t fill_the_queue(void)
+{
+    const struct job_work w = {.fn = until_told};
+    struct job *j;
+    uint64_t last;
+    int err;
+
+    do {
+        cr_assert_eq(job_start(x.p, "test", "", &j), 0);
+        last = j->number;
+        err = job_run(x.p, j, &w, 0, NULL);
+    } while (err == 0);
+    return last;
+}
+
+static void *move_behind_others(void *arg)
+{
+    watched = "jobs";
+    return say_it(arg);
+}
+
+Test(set, max_enqueued_jobs_lets_a_move_go_on_that_waits_behind_a_full_queue)
+{
+    pthread_t thread;
+    char line[64];
+    uint64_t last;
+    void *why;
+
+    up_with_a_shard();
+    agreed(&x, "set max_in_flight_jobs 1", "ok");
+    agreed(&x, "set max_enqueued_jobs 1", "ok");
+    last = fill_the_queue();
+    cr_assert_eq(pthread_create(&thread, NULL, move_behind_others, "move main/large 1"), 0);
+    while (!atomic_load(&waits))
+        sched_yield();
+    agreed(&x, "set max_enqueued_jobs 5000", "ok");
+    pthread_join(thread, &why);
+    cr_assert_null(why, "%s", (char *)why);
+    for (uint64_t n = 1; n < last; n++)
+        (void)job_cancel(x.p, n);
+    snprintf(line, sizeof line, "wait %llu", (unsigned long long)last + 1);
+    agreed(&x, line, "objects=1");
+}
+
+static void *read_moved(void *arg)
+{
+    struct vfs_file *f;
+    char byte;
+
+    watched = "shards";
+    sleeps_long = true; /* else it would see the setting by itself, a moment later */
+    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/large"), 0, &f), 0);
+    *(ssize_t *)arg = vfs_read(f, &byte, 1, 0);
+    vfs_release(f);
+    return NULL;
+}
+
+Test(set, shard_wait_ends_the_wait_of_a_reader)
+{
+    pthread_t thread;
+    ssize_t n = 0;
+
+    up_with_a_shard();
+    agreed(&x, "move main/large 1 wait", "objects=1");
+    agreed(&x, "set shard_wait 10m", "ok");
+    shard_mem_set(cold, SHARD_MEM_UNREACHABLE, true);
+    cr_assert_eq(pthread_create(&thread, NULL, read_moved, &n), 0);
+    while (!atomic_load(&waits))
+        sched_yield();
+    agreed(&x, "set shard_wait 0s", "ok");
+    pthread_join(thread, NULL);
+    cr_assert_eq(n, -EIO);
 }
