@@ -7,19 +7,18 @@
 /* eligible objects that are listed */
 #define SHOWN_IDS 20
 
-/* Describes a key of a pool, whose first half is that of the object's id. */
 void gc_describe_key(const struct id *key, const struct id *whole, struct strbuf *out)
 {
     char hex[ID_HEX + 1], id[ID_HEX + 1];
 
     id_to_hex(key, hex);
-    strbuf_addf(out, "key %s of object ", hex);
+    strbuf_addf(out, "key %s of ", hex);
     if (!whole || id_is_zero(whole)) {
-        strbuf_addf(out, "%.16s…", hex);
+        strbuf_adds(out, "an object whose id is not known");
         return;
     }
     id_to_hex(whole, id);
-    strbuf_adds(out, id);
+    strbuf_addf(out, "object %s", id);
 }
 
 void gc_add_eligible(const struct gc_result *r, gc_describe *describe, struct strbuf *out)

@@ -3,6 +3,7 @@
  * Tests of the coordinator of GC cycles: CONTRACTS section 3, a claim a line.
  */
 #include "gc_fixture.h"
+#include "gc_text.h"
 
 static struct pool_of x;
 
@@ -15,6 +16,28 @@ static void teardown(void)
     pool_teardown(&x);
 }
 TestSuite(gc, .init = setup, .fini = teardown);
+
+/* ---- what people read ---- */
+
+Test(gc, a_key_is_told_with_the_id_of_its_object_or_that_this_is_not_known)
+{
+    static const char hex[] = "abababababababab0000000000000007";
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    struct id key, whole, none = {{0}};
+
+    cr_assert_eq(id_from_hex(hex, &key), 0);
+    cr_assert_eq(id_from_hex("abababababababab1234567812345678", &whole), 0);
+    gc_describe_key(&key, &whole, &text);
+    strbuf_adds(&text, "\n");
+    gc_describe_key(&key, &none, &text);
+    strbuf_adds(&text, "\n");
+    gc_describe_key(&key, NULL, &text);
+    cr_assert_str_eq(text.s,
+                     "key abababababababab0000000000000007 of object "
+                     "abababababababab1234567812345678\n"
+                     "key abababababababab0000000000000007 of an object whose id is not known\n"
+                     "key abababababababab0000000000000007 of an object whose id is not known");
+}
 
 /* ---- states ---- */
 
