@@ -205,6 +205,56 @@ Test(du, the_verb_tells_of_one_of_several_and_of_all)
     refused(&x, "du main link\n", -EINVAL, "link is a symbolic link");
 }
 
+/* ---- packs with holes ---- */
+
+#define PACKED 64
+#define PACKED_LEN 50000
+#define HOLES_LEFT (4 * 65536) /* bytes beside what lives that no hole could be made for */
+
+static void put_packed(unsigned i)
+{
+    char path[32], *text = malloc(PACKED_LEN + 1);
+    uint64_t random = i + 1;
+
+    for (size_t at = 0; at < PACKED_LEN; at++)
+        text[at] = (char)('a' + fault_random(&random) % 26);
+    text[PACKED_LEN] = 0;
+    snprintf(path, sizeof path, "main/%u", i);
+    put_file(&x, path, text);
+    free(text);
+}
+
+/* The number behind `key` in a text. */
+static unsigned long long number_behind(const char *text, const char *key)
+{
+    const char *at = strstr(text, key);
+
+    cr_assert_not_null(at, "%s", text);
+    return strtoull(at + strlen(key), NULL, 10);
+}
+
+Test(du, no_verb_counts_a_hole_of_a_pack_as_garbage)
+{
+    CLEANUP_STRBUF struct strbuf json = STRBUF_INIT;
+    char text[4096], path[32];
+
+    agreed(&x, "set compact_below 0%", "ok");
+    for (unsigned i = 0; i < PACKED; i++)
+        put_packed(i);
+    drain();
+    for (unsigned i = 1; i < PACKED; i++) {
+        snprintf(path, sizeof path, "%u", i);
+        cr_assert_eq(vfs_unlink(x.p, node_of(&x, "main"), path), 0);
+    }
+    drain();
+    cr_assert_gt(say(&x, "status", text), 0);
+    cr_assert_leq(number_behind(text, "garbage     dead_records_bytes="), HOLES_LEFT);
+    cr_assert_gt(number_behind(text, " file_bytes="), (PACKED - 1) * PACKED_LEN, "with its holes");
+    cr_assert_eq(view_render(x.p, VIEW_STATS_JSON, NULL, &json), 0);
+    cr_assert_leq(number_behind(json.s, "\"pack_dead_bytes\": "), HOLES_LEFT);
+    agreed(&x, "du main", "ok ns=main logical=50000 shared=0 frees=50000 ");
+}
+
 /* ---- the promise ---- */
 
 #define SPACES 6

@@ -1016,6 +1016,31 @@ Test(gc_pool, the_history_names_keys_and_whole_ids)
     cr_assert(strstr(text.s, line), "a record of a pack: %s", text.s);
 }
 
+static char notes[4096];
+
+static void keep_note(enum report_level level, const char *text, void *ctx)
+{
+    size_t n = strlen(notes);
+
+    (void)ctx;
+    if (level == REPORT_NOTE)
+        snprintf(notes + n, sizeof notes - n, "%s\n", text);
+}
+
+Test(gc_pool, a_cycle_that_deleted_something_says_so_in_the_journal)
+{
+    put_large(A, "main/a", 'x');
+    drop_file(A, "main/a");
+    knows_all(A);
+    report_set_sink(keep_note, NULL);
+    cr_assert_eq(cycle(A, 0).collected, 0);
+    cr_assert(!strstr(notes, "deleted"), "%s", notes);
+    cr_assert_eq(collect(A), 1);
+    report_set_sink(NULL, NULL);
+    cr_assert_eq(object_files(), 0);
+    cr_assert(strstr(notes, " deleted 1 of what nothing needs\n"), "%s", notes);
+}
+
 Test(gc_pool, numbers_are_told_to_programs)
 {
     CLEANUP_STRBUF struct strbuf json = STRBUF_INIT, metrics = STRBUF_INIT;

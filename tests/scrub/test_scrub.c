@@ -446,6 +446,33 @@ Test(scrub, it_reads_no_more_than_the_rate_allows)
     cr_assert_eq(j.bytes_done, j.bytes_total);
 }
 
+static void *scrub_wait(void *reply)
+{
+    cr_assert_gt(say(&x, "scrub wait", reply), 0, "%s", (char *)reply);
+    return NULL;
+}
+
+Test(scrub, one_that_runs_is_joined_also_by_who_waits, .timeout = 60)
+{
+    char reply[4096], joined[64];
+    uint64_t number;
+    pthread_t thread;
+    struct job j;
+
+    slow_down();
+    number = start_and_stand_still();
+    cr_assert_eq(pthread_create(&thread, NULL, scrub_wait, reply), 0);
+    do {
+        sched_yield();
+        cr_assert_eq(job_get(x.p, number, &j), 0);
+    } while (j.waiters == 0);
+    (void)turn_until_the_end(number);
+    pthread_join(thread, NULL);
+    snprintf(joined, sizeof joined, " job=%llu\n", (unsigned long long)number);
+    cr_assert(strstr(reply, " damaged=0 ") && strstr(reply, joined), "%s", reply);
+    cr_assert_eq(job_next(x.p, number, &number), -ENOENT, "there was no other");
+}
+
 /* Each read of the scrub finds more to read. */
 Test(scrub, it_ends_while_a_file_grows_as_fast_as_it_is_read)
 {
