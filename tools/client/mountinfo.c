@@ -222,7 +222,8 @@ static int find_by_daemon(const struct tally_mountinfo *part, struct tally_mount
     char path[PATH_MAX + 32], dev[32];
     struct owner o;
     *ret = *part;
-    if (mountinfo_is_of_another(part) || !owner_read(part->source, &o) || strcmp(o.what, "mount") != 0 ||
+    if (mountinfo_is_of_another(part) || !owner_read(part->source, &o) ||
+        strcmp(o.what, "mount") != 0 ||
         snprintf(path, sizeof(path), "/proc/%d/root%s", o.pid, o.at) >= PATH_MAX ||
         dev_of(path, 0, dev) < 0 || strcmp(dev, part->dev) != 0) {
         return -EREMOTE;
@@ -391,6 +392,28 @@ void mountinfo_detach_all(const char *source, const char *dev)
     struct tally_mountinfo m;
     while (find_line(same_whole, &w, ANY, &m) > 0 && detach(m.point, dev) == 0) {
     }
+}
+
+int mountinfo_unmount(const struct tally_mountinfo *m, int flags)
+{
+    char path[PATH_MAX + 32], parent[PATH_MAX], dev[32];
+    const char *name = strrchr(m->point, '/');
+    name = name ? name + 1 : m->point;
+    snprintf(parent, sizeof(parent), "%.*s", (int)(name - m->point), m->point);
+    int fd = walk_to(parent, false); /* not the mount itself, which would be busy */
+    if (fd < 0) {
+        return fd;
+    }
+    int err = dev_at(fd, name, AT_STATX_DONT_SYNC, 0, dev);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", fd, name);
+    if (err == 0 && strcmp(dev, m->dev) != 0) {
+        err = -ENOENT;
+    }
+    if (err == 0 && umount2(path, flags | UMOUNT_NOFOLLOW) < 0) {
+        err = -errno;
+    }
+    close(fd);
+    return err;
 }
 
 int mountinfo_absolute(const char *path, char out[PATH_MAX])

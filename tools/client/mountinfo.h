@@ -55,6 +55,10 @@ int mountinfo_dev(const char *point, char dev[32]);
  * mounted elsewhere, and no daemon serves them any more. Processes that use them keep them open.
  * Root only. */
 void mountinfo_detach_all(const char *source, const char *dev);
+/* Unmounts the mount `m`, with the flags of umount2(2). Other users may change the path meanwhile,
+ * so no symlink is followed, and nothing else is unmounted. -ENOENT: there is another mount by
+ * now, or none. */
+int mountinfo_unmount(const struct tally_mountinfo *m, int flags);
 /* `path` as an absolute path without symlinks, except in its last component, which is not looked
  * at. -errno. */
 int mountinfo_absolute(const char *path, char out[PATH_MAX]);

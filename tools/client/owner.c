@@ -6,10 +6,12 @@
 #include "store_dir.h"
 #include "walk.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -78,4 +80,61 @@ bool owner_has_closed(const struct tally_mountinfo *m, int pid, struct owner *re
     ret->what[0] = '\0';
     (void)owner_of_mount(m, ret); /* false, too, if the process is gone by now */
     return pid > 0 && ret->pid == pid && strcmp(ret->what, STORE_CLOSED) == 0;
+}
+
+/* Is descriptor `fd` of that process its connection with the mount of that device? Nothing is asked
+ * of the file itself, which may be one that never answers. */
+static bool is_connection(int pid, const char *fd, const char *dev)
+{
+    char path[64 + NAME_MAX], line[256], to[16] = "";
+    snprintf(path, sizeof(path), "/proc/%d/fd/%s", pid, fd);
+    if (readlink(path, to, sizeof(to) - 1) < 0) {
+        return false;
+    }
+    bool is = strcmp(to, "/dev/fuse") == 0;
+    snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", pid, fd);
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof(line), f)) {
+        unsigned connection;
+        if (sscanf(line, "fuse_connection: %u", &connection) == 1) {
+            is = connection == strtoul(dev + strcspn(dev, ":") + 1, NULL, 10);
+        }
+    }
+    if (f) {
+        fclose(f);
+    }
+    return is;
+}
+
+bool owner_serves(int pid, const struct tally_mountinfo *m)
+{
+    char path[32];
+    struct dirent *e;
+    bool serves = false;
+    snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+    DIR *fds = opendir(path);
+    while (fds && !serves && (e = readdir(fds))) {
+        serves = is_connection(pid, e->d_name, m->dev);
+    }
+    if (fds) {
+        closedir(fds);
+    }
+    return serves;
+}
+
+bool owner_left_log(const struct tally_mountinfo *m, int pid)
+{
+    char path[PATH_MAX + 8];
+    struct owner o;
+    struct dirent *e;
+    bool left = false;
+    snprintf(path, sizeof(path), "%s/log", m->source);
+    DIR *dir = mountinfo_is_of_another(m) ? NULL : opendir(path);
+    while (dir && (e = readdir(dir))) {
+        left |= e->d_name[0] != '.' && !strchr(e->d_name, '.'); /* not what a repair has kept */
+    }
+    if (dir) {
+        closedir(dir);
+    }
+    return left && (!owner_read(m->source, &o) || o.pid == pid);
 }

@@ -28,3 +28,11 @@ bool owner_of_mount(const struct tally_mountinfo *m, struct owner *ret);
 /* Has process `pid` closed the store of `m`, although a shard does not answer? Then ret->at is the
  * URL of the shard. */
 bool owner_has_closed(const struct tally_mountinfo *m, int pid, struct owner *ret);
+/* Does process `pid` serve the FUSE mount `m`? A process id is the word of the daemon, and in the
+ * pid namespace of a container it is the number of another process here. A kernel that does not
+ * show which connection a process has gives the answer for any connection. False, too, if this
+ * process may not look. */
+bool owner_serves(int pid, const struct tally_mountinfo *m);
+/* Is there a log in the store of `m`, which a daemon that has closed the store well has removed?
+ * False if it cannot be seen, or if process `pid` is not the last one that had the store. */
+bool owner_left_log(const struct tally_mountinfo *m, int pid);

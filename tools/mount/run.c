@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "run.h"
 
+#include "io.h"
 #include "shard.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +36,19 @@ int tally_run(char *const argv[])
         }
     }
     return WIFEXITED(status) ? WEXITSTATUS(status) : -EINTR;
+}
+
+int tally_enter_mounts(const char *file)
+{
+    int fd = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 || setns(fd, CLONE_NEWNS) < 0) {
+        int err = errno;
+        io_cleanup_close(&fd);
+        errno = err;
+        return -err;
+    }
+    close(fd);
+    return 0;
 }
 
 void tally_raise_file_limit(void)

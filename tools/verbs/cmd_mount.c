@@ -376,6 +376,9 @@ static int take_options(int argc, char **argv, struct mounting *m)
         if (o == '?') {
             return verbs_misuse();
         }
+        if (o == 'N' && tally_enter_mounts(optarg) < 0) {
+            return tally_fail("cannot enter the mount namespace %s: %m", optarg);
+        }
         if (o == 'o') {
             strbuf_addf(&list, "%s,", optarg);
         }
@@ -389,7 +392,7 @@ static int take_options(int argc, char **argv, struct mounting *m)
     }
     m->store_arg = argv[optind];
     m->mountpoint_arg = argv[optind + 1];
-    if (mount_options_add(&m->options, list.s, sloppy, &why) < 0) {
+    if (strbuf_error(&list) < 0 || mount_options_add(&m->options, list.s, sloppy, &why) < 0) {
         return tally_fail("%s", why.len ? why.s : "out of memory");
     }
     return mount_options_end(&m->options) < 0 ? tally_fail("out of memory") : 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * cmd_umount: drains, unmounts, and waits until the daemon has ended: then everything is on disk.
+ * cmd_umount: drains, unmounts, and waits until the daemon has ended: then everything is on disk,
+ * or the log in the store shows that it is not.
  *
  * The kernel does not wait for a FUSE daemon: umount(2) returns while the daemon still writes. So
  * this waits for a pidfd of the daemon. It is opened before the unmount, so that the process id
@@ -36,8 +37,7 @@
 struct umounting {
     struct tally_mountinfo m;
     bool force, lazy;
-    bool dead;   /* the daemon is gone: files that are open there are lost to their programs */
-    bool helper; /* umount(8) called this program */
+    bool dead;      /* the daemon is gone: files that are open there are lost to their programs */
     int pid, pidfd; /* of the daemon; -1: unknown */
 };
 
@@ -59,14 +59,24 @@ static int drain(struct client *c, char why[DRAIN_WHY])
     }
 }
 
+/* Opens a pidfd of the process with that number, if it serves the mount. */
+static void open_process(struct umounting *u, int pid)
+{
+    u->pid = pid;
+    u->pidfd = pid > 0 ? pidfd_open(pid, 0) : -1;
+    if (u->pidfd >= 0 && !owner_serves(pid, &u->m)) {
+        close(u->pidfd);
+        u->pidfd = -1;
+    }
+}
+
 /* Opens a pidfd of the daemon, whose process id the mount itself shows. */
 static void open_daemon(struct umounting *u)
 {
     json_t *stats = client_load_stats(u->m.point);
     json_int_t pid = json_integer_value(json_object_get(stats, "pid"));
     json_decref(stats);
-    u->pid = pid > 0 && pid <= INT32_MAX ? (int)pid : -1;
-    u->pidfd = u->pid > 0 ? pidfd_open(u->pid, 0) : -1;
+    open_process(u, pid > 0 && pid <= INT32_MAX ? (int)pid : -1);
 }
 
 /* The same by the lock file of the store, for a mount of a user that root must not look into. The
@@ -79,8 +89,7 @@ static void open_daemon_of_store(struct umounting *u)
     if (!owner_of_mount(&u->m, &o) || (strcmp(o.what, "mount") && strcmp(o.what, "ending"))) {
         return;
     }
-    u->pid = o.pid;
-    u->pidfd = pidfd_open(o.pid, 0);
+    open_process(u, o.pid);
     snprintf(proc, sizeof(proc), "/proc/%d", o.pid);
     if (u->pidfd >= 0 && (stat(proc, &process) < 0 || o.uid != process.st_uid)) {
         io_cleanup_close(&u->pidfd);
@@ -130,28 +139,16 @@ static int prepare(struct umounting *u)
                       u->m.point, why);
 }
 
-/* Unmounts by a program. umount(8) also removes the note of mount(8) (utab.h); -i keeps it from
- * calling this helper. A user who is not root unmounts by fusermount3. Returns the exit code, or
- * -errno. */
-static int unmount_by_program(struct umounting *u)
-{
-    bool lazy = u->lazy || u->dead;
-    char *root[] = {"umount", lazy ? "-il" : "-i", "--", u->m.point, NULL};
-    char *user[] = {"fusermount3", lazy ? "-uz" : "-u", "--", u->m.point, NULL};
-    return tally_run(geteuid() == 0 ? root : user);
-}
-
 /* Unmounts. MNT_FORCE is never used: for FUSE it breaks the connection to the daemon, even if the
  * unmount then fails because the mount is busy. Returns the exit code. */
 static int unmount(struct umounting *u)
 {
-    int flags = (u->lazy || u->dead ? MNT_DETACH : 0) | UMOUNT_NOFOLLOW;
-    /* Not by umount(8), which would ask the mount for its attributes. */
-    bool direct = u->helper || u->lazy || u->force || mountinfo_is_of_another(&u->m);
-    if ((!direct || geteuid() != 0) && unmount_by_program(u) == 0) {
+    const bool lazy = u->lazy || u->dead;
+    char *by_user[] = {"fusermount3", lazy ? "-uz" : "-u", "--", u->m.point, NULL};
+    if (geteuid() != 0 && tally_run(by_user) == 0) {
         return 0;
     }
-    int err = umount2(u->m.point, flags) < 0 ? -errno : 0;
+    int err = mountinfo_unmount(&u->m, lazy ? MNT_DETACH : 0);
     if (err == -EBUSY) {
         return tally_fail("%s is busy: a process has something open there, or is in it (fuser -vm "
                           "%s shows which); nothing is lost and it stays mounted (--lazy takes it "
@@ -177,10 +174,32 @@ static bool has_closed(const struct umounting *u)
         return false;
     }
     tally_progress("%s", "");
-    tally_warn("%s is unmounted and its store is closed; the shard %.700s did not answer, which may "
-               "keep process %d until it does",
-               u->m.point, o.at, u->pid);
+    tally_warn(
+        "%s is unmounted and its store is closed; the shard %.700s did not answer, which may "
+        "keep process %d until it does",
+        u->m.point, o.at, u->pid);
     return true;
+}
+
+/* Looks how the daemon has ended, of which a pidfd says nothing. Returns the exit code. */
+static int has_ended(const struct umounting *u)
+{
+    if (!owner_left_log(&u->m, u->pid)) {
+        return 0;
+    }
+    tally_warn("%s is unmounted, but its daemon did not write everything: the rest is in the log "
+               "of %s at most, from which the next mount goes on",
+               u->m.point, u->m.source);
+    return u->force ? 0 : 1;
+}
+
+/* The daemon cannot be seen, as from outside of its container, or may not be looked at. What was
+ * there before the unmount is drained. Returns the exit code. */
+static int cannot_wait(const struct umounting *u)
+{
+    tally_warn("%s is unmounted; its daemon cannot be seen from here, so it may still be writing",
+               u->m.point);
+    return 0;
 }
 
 /* Waits for the daemon. Only the end of the process, or its last word in the lock file, proves that
@@ -195,7 +214,7 @@ static int await_daemon(const struct umounting *u)
         }
         if (has_closed(u) || n > 0) {
             tally_progress("%s", "");
-            return 0;
+            return has_ended(u);
         }
         if (seconds == PATIENCE && mountinfo_is_of_another(&u->m)) {
             tally_warn("%s is unmounted, but the daemon of user %u did not end", u->m.point,
@@ -237,8 +256,8 @@ static int run_umount_at(struct umounting *u)
     if (rc == 0) {
         rc = unmount(u);
     }
-    if (rc == 0 && u->pidfd >= 0 && !u->lazy && mountinfo_count(u->m.dev, false) == 0) {
-        rc = await_daemon(u);
+    if (rc == 0 && !u->dead && !u->lazy && mountinfo_count(u->m.dev, false) == 0) {
+        rc = u->pidfd >= 0 ? await_daemon(u) : cannot_wait(u);
     }
     io_cleanup_close(&u->pidfd);
     return rc;
@@ -286,11 +305,15 @@ int cmd_umount_run(int argc, char **argv)
 {
     static const struct option options[] = {
         {"force", no_argument, NULL, 'f'}, {"lazy", no_argument, NULL, 'l'}, {NULL, 0, NULL, 0}};
-    struct umounting u = {.pid = -1, .pidfd = -1, .helper = strcmp(argv[0], "umount") != 0};
+    struct umounting u = {.pid = -1, .pidfd = -1};
+    const bool helper = strcmp(argv[0], "umount") != 0; /* umount(8) called this program */
     int o;
-    while ((o = tally_getopt(argc, argv, u.helper ? "nlfvrt:N:" : "lf", options)) >= 0) {
+    while ((o = tally_getopt(argc, argv, helper ? "nlfvrt:N:" : "lf", options)) >= 0) {
         if (o == '?') {
             return verbs_misuse();
+        }
+        if (o == 'N' && tally_enter_mounts(optarg) < 0) {
+            return tally_fail("cannot enter the mount namespace %s: %m", optarg);
         }
         u.force |= o == 'f';
         u.lazy |= o == 'l';
