@@ -15,6 +15,7 @@
 #include "gc_store.h"
 #include "io.h"
 #include "job.h"
+#include "json_text.h"
 #include "move.h"
 #include "pool_node.h"
 #include "scrub_record.h"
@@ -486,8 +487,8 @@ static int add_requests(json_t *o, const struct view_edge *edge)
     failed |= json_object_set_new(o, "longest_wait_seconds",
                                   json_real((double)edge->longest_wait / 1e9));
     failed |= json_object_set_new(o, "transport", json_string(edge->transport));
-    failed |= json_object_set_new(o, "passthrough", json_string(edge->passthrough));
-    failed |= json_object_set_new(o, "mounted", json_string(edge->mounted ? edge->mounted : ""));
+    failed |= json_object_set_new(o, "passthrough", json_text(edge->passthrough));
+    failed |= json_object_set_new(o, "mounted", json_text(edge->mounted ? edge->mounted : ""));
     return failed | json_object_set_new(o, "requests", requests);
 }
 
@@ -503,7 +504,7 @@ static int stats(struct state *p, const struct facts *f, const struct view_edge 
     list_numbers(p, f, numbers);
     for (size_t i = 0; i < NUMBERS; i++)
         failed |= add_number(o, numbers[i].key, numbers[i].value);
-    failed |= json_object_set_new(o, "label", json_string(p->label));
+    failed |= json_object_set_new(o, "label", json_text(p->label));
     failed |= json_object_set_new(o, "state", json_string(view_state(p, NULL)));
     failed |= json_object_set_new(o, "read_only", json_boolean(f->readonly));
     failed |= json_object_set_new(o, "last_flush_errno", json_integer(-f->flush.error));

@@ -3,6 +3,7 @@
 #include "view_sweep.h"
 #include "command.h"
 #include "io.h"
+#include "json_text.h"
 #include "state.h"
 #include "shards.h"
 #include "strbuf.h"
@@ -194,10 +195,10 @@ static json_t *shard_json(const struct shard_facts *f)
     json_t *o = json_object();
     int failed = add_number(o, "shard", f->info.number);
 
-    failed |= json_object_set_new(o, "url", json_string(f->info.url));
+    failed |= json_object_set_new(o, "url", json_text(f->info.url));
     failed |= json_object_set_new(o, "state", json_string(shards_state_name(f->info.state)));
     failed |= add_number(o, "since_seconds", (uint64_t)(f->info.since / NSEC_PER_SEC));
-    failed |= json_object_set_new(o, "why", json_string(f->info.why));
+    failed |= json_object_set_new(o, "why", json_text(f->info.why));
     failed |= json_object_set_new(o, "draining", json_boolean(f->info.draining));
     failed |= json_object_set_new(o, "ghosts", count_json(f, f->ghosts));
     failed |= json_object_set_new(o, "bytes", count_json(f, f->bytes));

@@ -580,6 +580,18 @@ Test(control, stats_and_metrics_show_the_requests_that_the_edge_counted)
     cr_assert(!strstr(text.s, "pid"), "%s", text.s);
 }
 
+Test(control, stats_are_json_whatever_bytes_a_text_has)
+{
+    const struct view_edge edge = {
+        .transport = "threads", .passthrough = "no: \xc3\xa4\xff", .mounted = "rw"};
+    CLEANUP_STRBUF struct strbuf json = STRBUF_INIT;
+
+    snprintf(x.p->label, sizeof x.p->label, "org/\xc3(");
+    cr_assert_eq(view_render(x.p, VIEW_STATS_JSON, &edge, &json), 0);
+    cr_assert(strstr(json.s, "\"passthrough\": \"no: \xc3\xa4?\""), "%s", json.s);
+    cr_assert(strstr(json.s, "\"label\": \"org/?(\""), "%s", json.s);
+}
+
 Test(control, the_dump_of_counts_is_sorted_json_with_its_sequence_number)
 {
     char path[] = "/tmp/tally-view-XXXXXX", expect[256], a[33], b[33];

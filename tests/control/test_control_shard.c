@@ -3,6 +3,7 @@
 #include "move_fixture.h"
 #include "refs_impl.h"
 #include "shards_impl.h"
+#include "view.h"
 
 static struct world w;
 
@@ -33,6 +34,20 @@ Test(control_shard, list_says_what_there_is)
     shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
     cr_assert_eq(try_bytes(&w, "main/a", 1000, 1), -EIO);
     agreed(&w.x, "shard list", "| shard=1 state=unreachable url=mem:cold objects=2");
+}
+
+/* A sentence about a path may be cut off within a character, too. */
+Test(control_shard, one_whose_url_is_no_utf8_is_shown_in_the_stats)
+{
+    CLEANUP_STRBUF struct strbuf json = STRBUF_INIT;
+    struct shard_mem *odd;
+
+    cr_assert_eq(shard_mem_create("odd\xff", &w.x.fault, &odd), 0);
+    agreed(&w.x, "shard add 3 mem:odd\xff", "ok shard=3");
+    cr_assert_eq(view_render(w.x.p, VIEW_STATS_JSON, NULL, &json), 0);
+    cr_assert(strstr(json.s, "\"url\": \"mem:odd?\""), "%s", json.s);
+    agreed(&w.x, "shard remove 3", "ok shard=3");
+    shard_mem_destroy(odd);
 }
 
 Test(control_shard, numbers_and_words_that_are_none)

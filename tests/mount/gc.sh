@@ -41,7 +41,12 @@ eq "$(cat .tally/gc-history)" ""
 
 claim "what was left behind is marked by one run, and goes in the next"
 plant
-matches "$(gc --dry-run --grace 0 --wait)" '^cycle=3 marked=3 collected=0 .*slots/0000000000000001'
+said=$(gc --dry-run --grace 0 --wait)
+matches "$said" '^cycle=3 marked=3 collected=0 .*slots/0000000000000001'
+job=$(grep -o 'job=[0-9]*' <<<"$said" | cut -d= -f2)
+eq "$("$TALLY" jobs "$job" | grep -c '^would_collect ')" 3
+eq "$("$TALLY" jobs "$job" --json |
+    python3 -c 'import json, sys; print(len(json.load(sys.stdin)["would_collect"]))')" 3
 matches "$("$TALLY" status)" 'gc +cycles=2 leaks=3 leaked_bytes=[1-9]'
 matches "$(gc --wait)" 'cycle=3 marked=0 collected=0 .* kept_grace=3 '
 matches "$("$TALLY" object $id)" 'state=unreferenced since=20'

@@ -8,6 +8,7 @@
 
 #include "beneath.h"
 #include "io.h"
+#include "say.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,7 +59,7 @@ int client_copy_status(const char *mnt)
         return fd;
     }
     while ((n = read(fd, buf, sizeof(buf))) > 0) {
-        fwrite(buf, 1, (size_t)n, stdout);
+        tally_print(buf, (size_t)n);
     }
     int err = n < 0 ? -errno : 0;
     io_cleanup_close(&fd);

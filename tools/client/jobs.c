@@ -4,6 +4,7 @@
 #include "client.h"
 #include "command.h"
 #include "io.h"
+#include "json_text.h"
 #include "say.h"
 
 #include <dirent.h>
@@ -25,9 +26,23 @@ static json_t *value_of(const char *key, const char *text)
     char *end;
     double x = strtod(text, &end);
     if (end == text || *end || strcmp(key, "detail") == 0) {
-        return json_stringn_nocheck(text, strlen(text));
+        return json_text(text);
     }
     return strchr(text, '.') ? json_real(x) : json_integer(strtoll(text, NULL, 10));
+}
+
+/* Adds a key to the object. One that a job may have in several lines (view_jobs.c) becomes an array,
+ * even if there is one line. */
+static void add_key(json_t *job, const char *key, const char *text)
+{
+    if (strcmp(key, "would_collect") != 0 && strcmp(key, "ghost") != 0) {
+        json_object_set_new(job, key, value_of(key, text));
+        return;
+    }
+    if (!json_object_get(job, key)) {
+        json_object_set_new(job, key, json_array());
+    }
+    json_array_append_new(json_object_get(job, key), json_text(text));
 }
 
 /* Adds a line "key=value" to the object. The value may be quoted as a word of the control file is,
@@ -43,7 +58,7 @@ static void add_line(json_t *job, const char *line, size_t len)
     }
     for (size_t i = 0; list.count > 0 && i < list.items[0].noptions; i++) {
         const struct command_option *o = &list.items[0].options[i];
-        json_object_set_new_nocheck(job, o->key, value_of(o->key, o->value));
+        add_key(job, o->key, o->value);
     }
     command_list_release(&list);
 }

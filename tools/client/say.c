@@ -8,12 +8,22 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 const char *tally_verb;
 
-/* Prints a sentence. Parts of it may come from other users, such as names and the contents of a
- * lock file. So control characters are replaced, which could be commands for the terminal. */
+/* Replaces control characters, which could be commands for the terminal: parts of a text may come
+ * from other users, such as names and the contents of a lock file. */
+static void make_plain(char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        const char c = text[i];
+        text[i] = iscntrl((unsigned char)c) && c != '\n' && c != '\t' ? '?' : c;
+    }
+}
+
+/* Prints a sentence. */
 __attribute__((format(printf, 1, 0))) static void say(const char *fmt, va_list ap)
 {
     int err = errno; /* for %m: isatty() and writing may set another */
@@ -25,9 +35,7 @@ __attribute__((format(printf, 1, 0))) static void say(const char *fmt, va_list a
         text = NULL;
         return;
     }
-    for (char *c = text; *c; c++) {
-        *c = iscntrl((unsigned char)*c) && *c != '\n' ? '?' : *c;
-    }
+    make_plain(text, strlen(text));
     fprintf(stderr, "%s\n", text);
 }
 
@@ -59,11 +67,20 @@ void tally_progress(const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
+    make_plain(line, strlen(line));
     if (*line || shown) {
         fprintf(stderr, "\r%.78s\033[K", line);
         fflush(stderr);
     }
     shown = *line;
+}
+
+void tally_print(char *text, size_t len)
+{
+    if (isatty(STDOUT_FILENO)) {
+        make_plain(text, len);
+    }
+    fwrite(text, 1, len, stdout);
 }
 
 int tally_getopt(int argc, char **argv, const char *letters, const struct option *options)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <getopt.h>
+#include <stddef.h>
 
 /* The verb that runs, which sentences name; NULL: none yet. */
 extern const char *tally_verb;
@@ -14,8 +15,11 @@ extern const char *tally_verb;
  * returns 1, the exit code. */
 int tally_fail(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void tally_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* Shows a line on standard error that replaces the one before. "" clears it. Without a terminal
- * nothing is shown. */
+/* Prints a result on standard output. On a terminal '?' replaces its control characters, in place;
+ * a file or a pipe gets the bytes as they are. */
+void tally_print(char *text, size_t len);
+/* Shows a line on standard error that replaces the one before, with '?' for control characters. ""
+ * clears it. Without a terminal nothing is shown. */
 void tally_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* getopt_long(3), whose error messages begin with "tally VERB: ". */
 int tally_getopt(int argc, char **argv, const char *letters, const struct option *options);

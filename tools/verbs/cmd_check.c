@@ -5,6 +5,7 @@
  * 2: it could not look.
  */
 #include "clock.h"
+#include "json_text.h"
 #include "kv.h"
 #include "mapped.h"
 #include "mountinfo.h"
@@ -34,8 +35,8 @@ static void note_finding(json_t *list, const char *word, const char *what, const
                          const char *sentence)
 {
     if (list) {
-        json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s}", "what", what, "where", where, "sentence", sentence));
+        json_array_append_new(list, json_pack("{s:s, s:o, s:o}", "what", what, "where",
+                                              json_text(where), "sentence", json_text(sentence)));
         return;
     }
     tally_progress("%s", "");

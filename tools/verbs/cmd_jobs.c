@@ -6,11 +6,13 @@
 #include "command.h"
 #include "jobs.h"
 #include "say.h"
+#include "strbuf.h"
 #include "verbs.h"
 #include "which_mount.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *text_of(const json_t *job, const char *key)
@@ -22,21 +24,42 @@ static const char *text_of(const json_t *job, const char *key)
 /* Prints one line for a job. */
 static void print_row(const json_t *job)
 {
+    CLEANUP_STRBUF struct strbuf row = STRBUF_INIT;
     char how[128];
     const char *state = text_of(job, "state");
     bool runs = strcmp(state, "running") == 0;
     jobs_describe(job, how, sizeof(how));
-    printf("%-6lld %-10s %s", (long long)json_integer_value(json_object_get(job, "job")), state,
-           how);
+    strbuf_addf(&row, "%-6lld %-10s %s", (long long)json_integer_value(json_object_get(job, "job")),
+                state, how);
     if (*text_of(job, "detail")) {
-        printf(" (%s)", text_of(job, "detail"));
+        strbuf_addf(&row, " (%s)", text_of(job, "detail"));
     }
-    printf(runs ? " since %s" : " %s", text_of(job, runs ? "started" : "ended"));
+    strbuf_addf(&row, runs ? " since %s" : " %s", text_of(job, runs ? "started" : "ended"));
     if (strcmp(state, "failed") == 0) {
         const char *why = text_of(job, "why");
-        printf(" %s%s%s", text_of(job, "error"), *why ? ": " : "", why);
+        strbuf_addf(&row, " %s%s%s", text_of(job, "error"), *why ? ": " : "", why);
     }
-    putchar('\n');
+    strbuf_adds(&row, "\n");
+    tally_print(row.s, row.len);
+}
+
+/* Prints a field of a job. An array has a line for each of its values. */
+static void print_field(const char *key, const json_t *value)
+{
+    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        print_field(key, json_array_get(value, i));
+    }
+    if (json_is_array(value)) {
+        return;
+    }
+    char *number = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(10));
+    strbuf_addf(&line, "%-16s %s\n", key,
+                json_is_string(value) ? json_string_value(value)
+                : number              ? number
+                                      : "");
+    free(number);
+    tally_print(line.s, line.len);
 }
 
 /* Prints all fields of a job, one a line. */
@@ -46,13 +69,7 @@ static void print_all(const json_t *job)
     json_t *value;
     json_object_foreach((json_t *)(uintptr_t)job, key, value)
     {
-        printf("%-16s ", key);
-        if (json_is_string(value)) {
-            puts(json_string_value(value));
-        } else {
-            json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_REAL_PRECISION(10));
-            putchar('\n');
-        }
+        print_field(key, value);
     }
 }
 

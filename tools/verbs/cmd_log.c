@@ -5,6 +5,7 @@
  */
 #include "command.h"
 #include "ctl.h"
+#include "json_text.h"
 #include "log_list.h"
 #include "mountinfo.h"
 #include "owner_wait.h"
@@ -22,7 +23,7 @@ struct showing {
     bool json;
     struct kv *kv;
     uint64_t committed; /* sequence number of the last commit; 0 if it is unknown */
-    uint32_t ns; /* the namespace that `name` is the name of */
+    uint32_t ns;        /* the namespace that `name` is the name of */
     char name[VFS_NAME_MAX + 1];
 };
 
@@ -117,7 +118,7 @@ static json_t *operations(const struct log_frame *f)
         strbuf_clear(&text);
         log_describe_op(&op, f->ns, &text);
         json_array_append_new(list, json_pack("{s:s, s:o}", "kind", op_kind_name(op.kind), "text",
-                                              ctl_json_text(text.s, text.len)));
+                                              json_text_of(text.s, text.len)));
     }
     return list;
 }
@@ -133,7 +134,7 @@ static void print_frame_json(struct showing *s, const struct log_frame *f)
     if (!f->sync) {
         const char *name = namespace_name(s, f->ns);
         json_object_set_new(line, "namespace", json_integer(f->ns));
-        json_object_set_new(line, "ns", *name ? ctl_json_text(name, strlen(name)) : json_null());
+        json_object_set_new(line, "ns", *name ? json_text(name) : json_null());
         json_object_set_new(line, "bytes", json_integer((json_int_t)f->len));
         json_object_set_new(line, "request", json_integer((json_int_t)log_frame_request(f)));
         json_object_set_new(line, "operations", operations(f));

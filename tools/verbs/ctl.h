@@ -51,10 +51,7 @@ int ctl_check_paths(const struct ctl_call *c, const char *mnt);
 void ctl_build(const struct ctl_call *c, const char *mnt, struct strbuf *line);
 
 /* In ctl_reply.c. `err` is the result of client_run(). */
-void ctl_print(const struct reply *r);
-/* A JSON string. If the text is not UTF-8, which JSON cannot hold, its bytes above 0x7f become
- * '?'. */
-json_t *ctl_json_text(const char *text, size_t len);
+void ctl_print(struct reply *r);
 void ctl_print_json(const char *verb, int err, const struct reply *r);
 
 /* In ctl_watch.c. Does the command wait for a job, and is standard error a terminal? Then

@@ -2,31 +2,21 @@
 #include "ctl.h"
 
 #include "command.h"
+#include "json_text.h"
+#include "say.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-void ctl_print(const struct reply *r)
+void ctl_print(struct reply *r)
 {
     if (r->head.len > 0) {
-        puts(r->head.s);
+        tally_print(r->head.s, r->head.len);
+        putchar('\n');
     }
-    fwrite(r->body.s, 1, r->body.len, stdout);
-}
-
-json_t *ctl_json_text(const char *text, size_t len)
-{
-    json_t *ret = json_stringn(text, len);
-    if (ret) {
-        return ret;
-    }
-    CLEANUP_STRBUF struct strbuf plain = STRBUF_INIT;
-    for (size_t i = 0; i < len; i++) {
-        strbuf_add(&plain, (unsigned char)text[i] < 0x80 ? text + i : "?", 1);
-    }
-    return json_stringn(plain.s, plain.len);
+    tally_print(r->body.s, r->body.len);
 }
 
 /* A value as JSON. A decimal number becomes a number, unless the key has names as its values: a
@@ -37,13 +27,13 @@ static json_t *json_value(const char *key, const char *value)
     uint64_t n;
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         if (strcmp(key, names[i]) == 0) {
-            return ctl_json_text(value, strlen(value));
+            return json_text(value);
         }
     }
     if (command_number(value, &n) == 0 && n <= INT64_MAX) {
         return json_integer((json_int_t)n);
     }
-    return ctl_json_text(value, strlen(value));
+    return json_text(value);
 }
 
 /* Adds a setting "ns:NAME.KEY=VALUE" to the object. Its key may be quoted, so the parser of
@@ -67,7 +57,7 @@ static const char *add_ns_setting(json_t *root, const char *head)
     }
     if (list.count > 0 && list.items[0].nargs > 0) {
         const struct command_word *key = list.items[0].args;
-        json_object_set_new(root, key->text, ctl_json_text(end + 1, len - 1));
+        json_object_set_new(root, key->text, json_text_of(end + 1, len - 1));
     }
     command_list_release(&list);
     return end + len;
@@ -81,7 +71,7 @@ static void add_keys(json_t *root, const char *head)
     struct command_list list;
     strbuf_addf(&line, "ok %s", add_ns_setting(root, head));
     if (command_parse(line.s, line.len, &list, &why) < 0) {
-        json_object_set_new(root, "text", ctl_json_text(head, strlen(head)));
+        json_object_set_new(root, "text", json_text(head));
         return;
     }
     for (size_t i = 0; list.count > 0 && i < list.items[0].noptions; i++) {
@@ -98,13 +88,13 @@ void ctl_print_json(const char *verb, int err, const struct reply *r)
     json_object_set_new(root, "ok", json_boolean(err == 0));
     if (err < 0) {
         json_object_set_new(root, "error", json_string(command_errno_name(-err)));
-        json_object_set_new(root, "sentence", ctl_json_text(r->head.s, r->head.len));
+        json_object_set_new(root, "sentence", json_text_of(r->head.s, r->head.len));
     } else {
         add_keys(root, r->head.s);
     }
     for (const char *p = r->body.s; *p;) {
         size_t n = strcspn(p, "\n");
-        json_array_append_new(lines, ctl_json_text(p, n));
+        json_array_append_new(lines, json_text_of(p, n));
         p += n + (p[n] == '\n');
     }
     json_object_set_new(root, "lines", lines);
