@@ -28,9 +28,10 @@
 #include <stdlib.h>
 
 #define U(x) ((unsigned long long)(x))
-#define DEAD_PART 20        /* a 20th of all bytes may be dead */
-#define THROTTLE_EVERY 256u /* records between two waits for memory and room */
-#define VAIN_MAX 10         /* so many runs in vain double the time to the next run */
+#define DEAD_PART 20                   /* a 20th of all bytes may be dead */
+#define THROTTLE_EVERY 256u            /* records between two waits for memory and room */
+#define BEGIN_EVERY (NSEC_PER_SEC / 5) /* between two looks whether another still runs */
+#define VAIN_MAX 10                    /* so many runs in vain double the time to the next run */
 
 /* ---- one record ---- */
 
@@ -325,15 +326,25 @@ static int run(struct compaction *c, unsigned below, bool thorough)
     return end < 0 ? end : err;
 }
 
+/* Begins to compact, for one caller at a time. A job waits for the other. */
+static int begin(struct state *p, struct job *j)
+{
+    int err = 0;
+
+    while (err == 0 && atomic_exchange(&p->compacting->running, true))
+        err = j ? job_pause(p, j, BEGIN_EVERY) : -EBUSY;
+    return err;
+}
+
 int compact_store(struct state *p, struct job *j, unsigned below, bool thorough,
                   struct compact_result *ret)
 {
     struct compaction c = {.p = p, .job = j, .r = ret, .disk = p->config.disk};
-    int err;
+    int err = begin(p, j);
 
     *ret = (struct compact_result){0};
-    if (atomic_exchange(&p->compacting->running, true))
-        return -EBUSY;
+    if (err < 0)
+        return err;
     c.buf = malloc(PACK_RECORD_MAX);
     err = c.buf ? run(&c, below, thorough) : -ENOMEM;
     free(c.buf);
@@ -432,8 +443,8 @@ void compact_if_due(struct state *p)
         return;
     atomic_store(&p->compacting->looked, at);
     if (is_due(p))
-        (void)job_try(p, "compact", "due", &(struct job_work){.fn = due, .alone = true});
-    /* the job reports its errors */
+        (void)job_try(p, "compaction", "", &(struct job_work){.fn = due, .alone = true});
+    /* the job reports its errors; it is none of `compact`, for which a command would be refused */
 }
 
 void compact_get_stats(struct state *p, struct compact_stats *ret)

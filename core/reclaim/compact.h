@@ -17,14 +17,15 @@ struct compact_result {
  * other: the records of a pack are copied, the new places are committed, and then the pack is
  * deleted. In a pool it also leaves packs of other nodes whose records were mostly removed: it
  * copies what this store needs of them to another place. `j` may be NULL. The caller holds no lock.
- * -EBUSY: another compaction runs; -ENOSPC, -EIO: what was done stays; -EUCLEAN: a pack is damaged,
- * the others were done; -ECANCELED, -EROFS. */
+ * One compaction runs at a time: with a job the call waits for the other, until `j` is to end
+ * (job_pause); with NULL it is -EBUSY. -ENOSPC, -EIO: what was done stays; -EUCLEAN: a pack is
+ * damaged, the others were done; -ECANCELED, -EROFS. */
 int compact_store(struct state *p, struct job *j, unsigned below, bool thorough,
                   struct compact_result *ret);
 /* A job_fn for a compaction that somebody asked for: thorough, below `compact_below`. */
 int compact_job(struct state *p, struct job *j, void *arg);
-/* Begins a compaction as a job, if enough is dead in packs below `compact_below`. It is called
- * often, and looks at most every COMPACT_EVERY. */
+/* Begins a compaction as a job "compaction", if enough is dead in packs below `compact_below`. It is
+ * called often, and looks at most every COMPACT_EVERY. */
 #define COMPACT_EVERY (60 * NSEC_PER_SEC)
 /* a compaction that nobody asked for begins when a 4th of `pack_size` is dead */
 #define COMPACT_DUE_PART 4

@@ -476,9 +476,6 @@ Test(jobs, who_asks_for_something_else_is_told_what_is_at_work)
     refused(&x, "gc dry-run grace=5s", -EBUSY, "job 1");
     cr_assert_eq(job_next(x.p, 1, &(uint64_t){0}), -ENOENT, "no other is left of it");
     job_end(x.p, j, 0, NULL);
-    cr_assert_eq(job_start(x.p, "compact", "due", &j), 0);
-    refused(&x, "compact", -EBUSY, "(due)");
-    job_end(x.p, j, 0, NULL);
 }
 
 Test(jobs, drains_do_not_push_out_the_results_of_other_jobs)

@@ -431,6 +431,78 @@ Test(compact, one_is_due_only_when_enough_is_dead)
     said_clean();
 }
 
+static int until_cancelled(struct state *p, struct job *j, void *arg)
+{
+    (void)p;
+    (void)arg;
+    while (!atomic_load(&j->cancel))
+        usleep(1000);
+    return -ECANCELED;
+}
+
+/* Job 1 is at work, so job 2, a compaction that is due, has to wait. */
+static void one_is_due_and_queued(void)
+{
+    struct job *j;
+
+    cr_assert_eq(job_start(x.p, "test", "", &j), 0);
+    cr_assert_eq(job_run(x.p, j, &(struct job_work){.fn = until_cancelled}, -1, NULL), 0);
+    cr_assert_eq(settings_set(x.p, SET_COMPACT_BELOW, 60), 0);
+    cr_assert_eq(settings_set(x.p, SET_PACK_SIZE, 128 << 10), 0);
+    remove_half();
+    clock_manual_advance(&x.clock, COMPACT_EVERY);
+    compact_if_due(x.p);
+    cr_assert_eq(x.p->jobs->count, 2);
+}
+
+Test(compact, one_that_nobody_asked_for_is_in_nobodys_way)
+{
+    one_is_due_and_queued();
+    agreed(&x, "compact", "ok job=3\n");
+    agreed(&x, "compact", "ok job=3\n");
+    agreed(&x, "cancel 1", "ok");
+    agreed(&x, "wait 3", "ok packs=");
+    agreed(&x, "compact wait", "ok packs=0 ");
+    files_are();
+}
+
+/* One compaction is at work, and one that somebody asked for, job 1, waits at the workers. */
+static void one_waits(void)
+{
+    struct workers_stats workers;
+    struct job j;
+
+    remove_half();
+    atomic_store(&x.p->compacting->running, true);
+    agreed(&x, "compact", "ok job=1\n");
+    for (int i = 0;; i++) {
+        workers_get_stats(x.p->workers, &workers);
+        if (workers.of[WORKERS_LONG_IDLE].resting)
+            return;
+        cr_assert_eq(job_get(x.p, 1, &j), 0);
+        cr_assert(!job_is_over(&j), "it ended with %d", j.error);
+        cr_assert_lt(i, 60000, "it does not wait");
+        usleep(1000);
+    }
+}
+
+Test(compact, one_that_somebody_asks_for_waits_for_one_that_is_at_work)
+{
+    one_waits();
+    atomic_store(&x.p->compacting->running, false);
+    clock_manual_advance(&x.clock, NSEC_PER_SEC);
+    agreed(&x, "wait 1", "ok packs=8 moved=80 ");
+    files_are();
+}
+
+Test(compact, one_that_waits_can_be_cancelled)
+{
+    one_waits();
+    agreed(&x, "cancel 1", "ok");
+    refused(&x, "wait 1", -ECANCELED, "job 1 was cancelled");
+    atomic_store(&x.p->compacting->running, false);
+}
+
 /* ---- room, and what cannot go ---- */
 
 static uint64_t available(uint64_t *ret_reserve)
