@@ -110,6 +110,25 @@ matches "$(cat .tally/namespaces/main/flushed)" '^20[0-9T:-]+Z$'
 matches "$("$TALLY" status)" 'name=main seq=[0-9]+ durable=[0-9]+ flushes=[1-9][0-9]* last_flush=20'
 eq "$(errno_of 'os.stat(".tally/namespaces/nothing")')" ENOENT
 
+claim "names of flushes are in .tally/flushes, also after a remount and after a kill"
+is_named() {
+    grep -qE "^seq=[0-9]+ time=20[0-9T:-]+Z name=\"$1\"\$" "$M/.tally/flushes" || fail "$1: $(cat "$M/.tally/flushes")"
+}
+"$TALLY" flush "before the end" >/dev/null
+is_named "before the end"
+cd /
+unmount_store
+mount_store
+is_named "before the end"
+echo more >"$M/main/more"
+"$TALLY" -C "$M" flush "before the kill" >/dev/null
+kill_daemon
+mount_store
+is_named "before the end"
+is_named "before the kill"
+rm "$M/main/more"
+cd "$M"
+
 claim "all of it is there after a remount; showctl lists .tally"
 want=$(tree_digest .)
 cd /

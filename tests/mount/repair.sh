@@ -88,8 +88,16 @@ check_says 0 --repair --remove-dangling
 has 'repaired entry main/doc/nowhere: it is removed'
 check_says 0
 
-claim "an object whose entry is gone is found by its bytes"
+claim "a file whose object has no entry is EIO on a mount, and the others are read"
 "$damage" "$S" forget main/src/lib/big
+may_log '^tally: ALARM: (read: )?object number [0-9]+ is (named, but|used by )'
+mount_store
+fails cat "$M/main/src/lib/big"
+eq "$(errno_of 'open(argv[0], "rb").read()' "$M/main/src/lib/big")" EIO
+cat "$M/main/src/7.c" >/dev/null
+unmount_store
+
+claim "an object whose entry is gone is found by its bytes"
 check_says 1
 has 'file main/src/lib/big: its content is damaged'
 check_says 0 --repair

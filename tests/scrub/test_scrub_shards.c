@@ -57,6 +57,42 @@ Test(scrub_shards, ghosts_are_read_where_they_are)
     cr_assert_gt(shard_mem_calls(a.cold, SHARD_MEM_RANGE), reads);
 }
 
+static void lose_entry(uint64_t number)
+{
+    struct kv_txn *t;
+    uint8_t key[8];
+
+    put_be64(key, number);
+    cr_assert_eq(kv_txn_begin(x.kv, &t), 0);
+    cr_assert_eq(kv_del(t, TABLE_OBJECTS, key, sizeof key), 0);
+    cr_assert_eq(kv_commit(t), 0);
+}
+
+/* One that is a record of a pack there, and one that is a file. */
+Test(scrub_shards, a_rebuild_finds_lost_entries_of_ghosts_on_their_shard)
+{
+    static const char *const paths[] = {"main/f1", "main/big0"};
+    struct entry e[2], now;
+    uint64_t number[2];
+
+    for (int i = 0; i < 2; i++) {
+        number[i] = object_of(&x, paths[i]);
+        e[i] = place_of(&x, paths[i]);
+        lose_entry(number[i]);
+        cr_assert_eq(try_read(&x, paths[i]), -EUCLEAN);
+    }
+    agreed(&x, "rebuild wait", "ok changed=");
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(object_of(&x, paths[i]), number[i]);
+        now = place_of(&x, paths[i]);
+        cr_assert(entry_same_place(&now, &e[i]) && now.shard == 1 && now.count == e[i].count);
+        cr_assert_gt(try_read(&x, paths[i]), 0);
+    }
+    file_is(&x, 1);
+    agreed(&x, "rebuild wait", "ok changed=0 ");
+    cr_assert_eq(scrub().damaged, 0, "%s", said);
+}
+
 Test(scrub_shards, what_cannot_be_asked_is_counted_and_is_no_damage)
 {
     shard_mem_set(a.cold, SHARD_MEM_UNREACHABLE, true);
