@@ -177,7 +177,7 @@ static int node_retire(struct call *call)
     if (command_number(control_arg(call, 1), &node) < 0)
         return control_fail_word(call, -EINVAL, "%s is not the number of a node",
                                  control_arg(call, 1));
-    err = gc_store_retire(call->p, node);
+    err = gc_store_retire(call->p, node, call->interrupted);
     if (err == -ENOENT)
         return control_fail(call, err, "there is no node %llu; `tally node list` lists them",
                             U(node));
@@ -194,13 +194,15 @@ static int node_retire(struct call *call)
 static int node_prune(struct call *call)
 {
     size_t retired;
-    int err = gc_store_prune(call->p, &retired);
+    int err = gc_store_prune(call->p, call->interrupted, &retired);
 
     if (err == -EBUSY)
         return control_fail(call, err, "a GC cycle is running");
-    if (err == 0)
-        strbuf_addf(&call->head, " retired=%zu", retired);
-    return err;
+    if (err < 0)
+        return control_fail(call, err, "not all were retired: retired=%zu, then: %s", retired,
+                            strerror(-err));
+    strbuf_addf(&call->head, " retired=%zu", retired);
+    return 0;
 }
 
 int control_node(struct call *call)

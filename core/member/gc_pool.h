@@ -53,19 +53,22 @@ int gc_pool_cycle(struct state *p, struct job *j, bool dry_run, int64_t grace,
 /* Writes indexes for the closed packs of this store that have none, so that cycles of other nodes
  * can collect what is in them. */
 int gc_pool_index_closed(struct state *p);
-/* Reads the heads of all nodes' reports, so that their ages run on. -EBUSY: a cycle runs, which reads
- * them itself. */
+/* Reads the heads of all nodes' reports, so that their ages run on. It waits for no other thread.
+ * -EBUSY: a cycle runs, which reads them itself, or another thread looks at the nodes or retires
+ * one. */
 int gc_pool_observe(struct state *p);
 
 /* Lists the nodes as they are now; while a cycle runs, as that cycle saw them last. The caller
  * frees *ret_v. */
 int gc_pool_nodes(struct state *p, struct gc_node_info **ret_v, size_t *ret_count);
 /* Declares that a stale node is gone for good: writes its marker, and then indexes its packs, so
- * that they can be collected. A later cycle indexes what is missed here. -ENOENT; -EBUSY: the node
- * is not stale, or is this very store, or has reported just now, or a cycle runs. */
-int gc_pool_retire(struct state *p, unsigned node);
-/* Retires all stale nodes but this one. *ret_retired: how many. */
-int gc_pool_prune(struct state *p, size_t *ret_retired);
+ * that they can be collected. What is missed here, because of an error, of *interrupted (may be
+ * NULL), or because the store closes, a later cycle indexes; the node is retired all the same.
+ * -ENOENT; -EBUSY: the node is not stale, or is this very store, or has reported just now, or a
+ * cycle runs; -EINTR; -ESHUTDOWN: the store closes. */
+int gc_pool_retire(struct state *p, unsigned node, const _Atomic bool *interrupted);
+/* Retires all stale nodes but this one. *ret_retired, also after an error: how many. */
+int gc_pool_prune(struct state *p, const _Atomic bool *interrupted, size_t *ret_retired);
 
 /* The i-th last cycle of the pool that ran on this node since the mount; as gc_history_get. */
 int gc_pool_history(struct state *p, size_t i, struct gc_record *ret);

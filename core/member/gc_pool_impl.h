@@ -31,8 +31,9 @@ struct gc_pool_run {
     uint64_t looks;    /* calls of look_up so far */
     struct id *gone;   /* keys to remove when the cycle is over */
     size_t gone_count, gone_room;
-    int64_t beaten; /* last beat of the lease, ticks */
-    char *why;      /* GC_POOL_WHY bytes of the caller */
+    int64_t beaten;                  /* last beat of the lease, ticks */
+    char *why;                       /* GC_POOL_WHY bytes of the caller */
+    const _Atomic bool *interrupted; /* of a verb: true: it is to end soon; NULL: none */
 };
 
 static inline struct disk *disk_of(const struct gc_pool_run *c)

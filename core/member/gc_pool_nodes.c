@@ -37,12 +37,21 @@ int gc_pool_look(struct gc_pool_run *c)
 
 /* ---- retiring ---- */
 
-/* A retired node writes nothing more, so all of its packs are closed. */
-static bool never_open(void *ctx, uint64_t pack)
+/* 0. -ESHUTDOWN, -EINTR: the thread is to come to its end, since the store closes or a verb is
+ * interrupted. */
+static int may_go_on(const struct gc_pool_run *c)
 {
-    (void)ctx;
+    if (atomic_load(&c->p->closing))
+        return -ESHUTDOWN;
+    return c->interrupted && atomic_load(c->interrupted) ? -EINTR : 0;
+}
+
+/* A retired node writes nothing more, so all of its packs are closed. But those that are not indexed
+ * when the thread must stop are left to a later cycle. */
+static bool is_left(void *ctx, uint64_t pack)
+{
     (void)pack;
-    return false;
+    return may_go_on(ctx) < 0;
 }
 
 int gc_pool_index_retired(struct gc_pool_run *c)
@@ -51,7 +60,7 @@ int gc_pool_index_retired(struct gc_pool_run *c)
 
     for (unsigned i = 0; i < c->nodes && err == 0; i++)
         if (c->reports[i].gone)
-            err = pool_index_packs(disk_of(c), c->p->shared->node, i + 1, never_open, NULL, NULL);
+            err = pool_index_packs(disk_of(c), c->p->shared->node, i + 1, is_left, c, NULL);
     return err;
 }
 
@@ -68,17 +77,26 @@ static int still_silent(struct gc_pool_run *c, const struct gc_node_info *info)
 }
 
 /* Retires one node. Its packs are indexed after the marker is written: if the node wakes up just
- * now, the packs then have all that it can still name to others. */
+ * now, the packs then have all that it can still name to others. With the marker it is retired for
+ * good, so an error of the indexes, which cycles make as well, is no error of this. */
 static int retire(struct gc_pool_run *c, const struct gc_node_info *info)
 {
     unsigned node = (unsigned)info->node;
-    int err = still_silent(c, info);
+    int err = may_go_on(c);
 
     if (err == 0)
-        err = pool_node_retire(disk_of(c), node);
+        err = still_silent(c, info);
     if (err == 0)
-        err = pool_index_packs(disk_of(c), c->p->shared->node, node, never_open, NULL, NULL);
-    return err;
+        err = pool_node_retire(disk_of(c), node);
+    if (err < 0)
+        return err;
+    err = pool_index_packs(disk_of(c), c->p->shared->node, node, is_left, c, NULL);
+    if (err < 0)
+        report(REPORT_WARN,
+               "node %u of the pool is retired, but not all of its packs could be indexed (%s): "
+               "the next cycle tries it again",
+               node, strerror(-err));
+    return 0;
 }
 
 int gc_pool_retire_stale(struct gc_pool_run *c, const char *by, size_t *ret_retired)
@@ -109,15 +127,17 @@ int gc_pool_retire_stale(struct gc_pool_run *c, const char *by, size_t *ret_reti
 
 /* ---- for the verbs ---- */
 
-/* Runs `fn` with a fresh look at all nodes, and excludes cycles meanwhile. It waits while another
- * thread does so, which takes about as long as its own look. -EBUSY: a cycle runs. */
-static int with_nodes(struct state *p, int (*fn)(struct gc_pool_run *c, void *arg), void *arg)
+typedef int with_nodes_fn(struct gc_pool_run *c, void *arg);
+
+/* Runs `fn` with a fresh look at all nodes. -EBUSY: a cycle runs. Needs "pool nodes", so no cycle
+ * begins meanwhile. */
+static int look_and(struct state *p, with_nodes_fn *fn, void *arg, const _Atomic bool *interrupted)
 {
     char why[GC_POOL_WHY] = "";
-    struct gc_pool_run c = {.p = p, .why = why};
+    struct gc_pool_run c = {.p = p, .why = why, .interrupted = interrupted};
     int err;
-    MUTEX_GUARD(&p->node->looking);
 
+    mutex_held(&p->node->looking);
     if (atomic_load(&p->node->running))
         return -EBUSY;
     err = gc_pool_follow(&c);
@@ -128,16 +148,34 @@ static int with_nodes(struct state *p, int (*fn)(struct gc_pool_run *c, void *ar
     return err;
 }
 
+/* The same, which waits while another thread does so. That takes about as long as a look; but as
+ * long as reading all packs of a node if the other thread retires it. */
+static int with_nodes(struct state *p, with_nodes_fn *fn, void *arg,
+                      const _Atomic bool *interrupted)
+{
+    MUTEX_GUARD(&p->node->looking);
+
+    return look_and(p, fn, arg, interrupted);
+}
+
+/* The caller is the thread that reports: it must not wait until another thread has retired nodes,
+ * or its own node would look stale. */
 int gc_pool_observe(struct state *p)
 {
-    return with_nodes(p, NULL, NULL);
+    int err;
+
+    if (!mutex_lock_for(&p->node->looking, 0))
+        return -EBUSY;
+    err = look_and(p, NULL, NULL, NULL);
+    mutex_unlock(&p->node->looking);
+    return err;
 }
 
 /* -EBUSY is no error here: a cycle runs, and has looked at the nodes itself. */
 int gc_pool_nodes(struct state *p, struct gc_node_info **ret_v, size_t *ret_count)
 {
     struct gc_config config;
-    int err = gc_pool_observe(p);
+    int err = with_nodes(p, NULL, NULL, NULL);
 
     if (err < 0 && err != -EBUSY)
         return err;
@@ -167,11 +205,11 @@ static int retire_one(struct gc_pool_run *c, void *arg)
     return err;
 }
 
-int gc_pool_retire(struct state *p, unsigned node)
+int gc_pool_retire(struct state *p, unsigned node, const _Atomic bool *interrupted)
 {
     int err = state_writable(p);
 
-    return err < 0 ? err : with_nodes(p, retire_one, &node);
+    return err < 0 ? err : with_nodes(p, retire_one, &node, interrupted);
 }
 
 static int retire_all(struct gc_pool_run *c, void *arg)
@@ -179,12 +217,12 @@ static int retire_all(struct gc_pool_run *c, void *arg)
     return gc_pool_retire_stale(c, "node prune", arg);
 }
 
-int gc_pool_prune(struct state *p, size_t *ret_retired)
+int gc_pool_prune(struct state *p, const _Atomic bool *interrupted, size_t *ret_retired)
 {
     int err = state_writable(p);
 
     *ret_retired = 0;
-    return err < 0 ? err : with_nodes(p, retire_all, ret_retired);
+    return err < 0 ? err : with_nodes(p, retire_all, ret_retired, interrupted);
 }
 
 /* ---- objects ---- */

@@ -21,8 +21,8 @@ int gc_store_run(struct state *p, struct job *j, bool dry_run, int64_t grace,
  * *ret_v. */
 int gc_store_nodes(struct state *p, struct gc_node_info **ret_v, size_t *ret_count);
 /* As gc_node_retire and gc_node_prune; in a pool as gc_pool_retire and gc_pool_prune. */
-int gc_store_retire(struct state *p, uint64_t node);
-int gc_store_prune(struct state *p, size_t *ret_retired);
+int gc_store_retire(struct state *p, uint64_t node, const _Atomic bool *interrupted);
+int gc_store_prune(struct state *p, const _Atomic bool *interrupted, size_t *ret_retired);
 /* Sets *ret to what is known of an object that the table of objects does not have: it was left
  * behind in files of its id, or, in a pool, see gc_pool_get. An unknown id has the state
  * GC_NONE. */

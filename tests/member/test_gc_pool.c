@@ -227,7 +227,7 @@ Test(gc_pool, a_silent_node_keeps_everything_until_it_is_retired)
         wait_seconds(300);
     }
     cr_assert_eq(object_files(), 1);
-    cr_assert_eq(gc_pool_retire(A->p, 2), 0);
+    cr_assert_eq(gc_pool_retire(A->p, 2, NULL), 0);
     cr_assert_eq(cycle(A, 0).collected, 1);
     cr_assert_eq(object_files(), 0);
 }
@@ -235,9 +235,9 @@ Test(gc_pool, a_silent_node_keeps_everything_until_it_is_retired)
 Test(gc_pool, a_node_that_lives_is_not_retired)
 {
     knows_all(A);
-    cr_assert_eq(gc_pool_retire(A->p, 2), -EBUSY);
-    cr_assert_eq(gc_pool_retire(A->p, 1), -EBUSY, "nor is oneself");
-    cr_assert_eq(gc_pool_retire(A->p, 3), -ENOENT);
+    cr_assert_eq(gc_pool_retire(A->p, 2, NULL), -EBUSY);
+    cr_assert_eq(gc_pool_retire(A->p, 1, NULL), -EBUSY, "nor is oneself");
+    cr_assert_eq(gc_pool_retire(A->p, 3, NULL), -ENOENT);
 }
 
 Test(gc_pool, what_a_retired_node_alone_needed_goes)
@@ -250,7 +250,7 @@ Test(gc_pool, what_a_retired_node_alone_needed_goes)
     knows_all(A);
     node_die(&nodes[1]);
     wait_seconds(601);
-    cr_assert_eq(gc_pool_prune(A->p, &retired), 0);
+    cr_assert_eq(gc_pool_prune(A->p, NULL, &retired), 0);
     cr_assert_eq(retired, 1);
     cr_assert_eq(collect(A), 2);
     cr_assert_eq(object_files(), 0);
@@ -281,6 +281,72 @@ Test(gc_pool, a_node_that_was_retired_by_another_holds_nothing_back_here)
     cr_assert_eq(cycle(A, 0).collected, 1);
 }
 
+static unsigned packs_opened;
+
+static int open_no_pack(struct disk *d, const char *name, unsigned flags, struct disk_file **ret)
+{
+    if (!strncmp(name, "packs/", 6) && !strstr(name, ".index")) {
+        packs_opened++;
+        return -EIO;
+    }
+    return untapped->open(d, name, flags, ret);
+}
+
+static void b_left_a_pack(void)
+{
+    put_file(B, "main/small", "in a pack of B");
+    drained(B);
+    knows_all(A);
+    node_die(&nodes[1]);
+    wait_seconds(601);
+    tapped(true);
+    tap.open = open_no_pack;
+}
+
+static void cycles_collect_it(void)
+{
+    uint64_t collected = 0;
+
+    for (unsigned i = 0; i < 4; i++)
+        collected += cycle(A, 0).collected;
+    cr_assert_eq(collected, 1);
+}
+
+Test(gc_pool, a_node_is_retired_even_if_its_packs_cannot_be_indexed_now)
+{
+    b_left_a_pack();
+    cr_assert_eq(gc_pool_retire(A->p, 2, NULL), 0);
+    tapped(false);
+    cr_assert_eq(packs_opened, 1);
+    cr_assert_eq(pool_node_is_retired(shared, 2), 1);
+    cycles_collect_it();
+}
+
+static _Atomic bool interrupted;
+
+static int interrupt(struct disk *d, const char *from, const char *to)
+{
+    if (strcmp(to, "nodes/0002/retired") == 0)
+        atomic_store(&interrupted, true);
+    return untapped->link(d, from, to);
+}
+
+Test(gc_pool, who_retires_nodes_can_be_interrupted_between_any_two_packs_and_nodes)
+{
+    size_t retired;
+
+    node_join(&nodes[2], "org/c");
+    node_count = 3;
+    b_left_a_pack();
+    tap.link = interrupt;
+    cr_assert_eq(gc_pool_prune(A->p, &interrupted, &retired), -EINTR);
+    tapped(false);
+    cr_assert_eq(retired, 1);
+    cr_assert_eq(packs_opened, 0);
+    cr_assert_eq(pool_node_is_retired(shared, 2), 1);
+    cr_assert_eq(pool_node_is_retired(shared, 3), 0);
+}
+
 /* B and C are stale; while B is retired, which takes its time, C reports again. */
 static int retire_slowly(struct disk *d, const char *from, const char *to)
 {
@@ -303,7 +369,7 @@ Test(gc_pool, a_node_that_comes_back_while_others_are_retired_is_spared)
     wait_seconds(601);
     tapped(true);
     tap.link = retire_slowly;
-    cr_assert_eq(gc_pool_prune(A->p, &retired), 0);
+    cr_assert_eq(gc_pool_prune(A->p, NULL, &retired), 0);
     tapped(false);
     cr_assert_eq(retired, 1);
     cr_assert_eq(pool_node_is_retired(shared, 3), 0);

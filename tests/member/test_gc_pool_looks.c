@@ -40,9 +40,16 @@ static int open_slowly(struct disk *d, const char *name, unsigned flags, struct 
     return untapped->open(d, name, flags, ret);
 }
 
-static void *look(void *ret)
+static int look_at_nodes(void)
 {
-    *(int *)ret = gc_pool_observe(A->p);
+    return gc_pool_observe(A->p);
+}
+
+static int (*stand)(void);
+
+static void *stand_still(void *ret)
+{
+    *(int *)ret = stand();
     return NULL;
 }
 
@@ -65,26 +72,36 @@ static bool is_done_or_waits(void)
     return atomic_load(&done) || atomic_load(&A->p->node->looking.sleepers) > 0;
 }
 
-/* Calls `fn` while a look of A stands still. Returns what it returned. */
-static int beside_a_look(int (*fn)(void))
+/* Calls `fn` while `stands` of A stands still, which must end well. Returns what `fn` returned, and
+ * whether that had to wait. */
+static int beside(int (*stands)(void), int (*fn)(void), bool *ret_waited)
 {
     pthread_t looks, works;
     int looked, worked;
 
+    stand = stands;
     act = fn;
     atomic_store(&first, true);
     tapped(true);
     tap.open = open_slowly;
-    cr_assert_eq(pthread_create(&looks, NULL, look, &looked), 0);
+    cr_assert_eq(pthread_create(&looks, NULL, stand_still, &looked), 0);
     wait_for(is_inside);
     cr_assert_eq(pthread_create(&works, NULL, work, &worked), 0);
     wait_for(is_done_or_waits);
+    *ret_waited = !atomic_load(&done);
     atomic_store(&go, true);
     pthread_join(looks, NULL);
     pthread_join(works, NULL);
     tapped(false);
     cr_assert_eq(looked, 0);
     return worked;
+}
+
+static int beside_a_look(int (*fn)(void))
+{
+    bool waited;
+
+    return beside(look_at_nodes, fn, &waited);
 }
 
 static int run_cycle(void)
@@ -107,7 +124,7 @@ static void b_is_stale(void)
 
 static int retire_b(void)
 {
-    return gc_pool_retire(A->p, 2);
+    return gc_pool_retire(A->p, 2, NULL);
 }
 
 Test(gc_pool_looks, retiring_a_node_waits_for_one)
@@ -121,7 +138,7 @@ static int prune(void)
 {
     size_t retired;
 
-    return gc_pool_prune(A->p, &retired);
+    return gc_pool_prune(A->p, NULL, &retired);
 }
 
 Test(gc_pool_looks, pruning_waits_for_one)
@@ -153,5 +170,18 @@ Test(gc_pool_looks, one_beside_a_cycle_is_left_to_that)
     cr_assert_eq(gc_pool_observe(A->p), -EBUSY);
     cr_assert_eq(prune(), -EBUSY);
     atomic_store(&A->p->node->running, false);
+    cr_assert_eq(gc_pool_observe(A->p), 0);
+}
+
+/* Its reports would stop for as long as the packs of a node are read, and it would look stale to
+ * others. */
+Test(gc_pool_looks, the_look_of_the_thread_that_reports_waits_for_nobody)
+{
+    bool waited;
+
+    b_is_stale();
+    cr_assert_eq(beside(prune, look_at_nodes, &waited), -EBUSY);
+    cr_assert(!waited);
+    cr_assert_eq(pool_node_is_retired(shared, 2), 1);
     cr_assert_eq(gc_pool_observe(A->p), 0);
 }

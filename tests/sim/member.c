@@ -139,7 +139,7 @@ void member_go_on(struct node *n, unsigned operations)
 
 bool member_retire(struct node *n, struct node *other)
 {
-    int err = gc_pool_retire(n->p, other->number);
+    int err = gc_pool_retire(n->p, other->number, NULL);
 
     say("node %u: node %u is retired: %s", n->number, other->number,
         err < 0 ? strerror(-err) : "well");
