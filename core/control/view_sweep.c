@@ -235,12 +235,9 @@ static const char *const shard_numbers[SHARD_NUMBERS] = {
 
 static uint64_t number_of(const struct shard_facts *f, unsigned which)
 {
-    const uint64_t v[SHARD_NUMBERS] = {f->info.state == SHARDS_OK || f->info.state == SHARDS_NEW,
-                                       f->ghosts,
-                                       f->bytes,
-                                       f->dead,
-                                       f->info.space.size,
-                                       f->info.space.avail};
+    const uint64_t v[SHARD_NUMBERS] = {
+        f->info.state == SHARDS_OK || f->info.state == SHARDS_NEW, f->ghosts, f->bytes, f->dead,
+        f->info.space.size, f->info.space.avail};
 
     return v[which];
 }

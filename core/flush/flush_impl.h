@@ -18,7 +18,7 @@ struct batch {
     struct log_pos log_pos; /* where the log goes on behind it */
     char *name;             /* the name that the flush was given, or NULL */
     int64_t time;           /* when it was given `name` */
-    char *label;            /* a copy of `name`, until the flush has a number */
+    char *label; /* a copy of `name`, until the flush has a number */
     struct ns_records ns_records;
     struct slot_list slots;
     struct held_list held;
@@ -37,9 +37,9 @@ struct flusher {
     const struct flush_hooks *hooks; /* fixed */
     struct mutex lock;               /* "flush": a leaf */
     struct cond wake, done;
-    struct mutex run;          /* "flush run": without threads, one flush at a time */
+    struct mutex run;  /* "flush run": without threads, one flush at a time */
     struct mutex reclaim_dead; /* "reclaim dead": one thread at a time deletes dead bytes */
-    struct mutex seal;         /* "seal": one sealing pass or freeze at a time */
+    struct mutex seal; /* "seal": one sealing pass or freeze at a time */
     struct coordinator *coordinator;
     /* By number modulo COORDINATOR_MAX, from the rotation to the commit. Only the thread that the
      * coordinator lets work on a batch uses it. */
@@ -47,17 +47,17 @@ struct flusher {
     struct flush_label {
         uint64_t number;
         char *name;
-    } label[TICKETS_KEPT];      /* lock; by number modulo */
-    struct flush_names names;   /* lock; committed */
-    uint64_t started, finished; /* runs of the flush thread; lock */
-    int result;                 /* of the last one: of its rotation; lock */
-    struct ticket *ticket;      /* of the last one that rotated; lock */
-    bool kicked, urgent, stop;  /* lock */
-    bool kick_drops;            /* lock */
-    unsigned in_flight;         /* lock; batches */
-    size_t waiting;             /* lock; writers that wait for memory now */
-    int64_t waited_ns;          /* lock; sum of all waits of writers for memory so far */
-    _Atomic uint64_t reclaimed; /* dead objects deleted so far */
+    } label[TICKETS_KEPT];            /* lock; by number modulo */
+    struct flush_names names;         /* lock; committed */
+    uint64_t started, finished;       /* runs of the flush thread; lock */
+    int result;                       /* of the last one: of its rotation; lock */
+    struct ticket *ticket;            /* of the last one that rotated; lock */
+    bool kicked, urgent, stop;        /* lock */
+    bool kick_drops;                  /* lock */
+    unsigned in_flight;               /* lock; batches */
+    size_t waiting;                   /* lock; writers that wait for memory now */
+    int64_t waited_ns;                /* lock; sum of all waits of writers for memory so far */
+    _Atomic uint64_t reclaimed;       /* dead objects deleted so far */
     /* seal; of the last pass over all contents: the error of one that was not sealed, or 0 */
     int slot_error;
     uint64_t durable_seq;             /* lock */

@@ -17,7 +17,7 @@
 #include <errno.h>
 #include <sys/resource.h>
 
-#define DROP_STEPS 16           /* steps of a drop between two looks at give_way */
+#define DROP_STEPS 16 /* steps of a drop between two looks at give_way */
 #define DROP_RETRY NSEC_PER_SEC /* a drop that an error stopped is tried again after this time */
 #define ROOM_RESERVE (UINT64_C(16) << 20) /* bytes of the disk that new data may not take */
 /* If the disk has so many bytes more than needed, it cannot fill up within ROOM_KNOWN. For that
@@ -26,8 +26,7 @@
 #define ROOM_KNOWN (20 * NSEC_PER_MSEC)
 #define CHANGES_KICK 100000u /* uncommitted table changes that start a flush */
 #define CHANGES_WAIT 400000u /* uncommitted table changes at which writers wait for a flush */
-#define SLOTS_KICK                                                                                 \
-    4 /* at this part of SLOTS_WAIT (1/4) a flush seals all slots that it
+#define SLOTS_KICK 4         /* at this part of SLOTS_WAIT (1/4) a flush seals all slots that it
                               * can */
 #define LOG_KICK (UINT64_C(64) << 20) /* bytes of the log that only a commit gives back */
 /* At so many slots, or at this part (1/4) of the limit of open files if that is less, each change
@@ -136,7 +135,8 @@ static int pressure(struct state *p)
     if (buffered > buffers || dirty > cache || changes > CHANGES_WAIT)
         return 2;
     return buffered > buffers / 2 || dirty > cache / 2 || changes > CHANGES_KICK ||
-           has_many_slots(p) || atomic_load(&p->logged) > LOG_KICK;
+           has_many_slots(p) ||
+           atomic_load(&p->logged) > LOG_KICK;
 }
 
 /* What may end a wait. A thread notes it before it looks at what it waits for: a change after that

@@ -19,10 +19,9 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#define TURN_LOOK                                                                                  \
-    (50 * NSEC_PER_MSEC) /* how often a thread that waits for its turn looks at the
+#define TURN_LOOK (50 * NSEC_PER_MSEC) /* how often a thread that waits for its turn looks at the
                                         * time */
-#define BATCH 1024       /* contents in one round on the workers */
+#define BATCH 1024      /* contents in one round on the workers */
 /* How soon a slot that failed is tried again: it may be long, and each attempt reads all of it. */
 #define STUCK_RETRY (10 * NSEC_PER_SEC)
 /* A buffer is made a slot only while there are fewer slots than this, or than half of the limit of
@@ -34,7 +33,7 @@ struct pass {
     struct state *p;
     enum seal_what what;
     bool freeze_lock_held; /* the caller holds it for writing */
-    bool all;              /* slots that failed lately are tried again, too */
+    bool all;       /* slots that failed lately are tried again, too */
     _Atomic size_t put_off, failed, sealed;
     _Atomic int full;      /* error of the store's full disk, or 0: no commit can be made then */
     _Atomic int one_error; /* error of a content that failed alone, or 0: the pass goes on */
@@ -175,9 +174,10 @@ static int place(struct pass *pass, struct content *c, const struct id *id,
     int err = refs_entry(p->refs, c->number, false, NULL, &e);
 
     if (err == 0)
-        err = c->slot ? objects_seal_blob(p->objects, c->number, c->slot->blob, id, seen, &target)
-                      : objects_seal_buffer(p->objects, c->number, c->data, (uint32_t)c->len, seen,
-                                            &target);
+        err = c->slot
+                  ? objects_seal_blob(p->objects, c->number, c->slot->blob, id, seen, &target)
+                  : objects_seal_buffer(p->objects, c->number, c->data, (uint32_t)c->len, seen,
+                                        &target);
     if (err == 0)
         sealed(p, c, target);
     /* The number was collected while the content waited, or while it was being placed. */

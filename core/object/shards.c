@@ -125,7 +125,8 @@ struct shards_slot *shards_begin_busy(struct shards *s, unsigned number)
 
 const char *shards_state_name(enum shards_state state)
 {
-    static const char *const names[] = {"new", "ok", "unreachable", "readonly", "wrong", "foreign"};
+    static const char *const names[] = {"new",      "ok",    "unreachable",
+                                        "readonly", "wrong", "foreign"};
 
     return (size_t)state < sizeof names / sizeof names[0] ? names[state] : "?";
 }
@@ -140,8 +141,8 @@ void shards_set_state(struct shards *s, struct shards_slot *slot, enum shards_st
 
     if (slot->state != state)
         slot->since = clock_now(s->clock);
-    bool expected =
-        state == SHARDS_OK ? slot->state == SHARDS_NEW : state == SHARDS_READONLY && s->readonly;
+    bool expected = state == SHARDS_OK ? slot->state == SHARDS_NEW
+                                       : state == SHARDS_READONLY && s->readonly;
 
     if (!same && !expected)
         report(state == SHARDS_OK ? REPORT_NOTE : REPORT_WARN, "shard %u is %s%s%.120s",
@@ -361,14 +362,10 @@ int shards_said(struct shards *s, uint16_t number, int err)
         lost_contact(s, number, SHARDS_UNREACHABLE, "it cannot be asked any more");
         return err;
     case -EROFS:
-    case -EACCES:
-        write_refused(s, number);
-        return -EROFS;
+    case -EACCES: write_refused(s, number); return -EROFS;
     case -ENOENT:
-    case -EIO:
-        return confirm(s, number) < 0 ? -EHOSTUNREACH : err;
-    default:
-        return err;
+    case -EIO: return confirm(s, number) < 0 ? -EHOSTUNREACH : err;
+    default: return err;
     }
 }
 

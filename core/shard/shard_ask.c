@@ -16,15 +16,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STAY (10 * NSEC_PER_SEC)     /* an asker without work ends after that time */
-#define LOOK (200 * NSEC_PER_MSEC)   /* how often a waiting caller reads the patience */
+#define STAY (10 * NSEC_PER_SEC)   /* an asker without work ends after that time */
+#define LOOK (200 * NSEC_PER_MSEC) /* how often a waiting caller reads the patience */
 #define PATIENCE (30 * NSEC_PER_SEC) /* the default of shard_set_patience */
 
 struct place {
     struct place *next;          /* guarded by: places_lock; in `places` */
     unsigned refs;               /* guarded by: places_lock */
     char url[SHARD_URL_MAX + 1]; /* never changes */
-    struct mutex lock;           /* "place"; guards all fields below */
+    struct mutex lock; /* "place"; guards all fields below */
     struct cond work, ended;
     STAILQ_HEAD(, ask) asks;
     unsigned idle, askers;

@@ -81,11 +81,11 @@ struct content {
 /* The slot of a content that outgrew its buffer: where its bytes are, and what is durable of them
  * (slots.c). A slot is dirty while it has bytes that neither a sync nor a frame has. */
 struct slot {
-    struct blob *blob;                   /* fixed */
-    struct mutex sync;                   /* "content sync" */
-    bool told GUARDED_BY(content);       /* a frame or a commit calls the content a slot */
-    uint64_t behind GUARDED_BY(content); /* bytes that write-behind has been given */
-    _Atomic uint32_t log_left;           /* bytes of small writes that frames may still carry */
+    struct blob *blob;                      /* fixed */
+    struct mutex sync;                      /* "content sync" */
+    bool told GUARDED_BY(content);          /* a frame or a commit calls the content a slot */
+    uint64_t behind GUARDED_BY(content);    /* bytes that write-behind has been given */
+    _Atomic uint32_t log_left;              /* bytes of small writes that frames may still carry */
     /* a frame or a freeze names it; then a commit lets its name go */
     bool named GUARDED_BY(contents);
     uint64_t recorded GUARDED_BY(contents); /* bytes that these name: they are never cut off */
@@ -119,10 +119,12 @@ struct content_table {
     struct content_list dirty GUARDED_BY(contents);
     uint64_t dirtied GUARDED_BY(contents); /* insertions into that list */
     uint64_t freezes GUARDED_BY(contents);
-    struct map64 held GUARDED_BY(freeze); /* for writing; numbers that may have a row (held.h) */
+    struct map64
+        held GUARDED_BY(freeze); /* for writing; numbers that may have a row (held.h) */
     /* bytes of buffers that the last freeze could keep only in this way */
     _Atomic size_t held_room;
-    bool held_told GUARDED_BY(freeze); /* for writing; it was reported that there are too many */
+    bool held_told
+        GUARDED_BY(freeze); /* for writing; it was reported that there are too many */
     /* slots that are not opened because they lack what the log has */
     struct map64 unwritten GUARDED_BY(contents);
 };
@@ -170,9 +172,9 @@ uint64_t content_length(struct content *c);
 /* What reading needs, and what it reports beside the bytes. */
 struct reader {
     struct remote_bytes *remote; /* bytes of other shards: gathered, and kept here. NULL: none */
-    bool near;                   /* no shard is asked for others: they are -EAGAIN */
-    uint16_t unreachable;        /* after -EHOSTUNREACH: the shard of the last read */
-    uint64_t absent; /* after -ENOENT: the number without bytes; 0: no read returned that */
+    bool near;            /* no shard is asked for others: they are -EAGAIN */
+    uint16_t unreachable; /* after -EHOSTUNREACH: the shard of the last read */
+    uint64_t absent;      /* after -ENOENT: the number without bytes; 0: no read returned that */
 };
 /* Reads bytes of any number, sealed or not. Returns how many, fewer at the end of the content; or
  * -errno: -EUCLEAN: damaged; -EHOSTUNREACH, -ENOENT, -ENOMEM; -EAGAIN (see `near`); -EWOULDWAIT

@@ -88,7 +88,8 @@ static struct content *own_content(struct state *p, struct items *it, struct key
     *ret_err = tree_own(it->tree, k);
     if (*ret_err == 0)
         *ret_err = refs_entry(p->refs, number, false, NULL, &e);
-    if (*ret_err == 0 && e.count == 1 && e.kind != ENTRY_ALIAS && content_begin(p, c, valid))
+    if (*ret_err == 0 && e.count == 1 && e.kind != ENTRY_ALIAS &&
+        content_begin(p, c, valid))
         return c;
     content_unref(c);
     return NULL;
@@ -138,7 +139,8 @@ static int plan_grain_in_place(struct items *it, uint64_t off, struct plan *plan
         return 0;
     plan->overlay = true;
     plan->start = g->at;
-    return plan_in_place(it, key_make(it->ino, ITEM_EXTENT, g->at), g->e.object, g->e.valid, plan);
+    return plan_in_place(it, key_make(it->ino, ITEM_EXTENT, g->at), g->e.object, g->e.valid,
+                         plan);
 }
 
 /* The write lies within the patch `u`: change the patch in place, or replace it by a new one. */
@@ -287,7 +289,9 @@ static int record_patch(struct items *it, const struct plan *plan, const struct 
  * Bytes between it and the write were skipped. A patch never extends its grain: UINT64_MAX. */
 static uint64_t end_before(const struct plan *plan, const struct inode *was)
 {
-    return plan->patch ? UINT64_MAX : plan->overlay ? plan->g.at + plan->g.bytes : was->valid;
+    return plan->patch     ? UINT64_MAX
+           : plan->overlay ? plan->g.at + plan->g.bytes
+                           : was->valid;
 }
 
 /* Pages that the write skipped, so that zeros were stored for them, become holes. So do the pages

@@ -76,8 +76,7 @@ Test(blame, content_that_finds_no_place_is_named_with_its_file)
     put_file(&x, "main/a", "hello");
     agreed(&x, "drain", "ok seq=");
     refused(&x, "drain idle", -EIO, "content ");
-    refused(&x, "drain idle", -EIO,
-            " cannot be sealed (Input/output error); it is used by main/a;");
+    refused(&x, "drain idle", -EIO, " cannot be sealed (Input/output error); it is used by main/a;");
     x.disk->ops = whole;
     agreed(&x, "drain idle", "ok seq=");
 }

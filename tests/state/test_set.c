@@ -23,10 +23,10 @@ static void up(void)
     kv_close(x.kv);
     cr_assert_eq(kv_open_mem(x.mem, store_tables, store_table_count, KV_CREATE, &x.kv), 0);
     config = (struct state_config){.disk = x.disk,
-                                   .kv = x.kv,
-                                   .clock = &x.clock.base,
-                                   .background = true,
-                                   .log_segment = 1 << 20};
+                                     .kv = x.kv,
+                                     .clock = &x.clock.base,
+                                     .background = true,
+                                     .log_segment = 1 << 20};
     cr_assert_eq(store_open(&config, &x.p), 0);
 }
 static void down(void)
@@ -101,7 +101,7 @@ Test(set, buffers)
     agreed(&x, "drain", "ok");
     cr_assert_eq(vfs_create(x.p, node_of(&x, "main"), "a", 0644, &fixture_cred, VFS_WRITE, &a, &f),
                  0);
-    mutex_lock(&x.p->flush->seal);                   /* no flush gets any further, */
+    mutex_lock(&x.p->flush->seal); /* no flush gets any further, */
     atomic_fetch_add(&x.p->contents.buffered, MUCH); /* and there is that much elsewhere */
     cr_assert_eq(pthread_create(&thread, NULL, write_much, f), 0);
     while (writers_waiting() == 0)

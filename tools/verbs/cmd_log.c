@@ -23,7 +23,7 @@ struct showing {
     bool json;
     struct kv *kv;
     uint64_t committed; /* sequence number of the last commit; 0 if it is unknown */
-    uint32_t ns;        /* the namespace that `name` is the name of */
+    uint32_t ns; /* the namespace that `name` is the name of */
     char name[VFS_NAME_MAX + 1];
 };
 
