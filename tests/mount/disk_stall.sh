@@ -83,6 +83,9 @@ os.fsync(fd)
 steps[i] += 1
 os.close(fd)'
     kill -0 "$threads"
+    eq "$(python3 -c 'import json, sys
+s = json.load(open(sys.argv[1]))
+print(s["waiting_requests"] > 0, s["longest_wait_seconds"] > 0)' "$M/.tally/stats.json")" "True True"
     others_go_on
     fault ""
     wait "$threads"
