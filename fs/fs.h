@@ -16,7 +16,8 @@
 
 /* Opens the store, mounts it, serves until it is unmounted, makes everything durable, and closes
  * the store. It blocks until then. 0, or -errno with a sentence in `why`: what could not be opened
- * or mounted, or what failed at the end (store_close_told). `o` must stay valid until the call returns. */
+ * or mounted, or what failed at the end (store_close_told). `o` must stay valid until the call
+ * returns. */
 int fs_main(const struct fs_options *o, char *why, size_t why_len);
 
 /* The functions of struct fs_hooks. A session without a store (tests/bench/floor.c) uses them,
