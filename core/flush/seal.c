@@ -443,7 +443,7 @@ static void *seal_for_views(void *arg)
         cond_broadcast(&f->done);
     }
     f->seals_for_views = false;
-    cond_broadcast(&f->done); /* the last use: flush_stop_threads waits for this */
+    cond_broadcast(&f->done); /* then only the unlock: flush_stop_threads waits for it */
     mutex_unlock(&f->lock);
     return NULL;
 }

@@ -239,8 +239,8 @@ static int end_cycle(struct gc_pool_run *c, struct gc_result *r)
     struct pool_removed removed;
     int err = remove_gone(c, r, &removed);
 
-    if (err == 0 && c->held.unindexed)
-        err = gc_pool_index_retired(c);
+    if (err == 0)
+        err = gc_pool_finish_retired(c);
     note_result(c, r, &removed);
     (void)pool_marks_prune(disk_of(c), c->p->shared->node, gc_pool_least_ack(c));
     if (err < 0 && !*c->why)

@@ -54,14 +54,25 @@ static bool is_left(void *ctx, uint64_t pack)
     return may_go_on(ctx) < 0;
 }
 
-int gc_pool_index_retired(struct gc_pool_run *c)
+/* Does what follows the marker of a retired node, the second part also after an error of the
+ * first. */
+static int finish(struct gc_pool_run *c, unsigned node, bool index)
 {
-    int err = 0;
+    int cleared = pool_node_clear(disk_of(c), node);
+    int err = index ? pool_index_packs(disk_of(c), c->p->shared->node, node, is_left, c, NULL) : 0;
 
-    for (unsigned i = 0; i < c->nodes && err == 0; i++)
-        if (c->reports[i].gone)
-            err = pool_index_packs(disk_of(c), c->p->shared->node, i + 1, is_left, c, NULL);
-    return err;
+    return err < 0 ? err : cleared;
+}
+
+int gc_pool_finish_retired(struct gc_pool_run *c)
+{
+    int ret = 0;
+
+    for (unsigned i = 0; i < c->nodes; i++) {
+        int err = c->reports[i].gone ? finish(c, i + 1, c->held.unindexed > 0) : 0;
+        ret = ret < 0 ? ret : err;
+    }
+    return ret;
 }
 
 /* Checks that a node has not reported since it was found stale: retiring others takes a while, and
@@ -77,8 +88,8 @@ static int still_silent(struct gc_pool_run *c, const struct gc_node_info *info)
 }
 
 /* Retires one node. Its packs are indexed after the marker is written: if the node wakes up just
- * now, the packs then have all that it can still name to others. With the marker it is retired for
- * good, so an error of the indexes, which cycles make as well, is no error of this. */
+ * now, the packs then have all that it can still name to others. The marker decides: if a part of
+ * what follows it fails, the next cycle does that part. */
 static int retire(struct gc_pool_run *c, const struct gc_node_info *info)
 {
     unsigned node = (unsigned)info->node;
@@ -90,11 +101,11 @@ static int retire(struct gc_pool_run *c, const struct gc_node_info *info)
         err = pool_node_retire(disk_of(c), node);
     if (err < 0)
         return err;
-    err = pool_index_packs(disk_of(c), c->p->shared->node, node, is_left, c, NULL);
+    err = finish(c, node, true);
     if (err < 0)
         report(REPORT_WARN,
-               "node %u of the pool is retired, but not all of its packs could be indexed (%s): "
-               "the next cycle tries it again",
+               "node %u of the pool is retired, but not all of its files could be removed or "
+               "indexed (%s): the next cycle tries it again",
                node, strerror(-err));
     return 0;
 }

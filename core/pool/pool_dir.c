@@ -364,9 +364,18 @@ int pool_node_tidy(struct disk *disk, unsigned node)
     return clean(disk, node, "", "tmp.");
 }
 
-int pool_node_retire(struct disk *disk, unsigned node)
+int pool_node_clear(struct disk *disk, unsigned node)
 {
     static const char *const parts[] = {"head", "base.", "delta.", "tmp."};
+    int err = 0;
+
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && err == 0; i++)
+        err = clean(disk, node, "", parts[i]);
+    return err < 0 ? err : clean(disk, node, "slots", "");
+}
+
+int pool_node_retire(struct disk *disk, unsigned node)
+{
     static const char text[] = "tallyfs pool retired 1\n";
     char name[DISK_NAME_MAX + 1];
 
@@ -376,7 +385,5 @@ int pool_node_retire(struct disk *disk, unsigned node)
     pool_node_path(node, "", name);
     if (err == -EEXIST) /* another process put it, perhaps not durably yet */
         err = disk_sync_dir(disk, name);
-    for (size_t i = 0; i < sizeof parts / sizeof *parts && err == 0; i++)
-        err = clean(disk, node, "", parts[i]);
-    return err < 0 ? err : clean(disk, node, "slots", "");
+    return err;
 }

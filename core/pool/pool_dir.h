@@ -62,12 +62,14 @@ int pool_node_settle(struct disk *disk, unsigned node);
 int pool_node_write(struct disk *disk, const struct pool_who *who);
 /* Is the node retired? 1, 0 or -errno. */
 int pool_node_is_retired(struct disk *disk, unsigned node);
-/* Retires a node for good: makes the marker durable, and then removes the node's head, the parts of
- * its report, and its slots. A repeated call finishes what was interrupted. The caller indexes the
- * packs of the node (pool_held.h) only after this. A node that does not know yet that it is retired
- * cannot report any more once the marker exists. So an index that is made after the marker has
- * every record that any report of the node can name, however late that report is seen. */
+/* Retires a node for good: makes the marker durable. The caller indexes the packs of the node
+ * (pool_held.h) only after this. A node that does not know yet that it is retired cannot report any
+ * more once the marker exists. So an index that is made after the marker has every record that any
+ * report of the node can name, however late that report is seen. */
 int pool_node_retire(struct disk *disk, unsigned node);
+/* Removes the head of a retired node, the parts of its report, and its slots, as far as they are
+ * there. */
+int pool_node_clear(struct disk *disk, unsigned node);
 /* Removes what an earlier incarnation left half written in nodes/N. Called at open, before other
  * threads work for this node. */
 int pool_node_tidy(struct disk *disk, unsigned node);

@@ -31,7 +31,7 @@
 #define DEAD_PART 20                   /* a 20th of all bytes may be dead */
 #define THROTTLE_EVERY 256u            /* records between two waits for memory and room */
 #define BEGIN_EVERY (NSEC_PER_SEC / 5) /* between two looks whether another still runs */
-#define VAIN_MAX 10                    /* so many runs in vain double the time to the next run */
+#define VAIN_MAX 10                    /* runs in vain, each of which doubles the time to the next run */
 
 /* ---- one record ---- */
 
@@ -442,9 +442,10 @@ void compact_if_due(struct state *p)
         atomic_load(&p->readonly) || atomic_load(&p->compacting->running))
         return;
     atomic_store(&p->compacting->looked, at);
+    /* A job of its own name, so that no `compact` that is commanded meanwhile is refused because of
+     * it. The job reports its errors. */
     if (is_due(p))
         (void)job_try(p, "compaction", "", &(struct job_work){.fn = due, .alone = true});
-    /* the job reports its errors; it is none of `compact`, for which a command would be refused */
 }
 
 void compact_get_stats(struct state *p, struct compact_stats *ret)

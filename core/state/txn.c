@@ -75,7 +75,7 @@ static int have_room(struct state *p, size_t bytes, struct txn_room *ret)
     return 0;
 }
 
-/* Keeps the memory for the next change. */
+/* Gives the room in the log back, and keeps the memory for the next change. */
 static void room_done(struct txn_room *r)
 {
     struct txn_memory *m = r->memory;
@@ -115,8 +115,8 @@ static int wait_for_room(struct state *p, size_t want)
     return err;
 }
 
-/* Reserves room and memory. `wait` false: at once, or -EWOULDWAIT. After a gap a commit comes
- * first. */
+/* Reserves room and memory. `wait` false: at once, or -EWOULDWAIT. If a change could not be
+ * logged (capture_has_gap), a commit comes first. */
 static int take_room(struct state *p, size_t bytes, bool wait, struct txn_room *ret)
 {
     size_t want = room_for(bytes);

@@ -239,7 +239,8 @@ int store_pool_join(int dirfd, const char *url, const char *label, unsigned flag
 
 void store_pool_leave(struct disk *disk, const struct pool_home *home)
 {
-    (void)pool_node_retire(disk, home->node);
+    if (pool_node_retire(disk, home->node) == 0)
+        (void)pool_node_clear(disk, home->node); /* else a cycle of another node does it */
 }
 
 /* ---- is it our pool, and are we its node? ---- */

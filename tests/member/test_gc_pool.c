@@ -270,6 +270,20 @@ Test(gc_pool, packs_that_a_retired_node_left_without_an_index_get_one)
     cr_assert_eq(collected, 1);
 }
 
+/* As if the power had gone right after the marker. */
+Test(gc_pool, what_a_retiring_that_was_cut_off_left_of_a_node_goes_in_the_next_cycle)
+{
+    struct pool_head head;
+
+    put_large(B, "main/b", 'x');
+    knows_all(A);
+    node_die(&nodes[1]);
+    cr_assert_eq(pool_node_retire(shared, 2), 0);
+    cr_assert_eq(pool_head_read(shared, 2, &head), 0);
+    (void)cycle(A, 0);
+    cr_assert_eq(pool_head_read(shared, 2, &head), -ENOENT);
+}
+
 Test(gc_pool, a_node_that_was_retired_by_another_holds_nothing_back_here)
 {
     put_large(A, "main/a", 'x');

@@ -333,6 +333,7 @@ Test(pool_dir, a_retired_node_keeps_its_number_and_nothing_else)
     cr_assert(is_retired(1) == 0 && is_retired(2) == 0);
     cr_assert_eq(pool_node_retire(disk, 2), 0);
     cr_assert(is_retired(1) == 0 && is_retired(2) == 1);
+    cr_assert_eq(pool_node_clear(disk, 2), 0);
     cr_assert_eq(pool_head_read(disk, 2, &h), -ENOENT);
     cr_assert_eq(names_in("nodes/0002"), 3, "node, retired, slots");
     cr_assert_eq(names_in("nodes/0002/slots"), 0);
@@ -348,7 +349,7 @@ Test(pool_dir, a_node_is_retired_before_anything_of_it_goes)
 {
     int r = 0;
 
-    AT_EACH_WRITE(a_pool_with_three(), r = pool_node_retire(disk, 2))
+    AT_EACH_WRITE(a_pool_with_three(), r = pool_node_retire(disk, 2) < 0 ? -1 : pool_node_clear(disk, 2))
     {
         bool whole = is_there("nodes/0002/head") &&
                      is_there("nodes/0002/base.0000000000000005") &&
@@ -358,6 +359,7 @@ Test(pool_dir, a_node_is_retired_before_anything_of_it_goes)
         cr_assert(r < 0 || is_retired(2) == 1);
         cr_assert(whole || is_retired(2) == 1, "it lost things and is a node all the same");
         cr_assert_eq(pool_node_retire(disk, 2), 0);
+        cr_assert_eq(pool_node_clear(disk, 2), 0);
         cr_assert_eq(names_in("nodes/0002"), 3);
     }
 }

@@ -542,6 +542,7 @@ Test(pool_report, a_report_that_comes_back_after_the_retirement_is_none)
     cr_assert_eq(disk_link(disk, name, "base"), 0);
     cr_assert_eq(disk_link(disk, "nodes/0001/head", "head"), 0);
     cr_assert_eq(pool_node_retire(disk, NODE), 0);
+    cr_assert_eq(pool_node_clear(disk, NODE), 0);
     cr_assert_eq(disk_link(disk, "base", name), 0);
     cr_assert_eq(disk_link(disk, "head", "nodes/0001/head"), 0);
     cr_assert_eq(pool_report_open(disk, NODE, NULL, &r), -ENOENT);

@@ -192,8 +192,9 @@ static int has_ended(const struct umounting *u)
     return u->force ? 0 : 1;
 }
 
-/* The daemon cannot be seen, as from outside of its container, or may not be looked at. What was
- * there before the unmount is drained. Returns the exit code. */
+/* The daemon cannot be seen, as from outside of its container, or may not be looked at. Without
+ * --force, what a mount that takes commands had before the unmount is drained. Returns the exit
+ * code. */
 static int cannot_wait(const struct umounting *u)
 {
     tally_warn("%s is unmounted; its daemon cannot be seen from here, so it may still be writing",
