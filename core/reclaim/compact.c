@@ -31,7 +31,7 @@
 #define DEAD_PART 20                   /* a 20th of all bytes may be dead */
 #define THROTTLE_EVERY 256u            /* records between two waits for memory and room */
 #define BEGIN_EVERY (NSEC_PER_SEC / 5) /* between two looks whether another still runs */
-#define VAIN_MAX 10                    /* runs in vain, each of which doubles the time to the next run */
+#define VAIN_MAX 10 /* runs in vain, each of which doubles the time to the next run */
 
 /* ---- one record ---- */
 

@@ -349,7 +349,8 @@ Test(pool_dir, a_node_is_retired_before_anything_of_it_goes)
 {
     int r = 0;
 
-    AT_EACH_WRITE(a_pool_with_three(), r = pool_node_retire(disk, 2) < 0 ? -1 : pool_node_clear(disk, 2))
+    AT_EACH_WRITE(a_pool_with_three(),
+                  r = pool_node_retire(disk, 2) < 0 ? -EIO : pool_node_clear(disk, 2))
     {
         bool whole = is_there("nodes/0002/head") &&
                      is_there("nodes/0002/base.0000000000000005") &&
