@@ -54,22 +54,21 @@ static bool is_left(void *ctx, uint64_t pack)
     return may_go_on(ctx) < 0;
 }
 
-/* Does what follows the marker of a retired node, the second part also after an error of the
- * first. */
-static int finish(struct gc_pool_run *c, unsigned node, bool index)
+static int index_packs(struct gc_pool_run *c, unsigned node)
 {
-    int cleared = pool_node_clear(disk_of(c), node);
-    int err = index ? pool_index_packs(disk_of(c), c->p->shared->node, node, is_left, c, NULL) : 0;
-
-    return err < 0 ? err : cleared;
+    return pool_index_packs(disk_of(c), c->p->shared->node, node, is_left, c, NULL);
 }
 
+/* Its files may be another user's, who can remove what this process cannot: that fails no cycle. */
 int gc_pool_finish_retired(struct gc_pool_run *c)
 {
     int ret = 0;
 
     for (unsigned i = 0; i < c->nodes; i++) {
-        int err = c->reports[i].gone ? finish(c, i + 1, c->held.unindexed > 0) : 0;
+        if (!c->reports[i].gone)
+            continue;
+        (void)pool_node_clear(disk_of(c), i + 1);
+        int err = c->held.unindexed ? index_packs(c, i + 1) : 0;
         ret = ret < 0 ? ret : err;
     }
     return ret;
@@ -101,7 +100,9 @@ static int retire(struct gc_pool_run *c, const struct gc_node_info *info)
         err = pool_node_retire(disk_of(c), node);
     if (err < 0)
         return err;
-    err = finish(c, node, true);
+    int cleared = pool_node_clear(disk_of(c), node);
+    err = index_packs(c, node);
+    err = err < 0 ? err : cleared;
     if (err < 0)
         report(REPORT_WARN,
                "node %u of the pool is retired, but not all of its files could be removed or "

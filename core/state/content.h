@@ -267,10 +267,9 @@ int seal_rest(struct state *p);
 /* How many contents are unsealed that a view should show. */
 size_t seal_waiting(struct state *p);
 /* Has all that was closed before sealed by a pass in another thread, and waits for that as long as
- * view_wait allows, whatever a disk does not do. In a store without threads, and where no thread can be
- * made, the pass is made here.
- * The caller holds no lock. */
+ * view_wait allows, even if the disk never answers. In a store without threads, and where no thread
+ * can be made, the pass is made here, and such a disk holds the caller. The caller holds no lock. */
 void seal_for_view(struct state *p);
-/* seal_for_view, if there is something to be sealed. Returns how many contents are still unsealed. The
- * caller holds no lock. */
+/* seal_for_view, if there is something to be sealed. Returns how many contents are still unsealed.
+ * The caller holds no lock. */
 size_t seal_settle(struct state *p);
