@@ -31,10 +31,28 @@ def program(name):
         raise rigs.Refused(f"there is no {name}")
 
 
+class Before(rigs.Tally):
+    """Another program of tallyfs, with a store and a mount of its own for the whole run, as the one
+    that is measured has. What its daemon spends is not noted."""
+
+    def __init__(self, rig, name, program_path):
+        root = f"{rig.root}/{name}"
+        os.mkdir(root)
+        super().__init__(program_path, root, rig.transport)
+        self.name = name
+        if rig.on == "image":
+            rig.image(f"{name}/disk").format()
+        else:
+            os.mkdir(f"{root}/disk")
+
+    def facts(self):
+        return None
+
+
 class Peer:
     """fresh() makes the filesystem and a directory in it, discard() ends it. `copy` and `remove` are
     what they are for ext4."""
-    copy, remove = rigs.Ext4.copy, rigs.Ext4.remove
+    copy, remove, is_tally = rigs.Ext4.copy, rigs.Ext4.remove, False
     on_image = True
 
     def __init__(self, rig, image):
@@ -211,6 +229,29 @@ def names_of(text):
         raise ValueError(f"there is no peer {', '.join(sorted(wrong))}; there are "
                          f"{', '.join(NAMES)}; all")
     return [name for name in NAMES if name in names]
+
+
+def before_of(text):
+    """What --before says, as pairs of a name and a program; ValueError: it says something else."""
+    pairs = [tuple(word.partition("=")[::2]) for word in text.split(",")]
+    names = [name for name, _ in pairs]
+    for name, path in pairs:
+        if not name.isalnum() or name in (*NAMES, "ext4", "tallyfs", "disk", "mnt"):
+            raise ValueError(f"{name or text} is no name for a program")
+        if names.count(name) > 1:
+            raise ValueError(f"{name} stands twice")
+        if not os.access(path, os.X_OK) or os.path.isdir(path):
+            raise ValueError(f"{path or name} is no program")
+    return [(name, os.path.realpath(path)) for name, path in pairs]
+
+
+def open_before(rig, pairs):
+    """Adds a side for each program."""
+    for name, path in pairs:
+        side = Before(rig, name, path)
+        rig.sides.append(side)
+        side.init()
+        side.start()
 
 
 def need_image(names):

@@ -75,10 +75,11 @@ def line_of(v):
     return text.rstrip()
 
 
-def lines_of(v):
+def lines_of(v, before_names):
     """The two sides, and a line for each other that has no column below."""
     return [line_of(v)] + [f"{'      ' + name:<{LABEL}} {v['unit']:>3} {spread(s)}".rstrip()
-                           for name, s in v.get("peers", {}).items() if name not in peers.NAMES]
+                           for name, s in v.get("peers", {}).items()
+                           if name not in (*peers.NAMES, *before_names)]
 
 
 def peers_of(v):
@@ -87,7 +88,7 @@ def peers_of(v):
 
 def in_terms_of(side, v, base):
     """The ratio of the medians, if there are both."""
-    a, b = ([v, v.get("peers", {})][name in peers.NAMES].get(name) for name in (side, base))
+    a, b = ([v.get("peers", {}), v][name in SIDES].get(name) for name in (side, base))
     there = v["unit"] != "%" and a and b and b["median"] > 0
     return short(a["median"] / b["median"]) if there else "–"
 
@@ -98,6 +99,30 @@ def beside_line(v, names):
     text = f"{v['label']:<{LABEL}} {v['unit']:>3} {base:>7}" + "".join(
         f"{in_terms_of(name, v, 'ext4'):>9}" for name in ("tallyfs", *names))
     return text + (f"{in_terms_of('tallyfs', v, 'floor'):>14}" if "floor" in names else "")
+
+
+def before(result):
+    """The table of earlier programs; nothing, if there are none."""
+    names = result["before"]
+    out = []
+    if names:
+        out += ["", "Beside other programs of tallyfs: their medians, and in brackets tallyfs's in times of "
+                "theirs.", "",
+                f"{'':<{LABEL}}     {'tallyfs':>8}" + "".join(f"{name:>17}" for name in names)]
+    for row in result["rows"] if names else []:
+        lines = [before_line(v, names) for v in row["values"]
+                 if "tallyfs" in v and not set(names).isdisjoint(v.get("peers", {}))]
+        out += [f"-- {row['name']}", *lines] if lines else []
+    return out
+
+
+def before_line(v, names):
+    text = f"{v['label']:<{LABEL}} {v['unit']:>3} {short(v['tallyfs']['median']):>8}"
+    for name in names:
+        there = v["peers"].get(name)
+        ratio = f" ({in_terms_of('tallyfs', v, name)})" if there else ""
+        text += f"{(short(there['median']) if there else '–') + ratio:>17}"
+    return text
 
 
 def beside(result):
@@ -142,10 +167,10 @@ def table(result):
            f"{'CPU s':>7} {'before':>6} {'after':>6} {'peak':>6}"]
     for row in result["rows"]:
         out.append(f"-- {row['name']}")
-        out += [line for v in row["values"] for line in lines_of(v)]
+        out += [line for v in row["values"] for line in lines_of(v, result["before"])]
     for s in result["skipped"]:
         out.append(f"-- {s['row']}: skipped: {s['reason']}")
-    out += beside(result)
+    out += before(result) + beside(result)
     out += ["", f"{'Requests of the kernel to the daemon':<{LABEL}} {'all':>8}  by opcode, each per "
                 "operation (README.md)"]
     for row in result["rows"]:

@@ -129,7 +129,7 @@ class Image:
 class Ext4:
     """With an image each fresh directory is in a fresh filesystem; without one the directory has +T,
     so that ext4 spreads what is made in it over the disk. README.md says why."""
-    name = "ext4"
+    name, is_tally = "ext4", False
     # What people do instead of a branch, and of its drop.
     copy = ("cp", "-a", "--reflink=auto")
     remove = ("rm", "-rf")
@@ -164,7 +164,7 @@ class Ext4:
 
 class Tally:
     """A store with a daemon of its own. A fresh directory is a namespace."""
-    name = "tallyfs"
+    name, is_tally = "tallyfs", True
 
     def __init__(self, program, root, transport):
         self.program, self.store, self.mnt = program, f"{root}/disk/store", f"{root}/mnt"

@@ -201,7 +201,7 @@ def sustain(b, side, top, _name):
 
 def copy_or_branch(b, side, name):
     """Where the copy is, and the function that makes it: the times of one, or of several."""
-    if side.name != "tallyfs":
+    if not side.is_tally:
         source = f"{side.root}/{name}"
         copy = f"{source}.0"
         return copy, lambda: b.command(*side.copy, source, copy)
@@ -217,7 +217,7 @@ def copy_or_branch(b, side, name):
 
 
 def drop(b, side, name):
-    if side.name != "tallyfs":
+    if not side.is_tally:
         return b.command(*side.remove, f"{side.root}/{name}")
     return [b.timed(lambda: side.command(f"drop {name}"))]
 
@@ -240,7 +240,7 @@ def branches(b, side, top, name):
               durable="first-poke-durable")
     b.measure(side, ["drop-branch"], lambda: drop(b, side, f"{name}.0"),
               durable="drop-branch-durable")
-    if side.name == "tallyfs":
+    if side.is_tally:
         for i in range(1, BRANCHES):
             side.command(f"drop {name}.{i}")
     b.measure(side, ["drop-all"], lambda: drop(b, side, name), durable="drop-all-durable")

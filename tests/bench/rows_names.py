@@ -68,7 +68,7 @@ def places_of(b, side, top):
     yield side.name, top
     if side.name == "ext4":
         yield "libfuse", b.keep("libfuse", Libfuse).mnt
-    elif side.name == "tallyfs" and side.transport != "threads":
+    elif side is b.rig.tally and side.transport != "threads":
         yield "threads", b.keep("threads", ByThreads).mnt
 
 
@@ -165,7 +165,7 @@ def idle(b, side, top, _name):
             return loss()
 
     b.rig.settle(False)
-    if side.name == "tallyfs":
+    if side.is_tally:
         before = run_time(side.daemon.pid)
         time.sleep(seconds)
         b.record("idle-cpu", side.name, (run_time(side.daemon.pid) - before) / seconds)

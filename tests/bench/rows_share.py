@@ -15,7 +15,7 @@ def used(side):
     if getattr(side, "image", None):
         v = os.statvfs(side.root)
         return (v.f_blocks - v.f_bfree) * v.f_frsize
-    trees = [f"{side.store}/{d}" for d in DATA] if side.name == "tallyfs" else [side.root]
+    trees = [f"{side.store}/{d}" for d in DATA] if side.is_tally else [side.root]
     return sum(os.lstat(os.path.join(where, n)).st_blocks * 512
                for tree in trees for where, dirs, files in os.walk(tree) for n in (*dirs, *files))
 
@@ -64,7 +64,7 @@ def share(b, side, top, name):
     row = b.seed() % (b.size // (KV + 50)) + 1
 
     def branch():
-        if side.name == "tallyfs":
+        if side.is_tally:
             side.command(f"branch {name} {name}.0")
             return f"{side.mnt}/{name}.0"
         subprocess.run(["cp", "-a", "--reflink=auto", top, f"{top}.0"], check=True)
@@ -76,7 +76,7 @@ def share(b, side, top, name):
                   durable="update-durable")
 
     grown(b, side, "update-growth", update)
-    if side.name == "tallyfs":
+    if side.is_tally:
         side.drop(f"{name}.0")
 
 

@@ -123,6 +123,24 @@ is_empty "$W/ext4"
 fails run --peers zfs "$W/ext4"
 matches "$(cat "$W/said")" 'there is no peer zfs; there are floor, btrfs,'
 
+claim "another program of tallyfs beside this one, on the same kind of disk"
+run --before "old=$TALLY,older=$TALLY" --only branch,share --on image --rounds 1 --json "$W/json" "$W/ext4" \
+    >"$W/out" 2>"$W/err" || { cat "$W/err"; false; }
+python3 - "$W/json" "$W/out" <<'END'
+import json, sys
+result, table = json.load(open(sys.argv[1])), open(sys.argv[2]).read()
+assert result["before"] == ["old", "older"] and result["peers"] == []
+assert table.count("Beside other programs of tallyfs") == 1
+for v in (v for r in result["rows"] for v in r["values"]):
+    for name in result["before"]:
+        assert len(v["peers"][name]["samples"]) == len(v["tallyfs"]["samples"]), v
+END
+is_empty "$W/ext4"
+fails run --before "old=$W/nothing" "$W/ext4"
+matches "$(cat "$W/said")" 'nothing is no program'
+fails run --before "disk=$TALLY" "$W/ext4"
+matches "$(cat "$W/said")" 'disk is no name for a program'
+
 claim "an image with an ext4 of its own, where the disk is no ordinary ext4"
 run --on image --only fsync "$W/ext4" >"$W/out" 2>"$W/err" || { cat "$W/err"; false; }
 matches "$(cat "$W/out")" 'on images in .*ext4'
