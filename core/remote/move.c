@@ -26,6 +26,7 @@
 #define COMMIT_EVERY (5 * NSEC_PER_SEC) /* ns; a slow move commits so often */
 /* ns; a move that waits for another one looks so often whether it was cancelled */
 #define LOOK_EVERY (50 * NSEC_PER_MSEC)
+#define STALE_TRIES 8 /* of one object whose bytes go elsewhere each time they are read */
 
 struct move {
     struct state *p;
@@ -469,7 +470,7 @@ static bool is_wanted(const struct move *m, const struct entry *e, const struct 
 }
 
 /* Reads the entry again now that the number is held, and moves the object or skips it. */
-static int move_held(struct move *m, uint64_t number, const struct entry *from, bool *ret_taken)
+static int move_as_it_is(struct move *m, uint64_t number, const struct entry *from, bool *ret_taken)
 {
     struct entry e;
     int err = refs_entry(m->p->refs, number, false, NULL, &e);
@@ -479,6 +480,17 @@ static int move_held(struct move *m, uint64_t number, const struct entry *from, 
         return skip(m);
     }
     return err < 0 ? err : move_entry(m, number, &e, ret_taken);
+}
+
+/* Moves or skips an object that is held. Another move, or a compaction, may take the bytes away
+ * while they are read (-ESTALE); then the entry names their new place, and they are read there. */
+static int move_held(struct move *m, uint64_t number, const struct entry *from, bool *ret_taken)
+{
+    int err = -ESTALE;
+
+    for (int tries = 0; err == -ESTALE && tries < STALE_TRIES; tries++)
+        err = move_as_it_is(m, number, from, ret_taken);
+    return err;
 }
 
 int move_one(struct move *m, uint64_t number, const struct entry *from)

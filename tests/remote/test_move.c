@@ -769,6 +769,49 @@ Test(move, two_moves_of_the_same_objects_count_them_once)
     is_sound();
 }
 
+/* Another move takes a large file and a small one from shard 1 to shard 2. */
+static void take_away(void *ctx, int64_t duration_ns)
+{
+    const char *const paths[] = {"main/d/large", "main/d/f1"};
+    struct move *other;
+    struct move_result r;
+    struct entry e;
+
+    (void)ctx;
+    (void)duration_ns;
+    if (!calls_left || --calls_left)
+        return;
+    cr_assert_eq(move_begin(w.x.p, NULL, 2, &other), 0);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(move_one(other, place_of(&w, paths[i], &e), NULL), 0);
+    cr_assert_eq(move_end(other, &r), 0);
+    cr_assert_eq(r.failed, 0);
+    settle(&w); /* what they were read from is deleted */
+}
+
+Test(move, what_another_move_takes_elsewhere_while_it_is_read_is_no_failure, .timeout = 60)
+{
+    unsigned cut = 0;
+
+    cr_assert_eq(workers_set_threads(w.x.p->workers, 2, 3), 0);
+    for (unsigned n = 1; n < 9; n++) {
+        agreed(&w.x, "move main/d/large main/d/f1 1 wait", "objects=2 ");
+        calls_left = n;
+        shard_mem_set_latency(w.cold, 1, take_away, NULL);
+        agreed(&w.x, "recall main/d/large main/d/f1 wait", "failed=0");
+        shard_mem_set_latency(w.cold, 0, NULL, NULL);
+        cut += calls_left == 0;
+        calls_left = 0;
+        agreed(&w.x, "recall main/d/large main/d/f1 wait", "failed=0");
+        cr_assert_eq(shard_of(&w, "main/d/large"), 0);
+        cr_assert_eq(shard_of(&w, "main/d/f1"), 0);
+        has_bytes(&w, "main/d/large", LARGE, 1000);
+        has_bytes(&w, "main/d/f1", 2001, 1);
+    }
+    cr_assert_geq(cut, 2);
+    is_sound();
+}
+
 /* ---- interrupted ---- */
 
 Test(move, the_process_dies_before_the_commit)
