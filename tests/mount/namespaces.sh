@@ -114,14 +114,20 @@ claim "names of flushes are in .tally/flushes, also after a remount and after a 
 is_named() {
     grep -qE "^seq=[0-9]+ time=20[0-9T:-]+Z name=\"$1\"\$" "$M/.tally/flushes" || fail "$1: $(cat "$M/.tally/flushes")"
 }
-"$TALLY" flush "before the end" >/dev/null
+flush_as() { # and waits until it is committed
+    local said
+    said=$("$TALLY" -C "$M" flush "$1")
+    [[ $said =~ ticket=([0-9]+) ]] || fail "$said"
+    "$TALLY" -C "$M" wait ticket "${BASH_REMATCH[1]}" >/dev/null
+}
+flush_as "before the end"
 is_named "before the end"
 cd /
 unmount_store
 mount_store
 is_named "before the end"
 echo more >"$M/main/more"
-"$TALLY" -C "$M" flush "before the kill" >/dev/null
+flush_as "before the kill"
 kill_daemon
 mount_store
 is_named "before the end"
