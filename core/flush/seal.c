@@ -106,8 +106,8 @@ static struct key owner_key(const struct content *c)
         return key_make(ino, ITEM_INODE, 0);
     if (c->owner_off & CONTENT_XATTR)
         return key_make(ino, ITEM_XATTR, c->owner_off & ~CONTENT_XATTR);
-    if (c->owner_off & CONTENT_PATCH)
-        return key_make(ino, ITEM_PATCH, c->owner_off & ~CONTENT_PATCH);
+    if (c->owner_off & CONTENT_SUBBLOCK)
+        return key_make(ino, ITEM_SUBBLOCK, c->owner_off & ~CONTENT_SUBBLOCK);
     return key_make(ino, ITEM_EXTENT, c->owner_off);
 }
 

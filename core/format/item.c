@@ -166,7 +166,7 @@ int extent_decode(const void *val, size_t len, struct extent *ret)
 {
     const uint8_t *v = val;
 
-    if (len != EXTENT_ITEM_LEN || get_le32(v + 8) > EXTENT_GRAIN)
+    if (len != EXTENT_ITEM_LEN || get_le32(v + 8) > EXTENT_BLOCK)
         return -EUCLEAN;
     if (get_le64(v) > OBJECT_NUMBER_MAX || (get_le64(v) == 0 && get_le32(v + 8) != 0))
         return -EUCLEAN;
@@ -174,16 +174,16 @@ int extent_decode(const void *val, size_t len, struct extent *ret)
     return 0;
 }
 
-int patch_decode(struct key k, const void *val, size_t len, struct extent *ret)
+int subblock_decode(struct key k, const void *val, size_t len, struct extent *ret)
 {
     struct extent e;
     int err = extent_decode(val, len, &e);
 
     if (err < 0)
         return err;
-    if (k.lo % PATCH_PAGE || e.valid == 0 || e.valid > PATCH_MAX)
+    if (k.lo % FILE_PAGE || e.valid == 0 || e.valid > SUBBLOCK_MAX)
         return -EUCLEAN;
-    if (k.lo / EXTENT_GRAIN != (k.lo + e.valid - 1) / EXTENT_GRAIN)
+    if (k.lo / EXTENT_BLOCK != (k.lo + e.valid - 1) / EXTENT_BLOCK)
         return -EUCLEAN;
     *ret = e;
     return 0;
@@ -196,7 +196,7 @@ void holes_encode(uint32_t map, uint8_t out[HOLES_ITEM_LEN])
 
 int holes_decode(struct key k, const void *val, size_t len, uint32_t *ret)
 {
-    if (len != HOLES_ITEM_LEN || k.lo % EXTENT_GRAIN || get_le32(val) == 0)
+    if (len != HOLES_ITEM_LEN || k.lo % EXTENT_BLOCK || get_le32(val) == 0)
         return -EUCLEAN;
     *ret = get_le32(val);
     return 0;
@@ -312,7 +312,7 @@ static const uint8_t *object_at(struct key k, const uint8_t *val, size_t len)
 {
     if (key_type(k) == ITEM_INODE)
         return len >= OBJECT_AT + 8 && get_le16(val) & HAS_OBJECT ? val + OBJECT_AT : NULL;
-    if (key_type(k) == ITEM_EXTENT || key_type(k) == ITEM_PATCH)
+    if (key_type(k) == ITEM_EXTENT || key_type(k) == ITEM_SUBBLOCK)
         return len == EXTENT_ITEM_LEN ? val : NULL;
     if (key_type(k) == ITEM_XATTR && !item_is_counter(k))
         return len > XATTR_OBJECT_HEAD && val[1] == XATTR_OBJECT ? val + XATTR_HEAD : NULL;
@@ -361,9 +361,9 @@ int item_check(struct key k, const void *val, size_t len)
     case ITEM_DIRENT:
         return k.lo >> 62 ? -EUCLEAN : dirent_decode(val, len, &d);
     case ITEM_EXTENT:
-        return k.lo % EXTENT_GRAIN ? -EUCLEAN : extent_decode(val, len, &e);
-    case ITEM_PATCH:
-        return patch_decode(k, val, len, &e);
+        return k.lo % EXTENT_BLOCK ? -EUCLEAN : extent_decode(val, len, &e);
+    case ITEM_SUBBLOCK:
+        return subblock_decode(k, val, len, &e);
     case ITEM_HOLES:
         return holes_decode(k, val, len, &map);
     case ITEM_XATTR:

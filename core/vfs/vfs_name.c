@@ -594,8 +594,8 @@ static int link_across(struct state *p, const struct items *src, struct ns *ns, 
     ino = ns->next_ino;
     if (in.flags & INODE_EXTENTS)
         err = items_copy(p, src->tree, range_of_items(src->ino, ITEM_EXTENT, 0), &ns->tree, ino);
-    if (err == 0 && in.flags & INODE_PATCHES)
-        err = items_copy(p, src->tree, range_of_items(src->ino, ITEM_PATCH, 0), &ns->tree, ino);
+    if (err == 0 && in.flags & INODE_SUBBLOCKS)
+        err = items_copy(p, src->tree, range_of_items(src->ino, ITEM_SUBBLOCK, 0), &ns->tree, ino);
     if (err == 0 && in.flags & INODE_HOLES)
         err = items_copy(p, src->tree, range_of_items(src->ino, ITEM_HOLES, 0), &ns->tree, ino);
     if (err == 0 && in.flags & INODE_XATTRS)
