@@ -19,7 +19,7 @@
 #include <stdlib.h>
 
 /* The incarnation in the upper half of a number on a shard. */
-#define LIFE(number) ((number) >> 32)
+#define INCARNATION_OF(number) ((number) >> 32)
 
 /* ---- which ---- */
 
@@ -91,8 +91,8 @@ static void settle_limit(struct finding *f, struct place_search *s)
 {
     uint64_t first = s->unclaimed ? shards_first_number(f->p->shards, s->number) : 0;
 
-    if (first && LIFE(first) << 32 < s->files_end)
-        s->files_end = s->packs_end = LIFE(first) << 32;
+    if (first && INCARNATION_OF(first) << 32 < s->files_end)
+        s->files_end = s->packs_end = INCARNATION_OF(first) << 32;
 }
 
 void leaks_places_close(struct finding *f)
@@ -232,7 +232,7 @@ static int look_at(struct listing *l, const char *name, uint64_t size)
     uint64_t number = 0;
     enum leak_kind what = kinds[objects_parse_name(name, &leak.id, &number)];
 
-    if (!what || (l->s->number ? LIFE(number) == 0 : number == 0)) {
+    if (!what || (l->s->number ? INCARNATION_OF(number) == 0 : number == 0)) {
         l->f->out->foreign += l->s->number != 0;
         return 0;
     }

@@ -959,7 +959,7 @@ Test(gc_pool, drains_that_follow_each_other_closely_leave_the_report_to_the_thre
     cr_assert_eq(head.active, 0);
     node_close(&nodes[0]);
     cr_assert_eq(pool_head_read(shared, 1, &head), 0);
-    cr_assert_eq(head.active, 1, "the last report of a life is written in any case");
+    cr_assert_eq(head.active, 1, "the last report of an incarnation is written in any case");
     node_open(&nodes[0]);
 }
 
