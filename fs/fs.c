@@ -44,14 +44,14 @@
 #include <unistd.h>
 
 /* Writes a sentence into `why`, and returns `r`. */
-__attribute__((format(printf, 4, 5))) static int fail(int r, char *why, size_t why_len,
+__attribute__((format(printf, 4, 5))) static int fail(int err, char *why, size_t why_len,
                                                       const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(why, why_len, fmt, ap);
     va_end(ap);
-    return r;
+    return err;
 }
 
 /* ---- hooks: what a lower room needs of a higher one ---- */
@@ -138,14 +138,14 @@ static int drain(struct fs *fs, char *why, size_t why_len)
 }
 
 /* Closes the store. An error of this takes the place of `r`: it is about data. */
-static int close_store(struct fs *fs, int r, char *why, size_t why_len)
+static int close_store(struct fs *fs, int err, char *why, size_t why_len)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     int closed = store_close_told(fs->p, &text);
     if (closed < 0)
-        r = fail(closed, why, why_len, "%s",
-                 strbuf_error(&text) == 0 ? text.s : strerror(fs_errno(closed)));
-    return r;
+        err = fail(closed, why, why_len, "%s",
+                   strbuf_error(&text) == 0 ? text.s : strerror(fs_errno(closed)));
+    return err;
 }
 
 /* Makes the session, mounts it, starts the thread for signals, and calls serve(). Each failure

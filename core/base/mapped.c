@@ -119,7 +119,7 @@ int mapped_guard(int (*fn)(void *arg), void *arg)
         return -EIO;
     }
     way_back = &here;
-    int r = fn(arg);
+    int err = fn(arg);
     way_back = NULL;
-    return r;
+    return err;
 }

@@ -564,7 +564,7 @@ int workers_set_queue(struct workers *p, size_t queue)
 int workers_open(const struct workers_config *config, struct workers **ret_workers)
 {
     struct workers *p;
-    int r;
+    int err;
 
     if (!is_right(config))
         return -EINVAL;
@@ -573,11 +573,11 @@ int workers_open(const struct workers_config *config, struct workers **ret_worke
         return -ENOMEM;
     init(p, config);
     mutex_lock(&p->lock);
-    r = resize(p, config);
+    err = resize(p, config);
     mutex_unlock(&p->lock);
-    if (r < 0) {
+    if (err < 0) {
         workers_destroy(p);
-        return r;
+        return err;
     }
     *ret_workers = p;
     return 0;
@@ -790,8 +790,8 @@ static int wait_until_done(struct workers_group *g)
 
 int workers_group_wait(struct workers_group *g)
 {
-    int r = wait_until_done(g);
+    int err = wait_until_done(g);
     cond_destroy(&g->done);
     mutex_destroy(&g->lock);
-    return r;
+    return err;
 }

@@ -434,11 +434,11 @@ static int lmdb_txn_begin(struct kv *kv, struct kv_txn **ret_txn)
 
 /* Keeps the first error of a transaction for the commit to return: a failed put leaves LMDB's
  * transaction unusable, so later errors only follow from the first. */
-static int noted(struct lmdb_txn *t, int r)
+static int noted(struct lmdb_txn *t, int err)
 {
     if (t->error == 0)
-        t->error = r;
-    return r;
+        t->error = err;
+    return err;
 }
 
 static int lmdb_put(struct kv_txn *txn, unsigned table, const void *key, size_t klen,
@@ -501,7 +501,7 @@ static int is_full(struct kv_lmdb *k)
 /* The error that a failed commit returns. If LMDB could not write the meta page, it refuses all
  * further work (MDB_PANIC): the old or the new state may be on disk, so this is -EIO (kv.h).
  * Otherwise the meta page was not written, and the old state is whole. */
-static int commit_error(struct kv_lmdb *k, int r)
+static int commit_error(struct kv_lmdb *k, int err)
 {
     MDB_txn *probe;
     int rc = mdb_txn_begin(k->env, NULL, MDB_RDONLY, &probe);
@@ -511,8 +511,8 @@ static int commit_error(struct kv_lmdb *k, int r)
     }
     if (rc == 0) /* other errors (no reader slot, no memory) mean nothing here */
         mdb_txn_abort(probe);
-    int full = r == -EIO ? is_full(k) : 0;
-    return full < 0 ? full : r;
+    int full = err == -EIO ? is_full(k) : 0;
+    return full < 0 ? full : err;
 }
 
 static int lmdb_commit(struct kv_txn *txn)

@@ -176,10 +176,10 @@ static int walk_list(struct walk *w, uint64_t page, size_t at, uint64_t len)
 
 /* Turns damage into success if rows are salvaged: the damaged part is counted in `lost`, and the
  * walk goes on behind it. */
-static int unless_lost(struct walk *w, int r)
+static int unless_lost(struct walk *w, int err)
 {
-    if (r != -EUCLEAN || !w->rows)
-        return r;
+    if (err != -EUCLEAN || !w->rows)
+        return err;
     w->rows->lost++;
     return 0;
 }

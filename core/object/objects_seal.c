@@ -370,19 +370,19 @@ static int try_id(struct objects *o, uint64_t number, const struct source *s, co
     struct entry e;
     uint64_t target;
     bool pending;
-    int r = refs_find(o->c.refs, id, &target, &e, &pending);
+    int trial = refs_find(o->c.refs, id, &target, &e, &pending);
 
-    if (r == -ENOENT || r == -EAGAIN)
-        return r == -ENOENT ? TRIAL_FREE : TRIAL_GAP;
-    if (r == -EUCLEAN) /* the entry of that id is lost: the new bytes are stored beside it */
+    if (trial == -ENOENT || trial == -EAGAIN)
+        return trial == -ENOENT ? TRIAL_FREE : TRIAL_GAP;
+    if (trial == -EUCLEAN) /* the entry of that id is lost: the new bytes are stored beside it */
         return TRIAL_TAKEN;
-    if (r < 0)
-        return r;
-    r = try_taken(o, number, s, id, target, &e, pending);
-    if (r == TRIAL_DONE)
+    if (trial < 0)
+        return trial;
+    trial = try_taken(o, number, s, id, target, &e, pending);
+    if (trial == TRIAL_DONE)
         *ret_number = target;
     refs_unhold(o->c.refs, target);
-    return r;
+    return trial;
 }
 
 static void note_collision(struct objects *o)
@@ -433,18 +433,18 @@ static int seal(struct objects *o, uint64_t number, const struct source *s, stru
                 uint64_t *ret_number)
 {
     struct id id = hash, place = {{0}};
-    int r = TRIAL_TAKEN;
+    int trial = TRIAL_TAKEN;
     bool found = false;
 
-    for (unsigned i = 0; i < ID_CHAIN_MAX && r != TRIAL_FREE; i++) {
-        r = try_id(o, number, s, &id, ret_number);
-        if (r <= TRIAL_DONE)
-            return r;
-        if (r == TRIAL_TAKEN)
+    for (unsigned i = 0; i < ID_CHAIN_MAX && trial != TRIAL_FREE; i++) {
+        trial = try_id(o, number, s, &id, ret_number);
+        if (trial <= TRIAL_DONE)
+            return trial;
+        if (trial == TRIAL_TAKEN)
             note_collision(o);
         else if (!found)
             place = id;
-        found = found || r != TRIAL_TAKEN;
+        found = found || trial != TRIAL_TAKEN;
         id_derive(o->c.key, &id, &id);
     }
     *ret_number = number;

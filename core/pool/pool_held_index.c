@@ -141,12 +141,12 @@ static int has_index(struct disk *disk, uint64_t pack)
 /* Makes the index of one pack if it has none. 1: made; 0: nothing to do; -errno. */
 static int index_pack(struct disk *disk, unsigned node, uint64_t pack)
 {
-    int r = has_index(disk, pack);
+    int has = has_index(disk, pack), err;
 
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = make_index(disk, node, pack);
-    return r == 0 ? 1 : r == -ENOENT ? 0 : r; /* the pack was removed meanwhile */
+    if (has != 0)
+        return has < 0 ? has : 0;
+    err = make_index(disk, node, pack);
+    return err == 0 ? 1 : err == -ENOENT ? 0 : err; /* the pack was removed meanwhile */
 }
 
 int pool_index_packs(struct disk *disk, unsigned node, unsigned owner, pool_is_open_fn *is_open,
@@ -161,11 +161,11 @@ int pool_index_packs(struct disk *disk, unsigned node, unsigned owner, pool_is_o
 
         if (pool_number_node(pack) != owner || (is_open && is_open(ctx, pack)))
             continue;
-        int r = index_pack(disk, node, pack);
+        int indexed = index_pack(disk, node, pack);
 
-        made += r == 1;
-        if (r < 0 && err == 0)
-            err = r;
+        made += indexed == 1;
+        if (indexed < 0 && err == 0)
+            err = indexed;
     }
     held_numbers_release(&packs);
     if (ret_made)

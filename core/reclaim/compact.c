@@ -264,11 +264,11 @@ int compact_all(struct compaction *c, const struct compact_choice *l, compact_pa
     int err = 0;
 
     for (size_t i = 0; i < l->count && (err == 0 || is_of_one(err)); i++) {
-        int r;
+        int pack_err;
         c->at = c->done;
-        r = is_cancelled(c) ? -ECANCELED : fn(c, &l->v[i]);
+        pack_err = is_cancelled(c) ? -ECANCELED : fn(c, &l->v[i]);
         c->done = c->at + l->v[i].entry.file_bytes;
-        err = r < 0 && (err == 0 || !is_of_one(r)) ? r : err;
+        err = pack_err < 0 && (err == 0 || !is_of_one(pack_err)) ? pack_err : err;
     }
     return err;
 }

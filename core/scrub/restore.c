@@ -234,9 +234,9 @@ static int mend_some(struct state *p, const uint64_t *v, size_t count, mend_fn *
     int err = state_writable(p);
 
     for (size_t i = 0; i < count && err == 0; i++) {
-        int r = fn(p->refs, v[i]);
-        *changed += r > 0 ? (uint64_t)r : 0;
-        err = r < 0 && r != -EUCLEAN ? r : 0;
+        int mended = fn(p->refs, v[i]);
+        *changed += mended > 0 ? (uint64_t)mended : 0;
+        err = mended < 0 && mended != -EUCLEAN ? mended : 0;
     }
     return *changed != before ? change_done(&t, NULL, err) : err;
 }

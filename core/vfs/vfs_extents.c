@@ -450,15 +450,16 @@ int extent_after(const struct items *it, const struct inode *in, uint64_t off, u
 int extents_cut(struct state *p, const struct items *it, struct inode *in, uint64_t from)
 {
     uint64_t bytes, left = 0;
-    int r, err = has_extents(in) ? bytes_of_extents(it, in, from, UINT64_MAX, &bytes) : -ENOENT;
+    int fix_err,
+        err = has_extents(in) ? bytes_of_extents(it, in, from, UINT64_MAX, &bytes) : -ENOENT;
 
     if (err < 0)
         return err == -ENOENT ? 0 : err;
     err = items_cut(p, it->tree, range_of_items(it->ino, ITEM_EXTENT, from));
-    r = err < 0 ? bytes_of_extents(it, in, from, UINT64_MAX, &left) : 0;
-    if (r == 0) {
+    fix_err = err < 0 ? bytes_of_extents(it, in, from, UINT64_MAX, &left) : 0;
+    if (fix_err == 0) {
         in->stored -= bytes - left;
-        r = inode_store(it->tree, it->ino, in);
+        fix_err = inode_store(it->tree, it->ino, in);
     }
-    return err < 0 ? err : r;
+    return err < 0 ? err : fix_err;
 }

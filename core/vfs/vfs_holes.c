@@ -230,7 +230,7 @@ int holes_cut(struct state *p, const struct items *it, struct inode *in, uint64_
 {
     struct pages_of u = pages_around(from, 0);
     uint64_t bytes, left = 0, at = block_start(u.end + EXTENT_BLOCK - 1);
-    int r, err;
+    int fix_err, err;
 
     if (!(in->flags & INODE_HOLES))
         return 0;
@@ -240,10 +240,10 @@ int holes_cut(struct state *p, const struct items *it, struct inode *in, uint64_
     if (err < 0 || bytes == 0)
         return err;
     err = items_cut(p, it->tree, range_of_items(it->ino, ITEM_HOLES, at));
-    r = err < 0 ? holes_bytes(it, in, at, UINT64_MAX, &left) : 0;
-    if (r == 0) {
+    fix_err = err < 0 ? holes_bytes(it, in, at, UINT64_MAX, &left) : 0;
+    if (fix_err == 0) {
         in->stored += bytes - left;
-        r = inode_store(it->tree, it->ino, in);
+        fix_err = inode_store(it->tree, it->ino, in);
     }
-    return err < 0 ? err : r;
+    return err < 0 ? err : fix_err;
 }

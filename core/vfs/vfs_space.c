@@ -220,12 +220,13 @@ int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
 static int seek_items(const struct items *it, const struct inode *in, uint64_t *pos, bool data)
 {
     uint64_t hole;
-    int r = data ? -ENOENT : holes_next(it, in, *pos, &hole);
-    int err = r < 0 && r != -ENOENT ? r : extents_seek(it, in, *pos, data, pos);
+    int hole_err = data ? -ENOENT : holes_next(it, in, *pos, &hole);
+    int err =
+        hole_err < 0 && hole_err != -ENOENT ? hole_err : extents_seek(it, in, *pos, data, pos);
 
     if (data)
         return err < 0 ? err : holes_pass(it, in, pos);
-    if (r < 0 || (err < 0 && err != -EAGAIN) || hole >= *pos)
+    if (hole_err < 0 || (err < 0 && err != -EAGAIN) || hole >= *pos)
         return err;
     *pos = hole;
     return 0;

@@ -157,11 +157,11 @@ int subblocks_punch(const struct items *it, const struct inode *in, uint64_t fro
     int err;
 
     while ((err = subblock_next(it, in, pos, end, &u)) == 0) {
-        int r = base ? is_upon_base(it, in, u.at) : 1;
-        if (r > 0)
-            r = cut_one(it, &u, from);
-        if (r < 0)
-            return r;
+        int cut = base ? is_upon_base(it, in, u.at) : 1;
+        if (cut > 0)
+            cut = cut_one(it, &u, from);
+        if (cut < 0)
+            return cut;
         pos = pages_end(&u);
     }
     return err == -ENOENT ? 0 : err;

@@ -158,10 +158,10 @@ static int make_own(struct node **slot)
 /* Owns all nodes that `split` by that key will relink. */
 static int own_split(struct node **slot, const void *key, size_t klen)
 {
-    int r;
-    while ((r = make_own(slot)) == 0 && *slot != NULL)
+    int err;
+    while ((err = make_own(slot)) == 0 && *slot != NULL)
         slot = compare((*slot)->entry, key, klen) < 0 ? &(*slot)->right : &(*slot)->left;
-    return r;
+    return err;
 }
 
 static void split(struct node *t, const void *key, size_t klen, struct node **left,
@@ -186,13 +186,13 @@ static void split(struct node *t, const void *key, size_t klen, struct node **le
 static int own_merge(struct node *n)
 {
     struct node **slot = &n->left;
-    int r;
-    while ((r = make_own(slot)) == 0 && *slot != NULL)
+    int err;
+    while ((err = make_own(slot)) == 0 && *slot != NULL)
         slot = &(*slot)->right;
     slot = &n->right;
-    while (r == 0 && (r = make_own(slot)) == 0 && *slot != NULL)
+    while (err == 0 && (err = make_own(slot)) == 0 && *slot != NULL)
         slot = &(*slot)->left;
-    return r;
+    return err;
 }
 
 static void merge(struct node **slot, struct node *a, struct node *b)
@@ -247,9 +247,9 @@ static int tree_descend(struct tree *t, const void *key, size_t klen, struct nod
     struct node **slot = &t->root;
     uint64_t prio = priority(key, klen);
     while (*slot != NULL && (*slot)->prio >= prio) {
-        int r = make_own(slot);
-        if (r < 0)
-            return r;
+        int err = make_own(slot);
+        if (err < 0)
+            return err;
         int c = compare((*slot)->entry, key, klen);
         if (c == 0)
             break;
@@ -261,8 +261,8 @@ static int tree_descend(struct tree *t, const void *key, size_t klen, struct nod
 
 static int insert_at(struct node **slot, struct entry *e)
 {
-    int r = own_split(slot, e->data, e->klen);
-    struct node *n = r < 0 ? NULL : malloc(sizeof *n);
+    int err = own_split(slot, e->data, e->klen);
+    struct node *n = err < 0 ? NULL : malloc(sizeof *n);
     if (n == NULL)
         return -ENOMEM;
     atomic_init(&n->refs, 1);
@@ -277,9 +277,9 @@ static int insert_at(struct node **slot, struct entry *e)
 static int tree_insert(struct tree *t, struct entry *e)
 {
     struct node **slot;
-    int r = tree_descend(t, e->data, e->klen, &slot);
-    if (r < 0)
-        return r;
+    int err = tree_descend(t, e->data, e->klen, &slot);
+    if (err < 0)
+        return err;
     struct node *n = *slot;
     if (n != NULL && compare(n->entry, e->data, e->klen) == 0) {
         t->bytes = t->bytes - n->entry->vlen + e->vlen;
@@ -287,9 +287,9 @@ static int tree_insert(struct tree *t, struct entry *e)
         n->entry = e;
         return 0;
     }
-    r = insert_at(slot, e);
-    if (r < 0)
-        return r;
+    err = insert_at(slot, e);
+    if (err < 0)
+        return err;
     t->count++;
     t->bytes += e->klen + e->vlen;
     return 0;
@@ -298,10 +298,10 @@ static int tree_insert(struct tree *t, struct entry *e)
 /* Takes over `e`, whatever comes of it; NULL: there was no memory. */
 static int tree_put(struct tree *t, struct entry *e)
 {
-    int r = e == NULL ? -ENOMEM : tree_insert(t, e);
-    if (r < 0)
+    int err = e == NULL ? -ENOMEM : tree_insert(t, e);
+    if (err < 0)
         entry_unref(e);
-    return r;
+    return err;
 }
 
 static int tree_del(struct tree *t, const void *key, size_t klen)
@@ -309,11 +309,11 @@ static int tree_del(struct tree *t, const void *key, size_t klen)
     struct node **slot;
     if (tree_find(t, key, klen) == NULL)
         return 0;
-    int r = tree_descend(t, key, klen, &slot);
-    if (r == 0)
-        r = own_merge(*slot);
-    if (r < 0)
-        return r;
+    int err = tree_descend(t, key, klen, &slot);
+    if (err == 0)
+        err = own_merge(*slot);
+    if (err < 0)
+        return err;
     struct node *n = *slot;
     merge(slot, n->left, n->right);
     t->count--;
@@ -360,9 +360,9 @@ static int value_of(const struct kv *kv, unsigned table, const struct entry *e,
                     const void **ret_val, size_t *ret_len)
 {
     size_t len = e->vlen;
-    int r = kv_sum_check(kv, table, e->data, e->klen, e->data + e->klen, &len);
-    if (r < 0)
-        return r;
+    int err = kv_sum_check(kv, table, e->data, e->klen, e->data + e->klen, &len);
+    if (err < 0)
+        return err;
     *ret_val = e->data + e->klen;
     *ret_len = len;
     return 0;
@@ -379,9 +379,9 @@ static int mem_get(struct kv *kv, unsigned table, const void *key, size_t klen, 
     if (e == NULL)
         return -ENOENT;
     const void *val;
-    int r = value_of(kv, table, e, &val, ret_len);
-    if (r < 0)
-        return r;
+    int err = value_of(kv, table, e, &val, ret_len);
+    if (err < 0)
+        return err;
     if (*ret_len > cap)
         return -ERANGE;
     if (*ret_len > 0)
@@ -479,11 +479,11 @@ static int mem_txn_begin(struct kv *kv, struct kv_txn **ret_txn)
     return 0;
 }
 
-static int noted(struct mem_txn *t, int r)
+static int noted(struct mem_txn *t, int err)
 {
     if (t->error == 0)
-        t->error = r;
-    return r;
+        t->error = err;
+    return err;
 }
 
 static struct tree *txn_tree(struct kv_txn *t, unsigned table)
@@ -527,11 +527,11 @@ static int mem_commit(struct kv_txn *txn)
     struct kv_mem *m = of(txn->kv)->mem;
     struct mem_txn *t = (struct mem_txn *)txn;
     mutex_held(&m->writer);
-    int r = t->error < 0 ? t->error : fault_write(m->fault);
-    if (r == 0)
+    int err = t->error < 0 ? t->error : fault_write(m->fault);
+    if (err == 0)
         publish(m, t->trees); /* the transaction now holds the old state, and drops it */
     mem_abort(txn);
-    return r;
+    return err;
 }
 
 static const struct kv_ops mem_ops = {
@@ -603,12 +603,12 @@ static int add_tables(struct kv_mem *m, const struct kv_table *tables, unsigned 
     bool all = m->created;
     for (unsigned i = 0; i < count; i++)
         all = all && find_table(m, tables[i].name) >= 0;
-    int r = all ? 0 : fault_write(m->fault);
-    for (unsigned i = 0; i < count && r == 0; i++)
-        r = add_table(m, tables[i].name);
-    if (r == 0)
+    int err = all ? 0 : fault_write(m->fault);
+    for (unsigned i = 0; i < count && err == 0; i++)
+        err = add_table(m, tables[i].name);
+    if (err == 0)
         m->created = true;
-    return r;
+    return err;
 }
 
 static int open_tables(struct mem_handle *h, const struct kv_table *tables, unsigned flags)
@@ -617,9 +617,9 @@ static int open_tables(struct mem_handle *h, const struct kv_table *tables, unsi
     MUTEX_GUARD(&m->lock);
     if (!m->created && !(flags & KV_CREATE))
         return -ENOENT;
-    int r = h->base.readonly ? 0 : add_tables(m, tables, h->base.tables);
-    if (r < 0)
-        return r;
+    int err = h->base.readonly ? 0 : add_tables(m, tables, h->base.tables);
+    if (err < 0)
+        return err;
     for (unsigned i = 0; i < h->base.tables; i++)
         h->map[i] = find_table(m, tables[i].name);
     memcpy(m->last_map, h->map, sizeof m->last_map);
@@ -640,10 +640,10 @@ int kv_open_mem(struct kv_mem *m, const struct kv_table *tables, unsigned count,
     kv_sum_init(&h->base, tables);
     h->mem = m;
     memset(h->map, -1, sizeof h->map);
-    int r = open_tables(h, tables, flags);
-    if (r < 0) {
+    int err = open_tables(h, tables, flags);
+    if (err < 0) {
         free(h);
-        return r;
+        return err;
     }
     *ret_kv = &h->base;
     return 0;

@@ -545,15 +545,15 @@ static int mem_list(struct shard *base, const char *dir, shard_list_fn *fn, void
 {
     struct mem_shard *s = shard_of(base);
     struct name_list l = {0};
-    int r = 0;
+    int stopped = 0;
 
     arrive(s->place, SHARD_MEM_LIST);
     int err = gather_names(s, dir, &l);
 
-    for (size_t i = 0; r == 0 && i < l.count; i++)
-        r = fn(l.v[i].name, l.v[i].size, ctx);
+    for (size_t i = 0; stopped == 0 && i < l.count; i++)
+        stopped = fn(l.v[i].name, l.v[i].size, ctx);
     free(l.v);
-    return r ? r : err;
+    return stopped ? stopped : err;
 }
 
 static int mem_space(struct shard *base, struct shard_space *ret)
