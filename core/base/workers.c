@@ -368,7 +368,7 @@ static void *work(void *arg)
     struct job *j;
 
     working_for = p;
-    while ((j = take(p)) != NULL)
+    while ((j = take(p)))
         run(p, j);
     return NULL;
 }

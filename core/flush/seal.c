@@ -67,7 +67,7 @@ static bool wanted(struct state *p, struct content *c, void *ctx)
 static bool is_slot(struct state *p, const struct content *c)
 {
     MUTEX_GUARD(&p->contents.lock);
-    return c->slot != NULL;
+    return c->slot;
 }
 
 /* Begins the sealing of a content, so that no writer begins a change of it. False: it must not be
@@ -80,7 +80,7 @@ static bool mark(struct state *p, struct content *c, enum content_state *ret_was
     if (slot && c->owner && vnode_is_open(p, c->owner, true))
         return false;
     MUTEX_GUARD(&p->contents.lock);
-    if (!content_is_open(c) || c->changing || slot != (c->slot != NULL) ||
+    if (!content_is_open(c) || c->changing || slot != !!c->slot ||
         atomic_load(&p->contents.barred))
         return false;
     *ret_was = c->state;

@@ -111,7 +111,7 @@ static MDB_txn *unpark(struct kv_lmdb *k)
     unsigned first = first_cell();
     for (unsigned i = 0; i < PARKED_MAX; i++) {
         _Atomic(MDB_txn *) *cell = &k->parked[(first + i) % PARKED_MAX];
-        if (atomic_load_explicit(cell, memory_order_relaxed) == NULL)
+        if (!atomic_load_explicit(cell, memory_order_relaxed))
             continue;
         MDB_txn *txn = atomic_exchange(cell, NULL);
         if (txn)
@@ -536,7 +536,7 @@ static int lmdb_commit(struct kv_txn *txn)
 static int claim(struct kv_lmdb *k, const struct stat *st)
 {
     MUTEX_GUARD(&open_lock);
-    for (struct kv_lmdb *o = open_head; o != NULL; o = o->next_open)
+    for (struct kv_lmdb *o = open_head; o; o = o->next_open)
         if (o->dev == st->st_dev && o->ino == st->st_ino)
             return -EBUSY;
     k->dev = st->st_dev;
@@ -549,7 +549,7 @@ static int claim(struct kv_lmdb *k, const struct stat *st)
 static void unclaim(struct kv_lmdb *k)
 {
     MUTEX_GUARD(&open_lock);
-    for (struct kv_lmdb **o = &open_head; *o != NULL; o = &(*o)->next_open) {
+    for (struct kv_lmdb **o = &open_head; *o; o = &(*o)->next_open) {
         if (*o != k)
             continue;
         *o = k->next_open;
@@ -647,10 +647,10 @@ static void know_map(struct kv_lmdb *k, const struct stat *st)
 {
     char line[4096 + 128];
     FILE *f = fopen("/proc/self/maps", "re");
-    while (f && !k->map && fgets(line, sizeof line, f) != NULL) {
+    while (f && !k->map && fgets(line, sizeof line, f)) {
         unsigned long from, to, ino;
         if (sscanf(line, "%lx-%lx %*s %*s %*s %lu", &from, &to, &ino) != 3 || ino != st->st_ino ||
-            strstr(line, "data.mdb") == NULL)
+            !strstr(line, "data.mdb"))
             continue;
         k->map = (const void *)from;
         mapped_add(k->map, to - from, "kv/data.mdb");

@@ -49,7 +49,7 @@ static bool has_content(struct state *p, uint64_t number)
     struct content *c = content_find(p, number);
 
     content_unref(c);
-    return c != NULL;
+    return c;
 }
 
 /* Are bytes of this number on their way: from a slot to an object, home from a shard, to the dying,

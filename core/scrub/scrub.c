@@ -475,7 +475,7 @@ static int scrub_rows(struct scrub *s)
     struct lost_look o = {.lost = found_lost,
                           .wrong = found_value,
                           .step = stop_recount,
-                          .pool = s->p->shared != NULL,
+                          .pool = s->p->shared,
                           .ctx = s};
     int err = atomic_load(&s->p->readonly) ? 0 : flush_now(s->p); /* so that the recount sees what
                                                                    * a reader or a writer has

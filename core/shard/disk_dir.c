@@ -255,7 +255,7 @@ static int boot_number(uint8_t out[16])
 
             if (found)
                 out[digits / 2] |= (uint8_t)(value << (digits % 2 ? 0 : 4));
-            digits += found != NULL;
+            digits += !!found;
         }
     free(text);
     return digits == 32 || getrandom(out, 16, 0) == 16 ? 0 : -EIO;

@@ -55,7 +55,7 @@ static bool is_full(const struct ns_settings *l, uint32_t ns, const char *name)
     unsigned n = 0;
 
     for (size_t i = place(l, ns, ""); i < l->count && l->v[i].ns == ns; i++)
-        n += l->v[i].value != NULL;
+        n += !!l->v[i].value;
     return n >= NS_SETTINGS_MAX && !(row && row->value);
 }
 

@@ -74,7 +74,7 @@ static size_t sweep(struct state *p, size_t most, struct passthrough_list *gone)
     size_t freed = 0;
 
     for (struct passthrough_file *n, *first = NULL;
-         most-- > 0 && (n = TAILQ_FIRST(&p->passthroughs.idle)) != NULL;) {
+         most-- > 0 && (n = TAILQ_FIRST(&p->passthroughs.idle));) {
         if (n == first)
             break;
         if (is_free(p, n)) {
@@ -186,7 +186,7 @@ static int decide(struct state *p, struct vnode *v, const struct inode *in, unsi
 
 static void end_all(struct state *p, struct passthrough_list *gone)
 {
-    for (struct passthrough_file *n; (n = TAILQ_FIRST(gone)) != NULL; free(n)) {
+    for (struct passthrough_file *n; (n = TAILQ_FIRST(gone)); free(n)) {
         TAILQ_REMOVE(gone, n, idle);
         objects_unpin(p->objects, n->where);
     }

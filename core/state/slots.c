@@ -493,7 +493,7 @@ static bool is_slot(struct state *p, struct content *c, void *ctx)
 {
     (void)p;
     (void)ctx;
-    return c->slot != NULL;
+    return c->slot;
 }
 
 int slots_record(struct state *p, struct slot_list *ret)

@@ -145,7 +145,7 @@ int apart_start(struct fs *fs, const char *name, apart_fn *fn, struct apart **re
     a->fs = fs;
     a->fn = fn;
     a->mountpoint = realpath(fs->o->mountpoint, NULL);
-    a->device = a->mountpoint != NULL ? device_of(AT_FDCWD, a->mountpoint) : 0;
+    a->device = a->mountpoint ? device_of(AT_FDCWD, a->mountpoint) : 0;
     mutex_init(&a->lock, name);
     cond_init(&a->work);
     cond_init(&a->done);

@@ -372,7 +372,7 @@ static void forget_objects(struct taldir *t, const struct taldir_list *l, size_t
     struct stat st;
     uint64_t cookie;
     for (size_t i = 0; i < count; i++)
-        if (taldir_list_at(t, l, i, &st, &cookie) != NULL &&
+        if (taldir_list_at(t, l, i, &st, &cookie) &&
             taldir_kind(st.st_ino) == TALDIR_OBJECT)
             taldir_forget(t, st.st_ino, 1);
 }

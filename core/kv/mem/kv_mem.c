@@ -79,7 +79,7 @@ static struct entry *entry_new(const void *key, size_t klen, const void *val, si
                                const void *sum, size_t slen)
 {
     struct entry *e = malloc(sizeof *e + klen + vlen + slen);
-    if (e == NULL)
+    if (!e)
         return NULL;
     atomic_init(&e->refs, 1);
     e->klen = klen;
@@ -94,7 +94,7 @@ static struct entry *entry_new(const void *key, size_t klen, const void *val, si
 
 static void entry_unref(struct entry *e)
 {
-    if (e != NULL && atomic_fetch_sub(&e->refs, 1) == 1)
+    if (e && atomic_fetch_sub(&e->refs, 1) == 1)
         free(e);
 }
 
@@ -119,7 +119,7 @@ static uint64_t priority(const void *key, size_t klen)
 
 static struct node *node_ref(struct node *n)
 {
-    if (n != NULL)
+    if (n)
         atomic_fetch_add(&n->refs, 1);
     return n;
 }
@@ -127,7 +127,7 @@ static struct node *node_ref(struct node *n)
 /* Recursive, as deep as the treap is high: about 2 log n. */
 static void node_unref(struct node *n)
 {
-    if (n == NULL || atomic_fetch_sub(&n->refs, 1) != 1)
+    if (!n || atomic_fetch_sub(&n->refs, 1) != 1)
         return;
     node_unref(n->left);
     node_unref(n->right);
@@ -139,10 +139,10 @@ static void node_unref(struct node *n)
 static int make_own(struct node **slot)
 {
     struct node *old = *slot;
-    if (old == NULL || atomic_load(&old->refs) == 1)
+    if (!old || atomic_load(&old->refs) == 1)
         return 0;
     struct node *n = malloc(sizeof *n);
-    if (n == NULL)
+    if (!n)
         return -ENOMEM;
     atomic_init(&n->refs, 1);
     n->prio = old->prio;
@@ -159,7 +159,7 @@ static int make_own(struct node **slot)
 static int own_split(struct node **slot, const void *key, size_t klen)
 {
     int err;
-    while ((err = make_own(slot)) == 0 && *slot != NULL)
+    while ((err = make_own(slot)) == 0 && *slot)
         slot = compare((*slot)->entry, key, klen) < 0 ? &(*slot)->right : &(*slot)->left;
     return err;
 }
@@ -167,7 +167,7 @@ static int own_split(struct node **slot, const void *key, size_t klen)
 static void split(struct node *t, const void *key, size_t klen, struct node **left,
                   struct node **right)
 {
-    while (t != NULL) {
+    while (t) {
         if (compare(t->entry, key, klen) < 0) {
             *left = t;
             left = &t->right;
@@ -187,17 +187,17 @@ static int own_merge(struct node *n)
 {
     struct node **slot = &n->left;
     int err;
-    while ((err = make_own(slot)) == 0 && *slot != NULL)
+    while ((err = make_own(slot)) == 0 && *slot)
         slot = &(*slot)->right;
     slot = &n->right;
-    while (err == 0 && (err = make_own(slot)) == 0 && *slot != NULL)
+    while (err == 0 && (err = make_own(slot)) == 0 && *slot)
         slot = &(*slot)->left;
     return err;
 }
 
 static void merge(struct node **slot, struct node *a, struct node *b)
 {
-    while (a != NULL && b != NULL) {
+    while (a && b) {
         if (a->prio >= b->prio) {
             *slot = a;
             slot = &a->right;
@@ -208,7 +208,7 @@ static void merge(struct node **slot, struct node *a, struct node *b)
             b = b->left;
         }
     }
-    *slot = a != NULL ? a : b;
+    *slot = a ? a : b;
 }
 
 /* ---- trees ---- */
@@ -216,7 +216,7 @@ static void merge(struct node **slot, struct node *a, struct node *b)
 static const struct entry *tree_find(const struct tree *t, const void *key, size_t klen)
 {
     const struct node *n = t->root;
-    while (n != NULL) {
+    while (n) {
         int c = compare(n->entry, key, klen);
         if (c == 0)
             return n->entry;
@@ -229,7 +229,7 @@ static const struct entry *tree_seek(const struct tree *t, const void *key, size
 {
     const struct entry *best = NULL;
     const struct node *n = t->root;
-    while (n != NULL) {
+    while (n) {
         int c = klen == 0 ? 1 : compare(n->entry, key, klen);
         if (c > 0 || (c == 0 && !after)) {
             best = n->entry;
@@ -246,7 +246,7 @@ static int tree_descend(struct tree *t, const void *key, size_t klen, struct nod
 {
     struct node **slot = &t->root;
     uint64_t prio = priority(key, klen);
-    while (*slot != NULL && (*slot)->prio >= prio) {
+    while (*slot && (*slot)->prio >= prio) {
         int err = make_own(slot);
         if (err < 0)
             return err;
@@ -263,7 +263,7 @@ static int insert_at(struct node **slot, struct entry *e)
 {
     int err = own_split(slot, e->data, e->klen);
     struct node *n = err < 0 ? NULL : malloc(sizeof *n);
-    if (n == NULL)
+    if (!n)
         return -ENOMEM;
     atomic_init(&n->refs, 1);
     n->prio = priority(e->data, e->klen);
@@ -281,7 +281,7 @@ static int tree_insert(struct tree *t, struct entry *e)
     if (err < 0)
         return err;
     struct node *n = *slot;
-    if (n != NULL && compare(n->entry, e->data, e->klen) == 0) {
+    if (n && compare(n->entry, e->data, e->klen) == 0) {
         t->bytes = t->bytes - n->entry->vlen + e->vlen;
         entry_unref(n->entry);
         n->entry = e;
@@ -298,7 +298,7 @@ static int tree_insert(struct tree *t, struct entry *e)
 /* Takes over `e`, whatever comes of it; NULL: there was no memory. */
 static int tree_put(struct tree *t, struct entry *e)
 {
-    int err = e == NULL ? -ENOMEM : tree_insert(t, e);
+    int err = !e ? -ENOMEM : tree_insert(t, e);
     if (err < 0)
         entry_unref(e);
     return err;
@@ -307,7 +307,7 @@ static int tree_put(struct tree *t, struct entry *e)
 static int tree_del(struct tree *t, const void *key, size_t klen)
 {
     struct node **slot;
-    if (tree_find(t, key, klen) == NULL)
+    if (!tree_find(t, key, klen))
         return 0;
     int err = tree_descend(t, key, klen, &slot);
     if (err == 0)
@@ -376,7 +376,7 @@ static int mem_get(struct kv *kv, unsigned table, const void *key, size_t klen, 
         return -EIO;
     MUTEX_GUARD(&m->lock);
     const struct entry *e = tree_find(tree_of(of(kv), m->trees, table), key, klen);
-    if (e == NULL)
+    if (!e)
         return -ENOENT;
     const void *val;
     int err = value_of(kv, table, e, &val, ret_len);
@@ -405,7 +405,7 @@ static int mem_snap_begin(struct kv *kv, struct kv_snap **ret_snap)
     if (fault_is_cut(m->fault))
         return -EIO;
     struct mem_snap *s = calloc(1, sizeof *s);
-    if (s == NULL)
+    if (!s)
         return -ENOMEM;
     s->base.kv = kv;
     MUTEX_GUARD(&m->lock);
@@ -432,7 +432,7 @@ static int mem_snap_get(struct kv_snap *s, unsigned table, const void *key, size
     if (fault_is_cut(of(s->kv)->mem->fault))
         return -EIO;
     const struct entry *e = tree_find(snap_tree(s, table), key, klen);
-    return e == NULL ? -ENOENT : value_of(s->kv, table, e, ret_val, ret_len);
+    return !e ? -ENOENT : value_of(s->kv, table, e, ret_val, ret_len);
 }
 
 static int mem_snap_seek(struct kv_snap *s, unsigned table, const void *key, size_t klen,
@@ -448,7 +448,7 @@ static int mem_snap_seek(struct kv_snap *s, unsigned table, const void *key, siz
         return -EUCLEAN;
     }
     const struct entry *e = tree_seek(snap_tree(s, table), key, klen, after);
-    if (e == NULL)
+    if (!e)
         return -ENOENT;
     *ret_key = e->data;
     *ret_klen = e->klen;
@@ -469,7 +469,7 @@ static int mem_txn_begin(struct kv *kv, struct kv_txn **ret_txn)
     if (fault_is_cut(m->fault))
         return -EIO;
     struct mem_txn *t = calloc(1, sizeof *t);
-    if (t == NULL)
+    if (!t)
         return -ENOMEM;
     t->base.kv = kv;
     mutex_lock(&m->writer);
@@ -555,7 +555,7 @@ static const struct kv_ops mem_ops = {
 int kv_mem_create(struct fault *f, struct kv_mem **ret_mem)
 {
     struct kv_mem *m = calloc(1, sizeof *m);
-    if (m == NULL)
+    if (!m)
         return -ENOMEM;
     m->fault = f;
     mutex_init(&m->writer, "kv_mem_writer");
@@ -566,7 +566,7 @@ int kv_mem_create(struct fault *f, struct kv_mem **ret_mem)
 
 void kv_mem_destroy(struct kv_mem *m)
 {
-    if (m == NULL)
+    if (!m)
         return;
     drop_trees(m->trees);
     for (unsigned i = 0; i < m->tables; i++)
@@ -591,7 +591,7 @@ static int add_table(struct kv_mem *m, const char *name)
     if (m->tables == KV_TABLES_MAX)
         return -ENOSPC;
     char *copy = strdup(name);
-    if (copy == NULL)
+    if (!copy)
         return -ENOMEM;
     m->names[m->tables++] = copy;
     return 0;
@@ -634,7 +634,7 @@ int kv_open_mem(struct kv_mem *m, const struct kv_table *tables, unsigned count,
     if (fault_is_cut(m->fault))
         return -EIO;
     struct mem_handle *h = calloc(1, sizeof *h);
-    if (h == NULL)
+    if (!h)
         return -ENOMEM;
     h->base = (struct kv){.ops = &mem_ops, .tables = count, .readonly = (flags & KV_READONLY) != 0};
     kv_sum_init(&h->base, tables);
@@ -658,11 +658,11 @@ int kv_mem_flip(struct kv_mem *m, unsigned table, const void *key, size_t klen, 
         return -ENOENT;
     struct tree *t = &m->trees[m->last_map[table]];
     const struct entry *e = tree_find(t, key, klen);
-    if (e == NULL || byte >= e->vlen || bit > 7)
+    if (!e || byte >= e->vlen || bit > 7)
         return -ENOENT;
     /* A new entry: snapshots go on seeing the old one. */
     struct entry *bad = entry_new(key, klen, e->data + e->klen, e->vlen, NULL, 0);
-    if (bad != NULL)
+    if (bad)
         bad->data[klen + byte] ^= (uint8_t)(1u << bit);
     return tree_put(t, bad);
 }
