@@ -184,7 +184,7 @@ destroy:
 
 /* Makes what belongs to one mount of an open store, and runs the mount. The generation of the nodes
  * of `.tally` is random, so that no file handle of an earlier mount is valid. */
-static int run(struct fs *fs, char *why, size_t why_len)
+static int run_mount(struct fs *fs, char *why, size_t why_len)
 {
     if (getrandom(&fs->tal_generation, sizeof(fs->tal_generation), 0) != sizeof(fs->tal_generation))
         return fail(-EIO, why, why_len, "the kernel has no random numbers");
@@ -232,7 +232,7 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
     } else if (err < 0) {
         fail(err, why, why_len, "%s cannot be opened: %s", o->store, strerror(-err));
     } else {
-        err = run(fs, why, why_len);
+        err = run_mount(fs, why, why_len);
         err = close_store(fs, err, why, why_len);
     }
     sync_stop(fs->sync); /* still there if serve() was not reached */

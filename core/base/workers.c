@@ -285,7 +285,7 @@ static unsigned pick(const struct workers *p)
 
 /* Waits until a job may begin, and marks it as running. NULL: the worker is to end. If one more job
  * may begin, another worker is woken: a signal may have reached a worker that took nothing. */
-static struct job *take(struct workers *p)
+static struct job *take_job(struct workers *p)
 {
     struct job *j;
     unsigned class;
@@ -334,7 +334,7 @@ static void tell_fatal(struct workers *p, const struct workers_work *w, int err)
 }
 
 /* Runs one job without the lock, reports its result and frees its slot. */
-static void run(struct workers *p, struct job *j)
+static void run_job(struct workers *p, struct job *j)
 {
     const struct workers_work w = j->work;
     bool idle = w.class == WORKERS_LONG_IDLE;
@@ -368,8 +368,8 @@ static void *work(void *arg)
     struct job *j;
 
     working_for = p;
-    while ((j = take(p)))
-        run(p, j);
+    while ((j = take_job(p)))
+        run_job(p, j);
     return NULL;
 }
 

@@ -477,7 +477,7 @@ static void group_end(struct tree_check *t)
 
 /* Second scan: called for each item. The items of one inode follow each other, its inode item
  * first. */
-static int compare(struct key k, const uint8_t *val, size_t len, void *ctx)
+static int compare_item(struct key k, const uint8_t *val, size_t len, void *ctx)
 {
     struct tree_check *t = ctx;
     struct group *g = &t->g;
@@ -627,7 +627,7 @@ static int scan_twice(struct tree_check *t)
                     "a part of it cannot be read, so names were not compared with inodes");
     if (!t->orphans && !has_root_directory(t))
         return 0;
-    (void)check_scan(c, t->t.root, (struct key){0, 0}, compare, t, &hidden);
+    (void)check_scan(c, t->t.root, (struct key){0, 0}, compare_item, t, &hidden);
     group_end(t);
     if (!t->hidden && !t->orphans)
         check_nodes(t);

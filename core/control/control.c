@@ -317,8 +317,8 @@ static ssize_t run_list(struct control_session *s, const struct command_list *l,
 }
 
 /* Parses the commands and runs them. Returns what control_write_at returns. */
-static ssize_t take(struct control_session *s, const char *buf, size_t len, struct strbuf *all,
-                    const _Atomic bool *interrupted)
+static ssize_t take_commands(struct control_session *s, const char *buf, size_t len,
+                             struct strbuf *all, const _Atomic bool *interrupted)
 {
     CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
     struct command_list list;
@@ -345,7 +345,7 @@ ssize_t control_write_at(struct control_session *s, const char *buf, size_t len,
 
     if (n < 0)
         return n;
-    n = len ? take(s, buf, len, &all, interrupted) : 0;
+    n = len ? take_commands(s, buf, len, &all, interrupted) : 0;
     if (all.len)
         remember(s->p, &all);
     end_turn(s, off < 0 ? -1 : n < 0 ? off : off + n);

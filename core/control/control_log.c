@@ -118,7 +118,7 @@ static int look_up(struct call *call, struct lookup *l)
 /* ---- list, find ---- */
 
 /* log list NS [until=SEQ]: the newest LINES_MAX frames, in the order of the log. */
-static int list(struct call *call, struct lookup *l)
+static int list_frames(struct call *call, struct lookup *l)
 {
     const char *until = command_option(call->c, "until");
 
@@ -183,7 +183,7 @@ int control_log(struct call *call)
     l.ns = ns->number;
     ns_put(call->p, ns);
     if (!word->quoted && strcmp(word->text, "list") == 0)
-        return list(call, &l);
+        return list_frames(call, &l);
     if (!word->quoted && strcmp(word->text, "find") == 0)
         return find_frames(call, &l);
     return control_fail_word(call, -EINVAL, "it is `log list` or `log find`, not log %s",

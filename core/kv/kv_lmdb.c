@@ -273,7 +273,7 @@ static struct kv_lmdb *kv_of(const struct look *l)
 }
 
 /* Checks the value that a look-up found, and reads all its pages while a fault is caught. */
-static int take(struct look *l)
+static int take_value(struct look *l)
 {
     l->found = true;
     int err = checked(kv_of(l), l->table, &l->key, &l->val);
@@ -308,7 +308,7 @@ static int snap_get_guarded(void *arg)
     if (err == 0)
         err = lmdb_errno(again ? mdb_cursor_get(l->s->cursor, &l->key, &l->val, MDB_SET)
                                : mdb_get(l->s->txn, kv_of(l)->dbi[l->table], &l->key, &l->val));
-    return err < 0 ? err : take(l);
+    return err < 0 ? err : take_value(l);
 }
 
 static int lmdb_snap_get(struct kv_snap *snap, unsigned table, const void *key, size_t klen,
@@ -358,7 +358,7 @@ static int seek_guarded(void *arg)
     int err = open_cursor(l->s, l->table);
     if (err == 0)
         err = seek(l->s->cursor, l->from, l->from_len, l->after, &l->key, &l->val);
-    return err < 0 ? err : take(l);
+    return err < 0 ? err : take_value(l);
 }
 
 static int lmdb_snap_seek(struct kv_snap *snap, unsigned table, const void *key, size_t klen,

@@ -102,7 +102,7 @@ static int compare_blob(struct objects *o, const struct entry *e, const struct s
 
 /* Are the stored bytes of `e` those of `s`? As compare_small. With different sizes these are two
  * contents, and the stored bytes are not read. */
-static int compare(struct objects *o, const struct entry *e, const struct source *s)
+static int compare_bytes(struct objects *o, const struct entry *e, const struct source *s)
 {
     if (e->size != size_of(s))
         return 0;
@@ -120,7 +120,7 @@ static bool may_be_equal(const struct entry *e, const struct source *s)
 static int compare_held(struct objects *o, const struct entry *e, const struct source *s)
 {
     if (!may_be_equal(e, s))
-        return entry_is_ghost(e) ? 0 : compare(o, e, s);
+        return entry_is_ghost(e) ? 0 : compare_bytes(o, e, s);
     if (!s->seen)
         return 0;
     for (unsigned i = 0; i < s->seen->count; i++)
@@ -144,7 +144,7 @@ static void look_for_equal(struct objects *o, const struct source *s, struct id 
         if (err < 0 && err != -EAGAIN && err != -EUCLEAN)
             return;
         if (err == 0 && may_be_equal(&e, s)) {
-            same = compare(o, &e, s);
+            same = compare_bytes(o, &e, s);
             ret->v[ret->count].at = e;
             ret->v[ret->count++].same = same;
         }
@@ -265,7 +265,7 @@ static int adopt(struct objects *o, uint64_t number, const struct source *s, con
     if (!o->c.pool)
         return 0;
     for (unsigned nth = 0; o->pool.find(o->pool.ctx, id, size, nth, &e) == 0; nth++) {
-        int same = compare(o, &e, s);
+        int same = compare_bytes(o, &e, s);
         if (same == -ENOMEM)
             return same;
         int err = same == 1 ? name_place(o, number, &e) : -EBUSY;

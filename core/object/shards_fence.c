@@ -82,8 +82,9 @@ static void say_unreadable(int err, char why[SHARD_WHY])
 }
 
 /* Compares an identity that was read with the record of the shard. */
-static enum shards_state compare(struct shards *s, const struct shard_record *r, uint16_t number,
-                                 const struct shard_identity *i, char why[SHARD_WHY])
+static enum shards_state compare_identity(struct shards *s, const struct shard_record *r,
+                                          uint16_t number, const struct shard_identity *i,
+                                          char why[SHARD_WHY])
 {
     if (memcmp(i->store, s->store, sizeof i->store) != 0)
         snprintf(why, SHARD_WHY, "another store's shard is there");
@@ -110,7 +111,7 @@ enum shards_state shards_recognise(struct shards *s, const struct shard_record *
     if (err < 0)
         say_unreadable(err, why);
     else
-        state = compare(s, r, number, &identity, why);
+        state = compare_identity(s, r, number, &identity, why);
     if (state == SHARDS_OK)
         *ret_shard = shard;
     else
@@ -501,7 +502,7 @@ static int check_taken(struct shards *s, struct shard *shard, uint16_t number,
         return 0;
     struct shard_record r = {0};
 
-    compare(s, &r, number, i, why);
+    compare_identity(s, &r, number, i, why);
     return -EBUSY;
 }
 

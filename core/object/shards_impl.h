@@ -31,7 +31,7 @@ struct shards_slot {
     char why[SHARD_WHY];
     struct shard_space space;
     struct shards_handle *handle; /* NULL: not open */
-    bool stale;                   /* the handle is of no use any more: the shard is away */
+    bool stale;                   /* the handle is of no use any more: the shard is unreachable */
     struct shards_handle *replaced;
     unsigned users;
     bool has_fence; /* this store took the fence since the opening */

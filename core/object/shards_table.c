@@ -217,7 +217,7 @@ static int reserve(struct shards *s, uint16_t number, const char *url,
 }
 
 /* Puts the identity of the new shard in its place, then writes its record. */
-static int add(struct shards *s, struct shards_slot *slot, char why[SHARD_WHY])
+static int add_shard(struct shards *s, struct shards_slot *slot, char why[SHARD_WHY])
 {
     struct shard_record r = slot->record;
     struct shard *shard;
@@ -254,7 +254,7 @@ int shards_add(struct shards *s, uint16_t number, const char *url, char why[SHAR
         err = reserve(s, number, normal, &slot, why);
     if (err < 0)
         return err;
-    err = add(s, slot, why);
+    err = add_shard(s, slot, why);
     if (err == 0) {
         shards_ask_busy(s, slot);
         shards_end_busy(s, slot);

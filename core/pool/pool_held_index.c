@@ -48,8 +48,8 @@ static int look_between(struct indexing *x, uint64_t to)
 }
 
 /* Adds a sound record to the index. */
-static int add(const struct id *id, const struct pack_place *place, const void *data, uint32_t len,
-               void *ctx)
+static int add_record(const struct id *id, const struct pack_place *place, const void *data,
+                      uint32_t len, void *ctx)
 {
     struct indexing *x = ctx;
     int err = look_between(x, place->offset);
@@ -76,7 +76,7 @@ static int scan(struct indexing *x)
         err = look_between(x, PACK_FILE_HEAD);
     x->end = PACK_FILE_HEAD;
     if (err == 0)
-        err = packs_scan(x->file, x->pack, record, add, x);
+        err = packs_scan(x->file, x->pack, record, add_record, x);
     if (err == 0)
         err = disk_fstat(x->file, &st);
     if (err < 0)

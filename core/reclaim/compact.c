@@ -307,7 +307,7 @@ static int choose_all(struct compaction *c, unsigned below, bool thorough)
 
 /* Home first, then the packs of other nodes, then shards. An error of one pack is kept and returned
  * at the end. */
-static int run(struct compaction *c, unsigned below, bool thorough)
+static int run_compaction(struct compaction *c, unsigned below, bool thorough)
 {
     int err = prepare(c, thorough), end;
 
@@ -327,7 +327,7 @@ static int run(struct compaction *c, unsigned below, bool thorough)
 }
 
 /* Begins to compact, for one caller at a time. A job waits for the other. */
-static int begin(struct state *p, struct job *j)
+static int begin_compaction(struct state *p, struct job *j)
 {
     int err = 0;
 
@@ -340,13 +340,13 @@ int compact_store(struct state *p, struct job *j, unsigned below, bool thorough,
                   struct compact_result *ret)
 {
     struct compaction c = {.p = p, .job = j, .r = ret, .disk = p->config.disk};
-    int err = begin(p, j);
+    int err = begin_compaction(p, j);
 
     *ret = (struct compact_result){0};
     if (err < 0)
         return err;
     c.buf = malloc(PACK_RECORD_MAX);
-    err = c.buf ? run(&c, below, thorough) : -ENOMEM;
+    err = c.buf ? run_compaction(&c, below, thorough) : -ENOMEM;
     free(c.buf);
     free(c.own.v);
     free(c.others.v);

@@ -79,7 +79,7 @@ static int look_again(struct sweep *s, struct sweep_ghost *g)
             return 0;
         err = ask(s, &g->e, &answer);
         if (err < 0 || answer != 0) {
-            g->reason = answer > 0 ? SWEEP_HERE : SWEEP_AWAY;
+            g->reason = answer > 0 ? SWEEP_HERE : SWEEP_UNREACHABLE;
             return err;
         }
     }
@@ -95,7 +95,7 @@ static int settle(struct sweep *s, struct sweep_ghost *v, size_t count, int answ
     int err = 0;
 
     for (size_t i = 0; i < count && err == 0; i++) {
-        v[i].reason = answer > 0 ? SWEEP_HERE : SWEEP_AWAY;
+        v[i].reason = answer > 0 ? SWEEP_HERE : SWEEP_UNREACHABLE;
         if (answer == 0)
             err = look_again(s, &v[i]);
     }

@@ -128,15 +128,15 @@ static int map_range(const struct items *it, const struct inode *in, uint64_t of
 }
 
 /* The pieces of one step that are on other shards. */
-struct far {
+struct ghost_pieces {
     struct piece v[PIECES_MAX + BLOCKS_MAX * SUBBLOCKS_MAX];
     size_t count;
 };
 
 /* Add the piece if its object is on another shard, and if `remote` does not have it. The object gets
  * a hold, so that it is there without a lock, too. */
-static int far_add(struct state *p, struct far *far, const struct piece *piece,
-                   const struct remote_bytes *remote)
+static int ghost_pieces_add(struct state *p, struct ghost_pieces *pieces, const struct piece *piece,
+                            const struct remote_bytes *remote)
 {
     uint64_t number;
     struct entry e;
@@ -147,19 +147,20 @@ static int far_add(struct state *p, struct far *far, const struct piece *piece,
         return 0;
     err = refs_hold(p->refs, piece->object);
     if (err == 0)
-        far->v[far->count++] = *piece;
+        pieces->v[pieces->count++] = *piece;
     return err;
 }
 
-static void far_end(struct state *p, struct far *far)
+static void ghost_pieces_end(struct state *p, struct ghost_pieces *pieces)
 {
-    while (far->count)
-        refs_unhold(p->refs, far->v[--far->count].object);
+    while (pieces->count)
+        refs_unhold(p->refs, pieces->v[--pieces->count].object);
 }
 
-/* Find the pieces of a step that `remote` lacks. The caller calls far_end after success. */
-static int far_find(struct state *p, struct vnode *v, uint64_t off, size_t len,
-                    const struct remote_bytes *remote, struct far *ret)
+/* Find the pieces of a step that `remote` lacks. The caller calls ghost_pieces_end after success.
+ */
+static int ghost_pieces_find(struct state *p, struct vnode *v, uint64_t off, size_t len,
+                             const struct remote_bytes *remote, struct ghost_pieces *ret)
 {
     struct items it;
     struct inode in;
@@ -173,26 +174,26 @@ static int far_find(struct state *p, struct vnode *v, uint64_t off, size_t len,
     if (err == 0)
         err = map_range(&it, &in, off, len, &m);
     for (size_t i = 0; err == 0 && i < m.count; i++)
-        err = far_add(p, ret, &m.piece[i], remote);
+        err = ghost_pieces_add(p, ret, &m.piece[i], remote);
     for (size_t i = 0; err == 0 && i < m.subblocks; i++)
-        err = far_add(p, ret, &m.subblock[i], remote);
+        err = ghost_pieces_add(p, ret, &m.subblock[i], remote);
     items_unlock(p, &it);
     if (err < 0)
-        far_end(p, ret);
+        ghost_pieces_end(p, ret);
     return err;
 }
 
 bool file_is_fetched(struct state *p, struct vnode *v, uint64_t off, size_t len,
                      const struct remote_bytes *remote)
 {
-    struct far far;
+    struct ghost_pieces pieces;
     bool fetched;
 
     if (!atomic_load_explicit(&p->has_ghosts, memory_order_relaxed) ||
-        far_find(p, v, off, len < READ_STEP ? len : READ_STEP, remote, &far) < 0)
+        ghost_pieces_find(p, v, off, len < READ_STEP ? len : READ_STEP, remote, &pieces) < 0)
         return true;
-    fetched = far.count == 0;
-    far_end(p, &far);
+    fetched = pieces.count == 0;
+    ghost_pieces_end(p, &pieces);
     return fetched;
 }
 
@@ -234,14 +235,14 @@ static int fetch_piece(struct state *p, const struct piece *piece, uint8_t *buf,
 static int fetch_step(struct state *p, struct vnode *v, uint64_t off, size_t len, uint8_t *buf,
                       struct reader *r)
 {
-    struct far far;
-    int err = far_find(p, v, off, len, r->remote, &far);
+    struct ghost_pieces pieces;
+    int err = ghost_pieces_find(p, v, off, len, r->remote, &pieces);
 
     if (err < 0)
         return err;
-    for (size_t i = 0; i < far.count && err == 0; i++)
-        err = fetch_piece(p, &far.v[i], buf, r);
-    far_end(p, &far);
+    for (size_t i = 0; i < pieces.count && err == 0; i++)
+        err = fetch_piece(p, &pieces.v[i], buf, r);
+    ghost_pieces_end(p, &pieces);
     return err;
 }
 

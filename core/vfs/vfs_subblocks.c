@@ -102,7 +102,7 @@ bool subblock_fits(const struct block *b, struct pages_of u, unsigned count)
 }
 
 /* Store the item of a subblock extent. */
-static int put(const struct items *it, uint64_t at, const struct extent *e)
+static int put_subblock(const struct items *it, uint64_t at, const struct extent *e)
 {
     uint8_t buf[EXTENT_ITEM_LEN];
 
@@ -119,7 +119,7 @@ int subblock_set(const struct items *it, const struct inode *was, struct inode *
     in->flags |= INODE_SUBBLOCKS;
     err = inode_store(it->tree, it->ino, in);
     if (err == 0)
-        err = put(it, at, e);
+        err = put_subblock(it, at, e);
     if (err < 0)
         (void)inode_store(it->tree, it->ino, was); /* this cannot fail: the first store has made
                                                     * the page this tree's own */
@@ -146,7 +146,7 @@ static int cut_one(const struct items *it, const struct subblock *u, uint64_t fr
     if (u->at + e.valid <= from)
         return 0;
     e.valid = (uint32_t)(from - u->at);
-    return put(it, u->at, &e);
+    return put_subblock(it, u->at, &e);
 }
 
 int subblocks_punch(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,

@@ -303,7 +303,7 @@ static int open_no_pack(struct disk *d, const char *name, unsigned flags, struct
         packs_opened++;
         return -EIO;
     }
-    return untapped->open(d, name, flags, ret);
+    return unwrapped->open(d, name, flags, ret);
 }
 
 static void b_left_a_pack(void)
@@ -314,7 +314,7 @@ static void b_left_a_pack(void)
     node_die(&nodes[1]);
     wait_seconds(601);
     tapped(true);
-    tap.open = open_no_pack;
+    wrapped.open = open_no_pack;
 }
 
 static void cycles_collect_it(void)
@@ -342,7 +342,7 @@ static int interrupt(struct disk *d, const char *from, const char *to)
 {
     if (strcmp(to, "nodes/0002/retired") == 0)
         atomic_store(&interrupted, true);
-    return untapped->link(d, from, to);
+    return unwrapped->link(d, from, to);
 }
 
 Test(gc_pool, who_retires_nodes_can_be_interrupted_between_any_two_packs_and_nodes)
@@ -352,7 +352,7 @@ Test(gc_pool, who_retires_nodes_can_be_interrupted_between_any_two_packs_and_nod
     node_join(&nodes[2], "org/c");
     node_count = 3;
     b_left_a_pack();
-    tap.link = interrupt;
+    wrapped.link = interrupt;
     cr_assert_eq(gc_pool_prune(A->p, &interrupted, &retired), -EINTR);
     tapped(false);
     cr_assert_eq(retired, 1);
@@ -368,9 +368,9 @@ static int retire_slowly(struct disk *d, const char *from, const char *to)
         tapped(false);
         reports(C);
         tapped(true);
-        tap.link = retire_slowly;
+        wrapped.link = retire_slowly;
     }
-    return untapped->link(d, from, to);
+    return unwrapped->link(d, from, to);
 }
 
 Test(gc_pool, a_node_that_comes_back_while_others_are_retired_is_spared)
@@ -382,7 +382,7 @@ Test(gc_pool, a_node_that_comes_back_while_others_are_retired_is_spared)
     knows_all(A);
     wait_seconds(601);
     tapped(true);
-    tap.link = retire_slowly;
+    wrapped.link = retire_slowly;
     cr_assert_eq(gc_pool_prune(A->p, NULL, &retired), 0);
     tapped(false);
     cr_assert_eq(retired, 1);
@@ -462,7 +462,7 @@ static int unless_hidden(const char *name, void *ctx)
 /* Leaves out what `hidden` names. */
 static int short_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
 {
-    return untapped->list(d, name, unless_hidden, (void *[]){(void *)fn, ctx});
+    return unwrapped->list(d, name, unless_hidden, (void *[]){(void *)fn, ctx});
 }
 
 static int find_object(const char *name, void *ctx)
@@ -485,7 +485,7 @@ static void hide_the_object(void)
         (void)disk_list(shared, dir, find_object, NULL);
     }
     tapped(true);
-    tap.list = short_list;
+    wrapped.list = short_list;
 }
 
 Test(gc_pool, a_short_listing_deletes_nothing)
@@ -523,7 +523,7 @@ Test(gc_pool, what_a_short_listing_took_out_of_the_list_is_taken_up_by_nobody)
 
 static int failing_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
 {
-    return strcmp(name, "objects/80") == 0 ? -EIO : untapped->list(d, name, fn, ctx);
+    return strcmp(name, "objects/80") == 0 ? -EIO : unwrapped->list(d, name, fn, ctx);
 }
 
 Test(gc_pool, a_listing_that_fails_ends_the_cycle_with_nothing_removed)
@@ -533,7 +533,7 @@ Test(gc_pool, a_listing_that_fails_ends_the_cycle_with_nothing_removed)
     marked_behind_the_back_of_b();
     reports(B);
     tapped(true);
-    tap.list = failing_list;
+    wrapped.list = failing_list;
     cr_assert_eq(try_cycle(A, 0, &r), -EIO);
     tapped(false);
     cr_assert_eq(object_files(), 1);
@@ -542,7 +542,7 @@ Test(gc_pool, a_listing_that_fails_ends_the_cycle_with_nothing_removed)
 
 static int failing_unlink(struct disk *d, const char *name)
 {
-    return strncmp(name, "objects/", 8) == 0 ? -EIO : untapped->unlink(d, name);
+    return strncmp(name, "objects/", 8) == 0 ? -EIO : unwrapped->unlink(d, name);
 }
 
 Test(gc_pool, why_something_could_not_be_removed_is_said)
@@ -552,7 +552,7 @@ Test(gc_pool, why_something_could_not_be_removed_is_said)
     marked_behind_the_back_of_b();
     reports(B);
     tapped(true);
-    tap.unlink = failing_unlink;
+    wrapped.unlink = failing_unlink;
     cr_assert_eq(try_cycle(A, 0, &r), -EIO);
     tapped(false);
     cr_assert(strstr(A->p->node->status.why, "removing failed"), "%s", A->p->node->status.why);
@@ -583,7 +583,7 @@ Test(gc_pool, a_damaged_report_ends_the_cycle_with_nothing_removed)
 /* Names of B's directory that were changed are not made durable: it was stopped before. */
 static int sync_all_but_b(struct disk *d, const char *name)
 {
-    return strcmp(name, "nodes/0002") == 0 ? 0 : untapped->sync_dir(d, name);
+    return strcmp(name, "nodes/0002") == 0 ? 0 : unwrapped->sync_dir(d, name);
 }
 
 Test(gc_pool, an_acknowledgement_that_something_was_removed_on_outlives_a_loss_of_power)
@@ -592,7 +592,7 @@ Test(gc_pool, an_acknowledgement_that_something_was_removed_on_outlives_a_loss_o
 
     marked_behind_the_back_of_b();
     tapped(true);
-    tap.sync_dir = sync_all_but_b;
+    wrapped.sync_dir = sync_all_but_b;
     reports(B);
     tapped(false);
     cr_assert_eq(cycle(A, 0).collected, 1);
@@ -630,9 +630,9 @@ static int list_slowly(struct disk *d, const char *name, disk_list_fn *fn, void 
         tapped(false);
         event();
         tapped(true);
-        tap.list = list_slowly;
+        wrapped.list = list_slowly;
     }
-    return untapped->list(d, name, fn, ctx);
+    return unwrapped->list(d, name, fn, ctx);
 }
 
 static int slow_cycle(void (*event)(void), struct gc_result *ret)
@@ -641,7 +641,7 @@ static int slow_cycle(void (*event)(void), struct gc_result *ret)
 
     meanwhile = event;
     tapped(true);
-    tap.list = list_slowly;
+    wrapped.list = list_slowly;
     err = try_cycle(A, 0, ret);
     tapped(false);
     cr_assert_null(meanwhile);
@@ -783,7 +783,7 @@ static int not_reached(struct disk *d, const char *name, unsigned flags, struct 
 {
     return strncmp(name, "nodes", 5) == 0 || strncmp(name, "marks", 5) == 0
                ? -EIO
-               : untapped->open(d, name, flags, ret);
+               : unwrapped->open(d, name, flags, ret);
 }
 
 Test(gc_pool, while_the_pool_cannot_be_read_a_store_goes_on_and_says_so)
@@ -794,7 +794,7 @@ Test(gc_pool, while_the_pool_cannot_be_read_a_store_goes_on_and_says_so)
     report_reset();
     put_large(A, "main/a", 'x');
     tapped(true);
-    tap.open = not_reached;
+    wrapped.open = not_reached;
     cr_assert_eq(pool_node_report(A->p), -EIO);
     cr_assert_eq(pool_node_report(A->p), -EIO);
     cr_assert_eq(try_cycle(A, 0, &r), -EIO);

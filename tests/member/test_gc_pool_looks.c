@@ -37,7 +37,7 @@ static int open_slowly(struct disk *d, const char *name, unsigned flags, struct 
         atomic_store(&inside, true);
         wait_for(may_go);
     }
-    return untapped->open(d, name, flags, ret);
+    return unwrapped->open(d, name, flags, ret);
 }
 
 static int look_at_nodes(void)
@@ -83,7 +83,7 @@ static int beside(int (*stands)(void), int (*fn)(void), bool *ret_waited)
     act = fn;
     atomic_store(&first, true);
     tapped(true);
-    tap.open = open_slowly;
+    wrapped.open = open_slowly;
     cr_assert_eq(pthread_create(&looks, NULL, stand_still, &looked), 0);
     wait_for(is_inside);
     cr_assert_eq(pthread_create(&works, NULL, work, &worked), 0);

@@ -260,7 +260,7 @@ Test(refs, bytes_of_several_batches_are_told_dead_after_the_commit_of_their_own)
     cr_assert_eq(refs_collected(t.refs, d, 3), 1);
     cr_assert_eq(d[0].number, n[0]);
     cr_assert_eq(write_some(&t, 2), 0);
-    cr_assert_eq(refs_collected(t.refs, d, 3), 0, "thawed is what a commit has");
+    cr_assert_eq(refs_collected(t.refs, d, 3), 0, "retired is what a commit has");
     refs_retire(t.refs, 2);
     cr_assert_eq(refs_collected(t.refs, d, 3), 2);
     cr_assert_eq(refs_dying(t.refs), 0);

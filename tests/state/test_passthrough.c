@@ -45,7 +45,7 @@ static void up(void)
     struct disk *disk;
 
     /* In memory if it can be: nothing here is of what survives. */
-    snprintf(dir, sizeof dir, "%s/tally-native-XXXXXX",
+    snprintf(dir, sizeof dir, "%s/tally-passthrough-XXXXXX",
              access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     cr_assert(mkdtemp(dir));
     cr_assert_eq(dir_disk_open(dir, 0, &disk), 0);

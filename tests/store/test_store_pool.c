@@ -196,7 +196,7 @@ Test(store_pool, one_whose_key_is_not_that_of_the_pool_is_refused)
 
 /* ---- lives ---- */
 
-Test(store_pool, each_opening_is_a_new_life_and_one_that_only_reads_is_none)
+Test(store_pool, each_opening_is_a_new_incarnation_and_one_that_only_reads_is_none)
 {
     uint32_t first, next;
 

@@ -98,7 +98,7 @@ static void entry_unref(struct entry *e)
         free(e);
 }
 
-static int compare(const struct entry *e, const void *key, size_t klen)
+static int compare_entry(const struct entry *e, const void *key, size_t klen)
 {
     int c = memcmp(e->data, key, e->klen < klen ? e->klen : klen);
     return c != 0 ? c : (e->klen > klen) - (e->klen < klen);
@@ -160,7 +160,7 @@ static int own_split(struct node **slot, const void *key, size_t klen)
 {
     int err;
     while ((err = make_own(slot)) == 0 && *slot)
-        slot = compare((*slot)->entry, key, klen) < 0 ? &(*slot)->right : &(*slot)->left;
+        slot = compare_entry((*slot)->entry, key, klen) < 0 ? &(*slot)->right : &(*slot)->left;
     return err;
 }
 
@@ -168,7 +168,7 @@ static void split(struct node *t, const void *key, size_t klen, struct node **le
                   struct node **right)
 {
     while (t) {
-        if (compare(t->entry, key, klen) < 0) {
+        if (compare_entry(t->entry, key, klen) < 0) {
             *left = t;
             left = &t->right;
             t = t->right;
@@ -217,7 +217,7 @@ static const struct entry *tree_find(const struct tree *t, const void *key, size
 {
     const struct node *n = t->root;
     while (n) {
-        int c = compare(n->entry, key, klen);
+        int c = compare_entry(n->entry, key, klen);
         if (c == 0)
             return n->entry;
         n = c < 0 ? n->right : n->left;
@@ -230,7 +230,7 @@ static const struct entry *tree_seek(const struct tree *t, const void *key, size
     const struct entry *best = NULL;
     const struct node *n = t->root;
     while (n) {
-        int c = klen == 0 ? 1 : compare(n->entry, key, klen);
+        int c = klen == 0 ? 1 : compare_entry(n->entry, key, klen);
         if (c > 0 || (c == 0 && !after)) {
             best = n->entry;
             n = n->left;
@@ -250,7 +250,7 @@ static int tree_descend(struct tree *t, const void *key, size_t klen, struct nod
         int err = make_own(slot);
         if (err < 0)
             return err;
-        int c = compare((*slot)->entry, key, klen);
+        int c = compare_entry((*slot)->entry, key, klen);
         if (c == 0)
             break;
         slot = c < 0 ? &(*slot)->right : &(*slot)->left;
@@ -281,7 +281,7 @@ static int tree_insert(struct tree *t, struct entry *e)
     if (err < 0)
         return err;
     struct node *n = *slot;
-    if (n && compare(n->entry, e->data, e->klen) == 0) {
+    if (n && compare_entry(n->entry, e->data, e->klen) == 0) {
         t->bytes = t->bytes - n->entry->vlen + e->vlen;
         entry_unref(n->entry);
         n->entry = e;
