@@ -41,15 +41,15 @@ static void time_text(int64_t time_ns, char out[64])
 /* Parses a fraction of a second (".5"), in ns, and moves *p behind it. */
 static int64_t parse_fraction(const char **p)
 {
-    int64_t unit = NSEC_PER_SEC, ns = 0;
+    int64_t unit = NSEC_PER_SEC, part_ns = 0;
 
     if (**p != '.')
         return 0;
     for ((*p)++; **p >= '0' && **p <= '9'; (*p)++) {
         unit /= 10;
-        ns += unit * (**p - '0');
+        part_ns += unit * (**p - '0');
     }
-    return ns;
+    return part_ns;
 }
 
 /* Parses a time like 2026-01-31T23:59:59.5Z. -EINVAL: it has not that form. */

@@ -331,7 +331,7 @@ struct usage item_usage(struct key k, const void *val, size_t len)
 
     if (key_type(k) != ITEM_INODE || inode_decode(val, len, &in) < 0)
         return (struct usage){0};
-    return (struct usage){.inodes = 1, .bytes = S_ISDIR(in.mode) ? 0 : inode_blocks(&in) * 512};
+    return (struct usage){.inodes = 1, .bytes = S_ISDIR(in.mode) ? 0 : inode_st_blocks(&in) * 512};
 }
 
 void item_set_object(struct key k, void *val, size_t len, uint64_t object)

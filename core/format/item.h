@@ -44,7 +44,7 @@ static inline uint64_t inode_stored(const struct inode *in)
 }
 
 /* The st_blocks of stat(2), for any file but a directory. */
-static inline uint64_t inode_blocks(const struct inode *in)
+static inline uint64_t inode_st_blocks(const struct inode *in)
 {
     return (inode_stored(in) + 511) / 512;
 }
@@ -125,7 +125,7 @@ int item_name(struct key k, const void *val, size_t len, const char **ret_name, 
 /* How much the inodes of a tree take. Sums and differences are exact modulo 2^64. */
 struct usage {
     uint64_t inodes; /* of all types */
-    uint64_t bytes;  /* 512 for each block (inode_blocks); 0 for a directory */
+    uint64_t bytes;  /* 512 for each block (inode_st_blocks); 0 for a directory */
 };
 /* How much one item takes: nothing, unless it is an inode that decodes. */
 struct usage item_usage(struct key k, const void *val, size_t len);

@@ -313,7 +313,7 @@ static void b_left_a_pack(void)
     knows_all(A);
     node_die(&nodes[1]);
     wait_seconds(601);
-    tapped(true);
+    wrap_disk(true);
     wrapped.open = open_no_pack;
 }
 
@@ -330,7 +330,7 @@ Test(gc_pool, a_node_is_retired_even_if_its_packs_cannot_be_indexed_now)
 {
     b_left_a_pack();
     cr_assert_eq(gc_pool_retire(A->p, 2, NULL), 0);
-    tapped(false);
+    wrap_disk(false);
     cr_assert_eq(packs_opened, 1);
     cr_assert_eq(pool_node_is_retired(shared, 2), 1);
     cycles_collect_it();
@@ -354,7 +354,7 @@ Test(gc_pool, who_retires_nodes_can_be_interrupted_between_any_two_packs_and_nod
     b_left_a_pack();
     wrapped.link = interrupt;
     cr_assert_eq(gc_pool_prune(A->p, &interrupted, &retired), -EINTR);
-    tapped(false);
+    wrap_disk(false);
     cr_assert_eq(retired, 1);
     cr_assert_eq(packs_opened, 0);
     cr_assert_eq(pool_node_is_retired(shared, 2), 1);
@@ -365,9 +365,9 @@ Test(gc_pool, who_retires_nodes_can_be_interrupted_between_any_two_packs_and_nod
 static int retire_slowly(struct disk *d, const char *from, const char *to)
 {
     if (strcmp(to, "nodes/0002/retired") == 0) {
-        tapped(false);
+        wrap_disk(false);
         reports(C);
-        tapped(true);
+        wrap_disk(true);
         wrapped.link = retire_slowly;
     }
     return unwrapped->link(d, from, to);
@@ -381,10 +381,10 @@ Test(gc_pool, a_node_that_comes_back_while_others_are_retired_is_spared)
     node_count = 3;
     knows_all(A);
     wait_seconds(601);
-    tapped(true);
+    wrap_disk(true);
     wrapped.link = retire_slowly;
     cr_assert_eq(gc_pool_prune(A->p, NULL, &retired), 0);
-    tapped(false);
+    wrap_disk(false);
     cr_assert_eq(retired, 1);
     cr_assert_eq(pool_node_is_retired(shared, 3), 0);
 }
@@ -484,7 +484,7 @@ static void hide_the_object(void)
         snprintf(dir, sizeof dir, "objects/%02x", i);
         (void)disk_list(shared, dir, find_object, NULL);
     }
-    tapped(true);
+    wrap_disk(true);
     wrapped.list = short_list;
 }
 
@@ -497,7 +497,7 @@ Test(gc_pool, a_short_listing_deletes_nothing)
         cr_assert_eq(cycle(A, 0).collected, 0);
         all_report();
     }
-    tapped(false);
+    wrap_disk(false);
     has_large(A, "main/a", 'x');
     drop_file(A, "main/a");
     cr_assert_eq(collect(A), 1, "and what was not seen is found when it is");
@@ -515,7 +515,7 @@ Test(gc_pool, what_a_short_listing_took_out_of_the_list_is_taken_up_by_nobody)
     r = cycle(A, 0);
     cr_assert_eq(r.collected, 0);
     cr_assert_eq(r.serial, 2, "a list without it");
-    tapped(false);
+    wrap_disk(false);
     reports(B);
     put_large(B, "main/b", 'x');
     cr_assert_eq(object_files(), 2, "no report that B looks into names it");
@@ -532,10 +532,10 @@ Test(gc_pool, a_listing_that_fails_ends_the_cycle_with_nothing_removed)
 
     marked_behind_the_back_of_b();
     reports(B);
-    tapped(true);
+    wrap_disk(true);
     wrapped.list = failing_list;
     cr_assert_eq(try_cycle(A, 0, &r), -EIO);
-    tapped(false);
+    wrap_disk(false);
     cr_assert_eq(object_files(), 1);
     cr_assert_eq(cycle(A, 0).collected, 1);
 }
@@ -551,10 +551,10 @@ Test(gc_pool, why_something_could_not_be_removed_is_said)
 
     marked_behind_the_back_of_b();
     reports(B);
-    tapped(true);
+    wrap_disk(true);
     wrapped.unlink = failing_unlink;
     cr_assert_eq(try_cycle(A, 0, &r), -EIO);
-    tapped(false);
+    wrap_disk(false);
     cr_assert(strstr(A->p->node->status.why, "removing failed"), "%s", A->p->node->status.why);
     cr_assert_eq(cycle(A, 0).collected, 1, "and it is tried again");
 }
@@ -591,10 +591,10 @@ Test(gc_pool, an_acknowledgement_that_something_was_removed_on_outlives_a_loss_o
     struct pool_head head;
 
     marked_behind_the_back_of_b();
-    tapped(true);
+    wrap_disk(true);
     wrapped.sync_dir = sync_all_but_b;
     reports(B);
-    tapped(false);
+    wrap_disk(false);
     cr_assert_eq(cycle(A, 0).collected, 1);
     node_die(&nodes[0]);
     node_die(&nodes[1]);
@@ -627,9 +627,9 @@ static int list_slowly(struct disk *d, const char *name, disk_list_fn *fn, void 
 
     if (event) {
         meanwhile = NULL;
-        tapped(false);
+        wrap_disk(false);
         event();
-        tapped(true);
+        wrap_disk(true);
         wrapped.list = list_slowly;
     }
     return unwrapped->list(d, name, fn, ctx);
@@ -640,10 +640,10 @@ static int slow_cycle(void (*event)(void), struct gc_result *ret)
     int err;
 
     meanwhile = event;
-    tapped(true);
+    wrap_disk(true);
     wrapped.list = list_slowly;
     err = try_cycle(A, 0, ret);
-    tapped(false);
+    wrap_disk(false);
     cr_assert_null(meanwhile);
     return err;
 }
@@ -793,7 +793,7 @@ Test(gc_pool, while_the_pool_cannot_be_read_a_store_goes_on_and_says_so)
 
     report_reset();
     put_large(A, "main/a", 'x');
-    tapped(true);
+    wrap_disk(true);
     wrapped.open = not_reached;
     cr_assert_eq(pool_node_report(A->p), -EIO);
     cr_assert_eq(pool_node_report(A->p), -EIO);
@@ -806,7 +806,7 @@ Test(gc_pool, while_the_pool_cannot_be_read_a_store_goes_on_and_says_so)
     cr_assert_eq(s.error, -EIO);
     cr_assert_eq(s.failing, 7 * NSEC_PER_SEC);
     cr_assert_eq(report_count(REPORT_WARN), 2, "of reports it is said once; and of the cycle");
-    tapped(false);
+    wrap_disk(false);
     reports(A);
     pool_node_get_status(A->p, &s);
     cr_assert_eq(s.error, 0);

@@ -82,7 +82,7 @@ static int beside(int (*stands)(void), int (*fn)(void), bool *ret_waited)
     stand = stands;
     act = fn;
     atomic_store(&first, true);
-    tapped(true);
+    wrap_disk(true);
     wrapped.open = open_slowly;
     cr_assert_eq(pthread_create(&looks, NULL, stand_still, &looked), 0);
     wait_for(is_inside);
@@ -92,7 +92,7 @@ static int beside(int (*stands)(void), int (*fn)(void), bool *ret_waited)
     atomic_store(&go, true);
     pthread_join(looks, NULL);
     pthread_join(works, NULL);
-    tapped(false);
+    wrap_disk(false);
     cr_assert_eq(looked, 0);
     return worked;
 }

@@ -203,10 +203,10 @@ static int remove_slowly(struct disk *d, const char *name)
 static void a_removes_it_while(void (*fn)(void))
 {
     b_meanwhile = fn;
-    tapped(true);
+    wrap_disk(true);
     wrapped.unlink = remove_slowly;
     cr_assert_eq(cycle(A, 0).collected, 1);
-    tapped(false);
+    wrap_disk(false);
     cr_assert(!b_meanwhile);
     has_large(B, "main/x", 'x');
     (void)all_that_a_collects();

@@ -37,7 +37,7 @@ struct shard_mem {
     struct medium *medium;
     bool on[SHARD_MEM_SWITCHES];
     int64_t latency;
-    void (*wait)(void *ctx, int64_t ns);
+    void (*wait)(void *ctx, int64_t duration_ns);
     void *wait_ctx;
     uint64_t capacity;
     uint64_t calls[SHARD_MEM_CALLS];
