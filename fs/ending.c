@@ -95,7 +95,7 @@ __attribute__((noreturn)) static void force(const struct ending *e, const char *
 /* ---- reporting ---- */
 
 /* Adds "n things" to a list, unless n is 0. */
-static void add(struct strbuf *out, uint64_t n, const char *one, const char *many)
+static void add_count(struct strbuf *out, uint64_t n, const char *one, const char *many)
 {
     if (n != 0)
         strbuf_addf(out, "%s%llu %s", out->len != 0 ? ", " : "", (unsigned long long)n,
@@ -105,11 +105,11 @@ static void add(struct strbuf *out, uint64_t n, const char *one, const char *man
 static void report_rest(const struct jobs_rest *r)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    add(&text, r->jobs, "job", "jobs");
-    add(&text, r->pieces, "piece of work", "pieces of work");
-    add(&text, r->flushes, "flush", "flushes");
-    add(&text, r->unsealed, "unsealed file", "unsealed files");
-    add(&text, r->dropped_pages, "dropped page", "dropped pages");
+    add_count(&text, r->jobs, "job", "jobs");
+    add_count(&text, r->pieces, "piece of work", "pieces of work");
+    add_count(&text, r->flushes, "flush", "flushes");
+    add_count(&text, r->unsealed, "unsealed file", "unsealed files");
+    add_count(&text, r->dropped_pages, "dropped page", "dropped pages");
     if (text.len != 0 && strbuf_error(&text) == 0)
         report(REPORT_NOTE, "ending; remaining: %s", text.s);
 }
@@ -139,7 +139,7 @@ static void show_progress(struct ending *e)
 
 /* Begins the end of the mount; later calls do nothing. If the loop has ended before (umount), there
  * are no calls to interrupt: serve() of fs.c stops them. */
-static void begin(struct ending *e)
+static void begin_ending(struct ending *e)
 {
     if (e->ending)
         return;
@@ -171,7 +171,7 @@ static void on_signal(struct ending *e)
 {
     e->signals++;
     if (e->signals == 1)
-        begin(e);
+        begin_ending(e);
     else
         force(e, "told to end at once");
 }
@@ -197,7 +197,7 @@ static void *ending_main(void *arg)
         if (atomic_load(&e->over))
             return NULL;
         if (sig == LOOK_SIGNAL && (atomic_load(&e->asked) || !atomic_load(&e->looping)))
-            begin(e);
+            begin_ending(e);
         else if (sig > 0 && sig != LOOK_SIGNAL)
             on_signal(e);
         if (e->ending)

@@ -44,14 +44,14 @@
 #include <unistd.h>
 
 /* Writes a sentence into `why`, and returns `r`. */
-__attribute__((format(printf, 4, 5))) static int fail(int r, char *why, size_t why_len,
+__attribute__((format(printf, 4, 5))) static int fail(int err, char *why, size_t why_len,
                                                       const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(why, why_len, fmt, ap);
     va_end(ap);
-    return r;
+    return err;
 }
 
 /* ---- hooks: what a lower room needs of a higher one ---- */
@@ -138,14 +138,14 @@ static int drain(struct fs *fs, char *why, size_t why_len)
 }
 
 /* Closes the store. An error of this takes the place of `r`: it is about data. */
-static int close_store(struct fs *fs, int r, char *why, size_t why_len)
+static int close_store(struct fs *fs, int err, char *why, size_t why_len)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     int closed = store_close_told(fs->p, &text);
     if (closed < 0)
-        r = fail(closed, why, why_len, "%s",
-                 strbuf_error(&text) == 0 ? text.s : strerror(fs_errno(closed)));
-    return r;
+        err = fail(closed, why, why_len, "%s",
+                   strbuf_error(&text) == 0 ? text.s : strerror(fs_errno(closed)));
+    return err;
 }
 
 /* Makes the session, mounts it, starts the thread for signals, and calls serve(). Each failure
@@ -184,7 +184,7 @@ destroy:
 
 /* Makes what belongs to one mount of an open store, and runs the mount. The generation of the nodes
  * of `.tally` is random, so that no file handle of an earlier mount is valid. */
-static int run(struct fs *fs, char *why, size_t why_len)
+static int run_mount(struct fs *fs, char *why, size_t why_len)
 {
     if (getrandom(&fs->tal_generation, sizeof(fs->tal_generation), 0) != sizeof(fs->tal_generation))
         return fail(-EIO, why, why_len, "the kernel has no random numbers");
@@ -232,7 +232,7 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
     } else if (err < 0) {
         fail(err, why, why_len, "%s cannot be opened: %s", o->store, strerror(-err));
     } else {
-        err = run(fs, why, why_len);
+        err = run_mount(fs, why, why_len);
         err = close_store(fs, err, why, why_len);
     }
     sync_stop(fs->sync); /* still there if serve() was not reached */

@@ -158,7 +158,7 @@ static void release(struct remount *r)
 }
 
 /* Finds our line and starts the thread. -ENOSYS: the line cannot be found here. */
-static int begin(struct remount *r)
+static int begin_remount(struct remount *r)
 {
     struct statx st;
     unsigned state;
@@ -184,7 +184,7 @@ int remount_start(struct fs *fs, struct remount **ret_r)
         return -ENOMEM;
     r->fs = fs;
     r->stop = -1;
-    int err = begin(r);
+    int err = begin_remount(r);
     if (err < 0)
         release(r);
     else

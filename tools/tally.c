@@ -24,7 +24,7 @@ static bool wants_help(int argc, char **argv)
 }
 
 /* Runs a verb. A result that could not be written to standard output is a failure, too. */
-static int run(const struct verb *v, int argc, char **argv)
+static int run_verb(const struct verb *v, int argc, char **argv)
 {
     tally_verb = v->name;
     if (wants_help(argc, argv)) {
@@ -43,7 +43,7 @@ static int run_word(int argc, char **argv)
     if (!v) {
         return tally_fail("there is no verb '%s'; `tally --help` lists them", argv[0]);
     }
-    return run(v, argc, argv);
+    return run_verb(v, argc, argv);
 }
 
 /* Handles the options before the verb, and finds the verb. Returns the exit code. */
@@ -52,7 +52,7 @@ static int run_main(int argc, char **argv)
     const char *name = argc > 0 ? strrchr(argv[0], '/') : NULL;
     name = name ? name + 1 : argc > 0 ? argv[0] : "tally";
     if (strcmp(name, "mount.fuse.tally") == 0 || strcmp(name, "umount.fuse.tally") == 0) {
-        return run(verbs_find(*name == 'm' ? "mount" : "umount"), argc, argv);
+        return run_verb(verbs_find(*name == 'm' ? "mount" : "umount"), argc, argv);
     }
     int i = 1;
     for (; i < argc && argv[i][0] == '-'; i++) {

@@ -116,9 +116,9 @@ int io_read_file(int dirfd, const char *name, size_t max, char **ret_buf, size_t
                                         : beneath_open(dirfd, name, O_RDONLY, 0);
     if (fd < 0)
         return *name == '/' ? -errno : fd;
-    int r = read_all(fd, max, &b);
-    if (r < 0)
-        return r;
+    int err = read_all(fd, max, &b);
+    if (err < 0)
+        return err;
     size_t len;
     char *text = strbuf_detach(&b, &len);
     if (!text)
@@ -132,18 +132,18 @@ int io_read_file(int dirfd, const char *name, size_t max, char **ret_buf, size_t
 static int write_new(int dirfd, const char *name, const void *buf, size_t len, mode_t mode)
 {
     /* A crash may have left such a file; O_EXCL alone would then fail for ever. */
-    int r = beneath_unlink(dirfd, name);
-    if (r < 0 && r != -ENOENT)
-        return r;
+    int err = beneath_unlink(dirfd, name);
+    if (err < 0 && err != -ENOENT)
+        return err;
     CLEANUP_CLOSE int fd = beneath_open(dirfd, name, O_WRONLY | O_CREAT | O_EXCL, mode);
     if (fd < 0)
         return fd;
-    r = io_write(fd, buf, len);
-    if (r == 0 && fsync(fd) < 0)
-        r = -errno;
-    if (r < 0)
+    err = io_write(fd, buf, len);
+    if (err == 0 && fsync(fd) < 0)
+        err = -errno;
+    if (err < 0)
         (void)beneath_unlink(dirfd, name);
-    return r;
+    return err;
 }
 
 /* Syncs the directory that `name` is in. */
@@ -160,16 +160,16 @@ int io_write_file(int dirfd, const char *name, const void *buf, size_t len, mode
 {
     CLEANUP_STRBUF struct strbuf tmp = STRBUF_INIT;
     strbuf_addf(&tmp, "%s.tmp", name);
-    int r = strbuf_error(&tmp);
-    if (r < 0)
-        return r;
-    r = write_new(dirfd, tmp.s, buf, len, mode);
-    if (r < 0)
-        return r;
-    r = beneath_rename(dirfd, tmp.s, name);
-    if (r < 0) {
+    int err = strbuf_error(&tmp);
+    if (err < 0)
+        return err;
+    err = write_new(dirfd, tmp.s, buf, len, mode);
+    if (err < 0)
+        return err;
+    err = beneath_rename(dirfd, tmp.s, name);
+    if (err < 0) {
         (void)beneath_unlink(dirfd, tmp.s);
-        return r;
+        return err;
     }
     return sync_parent(dirfd, name);
 }

@@ -72,9 +72,9 @@ int map64_add(struct map64 *m, uint64_t key, int64_t delta, uint64_t *ret_value)
     size_t i;
 
     if (m->count * 3 >= m->room * 2) {
-        int r = grow(m);
-        if (r < 0)
-            return r;
+        int err = grow(m);
+        if (err < 0)
+            return err;
     }
     i = find_bucket(m, key);
     if (!m->slots[i].key) {
@@ -90,9 +90,9 @@ int map64_add(struct map64 *m, uint64_t key, int64_t delta, uint64_t *ret_value)
 int map64_put(struct map64 *m, uint64_t key, uint64_t value)
 {
     uint64_t sum;
-    int r = map64_add(m, key, 0, &sum);
-    if (r < 0)
-        return r;
+    int err = map64_add(m, key, 0, &sum);
+    if (err < 0)
+        return err;
     m->slots[find_bucket(m, key)].value = value;
     return 0;
 }

@@ -99,7 +99,7 @@ int mapped_catch_faults(mapped_fault_fn *fn)
     struct sigaction action = {.sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO | SA_NODEFER};
     struct sigaction segv = {.sa_handler = on_sigsegv, .sa_flags = SA_NODEFER};
 
-    if (atomic_exchange(&on_fault, fn) != NULL)
+    if (atomic_exchange(&on_fault, fn))
         return 0;
     sigemptyset(&action.sa_mask);
     sigemptyset(&segv.sa_mask);
@@ -112,14 +112,14 @@ int mapped_guard(int (*fn)(void *arg), void *arg)
 {
     sigjmp_buf here;
 
-    if (atomic_load_explicit(&on_fault, memory_order_relaxed) == NULL)
+    if (!atomic_load_explicit(&on_fault, memory_order_relaxed))
         return fn(arg);
     if (sigsetjmp(here, 0) != 0) {
         way_back = NULL;
         return -EIO;
     }
     way_back = &here;
-    int r = fn(arg);
+    int err = fn(arg);
     way_back = NULL;
-    return r;
+    return err;
 }

@@ -12,11 +12,11 @@ void rate_init(struct rate *r, const struct clock *clock)
 /* The ns that an amount costs, rounded up, so that many small amounts are not free. */
 static int64_t price(uint64_t amount, uint64_t per_second)
 {
-    double ns = (double)amount * (double)NSEC_PER_SEC / (double)per_second;
+    double cost_ns = (double)amount * (double)NSEC_PER_SEC / (double)per_second;
 
-    if (ns >= (double)DAY)
+    if (cost_ns >= (double)DAY)
         return DAY;
-    return (int64_t)ns + ((double)(int64_t)ns < ns);
+    return (int64_t)cost_ns + ((double)(int64_t)cost_ns < cost_ns);
 }
 
 /* Changes the rate: what is not paid yet is paid at the new one. */

@@ -285,7 +285,7 @@ static unsigned pick(const struct workers *p)
 
 /* Waits until a job may begin, and marks it as running. NULL: the worker is to end. If one more job
  * may begin, another worker is woken: a signal may have reached a worker that took nothing. */
-static struct job *take(struct workers *p)
+static struct job *take_job(struct workers *p)
 {
     struct job *j;
     unsigned class;
@@ -334,7 +334,7 @@ static void tell_fatal(struct workers *p, const struct workers_work *w, int err)
 }
 
 /* Runs one job without the lock, reports its result and frees its slot. */
-static void run(struct workers *p, struct job *j)
+static void run_job(struct workers *p, struct job *j)
 {
     const struct workers_work w = j->work;
     bool idle = w.class == WORKERS_LONG_IDLE;
@@ -368,8 +368,8 @@ static void *work(void *arg)
     struct job *j;
 
     working_for = p;
-    while ((j = take(p)) != NULL)
-        run(p, j);
+    while ((j = take_job(p)))
+        run_job(p, j);
     return NULL;
 }
 
@@ -564,7 +564,7 @@ int workers_set_queue(struct workers *p, size_t queue)
 int workers_open(const struct workers_config *config, struct workers **ret_workers)
 {
     struct workers *p;
-    int r;
+    int err;
 
     if (!is_right(config))
         return -EINVAL;
@@ -573,11 +573,11 @@ int workers_open(const struct workers_config *config, struct workers **ret_worke
         return -ENOMEM;
     init(p, config);
     mutex_lock(&p->lock);
-    r = resize(p, config);
+    err = resize(p, config);
     mutex_unlock(&p->lock);
-    if (r < 0) {
+    if (err < 0) {
         workers_destroy(p);
-        return r;
+        return err;
     }
     *ret_workers = p;
     return 0;
@@ -790,8 +790,8 @@ static int wait_until_done(struct workers_group *g)
 
 int workers_group_wait(struct workers_group *g)
 {
-    int r = wait_until_done(g);
+    int err = wait_until_done(g);
     cond_destroy(&g->done);
     mutex_destroy(&g->lock);
-    return r;
+    return err;
 }

@@ -15,7 +15,7 @@
  *     struct workers_group g;
  *     workers_group_init(&g);
  *     for (...) workers_submit(workers, &g, job, arg);
- *     int r = workers_group_wait(&g);    // first error of any job, or 0
+ *     int err = workers_group_wait(&g);    // first error of any job, or 0
  *
  * Long work that only waits may rest (`workers_rest_begin`). It then counts as resting and not as
  * running, so that other long work can begin in its place, on one more thread. Before it goes on

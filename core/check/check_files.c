@@ -224,7 +224,7 @@ static int list_name(const char *name, uint64_t size, void *ctx)
     uint64_t number, none;
     struct id id;
     enum objects_name what = objects_parse_name(name, &id, &number);
-    int r;
+    int named;
 
     (void)size;
     if (what == OBJECTS_NO_NAME || (what == OBJECTS_SLOT && !home)) {
@@ -237,13 +237,13 @@ static int list_name(const char *name, uint64_t size, void *ctx)
         leak(l, name, "it may be what an object that is not in the table needs", false);
         return 0;
     }
-    r = is_named(l, what, number);
-    if (r == 0)
+    named = is_named(l, what, number);
+    if (named == 0)
         leak(l, name,
              home && what != OBJECTS_FILE ? "nothing names it; the next mount removes it"
                                           : "nothing names it; a GC cycle removes it",
              true);
-    return r < 0 ? r : 0;
+    return named < 0 ? named : 0;
 }
 
 /* List all directories of home. A missing directory is only a note, since a mount makes it

@@ -263,16 +263,17 @@ void check_names_counter(struct check_names *n, struct key k, const uint8_t *val
 typedef void check_counter_fn(const struct check_counter *counter, void *ctx);
 int check_names_end(struct check_names *n, check_counter_fn *fn, void *ctx);
 
-/* The patches of one inode, in the order of their keys; begins as zeros (check_patches.c). */
-struct check_patches {
+/* The subblock extents of one inode, in the order of their keys; begins as zeros
+ * (check_subblocks.c). */
+struct check_subblocks {
     uint64_t count;
-    uint64_t at, stored; /* the grain of the last, and what is stored of it */
-    unsigned in_grain;
+    uint64_t at, stored; /* the block of the last, and what is stored of it */
+    unsigned in_block;
     uint64_t end;    /* of the last one's pages */
     const char *why; /* what is wrong with one of them */
 };
-void check_patch(struct check *c, uint64_t root, const struct inode *in, struct key k,
-                 const void *val, size_t len, struct check_patches *s);
+void check_subblock(struct check *c, uint64_t root, const struct inode *in, struct key k,
+                    const void *val, size_t len, struct check_subblocks *s);
 
 /* Its maps of holes; begins as zeros, too. */
 struct check_holes {

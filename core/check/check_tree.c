@@ -45,7 +45,7 @@ struct group {
     uint64_t xattrs, lost;    /* extended attributes; of these where getting them finds nothing */
     struct key lost_at;       /* the last of those */
     struct check_names names; /* names under hashes of higher levels, and the counters of these */
-    struct check_patches patches;
+    struct check_subblocks subblocks;
     struct check_holes holes;
 };
 
@@ -289,7 +289,7 @@ static void count_extent(struct group *g, uint64_t off, const uint8_t *val, size
 
     g->extents++;
     g->beyond += off >= g->in.size;
-    g->hides += base < EXTENT_GRAIN ? base : EXTENT_GRAIN;
+    g->hides += base < EXTENT_BLOCK ? base : EXTENT_BLOCK;
     g->own += extent_decode(val, len, &e) == 0 ? e.valid : 0;
 }
 
@@ -357,10 +357,10 @@ static void check_items(struct tree_check *t, const struct group *g)
         why = "it is no symbolic link, but has a target";
     else if (g->extents && (type != S_IFREG || !(g->in.flags & INODE_EXTENTS)))
         why = "it has extents, but is not marked as a file that has";
-    else if (g->patches.count && (type != S_IFREG || !(g->in.flags & INODE_EXTENTS)))
-        why = "it has patches, but is not a file that may have";
-    else if (!t->hidden && g->patches.why)
-        why = g->patches.why;
+    else if (g->subblocks.count && (type != S_IFREG || !(g->in.flags & INODE_EXTENTS)))
+        why = "it has subblock extents, but is not a file that may have";
+    else if (!t->hidden && g->subblocks.why)
+        why = g->subblocks.why;
     else if (g->holes.count && type != S_IFREG)
         why = "it is no regular file, but has holes";
     else if (!t->hidden && g->holes.why)
@@ -401,12 +401,12 @@ static void check_said(struct tree_check *t, const struct group *g)
         offer(t, (struct fix){.kind = FIX_STORED, .ino = g->ino, .value = stored}, "inode", where,
               "it is said to store %" PRIu64 " bytes", stored);
     }
-    if (g->patches.count && (g->in.flags & (INODE_EXTENTS | INODE_PATCHES)) == INODE_EXTENTS) {
+    if (g->subblocks.count && (g->in.flags & (INODE_EXTENTS | INODE_SUBBLOCKS)) == INODE_EXTENTS) {
         where_inode(t, g->ino, where);
         check_found(t->c, !t->orphans, "inode", where,
-                    "it has patches, but is not marked as a file that has");
-        offer(t, (struct fix){.kind = FIX_FLAGS, .ino = g->ino, .value = INODE_PATCHES}, "inode",
-              where, "it is marked as one that has patches");
+                    "it has subblock extents, but is not marked as a file that has");
+        offer(t, (struct fix){.kind = FIX_FLAGS, .ino = g->ino, .value = INODE_SUBBLOCKS}, "inode",
+              where, "it is marked as one that has subblock extents");
     }
     if (g->holes.count && !(g->in.flags & INODE_HOLES)) {
         where_inode(t, g->ino, where);
@@ -477,7 +477,7 @@ static void group_end(struct tree_check *t)
 
 /* Second scan: called for each item. The items of one inode follow each other, its inode item
  * first. */
-static int compare(struct key k, const uint8_t *val, size_t len, void *ctx)
+static int compare_item(struct key k, const uint8_t *val, size_t len, void *ctx)
 {
     struct tree_check *t = ctx;
     struct group *g = &t->g;
@@ -509,8 +509,8 @@ static int compare(struct key k, const uint8_t *val, size_t len, void *ctx)
         else
             count_xattr(t, k, val, len);
         break;
-    case ITEM_PATCH:
-        check_patch(t->c, t->t.root, &g->in, k, val, len, &g->patches);
+    case ITEM_SUBBLOCK:
+        check_subblock(t->c, t->t.root, &g->in, k, val, len, &g->subblocks);
         break;
     case ITEM_HOLES:
         check_holes(t->c, t->t.root, &g->in, k, val, len, &g->holes);
@@ -627,7 +627,7 @@ static int scan_twice(struct tree_check *t)
                     "a part of it cannot be read, so names were not compared with inodes");
     if (!t->orphans && !has_root_directory(t))
         return 0;
-    (void)check_scan(c, t->t.root, (struct key){0, 0}, compare, t, &hidden);
+    (void)check_scan(c, t->t.root, (struct key){0, 0}, compare_item, t, &hidden);
     group_end(t);
     if (!t->hidden && !t->orphans)
         check_nodes(t);

@@ -55,31 +55,31 @@ static int list_run(struct disk *d, struct log_listing *l, bool last, struct log
 
     if (!last)
         scan.end = (struct log_pos){end->serial, UINT64_MAX};
-    int r = is_sound(first) ? log_read(d, &scan, on_frame, l, &report) : 0;
+    int err = is_sound(first) ? log_read(d, &scan, on_frame, l, &report) : 0;
 
     tell_segments(l, UINT64_MAX);
     if (!last)
-        return r == -EUCLEAN ? 0 : r;
+        return err == -EUCLEAN ? 0 : err;
     *ret = report;
-    return r;
+    return err;
 }
 
 int log_list(struct disk *d, const struct log_list_options *o, struct log_report *ret)
 {
     struct log_file *files = NULL;
     size_t count = 0, n;
-    int r = log_files(d, &files, &count);
+    int err = log_files(d, &files, &count);
 
     *ret = (struct log_report){0};
-    for (size_t i = 0; r == 0 && i < count; i += n) {
+    for (size_t i = 0; err == 0 && i < count; i += n) {
         for (n = 1; i + n < count && goes_on(&files[i + n - 1], &files[i + n]);)
             n++;
         struct log_listing l = {.o = o, .files = files + i, .count = n};
 
-        r = list_run(d, &l, i + n == count, ret);
+        err = list_run(d, &l, i + n == count, ret);
     }
     free(files);
-    return r;
+    return err;
 }
 
 int log_committed(struct kv *kv, uint64_t *ret_seq)
@@ -87,13 +87,13 @@ int log_committed(struct kv *kv, uint64_t *ret_seq)
     uint8_t buf[STORE_RECORD_LEN];
     struct store_record s;
     size_t len;
-    int r = kv_get(kv, TABLE_META, "state", 5, buf, sizeof buf, &len);
+    int err = kv_get(kv, TABLE_META, "state", 5, buf, sizeof buf, &len);
 
-    if (r == 0)
-        r = store_record_decode(buf, len, &s);
-    if (r == 0)
+    if (err == 0)
+        err = store_record_decode(buf, len, &s);
+    if (err == 0)
         *ret_seq = s.seq;
-    return r;
+    return err;
 }
 
 int log_namespace_name(struct kv *kv, uint32_t number, char ret[VFS_NAME_MAX + 1])
@@ -103,12 +103,12 @@ int log_namespace_name(struct kv *kv, uint32_t number, char ret[VFS_NAME_MAX + 1
     size_t len;
 
     put_be64(key, number);
-    int r = kv_get(kv, TABLE_NAMESPACES, key, sizeof key, buf, sizeof buf, &len);
+    int err = kv_get(kv, TABLE_NAMESPACES, key, sizeof key, buf, sizeof buf, &len);
 
-    if (r == 0)
-        r = ns_read(number, buf, len, &f);
-    if (r)
-        return r;
+    if (err == 0)
+        err = ns_read(number, buf, len, &f);
+    if (err)
+        return err;
     ns_fields_release(&f);
     memcpy(ret, f.name, sizeof f.name);
     return 0;

@@ -317,12 +317,12 @@ static ssize_t run_list(struct control_session *s, const struct command_list *l,
 }
 
 /* Parses the commands and runs them. Returns what control_write_at returns. */
-static ssize_t take(struct control_session *s, const char *buf, size_t len, struct strbuf *all,
-                    const _Atomic bool *interrupted)
+static ssize_t take_commands(struct control_session *s, const char *buf, size_t len,
+                             struct strbuf *all, const _Atomic bool *interrupted)
 {
     CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
     struct command_list list;
-    ssize_t r;
+    ssize_t n;
     int err;
 
     if (len > CONTROL_WRITE_MAX)
@@ -332,24 +332,24 @@ static ssize_t take(struct control_session *s, const char *buf, size_t len, stru
     err = command_parse(buf, len, &list, &why);
     if (err < 0)
         return refuse(s, all, err, why.len ? why.s : usual_sentence(err));
-    r = run_list(s, &list, len, all, interrupted);
+    n = run_list(s, &list, len, all, interrupted);
     command_list_release(&list);
-    return r;
+    return n;
 }
 
 ssize_t control_write_at(struct control_session *s, const char *buf, size_t len, int64_t off,
                          const _Atomic bool *interrupted)
 {
     CLEANUP_STRBUF struct strbuf all = STRBUF_INIT;
-    ssize_t r = take_turn(s, off, interrupted);
+    ssize_t n = take_turn(s, off, interrupted);
 
-    if (r < 0)
-        return r;
-    r = len ? take(s, buf, len, &all, interrupted) : 0;
+    if (n < 0)
+        return n;
+    n = len ? take_commands(s, buf, len, &all, interrupted) : 0;
     if (all.len)
         remember(s->p, &all);
-    end_turn(s, off < 0 ? -1 : r < 0 ? off : off + r);
-    return r;
+    end_turn(s, off < 0 ? -1 : n < 0 ? off : off + n);
+    return n;
 }
 
 /* ---- reading ---- */

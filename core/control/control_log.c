@@ -41,15 +41,15 @@ static void time_text(int64_t time_ns, char out[64])
 /* Parses a fraction of a second (".5"), in ns, and moves *p behind it. */
 static int64_t parse_fraction(const char **p)
 {
-    int64_t unit = NSEC_PER_SEC, ns = 0;
+    int64_t unit = NSEC_PER_SEC, part_ns = 0;
 
     if (**p != '.')
         return 0;
     for ((*p)++; **p >= '0' && **p <= '9'; (*p)++) {
         unit /= 10;
-        ns += unit * (**p - '0');
+        part_ns += unit * (**p - '0');
     }
-    return ns;
+    return part_ns;
 }
 
 /* Parses a time like 2026-01-31T23:59:59.5Z. -EINVAL: it has not that form. */
@@ -118,7 +118,7 @@ static int look_up(struct call *call, struct lookup *l)
 /* ---- list, find ---- */
 
 /* log list NS [until=SEQ]: the newest LINES_MAX frames, in the order of the log. */
-static int list(struct call *call, struct lookup *l)
+static int list_frames(struct call *call, struct lookup *l)
 {
     const char *until = command_option(call->c, "until");
 
@@ -183,7 +183,7 @@ int control_log(struct call *call)
     l.ns = ns->number;
     ns_put(call->p, ns);
     if (!word->quoted && strcmp(word->text, "list") == 0)
-        return list(call, &l);
+        return list_frames(call, &l);
     if (!word->quoted && strcmp(word->text, "find") == 0)
         return find_frames(call, &l);
     return control_fail_word(call, -EINVAL, "it is `log list` or `log find`, not log %s",

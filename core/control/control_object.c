@@ -87,7 +87,7 @@ static int id_of_path(struct call *call, const char *path, struct id *ret_id)
 static int object_find(struct call *call, struct object *ret)
 {
     const char *word = control_arg(call, 0);
-    bool pending, path = strchr(word, '/') != NULL;
+    bool pending, path = strchr(word, '/');
     int err;
 
     *ret = (struct object){.unknown = true};

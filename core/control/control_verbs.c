@@ -137,7 +137,7 @@ static bool takes_option(const struct verb *v, const char *key)
     char form[64];
 
     snprintf(form, sizeof form, "[%s=", key);
-    return strstr(v->usage, form) != NULL;
+    return strstr(v->usage, form);
 }
 
 int control_check(struct call *call)

@@ -41,7 +41,7 @@ static int visit_item(struct key k, const void *val, size_t len, void *ctx)
 
     if (key_type(k) == ITEM_INODE)
         count_bytes(w, val, len);
-    if (object && (key_type(k) == ITEM_EXTENT || key_type(k) == ITEM_PATCH))
+    if (object && (key_type(k) == ITEM_EXTENT || key_type(k) == ITEM_SUBBLOCK))
         w->du.pieces++;
     if (object)
         w->piece[w->count++] = (struct reference){object, w->walk.owned};

@@ -31,7 +31,8 @@ struct du {
     uint64_t frees;   /* bytes of objects that would be freed, each once; with unsealed contents */
     uint64_t tree;    /* bytes of pages of its tree that would be freed */
     uint64_t elsewhere; /* the part of `frees` that is on other shards */
-    uint64_t pieces;    /* extents and patches of its files; each is read from a place of its own */
+    uint64_t pieces; /* extents and subblock extents of its files; each is read from a place of its
+                      * own */
 };
 
 /* Counts into *ret, which is unchanged after an error. The caller has a reference on `ns`, which is

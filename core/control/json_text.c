@@ -10,7 +10,7 @@ static bool is_utf8(const char *text, size_t len)
     json_t *s = json_stringn(text, len);
 
     json_decref(s);
-    return s != NULL;
+    return s;
 }
 
 /* The bytes of the character at `text`, 0: there is none. */

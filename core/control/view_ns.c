@@ -101,7 +101,7 @@ static int ns_look(struct state *p, const char *name, struct ns_facts *ret)
         return err;
     {
         READ_GUARD(&ns->lock);
-        gone = ns->target != NULL;
+        gone = ns->target;
         *ret = (struct ns_facts){.root = ns->tree.root,
                                  .seq = ns->seq,
                                  .flushes = atomic_load(&ns->flushes),

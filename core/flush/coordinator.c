@@ -292,7 +292,7 @@ static void rest(struct coordinator *c)
 
 /* The thread of the coordinator. While there is nothing to stream or finalize it does portions of
  * the work that can wait (`idle`), until there is none. */
-static void *run(void *arg)
+static void *coordinator_thread(void *arg)
 {
     struct coordinator *c = arg;
     MUTEX_GUARD(&c->lock);
@@ -594,7 +594,7 @@ int coordinator_create(const struct coordinator_config *config, struct coordinat
     cond_init(&c->changed);
     TAILQ_INIT(&c->flights);
     if (config->background)
-        err = -pthread_create(&c->thread, NULL, run, c);
+        err = -pthread_create(&c->thread, NULL, coordinator_thread, c);
     c->thread_runs = config->background && err == 0;
     if (err < 0) {
         coordinator_destroy(c);

@@ -545,8 +545,8 @@ static double rate(struct state *p)
     mutex_held(&f->lock);
     if (n == 0)
         return 0;
-    double ns = (double)(ticks(p) - f->commit_at[(f->commits - n) % FLUSH_RATE_OF]);
-    return ns > 0 ? (double)n * (double)NSEC_PER_SEC / ns : 0;
+    double span_ns = (double)(ticks(p) - f->commit_at[(f->commits - n) % FLUSH_RATE_OF]);
+    return span_ns > 0 ? (double)n * (double)NSEC_PER_SEC / span_ns : 0;
 }
 
 void flush_get_stats(struct state *p, struct flush_stats *ret)

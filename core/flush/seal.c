@@ -67,7 +67,7 @@ static bool wanted(struct state *p, struct content *c, void *ctx)
 static bool is_slot(struct state *p, const struct content *c)
 {
     MUTEX_GUARD(&p->contents.lock);
-    return c->slot != NULL;
+    return c->slot;
 }
 
 /* Begins the sealing of a content, so that no writer begins a change of it. False: it must not be
@@ -80,7 +80,7 @@ static bool mark(struct state *p, struct content *c, enum content_state *ret_was
     if (slot && c->owner && vnode_is_open(p, c->owner, true))
         return false;
     MUTEX_GUARD(&p->contents.lock);
-    if (!content_is_open(c) || c->changing || slot != (c->slot != NULL) ||
+    if (!content_is_open(c) || c->changing || slot != !!c->slot ||
         atomic_load(&p->contents.barred))
         return false;
     *ret_was = c->state;
@@ -106,8 +106,8 @@ static struct key owner_key(const struct content *c)
         return key_make(ino, ITEM_INODE, 0);
     if (c->owner_off & CONTENT_XATTR)
         return key_make(ino, ITEM_XATTR, c->owner_off & ~CONTENT_XATTR);
-    if (c->owner_off & CONTENT_PATCH)
-        return key_make(ino, ITEM_PATCH, c->owner_off & ~CONTENT_PATCH);
+    if (c->owner_off & CONTENT_SUBBLOCK)
+        return key_make(ino, ITEM_SUBBLOCK, c->owner_off & ~CONTENT_SUBBLOCK);
     return key_make(ino, ITEM_EXTENT, c->owner_off);
 }
 

@@ -77,7 +77,7 @@ struct reader {
 };
 
 /* The next `n` bytes; NULL: there are fewer. */
-static const uint8_t *take(struct reader *r, size_t n)
+static const uint8_t *take_bytes(struct reader *r, size_t n)
 {
     const uint8_t *p = r->p;
 
@@ -90,19 +90,19 @@ static const uint8_t *take(struct reader *r, size_t n)
 }
 static uint32_t take4(struct reader *r)
 {
-    const uint8_t *p = take(r, 4);
+    const uint8_t *p = take_bytes(r, 4);
 
     return p ? get_le32(p) : 0;
 }
 static uint64_t take8(struct reader *r)
 {
-    const uint8_t *p = take(r, 8);
+    const uint8_t *p = take_bytes(r, 8);
 
     return p ? get_le64(p) : 0;
 }
 static struct key take_key(struct reader *r)
 {
-    const uint8_t *p = take(r, KEY_LEN);
+    const uint8_t *p = take_bytes(r, KEY_LEN);
 
     return p ? key_decode(p) : (struct key){0};
 }
@@ -119,7 +119,7 @@ int op_next(const void *payload, size_t len, size_t *at, struct op *ret)
 
     if (*at >= len)
         return *at == len ? -ENOENT : -EUCLEAN;
-    struct op op = {.kind = (enum op_kind) * take(&r, 1)};
+    struct op op = {.kind = (enum op_kind) * take_bytes(&r, 1)};
 
     if (!op_kind_name(op.kind))
         return -EUCLEAN;
@@ -132,7 +132,7 @@ int op_next(const void *payload, size_t len, size_t *at, struct op *ret)
     op.a = f & HAS_A ? take8(&r) : 0;
     op.b = f & HAS_B ? take8(&r) : 0;
     op.len = f & HAS_DATA ? take4(&r) : 0;
-    op.data = f & HAS_DATA ? take(&r, op.len) : NULL;
+    op.data = f & HAS_DATA ? take_bytes(&r, op.len) : NULL;
     if (r.over || op.number > OBJECT_NUMBER_MAX || (f & HAS_END && !is_range(op.key, op.end)))
         return -EUCLEAN;
     *at = (size_t)(r.p - (const uint8_t *)payload);

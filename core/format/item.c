@@ -83,7 +83,7 @@ struct reader {
 };
 
 /* The next `n` bytes (2, 4 or 8) as a number. */
-static uint64_t take(struct reader *r, size_t n)
+static uint64_t take_number(struct reader *r, size_t n)
 {
     uint64_t v;
 
@@ -100,24 +100,24 @@ int inode_decode(const void *val, size_t len, struct inode *ret)
 {
     struct reader r = {val, (const uint8_t *)val + len, false};
     struct inode in = {0};
-    unsigned m = (unsigned)take(&r, 2);
+    unsigned m = (unsigned)take_number(&r, 2);
 
-    in.mode = (uint32_t)take(&r, 2);
-    in.object = m & HAS_OBJECT ? take(&r, 8) : 0;
-    in.mtime = (int64_t)take(&r, 8);
-    in.nlink = m & HAS_NLINK ? (uint32_t)take(&r, 4) : 1;
-    in.uid = m & HAS_UID ? (uint32_t)take(&r, 4) : 0;
-    in.gid = m & HAS_GID ? (uint32_t)take(&r, 4) : 0;
-    in.size = m & HAS_SIZE4 ? take(&r, 4) : 0;
-    in.size = m & HAS_SIZE8 ? take(&r, 8) : in.size;
-    in.valid = m & HAS_VALID ? take(&r, 8) : in.object ? in.size : 0;
-    in.parent = m & HAS_PARENT ? take(&r, 8) : 0;
-    in.rdev = m & HAS_RDEV ? (uint32_t)take(&r, 4) : 0;
-    in.atime = m & HAS_ATIME ? (int64_t)take(&r, 8) : in.mtime;
-    in.ctime = m & HAS_CTIME ? (int64_t)take(&r, 8) : in.mtime;
-    in.btime = m & HAS_BTIME ? (int64_t)take(&r, 8) : in.ctime;
-    in.flags = m & HAS_FLAGS ? (uint32_t)take(&r, 4) : 0;
-    in.stored = m & HAS_STORED ? take(&r, 8) : in.valid;
+    in.mode = (uint32_t)take_number(&r, 2);
+    in.object = m & HAS_OBJECT ? take_number(&r, 8) : 0;
+    in.mtime = (int64_t)take_number(&r, 8);
+    in.nlink = m & HAS_NLINK ? (uint32_t)take_number(&r, 4) : 1;
+    in.uid = m & HAS_UID ? (uint32_t)take_number(&r, 4) : 0;
+    in.gid = m & HAS_GID ? (uint32_t)take_number(&r, 4) : 0;
+    in.size = m & HAS_SIZE4 ? take_number(&r, 4) : 0;
+    in.size = m & HAS_SIZE8 ? take_number(&r, 8) : in.size;
+    in.valid = m & HAS_VALID ? take_number(&r, 8) : in.object ? in.size : 0;
+    in.parent = m & HAS_PARENT ? take_number(&r, 8) : 0;
+    in.rdev = m & HAS_RDEV ? (uint32_t)take_number(&r, 4) : 0;
+    in.atime = m & HAS_ATIME ? (int64_t)take_number(&r, 8) : in.mtime;
+    in.ctime = m & HAS_CTIME ? (int64_t)take_number(&r, 8) : in.mtime;
+    in.btime = m & HAS_BTIME ? (int64_t)take_number(&r, 8) : in.ctime;
+    in.flags = m & HAS_FLAGS ? (uint32_t)take_number(&r, 4) : 0;
+    in.stored = m & HAS_STORED ? take_number(&r, 8) : in.valid;
     if (r.over || r.p != r.end || m & ~(unsigned)HAS_ALL)
         return -EUCLEAN;
     if (in.object > OBJECT_NUMBER_MAX || in.parent > KEY_INO_MAX)
@@ -166,7 +166,7 @@ int extent_decode(const void *val, size_t len, struct extent *ret)
 {
     const uint8_t *v = val;
 
-    if (len != EXTENT_ITEM_LEN || get_le32(v + 8) > EXTENT_GRAIN)
+    if (len != EXTENT_ITEM_LEN || get_le32(v + 8) > EXTENT_BLOCK)
         return -EUCLEAN;
     if (get_le64(v) > OBJECT_NUMBER_MAX || (get_le64(v) == 0 && get_le32(v + 8) != 0))
         return -EUCLEAN;
@@ -174,16 +174,16 @@ int extent_decode(const void *val, size_t len, struct extent *ret)
     return 0;
 }
 
-int patch_decode(struct key k, const void *val, size_t len, struct extent *ret)
+int subblock_decode(struct key k, const void *val, size_t len, struct extent *ret)
 {
     struct extent e;
     int err = extent_decode(val, len, &e);
 
     if (err < 0)
         return err;
-    if (k.lo % PATCH_PAGE || e.valid == 0 || e.valid > PATCH_MAX)
+    if (k.lo % FILE_PAGE || e.valid == 0 || e.valid > SUBBLOCK_MAX)
         return -EUCLEAN;
-    if (k.lo / EXTENT_GRAIN != (k.lo + e.valid - 1) / EXTENT_GRAIN)
+    if (k.lo / EXTENT_BLOCK != (k.lo + e.valid - 1) / EXTENT_BLOCK)
         return -EUCLEAN;
     *ret = e;
     return 0;
@@ -196,7 +196,7 @@ void holes_encode(uint32_t map, uint8_t out[HOLES_ITEM_LEN])
 
 int holes_decode(struct key k, const void *val, size_t len, uint32_t *ret)
 {
-    if (len != HOLES_ITEM_LEN || k.lo % EXTENT_GRAIN || get_le32(val) == 0)
+    if (len != HOLES_ITEM_LEN || k.lo % EXTENT_BLOCK || get_le32(val) == 0)
         return -EUCLEAN;
     *ret = get_le32(val);
     return 0;
@@ -312,7 +312,7 @@ static const uint8_t *object_at(struct key k, const uint8_t *val, size_t len)
 {
     if (key_type(k) == ITEM_INODE)
         return len >= OBJECT_AT + 8 && get_le16(val) & HAS_OBJECT ? val + OBJECT_AT : NULL;
-    if (key_type(k) == ITEM_EXTENT || key_type(k) == ITEM_PATCH)
+    if (key_type(k) == ITEM_EXTENT || key_type(k) == ITEM_SUBBLOCK)
         return len == EXTENT_ITEM_LEN ? val : NULL;
     if (key_type(k) == ITEM_XATTR && !item_is_counter(k))
         return len > XATTR_OBJECT_HEAD && val[1] == XATTR_OBJECT ? val + XATTR_HEAD : NULL;
@@ -331,7 +331,7 @@ struct usage item_usage(struct key k, const void *val, size_t len)
 
     if (key_type(k) != ITEM_INODE || inode_decode(val, len, &in) < 0)
         return (struct usage){0};
-    return (struct usage){.inodes = 1, .bytes = S_ISDIR(in.mode) ? 0 : inode_blocks(&in) * 512};
+    return (struct usage){.inodes = 1, .bytes = S_ISDIR(in.mode) ? 0 : inode_st_blocks(&in) * 512};
 }
 
 void item_set_object(struct key k, void *val, size_t len, uint64_t object)
@@ -361,9 +361,9 @@ int item_check(struct key k, const void *val, size_t len)
     case ITEM_DIRENT:
         return k.lo >> 62 ? -EUCLEAN : dirent_decode(val, len, &d);
     case ITEM_EXTENT:
-        return k.lo % EXTENT_GRAIN ? -EUCLEAN : extent_decode(val, len, &e);
-    case ITEM_PATCH:
-        return patch_decode(k, val, len, &e);
+        return k.lo % EXTENT_BLOCK ? -EUCLEAN : extent_decode(val, len, &e);
+    case ITEM_SUBBLOCK:
+        return subblock_decode(k, val, len, &e);
     case ITEM_HOLES:
         return holes_decode(k, val, len, &map);
     case ITEM_XATTR:

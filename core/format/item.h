@@ -14,7 +14,7 @@
 #include "page.h"
 #include <stddef.h>
 
-#define EXTENT_GRAIN (128u * 1024) /* bytes of a file that one extent item stands for */
+#define EXTENT_BLOCK (128u * 1024) /* bytes of a file that one extent item stands for */
 #define ITEM_NAME_MAX 255
 #define ITEM_SYMLINK_PIECE 2000 /* the most bytes of a target in one item */
 #define OBJECT_NUMBER_MAX ((UINT64_C(1) << 58) - 1)
@@ -22,7 +22,8 @@
 enum inode_flags {
     INODE_EXTENTS = 1 << 0, /* extent items replace parts of the object */
     INODE_XATTRS = 1 << 1,  /* it may have extended attributes; without the flag it has none */
-    INODE_PATCHES = 1 << 2, /* with INODE_EXTENTS: it may have patches; without it it has none */
+    /* with INODE_EXTENTS: it may have subblock extents; without it it has none */
+    INODE_SUBBLOCKS = 1 << 2,
     INODE_HOLES = 1 << 3, /* it may have maps of holes; without the flag it has none */
 };
 
@@ -43,7 +44,7 @@ static inline uint64_t inode_stored(const struct inode *in)
 }
 
 /* The st_blocks of stat(2), for any file but a directory. */
-static inline uint64_t inode_blocks(const struct inode *in)
+static inline uint64_t inode_st_blocks(const struct inode *in)
 {
     return (inode_stored(in) + 511) / 512;
 }
@@ -67,20 +68,20 @@ int dirent_decode(const void *val, size_t len, struct dirent_item *ret);
 
 struct extent {
     uint64_t object; /* 0: a hole, whatever the base of the file has there; `valid` is 0 then */
-    uint32_t valid;  /* bytes of the object that the file has, 0 … EXTENT_GRAIN; then zeros */
+    uint32_t valid;  /* bytes of the object that the file has, 0 … EXTENT_BLOCK; then zeros */
 };
 #define EXTENT_ITEM_LEN 12
 void extent_encode(const struct extent *e, uint8_t out[EXTENT_ITEM_LEN]);
 int extent_decode(const void *val, size_t len, struct extent *ret);
 
-/* A patch has `valid` bytes of an object, 1 … PATCH_MAX. They replace as many bytes of the file,
- * from the offset in the key of the patch on. A patch lies in one grain. It is encoded as an
- * extent. */
-#define PATCH_PAGE 4096u
-#define PATCH_MAX (32u * 1024)
-int patch_decode(struct key k, const void *val, size_t len, struct extent *ret);
+/* A subblock extent has `valid` bytes of an object, 1 … SUBBLOCK_MAX. They replace as many bytes of
+ * the file, from the offset in the key of the subblock extent on. A subblock extent lies in one
+ * block. It is encoded as an extent. */
+#define FILE_PAGE 4096u
+#define SUBBLOCK_MAX (32u * 1024)
+int subblock_decode(struct key k, const void *val, size_t len, struct extent *ret);
 
-/* A map of holes, of a grain that is stored whole. Bit n: page n of the grain is a hole, and its
+/* A map of holes, of a block that is stored whole. Bit n: page n of the block is a hole, and its
  * bytes in the object are zeros. A map is not 0. */
 #define HOLES_ITEM_LEN 4
 void holes_encode(uint32_t map, uint8_t out[HOLES_ITEM_LEN]);
@@ -124,7 +125,7 @@ int item_name(struct key k, const void *val, size_t len, const char **ret_name, 
 /* How much the inodes of a tree take. Sums and differences are exact modulo 2^64. */
 struct usage {
     uint64_t inodes; /* of all types */
-    uint64_t bytes;  /* 512 for each block (inode_blocks); 0 for a directory */
+    uint64_t bytes;  /* 512 for each block (inode_st_blocks); 0 for a directory */
 };
 /* How much one item takes: nothing, unless it is an inode that decodes. */
 struct usage item_usage(struct key k, const void *val, size_t len);

@@ -14,13 +14,13 @@
 #define KEY_INO_MAX ((UINT64_C(1) << 42) - 1)
 
 enum item_type {
-    ITEM_INODE = 1,   /* the attributes; the rest is 0 */
-    ITEM_SYMLINK = 2, /* the n-th piece of the target; the rest is n */
-    ITEM_DIRENT = 3,  /* rest: 55 bits of the name's hash ‖ 7 bits of index (name_hash.h) */
-    ITEM_EXTENT = 4,  /* rest: the file offset, a multiple of EXTENT_GRAIN */
-    ITEM_XATTR = 5,   /* rest: as that of a directory entry */
-    ITEM_PATCH = 6,   /* rest: the file offset, a multiple of PATCH_PAGE */
-    ITEM_HOLES = 7,   /* rest: as that of an extent */
+    ITEM_INODE = 1,    /* the attributes; the rest is 0 */
+    ITEM_SYMLINK = 2,  /* the n-th piece of the target; the rest is n */
+    ITEM_DIRENT = 3,   /* rest: 55 bits of the name's hash ‖ 7 bits of index (name_hash.h) */
+    ITEM_EXTENT = 4,   /* rest: the file offset, a multiple of EXTENT_BLOCK */
+    ITEM_XATTR = 5,    /* rest: as that of a directory entry */
+    ITEM_SUBBLOCK = 6, /* rest: the file offset, a multiple of FILE_PAGE */
+    ITEM_HOLES = 7,    /* rest: as that of an extent */
 };
 
 struct key {

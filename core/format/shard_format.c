@@ -14,12 +14,12 @@
 #define FLAG_DRAINING 1u
 #define FLAG_NEXT 2u
 
-void shard_claim_name(const uint8_t token[SHARD_TOKEN_LEN], char out[SHARD_CLAIM_NAME])
+void shard_fence_name(const uint8_t token[SHARD_TOKEN_LEN], char out[SHARD_FENCE_NAME])
 {
-    int n = snprintf(out, SHARD_CLAIM_NAME, "%s/", SHARD_CLAIMS);
+    int n = snprintf(out, SHARD_FENCE_NAME, "%s/", SHARD_FENCES);
 
     for (size_t i = 0; i < SHARD_TOKEN_LEN; i++)
-        n += snprintf(out + n, SHARD_CLAIM_NAME - (size_t)n, "%02x", token[i]);
+        n += snprintf(out + n, SHARD_FENCE_NAME - (size_t)n, "%02x", token[i]);
 }
 
 /* ---- texts ---- */

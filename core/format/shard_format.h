@@ -22,13 +22,14 @@
 
 #define SHARD_IDENTITY "tally-shard"
 #define SHARD_OWNER "owner"
-#define SHARD_CLAIMS "claims"
-#define SHARD_SPARE "spare" /* zeros, removed to make room for a claim when the shard is full */
-#define SHARD_CLAIM_NAME (sizeof SHARD_CLAIMS "/" + 2 * SHARD_TOKEN_LEN)
+#define SHARD_FENCES "claims" /* the folder of fence files */
+/* zeros, removed to make room for a fence file when the shard is full */
+#define SHARD_SPARE "spare"
+#define SHARD_FENCE_NAME (sizeof SHARD_FENCES "/" + 2 * SHARD_TOKEN_LEN)
 
-/* The name of the claim by which a new opening takes the shard over from the opening with
+/* The name of the fence file by which a new opening takes the shard over from the opening with
  * `token`. */
-void shard_claim_name(const uint8_t token[SHARD_TOKEN_LEN], char out[SHARD_CLAIM_NAME]);
+void shard_fence_name(const uint8_t token[SHARD_TOKEN_LEN], char out[SHARD_FENCE_NAME]);
 
 /* ---- texts ---- */
 
@@ -42,7 +43,7 @@ struct shard_identity {
 
 size_t shard_identity_encode(const struct shard_identity *i, char out[SHARD_TEXT_MAX]);
 int shard_identity_decode(const char *text, size_t len, struct shard_identity *ret);
-/* The text of the file `owner`, and of a claim. */
+/* The text of the file `owner`, and of a fence file. */
 size_t shard_token_encode(const uint8_t token[SHARD_TOKEN_LEN], char out[SHARD_TEXT_MAX]);
 int shard_token_decode(const char *text, size_t len, uint8_t ret_token[SHARD_TOKEN_LEN]);
 
@@ -54,10 +55,10 @@ int shard_token_decode(const char *text, size_t len, uint8_t ret_token[SHARD_TOK
 
 struct shard_record {
     uint8_t id[SHARD_ID_LEN];
-    uint8_t token[SHARD_TOKEN_LEN]; /* of the last claim by which this store had the shard */
-    uint8_t next[SHARD_TOKEN_LEN];  /* of a claim that was begun; zeros without has_next */
+    uint8_t token[SHARD_TOKEN_LEN]; /* T, with which this store last had the fence */
+    uint8_t next[SHARD_TOKEN_LEN];  /* N, of a fence that is being taken; zeros without has_next */
     bool has_next, draining;
-    uint32_t incarnation;           /* how many claims there were, with one that was begun */
+    uint32_t incarnation;           /* how often the fence was taken, or begun to be */
     char url[SHARD_RECORD_URL + 1]; /* printable */
 };
 

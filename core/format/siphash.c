@@ -27,7 +27,7 @@ static inline void round_of(struct sip *s)
 }
 
 /* Hashes one word of 8 bytes, with two rounds. */
-static inline void take(struct sip *s, uint64_t word)
+static inline void sip_take(struct sip *s, uint64_t word)
 {
     s->v3 ^= word;
     round_of(s);
@@ -35,7 +35,7 @@ static inline void take(struct sip *s, uint64_t word)
     s->v0 ^= word;
 }
 
-static inline struct sip begin(const struct sip_key *key)
+static inline struct sip sip_begin(const struct sip_key *key)
 {
     const uint64_t k0 = get_le64(key->b), k1 = get_le64(key->b + 8);
 
@@ -55,23 +55,23 @@ static inline uint64_t end(struct sip *s)
 
 uint64_t siphash(const struct sip_key *key, const void *data, size_t len)
 {
-    struct sip s = begin(key);
+    struct sip s = sip_begin(key);
     const uint8_t *at = data;
     uint8_t last[8] = {0};
 
     for (size_t left = len; left >= 8; left -= 8, at += 8)
-        take(&s, get_le64(at));
+        sip_take(&s, get_le64(at));
     if (len % 8)
         memcpy(last, at, len % 8);
     last[7] = (uint8_t)len;
-    take(&s, get_le64(last));
+    sip_take(&s, get_le64(last));
     return end(&s);
 }
 
 uint64_t siphash_few(const struct sip_key *key, uint64_t bytes, unsigned len)
 {
-    struct sip s = begin(key);
+    struct sip s = sip_begin(key);
 
-    take(&s, bytes | (uint64_t)len << 56);
+    sip_take(&s, bytes | (uint64_t)len << 56);
     return end(&s);
 }

@@ -81,8 +81,8 @@ static int prepare(struct cycle *w)
 }
 
 /* Allocates a cycle and prepares it. The caller ends *ret_w with cycle_end and frees it. */
-static int begin(struct gc *gc, const struct gc_config *config, const struct gc_sources *sources,
-                 struct gc_result *r, struct cycle **ret_w)
+static int begin_cycle(struct gc *gc, const struct gc_config *config,
+                       const struct gc_sources *sources, struct gc_result *r, struct cycle **ret_w)
 {
     struct cycle *w = calloc(1, sizeof *w);
     int err;
@@ -602,7 +602,7 @@ static void finish(struct cycle *w)
 }
 
 /* All steps after observe. A dry run stops before anything is published or changed. */
-static int run(struct cycle *w)
+static int run_cycle(struct cycle *w)
 {
     int err;
 
@@ -650,13 +650,13 @@ int gc_cycle(struct gc *gc, const struct gc_config *config, const struct gc_sour
     int err;
 
     *ret = (struct gc_result){0};
-    err = begin(gc, config, sources, ret, &w);
+    err = begin_cycle(gc, config, sources, ret, &w);
     if (err < 0)
         return err;
     w->dry = options->dry_run;
     err = observe(w);
     if (err == 0 && !ret->below_minimum) {
-        err = run(w);
+        err = run_cycle(w);
     } else if (err == 0 && !w->dry) {
         MUTEX_GUARD(&gc->lock);
         keep_nodes(w);
@@ -674,7 +674,7 @@ int gc_observe(struct gc *gc, const struct gc_config *config, const struct gc_so
 {
     struct gc_result r = {.cycle = 0};
     struct cycle *w;
-    int err = begin(gc, config, sources, &r, &w);
+    int err = begin_cycle(gc, config, sources, &r, &w);
 
     if (err < 0)
         return err;

@@ -44,20 +44,20 @@ struct gc_nodes {
     size_t count, room;
 };
 int gc_nodes_copy(const struct gc_nodes *from, struct gc_nodes *ret);
-void gc_nodes_release(struct gc_nodes *ns);
-struct gc_node *gc_nodes_find(const struct gc_nodes *ns, uint64_t id);
+void gc_nodes_release(struct gc_nodes *nodes);
+struct gc_node *gc_nodes_find(const struct gc_nodes *nodes, uint64_t id);
 /* Updates the nodes from the reports of a cycle. `marks` is the serial that was published last,
  * `now` is in ticks. -EUCLEAN: a node is there twice, or has number 0; -E2BIG: more than
  * GC_NODES_MAX nodes. */
-int gc_nodes_observe(struct gc_nodes *ns, const struct gc_report *r, size_t count, uint64_t marks,
-                     int64_t now);
+int gc_nodes_observe(struct gc_nodes *nodes, const struct gc_report *r, size_t count,
+                     uint64_t marks, int64_t now);
 bool gc_node_is_stale(const struct gc_node *n, const struct gc_config *c, int64_t now);
 /* Can the report of this node, or one that it still writes, keep an object? */
 bool gc_node_counts(const struct gc_node *n, const struct gc_config *c, int64_t now);
 /* Has the node a report that proves that it is alive? */
 bool gc_node_reports(const struct gc_node *n, const struct gc_config *c, int64_t now);
 /* The highest serial up to which all nodes that count have acknowledged the marks. */
-uint64_t gc_nodes_covers(const struct gc_nodes *ns, const struct gc_config *c, int64_t now);
+uint64_t gc_nodes_covers(const struct gc_nodes *nodes, const struct gc_config *c, int64_t now);
 
 /* ---- the coordinator ---- */
 

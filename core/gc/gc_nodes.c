@@ -12,51 +12,51 @@
 
 int gc_nodes_copy(const struct gc_nodes *from, struct gc_nodes *ret)
 {
-    struct gc_nodes ns = {.count = from->count};
+    struct gc_nodes nodes = {.count = from->count};
 
-    if (ARRAY_RESERVE(ns.v, ns.room, from->count) < 0)
+    if (ARRAY_RESERVE(nodes.v, nodes.room, from->count) < 0)
         return -ENOMEM;
     if (from->count)
-        memcpy(ns.v, from->v, from->count * sizeof *ns.v);
-    *ret = ns;
+        memcpy(nodes.v, from->v, from->count * sizeof *nodes.v);
+    *ret = nodes;
     return 0;
 }
 
-void gc_nodes_release(struct gc_nodes *ns)
+void gc_nodes_release(struct gc_nodes *nodes)
 {
-    free(ns->v);
-    *ns = (struct gc_nodes){0};
+    free(nodes->v);
+    *nodes = (struct gc_nodes){0};
 }
 
 /* The index of the node, or the one at which it would be inserted. */
-static size_t place(const struct gc_nodes *ns, uint64_t id)
+static size_t place(const struct gc_nodes *nodes, uint64_t id)
 {
     size_t i = 0;
 
-    while (i < ns->count && ns->v[i].id < id)
+    while (i < nodes->count && nodes->v[i].id < id)
         i++;
     return i;
 }
 
-struct gc_node *gc_nodes_find(const struct gc_nodes *ns, uint64_t id)
+struct gc_node *gc_nodes_find(const struct gc_nodes *nodes, uint64_t id)
 {
-    size_t i = place(ns, id);
+    size_t i = place(nodes, id);
 
-    return i < ns->count && ns->v[i].id == id ? &ns->v[i] : NULL;
+    return i < nodes->count && nodes->v[i].id == id ? &nodes->v[i] : NULL;
 }
 
 /* Inserts a node in the order of ids. -E2BIG, -ENOMEM */
-static int insert(struct gc_nodes *ns, const struct gc_node *n)
+static int insert(struct gc_nodes *nodes, const struct gc_node *n)
 {
-    size_t i = place(ns, n->id);
+    size_t i = place(nodes, n->id);
 
-    if (ns->count == GC_NODES_MAX)
+    if (nodes->count == GC_NODES_MAX)
         return -E2BIG;
-    if (ARRAY_RESERVE(ns->v, ns->room, ns->count + 1) < 0)
+    if (ARRAY_RESERVE(nodes->v, nodes->room, nodes->count + 1) < 0)
         return -ENOMEM;
-    memmove(ns->v + i + 1, ns->v + i, (ns->count - i) * sizeof *ns->v);
-    ns->v[i] = *n;
-    ns->count++;
+    memmove(nodes->v + i + 1, nodes->v + i, (nodes->count - i) * sizeof *nodes->v);
+    nodes->v[i] = *n;
+    nodes->count++;
     return 0;
 }
 
@@ -75,9 +75,10 @@ static void advance(struct gc_node *n, const struct gc_report *r, uint64_t marks
 
 /* Updates a node from one report. A new node is added; it is not proven before its serial
  * advances. */
-static int observe_one(struct gc_nodes *ns, const struct gc_report *r, uint64_t marks, int64_t now)
+static int observe_one(struct gc_nodes *nodes, const struct gc_report *r, uint64_t marks,
+                       int64_t now)
 {
-    struct gc_node *n = gc_nodes_find(ns, r->node);
+    struct gc_node *n = gc_nodes_find(nodes, r->node);
     int err = r->node == 0 || (n && n->present) ? -EUCLEAN : 0;
 
     if (err == 0 && r->gone) {
@@ -86,12 +87,12 @@ static int observe_one(struct gc_nodes *ns, const struct gc_report *r, uint64_t 
         return 0;
     }
     if (err == 0 && !n) {
-        err = insert(ns, &(struct gc_node){.id = r->node,
-                                           .serial = r->serial,
-                                           .ack = r->ack,
-                                           .timestamp = r->timestamp,
-                                           .seen = now});
-        n = gc_nodes_find(ns, r->node);
+        err = insert(nodes, &(struct gc_node){.id = r->node,
+                                              .serial = r->serial,
+                                              .ack = r->ack,
+                                              .timestamp = r->timestamp,
+                                              .seen = now});
+        n = gc_nodes_find(nodes, r->node);
     }
     if (err < 0)
         return err;
@@ -107,27 +108,27 @@ static int observe_one(struct gc_nodes *ns, const struct gc_report *r, uint64_t 
 }
 
 /* Forgets retired nodes that have no report any more. */
-static void forget_retired(struct gc_nodes *ns)
+static void forget_retired(struct gc_nodes *nodes)
 {
     size_t kept = 0;
 
-    for (size_t i = 0; i < ns->count; i++)
-        if (ns->v[i].present || !ns->v[i].retired)
-            ns->v[kept++] = ns->v[i];
-    ns->count = kept;
+    for (size_t i = 0; i < nodes->count; i++)
+        if (nodes->v[i].present || !nodes->v[i].retired)
+            nodes->v[kept++] = nodes->v[i];
+    nodes->count = kept;
 }
 
-int gc_nodes_observe(struct gc_nodes *ns, const struct gc_report *r, size_t count, uint64_t marks,
-                     int64_t now)
+int gc_nodes_observe(struct gc_nodes *nodes, const struct gc_report *r, size_t count,
+                     uint64_t marks, int64_t now)
 {
     int err = 0;
 
-    for (size_t i = 0; i < ns->count; i++)
-        ns->v[i].present = ns->v[i].behind = false;
+    for (size_t i = 0; i < nodes->count; i++)
+        nodes->v[i].present = nodes->v[i].behind = false;
     for (size_t i = 0; i < count && err == 0; i++)
-        err = observe_one(ns, &r[i], marks, now);
+        err = observe_one(nodes, &r[i], marks, now);
     if (err == 0)
-        forget_retired(ns);
+        forget_retired(nodes);
     return err;
 }
 
@@ -146,12 +147,12 @@ bool gc_node_reports(const struct gc_node *n, const struct gc_config *c, int64_t
     return !n->retired && n->present && !n->behind && n->proven && !gc_node_is_stale(n, c, now);
 }
 
-uint64_t gc_nodes_covers(const struct gc_nodes *ns, const struct gc_config *c, int64_t now)
+uint64_t gc_nodes_covers(const struct gc_nodes *nodes, const struct gc_config *c, int64_t now)
 {
     uint64_t covers = UINT64_MAX;
 
-    for (size_t i = 0; i < ns->count; i++) {
-        const struct gc_node *n = &ns->v[i];
+    for (size_t i = 0; i < nodes->count; i++) {
+        const struct gc_node *n = &nodes->v[i];
         /* A node without a report, or with an older one than before, has acknowledged nothing. */
         uint64_t own = n->present && !n->behind ? n->covers : 0;
         if (gc_node_counts(n, c, now) && own < covers)

@@ -407,7 +407,7 @@ static void on_dropped(void *arg, int err)
 }
 
 /* A worker begins the job, or calls it again. -ECANCELED: it was cancelled while it was queued. */
-static int begin(struct job *j)
+static int begin_job(struct job *j)
 {
     MUTEX_GUARD(&j->p->jobs->lock);
     if (j->state == JOB_QUEUED)
@@ -446,7 +446,7 @@ static int submit_again(struct job *j)
 static int on_worker(void *arg)
 {
     struct job *j = arg;
-    int err = begin(j);
+    int err = begin_job(j);
 
     if (err < 0) {
         on_dropped(j, err);

@@ -111,7 +111,7 @@ static MDB_txn *unpark(struct kv_lmdb *k)
     unsigned first = first_cell();
     for (unsigned i = 0; i < PARKED_MAX; i++) {
         _Atomic(MDB_txn *) *cell = &k->parked[(first + i) % PARKED_MAX];
-        if (atomic_load_explicit(cell, memory_order_relaxed) == NULL)
+        if (!atomic_load_explicit(cell, memory_order_relaxed))
             continue;
         MDB_txn *txn = atomic_exchange(cell, NULL);
         if (txn)
@@ -273,7 +273,7 @@ static struct kv_lmdb *kv_of(const struct look *l)
 }
 
 /* Checks the value that a look-up found, and reads all its pages while a fault is caught. */
-static int take(struct look *l)
+static int take_value(struct look *l)
 {
     l->found = true;
     int err = checked(kv_of(l), l->table, &l->key, &l->val);
@@ -308,7 +308,7 @@ static int snap_get_guarded(void *arg)
     if (err == 0)
         err = lmdb_errno(again ? mdb_cursor_get(l->s->cursor, &l->key, &l->val, MDB_SET)
                                : mdb_get(l->s->txn, kv_of(l)->dbi[l->table], &l->key, &l->val));
-    return err < 0 ? err : take(l);
+    return err < 0 ? err : take_value(l);
 }
 
 static int lmdb_snap_get(struct kv_snap *snap, unsigned table, const void *key, size_t klen,
@@ -358,7 +358,7 @@ static int seek_guarded(void *arg)
     int err = open_cursor(l->s, l->table);
     if (err == 0)
         err = seek(l->s->cursor, l->from, l->from_len, l->after, &l->key, &l->val);
-    return err < 0 ? err : take(l);
+    return err < 0 ? err : take_value(l);
 }
 
 static int lmdb_snap_seek(struct kv_snap *snap, unsigned table, const void *key, size_t klen,
@@ -434,11 +434,11 @@ static int lmdb_txn_begin(struct kv *kv, struct kv_txn **ret_txn)
 
 /* Keeps the first error of a transaction for the commit to return: a failed put leaves LMDB's
  * transaction unusable, so later errors only follow from the first. */
-static int noted(struct lmdb_txn *t, int r)
+static int noted(struct lmdb_txn *t, int err)
 {
     if (t->error == 0)
-        t->error = r;
-    return r;
+        t->error = err;
+    return err;
 }
 
 static int lmdb_put(struct kv_txn *txn, unsigned table, const void *key, size_t klen,
@@ -501,7 +501,7 @@ static int is_full(struct kv_lmdb *k)
 /* The error that a failed commit returns. If LMDB could not write the meta page, it refuses all
  * further work (MDB_PANIC): the old or the new state may be on disk, so this is -EIO (kv.h).
  * Otherwise the meta page was not written, and the old state is whole. */
-static int commit_error(struct kv_lmdb *k, int r)
+static int commit_error(struct kv_lmdb *k, int err)
 {
     MDB_txn *probe;
     int rc = mdb_txn_begin(k->env, NULL, MDB_RDONLY, &probe);
@@ -511,8 +511,8 @@ static int commit_error(struct kv_lmdb *k, int r)
     }
     if (rc == 0) /* other errors (no reader slot, no memory) mean nothing here */
         mdb_txn_abort(probe);
-    int full = r == -EIO ? is_full(k) : 0;
-    return full < 0 ? full : r;
+    int full = err == -EIO ? is_full(k) : 0;
+    return full < 0 ? full : err;
 }
 
 static int lmdb_commit(struct kv_txn *txn)
@@ -536,7 +536,7 @@ static int lmdb_commit(struct kv_txn *txn)
 static int claim(struct kv_lmdb *k, const struct stat *st)
 {
     MUTEX_GUARD(&open_lock);
-    for (struct kv_lmdb *o = open_head; o != NULL; o = o->next_open)
+    for (struct kv_lmdb *o = open_head; o; o = o->next_open)
         if (o->dev == st->st_dev && o->ino == st->st_ino)
             return -EBUSY;
     k->dev = st->st_dev;
@@ -549,7 +549,7 @@ static int claim(struct kv_lmdb *k, const struct stat *st)
 static void unclaim(struct kv_lmdb *k)
 {
     MUTEX_GUARD(&open_lock);
-    for (struct kv_lmdb **o = &open_head; *o != NULL; o = &(*o)->next_open) {
+    for (struct kv_lmdb **o = &open_head; *o; o = &(*o)->next_open) {
         if (*o != k)
             continue;
         *o = k->next_open;
@@ -647,10 +647,10 @@ static void know_map(struct kv_lmdb *k, const struct stat *st)
 {
     char line[4096 + 128];
     FILE *f = fopen("/proc/self/maps", "re");
-    while (f && !k->map && fgets(line, sizeof line, f) != NULL) {
+    while (f && !k->map && fgets(line, sizeof line, f)) {
         unsigned long from, to, ino;
         if (sscanf(line, "%lx-%lx %*s %*s %*s %lu", &from, &to, &ino) != 3 || ino != st->st_ino ||
-            strstr(line, "data.mdb") == NULL)
+            !strstr(line, "data.mdb"))
             continue;
         k->map = (const void *)from;
         mapped_add(k->map, to - from, "kv/data.mdb");

@@ -58,9 +58,9 @@ static int open_table(struct salvage *s, const void *table, size_t len)
     (void)snprintf(name, sizeof name, "%.*s", (int)len, (const char *)table);
     if (strcmp(name, s->name) == 0)
         return 0;
-    int r = lmdb_errno(mdb_dbi_open(s->txn, name, MDB_CREATE, &s->dbi));
-    (void)snprintf(s->name, sizeof s->name, "%s", r == 0 ? name : "");
-    return r;
+    int err = lmdb_errno(mdb_dbi_open(s->txn, name, MDB_CREATE, &s->dbi));
+    (void)snprintf(s->name, sizeof s->name, "%s", err == 0 ? name : "");
+    return err;
 }
 
 /* Called by lmdb_walk_rows for each row: writes it, and commits after each BATCH rows. */

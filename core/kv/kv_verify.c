@@ -86,16 +86,16 @@ int kv_verify_lmdb(int dirfd, const char *dir, bool always, char why[KV_WHY])
 {
     CLEANUP_CLOSE int at = beneath_open_dir(dirfd, dir);
     CLEANUP_CLOSE int fd = at < 0 ? at : open_file(at);
-    int r = fd < 0 ? fd : 0;
+    int err = fd < 0 ? fd : 0;
 
-    (void)snprintf(why, KV_WHY, "%s", r < 0 ? strerror(-r) : "");
-    if (r < 0 || (!always && is_as_noted(at, fd)))
-        return r;
+    (void)snprintf(why, KV_WHY, "%s", err < 0 ? strerror(-err) : "");
+    if (err < 0 || (!always && is_as_noted(at, fd)))
+        return err;
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
-    r = lmdb_walk(fd, why, KV_WHY);
-    if (r < 0 && r != -EUCLEAN)
-        (void)snprintf(why, KV_WHY, "%s", strerror(-r));
-    return r;
+    err = lmdb_walk(fd, why, KV_WHY);
+    if (err < 0 && err != -EUCLEAN)
+        (void)snprintf(why, KV_WHY, "%s", strerror(-err));
+    return err;
 }
 
 void kv_note_closed(int at)

@@ -389,7 +389,7 @@ static bool overridden(const struct layer *l, size_t at, const struct slot *s)
         return false;
     memcpy(k.bytes, s->key, KEY_MAX);
     k.hash = s->hash;
-    return change_since(l, &k, at + 1) != NULL;
+    return change_since(l, &k, at + 1);
 }
 
 static const struct map *map_number(const struct layer *l, size_t at)
@@ -433,7 +433,7 @@ static int next_committed(struct layer *l, struct kv_snap *snap, const void *key
         key = ret_key;
         klen = len;
         struct key k = key_of(l, ret_key);
-        if (change_since(l, &k, 0) == NULL)
+        if (!change_since(l, &k, 0))
             return 0;
     }
 }

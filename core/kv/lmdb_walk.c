@@ -65,7 +65,7 @@ static int take_pages(struct walk *w, uint64_t page, uint64_t count, const char 
 
 /* ---- keys ---- */
 
-static int compare(enum kind kind, struct lmdb_bytes a, struct lmdb_bytes b)
+static int compare_keys(enum kind kind, struct lmdb_bytes a, struct lmdb_bytes b)
 {
     if (kind == FREE_PAGES) {
         uint64_t x = get_le64(a.p), y = get_le64(b.p);
@@ -95,12 +95,12 @@ static int check_keys(struct visit *v, uint64_t number, const uint8_t *page, str
         (void)lmdb_node_at(&v->w->file, page, i, &n);
         if (!is_key(v->kind, n.key))
             return lmdb_bad(&v->w->file, number, "a key has %zu bytes", n.key.len);
-        int c = before.p ? compare(v->kind, before, n.key) : -1;
+        int c = before.p ? compare_keys(v->kind, before, n.key) : -1;
         if (c > 0 || (c == 0 && !first))
             return lmdb_bad(&v->w->file, number, "its keys do not ascend");
         before = n.key;
     }
-    if (range.to.p && before.p && compare(v->kind, before, range.to) >= 0)
+    if (range.to.p && before.p && compare_keys(v->kind, before, range.to) >= 0)
         return lmdb_bad(&v->w->file, number, "it has keys of the page behind it");
     return 0;
 }
@@ -176,10 +176,10 @@ static int walk_list(struct walk *w, uint64_t page, size_t at, uint64_t len)
 
 /* Turns damage into success if rows are salvaged: the damaged part is counted in `lost`, and the
  * walk goes on behind it. */
-static int unless_lost(struct walk *w, int r)
+static int unless_lost(struct walk *w, int err)
 {
-    if (r != -EUCLEAN || !w->rows)
-        return r;
+    if (err != -EUCLEAN || !w->rows)
+        return err;
     w->rows->lost++;
     return 0;
 }

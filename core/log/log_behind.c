@@ -72,11 +72,11 @@ static int try_frame(struct log_reader *r, struct behind *b, uint64_t off, uint6
 {
     struct frame_head h;
     const uint8_t *p;
-    int e = log_reader_bytes(r, off, FRAME_HEAD, &p);
+    int err = log_reader_bytes(r, off, FRAME_HEAD, &p);
 
     *ret_size = 0;
-    if (e)
-        return e;
+    if (err)
+        return err;
     if (frame_peek(p, &h) || !is_likely(r, b, off, &h))
         return 0;
     uint64_t size = frame_size(h.len);
@@ -84,9 +84,9 @@ static int try_frame(struct log_reader *r, struct behind *b, uint64_t off, uint6
     if (size > r->limit - off || size > b->effort)
         return 0;
     b->effort -= size;
-    e = log_reader_bytes(r, off, (size_t)size, &p);
-    if (e)
-        return e;
+    err = log_reader_bytes(r, off, (size_t)size, &p);
+    if (err)
+        return err;
     if (frame_decode(p, (size_t)size, segment_seed(&r->head), off, &h))
         return 0;
     note_frame(b, &h, p);
@@ -113,10 +113,10 @@ static int skip_others(struct log_reader *r, uint64_t *off)
 
         /* Use what is in the window, so that the same bytes are not read again for each frame. */
         n = have >= FRAME_HEAD ? have : n;
-        int e = log_reader_bytes(r, *off, n, &p);
+        int err = log_reader_bytes(r, *off, n, &p);
 
-        if (e)
-            return e;
+        if (err)
+            return err;
         for (i = 0; i + FRAME_HEAD <= n; i += 8)
             if (frame_peek(p + i, &h) == 0) {
                 *off += i;
@@ -132,16 +132,16 @@ static int skip_others(struct log_reader *r, uint64_t *off)
 static int look_through_segment(struct log_reader *r, struct behind *b, uint64_t off)
 {
     uint64_t size;
-    int e = 0;
+    int err = 0;
 
     b->effort = r->limit * EFFORT;
-    while ((e = skip_others(r, &off)) == 0 && off < r->limit) {
-        e = try_frame(r, b, off, &size);
-        if (e)
+    while ((err = skip_others(r, &off)) == 0 && off < r->limit) {
+        err = try_frame(r, b, off, &size);
+        if (err)
             break;
         off += size ? size : 8;
     }
-    return e;
+    return err;
 }
 
 /* ---- all of them ---- */
@@ -151,29 +151,29 @@ static int is_begun(struct log_reader *r, bool *ret)
 {
     static const uint8_t zeros[8];
     const uint8_t *p;
-    int e = log_reader_bytes(r, SEGMENT_HEAD, sizeof zeros, &p);
+    int err = log_reader_bytes(r, SEGMENT_HEAD, sizeof zeros, &p);
 
-    *ret = e == 0 && memcmp(p, zeros, sizeof zeros) != 0;
-    return e;
+    *ret = err == 0 && memcmp(p, zeros, sizeof zeros) != 0;
+    return err;
 }
 
 /* Looks for frames in one segment at the hole or behind it. */
 static int look_at_segment(struct log_reader *r, struct behind *b, uint64_t serial)
 {
     bool begun = false, first = serial == b->hole.segment;
-    int e = log_reader_open(r, serial);
+    int err = log_reader_open(r, serial);
 
-    if (e == -EUCLEAN)
+    if (err == -EUCLEAN)
         b->headless = true;
-    if (e)
-        return e == -ENOENT || e == -EUCLEAN ? 0 : e;
+    if (err)
+        return err == -ENOENT || err == -EUCLEAN ? 0 : err;
     r->pos.segment = serial;
     if (!first)
-        e = is_begun(r, &begun);
+        err = is_begun(r, &begun);
     b->frames = b->frames || begun;
-    if (e == 0)
-        e = look_through_segment(r, b, first ? b->hole.offset : SEGMENT_HEAD);
-    return e == -EUCLEAN ? 0 : e; /* the segment ends early: nothing more can be read in it */
+    if (err == 0)
+        err = look_through_segment(r, b, first ? b->hole.offset : SEGMENT_HEAD);
+    return err == -EUCLEAN ? 0 : err; /* the segment ends early: nothing more can be read in it */
 }
 
 /* Was the segment at the hole being renamed to the next serial? Its new name and its new head
@@ -194,20 +194,20 @@ static int look_behind(struct log_reader *r, struct behind *b)
     struct log_file *files;
     uint64_t segments = r->segments;
     size_t count;
-    int e = log_files(r->disk, &files, &count);
+    int err = log_files(r->disk, &files, &count);
 
-    if (e)
-        return e;
-    for (size_t i = 0; i < count && e == 0; i++) {
+    if (err)
+        return err;
+    for (size_t i = 0; i < count && err == 0; i++) {
         uint64_t serial = files[i].serial;
 
         b->moved = b->moved || is_moved(r, b, &files[i]);
         if (serial >= b->hole.segment)
-            e = look_at_segment(r, b, serial);
+            err = look_at_segment(r, b, serial);
     }
     free(files);
     r->segments = segments;
-    return e;
+    return err;
 }
 
 /* ---- the verdict ---- */
@@ -233,10 +233,10 @@ int log_judge_hole(struct log_reader *r, struct log_verdict *v)
     size_t zeros = zeros_at_hole(r);
 
     v->hole = r->pos;
-    int e = look_behind(r, &b);
+    int err = look_behind(r, &b);
 
-    if (e)
-        return e;
+    if (err)
+        return err;
     v->behind = b.changes;
     v->behind_last = b.last;
     v->torn = zeros < BLANK || b.syncs;
@@ -250,11 +250,11 @@ int log_judge_hole(struct log_reader *r, struct log_verdict *v)
 int log_judge_absence(struct log_reader *r, struct log_verdict *v)
 {
     struct behind b = {.v = v, .hole = r->pos};
-    int e = look_behind(r, &b);
+    int err = look_behind(r, &b);
 
     v->behind = b.changes;
     v->behind_last = b.last;
-    v->missing = e == 0 && r->scan->must && !b.moved;
+    v->missing = err == 0 && r->scan->must && !b.moved;
     v->hole = v->missing ? b.hole : v->hole;
-    return e ? e : b.frames || b.headless || v->missing ? -EUCLEAN : 0;
+    return err ? err : b.frames || b.headless || v->missing ? -EUCLEAN : 0;
 }

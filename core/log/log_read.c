@@ -43,15 +43,15 @@ static int use_file(struct log_reader *r, uint64_t serial, struct disk_file *f)
 {
     struct segment_head h;
     struct disk_stat stat;
-    int e = segment_read_head(f, &h);
+    int err = segment_read_head(f, &h);
 
-    if (e)
-        return e == -ENOENT ? why_no_head(f) : e;
+    if (err)
+        return err == -ENOENT ? why_no_head(f) : err;
     if (h.serial != serial || h.epoch != r->scan->epoch)
         return -ENOENT; /* the file is being renamed for another segment, or is of another epoch */
-    e = disk_fstat(f, &stat);
-    if (e)
-        return e;
+    err = disk_fstat(f, &stat);
+    if (err)
+        return err;
     disk_file_close(r->file);
     r->file = f;
     r->head = h;
@@ -68,14 +68,14 @@ int log_reader_open(struct log_reader *r, uint64_t serial)
     struct disk_file *f;
 
     log_name(serial, name);
-    int e = disk_open(r->disk, name, DISK_READ, &f);
+    int err = disk_open(r->disk, name, DISK_READ, &f);
 
-    if (e)
-        return e;
-    e = use_file(r, serial, f);
-    if (e)
+    if (err)
+        return err;
+    err = use_file(r, serial, f);
+    if (err)
         disk_file_close(f);
-    return e;
+    return err;
 }
 
 /* Makes the window large enough for `len` bytes. */
@@ -96,10 +96,10 @@ int log_reader_bytes(struct log_reader *r, uint64_t off, size_t len, const uint8
     if (off > r->limit || len > r->limit - off)
         return -EUCLEAN;
     if (r->len == 0 || off < r->at || off + len > r->at + r->len) {
-        int e = make_window(r, len);
+        int err = make_window(r, len);
 
-        if (e)
-            return e;
+        if (err)
+            return err;
         ssize_t n = disk_pread(r->file, r->window, r->room, off);
 
         r->len = 0;
@@ -117,15 +117,16 @@ int log_reader_bytes(struct log_reader *r, uint64_t off, size_t len, const uint8
 /* Reads and checks the whole frame at `off`. *ret is borrowed until the next read. */
 static int frame_at(struct log_reader *r, uint64_t off, struct frame_head *h, const uint8_t **ret)
 {
-    int e = log_reader_bytes(r, off, FRAME_HEAD, ret);
+    int err = log_reader_bytes(r, off, FRAME_HEAD, ret);
 
-    if (e == 0)
-        e = frame_peek(*ret, h);
-    if (e == 0 && h->len > LOG_FRAME_MAX)
-        e = -EUCLEAN;
-    if (e == 0)
-        e = log_reader_bytes(r, off, (size_t)frame_size(h->len), ret);
-    return e ? e : frame_decode(*ret, (size_t)frame_size(h->len), segment_seed(&r->head), off, h);
+    if (err == 0)
+        err = frame_peek(*ret, h);
+    if (err == 0 && h->len > LOG_FRAME_MAX)
+        err = -EUCLEAN;
+    if (err == 0)
+        err = log_reader_bytes(r, off, (size_t)frame_size(h->len), ret);
+    return err ? err
+               : frame_decode(*ret, (size_t)frame_size(h->len), segment_seed(&r->head), off, h);
 }
 
 /* ---- frame after frame ---- */
@@ -143,21 +144,21 @@ static bool at_end(const struct log_reader *r)
  * committed; then the scan begins with the next segment, whose head says whether that is so. */
 static int open_first(struct log_reader *r)
 {
-    int e = log_reader_open(r, r->pos.segment);
+    int err = log_reader_open(r, r->pos.segment);
 
-    while (e == -ENOENT && !at_end(r)) {
+    while (err == -ENOENT && !at_end(r)) {
         if (!r->scan->end.segment && r->pos.segment > r->scan->pos.segment)
             break;
         r->pos = (struct log_pos){r->pos.segment + 1, SEGMENT_HEAD};
-        e = log_reader_open(r, r->pos.segment);
+        err = log_reader_open(r, r->pos.segment);
     }
-    if (e == 0 && r->scan->must && r->head.after && r->head.after >= r->scan->pos.segment) {
+    if (err == 0 && r->scan->must && r->head.after && r->head.after >= r->scan->pos.segment) {
         r->pos = r->scan->pos;
-        e = -EUCLEAN;
+        err = -EUCLEAN;
     }
-    if (e == -EUCLEAN)
+    if (err == -EUCLEAN)
         r->lost = true;
-    return e;
+    return err;
 }
 
 /* Opens the segment after the one that has ended. */
@@ -166,15 +167,15 @@ static int open_next(struct log_reader *r)
     r->pos = (struct log_pos){r->pos.segment + 1, 0};
     if (r->scan->end.segment && r->pos.segment > r->scan->end.segment)
         return -ENOENT;
-    int e = log_reader_open(r, r->pos.segment);
+    int err = log_reader_open(r, r->pos.segment);
 
-    if (e == -ENOENT || e == -EUCLEAN) {
+    if (err == -ENOENT || err == -EUCLEAN) {
         /* The head was durable before the segment before it ended, so the segment was lost. */
         r->lost = true;
         return -EUCLEAN;
     }
     r->pos.offset = SEGMENT_HEAD;
-    return e;
+    return err;
 }
 
 /* Is this the frame that is due? A sync frame has the number of a frame before it; a change has the
@@ -214,10 +215,10 @@ static int starts_with_due(struct log_reader *r)
 {
     struct frame_head h;
     const uint8_t *frame;
-    int e = frame_at(r, SEGMENT_HEAD, &h, &frame);
+    int err = frame_at(r, SEGMENT_HEAD, &h, &frame);
 
-    if (e)
-        return e;
+    if (err)
+        return err;
     if (h.kind == FRAME_END)
         return h.seq <= r->last ? 0 : -EUCLEAN;
     return h.kind == FRAME_CHANGE && h.seq == r->last + 1 ? 0 : -EUCLEAN;
@@ -233,43 +234,43 @@ static int go_on_behind_hole(struct log_reader *r)
 
     if (r->scan->end.segment && hole.segment >= r->scan->end.segment)
         return -EUCLEAN;
-    int e = log_reader_open(r, hole.segment + 1);
+    int err = log_reader_open(r, hole.segment + 1);
 
-    if (e == 0)
-        e = starts_with_due(r);
-    if (e == 0) {
+    if (err == 0)
+        err = starts_with_due(r);
+    if (err == 0) {
         r->pos = (struct log_pos){hole.segment + 1, SEGMENT_HEAD};
         return 0;
     }
-    if (e != -EUCLEAN && e != -ENOENT)
-        return e;
-    e = log_reader_open(r, hole.segment);
+    if (err != -EUCLEAN && err != -ENOENT)
+        return err;
+    err = log_reader_open(r, hole.segment);
     r->segments = segments;
-    return e ? e : -EUCLEAN;
+    return err ? err : -EUCLEAN;
 }
 
 /* Reads the frame at r->pos or, where its segment has ended, the first frame of the next
  * segment. */
 static int whole_frame(struct log_reader *r, struct frame_head *h, const uint8_t **ret)
 {
-    int e = 0;
+    int err = 0;
 
     for (;;) {
         if (at_end(r))
             return -ENOENT;
         if (!r->file)
-            e = open_first(r);
-        if (e)
-            return e;
-        e = frame_at(r, r->pos.offset, h, ret);
-        if (e == 0 && h->kind != FRAME_END)
+            err = open_first(r);
+        if (err)
+            return err;
+        err = frame_at(r, r->pos.offset, h, ret);
+        if (err == 0 && h->kind != FRAME_END)
             return 0;
-        if (e == 0)
-            e = open_next(r);
-        else if (e == -EUCLEAN)
-            e = go_on_behind_hole(r);
-        if (e)
-            return e;
+        if (err == 0)
+            err = open_next(r);
+        else if (err == -EUCLEAN)
+            err = go_on_behind_hole(r);
+        if (err)
+            return err;
     }
 }
 
@@ -281,10 +282,10 @@ static int next_frame(struct log_reader *r, struct log_frame *ret)
     const uint8_t *frame;
 
     for (;;) {
-        int e = whole_frame(r, &h, &frame);
+        int err = whole_frame(r, &h, &frame);
 
-        if (e)
-            return e;
+        if (err)
+            return err;
         if (!in_order(r, &h))
             return -EUCLEAN;
         pass_frame(r, &h, frame, ret);
@@ -300,21 +301,21 @@ static int next_frame(struct log_reader *r, struct log_frame *ret)
 static int verify(struct log_reader *r, struct log_verdict *v)
 {
     struct log_frame f;
-    int e;
+    int err;
 
-    while ((e = next_frame(r, &f)) == 0)
+    while ((err = next_frame(r, &f)) == 0)
         if (f.sync && f.seq > v->trusted)
             v->trusted = f.seq;
     v->last = r->last;
     v->hole = r->pos;
     /* No file was found: was there never one, or is the log lost? */
-    if (e == -ENOENT && !r->file) {
+    if (err == -ENOENT && !r->file) {
         r->pos = r->scan->pos;
-        e = log_judge_absence(r, v);
-    } else if (e == -EUCLEAN) {
-        e = log_judge_hole(r, v);
+        err = log_judge_absence(r, v);
+    } else if (err == -EUCLEAN) {
+        err = log_judge_hole(r, v);
     }
-    return e == -ENOENT ? 0 : e;
+    return err == -ENOENT ? 0 : err;
 }
 
 /* Visits the frames up to number `until`, and with scan.all those behind it, too (as `tail`). */
@@ -322,23 +323,23 @@ static int visit_frame(struct log_reader *r, uint64_t until, log_frame_fn *fn, v
                        struct log_report *ret)
 {
     struct log_frame f;
-    int e = 0;
+    int err = 0;
 
     ret->end = r->pos;
-    while (e == 0 && (r->scan->all || r->last < until) && (e = next_frame(r, &f)) == 0) {
+    while (err == 0 && (r->scan->all || r->last < until) && (err = next_frame(r, &f)) == 0) {
         f.tail = f.seq > until;
         if (f.sync && !r->scan->all)
             continue;
-        e = fn(&f, ctx);
+        err = fn(&f, ctx);
         if (f.sync || f.tail)
             continue;
         ret->frames++;
         ret->last_seq = f.seq;
         ret->end = r->pos;
     }
-    if (r->scan->all && (e == -EUCLEAN || e == -ENOENT))
+    if (r->scan->all && (err == -EUCLEAN || err == -ENOENT))
         return 0; /* the end of the log, or the hole that was found before */
-    return e;
+    return err;
 }
 
 /* A reader at the beginning of the scan. */
@@ -351,15 +352,15 @@ static struct log_reader reader(struct disk *d, const struct log_scan *scan)
 static int examine(struct disk *d, const struct log_scan *scan, struct log_verdict *v,
                    struct log_report *ret)
 {
-    struct log_reader r = reader(d, scan);
-    int e = disk_incarnation(d, r.now);
+    struct log_reader err = reader(d, scan);
+    int e = disk_incarnation(d, err.now);
 
     if (e == 0)
-        e = verify(&r, v);
-    memcpy(ret->incarnation, r.now, sizeof r.now);
-    ret->segments = r.segments;
-    ret->same_boot = r.same_boot;
-    reader_release(&r);
+        e = verify(&err, v);
+    memcpy(ret->incarnation, err.now, sizeof err.now);
+    ret->segments = err.segments;
+    ret->same_boot = err.same_boot;
+    reader_release(&err);
     return e;
 }
 
@@ -368,10 +369,10 @@ static int count_segments(struct disk *d, uint64_t *ret_next)
 {
     struct log_file *files;
     size_t count;
-    int e = log_files(d, &files, &count);
+    int err = log_files(d, &files, &count);
 
-    if (e)
-        return e;
+    if (err)
+        return err;
     *ret_next = count ? files[count - 1].serial + 1 : 0;
     free(files);
     return 0;
@@ -382,8 +383,8 @@ int log_read(struct disk *d, const struct log_scan *scan, log_frame_fn *fn, void
 {
     struct log_verdict v = {.last = scan->seq, .trusted = scan->seq};
     struct log_report report = {.last_seq = scan->seq};
-    int e = count_segments(d, &report.next_segment);
-    int bad = e ? e : examine(d, scan, &v, &report);
+    int err = count_segments(d, &report.next_segment);
+    int bad = err ? err : examine(d, scan, &v, &report);
 
     if (report.next_segment <= scan->pos.segment)
         report.next_segment = scan->pos.segment + 1;
@@ -400,13 +401,13 @@ int log_read(struct disk *d, const struct log_scan *scan, log_frame_fn *fn, void
     if (bad == 0 || (bad == -EUCLEAN && (scan->all || scan->accept))) {
         struct log_reader r = reader(d, scan);
 
-        e = visit_frame(&r, until, fn, ctx, &report);
+        err = visit_frame(&r, until, fn, ctx, &report);
         reader_release(&r);
     }
     if (bad == -EUCLEAN)
         report.end = v.hole;
     *ret = report;
-    return bad && !(bad == -EUCLEAN && scan->accept) ? bad : e;
+    return bad && !(bad == -EUCLEAN && scan->accept) ? bad : err;
 }
 
 int log_scan_now(struct log *l, struct log_scan *ret)

@@ -75,7 +75,7 @@ static void end_lead(struct log *l)
         wake(l, w);
     }
     w = TAILQ_FIRST(&l->waiters);
-    l->syncing = w != NULL; /* with waiters left, the lead is handed to the first of them */
+    l->syncing = w; /* with waiters left, the lead is handed to the first of them */
     if (w) {
         w->leads = true;
         wake(l, w);

@@ -15,7 +15,7 @@ static const char *item_word(unsigned type)
     static const char *const words[] = {
         [ITEM_INODE] = "inode",        [ITEM_SYMLINK] = "link target of inode",
         [ITEM_DIRENT] = "entry",       [ITEM_EXTENT] = "extent",
-        [ITEM_XATTR] = "attribute",    [ITEM_PATCH] = "patch",
+        [ITEM_XATTR] = "attribute",    [ITEM_SUBBLOCK] = "subblock extent",
         [ITEM_HOLES] = "map of holes",
     };
 
@@ -56,7 +56,7 @@ static void describe_item(const struct op *op, uint32_t ns, struct strbuf *out)
                 item_is_counter(op->key) ? "counter of an " : "", item_word(type));
     if (type == ITEM_DIRENT || type == ITEM_XATTR)
         add_name(op, out);
-    if (type == ITEM_EXTENT || type == ITEM_PATCH || type == ITEM_HOLES)
+    if (type == ITEM_EXTENT || type == ITEM_SUBBLOCK || type == ITEM_HOLES)
         strbuf_addf(out, " at %llu", U(op->key.lo));
     strbuf_addf(out, owns ? " %llu" : " of inode %llu", U(key_ino(op->key)));
     add_place(op->ns, ns, out);
@@ -66,13 +66,13 @@ static void describe_item(const struct op *op, uint32_t ns, struct strbuf *out)
 static void describe_range(const struct op *op, uint32_t ns, struct strbuf *out)
 {
     unsigned type = op->key.hi == op->end.hi ? key_type(op->key) : 0;
-    bool bytes = type == ITEM_EXTENT || type == ITEM_PATCH || type == ITEM_HOLES;
+    bool bytes = type == ITEM_EXTENT || type == ITEM_SUBBLOCK || type == ITEM_HOLES;
 
     strbuf_addf(out, "%s %s of inode %llu", op->kind == OP_RANGE_COPY ? "copy" : "delete",
-                type == ITEM_EXTENT  ? "extents"
-                : type == ITEM_PATCH ? "patches"
-                : type == ITEM_HOLES ? "maps of holes"
-                                     : "items",
+                type == ITEM_EXTENT     ? "extents"
+                : type == ITEM_SUBBLOCK ? "subblock extents"
+                : type == ITEM_HOLES    ? "maps of holes"
+                                        : "items",
                 U(key_ino(op->key)));
     if (bytes)
         strbuf_addf(out, " from %llu on", U(op->key.lo));

@@ -354,7 +354,7 @@ static int prepare(struct gc_pool_run *c, bool dry_run, enum gc_stale_policy pol
 /* Runs the engine with the callbacks of this file. The engine always retains stale nodes, because
  * drop_stale has retired them already. After an error the outcome of a publication may be unknown,
  * so the list is read again by the next cycle. */
-static int run(struct gc_pool_run *c, bool dry_run, int64_t grace, struct gc_result *ret)
+static int run_engine(struct gc_pool_run *c, bool dry_run, int64_t grace, struct gc_result *ret)
 {
     struct pool_node *n = c->p->node;
     struct gc_sources sources = sources_of;
@@ -380,7 +380,7 @@ static int run(struct gc_pool_run *c, bool dry_run, int64_t grace, struct gc_res
 }
 
 /* Begins a cycle as soon as no thread looks at the nodes (with_nodes). -EBUSY: another cycle runs. */
-static int begin(struct gc_pool_run *c)
+static int begin_run(struct gc_pool_run *c)
 {
     struct pool_node *n = c->p->node;
     MUTEX_GUARD(&n->looking);
@@ -428,12 +428,12 @@ int gc_pool_cycle(struct state *p, struct job *j, bool dry_run, int64_t grace,
     *why = 0;
     *ret = (struct gc_result){.cycle = 0};
     if (err == 0)
-        err = begin(&c);
+        err = begin_run(&c);
     if (err < 0)
         return err;
     err = dry_run ? 0 : take_lease(&c);
     if (err == 0)
-        err = run(&c, dry_run, grace, ret);
+        err = run_engine(&c, dry_run, grace, ret);
     if (!dry_run)
         (void)lease_release(p->shared->disk, &p->node->lease);
     note_end(p, err, why);

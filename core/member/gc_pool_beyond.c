@@ -37,7 +37,7 @@ static int note_key(const struct id *key, enum gc_named named, void *ctx)
 }
 
 /* By key; of two equal keys the pinned one comes first, and it is the one that counts. */
-static int compare(const void *a, const void *b)
+static int by_key(const void *a, const void *b)
 {
     const struct named *x = a, *y = b;
     int order = id_compare(&x->key, &y->key);
@@ -57,7 +57,7 @@ int gc_pool_beyond(void *ctx, const bool *counts, uint64_t *ret_active, uint64_t
             err = pool_report_each(c->members[i].report, note_key, &b);
     }
     if (err == 0 && b.count)
-        qsort(b.v, b.count, sizeof *b.v, compare);
+        qsort(b.v, b.count, sizeof *b.v, by_key);
     for (size_t i = 0; i < b.count && err == 0; i++) {
         if (i > 0 && id_equal(&b.v[i].key, &b.v[i - 1].key))
             continue;

@@ -67,7 +67,7 @@ static int pause_finding(void *ctx)
     return f->tree->pause ? f->tree->pause(f->tree->ctx) : 0;
 }
 
-static int find(struct finding *f, struct key from, struct key to)
+static int find_dirent(struct finding *f, struct key from, struct key to)
 {
     struct walk w = {.source = f->tree->source,
                      .pages = f->tree->pages,
@@ -87,15 +87,15 @@ int path_load_inode(const struct walk *tree, uint64_t ino, struct inode *ret)
     struct finding f = {.tree = tree, .inode = ret};
     struct key k = key_make(ino, ITEM_INODE, 0);
 
-    return find(&f, k, k);
+    return find_dirent(&f, k, k);
 }
 
 int path_find_entry(const struct walk *tree, uint64_t dir, uint64_t ino, struct path *p,
                     struct key *ret_key)
 {
     struct finding f = {.tree = tree, .ino = ino, .path = p};
-    int found = find(&f, key_make(dir, ITEM_DIRENT, 0),
-                     key_make(dir ? dir : KEY_INO_MAX, ITEM_DIRENT, UINT64_MAX));
+    int found = find_dirent(&f, key_make(dir, ITEM_DIRENT, 0),
+                            key_make(dir ? dir : KEY_INO_MAX, ITEM_DIRENT, UINT64_MAX));
 
     if (ret_key)
         *ret_key = f.key;

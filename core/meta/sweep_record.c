@@ -106,7 +106,7 @@ int sweep_record_load(struct kv *kv, struct sweep_record *ret)
 }
 
 /* Writes the record in a transaction of its own. */
-static int put(struct kv *kv, const uint8_t *val, size_t len)
+static int put_record(struct kv *kv, const uint8_t *val, size_t len)
 {
     struct kv_txn *t;
     int err = kv_txn_begin(kv, &t);
@@ -124,7 +124,7 @@ static int put(struct kv *kv, const uint8_t *val, size_t len)
 int sweep_record_save(struct kv *kv, const struct sweep_record *r)
 {
     uint8_t *buf = malloc(SWEEP_RECORD_MAX);
-    int err = buf ? put(kv, buf, sweep_record_encode(r, buf)) : -ENOMEM;
+    int err = buf ? put_record(kv, buf, sweep_record_encode(r, buf)) : -ENOMEM;
 
     free(buf);
     return err;

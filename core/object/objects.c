@@ -499,7 +499,7 @@ bool objects_is_named(struct objects *o, uint16_t shard, const struct id *id, ui
 }
 
 /* One directory of home that is being listed. */
-struct listing {
+struct object_listing {
     char dir[OBJECTS_DIR];
     shard_list_fn *fn;
     void *ctx;
@@ -508,7 +508,7 @@ struct listing {
 /* Give a name with its directory in front. */
 static int list_in_dir(const char *name, void *ctx)
 {
-    const struct listing *l = ctx;
+    const struct object_listing *l = ctx;
     char path[DISK_NAME_MAX + 1];
 
     snprintf(path, sizeof path, "%s/%.100s", l->dir, name);
@@ -518,7 +518,7 @@ static int list_in_dir(const char *name, void *ctx)
 int objects_list_home(struct disk *disk, unsigned nth, char ret_dir[OBJECTS_DIR], shard_list_fn *fn,
                       void *ctx)
 {
-    struct listing l = {.fn = fn, .ctx = ctx};
+    struct object_listing l = {.fn = fn, .ctx = ctx};
 
     if (nth < OBJECTS_FIRST_DIR)
         snprintf(l.dir, sizeof l.dir, "%s", nth ? "slots" : "packs");

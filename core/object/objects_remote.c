@@ -232,7 +232,7 @@ void objects_batch_end(struct objects_batch *b)
 }
 
 /* Reads all the bytes of `from`, and checks them against its id. */
-static int load(struct objects *o, const struct entry *from, void *buf)
+static int load_object(struct objects *o, const struct entry *from, void *buf)
 {
     struct id hash;
     ssize_t n = object_read_quietly(o, from, buf, from->size, 0);
@@ -258,7 +258,7 @@ int objects_batch_add(struct objects_batch *b, uint64_t number, const struct ent
         return -EFBIG;
     err = ARRAY_RESERVE(b->v, b->room, b->count + 1);
     if (err == 0)
-        err = load(b->o, from, record + RECORD_HEAD);
+        err = load_object(b->o, from, record + RECORD_HEAD);
     if (err < 0)
         return err;
     memset(record + RECORD_HEAD + size, 0, pack_record_size(size) - RECORD_HEAD - size);
@@ -488,7 +488,7 @@ static int record_home(struct objects *o, const struct entry *from, struct entry
 {
     uint8_t *buf = malloc(from->size ? from->size : 1);
     struct pack_place at;
-    int err = buf ? load(o, from, buf) : -ENOMEM;
+    int err = buf ? load_object(o, from, buf) : -ENOMEM;
 
     if (err == 0)
         err = packs_append(o->c.packs, &from->id, buf, (uint32_t)from->size, &at);

@@ -102,7 +102,7 @@ static int compare_blob(struct objects *o, const struct entry *e, const struct s
 
 /* Are the stored bytes of `e` those of `s`? As compare_small. With different sizes these are two
  * contents, and the stored bytes are not read. */
-static int compare(struct objects *o, const struct entry *e, const struct source *s)
+static int compare_bytes(struct objects *o, const struct entry *e, const struct source *s)
 {
     if (e->size != size_of(s))
         return 0;
@@ -120,7 +120,7 @@ static bool may_be_equal(const struct entry *e, const struct source *s)
 static int compare_held(struct objects *o, const struct entry *e, const struct source *s)
 {
     if (!may_be_equal(e, s))
-        return entry_is_ghost(e) ? 0 : compare(o, e, s);
+        return entry_is_ghost(e) ? 0 : compare_bytes(o, e, s);
     if (!s->seen)
         return 0;
     for (unsigned i = 0; i < s->seen->count; i++)
@@ -144,7 +144,7 @@ static void look_for_equal(struct objects *o, const struct source *s, struct id 
         if (err < 0 && err != -EAGAIN && err != -EUCLEAN)
             return;
         if (err == 0 && may_be_equal(&e, s)) {
-            same = compare(o, &e, s);
+            same = compare_bytes(o, &e, s);
             ret->v[ret->count].at = e;
             ret->v[ret->count++].same = same;
         }
@@ -265,7 +265,7 @@ static int adopt(struct objects *o, uint64_t number, const struct source *s, con
     if (!o->c.pool)
         return 0;
     for (unsigned nth = 0; o->pool.find(o->pool.ctx, id, size, nth, &e) == 0; nth++) {
-        int same = compare(o, &e, s);
+        int same = compare_bytes(o, &e, s);
         if (same == -ENOMEM)
             return same;
         int err = same == 1 ? name_place(o, number, &e) : -EBUSY;
@@ -370,19 +370,19 @@ static int try_id(struct objects *o, uint64_t number, const struct source *s, co
     struct entry e;
     uint64_t target;
     bool pending;
-    int r = refs_find(o->c.refs, id, &target, &e, &pending);
+    int trial = refs_find(o->c.refs, id, &target, &e, &pending);
 
-    if (r == -ENOENT || r == -EAGAIN)
-        return r == -ENOENT ? TRIAL_FREE : TRIAL_GAP;
-    if (r == -EUCLEAN) /* the entry of that id is lost: the new bytes are stored beside it */
+    if (trial == -ENOENT || trial == -EAGAIN)
+        return trial == -ENOENT ? TRIAL_FREE : TRIAL_GAP;
+    if (trial == -EUCLEAN) /* the entry of that id is lost: the new bytes are stored beside it */
         return TRIAL_TAKEN;
-    if (r < 0)
-        return r;
-    r = try_taken(o, number, s, id, target, &e, pending);
-    if (r == TRIAL_DONE)
+    if (trial < 0)
+        return trial;
+    trial = try_taken(o, number, s, id, target, &e, pending);
+    if (trial == TRIAL_DONE)
         *ret_number = target;
     refs_unhold(o->c.refs, target);
-    return r;
+    return trial;
 }
 
 static void note_collision(struct objects *o)
@@ -433,18 +433,18 @@ static int seal(struct objects *o, uint64_t number, const struct source *s, stru
                 uint64_t *ret_number)
 {
     struct id id = hash, place = {{0}};
-    int r = TRIAL_TAKEN;
+    int trial = TRIAL_TAKEN;
     bool found = false;
 
-    for (unsigned i = 0; i < ID_CHAIN_MAX && r != TRIAL_FREE; i++) {
-        r = try_id(o, number, s, &id, ret_number);
-        if (r <= TRIAL_DONE)
-            return r;
-        if (r == TRIAL_TAKEN)
+    for (unsigned i = 0; i < ID_CHAIN_MAX && trial != TRIAL_FREE; i++) {
+        trial = try_id(o, number, s, &id, ret_number);
+        if (trial <= TRIAL_DONE)
+            return trial;
+        if (trial == TRIAL_TAKEN)
             note_collision(o);
         else if (!found)
             place = id;
-        found = found || r != TRIAL_TAKEN;
+        found = found || trial != TRIAL_TAKEN;
         id_derive(o->c.key, &id, &id);
     }
     *ret_number = number;

@@ -139,16 +139,16 @@ int pack_record_read(struct disk_file *f, const struct pack_place *place, const 
 {
     uint8_t head[RECORD_HEAD];
     struct pack_record is;
-    int r = read_exactly(f, head, sizeof head, place->offset);
+    int err = read_exactly(f, head, sizeof head, place->offset);
 
-    if (r == 0)
-        r = pack_record_decode(head, &is);
-    if (r == 0 && (is.size != len || !id_equal(&is.id, id)))
-        r = -EUCLEAN;
-    if (r == 0)
-        r = read_exactly(f, buf, is.stored, place->offset + (uint64_t)RECORD_HEAD);
-    if (r)
-        return r;
+    if (err == 0)
+        err = pack_record_decode(head, &is);
+    if (err == 0 && (is.size != len || !id_equal(&is.id, id)))
+        err = -EUCLEAN;
+    if (err == 0)
+        err = read_exactly(f, buf, is.stored, place->offset + (uint64_t)RECORD_HEAD);
+    if (err)
+        return err;
     if (record_sum(head, &is, buf, place) != get_le64(head + 24))
         return -EUCLEAN;
     return is.method == PACK_PLAIN ? 0 : -EPROTO;
@@ -162,10 +162,10 @@ bool pack_place_ok(const struct pack_place *place, uint32_t len)
 int packs_check_head(struct disk_file *file, uint64_t pack)
 {
     uint8_t head[FILE_HEAD], good[FILE_HEAD];
-    int r = read_exactly(file, head, sizeof head, 0);
+    int err = read_exactly(file, head, sizeof head, 0);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     pack_file_head(good, pack);
     return memcmp(head, good, sizeof head) == 0 ? 0 : -EUCLEAN;
 }

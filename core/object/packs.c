@@ -36,17 +36,17 @@ static int create_file(struct packs *p, uint64_t number, struct disk_file **ret_
     uint8_t head[FILE_HEAD];
 
     pack_name(number, name);
-    int r = disk_open(p->disk, name, DISK_WRITE | DISK_CREATE, ret_file);
+    int err = disk_open(p->disk, name, DISK_WRITE | DISK_CREATE, ret_file);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     pack_file_head(head, number);
-    r = disk_pwrite(*ret_file, head, sizeof head, 0);
-    if (r) {
+    err = disk_pwrite(*ret_file, head, sizeof head, 0);
+    if (err) {
         disk_file_close(*ret_file);
         (void)disk_unlink(p->disk, name); /* if this fails packs_open removes it */
     }
-    return r;
+    return err;
 }
 
 /* Makes a new current pack. Its number is used up even after a failure: a part of a file of that
@@ -58,12 +58,12 @@ static int current_create(struct packs *p)
 
     if (!k)
         return -ENOMEM;
-    int r = create_file(p, p->next++, &f);
+    int err = create_file(p, p->next++, &f);
 
-    if (r) {
+    if (err) {
         LIST_REMOVE(k, bucket);
         pack_free(p, k);
-        return r;
+        return err;
     }
     pack_handle_add(p, k, f);
     k->end = FILE_HEAD;
@@ -75,10 +75,10 @@ static int current_create(struct packs *p)
  * caller. */
 static int range_take(struct packs *p, uint32_t len, struct pack **ret_pack, uint32_t *ret_offset)
 {
-    int r = p->current ? 0 : current_create(p);
+    int err = p->current ? 0 : current_create(p);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     struct pack *k = p->current;
 
     *ret_offset = (uint32_t)k->end;
@@ -105,36 +105,36 @@ static int record_count_in(struct packs *p, struct pack *k, uint32_t offset, uin
 {
     if (k->suspect) /* a sync of the pack failed during our write */
         return -EIO;
-    int r = unsynced_add(k, offset);
+    int err = unsynced_add(k, offset);
 
-    if (r)
-        return r;
-    r = pack_count_in(p, k, len);
-    if (r)
+    if (err)
+        return err;
+    err = pack_count_in(p, k, len);
+    if (err)
         k->unsynced_count--;
-    return r;
+    return err;
 }
 
 /* Ends an append with its result `r`: the record is counted in, or its range is dead. */
-static int append_end(struct packs *p, struct pack *k, uint32_t offset, uint32_t len, int r)
+static int append_end(struct packs *p, struct pack *k, uint32_t offset, uint32_t len, int err)
 {
     uint64_t number = k->number;
     int drop = 0;
 
     {
         MUTEX_GUARD(&p->lock);
-        if (r == 0)
-            r = record_count_in(p, k, offset, len);
-        if (r)
+        if (err == 0)
+            err = record_count_in(p, k, offset, len);
+        if (err)
             pack_dead_add(k, offset, offset + pack_record_size(len));
         k->writing--;
-        if (r)
+        if (err)
             drop = pack_drop_if_empty(p, number);
         pack_unref(p, k);
     }
-    if (r)
+    if (err)
         (void)pack_unlink_dropped(p, number, drop); /* the append's own error counts */
-    return r;
+    return err;
 }
 
 int packs_append(struct packs *p, const struct id *id, const void *data, uint32_t len,
@@ -149,10 +149,10 @@ int packs_append(struct packs *p, const struct id *id, const void *data, uint32_
         return -EINVAL;
     {
         MUTEX_GUARD(&p->lock);
-        int r = range_take(p, len, &k, &place.offset);
+        int err = range_take(p, len, &k, &place.offset);
 
-        if (r)
-            return r;
+        if (err)
+            return err;
         place.pack = k->number;
     }
     pack_record_head(head, id, data, len, &place);
@@ -162,12 +162,12 @@ int packs_append(struct packs *p, const struct id *id, const void *data, uint32_
         {.iov_base = (void *)(uintptr_t)zeros,
          .iov_len = pack_record_size(len) - RECORD_HEAD - len},
     };
-    int r = disk_pwritev(k->file, iov, 3, place.offset);
+    int err = disk_pwritev(k->file, iov, 3, place.offset);
 
-    r = append_end(p, k, place.offset, len, r);
-    if (r == 0)
+    err = append_end(p, k, place.offset, len, err);
+    if (err == 0)
         *ret_place = place;
-    return r;
+    return err;
 }
 
 int packs_retire_dead(struct packs *p, uint64_t least)
@@ -227,14 +227,14 @@ static int sync_collect(struct packs *p, struct sync_item **ret_items, size_t *r
 
 /* Ends the sync of one pack with its result `r`. A pack whose sync failed is suspect: it is never
  * appended to or synced again. */
-static void sync_finish(struct packs *p, const struct sync_item *item, int r)
+static void sync_finish(struct packs *p, const struct sync_item *item, int err)
 {
     MUTEX_GUARD(&p->lock);
     struct pack *k = item->pack;
 
-    if (io_is_short(r)) {
+    if (io_is_short(err)) {
         ; /* a shortage: the sync did not begin, and the next one repeats it */
-    } else if (r) {
+    } else if (err) {
         k->suspect = true;
         if (p->current == k)
             p->current = NULL;
@@ -278,13 +278,13 @@ int packs_sync(struct packs *p)
 
     result = dir;
     for (size_t i = 0; i < count; i++) {
-        int r = items[i].pack->named ? 0 : dir;
+        int err = items[i].pack->named ? 0 : dir;
 
-        if (r == 0)
-            r = disk_sync(items[i].pack->file);
-        sync_finish(p, &items[i], r);
+        if (err == 0)
+            err = disk_sync(items[i].pack->file);
+        sync_finish(p, &items[i], err);
         if (result == 0)
-            result = r;
+            result = err;
     }
     free(items);
     return result ? result : sync_lost(p);
@@ -301,16 +301,16 @@ int packs_read(struct packs *p, const struct pack_place *place, const struct id 
         return -EUCLEAN;
     {
         MUTEX_GUARD(&p->lock);
-        int r = pack_acquire(p, place->pack, &k);
+        int err = pack_acquire(p, place->pack, &k);
 
-        if (r)
-            return r;
+        if (err)
+            return err;
     }
-    int r = pack_record_read(k->file, place, id, buf, len);
+    int err = pack_record_read(k->file, place, id, buf, len);
     MUTEX_GUARD(&p->lock);
 
     pack_unref(p, k);
-    return r;
+    return err;
 }
 
 /* ---- adopting, releasing ---- */
@@ -318,9 +318,9 @@ int packs_read(struct packs *p, const struct pack_place *place, const struct id 
 int packs_adopt(struct packs *p, const struct pack_place *place, uint32_t len)
 {
     MUTEX_GUARD(&p->lock);
-    int r = pack_count_back(p, place->pack, len);
+    int err = pack_count_back(p, place->pack, len);
 
-    return r == -ENOENT ? 0 : r;
+    return err == -ENOENT ? 0 : err;
 }
 
 bool packs_is_dead(struct packs *p, const struct pack_place *place)
@@ -335,12 +335,12 @@ bool packs_is_dead(struct packs *p, const struct pack_place *place)
  * deleted; the pack then goes at the next start. 1: its file is to be unlinked. */
 static int drop_emptied(struct packs *p, uint64_t number)
 {
-    int r = pack_drop_if_empty(p, number);
+    int dropped = pack_drop_if_empty(p, number);
 
-    if (r < 0)
+    if (dropped < 0)
         report(REPORT_NOTE, "pack %" PRIu64 " is empty, and goes at the next mount (%s)", number,
-               strerror(-r));
-    return r < 0 ? 0 : r;
+               strerror(-dropped));
+    return dropped < 0 ? 0 : dropped;
 }
 
 /* Counts a record out, and notes its range as dead. If a hole is due, *ret_pack is referenced and
@@ -349,13 +349,13 @@ static int release_locked(struct packs *p, const struct pack_place *place, uint3
                           struct pack **ret_pack, struct dead *ret_hole)
 {
     mutex_held(&p->lock);
-    int r = pack_count_out(p, place->pack, 1, len);
+    int err = pack_count_out(p, place->pack, 1, len);
 
-    if (r)
-        return r;
-    r = drop_emptied(p, place->pack);
-    if (r)
-        return r;
+    if (err)
+        return err;
+    err = drop_emptied(p, place->pack);
+    if (err)
+        return err;
     struct pack *k = pack_get(p, place->pack);
 
     if (!k)
@@ -373,19 +373,19 @@ int packs_release(struct packs *p, const struct pack_place *place, uint32_t len)
 {
     struct pack *k = NULL;
     struct dead hole = {0};
-    int r;
+    int dropped;
 
     {
         MUTEX_GUARD(&p->lock);
-        r = release_locked(p, place, len, &k, &hole);
-        if (r == -ENOENT)
+        dropped = release_locked(p, place, len, &k, &hole);
+        if (dropped == -ENOENT)
             pack_handle_drop(p, place->pack);
     }
     if (!k) {
         /* The record is counted out; a file that stays for now must not make the caller count it
          * out again. */
-        (void)pack_unlink_dropped(p, place->pack, r);
-        return r < 0 ? r : 0;
+        (void)pack_unlink_dropped(p, place->pack, dropped);
+        return dropped < 0 ? dropped : 0;
     }
     /* The hole is optional: where the disk cannot punch one, compaction gets the space back. */
     int punched = disk_punch(k->file, hole.start, hole.end - hole.start);
@@ -403,10 +403,10 @@ int packs_release(struct packs *p, const struct pack_place *place, uint32_t len)
 static int is_known(struct packs *p, uint64_t number)
 {
     struct pack_entry e;
-    int r = pack_is_written(p, number) ? 0 : pack_entry_get(p, number, &e);
+    int err = pack_is_written(p, number) ? 0 : pack_entry_get(p, number, &e);
 
     mutex_held(&p->lock);
-    return r == -ENOENT ? 0 : r < 0 ? r : 1;
+    return err == -ENOENT ? 0 : err < 0 ? err : 1;
 }
 
 int packs_is_known(struct packs *p, uint64_t number)
@@ -417,24 +417,24 @@ int packs_is_known(struct packs *p, uint64_t number)
 
 int packs_remove_unknown(struct packs *p, uint64_t number)
 {
-    int r = packs_is_known(p, number);
+    int known = packs_is_known(p, number);
 
     /* A number is given out once, so this pack cannot get a row meanwhile. */
-    return r ? (r < 0 ? r : -EBUSY) : pack_unlink_dropped(p, number, 1);
+    return known ? (known < 0 ? known : -EBUSY) : pack_unlink_dropped(p, number, 1);
 }
 
 int packs_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes)
 {
-    int r;
+    int dropped;
 
     {
         MUTEX_GUARD(&p->lock);
-        r = pack_count_out(p, number, records, bytes);
-        if (r == 0)
-            r = drop_emptied(p, number);
+        dropped = pack_count_out(p, number, records, bytes);
+        if (dropped == 0)
+            dropped = drop_emptied(p, number);
     }
-    (void)pack_unlink_dropped(p, number, r); /* else the next start does it */
-    return r < 0 ? r : 0;
+    (void)pack_unlink_dropped(p, number, dropped); /* else the next start does it */
+    return dropped < 0 ? dropped : 0;
 }
 
 /* The length of a pack's file; 0 if there is none. */
@@ -445,35 +445,35 @@ static int file_bytes(struct packs *p, uint64_t number, uint64_t *ret_bytes)
     struct disk_stat st;
 
     pack_name(number, name);
-    int r = disk_open(p->disk, name, DISK_READ, &f);
+    int err = disk_open(p->disk, name, DISK_READ, &f);
 
-    if (r == -ENOENT) {
+    if (err == -ENOENT) {
         *ret_bytes = 0;
         return 0;
     }
-    if (r)
-        return r;
-    r = disk_fstat(f, &st);
+    if (err)
+        return err;
+    err = disk_fstat(f, &st);
     disk_file_close(f);
     *ret_bytes = st.size;
-    return r;
+    return err;
 }
 
 int packs_correct(struct packs *p, uint64_t number, int64_t records, int64_t bytes)
 {
     uint64_t size;
-    int r = file_bytes(p, number, &size);
+    int err = file_bytes(p, number, &size);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     {
         MUTEX_GUARD(&p->lock);
-        r = pack_correct(p, number, records, bytes, size);
-        if (r == 0)
-            r = drop_emptied(p, number);
+        err = pack_correct(p, number, records, bytes, size);
+        if (err == 0)
+            err = drop_emptied(p, number);
     }
-    (void)pack_unlink_dropped(p, number, r); /* else the next start does it */
-    return r < 0 ? r : 0;
+    (void)pack_unlink_dropped(p, number, err); /* else the next start does it */
+    return err < 0 ? err : 0;
 }
 
 /* ---- commit ---- */

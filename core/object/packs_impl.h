@@ -100,7 +100,7 @@ void pack_unref(struct packs *p, struct pack *k);
 void pack_handle_drop(struct packs *p, uint64_t number);
 int pack_acquire(struct packs *p, uint64_t number, struct pack **ret_pack);
 int pack_drop_if_empty(struct packs *p, uint64_t number);
-int pack_unlink_dropped(struct packs *p, uint64_t number, int r);
+int pack_unlink_dropped(struct packs *p, uint64_t number, int dropped);
 
 /* ---- packs_dead.c: dead ranges of one pack; needs p->lock ---- */
 

@@ -54,13 +54,13 @@ static int open_files(struct packs *p, const struct number_list *files, bool (*k
 
     for (size_t i = 0; i < files->count; i++) {
         struct pack_entry e;
-        int r = pack_entry_get(p, files->number[i], &e);
+        int err = pack_entry_get(p, files->number[i], &e);
 
         seen(p, files->number[i]);
-        if (r == -ENOENT && !(keep && files->number[i] < first && keep(ctx)))
+        if (err == -ENOENT && !(keep && files->number[i] < first && keep(ctx)))
             remove_file(p, files->number[i]);
-        else if (r && r != -ENOENT)
-            return r;
+        else if (err && err != -ENOENT)
+            return err;
     }
     return 0;
 }
@@ -77,10 +77,10 @@ static void find_holes(struct packs *p, uint64_t number, const struct pack_entry
     pack_name(number, name);
     if (dead < PUNCH_MIN || disk_open(p->disk, name, DISK_READ, &f) < 0)
         return;
-    int r = disk_fstat(f, &st);
+    int err = disk_fstat(f, &st);
 
     disk_file_close(f);
-    if (r || st.blocks >= st.size || st.size < e->file_bytes)
+    if (err || st.blocks >= st.size || st.size < e->file_bytes)
         return;
     holes = st.size - st.blocks;
     pack_holes_add(p, number, holes < dead ? holes : dead);
@@ -96,11 +96,11 @@ static int open_entry(struct packs *p, uint64_t number, const struct pack_entry 
         find_holes(p, number, e);
         return 0;
     }
-    int r = pack_entry_drop(p, number);
+    int err = pack_entry_drop(p, number);
 
-    if (r == 0)
+    if (err == 0)
         remove_file(p, number);
-    return r;
+    return err;
 }
 
 /* Take up all rows of the table. A row may be dropped meanwhile, so each is looked up anew behind
@@ -109,43 +109,43 @@ static int open_entries(struct packs *p)
 {
     uint8_t key[8], last[8], val[LAYER_VALUE_MAX];
     size_t len;
-    int r = layer_next(p->entries, NULL, key, val, sizeof val, &len);
+    int err = layer_next(p->entries, NULL, key, val, sizeof val, &len);
 
-    while (r == 0) {
+    while (err == 0) {
         struct pack_entry e;
 
-        r = pack_entry_decode(val, len, &e);
-        if (r == 0)
-            r = open_entry(p, get_be64(key), &e);
+        err = pack_entry_decode(val, len, &e);
+        if (err == 0)
+            err = open_entry(p, get_be64(key), &e);
         memcpy(last, key, sizeof last);
-        if (r == 0)
-            r = layer_next(p->entries, last, key, val, sizeof val, &len);
+        if (err == 0)
+            err = layer_next(p->entries, last, key, val, sizeof val, &len);
     }
-    return r == -ENOENT ? 0 : r;
+    return err == -ENOENT ? 0 : err;
 }
 
 /* Make the directory of packs, durably. On a read-only disk there are no packs to be written. */
 static int make_directory(struct packs *p)
 {
-    int r = disk_mkdir(p->disk, "packs");
+    int err = disk_mkdir(p->disk, "packs");
 
-    if (r == 0)
-        r = disk_sync_dir(p->disk, "");
-    return r == -EROFS ? 0 : r;
+    if (err == 0)
+        err = disk_sync_dir(p->disk, "");
+    return err == -EROFS ? 0 : err;
 }
 
 /* List the files, and then take up the rows. */
 static int packs_load(struct packs *p, bool (*keep)(void *ctx), void *ctx)
 {
     struct number_list files = {0};
-    int r = disk_list(p->disk, "packs", list_file, &files);
+    int err = disk_list(p->disk, "packs", list_file, &files);
 
-    if (r == -ENOENT)
-        r = make_directory(p);
-    if (r == 0)
-        r = open_files(p, &files, keep, ctx);
+    if (err == -ENOENT)
+        err = make_directory(p);
+    if (err == 0)
+        err = open_files(p, &files, keep, ctx);
     free(files.number);
-    return r ? r : open_entries(p);
+    return err ? err : open_entries(p);
 }
 
 int packs_open(struct disk *disk, struct kv *kv, unsigned table, uint64_t next_pack,
@@ -161,13 +161,13 @@ int packs_open(struct disk *disk, struct kv *kv, unsigned table, uint64_t next_p
     TAILQ_INIT(&p->open);
     mutex_init(&p->lock, "packs");
     mutex_init(&p->sync_lock, "packs sync");
-    int r = layer_create(kv, table, 8, &p->entries);
+    int err = layer_create(kv, table, 8, &p->entries);
 
-    if (r == 0)
-        r = packs_load(p, keep, ctx);
-    if (r) {
+    if (err == 0)
+        err = packs_load(p, keep, ctx);
+    if (err) {
         packs_close(p);
-        return r;
+        return err;
     }
     *ret_packs = p;
     return 0;
@@ -208,17 +208,17 @@ int packs_next_closed(struct packs *p, uint64_t after, struct pack_info *ret)
 {
     uint8_t key[8], val[LAYER_VALUE_MAX];
     size_t len;
-    int r;
+    int err;
     MUTEX_GUARD(&p->lock);
 
     put_be64(key, after);
     do {
-        r = layer_next(p->entries, key, key, val, sizeof val, &len);
-        if (r == 0)
-            r = pack_entry_decode(val, len, &ret->entry);
-    } while (r == 0 && pack_is_written(p, get_be64(key)));
-    if (r)
-        return r;
+        err = layer_next(p->entries, key, key, val, sizeof val, &len);
+        if (err == 0)
+            err = pack_entry_decode(val, len, &ret->entry);
+    } while (err == 0 && pack_is_written(p, get_be64(key)));
+    if (err)
+        return err;
     ret->number = get_be64(key);
     ret->dead = pack_entry_dead(&ret->entry);
     uint64_t holes = pack_holes(p, ret->number);

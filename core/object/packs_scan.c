@@ -39,31 +39,31 @@ static int scan(struct window *w, uint64_t pack, void *buf, packs_scan_fn *fn, v
 {
     uint64_t off = FILE_HEAD;
     const uint8_t *head;
-    int r = 0;
+    int err = 0;
 
-    while (r == 0 && off < UINT32_MAX && (head = head_at(w, off, &r))) {
+    while (err == 0 && off < UINT32_MAX && (head = head_at(w, off, &err))) {
         struct pack_place place = {pack, (uint32_t)off};
         struct pack_record is;
 
         off += 8;
         if (pack_record_decode(head, &is) < 0)
             continue;
-        r = pack_record_read(w->file, &place, &is.id, buf, is.size);
-        if (r == 0 || r == -EPROTO)
+        err = pack_record_read(w->file, &place, &is.id, buf, is.size);
+        if (err == 0 || err == -EPROTO)
             off = place.offset + pack_record_size(is.stored);
-        if (r == 0)
-            r = fn(&is.id, &place, buf, is.size, ctx);
-        else if (r == -EUCLEAN || r == -EPROTO)
-            r = 0;
+        if (err == 0)
+            err = fn(&is.id, &place, buf, is.size, ctx);
+        else if (err == -EUCLEAN || err == -EPROTO)
+            err = 0;
     }
-    return r;
+    return err;
 }
 
 int packs_scan(struct disk_file *file, uint64_t pack, void *buf, packs_scan_fn *fn, void *ctx)
 {
     struct window w = {.file = file, .bytes = malloc(WINDOW)};
-    int r = w.bytes ? scan(&w, pack, buf, fn, ctx) : -ENOMEM;
+    int err = w.bytes ? scan(&w, pack, buf, fn, ctx) : -ENOMEM;
 
     free(w.bytes);
-    return r;
+    return err;
 }

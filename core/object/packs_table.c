@@ -23,9 +23,9 @@ int pack_entry_get(struct packs *p, uint64_t number, struct pack_entry *ret)
 
     *ret = (struct pack_entry){0};
     put_be64(key, number);
-    int r = layer_get(p->entries, key, val, sizeof val, &len);
+    int err = layer_get(p->entries, key, val, sizeof val, &len);
 
-    return r ? r : pack_entry_decode(val, len, ret);
+    return err ? err : pack_entry_decode(val, len, ret);
 }
 
 void pack_stats_add(struct packs *p, const struct pack_entry *e)
@@ -55,10 +55,10 @@ static int pack_entry_put(struct packs *p, uint64_t number, const struct pack_en
 static int pack_entry_replace(struct packs *p, uint64_t number, const struct pack_entry *old,
                               const struct pack_entry *e)
 {
-    int r = pack_entry_put(p, number, e);
+    int err = pack_entry_put(p, number, e);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     pack_stats_sub(p, old);
     pack_stats_add(p, e);
     return 0;
@@ -67,10 +67,10 @@ static int pack_entry_replace(struct packs *p, uint64_t number, const struct pac
 int pack_count_in(struct packs *p, struct pack *k, uint32_t len)
 {
     struct pack_entry old, e;
-    int r = pack_entry_get(p, k->number, &old);
+    int err = pack_entry_get(p, k->number, &old);
 
-    if (r && r != -ENOENT)
-        return r;
+    if (err && err != -ENOENT)
+        return err;
     e = old;
     e.live_records++;
     e.live_bytes += len;
@@ -79,7 +79,7 @@ int pack_count_in(struct packs *p, struct pack *k, uint32_t len)
 
     if (put)
         return put;
-    p->stats.packs += r == -ENOENT;
+    p->stats.packs += err == -ENOENT;
     return 0;
 }
 
@@ -88,10 +88,10 @@ int pack_count_in(struct packs *p, struct pack *k, uint32_t len)
 int pack_count_back(struct packs *p, uint64_t number, uint32_t len)
 {
     struct pack_entry old, e;
-    int r = pack_entry_get(p, number, &old);
+    int err = pack_entry_get(p, number, &old);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     e = old;
     e.live_records++;
     e.live_bytes += len;
@@ -101,10 +101,10 @@ int pack_count_back(struct packs *p, uint64_t number, uint32_t len)
 int pack_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes)
 {
     struct pack_entry old, e;
-    int r = pack_entry_get(p, number, &old);
+    int err = pack_entry_get(p, number, &old);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     if (old.live_records < records || old.live_bytes < bytes)
         return -EUCLEAN;
     e = old;
@@ -118,12 +118,12 @@ int pack_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t 
 int pack_correct(struct packs *p, uint64_t number, int64_t records, int64_t bytes, uint64_t size)
 {
     struct pack_entry old, e;
-    int r = pack_entry_get(p, number, &old);
+    int err = pack_entry_get(p, number, &old);
 
-    if (r && r != -ENOENT)
-        return r;
+    if (err && err != -ENOENT)
+        return err;
     e = old;
-    if (r == -ENOENT)
+    if (err == -ENOENT)
         e.file_bytes = size;
     int64_t n = (int64_t)e.live_records + records, b = (int64_t)e.live_bytes + bytes;
 
@@ -135,7 +135,7 @@ int pack_correct(struct packs *p, uint64_t number, int64_t records, int64_t byte
 
     if (put)
         return put;
-    p->stats.packs += r == -ENOENT;
+    p->stats.packs += err == -ENOENT;
     return 0;
 }
 
@@ -143,14 +143,14 @@ int pack_entry_drop(struct packs *p, uint64_t number)
 {
     struct pack_entry e;
     uint8_t key[8];
-    int r = pack_entry_get(p, number, &e);
+    int err = pack_entry_get(p, number, &e);
 
-    if (r)
-        return r == -ENOENT ? 0 : r;
+    if (err)
+        return err == -ENOENT ? 0 : err;
     put_be64(key, number);
-    r = layer_del(p->entries, key);
-    if (r)
-        return r;
+    err = layer_del(p->entries, key);
+    if (err)
+        return err;
     pack_stats_sub(p, &e);
     p->stats.packs--;
     pack_holes_forget(p, number);
@@ -266,9 +266,9 @@ void pack_handle_add(struct packs *p, struct pack *k, struct disk_file *file)
 /* Open the file of a pack for writing, or for reading on a read-only disk. */
 static int open_pack(struct packs *p, const char *name, struct disk_file **ret_file)
 {
-    int r = disk_open(p->disk, name, DISK_WRITE, ret_file);
+    int err = disk_open(p->disk, name, DISK_WRITE, ret_file);
 
-    return r == -EROFS ? disk_open(p->disk, name, DISK_READ, ret_file) : r;
+    return err == -EROFS ? disk_open(p->disk, name, DISK_READ, ret_file) : err;
 }
 
 /* Opens the file of a pack; on a shortage of handles or memory the idle handles are closed
@@ -279,15 +279,15 @@ static int handle_open(struct packs *p, struct pack *k)
     struct disk_file *f;
 
     pack_name(k->number, name);
-    int r = open_pack(p, name, &f);
+    int err = open_pack(p, name, &f);
 
-    if (io_is_short(r)) { /* close handles that are not in use, and try again */
+    if (io_is_short(err)) { /* close handles that are not in use, and try again */
         handles_trim(p, 0);
-        r = open_pack(p, name, &f);
+        err = open_pack(p, name, &f);
     }
-    if (r == 0)
+    if (err == 0)
         pack_handle_add(p, k, f);
-    return r;
+    return err;
 }
 
 void pack_unref(struct packs *p, struct pack *k)
@@ -317,14 +317,14 @@ int pack_acquire(struct packs *p, uint64_t number, struct pack **ret_pack)
 
     if (!k)
         return -ENOMEM;
-    int r = k->file ? 0 : handle_open(p, k);
+    int err = k->file ? 0 : handle_open(p, k);
 
-    if (r) {
+    if (err) {
         if (k->dead_count == 0) { /* it has no dead ranges to remember, and may be no pack at all */
             LIST_REMOVE(k, bucket);
             pack_free(p, k);
         }
-        return r;
+        return err;
     }
     k->refs++;
     TAILQ_REMOVE(&p->open, k, lru);
@@ -340,15 +340,15 @@ int pack_drop_if_empty(struct packs *p, uint64_t number)
 {
     struct pack *k = pack_find(p, number);
     struct pack_entry e;
-    int r = pack_entry_get(p, number, &e);
+    int err = pack_entry_get(p, number, &e);
 
-    if (r && r != -ENOENT)
-        return r;
+    if (err && err != -ENOENT)
+        return err;
     if (e.live_records || (k && (k == p->current || k->writing)))
         return 0;
-    r = pack_entry_drop(p, number);
-    if (r)
-        return r;
+    err = pack_entry_drop(p, number);
+    if (err)
+        return err;
     if (k) {
         LIST_REMOVE(k, bucket);
         k->gone = true;
@@ -362,17 +362,17 @@ int pack_drop_if_empty(struct packs *p, uint64_t number)
 /* Unlinks the file of a pack if `r`, the result of pack_drop_if_empty, is 1. A file that is missing
  * was unlinked before a crash. A file that cannot be unlinked now has no row, is reported, and goes
  * at the next packs_open. */
-int pack_unlink_dropped(struct packs *p, uint64_t number, int r)
+int pack_unlink_dropped(struct packs *p, uint64_t number, int dropped)
 {
     char name[DISK_NAME_MAX + 1];
 
-    if (r <= 0)
-        return r;
+    if (dropped <= 0)
+        return dropped;
     pack_name(number, name);
-    r = disk_unlink(p->disk, name);
-    if (r == 0 || r == -ENOENT)
+    int err = disk_unlink(p->disk, name);
+    if (err == 0 || err == -ENOENT)
         return 0;
     report(REPORT_NOTE, "%s is empty, and cannot be removed now (%s): the next start removes it",
-           name, strerror(-r));
-    return r;
+           name, strerror(-err));
+    return err;
 }

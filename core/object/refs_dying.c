@@ -13,7 +13,7 @@
  * From the first step to the last the number has a record in the table of the dying, so that a
  * start finds it again. A slot that became an object, or was given up, is in the queue without a
  * record: a start finds its file. Dead ghosts are only in that table, and not in memory: their
- * shard may be away for a long time, and there may be very many of them (refs_ghosts.c).
+ * shard may be unreachable for a long time, and there may be very many of them (refs_ghosts.c).
  */
 #include "refs_impl.h"
 #include "report.h"
@@ -126,7 +126,7 @@ static int take_out(struct refs *r, uint64_t number, const struct entry *e)
 }
 
 /* Puts a dead number at the end of the queue. A ghost is only counted, and `d` is freed: its shard
- * may be away for long, so it waits in the table of the dying. */
+ * may be unreachable for long, so it waits in the table of the dying. */
 static void add_dead(struct refs *r, struct dead *d)
 {
     if (entry_is_ghost(&d->is.entry)) {

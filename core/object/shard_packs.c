@@ -23,7 +23,7 @@ static void make_key(uint8_t key[KEY_LEN], uint16_t shard, uint64_t pack)
     put_be64(key + 2, pack);
 }
 
-static int load(struct shard_packs *p, uint16_t shard, uint64_t pack, struct pack_entry *ret)
+static int load_pack(struct shard_packs *p, uint16_t shard, uint64_t pack, struct pack_entry *ret)
 {
     uint8_t key[KEY_LEN], buf[PACK_ENTRY_LEN];
     size_t len;
@@ -52,7 +52,7 @@ int shard_packs_add(struct shard_packs *p, uint16_t shard, uint64_t pack, uint32
 {
     struct pack_entry e = {.file_bytes = file_bytes};
     MUTEX_GUARD(&p->lock);
-    int err = load(p, shard, pack, &e);
+    int err = load_pack(p, shard, pack, &e);
 
     if (err < 0 && err != -ENOENT)
         return err;
@@ -69,7 +69,7 @@ int shard_packs_count_out(struct shard_packs *p, uint16_t shard, uint64_t pack, 
 {
     struct pack_entry e;
     MUTEX_GUARD(&p->lock);
-    int err = load(p, shard, pack, &e);
+    int err = load_pack(p, shard, pack, &e);
 
     if (err < 0)
         return err;
@@ -86,7 +86,7 @@ int shard_packs_count_out(struct shard_packs *p, uint16_t shard, uint64_t pack, 
 int shard_packs_get(struct shard_packs *p, uint16_t shard, uint64_t pack, struct pack_entry *ret)
 {
     MUTEX_GUARD(&p->lock);
-    return load(p, shard, pack, ret);
+    return load_pack(p, shard, pack, ret);
 }
 
 int shard_packs_forget(struct shard_packs *p, uint16_t shard, uint64_t pack)
@@ -94,7 +94,7 @@ int shard_packs_forget(struct shard_packs *p, uint16_t shard, uint64_t pack)
     struct pack_entry e;
     uint8_t key[KEY_LEN];
     MUTEX_GUARD(&p->lock);
-    int err = load(p, shard, pack, &e);
+    int err = load_pack(p, shard, pack, &e);
 
     if (err < 0)
         return err;

@@ -221,17 +221,18 @@ static bool is_owner_due(const struct shards *s, const struct shards_slot *slot)
     return clock_ticks(s->clock) - slot->checked >= ASK_AGAIN;
 }
 
-/* Asks, claims or checks a shard, as its use requires. The slot is not busy. Needs the lock, which
- * is released meanwhile. *again: something was done, so the caller must look at the state again. */
+/* Asks a shard, takes its fence, or checks it, as its use requires. The slot is not busy. Needs the
+ * lock, which is released meanwhile. *again: something was done, so the caller must look at the
+ * state again. */
 static int prepare(struct shards *s, struct shards_slot *slot, enum shards_use use, bool *again)
 {
     int err = 0;
     bool ask = is_ask_due(s, slot);
-    bool claim = !ask && use == SHARDS_WRITE && slot->state == SHARDS_OK && !slot->claimed;
-    bool check = !ask && use == SHARDS_WRITE && slot->state == SHARDS_OK && slot->claimed &&
+    bool take = !ask && use == SHARDS_WRITE && slot->state == SHARDS_OK && !slot->has_fence;
+    bool check = !ask && use == SHARDS_WRITE && slot->state == SHARDS_OK && slot->has_fence &&
                  is_owner_due(s, slot);
 
-    *again = ask || claim || check;
+    *again = ask || take || check;
     if (!*again)
         return 0;
     slot->busy = true;
@@ -239,7 +240,7 @@ static int prepare(struct shards *s, struct shards_slot *slot, enum shards_use u
     if (ask)
         shards_ask_busy(s, slot);
     else
-        err = claim ? shards_claim(s, slot) : shards_check_owner(s, slot);
+        err = take ? shards_take_fence(s, slot) : shards_check_owner(s, slot);
     shards_end_busy(s, slot);
     mutex_lock(&s->lock);
     return err;
@@ -376,7 +377,7 @@ int shards_new_number(struct shards *s, uint16_t number, uint64_t *ret_where)
 
     if (!slot)
         return -ENXIO;
-    if (!slot->claimed)
+    if (!slot->has_fence)
         return -EROFS;
     if (slot->sequence == UINT32_MAX)
         return -EOVERFLOW;
@@ -389,19 +390,19 @@ uint64_t shards_first_number(struct shards *s, uint16_t number)
     MUTEX_GUARD(&s->lock);
     const struct shards_slot *slot = shards_find(s, number);
 
-    return slot && slot->claimed ? (uint64_t)slot->record.incarnation << 32 | 1 : 0;
+    return slot && slot->has_fence ? (uint64_t)slot->record.incarnation << 32 | 1 : 0;
 }
 
 /* ---- looking for unreachable shards ---- */
 
-/* Asks one shard, whose slot the caller has made busy: a read-only one is claimed again, one that
- * is not OK is asked for its identity, and one that is OK for its space. */
+/* Asks one shard, whose slot the caller has made busy: the fence of a read-only one is taken again,
+ * one that is not OK is asked for its identity, and one that is OK for its space. */
 static void look_at_busy(struct shards *s, struct shards_slot *slot)
 {
     struct shard_space space = {0};
 
     if (shards_state_of(s, slot) == SHARDS_READONLY && !s->readonly)
-        (void)shards_claim(s, slot); /* it may accept writes again */
+        (void)shards_take_fence(s, slot); /* it may accept writes again */
     if (shards_state_of(s, slot) != SHARDS_OK) {
         shards_ask_busy(s, slot);
         return;

@@ -20,12 +20,12 @@
  *   FOREIGN      it is the right one, but another copy of this store has written to it since: it
  *                is only read
  *
- * Who may write is settled once an opening, at the first use for writing, by claims: see shards.c
- * and FORMAT.md, "Shards".
+ * Who may write is settled once an opening, at the first use for writing, by a fence: see
+ * shards_fence.c and FORMAT.md, "Shards".
  *
  * Errors: 0 or -errno: -ENXIO no shard has that number, -EHOSTUNREACH it is UNREACHABLE or WRONG,
- * -EROFS it may only be read, and what a claim's writes said: -ENOSPC, -EIO. Threads: any; its
- * lock, "shards", is not held while a shard is asked.
+ * -EROFS it may only be read, and what the writes of taking the fence said: -ENOSPC, -EIO. Threads:
+ * any; its lock, "shards", is not held while a shard is asked.
  */
 #pragma once
 
@@ -96,7 +96,7 @@ const char *shards_state_name(enum shards_state state); /* "ok", "unreachable", 
 
 /* ---- using one ---- */
 
-/* Give it back with shards_put_back. For SHARDS_WRITE the claim is made first. `ret_shard` or
+/* Give it back with shards_put_back. For SHARDS_WRITE the fence is taken first. `ret_shard` or
  * `ret_disk` (shard_disk_open of it) may be NULL. */
 int shards_get(struct shards *s, uint16_t number, enum shards_use use, struct shard **ret_shard,
                struct disk **ret_disk);
@@ -106,11 +106,11 @@ void shards_put_back(struct shards *s, uint16_t number);
  * exceptions: -EACCES becomes -EROFS; -ENOENT and -EIO become -EHOSTUNREACH unless the shard, asked
  * afresh, is there and is the right one. */
 int shards_said(struct shards *s, uint16_t number, int err);
-/* A number that no name on that shard ever had, for a new pack or file. -EROFS: the shard is not
- * claimed. */
+/* A number that no name on that shard ever had, for a new pack or file. -EROFS: this store
+ * does not have its fence. */
 int shards_new_number(struct shards *s, uint16_t number, uint64_t *ret_where);
 /* The lowest number that shards_new_number can give in this opening; what has a lower number was
- * put before. 0: the shard is not claimed. */
+ * put before. 0: this store does not have its fence. */
 uint64_t shards_first_number(struct shards *s, uint16_t number);
 /* Asks the shards that are not OK, and returns how many have become OK. The others are asked for
  * their space. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * shards_impl: what shards.c (the slots and their users), shards_table.c (which there are) and
- * shards_claim.c (what a shard is asked) share.
+ * shards_fence.c (what a shard is asked) share.
  * Private to core/object.
  */
 #pragma once
@@ -31,11 +31,11 @@ struct shards_slot {
     char why[SHARD_WHY];
     struct shard_space space;
     struct shards_handle *handle; /* NULL: not open */
-    bool stale;                   /* the handle is of no use any more: the shard is away */
+    bool stale;                   /* the handle is of no use any more: the shard is unreachable */
     struct shards_handle *replaced;
     unsigned users;
-    bool claimed;     /* claimed since the opening */
-    /* another copy of the store owns it, as `owner` said last; if that was wrong it is claimed
+    bool has_fence; /* this store took the fence since the opening */
+    /* another copy of the store owns it, as `owner` said last; if that was wrong the fence is taken
      * anew */
     bool foreign;
     bool no_write;    /* a write was refused */
@@ -87,7 +87,7 @@ void shards_set_state(struct shards *s, struct shards_slot *slot, enum shards_st
 /* Writes the record durably, then to the slot. The slot is busy, and the lock is not held. */
 int shards_write_record(struct shards *s, struct shards_slot *slot, const struct shard_record *r);
 
-/* ---- shards_claim.c: the slot is busy, the lock not held, if not told otherwise ---- */
+/* ---- shards_fence.c: the slot is busy, the lock not held, if not told otherwise ---- */
 
 int shards_random(void *out, size_t len);
 /* Opens the shard, recognises it, and sets its state. */
@@ -96,9 +96,10 @@ void shards_ask(struct shards *s, struct shards_slot *slot);
  * slot. */
 enum shards_state shards_recognise(struct shards *s, const struct shard_record *r, uint16_t number,
                                    struct shard **ret_shard, char why[SHARD_WHY]);
-/* Steps b to h; the state tells the outcome, too. 0, -EROFS, -EHOSTUNREACH or what a write said. */
-int shards_claim(struct shards *s, struct shards_slot *slot);
-/* Is `owner` still what this store put there? 0, or as shards_claim. */
+/* Take the fence: steps b to h; the state tells the outcome, too. 0, -EROFS, -EHOSTUNREACH or what
+ * a write said. */
+int shards_take_fence(struct shards *s, struct shards_slot *slot);
+/* Is `owner` still what this store put there? 0, or as shards_take_fence. */
 int shards_check_owner(struct shards *s, struct shards_slot *slot);
 /* Make the place at r->url this store's shard `number`: identity and owner. `r` gets id and
  * token. */

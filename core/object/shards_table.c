@@ -217,7 +217,7 @@ static int reserve(struct shards *s, uint16_t number, const char *url,
 }
 
 /* Puts the identity of the new shard in its place, then writes its record. */
-static int add(struct shards *s, struct shards_slot *slot, char why[SHARD_WHY])
+static int add_shard(struct shards *s, struct shards_slot *slot, char why[SHARD_WHY])
 {
     struct shard_record r = slot->record;
     struct shard *shard;
@@ -254,7 +254,7 @@ int shards_add(struct shards *s, uint16_t number, const char *url, char why[SHAR
         err = reserve(s, number, normal, &slot, why);
     if (err < 0)
         return err;
-    err = add(s, slot, why);
+    err = add_shard(s, slot, why);
     if (err == 0) {
         shards_ask_busy(s, slot);
         shards_end_busy(s, slot);
@@ -269,7 +269,7 @@ int shards_add(struct shards *s, uint16_t number, const char *url, char why[SHAR
     return err;
 }
 
-static int delete_claim(const char *name, uint64_t size, void *ctx)
+static int delete_fence(const char *name, uint64_t size, void *ctx)
 {
     (void)size;
     return shard_delete(ctx, name);
@@ -279,7 +279,7 @@ static int delete_claim(const char *name, uint64_t size, void *ctx)
  * them over. */
 static void unmake(struct shard *shard)
 {
-    (void)shard_list(shard, SHARD_CLAIMS, delete_claim, shard);
+    (void)shard_list(shard, SHARD_FENCES, delete_fence, shard);
     (void)shard_delete(shard, SHARD_SPARE);
     (void)shard_delete(shard, SHARD_OWNER);
     (void)shard_delete(shard, SHARD_IDENTITY);
@@ -327,8 +327,8 @@ int shards_remove(struct shards *s, uint16_t number, char why[SHARD_WHY])
     if (err < 0)
         return err;
     shards_ask_busy(s, slot);
-    bool ours =
-        shards_state_of(s, slot) == SHARDS_OK && (slot->claimed || shards_claim(s, slot) == 0);
+    bool ours = shards_state_of(s, slot) == SHARDS_OK &&
+                (slot->has_fence || shards_take_fence(s, slot) == 0);
     uint32_t floor = new_floor(s, slot);
 
     err = drop_record(s, number, floor);

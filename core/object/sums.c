@@ -117,10 +117,10 @@ int sums_note_truncate(struct sums *s, uint64_t length)
     if (length == s->length)
         return 0;
     size_t count = blocks_of(length);
-    int r = reserve(s, count);
+    int err = reserve(s, count);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     /* The block at the smaller end changed its length; all after it are new. */
     uint64_t kept = length < s->length ? length : s->length;
 
@@ -158,10 +158,10 @@ int sums_note_write(struct sums *s, const void *data, size_t len, uint64_t off)
     uint64_t end = off + len;
 
     if (end > s->length) {
-        int r = sums_note_truncate(s, end);
+        int err = sums_note_truncate(s, end);
 
-        if (r)
-            return r;
+        if (err)
+            return err;
     }
     growing_spare(s, off, end);
     for (size_t i = (size_t)(off / SUMS_BLOCK); i < blocks_of(end); i++) {
@@ -247,27 +247,27 @@ uint8_t *sums_encode(const struct sums *s, size_t *ret_len)
 static int write_file(struct disk *disk, const char *name, const void *bytes, size_t len)
 {
     struct disk_file *f;
-    int r = disk_open(disk, name, DISK_WRITE | DISK_CREATE, &f);
+    int err = disk_open(disk, name, DISK_WRITE | DISK_CREATE, &f);
 
-    if (r)
-        return r;
-    r = disk_pwrite(f, bytes, len, 0);
-    if (r == 0)
-        r = disk_sync(f);
+    if (err)
+        return err;
+    err = disk_pwrite(f, bytes, len, 0);
+    if (err == 0)
+        err = disk_sync(f);
     disk_file_close(f);
-    if (r)
+    if (err)
         (void)disk_unlink(disk, name); /* a part of a file is of no use */
-    return r;
+    return err;
 }
 
 int sums_store(const struct sums *s, struct disk *disk, const char *name)
 {
     char file[DISK_NAME_MAX + 1];
     size_t len;
-    int r = sums_name(name, file);
+    int err = sums_name(name, file);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     for (size_t i = 0; i < s->count; i++)
         if (s->stale[i])
             return -EINVAL;
@@ -275,9 +275,9 @@ int sums_store(const struct sums *s, struct disk *disk, const char *name)
 
     if (!bytes)
         return -ENOMEM;
-    r = disk_unlink(disk, file);
-    if (r && r != -ENOENT)
-        return r;
+    err = disk_unlink(disk, file);
+    if (err && err != -ENOENT)
+        return err;
     return write_file(disk, file, bytes, len);
 }
 
@@ -296,11 +296,11 @@ static int decode(const uint8_t *p, size_t len, struct sums *ret)
 
     if (length > SUMS_LENGTH_MAX || count != blocks_of(length) || body != SUMS_HEAD + count * 8)
         return -EUCLEAN;
-    int r = sums_note_truncate(&s, length);
+    int err = sums_note_truncate(&s, length);
 
-    if (r) {
+    if (err) {
         sums_release(&s);
-        return r;
+        return err;
     }
     for (size_t i = 0; i < s.count; i++) {
         s.block[i] = get_le64(p + SUMS_HEAD + i * 8);
@@ -314,10 +314,10 @@ static int decode(const uint8_t *p, size_t len, struct sums *ret)
 static int read_file(struct disk_file *f, uint8_t **ret_bytes, size_t *ret_len)
 {
     struct disk_stat st;
-    int r = disk_fstat(f, &st);
+    int err = disk_fstat(f, &st);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     if (st.size < SUMS_HEAD + SUMS_TAIL ||
         st.size > SUMS_HEAD + SUMS_TAIL + SUMS_LENGTH_MAX / SUMS_BLOCK * 8)
         return -EUCLEAN;
@@ -342,14 +342,14 @@ int sums_load(struct disk *disk, const char *name, struct sums *ret)
     CLEANUP_FREE uint8_t *bytes = NULL;
     struct disk_file *f;
     size_t len = 0;
-    int r = sums_name(name, file);
+    int err = sums_name(name, file);
 
-    if (r)
-        return r;
-    r = disk_open(disk, file, DISK_READ, &f);
-    if (r)
-        return r;
-    r = read_file(f, &bytes, &len);
+    if (err)
+        return err;
+    err = disk_open(disk, file, DISK_READ, &f);
+    if (err)
+        return err;
+    err = read_file(f, &bytes, &len);
     disk_file_close(f);
-    return r ? r : decode(bytes, len, ret);
+    return err ? err : decode(bytes, len, ret);
 }

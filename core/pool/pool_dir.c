@@ -76,9 +76,9 @@ static int stop(const char *name, void *ctx)
 /* Is the directory empty? 1, 0 or -errno. A missing one is empty. */
 static int is_empty(struct disk *disk, const char *dir)
 {
-    int r = disk_list(disk, dir, stop, NULL);
+    int stopped = disk_list(disk, dir, stop, NULL);
 
-    return r == 1 ? 0 : r == 0 || r == -ENOENT ? 1 : r;
+    return stopped == 1 ? 0 : stopped == 0 || stopped == -ENOENT ? 1 : stopped;
 }
 
 /* 1 for a name that an interrupted creation does not leave. */
@@ -97,18 +97,17 @@ static int find_stranger(const char *name, void *ctx)
 static int is_fresh(struct disk *disk)
 {
     char name[DISK_NAME_MAX + 1];
-    int r = disk_list(disk, "", find_stranger, NULL);
+    int err = disk_list(disk, "", find_stranger, NULL), fresh = 1;
 
-    if (r)
-        return r < 0 ? r : 0;
-    r = 1;
-    for (size_t i = 0; i + 1 < DIRECTORIES && r == 1; i++)
-        r = is_empty(disk, directories[i]);
-    for (unsigned i = 0; i < 256 && r == 1; i++) {
+    if (err)
+        return err < 0 ? err : 0;
+    for (size_t i = 0; i + 1 < DIRECTORIES && fresh == 1; i++)
+        fresh = is_empty(disk, directories[i]);
+    for (unsigned i = 0; i < 256 && fresh == 1; i++) {
         snprintf(name, sizeof name, "objects/%02x", i);
-        r = is_empty(disk, name);
+        fresh = is_empty(disk, name);
     }
-    return r;
+    return fresh;
 }
 
 /* Makes the directories, and makes them durable, before the identity is written. */
@@ -157,9 +156,9 @@ static int is_node(struct disk *disk, unsigned node)
     char name[DISK_NAME_MAX + 1];
 
     pool_node_path(node, "node", name);
-    int r = pool_file_exists(disk, name);
+    int exists = pool_file_exists(disk, name);
 
-    return r ? r : pool_node_is_retired(disk, node);
+    return exists ? exists : pool_node_is_retired(disk, node);
 }
 
 struct highest {
@@ -175,23 +174,23 @@ static int find_highest(const char *name, void *ctx)
 
     if (pool_file_number(name, 4, &n) < 0 || n <= h->above || n <= h->found || n > POOL_NODE_MAX)
         return 0;
-    int r = is_node(h->disk, (unsigned)n);
+    int taken = is_node(h->disk, (unsigned)n);
 
-    if (r == 1)
+    if (taken == 1)
         h->found = (unsigned)n;
-    return r < 0 ? r : 0;
+    return taken < 0 ? taken : 0;
 }
 
 /* Raises *node as long as the next number is a node. */
 static int probe(struct disk *disk, unsigned *node)
 {
-    int r = 1;
+    int taken = 1;
 
-    while (r == 1 && *node < POOL_NODE_MAX) {
-        r = is_node(disk, *node + 1);
-        *node += r == 1;
+    while (taken == 1 && *node < POOL_NODE_MAX) {
+        taken = is_node(disk, *node + 1);
+        *node += taken == 1;
     }
-    return r < 0 ? r : 0;
+    return taken < 0 ? taken : 0;
 }
 
 /* A listing may leave names out, but what it has is there. A listed number above the last one that

@@ -143,17 +143,15 @@ int pool_file_newest(struct disk *disk, const char *dir, uint64_t from, uint64_t
 {
     char name[DISK_NAME_MAX + 1];
     uint64_t n = from;
-    int r = disk_list(disk, dir, keep_highest, &n);
+    int err = disk_list(disk, dir, keep_highest, &n), exists = err == 0 ? 1 : err;
 
-    if (r == 0)
-        r = 1;
-    while (r == 1 && n < UINT64_MAX) {
+    while (exists == 1 && n < UINT64_MAX) {
         pool_file_numbered(dir, n + 1, name);
-        r = pool_file_exists(disk, name);
-        n += r == 1;
+        exists = pool_file_exists(disk, name);
+        n += exists == 1;
     }
-    if (r < 0)
-        return r;
+    if (exists < 0)
+        return exists;
     *ret_number = n;
     return 0;
 }
@@ -341,16 +339,16 @@ int pool_body_read(struct disk_file *file, const struct pool_body *b, uint64_t i
 static int give(const struct pool_body *b, const uint8_t *window, size_t blocks, uint64_t index,
                 uint64_t *chain, pool_records_fn *fn, void *ctx)
 {
-    int r = 0;
+    int err = 0;
 
-    for (size_t i = 0; i < blocks && r == 0; i++) {
+    for (size_t i = 0; i < blocks && err == 0; i++) {
         const uint8_t *block = window + i * POOL_BLOCK;
 
         *chain = pool_chain(*chain, get_le64(block));
-        r = fn(ctx, block + POOL_BLOCK_HEAD, pool_block_count(b, index + i),
-               (index + i) * pool_body_per_block(b->kind));
+        err = fn(ctx, block + POOL_BLOCK_HEAD, pool_block_count(b, index + i),
+                 (index + i) * pool_body_per_block(b->kind));
     }
-    return r;
+    return err;
 }
 
 int pool_body_each(struct disk_file *file, const struct pool_body *b, pool_records_fn *fn,
@@ -358,14 +356,14 @@ int pool_body_each(struct disk_file *file, const struct pool_body *b, pool_recor
 {
     CLEANUP_FREE uint8_t *window = malloc((size_t)POOL_WINDOW * POOL_BLOCK);
     uint64_t blocks = pool_body_blocks(b), chain = 0;
-    int r = window ? 0 : -ENOMEM;
+    int err = window ? 0 : -ENOMEM;
 
-    for (uint64_t i = 0; i < blocks && r == 0; i += POOL_WINDOW) {
+    for (uint64_t i = 0; i < blocks && err == 0; i += POOL_WINDOW) {
         size_t n = blocks - i < POOL_WINDOW ? (size_t)(blocks - i) : POOL_WINDOW;
 
-        r = pool_body_read(file, b, i, n, window);
-        if (r == 0)
-            r = give(b, window, n, i, &chain, fn, ctx);
+        err = pool_body_read(file, b, i, n, window);
+        if (err == 0)
+            err = give(b, window, n, i, &chain, fn, ctx);
     }
-    return r == 0 && chain != b->chain ? -EUCLEAN : r;
+    return err == 0 && chain != b->chain ? -EUCLEAN : err;
 }

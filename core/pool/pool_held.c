@@ -79,24 +79,24 @@ static int list_pack(struct held_listing *l, uint64_t number)
 {
     char name[DISK_NAME_MAX + 1];
     struct held_pack k;
-    int r;
+    int exists, err;
 
     held_pack_name(number, "", name);
-    r = pool_file_exists(l->disk, name);
-    if (r <= 0)
-        return r < 0 ? fail(l, r, name) : 0; /* only its index is left */
+    exists = pool_file_exists(l->disk, name);
+    if (exists <= 0)
+        return exists < 0 ? fail(l, exists, name) : 0; /* only its index is left */
     held_pack_name(number, ".index", name);
-    r = held_pack_load(l->disk, number, &k);
-    if (r < 0)
-        return r == -ENOENT ? 0 : fail(l, r, name);
-    for (size_t i = 0; i < k.count && r == 0; i++) {
+    err = held_pack_load(l->disk, number, &k);
+    if (err < 0)
+        return err == -ENOENT ? 0 : fail(l, err, name);
+    for (size_t i = 0; i < k.count && err == 0; i++) {
         struct entry e = held_pack_entry(&k, i);
 
         if (!k.dead[i])
-            r = add_key(l, &e);
+            err = add_key(l, &e);
     }
     held_pack_release(&k);
-    return r < 0 ? r : cancelled(l);
+    return err < 0 ? err : cancelled(l);
 }
 
 /* Lists the records of all packs with an index. Packs without one are only counted. */

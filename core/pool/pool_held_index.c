@@ -48,8 +48,8 @@ static int look_between(struct indexing *x, uint64_t to)
 }
 
 /* Adds a sound record to the index. */
-static int add(const struct id *id, const struct pack_place *place, const void *data, uint32_t len,
-               void *ctx)
+static int add_record(const struct id *id, const struct pack_place *place, const void *data,
+                      uint32_t len, void *ctx)
 {
     struct indexing *x = ctx;
     int err = look_between(x, place->offset);
@@ -76,7 +76,7 @@ static int scan(struct indexing *x)
         err = look_between(x, PACK_FILE_HEAD);
     x->end = PACK_FILE_HEAD;
     if (err == 0)
-        err = packs_scan(x->file, x->pack, record, add, x);
+        err = packs_scan(x->file, x->pack, record, add_record, x);
     if (err == 0)
         err = disk_fstat(x->file, &st);
     if (err < 0)
@@ -141,12 +141,12 @@ static int has_index(struct disk *disk, uint64_t pack)
 /* Makes the index of one pack if it has none. 1: made; 0: nothing to do; -errno. */
 static int index_pack(struct disk *disk, unsigned node, uint64_t pack)
 {
-    int r = has_index(disk, pack);
+    int has = has_index(disk, pack), err;
 
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = make_index(disk, node, pack);
-    return r == 0 ? 1 : r == -ENOENT ? 0 : r; /* the pack was removed meanwhile */
+    if (has != 0)
+        return has < 0 ? has : 0;
+    err = make_index(disk, node, pack);
+    return err == 0 ? 1 : err == -ENOENT ? 0 : err; /* the pack was removed meanwhile */
 }
 
 int pool_index_packs(struct disk *disk, unsigned node, unsigned owner, pool_is_open_fn *is_open,
@@ -161,11 +161,11 @@ int pool_index_packs(struct disk *disk, unsigned node, unsigned owner, pool_is_o
 
         if (pool_number_node(pack) != owner || (is_open && is_open(ctx, pack)))
             continue;
-        int r = index_pack(disk, node, pack);
+        int indexed = index_pack(disk, node, pack);
 
-        made += r == 1;
-        if (r < 0 && err == 0)
-            err = r;
+        made += indexed == 1;
+        if (indexed < 0 && err == 0)
+            err = indexed;
     }
     held_numbers_release(&packs);
     if (ret_made)

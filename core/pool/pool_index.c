@@ -192,7 +192,7 @@ static bool has_changed(struct pool_index *ix, const struct pool_view *v)
     for (unsigned i = 0; i < count; i++) {
         struct pool_head head;
         int err = i + 1 == ix->node ? -ENOENT : pool_head_read(ix->disk, i + 1, &head);
-        bool has = v->reports[i] != NULL;
+        bool has = v->reports[i];
         if (i + 1 == ix->node || (err == -ENOENT && !has))
             continue;
         if (err < 0 || !has || pool_report_head(v->reports[i])->serial != head.serial)
@@ -328,7 +328,7 @@ void pool_index_get_stats(struct pool_index *ix, struct pool_index_stats *ret)
         ret->absent += v->marks->v[i].mark != 0;
     for (unsigned i = 0; v && i < v->nodes; i++) {
         const struct pool_head *h = v->reports[i] ? pool_report_head(v->reports[i]) : NULL;
-        ret->reports += h != NULL;
+        ret->reports += !!h;
         ret->keys += h ? h->active + h->pinned : 0;
     }
     pool_view_release(v);

@@ -34,20 +34,20 @@ int pool_marks_newest(struct disk *disk, uint64_t from, uint64_t *ret_serial)
 {
     char name[DISK_NAME_MAX + 1];
     uint64_t n;
-    int r = read_floor(disk, &n);
+    int err = read_floor(disk, &n);
 
-    if (r == 0)
-        r = pool_file_newest(disk, DIR_NAME, from > n ? from : n, &n);
-    if (r == 0 && n > 0) {
+    if (err == 0)
+        err = pool_file_newest(disk, DIR_NAME, from > n ? from : n, &n);
+    if (err == 0 && n > 0) {
         pool_file_numbered(DIR_NAME, n, name);
-        r = pool_file_exists(disk, name);
-        r = r == 0 ? -EUCLEAN : r == 1 ? 0 : r;
+        int exists = pool_file_exists(disk, name);
+        err = exists == 0 ? -EUCLEAN : exists == 1 ? 0 : exists;
     }
-    if (r == 0)
-        r = disk_sync_dir(disk, DIR_NAME);
-    if (r == 0)
+    if (err == 0)
+        err = disk_sync_dir(disk, DIR_NAME);
+    if (err == 0)
         *ret_serial = n;
-    return r;
+    return err;
 }
 
 int pool_marks_goes_on(struct disk *disk, uint64_t serial)
@@ -142,9 +142,9 @@ static int check_before(struct disk *disk, uint64_t serial)
     if (serial == 1)
         return 0;
     pool_file_numbered(DIR_NAME, serial - 1, name);
-    int r = pool_file_exists(disk, name);
+    int exists = pool_file_exists(disk, name);
 
-    return r < 0 ? r : r == 0 ? -ESTALE : disk_sync_dir(disk, DIR_NAME);
+    return exists < 0 ? exists : exists == 0 ? -ESTALE : disk_sync_dir(disk, DIR_NAME);
 }
 
 int pool_marks_publish(struct disk *disk, unsigned node, const struct pool_marks *list)

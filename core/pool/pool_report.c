@@ -172,9 +172,9 @@ static int open_parts(struct disk *disk, const struct pool_report *like, struct 
 static int read_head(struct disk *disk, unsigned node, struct pool_head *ret)
 {
     int err = pool_head_read(disk, node, ret);
-    int r = err < 0 ? err : pool_node_is_retired(disk, node);
+    int retired = err < 0 ? err : pool_node_is_retired(disk, node);
 
-    return r == 1 ? -ENOENT : r;
+    return retired == 1 ? -ENOENT : retired;
 }
 
 /* Opens what the newest head names. If a newer head was written meanwhile, those parts may be

@@ -45,40 +45,40 @@ static int differs(struct writing *w, const struct pool_record *r, uint32_t flag
 /* Adds all records below `key` (NULL: all) to the delta: the base does not have them. */
 static int add_below(struct writing *w, const struct id *key)
 {
-    int r = 0;
+    int err = 0;
 
-    while (r == 0 && w->next < w->count &&
+    while (err == 0 && w->next < w->count &&
            (!key || id_compare(&w->records[w->next].key, key) < 0))
-        r = differs(w, &w->records[w->next++], 0);
-    return r;
+        err = differs(w, &w->records[w->next++], 0);
+    return err;
 }
 
 /* Compares records of the base with those that are named now. What only the base has is gone. */
 static int compare_block(void *ctx, const uint8_t *records, size_t count, uint64_t first)
 {
     struct writing *w = ctx;
-    int r = 0;
+    int err = 0;
 
     (void)first;
-    for (size_t i = 0; i < count && r == 0; i++) {
+    for (size_t i = 0; i < count && err == 0; i++) {
         struct pool_record old;
         const struct pool_record *now;
 
-        r = pool_record_decode(records + i * POOL_RECORD_LEN, &old);
-        if (r == 0)
-            r = add_below(w, &old.key);
-        if (r)
-            return r;
+        err = pool_record_decode(records + i * POOL_RECORD_LEN, &old);
+        if (err == 0)
+            err = add_below(w, &old.key);
+        if (err)
+            return err;
         now = w->next < w->count ? &w->records[w->next] : NULL;
         if (!now || !id_equal(&now->key, &old.key)) {
-            r = differs(w, &old, POOL_GONE);
+            err = differs(w, &old, POOL_GONE);
         } else {
             w->next++;
             if (now->flags != old.flags || now->size != old.size)
-                r = differs(w, now, 0);
+                err = differs(w, now, 0);
         }
     }
-    return r;
+    return err;
 }
 
 /* Computes the delta. 0: w->delta has it; 1: a base is to be written, because there is none, it
@@ -90,11 +90,11 @@ static int find_delta(struct writing *w)
     if (!base)
         return 1;
     w->delta_max = (size_t)((base->body.count - 1) / DELTA_SHARE);
-    int r = pool_body_each(base->file, &base->body, compare_block, w);
+    int err = pool_body_each(base->file, &base->body, compare_block, w);
 
-    if (r == 0)
-        r = add_below(w, NULL);
-    return r == -EUCLEAN || r == -EIO ? 1 : r;
+    if (err == 0)
+        err = add_below(w, NULL);
+    return err == -EUCLEAN || err == -EIO ? 1 : err;
 }
 
 struct compared {
@@ -160,11 +160,11 @@ static int write_part(struct writing *w, enum pool_body_kind kind,
 /* Writes what the new head will name, or keeps what the old one names. */
 static int write_parts(struct writing *w)
 {
-    int r = find_delta(w);
+    int whole = find_delta(w);
 
-    if (r < 0)
-        return r;
-    if (r == 1) {
+    if (whole < 0)
+        return whole;
+    if (whole == 1) {
         w->head.delta = (struct pool_part){0};
         return write_part(w, POOL_BODY_BASE, w->records, w->count, &w->head.base);
     }
@@ -239,14 +239,14 @@ static int check_records(struct writing *w)
 static int check_incarnation(struct disk *disk, const struct pool_head *head)
 {
     struct pool_who who;
-    int r = pool_node_is_retired(disk, head->node);
+    int retired = pool_node_is_retired(disk, head->node), err;
 
-    if (r < 0)
-        return r;
-    if (r == 1)
+    if (retired < 0)
+        return retired;
+    if (retired == 1)
         return -ESTALE;
-    r = pool_node_read(disk, head->node, &who);
-    return r < 0 ? r : who.incarnation == head->incarnation ? 0 : -ESTALE;
+    err = pool_node_read(disk, head->node, &who);
+    return err < 0 ? err : who.incarnation == head->incarnation ? 0 : -ESTALE;
 }
 
 /* Opens the report on disk. A report of a later incarnation than this one is not built on, and

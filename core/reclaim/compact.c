@@ -264,11 +264,11 @@ int compact_all(struct compaction *c, const struct compact_choice *l, compact_pa
     int err = 0;
 
     for (size_t i = 0; i < l->count && (err == 0 || is_of_one(err)); i++) {
-        int r;
+        int pack_err;
         c->at = c->done;
-        r = is_cancelled(c) ? -ECANCELED : fn(c, &l->v[i]);
+        pack_err = is_cancelled(c) ? -ECANCELED : fn(c, &l->v[i]);
         c->done = c->at + l->v[i].entry.file_bytes;
-        err = r < 0 && (err == 0 || !is_of_one(r)) ? r : err;
+        err = pack_err < 0 && (err == 0 || !is_of_one(pack_err)) ? pack_err : err;
     }
     return err;
 }
@@ -307,7 +307,7 @@ static int choose_all(struct compaction *c, unsigned below, bool thorough)
 
 /* Home first, then the packs of other nodes, then shards. An error of one pack is kept and returned
  * at the end. */
-static int run(struct compaction *c, unsigned below, bool thorough)
+static int run_compaction(struct compaction *c, unsigned below, bool thorough)
 {
     int err = prepare(c, thorough), end;
 
@@ -327,7 +327,7 @@ static int run(struct compaction *c, unsigned below, bool thorough)
 }
 
 /* Begins to compact, for one caller at a time. A job waits for the other. */
-static int begin(struct state *p, struct job *j)
+static int begin_compaction(struct state *p, struct job *j)
 {
     int err = 0;
 
@@ -340,13 +340,13 @@ int compact_store(struct state *p, struct job *j, unsigned below, bool thorough,
                   struct compact_result *ret)
 {
     struct compaction c = {.p = p, .job = j, .r = ret, .disk = p->config.disk};
-    int err = begin(p, j);
+    int err = begin_compaction(p, j);
 
     *ret = (struct compact_result){0};
     if (err < 0)
         return err;
     c.buf = malloc(PACK_RECORD_MAX);
-    err = c.buf ? run(&c, below, thorough) : -ENOMEM;
+    err = c.buf ? run_compaction(&c, below, thorough) : -ENOMEM;
     free(c.buf);
     free(c.own.v);
     free(c.others.v);

@@ -40,23 +40,24 @@ static int is_named(const struct entry *at, void *ctx)
 {
     struct state *p = ctx;
     uint64_t number;
-    int r = atomic_load(&p->closing) ? -ECANCELED : compact_find(p, at, &number);
+    int named = atomic_load(&p->closing) ? -ECANCELED : compact_find(p, at, &number);
 
-    if (r == 1)
+    if (named == 1)
         refs_unhold(p->refs, number);
-    return r;
+    return named;
 }
 
 /* Is the pack not in this store's table, and does it have something that this store needs? A pack
  * that is deleted meanwhile, or cannot be read, does not concern it. */
 static int concerns(struct state *p, uint64_t pack)
 {
-    int r = pool_number_node(pack) == p->shared->node ? packs_is_known(p->packs, pack) : 0;
+    int known = pool_number_node(pack) == p->shared->node ? packs_is_known(p->packs, pack) : 0;
+    int named;
 
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = pool_held_records(p->shared->disk, pack, is_named, p);
-    return r == -ENOENT || r == -EUCLEAN || r == -EIO ? 0 : r;
+    if (known != 0)
+        return known < 0 ? known : 0;
+    named = pool_held_records(p->shared->disk, pack, is_named, p);
+    return named == -ENOENT || named == -EUCLEAN || named == -EIO ? 0 : named;
 }
 
 /* Considers one pack of the pool, if it concerns this store. */
@@ -64,9 +65,9 @@ static int gather_one(const struct pool_held_pack *k, void *ctx)
 {
     struct compaction *c = ctx;
     struct pack_info info = info_of(k);
-    int r = concerns(c->p, k->number);
+    int ours = concerns(c->p, k->number);
 
-    return r <= 0 ? r : compact_consider(&c->others, &info);
+    return ours <= 0 ? ours : compact_consider(&c->others, &info);
 }
 
 int compact_pool_gather(struct compaction *c)
@@ -167,11 +168,11 @@ static int look_at(const struct pool_held_pack *k, void *ctx)
 {
     struct looking *l = ctx;
     struct pack_info info = info_of(k);
-    int r = compact_is_below(&info, l->below) ? concerns(l->p, k->number) : 0;
+    int ours = compact_is_below(&info, l->below) ? concerns(l->p, k->number) : 0;
 
-    if (r > 0)
+    if (ours > 0)
         l->dead += info.dead;
-    return r < 0 ? r : 0;
+    return ours < 0 ? ours : 0;
 }
 
 /* Only cycles remove records, and each publishes a list first. So nothing has changed without a

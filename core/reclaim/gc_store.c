@@ -429,7 +429,7 @@ static int restore(struct state *p, const struct gc_memory *m)
 }
 
 /* Reads what earlier cycles remembered, and raises an alarm if it is damaged. */
-static int load(struct state *p, struct gc_memory *m)
+static int load_memory(struct state *p, struct gc_memory *m)
 {
     char why[GC_RECORD_WHY];
     struct kv_snap *s;
@@ -450,7 +450,7 @@ static int load(struct state *p, struct gc_memory *m)
 int gc_store_open(struct state *p)
 {
     struct gc_memory m = {0};
-    int err = load(p, &m);
+    int err = load_memory(p, &m);
 
     p->gc->damage = err < 0 && err != -ENOMEM ? err : 0;
     if (p->gc->damage) {

@@ -119,15 +119,16 @@ void leak_describe(const struct id *key, const struct id *whole, struct strbuf *
     }
 }
 
-static int compare(const void *a, const void *b)
+static int by_leak_key(const void *a, const void *b)
 {
     return id_compare(&((const struct leak *)a)->key, &((const struct leak *)b)->key);
 }
 
 const struct leak *leaks_get(const struct leaks *l, const struct id *key)
 {
-    return l->count ? bsearch(&(struct leak){.key = *key}, l->v, l->count, sizeof *l->v, compare)
-                    : NULL;
+    return l->count
+               ? bsearch(&(struct leak){.key = *key}, l->v, l->count, sizeof *l->v, by_leak_key)
+               : NULL;
 }
 
 void leaks_release(struct leaks *l)
@@ -152,7 +153,7 @@ void leaks_sort(struct leaks *l)
     size_t kept = 0;
 
     if (l->count)
-        qsort(l->v, l->count, sizeof *l->v, compare);
+        qsort(l->v, l->count, sizeof *l->v, by_leak_key);
     for (size_t i = 0; i < l->count; i++) {
         if (kept && id_equal(&l->v[kept - 1].key, &l->v[i].key)) {
             l->v[kept - 1].bytes += l->v[i].bytes;
@@ -204,6 +205,6 @@ int leaks_remember(struct leaks *l, struct gc *gc)
             break;
     }
     if (l->count)
-        qsort(l->v, l->count, sizeof *l->v, compare);
+        qsort(l->v, l->count, sizeof *l->v, by_leak_key);
     return 0;
 }

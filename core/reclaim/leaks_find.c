@@ -170,7 +170,7 @@ static int search_tables(struct finding *f)
 
 /* Takes what changed since the last commit, the limits of numbers and the snapshot at one instant:
  * the freeze lock is held for writing. */
-static int begin(struct finding *f)
+static int begin_finding(struct finding *f)
 {
     struct state *p = f->p;
     WRITE_GUARD(&p->freeze_lock);
@@ -218,7 +218,7 @@ int leaks_find(struct state *p, leaks_step_fn *step, void *ctx, struct leaks *re
     *ret = (struct leaks){0};
     err = leaks_places_open(&f);
     if (err == 0)
-        err = begin(&f);
+        err = begin_finding(&f);
     if (err == 0) {
         guess_total(&f);
         err = search_tables(&f);

@@ -34,13 +34,13 @@ static int committed(struct state *p, unsigned table, uint64_t number, struct en
 {
     uint8_t key[8], buf[ENTRY_MAX];
     size_t len;
-    int r;
+    int found;
 
     put_be64(key, number);
-    r = committed_row(p, table, key, sizeof key, buf, sizeof buf, &len);
+    found = committed_row(p, table, key, sizeof key, buf, sizeof buf, &len);
     if (!ret)
-        return r == -EUCLEAN ? 1 : r;
-    return r <= 0 ? r : entry_decode(buf, len, ret) < 0 ? -EUCLEAN : 1;
+        return found == -EUCLEAN ? 1 : found;
+    return found <= 0 ? found : entry_decode(buf, len, ret) < 0 ? -EUCLEAN : 1;
 }
 
 /* Has the number unsealed bytes in memory? */
@@ -49,7 +49,7 @@ static bool has_content(struct state *p, uint64_t number)
     struct content *c = content_find(p, number);
 
     content_unref(c);
-    return c != NULL;
+    return c;
 }
 
 /* Are bytes of this number on their way: from a slot to an object, home from a shard, to the dying,
@@ -68,14 +68,14 @@ static int committed_by_id(struct state *p, const struct leak *l)
     uint8_t buf[8];
     struct entry e;
     size_t len;
-    int r = committed_row(p, TABLE_IDS, l->id.b, ID_LEN, buf, sizeof buf, &len);
+    int found = committed_row(p, TABLE_IDS, l->id.b, ID_LEN, buf, sizeof buf, &len);
 
-    if (r <= 0 || len != 8)
-        return r <= 0 ? r : -EUCLEAN;
-    r = get_be64(buf) ? committed(p, TABLE_OBJECTS, get_be64(buf), &e) : 0;
-    return r <= 0 ? r
-                  : e.kind == ENTRY_FILE && e.shard == leak_shard(&l->key) &&
-                        e.where == leak_number(&l->key);
+    if (found <= 0 || len != 8)
+        return found <= 0 ? found : -EUCLEAN;
+    found = get_be64(buf) ? committed(p, TABLE_OBJECTS, get_be64(buf), &e) : 0;
+    return found <= 0 ? found
+                      : e.kind == ENTRY_FILE && e.shard == leak_shard(&l->key) &&
+                            e.where == leak_number(&l->key);
 }
 
 /* Does something with the number of a file at home need the file? A file has the number that its
@@ -83,17 +83,17 @@ static int committed_by_id(struct state *p, const struct leak *l)
 static int number_is_needed(struct state *p, uint64_t number)
 {
     struct entry e;
-    int r = is_moving(p, number);
+    int needed = is_moving(p, number);
 
-    if (r)
-        return r;
-    r = committed(p, TABLE_OBJECTS, number, &e);
+    if (needed)
+        return needed;
+    needed = committed(p, TABLE_OBJECTS, number, &e);
     /* An alias, a record of a pack, and an object on another shard or elsewhere have no file of
      * their own. */
-    if (r > 0)
-        r = e.kind != ENTRY_ALIAS && e.kind != ENTRY_PACK && e.kind != ENTRY_ABSENT &&
-            !entry_is_ghost(&e);
-    return r ? r : committed(p, TABLE_DYING, number, NULL);
+    if (needed > 0)
+        needed = e.kind != ENTRY_ALIAS && e.kind != ENTRY_PACK && e.kind != ENTRY_ABSENT &&
+                 !entry_is_ghost(&e);
+    return needed ? needed : committed(p, TABLE_DYING, number, NULL);
 }
 
 /* Is a file of an object needed, by its number or by its id? */
@@ -101,11 +101,11 @@ static int file_is_needed(struct state *p, const struct leak *l)
 {
     uint64_t number = leak_number(&l->key);
     uint16_t shard = leak_shard(&l->key);
-    int r = shard ? 0 : number_is_needed(p, number);
+    int needed = shard ? 0 : number_is_needed(p, number);
 
-    if (r == 0)
-        r = objects_is_named(p->objects, shard, &l->id, number);
-    return r ? r : committed_by_id(p, l);
+    if (needed == 0)
+        needed = objects_is_named(p->objects, shard, &l->id, number);
+    return needed ? needed : committed_by_id(p, l);
 }
 
 /* Is a slot needed? A name of a slot that remains beside an object takes no space, so it may wait
@@ -113,17 +113,17 @@ static int file_is_needed(struct state *p, const struct leak *l)
 static int slot_is_needed(struct state *p, uint64_t number)
 {
     struct entry e;
-    int r = is_moving(p, number);
+    int needed = is_moving(p, number);
 
-    if (r == 0)
-        r = refs_has_slot(p->refs, number);
-    if (r == 0) {
-        r = refs_entry(p->refs, number, false, NULL, &e);
-        r = r == -ENOENT ? 0 : r < 0 ? r : 1;
+    if (needed == 0)
+        needed = refs_has_slot(p->refs, number);
+    if (needed == 0) {
+        needed = refs_entry(p->refs, number, false, NULL, &e);
+        needed = needed == -ENOENT ? 0 : needed < 0 ? needed : 1;
     }
-    if (r == 0)
-        r = committed(p, TABLE_OBJECTS, number, NULL);
-    return r ? r : committed(p, TABLE_DYING, number, NULL);
+    if (needed == 0)
+        needed = committed(p, TABLE_OBJECTS, number, NULL);
+    return needed ? needed : committed(p, TABLE_DYING, number, NULL);
 }
 
 /* Is a pack on a shard needed? One without live records is not. */
@@ -132,46 +132,46 @@ static int shard_pack_is_needed(struct state *p, uint16_t shard, uint64_t pack)
     uint8_t key[10] = {(uint8_t)(shard >> 8), (uint8_t)shard}, buf[PACK_ENTRY_LEN];
     struct pack_entry e;
     size_t len;
-    int r = shard_packs_get(p->shard_packs, shard, pack, &e);
+    int err = shard_packs_get(p->shard_packs, shard, pack, &e), found;
 
-    if (r < 0 && r != -ENOENT)
-        return r;
-    if (r == 0 && e.live_records > 0)
+    if (err < 0 && err != -ENOENT)
+        return err;
+    if (err == 0 && e.live_records > 0)
         return 1;
     put_be64(key + 2, pack);
-    r = committed_row(p, TABLE_SHARD_PACKS, key, sizeof key, buf, sizeof buf, &len);
-    return r <= 0 ? r : pack_entry_decode(buf, len, &e) < 0 ? -EUCLEAN : e.live_records > 0;
+    found = committed_row(p, TABLE_SHARD_PACKS, key, sizeof key, buf, sizeof buf, &len);
+    return found <= 0 ? found : pack_entry_decode(buf, len, &e) < 0 ? -EUCLEAN : e.live_records > 0;
 }
 
 static int pack_is_needed(struct state *p, uint64_t number)
 {
-    int r = packs_is_known(p->packs, number);
+    int known = packs_is_known(p->packs, number);
 
-    return r ? r : committed(p, TABLE_PACKS, number, NULL);
+    return known ? known : committed(p, TABLE_PACKS, number, NULL);
 }
 
 /* Is page `no` in the last commit, and not freed by this process since? A freed one waits for the
  * commit that says so. */
 static int page_is_needed(struct state *p, uint64_t no)
 {
-    int r = committed(p, TABLE_PAGES, no, NULL);
+    int found = committed(p, TABLE_PAGES, no, NULL);
 
-    return r < 0 ? r : !pages_is_idle(p->pages, no);
+    return found < 0 ? found : !pages_is_idle(p->pages, no);
 }
 
 /* Is an entry with count 0 needed: by a new reference, a hold, or bytes on their way? */
 static int entry_is_needed(struct state *p, uint64_t number)
 {
     struct entry e;
-    int r = is_moving(p, number);
+    int moving = is_moving(p, number), err;
 
-    if (r)
-        return r;
-    r = refs_entry(p->refs, number, false, NULL, &e);
-    if (r == -ENOENT)
+    if (moving)
+        return moving;
+    err = refs_entry(p->refs, number, false, NULL, &e);
+    if (err == -ENOENT)
         return 1; /* it was let go meanwhile, and is deleted on that way */
-    if (r < 0)
-        return r;
+    if (err < 0)
+        return err;
     return e.count > 0 || refs_holds(p->refs, number) > 0;
 }
 
@@ -215,10 +215,10 @@ static int is_gone(struct state *p, const char *name)
 static int both_are_gone(struct state *p, const char *name)
 {
     char sums[DISK_NAME_MAX + 1 + 5];
-    int r = is_gone(p, name);
+    int gone = is_gone(p, name);
 
     snprintf(sums, sizeof sums, "%s.sums", name);
-    return r <= 0 ? r : is_gone(p, sums);
+    return gone <= 0 ? gone : is_gone(p, sums);
 }
 
 /* Does the file of a leak at home not exist any more? 1, 0 or -errno. Leaks in tables, and on
@@ -244,13 +244,13 @@ static int file_is_gone(struct state *p, const struct leak *l)
 
 int leak_look(struct state *p, const struct leak *l)
 {
-    int r;
+    int needed;
 
     {
         WRITE_GUARD(&p->freeze_lock);
-        r = leak_is_needed(p, l);
+        needed = leak_is_needed(p, l);
     }
-    return r ? r : file_is_gone(p, l);
+    return needed ? needed : file_is_gone(p, l);
 }
 
 /* ---- removing ---- */

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 
 /* The incarnation in the upper half of a number on a shard. */
-#define LIFE(number) ((number) >> 32)
+#define INCARNATION_OF(number) ((number) >> 32)
 
 /* ---- which ---- */
 
@@ -91,8 +91,8 @@ static void settle_limit(struct finding *f, struct place_search *s)
 {
     uint64_t first = s->unclaimed ? shards_first_number(f->p->shards, s->number) : 0;
 
-    if (first && LIFE(first) << 32 < s->files_end)
-        s->files_end = s->packs_end = LIFE(first) << 32;
+    if (first && INCARNATION_OF(first) << 32 < s->files_end)
+        s->files_end = s->packs_end = INCARNATION_OF(first) << 32;
 }
 
 void leaks_places_close(struct finding *f)
@@ -117,8 +117,8 @@ struct place_search *leaks_place(struct finding *f, uint16_t number)
     return NULL;
 }
 
-static int add(struct finding *f, const struct place_search *s, enum leak_kind what,
-               const void *detail, uint64_t number, struct leak *l)
+static int add_leak(struct finding *f, const struct place_search *s, enum leak_kind what,
+                    const void *detail, uint64_t number, struct leak *l)
 {
     l->key = leak_make_key(s->number, what, detail, number);
     return leaks_add(f, l);
@@ -153,14 +153,14 @@ static int note_row(struct finding *f, struct place_search *s, uint64_t number,
     if (number >= s->packs_end)
         return 0;
     if (s->number && e->live_records == 0)
-        return add(f, s, LEAK_PACK, NULL, number, &(struct leak){.bytes = e->file_bytes});
+        return add_leak(f, s, LEAK_PACK, NULL, number, &(struct leak){.bytes = e->file_bytes});
     lost[0] = e->live_records - records;
     lost[1] = e->live_bytes - payload;
     if (!lost[0] && !lost[1])
         return 0;
     put_le64(detail, id_checksum(lost, sizeof lost, number));
-    return add(f, s, LEAK_RECORDS, detail, number,
-               &(struct leak){.bytes = lost[1], .records = (uint32_t)lost[0]});
+    return add_leak(f, s, LEAK_RECORDS, detail, number,
+                    &(struct leak){.bytes = lost[1], .records = (uint32_t)lost[0]});
 }
 
 int leaks_search_rows(struct finding *f, unsigned table)
@@ -189,7 +189,7 @@ int leaks_search_rows(struct finding *f, unsigned table)
 
 /* ---- names ---- */
 
-struct listing {
+struct place_listing {
     struct finding *f;
     struct place_search *s;
     int err; /* an error of this process, and not of the shard */
@@ -223,7 +223,7 @@ static bool is_named(const struct finding *f, const struct place_search *s, enum
 
 /* Judges one name of a listing. A name that is none of ours is counted on shards, and else
  * ignored. */
-static int look_at(struct listing *l, const char *name, uint64_t size)
+static int look_at(struct place_listing *l, const char *name, uint64_t size)
 {
     static const enum leak_kind kinds[] = {[OBJECTS_PACK] = LEAK_PACK,
                                            [OBJECTS_SLOT] = LEAK_SLOT,
@@ -232,7 +232,7 @@ static int look_at(struct listing *l, const char *name, uint64_t size)
     uint64_t number = 0;
     enum leak_kind what = kinds[objects_parse_name(name, &leak.id, &number)];
 
-    if (!what || (l->s->number ? LIFE(number) == 0 : number == 0)) {
+    if (!what || (l->s->number ? INCARNATION_OF(number) == 0 : number == 0)) {
         l->f->out->foreign += l->s->number != 0;
         return 0;
     }
@@ -240,13 +240,13 @@ static int look_at(struct listing *l, const char *name, uint64_t size)
         return 0;
     if (size == OBJECTS_NO_SIZE)
         leak.bytes = bytes_of(l->f->p, name);
-    return add(l->f, l->s, what, what == LEAK_FILE ? leak.id.b : NULL, number, &leak);
+    return add_leak(l->f, l->s, what, what == LEAK_FILE ? leak.id.b : NULL, number, &leak);
 }
 
 /* Judges one listed name, unless the search was cancelled. */
 static int list_name(const char *name, uint64_t size, void *ctx)
 {
-    struct listing *l = ctx;
+    struct place_listing *l = ctx;
 
     settle_limit(l->f, l->s);
     l->err = leaks_advance(l->f, 1);
@@ -257,7 +257,7 @@ static int list_name(const char *name, uint64_t size, void *ctx)
 
 /* Lists the directories at home. A missing directory is an error, too: what it had could be on a
  * disk that is not mounted. */
-static int list_home(struct listing *l)
+static int list_home(struct place_listing *l)
 {
     char dir[OBJECTS_DIR];
     int err = 0;
@@ -279,7 +279,7 @@ static int is_right(struct state *p, uint16_t number)
 }
 
 /* Lists a shard. Its errors are kept in the place; only errors of this process are returned. */
-static int list_shard(struct listing *l)
+static int list_shard(struct place_listing *l)
 {
     struct place_search *s = l->s;
     int err = shard_list(s->shard, "packs", list_name, l);
@@ -322,7 +322,7 @@ static int note_unreachable(struct leaks *out, const struct place_search *s)
 }
 
 /* Searches one shard, and notes it among the unreachable ones if it was not searched completely. */
-static int search_shard(struct listing *l)
+static int search_shard(struct place_listing *l)
 {
     struct place_search *s = l->s;
     struct leaks *out = l->f->out;
@@ -343,7 +343,7 @@ int leaks_search_names(struct finding *f)
     int err = 0;
 
     for (size_t i = 0; i < f->place_count && err == 0; i++) {
-        struct listing l = {.f = f, .s = &f->places[i]};
+        struct place_listing l = {.f = f, .s = &f->places[i]};
         err = l.s->number ? search_shard(&l) : list_home(&l);
     }
     return err;

@@ -40,7 +40,7 @@ struct selecting {
     bool hidden;                /* damage hid a part of the selection */
 };
 
-static int add(struct numbers *l, uint64_t number)
+static int add_number(struct numbers *l, uint64_t number)
 {
     if (ARRAY_RESERVE(l->v, l->room, l->count + 1) < 0)
         return -ENOMEM;
@@ -88,7 +88,7 @@ static int select_one(struct selecting *g, uint64_t number)
     return err < 0 && err != -EUCLEAN ? err : g->fn(number, g->ctx);
 }
 
-static int compare(const void *a, const void *b)
+static int by_number(const void *a, const void *b)
 {
     const uint64_t *x = a, *y = b;
 
@@ -102,7 +102,7 @@ static int tell_gathered(struct selecting *g)
     int err = 0;
 
     if (l->count)
-        qsort(l->v, l->count, sizeof *l->v, compare);
+        qsort(l->v, l->count, sizeof *l->v, by_number);
     for (size_t i = 0; i < l->count && err == 0; i++)
         if (i == 0 || l->v[i] != l->v[i - 1])
             err = select_one(g, l->v[i]);
@@ -124,7 +124,7 @@ static int gather_item(struct key k, const void *val, size_t len, void *ctx)
     struct selecting *g = ctx;
     uint64_t number = item_object(k, val, len);
 
-    return number ? add(&g->objects, refs_resolve(g->p->refs, number)) : 0;
+    return number ? add_number(&g->objects, refs_resolve(g->p->refs, number)) : 0;
 }
 
 /* Notes what one item of a directory leads to: the objects of the directory itself, and the inodes
@@ -142,7 +142,7 @@ static int gather_below(struct key k, const void *val, size_t len, void *ctx)
         g->hidden = true;
         return 0;
     }
-    return add(d.type == DT_DIR ? &g->dirs : &g->files, d.ino);
+    return add_number(d.type == DT_DIR ? &g->dirs : &g->files, d.ino);
 }
 
 /* Walks the items of a range, and notes whether damage hid some. */
@@ -164,7 +164,7 @@ static int walk(struct selecting *g, struct ns *ns, struct key_range r,
 /* Walks a directory and all directories below it, with a list of its own instead of recursion. */
 static int gather_directory(struct selecting *g, struct ns *ns, uint64_t ino)
 {
-    int err = add(&g->dirs, ino);
+    int err = add_number(&g->dirs, ino);
 
     while (err == 0 && g->dirs.count) {
         err = walk(g, ns, range_of_inode(g->dirs.v[--g->dirs.count]), gather_below);
@@ -248,7 +248,7 @@ static int gather_id(struct selecting *g, const char *word)
     if (err < 0)
         return err;
     refs_unhold(g->p->refs, number);
-    return add(&g->objects, number);
+    return add_number(&g->objects, number);
 }
 
 /* Gathers the objects of all words first, so that an object that two words name is selected

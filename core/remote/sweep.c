@@ -65,7 +65,7 @@ static enum ghost_verdict verdict_of(enum sweep_reason reason)
 }
 
 /* Adds a line for a ghost to the list, unless it is simply kept or the list is full. */
-static void list(struct sweep *s, const struct sweep_ghost *g)
+static void list_ghost(struct sweep *s, const struct sweep_ghost *g)
 {
     static const char *const verdicts[] = {[GHOST_KEEP] = "keep",
                                            [GHOST_PURGE] = "purge",
@@ -73,7 +73,7 @@ static void list(struct sweep *s, const struct sweep_ghost *g)
                                            [GHOST_LOST] = "lost"};
     static const char *const reasons[] = {[SWEEP_HERE] = "has-it",
                                           [SWEEP_ZERO] = "count-0",
-                                          [SWEEP_AWAY] = "cannot-be-asked",
+                                          [SWEEP_UNREACHABLE] = "cannot-be-asked",
                                           [SWEEP_YOUNG] = "denied-but-young",
                                           [SWEEP_CHANGED] = "changed-meanwhile",
                                           [SWEEP_MOVED] = "moved-meanwhile",
@@ -90,7 +90,7 @@ static void list(struct sweep *s, const struct sweep_ghost *g)
                 reasons[g->reason]);
 }
 
-static void add(struct ghost_report *sum, const struct ghost_report *r)
+static void add_counts(struct ghost_report *sum, const struct ghost_report *r)
 {
     sum->checked += r->checked;
     sum->purged += r->purged;
@@ -118,7 +118,7 @@ void sweep_count(struct sweep *s, struct sweep_ghost *v, size_t count)
 {
     qsort(v, count, sizeof *v, compare_ids);
     for (size_t i = 0; i < count; i++) {
-        list(s, &v[i]);
+        list_ghost(s, &v[i]);
         if (v[i].reason == SWEEP_HERE)
             sweep_found(s, v[i].number);
         count_one(s->r, verdict_of(v[i].reason));
@@ -244,7 +244,7 @@ static void remember(struct sweep *s, bool whole)
     struct sweep_record *r = &s->record;
     struct state *p = s->p;
 
-    add(&r->total, s->r);
+    add_counts(&r->total, s->r);
     if (whole) {
         r->ended = now(p);
         r->last = *s->r;
@@ -269,7 +269,7 @@ static int finish_purge(struct sweep *s)
 }
 
 /* Runs all of a sweep. What an interrupted sweep has found is remembered, too. */
-static int run(struct sweep *s)
+static int run_sweep(struct sweep *s)
 {
     int err = sweep_lost_begin(s);
 
@@ -349,7 +349,7 @@ int sweep_store(struct state *p, struct job *j, bool dry_run, struct strbuf *lis
     s->list = list_to;
     s->r = ret;
     rate_init(&s->rate, p->clock);
-    err = run(s);
+    err = run_sweep(s);
     if (!dry_run && ret->purged)
         report(REPORT_NOTE, "sweep: %llu of %llu ghosts that nothing needs were deleted",
                U(ret->purged), U(ret->checked));

@@ -72,14 +72,14 @@ static bool is_young(struct sweep *s, const struct entry *e)
  * MOVES_MAX times at most. */
 static int look_again(struct sweep *s, struct sweep_ghost *g)
 {
-    int r, err;
+    int answer, err;
 
     for (unsigned moves = 0; !sweep_is_there(s, g); moves++) {
         if (g->reason != SWEEP_MOVED || moves == MOVES_MAX)
             return 0;
-        err = ask(s, &g->e, &r);
-        if (err < 0 || r != 0) {
-            g->reason = r > 0 ? SWEEP_HERE : SWEEP_AWAY;
+        err = ask(s, &g->e, &answer);
+        if (err < 0 || answer != 0) {
+            g->reason = answer > 0 ? SWEEP_HERE : SWEEP_UNREACHABLE;
             return err;
         }
     }
@@ -95,7 +95,7 @@ static int settle(struct sweep *s, struct sweep_ghost *v, size_t count, int answ
     int err = 0;
 
     for (size_t i = 0; i < count && err == 0; i++) {
-        v[i].reason = answer > 0 ? SWEEP_HERE : SWEEP_AWAY;
+        v[i].reason = answer > 0 ? SWEEP_HERE : SWEEP_UNREACHABLE;
         if (answer == 0)
             err = look_again(s, &v[i]);
     }
@@ -109,16 +109,16 @@ static int halve(struct sweep *s, struct sweep_ghost *v, size_t count, size_t *r
                  size_t *ret_known)
 {
     size_t low = 0, high = count - 1;
-    int r, err;
+    int answer, err;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        err = ask(s, &v[middle].e, &r);
+        err = ask(s, &v[middle].e, &answer);
         if (err < 0)
             return err;
-        if (r < 0)
+        if (answer < 0)
             break;
-        if (r > 0)
+        if (answer > 0)
             low = middle + 1;
         else
             high = middle;

@@ -11,7 +11,7 @@
 enum sweep_reason {
     SWEEP_HERE,         /* keep */
     SWEEP_ZERO,         /* purge */
-    SWEEP_AWAY,         /* inconclusive: the shard cannot be asked */
+    SWEEP_UNREACHABLE,  /* inconclusive: the shard cannot be asked */
     SWEEP_YOUNG,        /* inconclusive: denied, and younger than grace_period */
     SWEEP_CHANGED,      /* inconclusive: it is no ghost any more */
     SWEEP_MOVED,        /* inconclusive: it moved each time that it was asked for */

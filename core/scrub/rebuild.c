@@ -316,7 +316,7 @@ static int rebuild_alone(struct state *p, struct job *j, bool part, uint64_t *re
 /* Begins to recount, for one caller at a time: two would both see a count that is too high, and both
  * lower it. A job of its own waits for the other caller; a part of other work, and a caller without
  * a job, do not. */
-static int begin(struct state *p, struct job *j, bool part)
+static int begin_rebuild(struct state *p, struct job *j, bool part)
 {
     int err = 0;
 
@@ -327,7 +327,7 @@ static int begin(struct state *p, struct job *j, bool part)
 
 static int rebuild(struct state *p, struct job *j, bool part, uint64_t *ret_changed)
 {
-    int err = begin(p, j, part);
+    int err = begin_rebuild(p, j, part);
 
     if (err < 0)
         return err;

@@ -85,7 +85,7 @@ static int put_now(struct restoring *r, uint64_t number, const struct entry *e)
 
 /* As put_now, while no report of the pool's node begins: a report could acknowledge that the pool
  * may remove the place of this entry. */
-static int put(struct restoring *r, uint64_t number, const struct entry *e)
+static int put_guarded(struct restoring *r, uint64_t number, const struct entry *e)
 {
     int err;
 
@@ -109,7 +109,7 @@ static int found(uint64_t number, const struct entry *e, const char *from, void 
     int err;
 
     now.count = biased(e->count);
-    err = put(r, number, &now);
+    err = put_guarded(r, number, &now);
     if (is_refused(err))
         return err == -EBUSY;
     if (err < 0)
@@ -130,7 +130,7 @@ static int put_stubs(struct restoring *r)
     while (err == 0 && map64_next(r->lost, &at, &number, &refs)) {
         if (map64_get(r->fresh, number, &none))
             continue;
-        err = put(r, number, &(struct entry){.kind = ENTRY_NEW, .count = biased(refs)});
+        err = put_guarded(r, number, &(struct entry){.kind = ENTRY_NEW, .count = biased(refs)});
         err = is_refused(err) ? 0 : err;
     }
     return err;
@@ -234,9 +234,9 @@ static int mend_some(struct state *p, const uint64_t *v, size_t count, mend_fn *
     int err = state_writable(p);
 
     for (size_t i = 0; i < count && err == 0; i++) {
-        int r = fn(p->refs, v[i]);
-        *changed += r > 0 ? (uint64_t)r : 0;
-        err = r < 0 && r != -EUCLEAN ? r : 0;
+        int mended = fn(p->refs, v[i]);
+        *changed += mended > 0 ? (uint64_t)mended : 0;
+        err = mended < 0 && mended != -EUCLEAN ? mended : 0;
     }
     return *changed != before ? change_done(&t, NULL, err) : err;
 }

@@ -475,7 +475,7 @@ static int scrub_rows(struct scrub *s)
     struct lost_look o = {.lost = found_lost,
                           .wrong = found_value,
                           .step = stop_recount,
-                          .pool = s->p->shared != NULL,
+                          .pool = s->p->shared,
                           .ctx = s};
     int err = atomic_load(&s->p->readonly) ? 0 : flush_now(s->p); /* so that the recount sees what
                                                                    * a reader or a writer has
@@ -547,7 +547,7 @@ static int count_bytes(struct scrub *s)
 }
 
 /* Begin a scrub, or continue the saved one, and save that it is running. */
-static int begin(struct scrub *s)
+static int begin_scrub(struct scrub *s)
 {
     int err = count_table(s, TABLE_PAGES);
 
@@ -573,9 +573,9 @@ static int begin(struct scrub *s)
 }
 
 /* All phases from the position on. */
-static int run(struct scrub *s)
+static int run_scrub(struct scrub *s)
 {
-    int err = begin(s);
+    int err = begin_scrub(s);
 
     job_goes_on_from(s->p, s->j, s->at.now.bytes);
     while (err == 0 && s->at.phase != SCRUB_NONE) {
@@ -633,7 +633,7 @@ static int scrub_job(struct state *p, struct job *j, void *arg)
         rate_init(&s->rate, p->clock);
         scrub_get(p, &s->at, NULL, NULL);
         s->safe = s->at;
-        err = run(s);
+        err = run_scrub(s);
         say_result(s, &s->at.now);
         end(s, err);
         damage_release(&s->damage);

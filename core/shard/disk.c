@@ -23,10 +23,10 @@ static int check_name(const char *name)
 
 static int check_change(const struct disk *d, const char *name)
 {
-    int r = check_name(name);
+    int err = check_name(name);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     return d->readonly ? -EROFS : 0;
 }
 
@@ -55,21 +55,21 @@ bool disk_is_foreign(const struct disk *d)
 
 int disk_mkdir(struct disk *d, const char *name)
 {
-    int r = check_change(d, name);
+    int err = check_change(d, name);
 
-    return r ? r : d->ops->mkdir(d, name);
+    return err ? err : d->ops->mkdir(d, name);
 }
 
 int disk_open(struct disk *d, const char *name, unsigned flags, struct disk_file **ret_file)
 {
     bool writable = flags & (DISK_WRITE | DISK_CREATE);
-    int r = writable ? check_change(d, name) : check_name(name);
+    int err = writable ? check_change(d, name) : check_name(name);
 
-    if (r)
-        return r;
-    r = d->ops->open(d, name, flags, ret_file);
-    if (r)
-        return r;
+    if (err)
+        return err;
+    err = d->ops->open(d, name, flags, ret_file);
+    if (err)
+        return err;
     (*ret_file)->writable = writable;
     return 0;
 }
@@ -82,9 +82,9 @@ void disk_file_close(struct disk_file *f)
 
 ssize_t disk_pread(struct disk_file *f, void *buf, size_t len, uint64_t off)
 {
-    int r = check_range(off, len);
+    int err = check_range(off, len);
 
-    return r || len == 0 ? r : f->ops->pread(f, buf, len, off);
+    return err || len == 0 ? err : f->ops->pread(f, buf, len, off);
 }
 
 int disk_pwritev(struct disk_file *f, const struct iovec *iov, int count, uint64_t off)
@@ -93,9 +93,9 @@ int disk_pwritev(struct disk_file *f, const struct iovec *iov, int count, uint64
 
     for (int i = 0; i < count; i++)
         len += iov[i].iov_len;
-    int r = check_write(f, off, len);
+    int err = check_write(f, off, len);
 
-    return r || len == 0 ? r : f->ops->pwritev(f, iov, count, off);
+    return err || len == 0 ? err : f->ops->pwritev(f, iov, count, off);
 }
 
 int disk_pwrite(struct disk_file *f, const void *buf, size_t len, uint64_t off)
@@ -107,16 +107,16 @@ int disk_pwrite(struct disk_file *f, const void *buf, size_t len, uint64_t off)
 
 int disk_truncate(struct disk_file *f, uint64_t size)
 {
-    int r = check_write(f, size, 0);
+    int err = check_write(f, size, 0);
 
-    return r ? r : f->ops->truncate(f, size);
+    return err ? err : f->ops->truncate(f, size);
 }
 
 int disk_punch(struct disk_file *f, uint64_t off, uint64_t len)
 {
-    int r = check_write(f, off, len);
+    int err = check_write(f, off, len);
 
-    return r || len == 0 ? r : f->ops->punch(f, off, len);
+    return err || len == 0 ? err : f->ops->punch(f, off, len);
 }
 
 int disk_sync(struct disk_file *f)
@@ -137,16 +137,16 @@ void disk_flush_hint(struct disk_file *f, uint64_t off, uint64_t len)
 
 int disk_allocate(struct disk_file *f, uint64_t size)
 {
-    int r = check_write(f, size, 0);
+    int err = check_write(f, size, 0);
 
-    return r || size == 0 ? r : f->ops->allocate(f, size);
+    return err || size == 0 ? err : f->ops->allocate(f, size);
 }
 
 int disk_map(struct disk_file *f, uint64_t off, size_t len, void **ret_map)
 {
-    int r = off % MAP_ALIGN || len == 0 ? -EINVAL : check_range(off, len);
+    int err = off % MAP_ALIGN || len == 0 ? -EINVAL : check_range(off, len);
 
-    return r ? r : f->ops->map(f, off, len, ret_map);
+    return err ? err : f->ops->map(f, off, len, ret_map);
 }
 
 void disk_map_ahead(struct disk_file *f, uint64_t off, uint64_t len)
@@ -176,29 +176,29 @@ int disk_fd(struct disk_file *f)
 
 int disk_link(struct disk *d, const char *from, const char *to)
 {
-    int r = check_name(from);
+    int err = check_name(from);
 
-    if (r)
-        return r;
-    r = check_change(d, to);
-    return r ? r : d->ops->link(d, from, to);
+    if (err)
+        return err;
+    err = check_change(d, to);
+    return err ? err : d->ops->link(d, from, to);
 }
 
 int disk_unlink(struct disk *d, const char *name)
 {
-    int r = check_change(d, name);
+    int err = check_change(d, name);
 
-    return r ? r : d->ops->unlink(d, name);
+    return err ? err : d->ops->unlink(d, name);
 }
 
 int disk_rename(struct disk *d, const char *from, const char *to)
 {
-    int r = check_name(from);
+    int err = check_name(from);
 
-    if (r)
-        return r;
-    r = check_change(d, to);
-    return r ? r : d->ops->rename(d, from, to);
+    if (err)
+        return err;
+    err = check_change(d, to);
+    return err ? err : d->ops->rename(d, from, to);
 }
 
 int disk_sync_dir(struct disk *d, const char *name)

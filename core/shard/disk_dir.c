@@ -47,16 +47,16 @@ static int fd_of(struct disk_file *f)
     return ((struct dir_file *)f)->fd;
 }
 
-static int result(int r)
+static int result(int rc)
 {
-    return r < 0 ? -errno : 0;
+    return rc < 0 ? -errno : 0;
 }
 
 /* The result of a sync. A shortage is returned as -EIO: the kernel may have dropped what it could
  * not write, and disk.h promises that a sync which fails with a shortage has not begun. */
-static int sync_result(int r)
+static int sync_result(int rc)
 {
-    int err = result(r);
+    int err = result(rc);
 
     return io_is_short(err) ? -EIO : err;
 }
@@ -69,9 +69,9 @@ static void dir_close(struct disk *d)
 
 static int dir_mkdir(struct disk *d, const char *name)
 {
-    int r = beneath_mkdir(root_of(d), name, 0700);
+    int err = beneath_mkdir(root_of(d), name, 0700);
 
-    return r == -EEXIST ? 0 : r;
+    return err == -EEXIST ? 0 : err;
 }
 
 /* Is `fd` one of the last descriptors that the process may have? The kernel gives out the lowest
@@ -114,10 +114,10 @@ static int dir_open(struct disk *d, const char *name, unsigned flags, struct dis
     f->base.ops = &dir_ops;
     f->fd = open_file(d, name, flags, mode);
     if (f->fd < 0) {
-        int r = f->fd;
+        int err = f->fd;
 
         free(f);
-        return r;
+        return err;
     }
     *ret_file = &f->base;
     return 0;
@@ -144,10 +144,10 @@ static int dir_sync_dir(struct disk *d, const char *name)
 
     if (fd < 0)
         return fd;
-    int r = sync_result(fsync(fd));
+    int err = sync_result(fsync(fd));
 
     close(fd);
-    return r;
+    return err;
 }
 
 /* Calls `fn` for each entry but "." and "..". readdir returns NULL at the end and after an error,
@@ -162,10 +162,10 @@ static int list_names(DIR *dir, disk_list_fn *fn, void *ctx)
             return -errno;
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
-        int r = fn(e->d_name, ctx);
+        int err = fn(e->d_name, ctx);
 
-        if (r)
-            return r;
+        if (err)
+            return err;
     }
 }
 
@@ -178,15 +178,15 @@ static int dir_list(struct disk *d, const char *name, disk_list_fn *fn, void *ct
     DIR *dir = fdopendir(fd);
 
     if (!dir) {
-        int r = -errno;
+        int err = -errno;
 
         close(fd);
-        return r;
+        return err;
     }
-    int r = list_names(dir, fn, ctx);
+    int err = list_names(dir, fn, ctx);
 
     closedir(dir);
-    return r;
+    return err;
 }
 
 /* Lowers the space to what the quota of a user or a group leaves: fstatvfs does not know quotas,
@@ -213,10 +213,10 @@ static void limit_by_quota(int fd, unsigned type, unsigned id, struct disk_space
 static int dir_space(struct disk *d, struct disk_space *ret)
 {
     struct statvfs s;
-    int r = result(fstatvfs(root_of(d), &s));
+    int err = result(fstatvfs(root_of(d), &s));
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     *ret = (struct disk_space){
         .block_size = s.f_frsize,
         .blocks = s.f_blocks,
@@ -255,7 +255,7 @@ static int boot_number(uint8_t out[16])
 
             if (found)
                 out[digits / 2] |= (uint8_t)(value << (digits % 2 ? 0 : 4));
-            digits += found != NULL;
+            digits += !!found;
         }
     free(text);
     return digits == 32 || getrandom(out, 16, 0) == 16 ? 0 : -EIO;
@@ -266,14 +266,14 @@ static int dir_incarnation(struct disk *d, uint8_t out[32])
 {
     struct statx s;
     struct stat st;
-    int r = boot_number(out);
+    int err = boot_number(out);
 
-    if (r == 0)
-        r = result(fstat(root_of(d), &st));
-    if (r == 0)
-        r = result(statx(root_of(d), "", AT_EMPTY_PATH, STATX_MNT_ID | STATX_MNT_ID_UNIQUE, &s));
-    if (r)
-        return r;
+    if (err == 0)
+        err = result(fstat(root_of(d), &st));
+    if (err == 0)
+        err = result(statx(root_of(d), "", AT_EMPTY_PATH, STATX_MNT_ID | STATX_MNT_ID_UNIQUE, &s));
+    if (err)
+        return err;
     uint64_t numbers[2] = {st.st_dev, s.stx_mnt_id};
 
     memcpy(out + 16, numbers, 16);
@@ -303,10 +303,10 @@ static int dir_pwritev(struct disk_file *f, const struct iovec *iov, int count, 
             batch[i] = iov[i];
             len += iov[i].iov_len;
         }
-        int r = io_pwritev(fd_of(f), batch, n, off);
+        int err = io_pwritev(fd_of(f), batch, n, off);
 
-        if (r)
-            return r;
+        if (err)
+            return err;
         off += len;
         iov += n;
         count -= n;
@@ -332,10 +332,10 @@ static int write_zeros(int fd, uint64_t from, uint64_t size)
 
     while (from < size) {
         size_t n = size - from < sizeof zeros ? (size_t)(size - from) : sizeof zeros;
-        int r = io_pwrite(fd, zeros, n, from);
+        int err = io_pwrite(fd, zeros, n, from);
 
-        if (r)
-            return r;
+        if (err)
+            return err;
         from += n;
     }
     return 0;
@@ -345,16 +345,16 @@ static int write_zeros(int fd, uint64_t from, uint64_t size)
 static int dir_allocate(struct disk_file *f, uint64_t size)
 {
     struct stat s;
-    int r = result(fstat(fd_of(f), &s));
+    int err = result(fstat(fd_of(f), &s));
 
-    if (r)
-        return r;
-    r = result(fallocate(fd_of(f), 0, 0, (off_t)size));
-    if (r == -EOPNOTSUPP)
-        r = write_zeros(fd_of(f), (uint64_t)s.st_size, size);
-    if (r)
+    if (err)
+        return err;
+    err = result(fallocate(fd_of(f), 0, 0, (off_t)size));
+    if (err == -EOPNOTSUPP)
+        err = write_zeros(fd_of(f), (uint64_t)s.st_size, size);
+    if (err)
         (void)ftruncate(fd_of(f), s.st_size);
-    return r;
+    return err;
 }
 
 static int dir_map(struct disk_file *f, uint64_t off, size_t len, void **ret_map)
@@ -387,10 +387,10 @@ static int dir_sync(struct disk_file *f)
 static int dir_fstat(struct disk_file *f, struct disk_stat *ret)
 {
     struct stat s;
-    int r = result(fstat(fd_of(f), &s));
+    int err = result(fstat(fd_of(f), &s));
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     ret->size = (uint64_t)s.st_size;
     ret->blocks = (uint64_t)s.st_blocks * 512;
     return 0;
@@ -438,10 +438,10 @@ int disk_open_fd(int fd, unsigned flags, struct disk **ret_disk)
     d->base.foreign = flags & DISK_FOREIGN;
     d->root = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (d->root < 0) {
-        int r = -errno;
+        int err = -errno;
 
         free(d);
-        return r;
+        return err;
     }
     *ret_disk = &d->base;
     return 0;

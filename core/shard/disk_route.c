@@ -170,13 +170,13 @@ static int route_open(struct disk *d, const char *name, unsigned flags, struct d
 {
     char there[NAME_ROOM];
     struct disk_file *file;
-    int r;
+    int err;
 
     if (is_shared(name) && flags & DISK_WRITE && !(flags & DISK_CREATE))
         return -EROFS;
-    r = disk_open(find_disk(d, name, there), there, flags, &file);
-    if (r)
-        return r;
+    err = disk_open(find_disk(d, name, there), there, flags, &file);
+    if (err)
+        return err;
     if (is_shared(name) && flags & DISK_CREATE)
         return wrap(d->ops, file, ret_file);
     *ret_file = file;

@@ -330,7 +330,8 @@ static ssize_t run_put(struct ask *a)
 }
 
 /* Puts bytes that are read from the source in the caller's thread. */
-static int put(struct shard *s, const char *name, const struct shard_source *source, bool replace)
+static int put_from(struct shard *s, const char *name, const struct shard_source *source,
+                    bool replace)
 {
     struct ask *a = ask_make(s->place, run_put, 0);
     int err;
@@ -351,7 +352,7 @@ static int put_bytes(struct shard *s, const char *name, const void *data, size_t
     struct shard_source source = {.read = read_bytes, .ctx = &bytes, .size = len};
     int err = check_change(s, name);
 
-    return err < 0 ? err : put(s, name, &source, replace);
+    return err < 0 ? err : put_from(s, name, &source, replace);
 }
 
 int shard_put(struct shard *s, const char *name, const void *data, size_t len)
@@ -370,7 +371,7 @@ int shard_put_stream(struct shard *s, const char *name, const struct shard_sourc
 
     if (err == 0 && source->size > OFFSET_MAX)
         err = -EFBIG;
-    return err < 0 ? err : put(s, name, source, false);
+    return err < 0 ? err : put_from(s, name, source, false);
 }
 
 /* ---- reading ---- */

@@ -79,9 +79,9 @@ static int told(int err)
     }
 }
 
-static int result(int r)
+static int result(int rc)
 {
-    return r < 0 ? told(-errno) : 0;
+    return rc < 0 ? told(-errno) : 0;
 }
 
 /* ---- is it there? ---- */

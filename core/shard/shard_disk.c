@@ -173,10 +173,10 @@ static int list_one(const char *name, uint64_t size, void *ctx)
 static int shard_disk_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
 {
     struct disk_listing l = {.fn = fn, .ctx = ctx, .skip = *name ? strlen(name) + 1 : 0};
-    int r = shard_list(shard_of(d), name, list_one, &l);
+    int err = shard_list(shard_of(d), name, list_one, &l);
 
     free(l.dir);
-    return r;
+    return err;
 }
 
 /* A shard does not count files, so as many as a number can say are free. */

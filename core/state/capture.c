@@ -55,7 +55,7 @@ static int reserve(struct txn *t, size_t more)
     return grow(t, room);
 }
 
-static void add(struct txn *t, const void *bytes, size_t len)
+static void add_bytes(struct txn *t, const void *bytes, size_t len)
 {
     memcpy((t->data ? t->data : t->small) + t->len, bytes, len);
     t->len += len;
@@ -91,11 +91,11 @@ static void note_op(struct txn *t, const struct op *op, bool borrowed)
         t->error = -ENOMEM;
         return;
     }
-    add(t, head, n);
+    add_bytes(t, head, n);
     if (borrowed)
         lend(t, op);
     else if (op->len)
-        add(t, op->data, op->len);
+        add_bytes(t, op->data, op->len);
 }
 
 void capture_op(struct txn *t, const struct op *op)

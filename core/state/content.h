@@ -61,7 +61,7 @@ enum content_state {
 struct content {
     uint64_t number;
     uint64_t owner;     /* nodeid of the file that wrote it first: a hint for sealing */
-    uint64_t owner_off; /* offset of the grain in that file, or one of the three below */
+    uint64_t owner_off; /* offset of the block in that file, or one of the three below */
     _Atomic uint32_t refs;
     struct mutex io;                                 /* "content" */
     uint8_t *data GUARDED_BY(content);               /* up to CONTENT_BUFFER_MAX bytes, or NULL */
@@ -97,11 +97,12 @@ struct slot {
     uint64_t gone_at GUARDED_BY(contents); /* freezes before its content left the table */
 };
 
-#define CONTENT_BUFFER_MAX EXTENT_GRAIN
+#define CONTENT_BUFFER_MAX EXTENT_BLOCK
 #define CONTENT_WHOLE UINT64_MAX /* the content is the whole file */
 /* | rest of the key: the content is an extended attribute */
 #define CONTENT_XATTR (UINT64_C(1) << 63)
-#define CONTENT_PATCH UINT64_C(1) /* | offset: the content is a patch; otherwise it is a grain */
+/* | offset: the content is a subblock extent; otherwise it is a block */
+#define CONTENT_SUBBLOCK UINT64_C(1)
 #define CONTENT_BUCKETS 16384
 TAILQ_HEAD(content_list, content);
 struct content_table {

@@ -89,7 +89,7 @@ static _Noreturn void die(const struct content *c, const char *what, enum conten
 /* Aborts if the fields of a content do not fit its state. */
 static void content_assert(const struct content *c)
 {
-    const bool slot = c->slot != NULL, changing = c->changing > 0;
+    const bool slot = c->slot, changing = c->changing > 0;
     const bool fits[] = {
         [CONTENT_NEW] = true,
         [CONTENT_BUFFER] = !slot,
@@ -127,7 +127,7 @@ static void enlist(struct state *p, struct content *c)
     *b = c;
     atomic_fetch_add(&c->refs, 1); /* the reference of the table */
     p->contents.count++;
-    atomic_fetch_add(&p->contents.slots, c->slot != NULL);
+    atomic_fetch_add(&p->contents.slots, !!c->slot);
 }
 
 void content_unlist(struct state *p, struct content *c, enum content_state to)

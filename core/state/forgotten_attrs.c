@@ -22,7 +22,7 @@ struct forgotten {
 };
 
 /* The pointer to the entry of `nodeid`, or to the NULL where it would be. */
-static struct forgotten **find(struct state *p, uint64_t nodeid)
+static struct forgotten **find_forgotten(struct state *p, uint64_t nodeid)
 {
     struct forgotten **g = &p->forgotten.bucket[nodeid % FORGOTTEN_BUCKETS];
 
@@ -35,7 +35,7 @@ static struct forgotten **find(struct state *p, uint64_t nodeid)
 void forgotten_attrs_keep(struct state *p, uint64_t nodeid, const struct inode *in)
 {
     MUTEX_GUARD(&p->forgotten.lock);
-    struct forgotten **g = find(p, nodeid);
+    struct forgotten **g = find_forgotten(p, nodeid);
 
     if (!*g && atomic_load(&p->forgotten.count) < FORGOTTEN_MAX) {
         *g = calloc(1, sizeof **g);
@@ -56,7 +56,7 @@ int forgotten_attrs_load(struct state *p, uint64_t nodeid, struct inode *ret)
     if (atomic_load(&p->forgotten.count) == 0)
         return -ESTALE;
     MUTEX_GUARD(&p->forgotten.lock);
-    struct forgotten *g = *find(p, nodeid);
+    struct forgotten *g = *find_forgotten(p, nodeid);
 
     if (!g)
         return -ESTALE;
@@ -69,7 +69,7 @@ void forgotten_attrs_forget(struct state *p, uint64_t nodeid)
     if (atomic_load(&p->forgotten.count) == 0)
         return;
     MUTEX_GUARD(&p->forgotten.lock);
-    struct forgotten **at = find(p, nodeid), *g = *at;
+    struct forgotten **at = find_forgotten(p, nodeid), *g = *at;
 
     if (!g)
         return;

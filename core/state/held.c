@@ -54,8 +54,8 @@ static int drop_rows(struct state *p, struct held_list *l)
     int err = 0;
 
     while (err == 0 && map64_next(&p->contents.held, &at, &number, &none)) {
-        int r;
-        if (!is_held(p, number, &r) && (r == 0 || r == -ENOENT))
+        int held_err;
+        if (!is_held(p, number, &held_err) && (held_err == 0 || held_err == -ENOENT))
             err = add_row(l, &(struct held_row){.number = number});
     }
     return err;

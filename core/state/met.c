@@ -80,8 +80,8 @@ int met_tell(struct state *p)
         struct map64 these = take_untold(p);
         if (these.count == 0)
             break;
-        int r = tell_these(p, &these);
-        err = err < 0 ? err : r;
+        int tell_err = tell_these(p, &these);
+        err = err < 0 ? err : tell_err;
         map64_release(&these);
     }
     return err;

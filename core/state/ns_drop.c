@@ -90,7 +90,7 @@ int ns_drop(struct state *p, const char *name, bool force, bool only_empty, bool
         err = ns_get_by_name(p, name, &ns);
     if (err < 0)
         return err;
-    if (only_symlink != (ns->target != NULL))
+    if (only_symlink != !!ns->target)
         err = only_symlink ? -EISDIR : -ENOTDIR;
     if (err == 0) {
         err = drop_with_room(p, ns, &d);

@@ -25,7 +25,7 @@ static size_t place(const struct ns_settings *l, uint32_t ns, const char *name)
     return from;
 }
 
-static struct ns_setting_row *find(const struct ns_settings *l, uint32_t ns, const char *name)
+static struct ns_setting_row *find_row(const struct ns_settings *l, uint32_t ns, const char *name)
 {
     size_t i = place(l, ns, name);
 
@@ -35,7 +35,7 @@ static struct ns_setting_row *find(const struct ns_settings *l, uint32_t ns, con
 /* Finds the row, or puts an empty one in. NULL: no memory. */
 static struct ns_setting_row *need(struct ns_settings *l, uint32_t ns, const char *name)
 {
-    struct ns_setting_row *row = find(l, ns, name);
+    struct ns_setting_row *row = find_row(l, ns, name);
     size_t i = place(l, ns, name);
 
     if (row || ARRAY_RESERVE(l->v, l->room, l->count + 1) < 0)
@@ -51,16 +51,16 @@ static struct ns_setting_row *need(struct ns_settings *l, uint32_t ns, const cha
 /* Has the namespace as many settings as it may, and not this one? */
 static bool is_full(const struct ns_settings *l, uint32_t ns, const char *name)
 {
-    const struct ns_setting_row *row = find(l, ns, name);
+    const struct ns_setting_row *row = find_row(l, ns, name);
     unsigned n = 0;
 
     for (size_t i = place(l, ns, ""); i < l->count && l->v[i].ns == ns; i++)
-        n += l->v[i].value != NULL;
+        n += !!l->v[i].value;
     return n >= NS_SETTINGS_MAX && !(row && row->value);
 }
 
 /* Sets a value; needs "names" for writing. -ENOMEM: nothing is changed that anybody sees. */
-static int put(struct state *p, uint32_t ns, const struct ns_setting *s, bool dirty)
+static int put_setting(struct state *p, uint32_t ns, const struct ns_setting *s, bool dirty)
 {
     uint8_t *copy = s->value ? malloc(s->len + 1) : NULL;
     struct ns_setting_row *row = s->value && !copy ? NULL : need(&p->names.settings, ns, s->name);
@@ -94,7 +94,7 @@ int ns_setting_set(struct state *p, struct ns *ns, const struct ns_setting *s)
         if (err == 0 && s->value && is_full(&p->names.settings, ns->number, s->name))
             err = -ENOSPC;
         if (err == 0)
-            err = put(p, ns->number, s, true);
+            err = put_setting(p, ns->number, s, true);
     }
     if (err < 0)
         return err;
@@ -109,7 +109,7 @@ int ns_setting_get(struct state *p, const struct ns *ns, const char *name, void 
                    size_t *ret_len)
 {
     READ_GUARD(&p->names.lock);
-    const struct ns_setting_row *row = find(&p->names.settings, ns->number, name);
+    const struct ns_setting_row *row = find_row(&p->names.settings, ns->number, name);
 
     if (!row || !row->value)
         return -ENOENT;
@@ -125,7 +125,7 @@ int ns_setting_restore(struct state *p, const struct ns *ns, const struct ns_set
 {
     WRITE_GUARD(&p->names.lock);
 
-    return put(p, ns->number, s, true);
+    return put_setting(p, ns->number, s, true);
 }
 
 void ns_settings_drop(struct ns_settings *l, uint32_t ns)
@@ -156,7 +156,7 @@ static int load_row(struct state *p, const struct kv_each *e)
         s.value = NULL;
         s.len = 0;
     }
-    return put(p, ns, &s, orphan);
+    return put_setting(p, ns, &s, orphan);
 }
 
 int ns_settings_load(struct state *p)

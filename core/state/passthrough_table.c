@@ -41,7 +41,7 @@ void passthrough_table_init(struct state *p)
 /* ---- below: under the lock ---- */
 
 /* The pointer to the entry, or to the NULL where it would be. */
-static struct passthrough_file **find(struct state *p, uint64_t nodeid)
+static struct passthrough_file **find_passthrough(struct state *p, uint64_t nodeid)
 {
     uint64_t h = nodeid * UINT64_C(0x9E3779B97F4A7C15);
     struct passthrough_file **at = &p->passthroughs.bucket[(h >> 40) % PASSTHROUGH_BUCKETS];
@@ -55,7 +55,7 @@ static struct passthrough_file **find(struct state *p, uint64_t nodeid)
 /* Takes an entry out of the table and puts it into `gone`, for end_all. */
 static void take_out(struct state *p, struct passthrough_file *n, struct passthrough_list *gone)
 {
-    *find(p, n->nodeid) = n->next;
+    *find_passthrough(p, n->nodeid) = n->next;
     TAILQ_REMOVE(&p->passthroughs.idle, n, idle);
     TAILQ_INSERT_TAIL(gone, n, idle);
     atomic_fetch_sub(&p->passthroughs.count, 1);
@@ -74,7 +74,7 @@ static size_t sweep(struct state *p, size_t most, struct passthrough_list *gone)
     size_t freed = 0;
 
     for (struct passthrough_file *n, *first = NULL;
-         most-- > 0 && (n = TAILQ_FIRST(&p->passthroughs.idle)) != NULL;) {
+         most-- > 0 && (n = TAILQ_FIRST(&p->passthroughs.idle));) {
         if (n == first)
             break;
         if (is_free(p, n)) {
@@ -129,7 +129,7 @@ static struct passthrough_file *make(struct state *p, const struct vnode *v,
                                    .blob = c->blob,
                                    .sealed_by_disk = is_sealed_by_disk(blob_fd(c->blob))};
     c->blob = NULL;
-    *find(p, n->nodeid) = n;
+    *find_passthrough(p, n->nodeid) = n;
     TAILQ_INSERT_TAIL(&p->passthroughs.idle, n, idle);
     atomic_fetch_add(&p->passthroughs.count, 1);
     return n;
@@ -138,11 +138,12 @@ static struct passthrough_file *make(struct state *p, const struct vnode *v,
 /* The first open by passthrough of an inode that may have been read so before. The file that may
  * still be mapped is used again, unless the object has another file by now because the old one was
  * damaged. */
-static struct passthrough_file *begin(struct state *p, const struct vnode *v,
-                                      const struct inode *in, struct passthrough_candidate *c,
-                                      struct passthrough_list *gone)
+static struct passthrough_file *begin_passthrough(struct state *p, const struct vnode *v,
+                                                  const struct inode *in,
+                                                  struct passthrough_candidate *c,
+                                                  struct passthrough_list *gone)
 {
-    struct passthrough_file *n = *find(p, v->nodeid);
+    struct passthrough_file *n = *find_passthrough(p, v->nodeid);
 
     if (!is_same(p, in, c))
         return NULL;
@@ -160,7 +161,8 @@ static int decide(struct state *p, struct vnode *v, const struct inode *in, unsi
                   struct passthrough_candidate *c, struct passthrough_file **ret,
                   struct passthrough_list *gone)
 {
-    struct passthrough_file *n = atomic_load(&p->passthroughs.count) ? *find(p, v->nodeid) : NULL;
+    struct passthrough_file *n =
+        atomic_load(&p->passthroughs.count) ? *find_passthrough(p, v->nodeid) : NULL;
 
     *ret = NULL;
     if (flags & (VFS_WRITE | VFS_TRUNC)) {
@@ -178,7 +180,7 @@ static int decide(struct state *p, struct vnode *v, const struct inode *in, unsi
         return 0;
     if (!c->tried)
         return -EAGAIN;
-    *ret = begin(p, v, in, c, gone);
+    *ret = begin_passthrough(p, v, in, c, gone);
     return 0;
 }
 
@@ -186,7 +188,7 @@ static int decide(struct state *p, struct vnode *v, const struct inode *in, unsi
 
 static void end_all(struct state *p, struct passthrough_list *gone)
 {
-    for (struct passthrough_file *n; (n = TAILQ_FIRST(gone)) != NULL; free(n)) {
+    for (struct passthrough_file *n; (n = TAILQ_FIRST(gone)); free(n)) {
         TAILQ_REMOVE(gone, n, idle);
         objects_unpin(p->objects, n->where);
     }
@@ -235,7 +237,7 @@ void passthrough_file_forget(struct state *p, uint64_t nodeid)
         return;
     {
         MUTEX_GUARD(&p->vnodes.lock);
-        struct passthrough_file *n = *find(p, nodeid);
+        struct passthrough_file *n = *find_passthrough(p, nodeid);
         if (n && n->opens == 0)
             take_out(p, n, &gone);
     }
@@ -249,7 +251,7 @@ int passthrough_file_cut_begin(struct state *p, struct vnode *v)
 
     {
         MUTEX_GUARD(&p->vnodes.lock);
-        struct passthrough_file *n = *find(p, v->nodeid);
+        struct passthrough_file *n = *find_passthrough(p, v->nodeid);
         busy = n && !is_free(p, n);
         if (n && !busy)
             take_out(p, n, &gone);

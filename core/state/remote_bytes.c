@@ -28,8 +28,8 @@ int remote_bytes_keep(struct remote_bytes *f, uint64_t number, const void *buf, 
 
 /* The piece that answers for these bytes; *ret_have: how many of them the object has. NULL: none
  * does. */
-static const struct remote_piece *find(const struct remote_bytes *f, uint64_t number, size_t len,
-                                       uint64_t off, size_t *ret_have)
+static const struct remote_piece *find_piece(const struct remote_bytes *f, uint64_t number,
+                                             size_t len, uint64_t off, size_t *ret_have)
 {
     for (size_t i = 0; i < f->count; i++) {
         const struct remote_piece *s = &f->v[i];
@@ -49,7 +49,7 @@ ssize_t remote_bytes_get(const struct remote_bytes *f, uint64_t number, void *bu
                          uint64_t off)
 {
     size_t have;
-    const struct remote_piece *s = find(f, number, len, off, &have);
+    const struct remote_piece *s = find_piece(f, number, len, off, &have);
 
     if (!s)
         return -ENOENT;
@@ -61,7 +61,7 @@ bool remote_bytes_has(const struct remote_bytes *f, uint64_t number, size_t len,
 {
     size_t have;
 
-    return find(f, number, len, off, &have);
+    return find_piece(f, number, len, off, &have);
 }
 
 void remote_bytes_end(struct remote_bytes *f)

@@ -493,7 +493,7 @@ static bool is_slot(struct state *p, struct content *c, void *ctx)
 {
     (void)p;
     (void)ctx;
-    return c->slot != NULL;
+    return c->slot;
 }
 
 int slots_record(struct state *p, struct slot_list *ret)
@@ -510,15 +510,15 @@ int slots_record(struct state *p, struct slot_list *ret)
     for (size_t i = 0; i < ret->count; i++) {
         struct content *c = ret->v[i];
         uint64_t len = content_length(c);
-        int r = refs_set_slot(p->refs, c->number, len);
+        int set_err = refs_set_slot(p->refs, c->number, len);
         {
             MUTEX_GUARD(&p->contents.lock);
             name_bytes(p, c->slot, len);
         }
         /* It was collected or sealed just now; or its entry is damaged, which concerns its file
          * alone. */
-        if (r < 0 && r != -ENOENT && r != -EINVAL && r != -EUCLEAN)
-            err = r;
+        if (set_err < 0 && set_err != -ENOENT && set_err != -EINVAL && set_err != -EUCLEAN)
+            err = set_err;
     }
     return err;
 }

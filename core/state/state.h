@@ -232,9 +232,9 @@ int state_changed(struct txn *t, struct ns *ns);
 /* The same after a change that ended with `err`: a failed change may have done something, too. */
 static inline int change_done(struct txn *t, struct ns *ns, int err)
 {
-    int r = state_changed(t, ns);
+    int log_err = state_changed(t, ns);
 
-    return err < 0 ? err : r;
+    return err < 0 ? err : log_err;
 }
 /* May anything be changed? 0, -EROFS, -ESHUTDOWN; -EMFILE, -ENFILE, -ENOMEM as for state_lacks. */
 int state_writable(struct state *p);

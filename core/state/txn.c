@@ -170,7 +170,7 @@ static void open_txn(struct state *p, const struct txn_room *room, bool alone, s
 }
 
 /* Reserves the room first, because that may wait, and takes the freeze lock then. */
-static int begin(struct state *p, size_t bytes, bool wait, bool alone, struct txn *ret)
+static int begin_txn(struct state *p, size_t bytes, bool wait, bool alone, struct txn *ret)
 {
     struct txn_room room;
     int err = take_room(p, bytes, wait, &room);
@@ -187,17 +187,17 @@ static int begin(struct state *p, size_t bytes, bool wait, bool alone, struct tx
 
 int txn_begin(struct state *p, size_t bytes, struct txn *ret)
 {
-    return begin(p, bytes, thread_may_wait(), false, ret);
+    return begin_txn(p, bytes, thread_may_wait(), false, ret);
 }
 
 int txn_begin_alone(struct state *p, size_t bytes, struct txn *ret)
 {
-    return begin(p, bytes, thread_may_wait(), true, ret);
+    return begin_txn(p, bytes, thread_may_wait(), true, ret);
 }
 
 int txn_begin_now(struct state *p, struct txn *ret)
 {
-    return begin(p, 0, false, false, ret);
+    return begin_txn(p, 0, false, false, ret);
 }
 
 void txn_open(struct state *p, bool alone, struct txn *ret)

@@ -50,7 +50,7 @@ static struct vnode *find_vnode(struct state *p, uint64_t nodeid)
 }
 
 /* Finds a vnode and takes a reference; NULL: there is none. */
-static struct vnode *take(struct state *p, uint64_t nodeid)
+static struct vnode *take_vnode(struct state *p, uint64_t nodeid)
 {
     MUTEX_GUARD(&p->vnodes.lock);
     struct vnode *v = find_vnode(p, nodeid);
@@ -79,7 +79,7 @@ static struct vnode *insert(struct state *p, struct vnode *fresh)
 
 int vnode_get(struct state *p, uint64_t nodeid, struct vnode **ret_v)
 {
-    struct vnode *v = take(p, nodeid), *fresh;
+    struct vnode *v = take_vnode(p, nodeid), *fresh;
     struct ns *ns;
     int err;
 
@@ -300,7 +300,7 @@ int orphan_adopt(struct state *p, struct ns *ns, uint64_t ino, bool *ret_moved)
     int err = 0;
 
     rwlock_held_write(&ns->lock);
-    v = take(p, vfs_node(ns->number, ino));
+    v = take_vnode(p, vfs_node(ns->number, ino));
     *ret_moved = false;
     if (!v)
         return 0;

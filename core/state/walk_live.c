@@ -12,9 +12,9 @@ static int get(const struct walk *w, uint64_t no, struct walk_page *ret)
     return err;
 }
 
-static void put(const struct walk *w, const struct walk_page *page)
+static void put_page(const struct walk *w, const struct walk_page *page)
 {
     pages_put(w->pages, page->pin);
 }
 
-const struct walk_source walk_live = {.get = get, .put = put};
+const struct walk_source walk_live = {.get = get, .put = put_page};

@@ -310,17 +310,17 @@ static int stale(const char *path, const struct pool_home *home, uint32_t incarn
 static int check_node(struct store_dir *s, const char *path, const struct pool_home *home,
                       struct pool_who *ret_who, char why[STORE_WHY])
 {
-    int r = pool_node_is_retired(s->pool.disk, home->node);
+    int retired = pool_node_is_retired(s->pool.disk, home->node), err;
 
-    if (r == 1)
+    if (retired == 1)
         return fail(-ESTALE, why,
                     "the store %s was retired as node %u of the pool %s: what it needs there may "
                     "be gone; make a new store",
                     path, home->node, home->path);
-    r = r < 0 ? r : pool_node_read(s->pool.disk, home->node, ret_who);
-    if (r < 0)
-        return fail(r, why, "the pool %s does not know node %u, the store %s: %s", home->path,
-                    home->node, path, r == -EUCLEAN ? "its file is damaged" : strerror(-r));
+    err = retired < 0 ? retired : pool_node_read(s->pool.disk, home->node, ret_who);
+    if (err < 0)
+        return fail(err, why, "the pool %s does not know node %u, the store %s: %s", home->path,
+                    home->node, path, err == -EUCLEAN ? "its file is damaged" : strerror(-err));
     if (memcmp(ret_who->token, home->token, POOL_TOKEN_LEN) != 0 &&
         memcmp(ret_who->token, home->before, POOL_TOKEN_LEN) != 0)
         return stale(path, home, ret_who->incarnation, why);
@@ -433,23 +433,23 @@ static int begin_incarnation(struct store_dir *s, struct pool_home *home,
 static int become_node(struct store_dir *s, int poolfd, const char *path, struct pool_home *home,
                        struct pool_who *who, char why[STORE_WHY])
 {
-    int r = lock_node(s, poolfd, path, home, why);
+    int err = lock_node(s, poolfd, path, home, why), begun;
 
-    if (r == 0)
-        r = check_node(s, path, home, who, why); /* again, now that the lock excludes others */
-    if (r < 0)
-        return r;
+    if (err == 0)
+        err = check_node(s, path, home, who, why); /* again, now that the lock excludes others */
+    if (err < 0)
+        return err;
     if (home->incarnation >= POOL_INCARNATION_MAX || who->incarnation >= POOL_INCARNATION_MAX)
         return fail(-EOVERFLOW, why,
                     "the store %s was opened %u times, which is as often as a "
                     "node of a pool can be; make a new one",
                     path, POOL_INCARNATION_MAX);
-    r = begin_incarnation(s, home, who);
-    if (r == 1)
+    begun = begin_incarnation(s, home, who);
+    if (begun == 1)
         return stale(path, home, home->incarnation, why);
-    if (r < 0)
-        return fail(r, why, "the store %s cannot begin to use its pool %s: %s", path, home->path,
-                    strerror(-r));
+    if (begun < 0)
+        return fail(begun, why, "the store %s cannot begin to use its pool %s: %s", path,
+                    home->path, strerror(-begun));
     remove_claims(s->pool.disk, home);
     return 0;
 }

@@ -288,7 +288,7 @@ static int load_chunk(struct queue *q, const uint8_t *val, size_t len)
 }
 
 /* Load the queue from its table. */
-static int load(struct drops *d)
+static int load_queue(struct drops *d)
 {
     struct kv_each e = {.table = d->table, .strict = true};
     int err = kv_snap_begin(d->kv, &e.snap);
@@ -315,7 +315,7 @@ int drops_open(struct kv *kv, unsigned table, struct pages *pages, struct refs *
     d->table = table;
     d->pages = pages;
     d->refs = refs;
-    err = load(d);
+    err = load_queue(d);
     if (err < 0) {
         drops_close(d);
         return err;

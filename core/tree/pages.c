@@ -213,7 +213,7 @@ static int count_get(struct pages *ps, uint64_t no, uint32_t *ret_count)
 }
 
 /* Reads a page from the store and checks it. A damaged or missing page is reported. */
-static int load(struct pages *ps, uint64_t no, struct tree_page **ret_page)
+static int load_page(struct pages *ps, uint64_t no, struct tree_page **ret_page)
 {
     uint8_t key[8];
     size_t len;
@@ -288,7 +288,7 @@ int pages_get(struct pages *ps, uint64_t no, struct tree_page **ret_page)
         *ret_page = p;
         return 0;
     }
-    err = load(ps, no, &p);
+    err = load_page(ps, no, &p);
     return err < 0 ? err : cache_add(ps, p, ret_page);
 }
 

@@ -55,13 +55,13 @@ static int unref_all(struct tree *t, const uint8_t *p)
         size_t len;
         const uint8_t *v = page_value(p, i, &len);
         uint64_t object = page_level(p) > 0 ? 0 : item_object(page_key(p, i), v, len);
-        int r = page_level(p) > 0 ? pages_add_count(t->pages, get_le64(v), -1, NULL)
-                : object          ? refs_unref(t->refs, object)
-                                  : 0;
+        int unref_err = page_level(p) > 0 ? pages_add_count(t->pages, get_le64(v), -1, NULL)
+                        : object          ? refs_unref(t->refs, object)
+                                          : 0;
         /* the entry is lost, which was reported: nothing can be given back */
-        if (r == -ENOENT && object)
-            r = 0;
-        err = err < 0 ? err : r;
+        if (unref_err == -ENOENT && object)
+            unref_err = 0;
+        err = err < 0 ? err : unref_err;
     }
     return err;
 }

@@ -295,7 +295,7 @@ static int walk_counted(struct tree *t, struct key k, uint64_t object, bool no_n
 
 /* Puts an item, with the counts of the objects that it and the replaced item name. `no_news`: the
  * item was put before (tree_put_again). */
-static int put(struct tree *t, struct key k, const void *val, size_t len, bool no_news)
+static int put_item(struct tree *t, struct key k, const void *val, size_t len, bool no_news)
 {
     struct tree_path path = {.depth = 0};
     uint64_t object = item_object(k, val, len);
@@ -323,7 +323,7 @@ static int put(struct tree *t, struct key k, const void *val, size_t len, bool n
 
 int tree_put_untold(struct tree *t, struct key k, const void *val, size_t len)
 {
-    return put(t, k, val, len, false);
+    return put_item(t, k, val, len, false);
 }
 
 /* Calls the observer after a put that succeeded. Returns `err`. */
@@ -336,10 +336,10 @@ static int tell_put(struct tree *t, struct key k, const void *val, size_t len, i
 
 int tree_put(struct tree *t, struct key k, const void *val, size_t len)
 {
-    return tell_put(t, k, val, len, put(t, k, val, len, false));
+    return tell_put(t, k, val, len, put_item(t, k, val, len, false));
 }
 
 int tree_put_again(struct tree *t, struct key k, const void *val, size_t len)
 {
-    return tell_put(t, k, val, len, put(t, k, val, len, true));
+    return tell_put(t, k, val, len, put_item(t, k, val, len, true));
 }

@@ -105,8 +105,8 @@ int acl_set(struct state *p, struct items *it, const char *name, const void *val
 
 /* Load a stored ACL; the caller frees it. An ACL that is malformed or empty can only be damage:
  * -EUCLEAN. -ENOENT: there is none. */
-static int load(struct state *p, const struct items *it, const char *name, uint8_t **ret_value,
-                size_t *ret_len)
+static int load_acl(struct state *p, const struct items *it, const char *name, uint8_t **ret_value,
+                    size_t *ret_len)
 {
     bool empty;
     int err = xattr_load_all(p, it, name, ret_value, ret_len);
@@ -123,7 +123,7 @@ static int load(struct state *p, const struct items *it, const char *name, uint8
 int acl_chmod_load(struct state *p, const struct items *it, uint32_t mode, uint8_t **ret_value,
                    size_t *ret_len)
 {
-    int err = load(p, it, ACL_ACCESS, ret_value, ret_len);
+    int err = load_acl(p, it, ACL_ACCESS, ret_value, ret_len);
 
     if (err < 0) {
         *ret_value = NULL;
@@ -142,7 +142,8 @@ int acl_chmod_store(struct state *p, struct items *it, const uint8_t *value, siz
 }
 
 /* Store an ACL of a new inode. The inode has no attributes yet, so finding one is damage. */
-static int put(struct state *p, struct items *it, const char *name, const void *value, size_t len)
+static int put_acl(struct state *p, struct items *it, const char *name, const void *value,
+                   size_t len)
 {
     struct key k;
     int err = xattr_find(p, it, name, &k);
@@ -155,13 +156,13 @@ static int put(struct state *p, struct items *it, const char *name, const void *
  * flags of `in`. */
 static int hand_on(struct state *p, struct items *it, uint8_t *value, size_t len, struct inode *in)
 {
-    int err = S_ISDIR(in->mode) ? put(p, it, ACL_DEFAULT, value, len) : 0;
+    int err = S_ISDIR(in->mode) ? put_acl(p, it, ACL_DEFAULT, value, len) : 0;
 
     if (S_ISDIR(in->mode))
         in->flags |= INODE_XATTRS;
     if (err == 0 && acl_inherit(value, len, &in->mode)) {
         in->flags |= INODE_XATTRS;
-        err = put(p, it, ACL_ACCESS, value, len);
+        err = put_acl(p, it, ACL_ACCESS, value, len);
     }
     return err;
 }
@@ -171,7 +172,7 @@ int acl_reach(struct state *p, struct txn *t, uint64_t dir_ino, const struct ino
     const struct items from = {.tree = &t->ns->tree, .ino = dir_ino, .ns = t->ns, .txn = t};
     uint8_t *value;
     size_t len;
-    int err = dir->flags & INODE_XATTRS ? load(p, &from, ACL_DEFAULT, &value, &len) : -ENOENT;
+    int err = dir->flags & INODE_XATTRS ? load_acl(p, &from, ACL_DEFAULT, &value, &len) : -ENOENT;
 
     if (err == 0)
         free(value);
@@ -188,7 +189,7 @@ int acl_make(struct state *p, struct ns *ns, uint64_t dir_ino, const struct inod
 
     if (S_ISLNK(in->mode))
         return 0;
-    err = dir->flags & INODE_XATTRS ? load(p, &from, ACL_DEFAULT, &value, &len) : -ENOENT;
+    err = dir->flags & INODE_XATTRS ? load_acl(p, &from, ACL_DEFAULT, &value, &len) : -ENOENT;
     if (err == -ENOENT) {
         in->mode &= ~(umask & 0777);
         return 0;

@@ -32,7 +32,7 @@ void attr_fill(const struct ns *ns, uint64_t ino, const struct inode *in, struct
                              .gid = in->gid,
                              .rdev = in->rdev,
                              .size = size,
-                             .blocks = dir ? DIR_SIZE / 512 : inode_blocks(in),
+                             .blocks = dir ? DIR_SIZE / 512 : inode_st_blocks(in),
                              .atime = in->atime,
                              .mtime = in->mtime,
                              .ctime = in->ctime,

@@ -22,7 +22,7 @@ static int find_ns(struct state *p, uint64_t nodeid, struct ns **ret)
 /* Begin a change: wait for memory, look for room on the disk (not for a removal, which frees
  * space), reserve room in the log, take the freeze lock. The namespace is looked up last: the
  * freeze lock keeps it from being frozen or dropped after that. */
-static int begin(struct state *p, uint64_t nodeid, struct txn *ret, bool removal)
+static int begin_change(struct state *p, uint64_t nodeid, struct txn *ret, bool removal)
 {
     int err = state_writable(p);
 
@@ -38,10 +38,10 @@ static int begin(struct state *p, uint64_t nodeid, struct txn *ret, bool removal
 
 int change_begin(struct state *p, uint64_t nodeid, struct txn *ret)
 {
-    return begin(p, nodeid, ret, false);
+    return begin_change(p, nodeid, ret, false);
 }
 
 int change_begin_removal(struct state *p, uint64_t nodeid, struct txn *ret)
 {
-    return begin(p, nodeid, ret, true);
+    return begin_change(p, nodeid, ret, true);
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vfs_extents: grains, the extents that override them, and how many bytes of them are stored.
+ * vfs_extents: blocks, the extents that override them, and how many bytes of them are stored.
  *
  *     offset     0        128K      256K      384K      512K      640K
  *     base       ########  ########  ########  ####|               | = valid
  *     extents              [#####..] [hole]              [##......]
  *     the file   ########  #####...  ........  ####....  ##......        # stored, . a hole
  *
- * The stored bytes of a grain are always at its start, so one number says where they end. An extent
- * that is a hole exists only where the base has bytes. Elsewhere a grain without an extent is a
+ * The stored bytes of a block are always at its start, so one number says where they end. An extent
+ * that is a hole exists only where the base has bytes. Elsewhere a block without an extent is a
  * hole already.
  */
 #include "vfs_file_impl.h"
@@ -21,35 +21,35 @@ static bool has_extents(const struct inode *in)
     return in->flags & INODE_EXTENTS;
 }
 
-int grain_load(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret)
+int block_load(const struct items *it, const struct inode *in, uint64_t off, struct block *ret)
 {
-    struct key k = key_make(it->ino, ITEM_EXTENT, grain_start(off));
+    struct key k = key_make(it->ino, ITEM_EXTENT, block_start(off));
     uint8_t buf[EXTENT_ITEM_LEN];
     struct extent e;
     size_t len;
     int err = has_extents(in) ? tree_get(it->tree, k, buf, sizeof buf, &len) : -ENOENT;
 
     if (err == -ENOENT) {
-        *ret = (struct grain){.at = k.lo, .bytes = base_bytes(in, k.lo)};
+        *ret = (struct block){.at = k.lo, .bytes = base_bytes(in, k.lo)};
         return 0;
     }
     if (err == 0)
         err = extent_decode(buf, len, &e);
     if (err < 0)
         return err == -ERANGE ? -EUCLEAN : err;
-    *ret = (struct grain){.at = k.lo, .own = true, .e = e, .bytes = e.valid};
+    *ret = (struct block){.at = k.lo, .own = true, .e = e, .bytes = e.valid};
     return 0;
 }
 
-int grain_set(const struct items *it, const struct inode *was, struct inode *in,
-              const struct grain *g, const struct extent *e)
+int block_set(const struct items *it, const struct inode *was, struct inode *in,
+              const struct block *b, const struct extent *e)
 {
-    struct key k = key_make(it->ino, ITEM_EXTENT, g->at);
+    struct key k = key_make(it->ino, ITEM_EXTENT, b->at);
     uint8_t buf[EXTENT_ITEM_LEN];
     int err;
 
     inode_use_extents(in);
-    in->stored += (e ? e->valid : base_bytes(in, g->at)) - g->bytes;
+    in->stored += (e ? e->valid : base_bytes(in, b->at)) - b->bytes;
     err = inode_store(it->tree, it->ino, in);
     if (err < 0)
         return err;
@@ -63,21 +63,21 @@ int grain_set(const struct items *it, const struct inode *was, struct inode *in,
     return err;
 }
 
-/* Make the grain a hole, and remove its patches. */
-static int grain_clear(const struct items *it, struct inode *in, const struct grain *g)
+/* Make the block a hole, and remove its subblock extents. */
+static int block_clear(const struct items *it, struct inode *in, const struct block *b)
 {
     static const struct extent hole = {0};
     const struct inode was = *in;
-    int err = grain_set(it, &was, in, g, base_bytes(in, g->at) ? &hole : NULL);
+    int err = block_set(it, &was, in, b, base_bytes(in, b->at) ? &hole : NULL);
 
-    return err < 0 ? err : patches_punch(it, in, g->at, g->at + EXTENT_GRAIN, false);
+    return err < 0 ? err : subblocks_punch(it, in, b->at, b->at + EXTENT_BLOCK, false);
 }
 
 /* ---- looking for extents ---- */
 
 /* The extent at the cursor. `err` is the result of having moved the cursor. -ENOENT: `ino` has no
  * more extents. */
-static int cursor_extent(const struct tree_cursor *c, int err, uint64_t ino, struct grain *ret)
+static int cursor_extent(const struct tree_cursor *c, int err, uint64_t ino, struct block *ret)
 {
     struct key k;
     const void *val;
@@ -89,16 +89,16 @@ static int cursor_extent(const struct tree_cursor *c, int err, uint64_t ino, str
     if (k.hi != key_make(ino, ITEM_EXTENT, 0).hi)
         return -ENOENT;
     val = tree_cursor_value(c, &len);
-    *ret = (struct grain){.at = k.lo, .own = true};
+    *ret = (struct block){.at = k.lo, .own = true};
     err = extent_decode(val, len, &ret->e);
     ret->bytes = err == 0 ? ret->e.valid : 0;
     return err;
 }
 
-int extent_next(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret)
+int extent_next(const struct items *it, const struct inode *in, uint64_t off, struct block *ret)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
-    struct key k = key_make(it->ino, ITEM_EXTENT, grain_start(off));
+    struct key k = key_make(it->ino, ITEM_EXTENT, block_start(off));
     int err = has_extents(in) ? tree_seek(it->tree, k, &c) : -ENOENT;
 
     err = cursor_extent(&c, err, it->ino, ret);
@@ -119,16 +119,16 @@ static bool seek_in_base(const struct inode *in, uint64_t next, bool data, uint6
     return true;
 }
 
-/* Is the next data (or hole) in the grain, at or behind *pos? Moves *pos to it. */
-static bool seek_in_grain(const struct grain *g, bool data, uint64_t *pos)
+/* Is the next data (or hole) in the block, at or behind *pos? Moves *pos to it. */
+static bool seek_in_block(const struct block *b, bool data, uint64_t *pos)
 {
-    uint64_t end = g->at + g->bytes;
+    uint64_t end = b->at + b->bytes;
 
     if (data)
         return *pos < end;
     if (*pos < end)
         *pos = end;
-    return *pos < g->at + EXTENT_GRAIN;
+    return *pos < b->at + EXTENT_BLOCK;
 }
 
 /* Walk base and extents from *pos on until data (or a hole) is found. -EAGAIN after SEEK_AT_ONCE
@@ -136,23 +136,23 @@ static bool seek_in_grain(const struct grain *g, bool data, uint64_t *pos)
 static int seek_extents(const struct items *it, const struct inode *in, struct tree_cursor *c,
                         bool data, uint64_t *pos)
 {
-    struct key k = key_make(it->ino, ITEM_EXTENT, grain_start(*pos));
+    struct key k = key_make(it->ino, ITEM_EXTENT, block_start(*pos));
     int err = has_extents(in) ? tree_seek(it->tree, k, c) : -ENOENT;
-    struct grain g;
+    struct block b;
 
     for (unsigned i = 0; i < SEEK_AT_ONCE; i++) {
-        err = cursor_extent(c, err, it->ino, &g);
+        err = cursor_extent(c, err, it->ino, &b);
         if (err == -ENOENT)
             return seek_in_base(in, UINT64_MAX, data, pos) ? 0 : -ENXIO;
         if (err < 0)
             return err;
-        if (seek_in_base(in, g.at, data, pos))
+        if (seek_in_base(in, b.at, data, pos))
             return 0;
-        if (*pos < g.at)
-            *pos = g.at;
-        if (seek_in_grain(&g, data, pos))
+        if (*pos < b.at)
+            *pos = b.at;
+        if (seek_in_block(&b, data, pos))
             return 0;
-        *pos = g.at + EXTENT_GRAIN;
+        *pos = b.at + EXTENT_BLOCK;
         err = tree_next(c);
     }
     return -EAGAIN;
@@ -178,13 +178,13 @@ static int hidden_bytes(const struct items *it, const struct inode *in, uint64_t
                         uint64_t *ret)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
-    struct key k = key_make(it->ino, ITEM_EXTENT, grain_start(from));
-    struct grain g;
+    struct key k = key_make(it->ino, ITEM_EXTENT, block_start(from));
+    struct block b;
     int err = has_extents(in) ? tree_seek(it->tree, k, &c) : -ENOENT;
 
     *ret = 0;
-    while ((err = cursor_extent(&c, err, it->ino, &g)) == 0 && g.at < in->valid) {
-        *ret += base_bytes(in, g.at) - (from > g.at ? from - g.at : 0);
+    while ((err = cursor_extent(&c, err, it->ino, &b)) == 0 && b.at < in->valid) {
+        *ret += base_bytes(in, b.at) - (from > b.at ? from - b.at : 0);
         err = tree_next(&c);
     }
     tree_cursor_end(&c);
@@ -201,34 +201,34 @@ int base_seen(const struct items *it, const struct inode *in, uint64_t *ret)
     return err;
 }
 
-int base_next(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret)
+int base_next(const struct items *it, const struct inode *in, uint64_t off, struct block *ret)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
-    struct key k = key_make(it->ino, ITEM_EXTENT, grain_start(off));
+    struct key k = key_make(it->ino, ITEM_EXTENT, block_start(off));
     int err = has_extents(in) ? tree_seek(it->tree, k, &c) : -ENOENT;
-    struct grain g;
+    struct block b;
 
-    while ((err = cursor_extent(&c, err, it->ino, &g)) == 0 && g.at == k.lo) {
-        k.lo += EXTENT_GRAIN;
+    while ((err = cursor_extent(&c, err, it->ino, &b)) == 0 && b.at == k.lo) {
+        k.lo += EXTENT_BLOCK;
         err = tree_next(&c);
     }
     tree_cursor_end(&c);
     if (err < 0 && err != -ENOENT)
         return err;
-    *ret = (struct grain){.at = k.lo, .bytes = base_bytes(in, k.lo)};
+    *ret = (struct block){.at = k.lo, .bytes = base_bytes(in, k.lo)};
     return ret->bytes ? 0 : -ENOENT;
 }
 
 int base_trim(const struct items *it, struct inode *in, unsigned most)
 {
-    struct grain g = {.own = true};
+    struct block b = {.own = true};
     int err = 0;
 
     while (err == 0 && in->valid && has_extents(in) && most--) {
-        err = grain_load(it, in, in->valid - 1, &g);
-        if (err < 0 || !g.own)
+        err = block_load(it, in, in->valid - 1, &b);
+        if (err < 0 || !b.own)
             break;
-        in->valid = g.at;
+        in->valid = b.at;
     }
     if (in->valid == 0)
         in->object = 0;
@@ -251,49 +251,50 @@ static int base_cut(const struct items *it, struct inode *in, uint64_t from, uns
     return err;
 }
 
-/* Make the extent of the grain end at `start`, and remove the holes and patches behind. */
-static int punch_end(const struct items *it, struct inode *in, const struct grain *g, uint64_t start)
+/* Make the extent of the block end at `start`, and remove the holes and subblock extents behind. */
+static int punch_end(const struct items *it, struct inode *in, const struct block *b,
+                     uint64_t start)
 {
-    struct extent e = {g->e.object, (uint32_t)(start - g->at)};
-    uint64_t end = g->at + EXTENT_GRAIN;
+    struct extent e = {b->e.object, (uint32_t)(start - b->at)};
+    uint64_t end = b->at + EXTENT_BLOCK;
     struct inode was;
     int err = holes_fill(it, in, (struct pages_of){pages_around(start, 0).end, end});
 
     was = *in;
     if (err == 0)
-        err = grain_set(it, &was, in, g, &e);
-    return err < 0 ? err : patches_punch(it, in, start, end, false);
+        err = block_set(it, &was, in, b, &e);
+    return err < 0 ? err : subblocks_punch(it, in, start, end, false);
 }
 
-/* Make [start, stop) of a grain a hole. If no stored bytes follow (holes count as none), the grain
+/* Make [start, stop) of a block a hole. If no stored bytes follow (holes count as none), the block
  * ends there, or becomes a hole as a whole. Else -EAGAIN: the caller writes zeros to u->zero. */
-static int punch_part(const struct items *it, struct inode *in, const struct grain *g,
+static int punch_part(const struct items *it, struct inode *in, const struct block *b,
                       struct punch *u, uint64_t start, uint64_t stop)
 {
-    uint64_t end = g->at + g->bytes, from = start, to = stop;
+    uint64_t end = b->at + b->bytes, from = start, to = stop;
     uint32_t map;
-    int err = start < end ? holes_load(it, in, g->at, &map) : 0;
+    int err = start < end ? holes_load(it, in, b->at, &map) : 0;
 
     if (err < 0 || start >= end)
         return err;
-    holes_widen(g->at, map, &from, &to);
-    if (to >= end && from == g->at) {
-        err = holes_fill(it, in, (struct pages_of){g->at, g->at + EXTENT_GRAIN});
-        return err < 0 ? err : grain_clear(it, in, g);
+    holes_widen(b->at, map, &from, &to);
+    if (to >= end && from == b->at) {
+        err = holes_fill(it, in, (struct pages_of){b->at, b->at + EXTENT_BLOCK});
+        return err < 0 ? err : block_clear(it, in, b);
     }
-    if (to >= end && g->own)
-        return punch_end(it, in, g, from);
+    if (to >= end && b->own)
+        return punch_end(it, in, b, from);
     stop = stop < end ? stop : end;
-    if (holes_cover(g->at, map, pages_around(start, (size_t)(stop - start))))
+    if (holes_cover(b->at, map, pages_around(start, (size_t)(stop - start))))
         return 0;
     u->zero = start;
     u->zero_len = stop - start;
     return -EAGAIN;
 }
 
-/* The next grain that has bytes or an extent. -ENOENT: there is none. */
+/* The next block that has bytes or an extent. -ENOENT: there is none. */
 static int punch_find(const struct items *it, const struct inode *in, struct punch *u,
-                      struct grain *ret)
+                      struct block *ret)
 {
     int err;
 
@@ -302,37 +303,37 @@ static int punch_find(const struct items *it, const struct inode *in, struct pun
     err = extents_seek(it, in, u->pos, true, &u->pos);
     if (err < 0)
         return err == -ENXIO ? -ENOENT : err;
-    return grain_load(it, in, u->pos, ret);
+    return block_load(it, in, u->pos, ret);
 }
 
-/* One grain of a punch. An extent that is a hole goes if the base has no bytes left there for it to
+/* One block of a punch. An extent that is a hole goes if the base has no bytes left there for it to
  * hide. */
-static int punch_grain(const struct items *it, struct inode *in, struct punch *u)
+static int punch_block(const struct items *it, struct inode *in, struct punch *u)
 {
     uint64_t start, stop;
-    struct grain g;
-    int err = punch_find(it, in, u, &g);
+    struct block b;
+    int err = punch_find(it, in, u, &b);
 
     if (err < 0)
         return err;
-    if (g.at >= u->end)
+    if (b.at >= u->end)
         return -ENOENT;
-    u->pos = g.at + EXTENT_GRAIN;
-    if (g.own && !g.e.object) /* a hole extent is needed only where the base has bytes */
-        return base_bytes(in, g.at) ? 0 : grain_clear(it, in, &g);
+    u->pos = b.at + EXTENT_BLOCK;
+    if (b.own && !b.e.object) /* a hole extent is needed only where the base has bytes */
+        return base_bytes(in, b.at) ? 0 : block_clear(it, in, &b);
     if (u->pos <= u->from)
         return 0;
-    start = u->from > g.at ? u->from : g.at;
+    start = u->from > b.at ? u->from : b.at;
     stop = u->end < u->pos ? u->end : u->pos;
-    return punch_part(it, in, &g, u, start, stop);
+    return punch_part(it, in, &b, u, start, stop);
 }
 
-/* 0 if there are patches or holes in [from, end), -ENOENT if there are none. */
+/* 0 if there are subblock extents or holes in [from, end), -ENOENT if there are none. */
 static int any_upon(const struct items *it, const struct inode *in, uint64_t from, uint64_t end)
 {
-    struct patch patch;
+    struct subblock subblock;
     uint64_t hole;
-    int err = patch_next(it, in, from, end, &patch);
+    int err = subblock_next(it, in, from, end, &subblock);
 
     if (err != -ENOENT)
         return err;
@@ -344,31 +345,31 @@ static int any_upon(const struct items *it, const struct inode *in, uint64_t fro
 static int before_holes(const struct items *it, const struct inode *in, uint64_t *from)
 {
     uint64_t end = *from;
-    struct grain g;
+    struct block b;
     uint32_t map;
-    int err = in->flags & INODE_HOLES ? grain_load(it, in, *from, &g) : -ENOENT;
+    int err = in->flags & INODE_HOLES ? block_load(it, in, *from, &b) : -ENOENT;
 
     if (err == 0)
-        err = g.own ? -ENOENT : holes_load(it, in, g.at, &map);
+        err = b.own ? -ENOENT : holes_load(it, in, b.at, &map);
     if (err == 0)
-        holes_widen(g.at, map, from, &end);
+        holes_widen(b.at, map, from, &end);
     return err == -ENOENT ? 0 : err;
 }
 
-/* Make the base end at u->from. -EAGAIN: not done yet, since many grains have patches or holes; the
- * base ends a part nearer now. */
+/* Make the base end at u->from. -EAGAIN: not done yet, since many blocks have subblock extents or
+ * holes; the base ends a part nearer now. */
 static int punch_base(const struct items *it, struct inode *in, struct punch *u, unsigned budget)
 {
-    uint64_t from = u->from, was = in->valid, most = (uint64_t)budget * EXTENT_GRAIN;
+    uint64_t from = u->from, was = in->valid, most = (uint64_t)budget * EXTENT_BLOCK;
     int err = u->all ? -ENOENT : any_upon(it, in, from, was);
 
     if (err == 0 && was - from > most)
-        from = grain_start(was - most);
+        from = block_start(was - most);
     else if (err == 0 || err == -ENOENT)
         err = before_holes(it, in, &from);
     if (err == 0)
-        err = holes_fill(it, in,
-                         (struct pages_of){pages_around(from, 0).end, was - was % PATCH_PAGE});
+        err =
+            holes_fill(it, in, (struct pages_of){pages_around(from, 0).end, was - was % FILE_PAGE});
     if (err == 0)
         err = base_cut(it, in, from, budget);
     if (err < 0)
@@ -376,7 +377,7 @@ static int punch_base(const struct items *it, struct inode *in, struct punch *u,
     if (in->valid < u->pos)
         u->pos = in->valid;
     if (!u->all || from < u->from)
-        err = patches_punch(it, in, from, u->all ? u->from : was, true);
+        err = subblocks_punch(it, in, from, u->all ? u->from : was, true);
     return err == 0 && from > u->from ? -EAGAIN : err;
 }
 
@@ -390,21 +391,21 @@ int extents_punch(const struct items *it, struct inode *in, struct punch *u, uns
     if (u->from < in->valid && in->valid <= u->end)
         err = punch_base(it, in, u, budget);
     while (err == 0 && budget--)
-        err = u->pos < u->end ? punch_grain(it, in, u) : -ENOENT;
+        err = u->pos < u->end ? punch_block(it, in, u) : -ENOENT;
     return err == 0 ? -EAGAIN : err == -ENOENT ? 0 : err;
 }
 
 int extents_settle(const struct items *it, struct inode *in)
 {
-    struct patch patch;
-    struct grain any;
+    struct subblock subblock;
+    struct block any;
     int err = holes_settle(it, in);
 
     if (err == 0)
-        err = patch_next(it, in, 0, UINT64_MAX, &patch);
+        err = subblock_next(it, in, 0, UINT64_MAX, &subblock);
     if (err != -ENOENT)
         return err;
-    in->flags &= ~(uint32_t)INODE_PATCHES;
+    in->flags &= ~(uint32_t)INODE_SUBBLOCKS;
     err = extent_next(it, in, 0, &any);
     if (err == -ENOENT)
         in->flags &= ~(uint32_t)INODE_EXTENTS;
@@ -417,12 +418,12 @@ int bytes_of_extents(const struct items *it, const struct inode *in, uint64_t fr
                      uint64_t *ret)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
-    struct grain g;
+    struct block b;
     int err = tree_seek(it->tree, key_make(it->ino, ITEM_EXTENT, from), &c);
 
     *ret = 0;
-    while ((err = cursor_extent(&c, err, it->ino, &g)) == 0 && g.at < end) {
-        *ret += g.bytes - base_bytes(in, g.at);
+    while ((err = cursor_extent(&c, err, it->ino, &b)) == 0 && b.at < end) {
+        *ret += b.bytes - base_bytes(in, b.at);
         err = tree_next(&c);
     }
     tree_cursor_end(&c);
@@ -433,14 +434,14 @@ int extent_after(const struct items *it, const struct inode *in, uint64_t off, u
                  uint64_t *ret)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
-    struct grain g;
+    struct block b;
     int err =
         has_extents(in) ? tree_seek(it->tree, key_make(it->ino, ITEM_EXTENT, off), &c) : -ENOENT;
 
-    while ((err = cursor_extent(&c, err, it->ino, &g)) == 0 && count-- > 0)
+    while ((err = cursor_extent(&c, err, it->ino, &b)) == 0 && count-- > 0)
         err = tree_next(&c);
     tree_cursor_end(&c);
-    *ret = err == 0 ? g.at : UINT64_MAX;
+    *ret = err == 0 ? b.at : UINT64_MAX;
     return err == -ENOENT ? 0 : err;
 }
 
@@ -449,15 +450,16 @@ int extent_after(const struct items *it, const struct inode *in, uint64_t off, u
 int extents_cut(struct state *p, const struct items *it, struct inode *in, uint64_t from)
 {
     uint64_t bytes, left = 0;
-    int r, err = has_extents(in) ? bytes_of_extents(it, in, from, UINT64_MAX, &bytes) : -ENOENT;
+    int fix_err,
+        err = has_extents(in) ? bytes_of_extents(it, in, from, UINT64_MAX, &bytes) : -ENOENT;
 
     if (err < 0)
         return err == -ENOENT ? 0 : err;
     err = items_cut(p, it->tree, range_of_items(it->ino, ITEM_EXTENT, from));
-    r = err < 0 ? bytes_of_extents(it, in, from, UINT64_MAX, &left) : 0;
-    if (r == 0) {
+    fix_err = err < 0 ? bytes_of_extents(it, in, from, UINT64_MAX, &left) : 0;
+    if (fix_err == 0) {
         in->stored -= bytes - left;
-        r = inode_store(it->tree, it->ino, in);
+        fix_err = inode_store(it->tree, it->ino, in);
     }
-    return err < 0 ? err : r;
+    return err < 0 ? err : fix_err;
 }

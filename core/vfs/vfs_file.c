@@ -266,7 +266,7 @@ int vfs_tmpfile(struct state *p, uint64_t parent, uint32_t mode, const struct vf
 {
     struct vfs_file *f = node_is_root(parent) ? NULL : calloc(1, sizeof *f);
     struct vnode *v;
-    int err = f                      ? make_nameless(p, parent, mode, cred, flags, ret, &v)
+    int err = f                      ? make_tmpfile(p, parent, mode, cred, flags, ret, &v)
               : node_is_root(parent) ? -EPERM
                                      : -ENOMEM;
 

@@ -2,7 +2,7 @@
 /* vfs_file_impl: what reading and writing of open files share. */
 #pragma once
 
-#include "vfs_grain.h"
+#include "vfs_block.h"
 #include "vfs_impl.h"
 
 /* Read bytes of a file; returns how many, which is less than `len` only at the end of the file.
@@ -49,27 +49,27 @@ int content_cut_stale(struct txn *t, struct content *c, uint64_t valid);
  * the item's `valid` decides which bytes are the file's. */
 int file_cut_content(struct items *it, const struct inode *in);
 
-/* Bytes that a write logs besides its own: the old bytes of the grains at its two ends. */
-#define WRITE_ROOM (2 * (size_t)EXTENT_GRAIN)
-#define PUNCH_AT_ONCE 512 /* grains in one step of making holes */
-#define PUNCH_STEPS 4     /* in one turn; two edges and the grains between them need three */
-#define PUNCH_ITEM 640    /* bytes that one grain between the edges logs at most: its inode,
-                           * patches and map */
-/* The most that a turn logs, in bytes: at each edge the old bytes and the zeros of its grain, and
- * PUNCH_ITEM for each grain between. */
-#define PUNCH_ROOM ((size_t)4 * EXTENT_GRAIN + (size_t)PUNCH_STEPS * PUNCH_AT_ONCE * PUNCH_ITEM)
+/* Bytes that a write logs besides its own: the old bytes of the blocks at its two ends. */
+#define WRITE_ROOM (2 * (size_t)EXTENT_BLOCK)
+#define PUNCH_AT_ONCE 512 /* blocks in one step of making holes */
+#define PUNCH_STEPS 4     /* in one turn; two edges and the blocks between them need three */
+/* Bytes that one block between the edges logs at most: its inode, subblock extents and map. */
+#define PUNCH_ITEM 640
+/* The most that a turn logs, in bytes: at each edge the old bytes and the zeros of its block, and
+ * PUNCH_ITEM for each block between. */
+#define PUNCH_ROOM ((size_t)4 * EXTENT_BLOCK + (size_t)PUNCH_STEPS * PUNCH_AT_ONCE * PUNCH_ITEM)
 #define FILE_SIZE_MAX ((uint64_t)INT64_MAX)
 
-/* ---- grains and extents (vfs_extents.c) ----
+/* ---- blocks and extents (vfs_extents.c) ----
  *
  * The caller holds the lock of the inode's tree (items_lock), for writing where something changes.
  *
- * A grain is an aligned piece of EXTENT_GRAIN bytes of a file. Its first bytes are stored, and the
- * rest of it is a hole. The extent of the grain says how many are stored; without an extent it is
- * as many as the base has there. The inode's `stored` is the sum over all grains. A function that
+ * A block is an aligned piece of EXTENT_BLOCK bytes of a file. Its first bytes are stored, and the
+ * rest of it is a hole. The extent of the block says how many are stored; without an extent it is
+ * as many as the base has there. The inode's `stored` is the sum over all blocks. A function that
  * changes an extent or `valid` also corrects `stored`. */
 
-struct grain {
+struct block {
     uint64_t at;     /* offset in the file */
     bool own;        /* it has the extent `e` */
     struct extent e; /* object 0: a hole */
@@ -84,15 +84,15 @@ static inline void inode_use_extents(struct inode *in)
     in->flags |= INODE_EXTENTS;
 }
 
-/* Load the grain that holds `off`. */
-int grain_load(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret);
-/* Give the grain the extent `e`; NULL: it loses its extent, and the base shows through. Also
+/* Load the block that holds `off`. */
+int block_load(const struct items *it, const struct inode *in, uint64_t off, struct block *ret);
+/* Give the block the extent `e`; NULL: it loses its extent, and the base shows through. Also
  * stores `in`, after correcting its `stored`. `was` is the inode as the tree has it: if the call
  * fails, `was` is stored again, and the tree is unchanged. */
-int grain_set(const struct items *it, const struct inode *was, struct inode *in,
-              const struct grain *g, const struct extent *e);
-/* The first extent in or behind the grain that holds `off`. -ENOENT. */
-int extent_next(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret);
+int block_set(const struct items *it, const struct inode *was, struct inode *in,
+              const struct block *b, const struct extent *e);
+/* The first extent in or behind the block that holds `off`. -ENOENT. */
+int extent_next(const struct items *it, const struct inode *in, uint64_t off, struct block *ret);
 /* The offset of the next data, or of the next hole, at or behind `off`. The hole behind all data
  * has no end. -ENXIO: no data follows. -EAGAIN: not found yet, the caller continues at *ret (so
  * that no lock is held for long). */
@@ -100,9 +100,9 @@ int extents_seek(const struct items *it, const struct inode *in, uint64_t off, b
                  uint64_t *ret);
 /* The number of bytes of the base that no extent hides. */
 int base_seen(const struct items *it, const struct inode *in, uint64_t *ret);
-/* The first grain in or behind the one that holds `off` where the base is seen. -ENOENT. */
-int base_next(const struct items *it, const struct inode *in, uint64_t off, struct grain *ret);
-/* Shorten the base by the grains at its end that extents hide, at most `most` of them. Changes `in`
+/* The first block in or behind the one that holds `off` where the base is seen. -ENOENT. */
+int base_next(const struct items *it, const struct inode *in, uint64_t off, struct block *ret);
+/* Shorten the base by the blocks at its end that extents hide, at most `most` of them. Changes `in`
  * only: the caller stores it. After that a hole extent behind `valid` is of no use. */
 int base_trim(const struct items *it, struct inode *in, unsigned most);
 
@@ -110,19 +110,19 @@ int base_trim(const struct items *it, struct inode *in, unsigned most);
 struct punch {
     uint64_t from, end;
     bool all;                /* the range has no end; the caller calls holes_cut before and
-                              * patches_cut after */
+                              * subblocks_cut after */
     uint64_t pos;            /* the range is done up to here; begins as `from` */
     uint64_t zero, zero_len; /* the caller writes zeros there before the next turn: the edge of a
-                              * grain that stays */
+                              * block that stays */
 };
-/* Do one turn: at most `budget` grains. -EAGAIN: there is more to do. `in` is changed. It is also
+/* Do one turn: at most `budget` blocks. -EAGAIN: there is more to do. `in` is changed. It is also
  * stored if the file has extents; if it has none, the caller stores it. If `end` is behind all
  * data, no zeros have to be written at the end. */
 int extents_punch(const struct items *it, struct inode *in, struct punch *u, unsigned budget);
-/* After extents or patches were removed: clear the inode's flags of extents and patches if it has
- * none left, so that nobody looks for any. Does not store `in`. */
+/* After extents or subblock extents were removed: clear the inode's flags of extents and subblock
+ * extents if it has none left, so that nobody looks for any. Does not store `in`. */
 int extents_settle(const struct items *it, struct inode *in);
-/* How many more bytes (modulo 2^64: it may be fewer) are stored in the grains from `from` up to
+/* How many more bytes (modulo 2^64: it may be fewer) are stored in the blocks from `from` up to
  * `end` because of their extents. */
 int bytes_of_extents(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
                      uint64_t *ret);
@@ -130,53 +130,55 @@ int bytes_of_extents(const struct items *it, const struct inode *in, uint64_t fr
  * there is none. */
 int extent_after(const struct items *it, const struct inode *in, uint64_t off, unsigned count,
                  uint64_t *ret);
-/* Remove all extents of the grain at `from` and behind, however many there are. The base must have
+/* Remove all extents of the block at `from` and behind, however many there are. The base must have
  * no bytes there. Stores `in`. */
 int extents_cut(struct state *p, const struct items *it, struct inode *in, uint64_t from);
 
-/* ---- patches (vfs_patches.c); locks as above ----
+/* ---- subblock extents (vfs_subblocks.c); locks as above ----
  *
- * A grain that is sealed or shared may not change in place. A few bytes that are written to such a
- * grain become a patch: a content of its own that overrides them. A patch begins at a page, ends
- * within its grain, overlaps no other patch, and lies only over stored bytes of the grain. So
- * patches change neither how many bytes are stored nor where holes are. A function that makes a
- * grain end earlier, or gives it other bytes, must remove the patches there afterwards, before the
- * lock is released. */
+ * A block that is sealed or shared may not change in place. A few bytes that are written to such a
+ * block become a subblock extent: a content of its own that overrides them. A subblock extent
+ * begins at a page, ends within its block, overlaps no other subblock extent, and lies only over
+ * stored bytes of the block. So subblock extents change neither how many bytes are stored nor where
+ * holes are. A function that makes a block end earlier, or gives it other bytes, must remove the
+ * subblock extents there afterwards, before the lock is released. */
 
-struct patch {
+struct subblock {
     uint64_t at;     /* offset in the file */
     struct extent e; /* its object, never 0, and how many bytes of it */
 };
 
-/* The first patch that has bytes in the pages of [off, end). -ENOENT: there is none. */
-int patch_next(const struct items *it, const struct inode *in, uint64_t off, uint64_t end,
-               struct patch *ret);
-/* As patch_next, for the pages of [off, end) within the grain `g`. *ret_count: how many patches
- * the whole grain has. */
-int patch_meet(const struct items *it, const struct inode *in, const struct grain *g, uint64_t off,
-               uint64_t end, struct patch *ret, unsigned *ret_count);
-/* May the pages `u` become one more patch of the grain, which has `count` patches? None of these
- * touches the pages. */
-bool patch_fits(const struct grain *g, struct pages_of u, unsigned count);
-/* Store a patch at `at`, or replace the one that begins there. Stores `in` with the flag of
- * patches. `was` is the inode as the tree has it: if the call fails, `was` is stored again. */
-int patch_set(const struct items *it, const struct inode *was, struct inode *in, uint64_t at,
-              const struct extent *e);
-/* Remove the patches in [from, end). A patch that lies across `from` keeps its bytes before
- * `from`; no patch may lie across `end`. `base`: remove only patches in grains that have no
- * extent. The range is short: one grain, or PUNCH_AT_ONCE of them. */
-int patches_punch(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
-                  bool base);
-/* As patches_punch, for all bytes behind `from`, however many patches there are. */
-int patches_cut(struct state *p, const struct items *it, const struct inode *in, uint64_t from);
+/* The first subblock extent that has bytes in the pages of [off, end). -ENOENT: there is none. */
+int subblock_next(const struct items *it, const struct inode *in, uint64_t off, uint64_t end,
+                  struct subblock *ret);
+/* As subblock_next, for the pages of [off, end) within the block `b`. *ret_count: how many subblock
+ * extents the whole block has. */
+int subblock_meet(const struct items *it, const struct inode *in, const struct block *b,
+                  uint64_t off, uint64_t end, struct subblock *ret, unsigned *ret_count);
+/* May the pages `u` become one more subblock extent of the block, which has `count` subblock
+ * extents? None of these touches the pages. */
+bool subblock_fits(const struct block *b, struct pages_of u, unsigned count);
+/* Store a subblock extent at `at`, or replace the one that begins there. Stores `in` with the flag
+ * of subblock extents. `was` is the inode as the tree has it: if the call fails, `was` is stored
+ * again. */
+int subblock_set(const struct items *it, const struct inode *was, struct inode *in, uint64_t at,
+                 const struct extent *e);
+/* Remove the subblock extents in [from, end). A subblock extent that lies across `from` keeps its
+ * bytes before `from`; no subblock extent may lie across `end`. `base`: remove only subblock
+ * extents in blocks that have no extent. The range is short: one block, or PUNCH_AT_ONCE of them.
+ */
+int subblocks_punch(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
+                    bool base);
+/* As subblocks_punch, for all bytes behind `from`, however many subblock extents there are. */
+int subblocks_cut(struct state *p, const struct items *it, const struct inode *in, uint64_t from);
 
 /* ---- maps of holes (vfs_holes.c); locks as above ----
  *
- * A map says which pages of a grain are holes, among the pages that are stored as a whole. The
+ * A map says which pages of a block are holes, among the pages that are stored as a whole. The
  * bytes of such a page are zeros, and count neither as data nor as stored. Code that changes
- * these bytes, or makes a grain end before them, removes them from the map first. */
+ * these bytes, or makes a block end before them, removes them from the map first. */
 
-/* Load the map of the grain at `at`; 0 if the grain has none. */
+/* Load the map of the block at `at`; 0 if the block has none. */
 int holes_load(const struct items *it, const struct inode *in, uint64_t at, uint32_t *ret);
 /* Take these pages out of the maps: they become data, or are about to be removed. Stores `in` if a
  * map changes. */
@@ -188,17 +190,17 @@ int holes_settle(const struct items *it, struct inode *in);
 /* Remove all holes in the pages behind `from` from the maps, however many there are. Stores
  * `in`. */
 int holes_cut(struct state *p, const struct items *it, struct inode *in, uint64_t from);
-/* Widen [*from, *end) by the holes that touch it, within the grain at `at`, whose map is `map`. */
+/* Widen [*from, *end) by the holes that touch it, within the block at `at`, whose map is `map`. */
 void holes_widen(uint64_t at, uint32_t map, uint64_t *from, uint64_t *end);
-/* Are all of these pages of the grain in its map? */
+/* Are all of these pages of the block in its map? */
 bool holes_cover(uint64_t at, uint32_t map, struct pages_of u);
 /* The offset of the first page at or behind `off` that is in a map; `off` itself if its page is.
  * -ENOENT: there is none. */
 int holes_next(const struct items *it, const struct inode *in, uint64_t off, uint64_t *ret);
 /* -EAGAIN if *off is in a hole of a map; then *off moves behind the hole, or behind the part of it
- * that is in the same grain. 0 if it is in none. */
+ * that is in the same block. 0 if it is in none. */
 int holes_pass(const struct items *it, const struct inode *in, uint64_t *off);
-/* The number of bytes of holes in the maps of the grains from `from` up to `end`; both are starts
- * of grains. */
+/* The number of bytes of holes in the maps of the blocks from `from` up to `end`; both are starts
+ * of blocks. */
 int holes_bytes(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
                 uint64_t *ret);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vfs_holes: the pages of a grain that are holes although bytes lie around them.
+ * vfs_holes: the pages of a block that are holes although bytes lie around them.
  *
- *     grain      |----------------128K----------------|
+ *     block      |----------------128K----------------|
  *     stored     ################################......   (the base's, or an extent's)
  *     map           [0000]           [00]                 zeros that are no data
  *
@@ -14,20 +14,20 @@
 #include "vfs_file_impl.h"
 #include <errno.h>
 
-#define PAGES (EXTENT_GRAIN / PATCH_PAGE)
-_Static_assert(PAGES == 32, "a map has a bit for each page of a grain");
+#define PAGES (EXTENT_BLOCK / FILE_PAGE)
+_Static_assert(PAGES == 32, "a map has a bit for each page of a block");
 
 struct holes {
-    uint64_t at;  /* offset of the grain in the file */
-    uint32_t map; /* bit i: page i of the grain is a hole */
+    uint64_t at;  /* offset of the block in the file */
+    uint32_t map; /* bit i: page i of the block is a hole */
 };
 
-/* The bits of the pages in [from, end) within the grain at `at`. Within the grain, `from` and
+/* The bits of the pages in [from, end) within the block at `at`. Within the block, `from` and
  * `end` are borders of pages. */
 static uint32_t pages_in(uint64_t at, uint64_t from, uint64_t end)
 {
-    uint64_t a = from > at ? (from - at) / PATCH_PAGE : 0;
-    uint64_t z = end > at ? (end - at) / PATCH_PAGE : 0;
+    uint64_t a = from > at ? (from - at) / FILE_PAGE : 0;
+    uint64_t z = end > at ? (end - at) / FILE_PAGE : 0;
 
     z = z < PAGES ? z : PAGES;
     return a < z ? (uint32_t)(((UINT64_C(1) << z) - 1) & ~((UINT64_C(1) << a) - 1)) : 0;
@@ -36,16 +36,16 @@ static uint32_t pages_in(uint64_t at, uint64_t from, uint64_t end)
 /* The pages that lie completely in [off, end). If there are none, `from` >= `end`. */
 static struct pages_of pages_within(uint64_t off, uint64_t end)
 {
-    uint64_t up = (PATCH_PAGE - off % PATCH_PAGE) % PATCH_PAGE;
+    uint64_t up = (FILE_PAGE - off % FILE_PAGE) % FILE_PAGE;
 
-    return (struct pages_of){off + up, end - end % PATCH_PAGE};
+    return (struct pages_of){off + up, end - end % FILE_PAGE};
 }
 
-/* Load the first map in or behind the grain that holds `off`. -ENOENT: there is none. */
+/* Load the first map in or behind the block that holds `off`. -ENOENT: there is none. */
 static int next_map(const struct items *it, const struct inode *in, uint64_t off, struct holes *ret)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
-    struct key from = key_make(it->ino, ITEM_HOLES, grain_start(off)), k;
+    struct key from = key_make(it->ino, ITEM_HOLES, block_start(off)), k;
     int err = in->flags & INODE_HOLES ? tree_seek(it->tree, from, &c) : -ENOENT;
     const void *val;
     size_t len;
@@ -81,7 +81,7 @@ static int put_map(const struct items *it, uint64_t at, uint32_t map)
     return map ? tree_put(it->tree, k, buf, sizeof buf) : tree_del(it->tree, k);
 }
 
-/* Change the map of a grain, and store `in` with the new sum of stored bytes. If it fails, both
+/* Change the map of a block, and store `in` with the new sum of stored bytes. If it fails, both
  * are as they were. */
 static int set_map(const struct items *it, struct inode *in, const struct holes *h, uint32_t map)
 {
@@ -90,7 +90,7 @@ static int set_map(const struct items *it, struct inode *in, const struct holes 
 
     if (map == h->map)
         return 0;
-    in->stored = inode_stored(in) - (uint64_t)((int64_t)more * PATCH_PAGE);
+    in->stored = inode_stored(in) - (uint64_t)((int64_t)more * FILE_PAGE);
     in->flags |= INODE_HOLES;
     err = inode_store(it->tree, it->ino, in);
     if (err == 0)
@@ -129,7 +129,7 @@ int holes_fill(const struct items *it, struct inode *in, struct pages_of u)
         if (err < 0)
             return err;
         gone |= map == 0;
-        u.from = h.at + EXTENT_GRAIN;
+        u.from = h.at + EXTENT_BLOCK;
     }
     return gone ? holes_settle(it, in) : 0;
 }
@@ -138,7 +138,7 @@ int holes_dig(const struct items *it, struct inode *in, uint64_t from, uint64_t 
 {
     struct pages_of u = pages_within(from, end);
 
-    for (uint64_t at = grain_start(u.from); u.from < u.end && at < u.end; at += EXTENT_GRAIN) {
+    for (uint64_t at = block_start(u.from); u.from < u.end && at < u.end; at += EXTENT_BLOCK) {
         struct holes h = {.at = at};
         int err = holes_load(it, in, at, &h.map);
 
@@ -152,10 +152,10 @@ int holes_dig(const struct items *it, struct inode *in, uint64_t from, uint64_t 
 
 void holes_widen(uint64_t at, uint32_t map, uint64_t *from, uint64_t *end)
 {
-    while (*from > at && map >> (*from - 1 - at) / PATCH_PAGE & 1)
-        *from = *from - 1 - (*from - 1 - at) % PATCH_PAGE;
-    while (*end < at + EXTENT_GRAIN && map >> (*end - at) / PATCH_PAGE & 1)
-        *end += PATCH_PAGE - *end % PATCH_PAGE;
+    while (*from > at && map >> (*from - 1 - at) / FILE_PAGE & 1)
+        *from = *from - 1 - (*from - 1 - at) % FILE_PAGE;
+    while (*end < at + EXTENT_BLOCK && map >> (*end - at) / FILE_PAGE & 1)
+        *end += FILE_PAGE - *end % FILE_PAGE;
 }
 
 bool holes_cover(uint64_t at, uint32_t map, struct pages_of u)
@@ -163,7 +163,7 @@ bool holes_cover(uint64_t at, uint32_t map, struct pages_of u)
     return !(pages_in(at, u.from, u.end) & ~map);
 }
 
-/* The offset, from `off` on, where the hole ends: at data, or at the end of the grain. `off`
+/* The offset, from `off` on, where the hole ends: at data, or at the end of the block. `off`
  * itself if its page is no hole. */
 static uint64_t behind(const struct holes *h, uint64_t off)
 {
@@ -193,12 +193,12 @@ int holes_next(const struct items *it, const struct inode *in, uint64_t off, uin
 
     while ((err = next_map(it, in, off, &h)) == 0) {
         uint64_t pos = off > h.at ? off : h.at;
-        for (; pos < h.at + EXTENT_GRAIN; pos += PATCH_PAGE - pos % PATCH_PAGE)
-            if (h.map >> (pos - h.at) / PATCH_PAGE & 1) {
+        for (; pos < h.at + EXTENT_BLOCK; pos += FILE_PAGE - pos % FILE_PAGE)
+            if (h.map >> (pos - h.at) / FILE_PAGE & 1) {
                 *ret = pos;
                 return 0;
             }
-        off = h.at + EXTENT_GRAIN;
+        off = h.at + EXTENT_BLOCK;
     }
     return err;
 }
@@ -220,7 +220,7 @@ int holes_bytes(const struct items *it, const struct inode *in, uint64_t from, u
         if (at.hi != k.hi || at.lo >= end)
             break;
         err = holes_decode(at, val, len, &map);
-        *ret += err == 0 ? (uint64_t)__builtin_popcount(map) * PATCH_PAGE : 0;
+        *ret += err == 0 ? (uint64_t)__builtin_popcount(map) * FILE_PAGE : 0;
     }
     tree_cursor_end(&c);
     return err == -ENOENT ? 0 : err;
@@ -229,8 +229,8 @@ int holes_bytes(const struct items *it, const struct inode *in, uint64_t from, u
 int holes_cut(struct state *p, const struct items *it, struct inode *in, uint64_t from)
 {
     struct pages_of u = pages_around(from, 0);
-    uint64_t bytes, left = 0, at = grain_start(u.end + EXTENT_GRAIN - 1);
-    int r, err;
+    uint64_t bytes, left = 0, at = block_start(u.end + EXTENT_BLOCK - 1);
+    int fix_err, err;
 
     if (!(in->flags & INODE_HOLES))
         return 0;
@@ -240,10 +240,10 @@ int holes_cut(struct state *p, const struct items *it, struct inode *in, uint64_
     if (err < 0 || bytes == 0)
         return err;
     err = items_cut(p, it->tree, range_of_items(it->ino, ITEM_HOLES, at));
-    r = err < 0 ? holes_bytes(it, in, at, UINT64_MAX, &left) : 0;
-    if (r == 0) {
+    fix_err = err < 0 ? holes_bytes(it, in, at, UINT64_MAX, &left) : 0;
+    if (fix_err == 0) {
         in->stored += bytes - left;
-        r = inode_store(it->tree, it->ino, in);
+        fix_err = inode_store(it->tree, it->ino, in);
     }
-    return err < 0 ? err : r;
+    return err < 0 ? err : fix_err;
 }

@@ -82,8 +82,8 @@ int make_file(struct state *p, uint64_t parent, const char *name, uint32_t mode,
               struct vnode **ret_v);
 /* Make a regular file without a name: it is an orphan from the start. *ret_v is referenced and
  * open. */
-int make_nameless(struct state *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
-                  unsigned flags, struct vfs_attr *ret, struct vnode **ret_v);
+int make_tmpfile(struct state *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
+                 unsigned flags, struct vfs_attr *ret, struct vnode **ret_v);
 /* ---- extended attributes (vfs_xattr.c, vfs_acl.c); all but xattr_fetch need the lock of the tree.
  * -EAGAIN: they need what xattr_fetch gathers, and nothing is changed; the caller ends the change,
  * gathers, and begins it anew. ---- */

@@ -394,8 +394,8 @@ static int tmpfile_init(struct state *p, struct vnode *v, uint64_t dir_ino, cons
 
 /* Make a file without a name: an orphan with a new inode number. Needs ns->lock. *ret_v is
  * referenced. */
-static int add_nameless(struct state *p, struct ns *ns, uint64_t dir_ino, struct inode *in,
-                        const struct vfs_cred *cred, bool linkable, struct vnode **ret_v)
+static int add_tmpfile(struct state *p, struct ns *ns, uint64_t dir_ino, struct inode *in,
+                       const struct vfs_cred *cred, bool linkable, struct vnode **ret_v)
 {
     struct inode dir;
     struct vnode *v;
@@ -423,9 +423,9 @@ static int add_nameless(struct state *p, struct ns *ns, uint64_t dir_ino, struct
     return 0;
 }
 
-static int make_nameless_once(struct state *p, uint64_t parent, uint32_t mode,
-                              const struct vfs_cred *cred, unsigned flags, struct vfs_attr *ret,
-                              struct vnode **ret_v, struct remote_bytes *remote)
+static int make_tmpfile_once(struct state *p, uint64_t parent, uint32_t mode,
+                             const struct vfs_cred *cred, unsigned flags, struct vfs_attr *ret,
+                             struct vnode **ret_v, struct remote_bytes *remote)
 {
     struct inode in = {.mode = S_IFREG | (mode & 07777)};
     TXN(t);
@@ -436,7 +436,7 @@ static int make_nameless_once(struct state *p, uint64_t parent, uint32_t mode,
     t.remote = remote;
     {
         NS_GUARD(&t, t.ns);
-        err = add_nameless(p, t.ns, vfs_node_ino(parent), &in, cred, !(flags & VFS_EXCL), ret_v);
+        err = add_tmpfile(p, t.ns, vfs_node_ino(parent), &in, cred, !(flags & VFS_EXCL), ret_v);
         if (err == 0) {
             err = state_changed(&t, t.ns);
             if (err < 0)
@@ -452,19 +452,19 @@ static int make_nameless_once(struct state *p, uint64_t parent, uint32_t mode,
     return err;
 }
 
-int make_nameless(struct state *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
-                  unsigned flags, struct vfs_attr *ret, struct vnode **ret_v)
+int make_tmpfile(struct state *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
+                 unsigned flags, struct vfs_attr *ret, struct vnode **ret_v)
 {
     struct remote_bytes remote;
     unsigned turns = 0;
     int err;
 
     remote_bytes_init(&remote);
-    err = make_nameless_once(p, parent, mode, cred, flags, ret, ret_v, &remote);
+    err = make_tmpfile_once(p, parent, mode, cred, flags, ret, ret_v, &remote);
     while (remote_bytes_again(&turns, &err)) {
         err = xattr_fetch(p, parent, ACL_DEFAULT, &remote);
         if (err == 0)
-            err = make_nameless_once(p, parent, mode, cred, flags, ret, ret_v, &remote);
+            err = make_tmpfile_once(p, parent, mode, cred, flags, ret, ret_v, &remote);
     }
     remote_bytes_end(&remote);
     return err;
@@ -594,8 +594,8 @@ static int link_across(struct state *p, const struct items *src, struct ns *ns, 
     ino = ns->next_ino;
     if (in.flags & INODE_EXTENTS)
         err = items_copy(p, src->tree, range_of_items(src->ino, ITEM_EXTENT, 0), &ns->tree, ino);
-    if (err == 0 && in.flags & INODE_PATCHES)
-        err = items_copy(p, src->tree, range_of_items(src->ino, ITEM_PATCH, 0), &ns->tree, ino);
+    if (err == 0 && in.flags & INODE_SUBBLOCKS)
+        err = items_copy(p, src->tree, range_of_items(src->ino, ITEM_SUBBLOCK, 0), &ns->tree, ino);
     if (err == 0 && in.flags & INODE_HOLES)
         err = items_copy(p, src->tree, range_of_items(src->ino, ITEM_HOLES, 0), &ns->tree, ino);
     if (err == 0 && in.flags & INODE_XATTRS)
@@ -611,8 +611,8 @@ static int link_across(struct state *p, const struct items *src, struct ns *ns, 
 
 /* Give a file that vfs_tmpfile made its first name: the inode moves from the orphans to its
  * namespace. -ENOENT: it was opened with VFS_EXCL, or unlinked. */
-static int link_nameless(struct state *p, struct vnode *v, uint64_t newdir, const char *name,
-                         struct vfs_attr *ret)
+static int link_tmpfile(struct state *p, struct vnode *v, uint64_t newdir, const char *name,
+                        struct vfs_attr *ret)
 {
     struct ns *ns = v->ns;
     uint64_t ino = vfs_node_ino(v->nodeid);
@@ -660,7 +660,7 @@ static int link_vnode(struct txn *t, struct vnode *v, uint64_t newdir, const cha
 
     if (v->ns == ns) {
         NS_GUARD(t, ns);
-        err = v->orphan ? link_nameless(p, v, newdir, name, ret)
+        err = v->orphan ? link_tmpfile(p, v, newdir, name, ret)
                         : link_here(p, ns, src.ino, newdir, name, ret);
         if (err == 0)
             err = state_changed(t, ns);

@@ -3,14 +3,14 @@
  * vfs_read: reading open files.
  *
  * A file's bytes are the first `valid` bytes of its object (the base). Extents override whole
- * grains of it, and patches override parts of grains. All other bytes are zeros. A read first maps
- * the range to pieces, with the namespace's lock held, and then reads the pieces without it. If an
- * object does not exist any more by then (the inode has got the real number in place of an alias),
- * the range is mapped once more.
+ * blocks of it, and subblock extents override parts of blocks. All other bytes are zeros. A read
+ * first maps the range to pieces, with the namespace's lock held, and then reads the pieces without
+ * it. If an object does not exist any more by then (the inode has got the real number in place of
+ * an alias), the range is mapped once more.
  *
  * No byte is read from another shard while v->io is held, since a change that waits for v->io holds
- * the freeze lock. Such bytes are gathered first, without a lock, and then the file is read as it is
- * by then (vfs_remote.h).
+ * the freeze lock. Such bytes are gathered first, without a lock, and then the file is read as it
+ * is by then (vfs_remote.h).
  */
 #include "vfs.h"
 #include "vfs_file_impl.h"
@@ -19,8 +19,8 @@
 #include <stdlib.h>
 
 #define READ_STEP (1024 * 1024) /* bytes mapped at once */
-#define GRAINS_MAX (READ_STEP / EXTENT_GRAIN + 2) /* grains that such a range can touch */
-#define PIECES_MAX (2 * GRAINS_MAX) /* of each grain: its stored bytes, and zeros behind them */
+#define BLOCKS_MAX (READ_STEP / EXTENT_BLOCK + 2) /* blocks that such a range can touch */
+#define PIECES_MAX (2 * BLOCKS_MAX) /* of each block: its stored bytes, and zeros behind them */
 
 struct piece {
     size_t len;
@@ -28,14 +28,14 @@ struct piece {
     uint64_t at;     /* offset in the object */
 };
 
-/* What a range of a file consists of. The pieces lie one behind the other, without gaps. Each patch
- * replaces bytes of them, from the offset `to` on. */
+/* What a range of a file consists of. The pieces lie one behind the other, without gaps. Each
+ * subblock extent replaces bytes of them, from the offset `to` on. */
 struct map {
     struct piece piece[PIECES_MAX];
     size_t count;
-    struct piece patch[GRAINS_MAX * PATCHES_MAX];
-    size_t to[GRAINS_MAX * PATCHES_MAX];
-    size_t patches;
+    struct piece subblock[BLOCKS_MAX * SUBBLOCKS_MAX];
+    size_t to[BLOCKS_MAX * SUBBLOCKS_MAX];
+    size_t subblocks;
 };
 
 /* Append a piece, or extend the last one if it continues there. */
@@ -64,31 +64,31 @@ static void map_part(struct map *m, uint64_t object, uint64_t start, uint64_t va
     map_add(m, 0, 0, len - have);
 }
 
-/* Append the part of a patch that lies in [off, end). */
-static int map_patch(struct map *m, const struct patch *u, uint64_t off, uint64_t end)
+/* Append the part of a subblock extent that lies in [off, end). */
+static int map_subblock(struct map *m, const struct subblock *u, uint64_t off, uint64_t end)
 {
     uint64_t from = u->at > off ? u->at : off, to = u->at + u->e.valid;
 
     to = to < end ? to : end;
     if (from >= to)
         return 0;
-    if (m->patches == sizeof m->to / sizeof *m->to)
+    if (m->subblocks == sizeof m->to / sizeof *m->to)
         return -EUCLEAN;
-    m->patch[m->patches] = (struct piece){to - from, u->e.object, from - u->at};
-    m->to[m->patches++] = from - off;
+    m->subblock[m->subblocks] = (struct piece){to - from, u->e.object, from - u->at};
+    m->to[m->subblocks++] = from - off;
     return 0;
 }
 
-/* Append all patches in [off, end). */
-static int map_patches(const struct items *it, const struct inode *in, uint64_t off, uint64_t end,
-                       struct map *m)
+/* Append all subblock extents in [off, end). */
+static int map_subblocks(const struct items *it, const struct inode *in, uint64_t off, uint64_t end,
+                         struct map *m)
 {
     uint64_t pos = off;
-    struct patch u;
+    struct subblock u;
     int err;
 
-    while ((err = patch_next(it, in, pos, end, &u)) == 0) {
-        err = map_patch(m, &u, off, end);
+    while ((err = subblock_next(it, in, pos, end, &u)) == 0) {
+        err = map_subblock(m, &u, off, end);
         if (err < 0)
             return err;
         pos = pages_around(u.at, u.e.valid).end;
@@ -96,30 +96,30 @@ static int map_patches(const struct items *it, const struct inode *in, uint64_t 
     return err == -ENOENT ? 0 : err;
 }
 
-/* Map a range of the file to pieces and patches. Needs the namespace's lock. */
+/* Map a range of the file to pieces and subblock extents. Needs the namespace's lock. */
 static int map_range(const struct items *it, const struct inode *in, uint64_t off, uint64_t len,
                      struct map *m)
 {
     uint64_t pos = off, end = off + len;
     int err;
 
-    m->count = m->patches = 0;
+    m->count = m->subblocks = 0;
     if (!(in->flags & INODE_EXTENTS)) {
         map_part(m, in->object, 0, in->valid, off, len);
         return 0;
     }
-    err = map_patches(it, in, off, end, m);
-    if (err < 0 || (m->patches == 1 && m->patch[0].len == len)) /* one patch covers all of the
-                                                                 * range */
+    err = map_subblocks(it, in, off, end, m);
+    if (err < 0 || (m->subblocks == 1 && m->subblock[0].len == len)) /* one subblock extent covers
+                                                                      * all of the range */
         return err;
     while (pos < end) {
-        struct grain g;
-        err = grain_load(it, in, pos, &g);
+        struct block b;
+        err = block_load(it, in, pos, &b);
         if (err < 0)
             return err;
-        uint64_t next = g.at + EXTENT_GRAIN, n = (next < end ? next : end) - pos;
-        if (g.own)
-            map_part(m, g.e.object, g.at, g.e.valid, pos, n);
+        uint64_t next = b.at + EXTENT_BLOCK, n = (next < end ? next : end) - pos;
+        if (b.own)
+            map_part(m, b.e.object, b.at, b.e.valid, pos, n);
         else
             map_part(m, in->object, 0, in->valid, pos, n);
         pos += n;
@@ -128,15 +128,15 @@ static int map_range(const struct items *it, const struct inode *in, uint64_t of
 }
 
 /* The pieces of one step that are on other shards. */
-struct far {
-    struct piece v[PIECES_MAX + GRAINS_MAX * PATCHES_MAX];
+struct ghost_pieces {
+    struct piece v[PIECES_MAX + BLOCKS_MAX * SUBBLOCKS_MAX];
     size_t count;
 };
 
 /* Add the piece if its object is on another shard, and if `remote` does not have it. The object gets
  * a hold, so that it is there without a lock, too. */
-static int far_add(struct state *p, struct far *far, const struct piece *piece,
-                   const struct remote_bytes *remote)
+static int ghost_pieces_add(struct state *p, struct ghost_pieces *pieces, const struct piece *piece,
+                            const struct remote_bytes *remote)
 {
     uint64_t number;
     struct entry e;
@@ -147,19 +147,20 @@ static int far_add(struct state *p, struct far *far, const struct piece *piece,
         return 0;
     err = refs_hold(p->refs, piece->object);
     if (err == 0)
-        far->v[far->count++] = *piece;
+        pieces->v[pieces->count++] = *piece;
     return err;
 }
 
-static void far_end(struct state *p, struct far *far)
+static void ghost_pieces_end(struct state *p, struct ghost_pieces *pieces)
 {
-    while (far->count)
-        refs_unhold(p->refs, far->v[--far->count].object);
+    while (pieces->count)
+        refs_unhold(p->refs, pieces->v[--pieces->count].object);
 }
 
-/* Find the pieces of a step that `remote` lacks. The caller calls far_end after success. */
-static int far_find(struct state *p, struct vnode *v, uint64_t off, size_t len,
-                    const struct remote_bytes *remote, struct far *ret)
+/* Find the pieces of a step that `remote` lacks. The caller calls ghost_pieces_end after success.
+ */
+static int ghost_pieces_find(struct state *p, struct vnode *v, uint64_t off, size_t len,
+                             const struct remote_bytes *remote, struct ghost_pieces *ret)
 {
     struct items it;
     struct inode in;
@@ -173,26 +174,26 @@ static int far_find(struct state *p, struct vnode *v, uint64_t off, size_t len,
     if (err == 0)
         err = map_range(&it, &in, off, len, &m);
     for (size_t i = 0; err == 0 && i < m.count; i++)
-        err = far_add(p, ret, &m.piece[i], remote);
-    for (size_t i = 0; err == 0 && i < m.patches; i++)
-        err = far_add(p, ret, &m.patch[i], remote);
+        err = ghost_pieces_add(p, ret, &m.piece[i], remote);
+    for (size_t i = 0; err == 0 && i < m.subblocks; i++)
+        err = ghost_pieces_add(p, ret, &m.subblock[i], remote);
     items_unlock(p, &it);
     if (err < 0)
-        far_end(p, ret);
+        ghost_pieces_end(p, ret);
     return err;
 }
 
 bool file_is_fetched(struct state *p, struct vnode *v, uint64_t off, size_t len,
                      const struct remote_bytes *remote)
 {
-    struct far far;
+    struct ghost_pieces pieces;
     bool fetched;
 
     if (!atomic_load_explicit(&p->has_ghosts, memory_order_relaxed) ||
-        far_find(p, v, off, len < READ_STEP ? len : READ_STEP, remote, &far) < 0)
+        ghost_pieces_find(p, v, off, len < READ_STEP ? len : READ_STEP, remote, &pieces) < 0)
         return true;
-    fetched = far.count == 0;
-    far_end(p, &far);
+    fetched = pieces.count == 0;
+    ghost_pieces_end(p, &pieces);
     return fetched;
 }
 
@@ -234,14 +235,14 @@ static int fetch_piece(struct state *p, const struct piece *piece, uint8_t *buf,
 static int fetch_step(struct state *p, struct vnode *v, uint64_t off, size_t len, uint8_t *buf,
                       struct reader *r)
 {
-    struct far far;
-    int err = far_find(p, v, off, len, r->remote, &far);
+    struct ghost_pieces pieces;
+    int err = ghost_pieces_find(p, v, off, len, r->remote, &pieces);
 
     if (err < 0)
         return err;
-    for (size_t i = 0; i < far.count && err == 0; i++)
-        err = fetch_piece(p, &far.v[i], buf, r);
-    far_end(p, &far);
+    for (size_t i = 0; i < pieces.count && err == 0; i++)
+        err = fetch_piece(p, &pieces.v[i], buf, r);
+    ghost_pieces_end(p, &pieces);
     return err;
 }
 
@@ -264,7 +265,7 @@ int file_fetch(struct state *p, struct vnode *v, uint64_t off, uint64_t len, str
     return err;
 }
 
-/* Read all pieces into `buf`, and then the patches over them. */
+/* Read all pieces into `buf`, and then the subblock extents over them. */
 static int read_map(struct state *p, const struct map *m, uint8_t *buf, struct reader *r)
 {
     uint8_t *at = buf;
@@ -272,8 +273,8 @@ static int read_map(struct state *p, const struct map *m, uint8_t *buf, struct r
 
     for (size_t i = 0; i < m->count && err == 0; at += m->piece[i++].len)
         err = read_piece(p, &m->piece[i], at, r);
-    for (size_t i = 0; i < m->patches && err == 0; i++)
-        err = read_piece(p, &m->patch[i], buf + m->to[i], r);
+    for (size_t i = 0; i < m->subblocks && err == 0; i++)
+        err = read_piece(p, &m->subblock[i], buf + m->to[i], r);
     return err;
 }
 

@@ -5,11 +5,11 @@
 #include "vfs_file_impl.h"
 #include <errno.h>
 
-#define GRAINS_KEPT 3 /* grains whose old bytes a change needs at most */
+#define BLOCKS_KEPT 3 /* blocks whose old bytes a change needs at most */
 
-/* The grains of which a change keeps old bytes. */
+/* The blocks of which a change keeps old bytes. */
 struct kept {
-    uint64_t at[GRAINS_KEPT];
+    uint64_t at[BLOCKS_KEPT];
     unsigned count;
 };
 
@@ -32,13 +32,13 @@ static int fetch(struct state *p, struct vnode *v, uint64_t off, uint64_t len,
     return err;
 }
 
-/* The first and the last grain of the range: a grain between them is overwritten completely, so its
- * old bytes are not needed. And the first grain of a small file that a write behind it copies: such
- * a file has bytes in no other, since `pack_limit` is a grain at most. */
-static struct kept grains_kept(struct state *p, struct vnode *v, uint64_t off, uint64_t len,
+/* The first and the last block of the range: a block between them is overwritten completely, so its
+ * old bytes are not needed. And the first block of a small file that a write behind it copies: such
+ * a file has bytes in no other, since `pack_limit` is a block at most. */
+static struct kept blocks_kept(struct state *p, struct vnode *v, uint64_t off, uint64_t len,
                                bool write)
 {
-    uint64_t first = grain_start(off), last = grain_start(off + len - 1);
+    uint64_t first = block_start(off), last = block_start(off + len - 1);
     struct kept kept = {.at = {first}, .count = 1};
 
     if (last != first)
@@ -61,20 +61,20 @@ int remote_bytes_begin(struct state *p, struct vnode *v, uint64_t off, uint64_t 
 
     if (!may_be_remote(p, len))
         return 0;
-    kept = grains_kept(p, v, off, len, write);
+    kept = blocks_kept(p, v, off, len, write);
     for (unsigned i = 0; i < kept.count && err == 0; i++)
-        err = fetch(p, v, kept.at[i], EXTENT_GRAIN, remote);
+        err = fetch(p, v, kept.at[i], EXTENT_BLOCK, remote);
     return err;
 }
 
 int remote_bytes_begin_all(struct state *p, struct vnode *v, uint64_t off, uint64_t len,
                            struct remote_bytes *remote)
 {
-    uint64_t first = grain_start(off);
+    uint64_t first = block_start(off);
 
     if (!may_be_remote(p, len))
         return 0;
-    return fetch(p, v, first, grain_start(off + len - 1) + EXTENT_GRAIN - first, remote);
+    return fetch(p, v, first, block_start(off + len - 1) + EXTENT_BLOCK - first, remote);
 }
 
 int remote_bytes_check(struct state *p, struct vnode *v, uint64_t off, uint64_t len, bool write,
@@ -84,9 +84,9 @@ int remote_bytes_check(struct state *p, struct vnode *v, uint64_t off, uint64_t 
 
     if (!may_be_remote(p, len))
         return 0;
-    kept = grains_kept(p, v, off, len, write);
+    kept = blocks_kept(p, v, off, len, write);
     for (unsigned i = 0; i < kept.count; i++)
-        if (!file_is_fetched(p, v, kept.at[i], EXTENT_GRAIN, remote))
+        if (!file_is_fetched(p, v, kept.at[i], EXTENT_BLOCK, remote))
             return -EAGAIN;
     return 0;
 }

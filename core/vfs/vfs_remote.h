@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * vfs_remote: bytes on another shard that a change needs: those that a write keeps, because it
- * changes only a part of their grain, and those at the edges of a hole. They are gathered before the
- * change begins, so that nobody waits for a shard with the freeze lock held, or with v->io, for
+ * changes only a part of their block, and those at the edges of a hole. They are gathered before
+ * the change begins, so that nobody waits for a shard with the freeze lock held, or with v->io, for
  * which changes wait.
  *
  *     remote_bytes_init(&r)
@@ -21,15 +21,15 @@
 
 #define REMOTE_TURNS 8 /* times that a call begins anew because bytes that it needs have moved */
 
-/* Gather what `remote` lacks of the old bytes of the grains at both ends of [off, off+len) that are
+/* Gather what `remote` lacks of the old bytes of the blocks at both ends of [off, off+len) that are
  * on other shards. `write`: for a write of this range, also those of a small file that the write
  * copies as a whole. If the shard cannot be asked now, wait once for it. -EHOSTUNREACH: it still
  * cannot be asked. -ENOMEM; -EWOULDWAIT (nowait.h); other errors are those of a read. The caller
  * holds no lock, and calls remote_bytes_end in any case. */
 int remote_bytes_begin(struct state *p, struct vnode *v, uint64_t off, uint64_t len, bool write,
                        struct remote_bytes *remote);
-/* The same of all grains of [off, off+len): for a write that leaves out parts of the range, and so
- * may keep bytes of any of these grains. */
+/* The same of all blocks of [off, off+len): for a write that leaves out parts of the range, and so
+ * may keep bytes of any of these blocks. */
 int remote_bytes_begin_all(struct state *p, struct vnode *v, uint64_t off, uint64_t len,
                            struct remote_bytes *remote);
 /* Does `remote` have all that remote_bytes_begin would gather now? -EAGAIN: it does not. A change

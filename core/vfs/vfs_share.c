@@ -5,9 +5,9 @@
 #include "vfs_file_impl.h"
 #include <errno.h>
 
-/* Extents under one hold of the locks; bytes, of a file with holes or patches. */
+/* Extents under one hold of the locks; bytes, of a file with holes or subblock extents. */
 #define SHARE_AT_ONCE 16384
-#define SHARE_BYTES ((uint64_t)SHARE_AT_ONCE * EXTENT_GRAIN)
+#define SHARE_BYTES ((uint64_t)SHARE_AT_ONCE * EXTENT_BLOCK)
 
 /* Can `d` get the bytes from `off` on of `s` by naming the same object? Both files have neither
  * extents nor holes. */
@@ -29,14 +29,14 @@ static bool can_share_extents(struct state *p, const struct inode *s, const stru
 {
     if (off == 0)
         return !d->object && !(d->flags & (INODE_EXTENTS | INODE_HOLES));
-    if (off % EXTENT_GRAIN || d->size != off || d->valid != (s->valid < off ? s->valid : off))
+    if (off % EXTENT_BLOCK || d->size != off || d->valid != (s->valid < off ? s->valid : off))
         return false;
     return d->valid == 0 || refs_resolve(p->refs, d->object) == refs_resolve(p->refs, s->object);
 }
 
 /* Reduce *end to where one call that begins at `off` ends: after SHARE_AT_ONCE extents, or as many
- * grains of a file with holes or patches, which may be in each of them; and at the start of a grain
- * unless the file ends there. */
+ * blocks of a file with holes or subblock extents, which may be in each of them; and at the start
+ * of a block unless the file ends there. */
 static int share_end(const struct items *src, const struct inode *s, uint64_t off, uint64_t *end)
 {
     uint64_t stop;
@@ -44,10 +44,10 @@ static int share_end(const struct items *src, const struct inode *s, uint64_t of
 
     if (err == 0 && stop < *end)
         *end = stop;
-    if (s->flags & (INODE_HOLES | INODE_PATCHES) && *end - off > SHARE_BYTES)
+    if (s->flags & (INODE_HOLES | INODE_SUBBLOCKS) && *end - off > SHARE_BYTES)
         *end = off + SHARE_BYTES;
     if (*end < s->size)
-        *end = grain_start(*end);
+        *end = block_start(*end);
     return err;
 }
 
@@ -65,12 +65,12 @@ static int copy_items(struct state *p, struct items *src, struct items *dst, enu
 static void cut_shared(struct state *p, const struct items *dst, uint64_t off)
 {
     (void)items_cut(p, dst->tree, range_of_items(dst->ino, ITEM_EXTENT, off));
-    (void)items_cut(p, dst->tree, range_of_items(dst->ino, ITEM_PATCH, off));
+    (void)items_cut(p, dst->tree, range_of_items(dst->ino, ITEM_SUBBLOCK, off));
     (void)items_cut(p, dst->tree, range_of_items(dst->ino, ITEM_HOLES, off));
 }
 
-/* Give `d` the base, extents, patches and holes of `s` from `off` up to `end`, so that both show
- * the same bytes there. */
+/* Give `d` the base, extents, subblock extents and holes of `s` from `off` up to `end`, so that
+ * both show the same bytes there. */
 static int share_extents(struct state *p, struct items *src, const struct inode *s,
                          struct items *dst, struct inode *d, uint64_t off, uint64_t end)
 {
@@ -82,8 +82,8 @@ static int share_extents(struct state *p, struct items *src, const struct inode 
         err = bytes_of_extents(src, s, off, end, &own);
     if (err == 0 && s->flags & INODE_EXTENTS)
         err = copy_items(p, src, dst, ITEM_EXTENT, off, end);
-    if (err == 0 && s->flags & INODE_PATCHES)
-        err = copy_items(p, src, dst, ITEM_PATCH, off, end);
+    if (err == 0 && s->flags & INODE_SUBBLOCKS)
+        err = copy_items(p, src, dst, ITEM_SUBBLOCK, off, end);
     if (err == 0 && s->flags & INODE_HOLES)
         err = copy_items(p, src, dst, ITEM_HOLES, off, end);
     if (err < 0) {
@@ -91,7 +91,7 @@ static int share_extents(struct state *p, struct items *src, const struct inode 
         return err;
     }
     d->stored = inode_stored(d);
-    d->flags |= s->flags & (INODE_EXTENTS | INODE_PATCHES | INODE_HOLES);
+    d->flags |= s->flags & (INODE_EXTENTS | INODE_SUBBLOCKS | INODE_HOLES);
     d->object = s->object;
     d->valid = s->valid < end ? s->valid : end;
     d->stored += own + d->valid - was.valid - holes;

@@ -2,8 +2,8 @@
 /*
  * vfs_space: data and holes of a file: fallocate, and seeking data and holes.
  *
- * A hole consists of whole grains, of ends of grains, and of whole pages in a map (vfs_holes.c). At
- * the edge of a punched range a grain may have other bytes that stay. There zeros are written over
+ * A hole consists of whole blocks, of ends of blocks, and of whole pages in a map (vfs_holes.c). At
+ * the edge of a punched range a block may have other bytes that stay. There zeros are written over
  * the data, and then the whole pages among them are put into the map. A huge range is punched in
  * turns. Each turn holds the locks that one write holds, so readers, flushes and branches can run
  * between two turns, as they can between the pieces of a large write.
@@ -215,17 +215,18 @@ int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
 
 /* ---- seeking ---- */
 
-/* As extents_seek, but with the holes within grains, which extents_seek does not know. -EAGAIN:
+/* As extents_seek, but with the holes within blocks, which extents_seek does not know. -EAGAIN:
  * *pos has moved, and the search is not over. */
 static int seek_items(const struct items *it, const struct inode *in, uint64_t *pos, bool data)
 {
     uint64_t hole;
-    int r = data ? -ENOENT : holes_next(it, in, *pos, &hole);
-    int err = r < 0 && r != -ENOENT ? r : extents_seek(it, in, *pos, data, pos);
+    int hole_err = data ? -ENOENT : holes_next(it, in, *pos, &hole);
+    int err =
+        hole_err < 0 && hole_err != -ENOENT ? hole_err : extents_seek(it, in, *pos, data, pos);
 
     if (data)
         return err < 0 ? err : holes_pass(it, in, pos);
-    if (r < 0 || (err < 0 && err != -EAGAIN) || hole >= *pos)
+    if (hole_err < 0 || (err < 0 && err != -EAGAIN) || hole >= *pos)
         return err;
     *pos = hole;
     return 0;

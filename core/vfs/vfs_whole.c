@@ -3,7 +3,7 @@
  * vfs_whole: gives a file a better shape after changes, on close, or after a truncation that no
  * close follows:
  *
- *   mostly extents and patches, no holes  one content with all the bytes        (made whole)
+ *   mostly extents, no holes              one content with all the bytes        (made whole)
  *   little is seen of a large object      extents for that little, and the
  *                                         object is released                    (left)
  *   the end of the base is all hidden     the base ends earlier                 (trimmed)
@@ -22,10 +22,10 @@
 #include <stdlib.h>
 
 #define COPY_STEP (1024 * 1024) /* bytes moved at once when a file is made whole */
-#define TRIM_AT_ONCE 256 /* grains of the base that are cut off under one hold of the locks */
+#define TRIM_AT_ONCE 256 /* blocks of the base that are cut off under one hold of the locks */
 /* a base is copied and released if less than this part (1/4) of the object is seen */
 #define BASE_HIDDEN 4
-/* Extents and patches of a file up to which a thread that must not wait looks at them. */
+/* Extents and subblock extents of a file up to which a thread that must not wait looks at them. */
 #define LOOK_MAX 256
 
 /* ---- when, and what ---- */
@@ -55,29 +55,30 @@ static bool is_soon_seen(const struct items *it, const struct inode *in)
     unsigned budget = LOOK_MAX;
 
     return !(in->flags & INODE_EXTENTS) ||
-           (is_within(it, ITEM_EXTENT, &budget) && is_within(it, ITEM_PATCH, &budget));
+           (is_within(it, ITEM_EXTENT, &budget) && is_within(it, ITEM_SUBBLOCK, &budget));
 }
 
-/* Is at least half of the file changed? An extent counts as a whole grain, even beyond the base. A
- * patch counts as its pages and one page more, since many small patches make reads slow. */
+/* Is at least half of the file changed? An extent counts as a whole block, even beyond the base. A
+ * subblock extent counts as its pages and one page more, since many small subblock extents make
+ * reads slow. */
 static int count_changed(const struct items *it, const struct inode *in, bool *ret_mostly)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
     struct key from = key_make(it->ino, ITEM_EXTENT, 0);
     uint64_t changed = 0, pos = 0;
-    struct patch u;
+    struct subblock u;
     int err;
 
     for (err = tree_seek(it->tree, from, &c);
          err == 0 && tree_cursor_key(&c).hi == from.hi && tree_cursor_key(&c).lo < in->size;
          err = tree_next(&c))
-        changed += EXTENT_GRAIN;
+        changed += EXTENT_BLOCK;
     tree_cursor_end(&c);
     if (err < 0 && err != -ENOENT)
         return err;
-    while ((err = patch_next(it, in, pos, in->size, &u)) == 0) {
+    while ((err = subblock_next(it, in, pos, in->size, &u)) == 0) {
         pos = pages_around(u.at, u.e.valid).end;
-        changed += pos - u.at + PATCH_PAGE;
+        changed += pos - u.at + FILE_PAGE;
     }
     *ret_mostly = changed >= in->size / 2;
     return err == -ENOENT ? 0 : err;
@@ -167,7 +168,7 @@ int file_may_cut(struct state *p, struct vnode *v, uint64_t size)
     return look(p, v, size, &none, &shape) == -EWOULDWAIT ? -EWOULDWAIT : 0;
 }
 
-/* One turn of trimming: the base ends before the grains at its end that extents hide, at most
+/* One turn of trimming: the base ends before the blocks at its end that extents hide, at most
  * TRIM_AT_ONCE. -ENOENT: the end of the base is not hidden. */
 static int trim_some(struct items *it)
 {
@@ -219,8 +220,8 @@ static void trim_base(struct state *p, struct vnode *v)
     } while (err == 0);
 }
 
-/* Find the next grain from *pos on where the base is seen, and move *pos behind it. */
-static int find_base(struct state *p, struct vnode *v, uint64_t *pos, struct grain *ret)
+/* Find the next block from *pos on where the base is seen, and move *pos behind it. */
+static int find_base(struct state *p, struct vnode *v, uint64_t *pos, struct block *ret)
 {
     struct items it;
     struct inode in;
@@ -232,15 +233,15 @@ static int find_base(struct state *p, struct vnode *v, uint64_t *pos, struct gra
     if (err == 0)
         err = base_next(&it, &in, *pos, ret);
     items_unlock(p, &it);
-    *pos = err == 0 ? ret->at + EXTENT_GRAIN : *pos;
+    *pos = err == 0 ? ret->at + EXTENT_BLOCK : *pos;
     return err;
 }
 
-/* Give the grain an extent that names `c`, a copy of its bytes and its patches. */
-static int name_grain(struct txn *t, struct vnode *v, const struct grain *g,
+/* Give the block an extent that names `c`, a copy of its bytes and its subblock extents. */
+static int name_block(struct txn *t, struct vnode *v, const struct block *b,
                       const struct content *c)
 {
-    struct extent e = {c->number, (uint32_t)g->bytes};
+    struct extent e = {c->number, (uint32_t)b->bytes};
     struct inode was, in;
     struct items it;
     int err = items_lock(t->p, v, t, &it);
@@ -250,43 +251,43 @@ static int name_grain(struct txn *t, struct vnode *v, const struct grain *g,
     err = inode_load(it.tree, it.ino, &was);
     in = was;
     if (err == 0)
-        err = grain_set(&it, &was, &in, g, &e);
-    if (err == 0) /* the extent contains the bytes of the patches */
-        err = patches_punch(&it, &in, g->at, g->at + EXTENT_GRAIN, false);
+        err = block_set(&it, &was, &in, b, &e);
+    if (err == 0) /* the extent contains the bytes of the subblock extents */
+        err = subblocks_punch(&it, &in, b->at, b->at + EXTENT_BLOCK, false);
     err = change_done(t, it.ns, err);
     items_unlock(t->p, &it);
     return err;
 }
 
-/* Copy the next visible grain of the base to an extent. `remote` has its bytes if they are on
+/* Copy the next visible block of the base to an extent. `remote` has its bytes if they are on
  * another shard. -ENOENT: there is none. -EAGAIN: somebody wrote to the file, or its bytes moved to
  * another shard meanwhile; a later close copies it. */
-static int copy_grain(struct state *p, struct vnode *v, uint64_t version, uint64_t *pos,
+static int copy_block(struct state *p, struct vnode *v, uint64_t version, uint64_t *pos,
                       uint8_t *buf, struct remote_bytes *remote)
 {
     struct content *c;
-    struct grain g;
+    struct block b;
     ssize_t n;
     TXN(t);
-    int err = txn_begin(p, EXTENT_GRAIN, &t);
+    int err = txn_begin(p, EXTENT_BLOCK, &t);
 
     if (err < 0)
         return err;
     WRITE_GUARD(&v->io);
     err = vnode_changeable(v);
     if (err == 0)
-        err = v->version == version ? find_base(p, v, pos, &g) : -EAGAIN;
+        err = v->version == version ? find_base(p, v, pos, &b) : -EAGAIN;
     if (err < 0)
         return err;
-    n = file_read(p, v, buf, g.bytes, g.at, remote);
-    if (n != (ssize_t)g.bytes)
+    n = file_read(p, v, buf, b.bytes, b.at, remote);
+    if (n != (ssize_t)b.bytes)
         return n < 0 ? (int)n : -EUCLEAN;
-    err = content_new(&t, v->nodeid, g.at, &c);
+    err = content_new(&t, v->nodeid, b.at, &c);
     if (err < 0)
         return err;
-    err = content_write(&t, c, buf, g.bytes, 0);
+    err = content_write(&t, c, buf, b.bytes, 0);
     if (err == 0)
-        err = name_grain(&t, v, &g, c);
+        err = name_block(&t, v, &b, c);
     if (err < 0) {
         content_cancel(&t, c);
         return err;
@@ -296,21 +297,21 @@ static int copy_grain(struct state *p, struct vnode *v, uint64_t version, uint64
     return 0;
 }
 
-/* copy_grain, whose bytes are fetched first if they are on another shard. */
-static int fetch_and_copy_grain(struct state *p, struct vnode *v, uint64_t version, uint64_t *pos,
+/* copy_block, whose bytes are fetched first if they are on another shard. */
+static int fetch_and_copy_block(struct state *p, struct vnode *v, uint64_t version, uint64_t *pos,
                                 uint8_t *buf)
 {
     struct remote_bytes remote;
-    struct grain g;
+    struct block b;
     uint64_t next = *pos;
-    int err = find_base(p, v, &next, &g);
+    int err = find_base(p, v, &next, &b);
 
     if (err < 0)
         return err;
     remote_bytes_init(&remote);
-    err = remote_bytes_begin(p, v, g.at, g.bytes, false, &remote);
+    err = remote_bytes_begin(p, v, b.at, b.bytes, false, &remote);
     if (err == 0)
-        err = copy_grain(p, v, version, pos, buf, &remote);
+        err = copy_block(p, v, version, pos, buf, &remote);
     remote_bytes_end(&remote);
     return err;
 }
@@ -318,7 +319,7 @@ static int fetch_and_copy_grain(struct state *p, struct vnode *v, uint64_t versi
 /* Copy what is seen of the base to extents. After that trim_base can release the base. */
 static void leave_base(struct state *p, struct vnode *v, uint64_t version)
 {
-    uint8_t *buf = malloc(EXTENT_GRAIN);
+    uint8_t *buf = malloc(EXTENT_BLOCK);
     uint64_t pos = 0;
     int err = buf ? 0 : -ENOMEM;
 
@@ -327,7 +328,7 @@ static void leave_base(struct state *p, struct vnode *v, uint64_t version)
         if (err == 0)
             err = flush_room(p);
         if (err == 0)
-            err = fetch_and_copy_grain(p, v, version, &pos, buf);
+            err = fetch_and_copy_block(p, v, version, &pos, buf);
     }
     free(buf);
 }
@@ -391,13 +392,13 @@ static int name_whole(struct txn *t, struct vnode *v, struct content *c, uint64_
         in.valid = content_length(c); /* `stored` was this, too */
         err = inode_store(it.tree, it.ino, &in);
     }
-    /* Extents and patches hold the same bytes: whichever step fails, the file reads right. */
+    /* All extents hold the same bytes: whichever step fails, the file reads right. */
     if (err == 0)
         err = items_cut(p, it.tree, range_of_items(it.ino, ITEM_EXTENT, 0));
     if (err == 0)
-        err = items_cut(p, it.tree, range_of_items(it.ino, ITEM_PATCH, 0));
+        err = items_cut(p, it.tree, range_of_items(it.ino, ITEM_SUBBLOCK, 0));
     if (err == 0) {
-        in.flags &= ~(uint32_t)(INODE_EXTENTS | INODE_PATCHES);
+        in.flags &= ~(uint32_t)(INODE_EXTENTS | INODE_SUBBLOCKS);
         err = inode_store(it.tree, it.ino, &in);
     }
     err = change_done(t, it.ns, err);

@@ -4,9 +4,9 @@
  *
  *   nothing yet, or small and sealed or shared   a new content with the old bytes    (fresh)
  *   an unsealed content that only it names       in place                            (in place)
- *   large and sealed or shared                   per 128 KiB grain, an extent that
+ *   large and sealed or shared                   per 128 KiB block, an extent that
  *                                                names a content of its own          (overlay)
- *                                                or, of a little in a grain, a patch
+ *                                                or, of a little in a block, a subblock extent
  *
  * "Only it names" is decided by the reference count. First tree_own makes the item's page this
  * namespace's own; if the page was shared with a branch, this counts the branch's reference as
@@ -28,7 +28,7 @@
 
 /* A write that skips at least so many bytes behind the data leaves a hole there, with extents;
  * fewer skipped bytes are stored as zeros. */
-#define SPARSE_HOLE EXTENT_GRAIN
+#define SPARSE_HOLE EXTENT_BLOCK
 /* Bytes that one change writes at most: with one reservation of room in the log, and one hold of
  * v->io. */
 #define WRITE_AT_ONCE ((size_t)8 << 20)
@@ -58,8 +58,8 @@ struct plan {
     struct content *c;  /* referenced, begun */
     bool fresh;         /* c is new: no item names it yet */
     bool overlay;       /* c is the content of an extent */
-    bool patch;         /* c is the content of a patch */
-    struct grain g;     /* the grain that is written to, if the file has extents */
+    bool subblock;      /* c is the content of a subblock extent */
+    struct block b;     /* the block that is written to, if the file has extents */
     uint64_t start;     /* offset of c's first byte in the file */
     uint64_t off;       /* offset in the file of the first byte that this step writes */
     bool hole;          /* the bytes are zeros that become a hole, not data */
@@ -98,7 +98,7 @@ static struct content *own_content(struct state *p, struct items *it, struct key
 /* Plan a new content for the bytes at `start`, which begins with the `old_valid` old bytes. */
 static int plan_fresh(struct vnode *v, uint64_t start, uint64_t old_valid, struct plan *plan)
 {
-    uint64_t owner_off = plan->patch              ? start | CONTENT_PATCH
+    uint64_t owner_off = plan->subblock           ? start | CONTENT_SUBBLOCK
                          : start || plan->overlay ? start
                                                   : CONTENT_WHOLE;
     int err = content_new(plan->t, v->nodeid, owner_off, &plan->c);
@@ -126,75 +126,76 @@ static int plan_in_place(struct items *it, struct key k, uint64_t object, uint64
     return plan->c ? content_cut_stale(plan->t, plan->c, valid) : err;
 }
 
-/* Use the content of the grain, or the base if the grain has no extent, if it may change in place.
+/* Use the content of the block, or the base if the block has no extent, if it may change in place.
  * The write may append to the base. */
-static int plan_grain_in_place(struct items *it, uint64_t off, struct plan *plan)
+static int plan_block_in_place(struct items *it, uint64_t off, struct plan *plan)
 {
     const struct inode *in = &plan->in;
-    const struct grain *g = &plan->g;
+    const struct block *b = &plan->b;
 
-    if (!g->own && in->object && off <= in->valid)
+    if (!b->own && in->object && off <= in->valid)
         return plan_in_place(it, key_make(it->ino, ITEM_INODE, 0), in->object, in->valid, plan);
-    if (!g->own || !g->e.object)
+    if (!b->own || !b->e.object)
         return 0;
     plan->overlay = true;
-    plan->start = g->at;
-    return plan_in_place(it, key_make(it->ino, ITEM_EXTENT, g->at), g->e.object, g->e.valid,
+    plan->start = b->at;
+    return plan_in_place(it, key_make(it->ino, ITEM_EXTENT, b->at), b->e.object, b->e.valid,
                          plan);
 }
 
-/* The write lies within the patch `u`: change the patch in place, or replace it by a new one. */
-static int plan_old_patch(struct vnode *v, struct items *it, const struct patch *u,
-                          struct plan *plan)
+/* The write lies within the subblock extent `u`: change the subblock extent in place, or replace it
+ * by a new one. */
+static int plan_old_subblock(struct vnode *v, struct items *it, const struct subblock *u,
+                             struct plan *plan)
 {
     int err;
 
-    plan->patch = true;
+    plan->subblock = true;
     plan->start = u->at;
-    err = plan_in_place(it, key_make(it->ino, ITEM_PATCH, u->at), u->e.object, u->e.valid, plan);
+    err = plan_in_place(it, key_make(it->ino, ITEM_SUBBLOCK, u->at), u->e.object, u->e.valid, plan);
     return plan->c || err < 0 ? err : plan_fresh(v, u->at, u->e.valid, plan);
 }
 
-/* Plan a new patch besides the `count` patches that the grain has, if patch_fits allows it; then
- * plan->c is set. */
-static int plan_new_patch(struct vnode *v, uint64_t off, unsigned count, struct plan *plan)
+/* Plan a new subblock extent besides the `count` subblock extents that the block has, if
+ * subblock_fits allows it; then plan->c is set. */
+static int plan_new_subblock(struct vnode *v, uint64_t off, unsigned count, struct plan *plan)
 {
     struct pages_of pages = pages_around(off, plan->len);
 
-    if (!patch_fits(&plan->g, pages, count))
+    if (!subblock_fits(&plan->b, pages, count))
         return 0;
-    plan->patch = true;
+    plan->subblock = true;
     return plan_fresh(v, pages.from, pages.end - pages.from, plan);
 }
 
-/* Plan a write within one grain (plan->len is clipped to it). In this order: into the patch that is
- * there, in place, a new patch, a new extent of the whole grain. */
+/* Plan a write within one block (plan->len is clipped to it). In this order: into the subblock
+ * extent that is there, in place, a new subblock extent, a new extent of the whole block. */
 static int plan_overlay(struct vnode *v, struct items *it, uint64_t off, struct plan *plan)
 {
-    struct grain *g = &plan->g;
-    struct patch u;
+    struct block *b = &plan->b;
+    struct subblock u;
     unsigned count;
-    int err = grain_load(it, &plan->in, off, g), met;
+    int err = block_load(it, &plan->in, off, b), met;
 
     if (err < 0)
         return err;
-    if (plan->len > g->at + EXTENT_GRAIN - off)
-        plan->len = (size_t)(g->at + EXTENT_GRAIN - off);
-    met = patch_meet(it, &plan->in, g, off, off + plan->len, &u, &count);
+    if (plan->len > b->at + EXTENT_BLOCK - off)
+        plan->len = (size_t)(b->at + EXTENT_BLOCK - off);
+    met = subblock_meet(it, &plan->in, b, off, off + plan->len, &u, &count);
     if (met < 0 && met != -ENOENT)
         return met;
     if (met == 0 && off >= u.at && off + plan->len <= u.at + u.e.valid)
-        return plan_old_patch(v, it, &u, plan);
+        return plan_old_subblock(v, it, &u, plan);
     if (met == -ENOENT) {
-        err = plan_grain_in_place(it, off, plan);
+        err = plan_block_in_place(it, off, plan);
         if (plan->c || err < 0)
             return err;
-        err = plan_new_patch(v, off, count, plan);
+        err = plan_new_subblock(v, off, count, plan);
         if (plan->c || err < 0)
             return err;
     }
     plan->overlay = true;
-    return plan_fresh(v, g->at, g->bytes, plan);
+    return plan_fresh(v, b->at, b->bytes, plan);
 }
 
 /* Does a write at `off` leave a hole behind the data, with extents? */
@@ -258,40 +259,39 @@ static int fill_fresh(struct vnode *v, const struct plan *plan, uint64_t off)
     return n < 0 ? (int)n : err;
 }
 
-/* Record a write to an extent. A new extent contains the bytes of all patches of its grain, so
- * those patches are removed. */
+/* Record a write to an extent. A new extent contains the bytes of all subblock extents of its
+ * block, so those subblock extents are removed. */
 static int record_extent(struct items *it, const struct plan *plan, const struct inode *was,
                          struct inode *in)
 {
     struct extent e = {plan->c->number, (uint32_t)content_length(plan->c)};
     int err;
 
-    if (!plan->fresh && e.valid == plan->g.e.valid)
+    if (!plan->fresh && e.valid == plan->b.e.valid)
         return inode_store(it->tree, it->ino, in);
-    err = grain_set(it, was, in, &plan->g, &e);
+    err = block_set(it, was, in, &plan->b, &e);
     if (err < 0 || !plan->fresh)
         return err;
-    return patches_punch(it, in, plan->g.at, plan->g.at + EXTENT_GRAIN, false);
+    return subblocks_punch(it, in, plan->b.at, plan->b.at + EXTENT_BLOCK, false);
 }
 
-/* Record a write to a patch: a new content gets an item, and one that was changed in place has it
- * already. */
-static int record_patch(struct items *it, const struct plan *plan, const struct inode *was,
-                        struct inode *in)
+/* Record a write to a subblock extent: a new content gets an item, and one that was changed in
+ * place has it already. */
+static int record_subblock(struct items *it, const struct plan *plan, const struct inode *was,
+                           struct inode *in)
 {
     struct extent e = {plan->c->number, (uint32_t)content_length(plan->c)};
 
-    return plan->fresh ? patch_set(it, was, in, plan->start, &e)
+    return plan->fresh ? subblock_set(it, was, in, plan->start, &e)
                        : inode_store(it->tree, it->ino, in);
 }
 
-/* The offset at which the stored bytes of the changed part (base or grain) ended before the write.
- * Bytes between it and the write were skipped. A patch never extends its grain: UINT64_MAX. */
+/* The offset at which the stored bytes of the changed part (base or block) ended before the write.
+ * Bytes between it and the write were skipped. A subblock extent never extends its block:
+ * UINT64_MAX. */
 static uint64_t end_before(const struct plan *plan, const struct inode *was)
 {
-    return plan->patch     ? UINT64_MAX
-           : plan->overlay ? plan->g.at + plan->g.bytes
-                           : was->valid;
+    return plan->subblock ? UINT64_MAX : plan->overlay ? plan->b.at + plan->b.bytes : was->valid;
 }
 
 /* Pages that the write skipped, so that zeros were stored for them, become holes. So do the pages
@@ -333,7 +333,7 @@ static int record(struct vnode *v, const struct plan *plan, uint64_t end)
         in = was;
         in.size = end > in.size ? end : in.size;
         in.mtime = in.ctime = now(p);
-        err = plan->patch     ? record_patch(&it, plan, &was, &in)
+        err = plan->subblock  ? record_subblock(&it, plan, &was, &in)
               : plan->overlay ? record_extent(&it, plan, &was, &in)
                               : record_base(&it, plan, &in);
     }
@@ -509,7 +509,7 @@ static ssize_t write_near(struct vfs_file *f, struct write_mode *write_mode, con
 }
 
 /* Read the bytes on another shard that the write keeps. `again`: they were read, and did not do:
- * then a write-back may be cut by stale ranges, and may keep bytes of any grain. */
+ * then a write-back may be cut by stale ranges, and may keep bytes of any block. */
 static int gather_kept(struct vfs_file *f, const struct write_mode *write_mode, size_t len,
                        uint64_t off, bool again, struct remote_bytes *remote)
 {
@@ -619,7 +619,7 @@ void vfs_stale_gone(struct vfs_stale *stale)
 
 /* ---- truncating ---- */
 
-#define TRUNCATE_GRAINS 128 /* hidden grains of the base that are trimmed with it */
+#define TRUNCATE_BLOCKS 128 /* hidden blocks of the base that are trimmed with it */
 
 int file_cut_content(struct items *it, const struct inode *in)
 {
@@ -638,7 +638,7 @@ int file_cut_content(struct items *it, const struct inode *in)
 }
 
 /* Remove the bytes from `size` on before the size changes: they must not show when the file grows
- * again. First the base, the extents that hide its end, and the grain at the edge; then all extents
+ * again. First the base, the extents that hide its end, and the block at the edge; then all extents
  * behind. */
 static int truncate_data(struct state *p, struct items *it, struct inode *in, uint64_t size)
 {
@@ -646,13 +646,13 @@ static int truncate_data(struct state *p, struct items *it, struct inode *in, ui
     int err = holes_cut(p, it, in, size);
 
     if (err == 0)
-        err = extents_punch(it, in, &u, TRUNCATE_GRAINS);
+        err = extents_punch(it, in, &u, TRUNCATE_BLOCKS);
     while (err == -EAGAIN && u.pos < size)
         err = extents_punch(it, in, &u, 1);
     if (err == -EAGAIN)
         err = extents_cut(p, it, in, u.pos);
     if (err == 0)
-        err = patches_cut(p, it, in, size);
+        err = subblocks_cut(p, it, in, size);
     return err < 0 ? err : extents_settle(it, in);
 }
 

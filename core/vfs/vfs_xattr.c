@@ -317,8 +317,8 @@ static int look_and_hold(struct state *p, uint64_t nodeid, const char *name, voi
 }
 
 /* Read an attribute while no lock is held, since its object may be on another shard. */
-static int load(struct state *p, uint64_t nodeid, const char *name, void *buf, size_t cap,
-                size_t *ret_len, struct reader *r)
+static int load_value(struct state *p, uint64_t nodeid, const char *name, void *buf, size_t cap,
+                      size_t *ret_len, struct reader *r)
 {
     uint64_t object;
     int err = look_and_hold(p, nodeid, name, buf, cap, ret_len, &object);
@@ -335,10 +335,10 @@ static int load_patiently(struct state *p, uint64_t nodeid, const char *name, vo
                           size_t *ret_len, struct remote_bytes *remote)
 {
     struct reader r = {.remote = remote};
-    int err = load(p, nodeid, name, buf, cap, ret_len, &r);
+    int err = load_value(p, nodeid, name, buf, cap, ret_len, &r);
 
     if (err == -EHOSTUNREACH && remote_bytes_wait(p, r.unreachable))
-        err = load(p, nodeid, name, buf, cap, ret_len, &r);
+        err = load_value(p, nodeid, name, buf, cap, ret_len, &r);
     return err == -EHOSTUNREACH ? -EIO : err;
 }
 

@@ -73,7 +73,7 @@ static bool is_cpu_group(char *line)
         return divides(path);
     if (*controllers == '\0')
         return strcmp(path, "/") != 0; /* not mounted here, so its files cannot be looked at */
-    for (char *rest = controllers, *name; (name = strsep(&rest, ",")) != NULL;)
+    for (char *rest = controllers, *name; (name = strsep(&rest, ","));)
         if (strcmp(name, "cpu") == 0)
             return strcmp(path, "/") != 0;
     return false;
@@ -88,7 +88,7 @@ static bool in_cpu_group(void)
     FILE *f = fopen("/proc/self/cgroup", "re");
     if (!f)
         return true;
-    while (!in && fgets(line, sizeof(line), f) != NULL)
+    while (!in && fgets(line, sizeof(line), f))
         in = is_cpu_group(line);
     fclose(f);
     return in;

@@ -14,23 +14,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-int fs_errno(int64_t r)
+int fs_errno(int64_t err)
 {
-    if (r >= 0)
+    if (err >= 0)
         return 0;
-    if (r == -EUCLEAN || r == -EHOSTUNREACH)
+    if (err == -EUCLEAN || err == -EHOSTUNREACH)
         return EIO;
-    if (r == -EPROTO) /* written by a newer version */
+    if (err == -EPROTO) /* written by a newer version */
         return EOPNOTSUPP;
-    return (int)-r;
+    return (int)-err;
 }
 
-void fs_reply_err(fuse_req_t req, int64_t r)
+void fs_reply_err(fuse_req_t req, int64_t err)
 {
-    if (r == -EWOULDWAIT)
+    if (err == -EWOULDWAIT)
         fs_of(req)->hooks->postpone(req);
     else
-        fuse_reply_err(req, fs_errno(r));
+        fuse_reply_err(req, fs_errno(err));
 }
 
 bool fs_must_seal(fuse_req_t req)

@@ -37,13 +37,13 @@ static const char *const names[REQUESTS_KINDS] = {
 
 void requests_count(struct requests *r, uint32_t opcode)
 {
-    const bool known = opcode < REQUESTS_KINDS && names[opcode] != NULL;
+    const bool known = opcode < REQUESTS_KINDS && names[opcode];
     atomic_fetch_add_explicit(&r->of[known ? opcode : 0], 1, memory_order_relaxed);
 }
 
 const char *requests_name(uint32_t opcode)
 {
-    return opcode < REQUESTS_KINDS && names[opcode] != NULL ? names[opcode] : names[0];
+    return opcode < REQUESTS_KINDS && names[opcode] ? names[opcode] : names[0];
 }
 
 size_t requests_list(const struct requests *r, struct view_count ret[static REQUESTS_KINDS])

@@ -19,7 +19,7 @@ int thread_start(pthread_t *ret, void *(*fn)(void *arg), void *arg)
     if (!ret)
         (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
-    err = pthread_create(ret != NULL ? ret : &id, &attr, fn, arg);
+    err = pthread_create(ret ? ret : &id, &attr, fn, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
     return -err;

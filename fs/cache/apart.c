@@ -97,7 +97,7 @@ int apart_open(const struct apart *a, uint64_t nodeid, int flags)
 }
 
 /* Waits for an ask and takes it. False: the thread must end. */
-static bool take(struct apart *a, uint64_t *ret_nodeid)
+static bool take_ask(struct apart *a, uint64_t *ret_nodeid)
 {
     MUTEX_GUARD(&a->lock);
     while (!a->ask && !a->stopping)
@@ -130,7 +130,7 @@ static void *apart_main(void *arg)
     uint64_t nodeid;
     atomic_store(&a->tid, gettid());
     const bool apart = unshare(CLONE_FILES) == 0 && close_range(0, ~0U, 0) == 0;
-    while (take(a, &nodeid))
+    while (take_ask(a, &nodeid))
         answer(a, apart ? a->fn(a, nodeid) : -EPERM);
     return NULL;
 }
@@ -145,7 +145,7 @@ int apart_start(struct fs *fs, const char *name, apart_fn *fn, struct apart **re
     a->fs = fs;
     a->fn = fn;
     a->mountpoint = realpath(fs->o->mountpoint, NULL);
-    a->device = a->mountpoint != NULL ? device_of(AT_FDCWD, a->mountpoint) : 0;
+    a->device = a->mountpoint ? device_of(AT_FDCWD, a->mountpoint) : 0;
     mutex_init(&a->lock, name);
     cond_init(&a->work);
     cond_init(&a->done);

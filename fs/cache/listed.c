@@ -88,7 +88,7 @@ static size_t next_due(struct listed *l)
 }
 
 /* Waits for a mark and takes it. False: the thread must end. */
-static bool take(struct listed *l, uint64_t *ret_nodeid)
+static bool take_mark(struct listed *l, uint64_t *ret_nodeid)
 {
     MUTEX_GUARD(&l->lock);
     while (l->due_count == 0 && !l->stopping)
@@ -129,7 +129,7 @@ static void *listed_main(void *arg)
             (void)close_range(0, (unsigned)l->fd - 1, 0);
         (void)close_range((unsigned)l->fd + 1, ~0U, 0);
     }
-    while (take(l, &nodeid)) {
+    while (take_mark(l, &nodeid)) {
         send_message(l, nodeid);
         finish(l);
     }

@@ -123,7 +123,7 @@ int passthrough_prepare(struct fs *fs)
 uint32_t passthrough_wanted(struct fs *fs)
 {
     const bool offered = (atomic_load(&fs->init_offered2) & INIT2_PASSTHROUGH) != 0;
-    return offered && fs->passthrough != NULL ? fs->passthrough->depth : 0;
+    return offered && fs->passthrough ? fs->passthrough->depth : 0;
 }
 
 static int backing_open(struct fs *fs, int fd)

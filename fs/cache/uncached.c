@@ -81,10 +81,10 @@ bool uncached_is(const struct handle *h, const struct fuse_file_info *fi)
 static int drop_capability(fuse_req_t req, fuse_ino_t ino)
 {
     struct state *p = fs_of(req)->p;
-    int64_t r = vfs_getxattr(p, ino, "security.capability", NULL, 0);
-    if (r >= 0)
-        r = vfs_removexattr(p, ino, "security.capability");
-    return r == -EWOULDWAIT ? -EWOULDWAIT : 0;
+    int64_t err = vfs_getxattr(p, ino, "security.capability", NULL, 0);
+    if (err >= 0)
+        err = vfs_removexattr(p, ino, "security.capability");
+    return err == -EWOULDWAIT ? -EWOULDWAIT : 0;
 }
 
 /* ---- pages that the kernel has to drop ---- */

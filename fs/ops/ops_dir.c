@@ -39,7 +39,8 @@ struct filling {
 };
 
 /* Adds an entry to the answer. False: there is no more room. */
-static bool add(struct filling *f, const char *name, const struct fuse_entry_param *e, off_t next)
+static bool add_entry(struct filling *f, const char *name, const struct fuse_entry_param *e,
+                      off_t next)
 {
     char *at = f->buf + f->used;
     const size_t left = f->room - f->used;
@@ -69,7 +70,7 @@ static bool fill(const struct vfs_dirent *d, void *ctx)
     e.attr.st_mode = d->attr.mode;
     if (is_dots(d->name))
         e.ino = 0; /* the kernel counts no lookup of these */
-    if (!add(f, d->name, &e, (off_t)d->cookie))
+    if (!add_entry(f, d->name, &e, (off_t)d->cookie))
         return false;
     f->counted += e.ino != 0;
     return true;
@@ -80,10 +81,10 @@ static void add_tally(struct filling *f)
     struct fuse_entry_param e = {0}; /* ino 0: name and type only, no lookup is counted */
     e.attr.st_ino = TALDIR_ROOT;
     e.attr.st_mode = S_IFDIR;
-    add(f, FS_TALLY_NAME, &e, COOKIE_TALLY);
+    add_entry(f, FS_TALLY_NAME, &e, COOKIE_TALLY);
 }
 
-static int list(struct filling *f, fuse_ino_t ino, off_t off)
+static int list_entries(struct filling *f, fuse_ino_t ino, off_t off)
 {
     if (off == COOKIE_TALLY)
         return 0;
@@ -104,7 +105,7 @@ static void read_dir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, boo
     const bool kept = ino != VFS_ROOT && listed_add(fs_of(req), ino);
     struct filling f = {
         .req = req, .fs = fs_of(req), .buf = fs_buffer(size), .room = size, .plus = plus};
-    int err = !f.buf ? -ENOMEM : list(&f, ino, off);
+    int err = !f.buf ? -ENOMEM : list_entries(&f, ino, off);
     if (err == 0 && f.used == 0 && (!kept || fs_reads_all(f.fs)))
         f.used = fs_end_uncached(f.buf, size);
     if (err < 0 && f.used == 0)

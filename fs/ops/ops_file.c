@@ -345,14 +345,14 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
 {
     const struct handle *h = fs_handle(fi);
-    int64_t r = -ENXIO;
+    int64_t err = -ENXIO;
     (void)ino;
     if (whence != SEEK_DATA && whence != SEEK_HOLE)
-        r = -EINVAL;
+        err = -EINVAL;
     else if (off >= 0 && h->kind == HANDLE_FILE)
-        r = vfs_seek(h->file, (uint64_t)off, whence == SEEK_DATA);
-    if (r < 0)
-        fs_reply_err(req, r);
+        err = vfs_seek(h->file, (uint64_t)off, whence == SEEK_DATA);
+    if (err < 0)
+        fs_reply_err(req, err);
     else
-        fuse_reply_lseek(req, r);
+        fuse_reply_lseek(req, err);
 }

@@ -56,7 +56,7 @@ static void gather_waiting(struct sync *s)
 
 /* Waits for requests and takes all of them; `spare` gives its memory for the next ones. False: the
  * thread must end. */
-static bool take(struct sync *s, struct requests_list *spare)
+static bool take_requests(struct sync *s, struct requests_list *spare)
 {
     MUTEX_GUARD(&s->lock);
     while (s->waiting.count == 0 && !s->stopping)
@@ -78,7 +78,7 @@ static void *sync_main(void *arg)
 {
     struct sync *s = arg;
     struct requests_list mine = {0};
-    while (take(s, &mine)) {
+    while (take_requests(s, &mine)) {
         const int64_t start = clock_ticks(s->clock);
         const int err = flush_sync(s->fs->p);
         s->before = s->took;
@@ -110,7 +110,7 @@ int sync_start(struct fs *fs, struct sync **ret_s)
 
 /* Queues a request. The thread is woken when the first one comes, and when as many wait as the last
  * sync has served. -ESHUTDOWN, -ENOMEM: the caller syncs itself. */
-static int add(struct sync *s, fuse_req_t req)
+static int add_request(struct sync *s, fuse_req_t req)
 {
     MUTEX_GUARD(&s->lock);
     if (s->stopping) /* a ring's thread may still be serving an FSYNC */
@@ -125,7 +125,7 @@ static int add(struct sync *s, fuse_req_t req)
 
 void sync_request(struct sync *s, fuse_req_t req)
 {
-    if (add(s, req) < 0)
+    if (add_request(s, req) < 0)
         fs_reply_err(req, flush_sync(s->fs->p));
 }
 

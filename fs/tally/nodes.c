@@ -67,7 +67,7 @@ static size_t chain_of(uint64_t key, unsigned bits)
 
 /* Finds the link to the node of `key`. It points to NULL, at the end of the chain, if there is
  * none. */
-static struct node **find(struct nodes *n, uint64_t key)
+static struct node **find_node(struct nodes *n, uint64_t key)
 {
     mutex_held(&n->lock);
     struct node **at = &n->chains[chain_of(key, n->bits)];
@@ -100,7 +100,7 @@ static void grow(struct nodes *n)
 int nodes_take(struct nodes *n, uint64_t key, const void *data, size_t len)
 {
     MUTEX_GUARD(&n->lock);
-    struct node **at = find(n, key);
+    struct node **at = find_node(n, key);
     struct node *e = *at;
     if (e) {
         if (e->len != len || memcmp(e->data, data, len) != 0)
@@ -122,7 +122,7 @@ int nodes_take(struct nodes *n, uint64_t key, const void *data, size_t len)
 void nodes_forget(struct nodes *n, uint64_t key, uint64_t count)
 {
     MUTEX_GUARD(&n->lock);
-    struct node **at = find(n, key);
+    struct node **at = find_node(n, key);
     struct node *e = *at;
     if (!e)
         return;
@@ -138,7 +138,7 @@ void nodes_forget(struct nodes *n, uint64_t key, uint64_t count)
 ssize_t nodes_get(struct nodes *n, uint64_t key, void *data, size_t cap)
 {
     MUTEX_GUARD(&n->lock);
-    const struct node *e = *find(n, key);
+    const struct node *e = *find_node(n, key);
     if (!e)
         return -ESTALE;
     memcpy(data, e->data, e->len < cap ? e->len : cap);

@@ -129,13 +129,13 @@ void tal_op_setattr(fuse_req_t req, uint64_t ino, int to_set)
 /* ---- opening ---- */
 
 /* Answers an open: with the handle, or with the error, and then the handle is freed. */
-static void reply_open(fuse_req_t req, struct fuse_file_info *fi, struct handle *h, int r)
+static void reply_open(fuse_req_t req, struct fuse_file_info *fi, struct handle *h, int err)
 {
     struct fs *fs = fs_of(req);
-    if (r < 0) {
+    if (err < 0) {
         if (h)
             handle_drop(fs, h);
-        fs_reply_err(req, r);
+        fs_reply_err(req, err);
         return;
     }
     fi->fh = (uintptr_t)h;
@@ -372,7 +372,7 @@ static void forget_objects(struct taldir *t, const struct taldir_list *l, size_t
     struct stat st;
     uint64_t cookie;
     for (size_t i = 0; i < count; i++)
-        if (taldir_list_at(t, l, i, &st, &cookie) != NULL &&
+        if (taldir_list_at(t, l, i, &st, &cookie) &&
             taldir_kind(st.st_ino) == TALDIR_OBJECT)
             taldir_forget(t, st.st_ino, 1);
 }

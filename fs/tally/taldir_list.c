@@ -43,7 +43,7 @@ static bool is_full(const struct taldir_list *l)
 }
 
 /* Adds an entry, unless its cookie says that an earlier piece had it. */
-static int add(struct taldir_list *l, const char *name, const struct entry *e)
+static int add_entry(struct taldir_list *l, const char *name, const struct entry *e)
 {
     if (e->cookie <= l->after)
         return 0;
@@ -64,7 +64,7 @@ static int add(struct taldir_list *l, const char *name, const struct entry *e)
 
 static int add_node(struct taldir_list *l, const char *name, uint64_t nodeid, uint64_t cookie)
 {
-    return add(l, name, &(struct entry){.nodeid = nodeid, .cookie = cookie});
+    return add_entry(l, name, &(struct entry){.nodeid = nodeid, .cookie = cookie});
 }
 
 /* For callbacks of view.h: the list, and the error that ended it. */
@@ -106,7 +106,7 @@ static int add_object(const struct view_object *o, void *ctx)
                             .size = o->size,
                             .refs = o->refs};
     id_to_hex(&o->id, hex);
-    g->error = add(g->l, hex, &e);
+    g->error = add_entry(g->l, hex, &e);
     return g->error != 0 || is_full(g->l);
 }
 
@@ -154,7 +154,7 @@ static int add_namespace(const char *name, void *ctx)
     return g->error;
 }
 
-static int compare(const void *a, const void *b)
+static int by_name(const void *a, const void *b)
 {
     const struct entry *x = a, *y = b;
     return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
@@ -165,7 +165,7 @@ static int list_namespaces(struct taldir *t, struct gathering *g)
 {
     int err = view_namespaces(t->p, NULL, add_namespace, g);
     if (g->l->count > 0)
-        qsort(g->l->entries, g->l->count, sizeof(g->l->entries[0]), compare);
+        qsort(g->l->entries, g->l->count, sizeof(g->l->entries[0]), by_name);
     return err;
 }
 

@@ -220,7 +220,7 @@ static void *worker(void *arg)
 {
     struct defer *d = arg;
     struct call *c;
-    while ((c = worker_next(d)) != NULL)
+    while ((c = worker_next(d)))
         call_execute(d, c, true);
     return NULL;
 }

@@ -146,7 +146,7 @@ static void send_done(struct queue *q)
         e = q->done;
         q->done = NULL;
     }
-    for (; e != NULL; e = next) {
+    for (; e; e = next) {
         next = e->next;
         q->parked--;
         if (e - q->entry >= QUEUE_ENTRIES)
@@ -247,7 +247,7 @@ static void *queue_main(void *arg)
     listen_for_done(q);
     while (err == 0 && q->live > 0 && !atomic_load(&q->ring->stopping)) {
         err = uring_wait(&q->uring, 1);
-        for (; (cqe = uring_cqe(&q->uring)) != NULL; uring_seen(&q->uring))
+        for (; (cqe = uring_cqe(&q->uring)); uring_seen(&q->uring))
             handle(q, cqe);
     }
     if (err < 0)

@@ -57,7 +57,7 @@ void serve_began(struct fs *fs, const void *msg)
 }
 
 /* Notes the request that this thread serves from here on. */
-static void begin(char *msg, size_t len, bool stays)
+static void begin_request(char *msg, size_t len, bool stays)
 {
     struct in_header in;
     memcpy(&in, msg, sizeof(in));
@@ -115,7 +115,7 @@ bool serve_takes(void)
 /* Marks the calling thread as one that takes requests. It must not wait, since other requests rely
  * on it: few threads read the device, and the requests of a CPU come to the one thread of its
  * ring. */
-static void take(void)
+static void mark_taker(void)
 {
     takes = true;
     (void)thread_set_may_wait(false);
@@ -123,8 +123,8 @@ static void take(void)
 
 void serve_here(struct fs *fs, char *msg, size_t len)
 {
-    take();
-    begin(msg, len, true);
+    mark_taker();
+    begin_request(msg, len, true);
     if (translate_request(fs, msg, &now.len))
         process(fs);
     else
@@ -138,7 +138,7 @@ void serve_here(struct fs *fs, char *msg, size_t len)
 static void serve_again(struct fs *fs, char *msg, size_t len)
 {
     const bool before = thread_set_may_wait(true);
-    begin(msg, len, true);
+    begin_request(msg, len, true);
     translate_again(msg, len);
     process(fs);
     (void)thread_set_may_wait(before);
@@ -208,9 +208,9 @@ bool serve_read(struct fs *fs, char *msg, size_t *len)
 {
     int before;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
-    take();
+    mark_taker();
     serve_began(fs, msg);
-    begin(msg, *len, false);
+    begin_request(msg, *len, false);
     const bool here = translate_request(fs, msg, &now.len);
     *len = now.len;
     pthread_setcancelstate(before, NULL);

@@ -6,9 +6,10 @@
  *     bench-names STORE NS DIRS FILES [THREADS]
  *
  * FILES files of 4 KiB in DIRS directories of the new namespace NS, by THREADS threads (1), each in
- * directories of its own; then each is looked up, and removed. After that 4 KiB are written at PATCHES
- * places of a sealed file of LARGE bytes. Tells the nanoseconds of each kind of call, and apart from them what took more than WAIT. Under `valgrind --tool=callgrind` the
- * functions vfs_* show the instructions, which others on the machine do not change.
+ * directories of its own; then each is looked up, and removed. After that 4 KiB are written at
+ * SUBBLOCKS places of a sealed file of LARGE bytes. Tells the nanoseconds of each kind of call, and
+ * apart from them what took more than WAIT. Under `valgrind --tool=callgrind` the functions vfs_*
+ * show the instructions, which others on the machine do not change.
  */
 #include "flush.h"
 #include "store.h"
@@ -26,7 +27,7 @@
 #define WAIT 50000 /* ns; what takes longer has waited for others, and is told apart */
 #define THREADS_MAX 64
 #define LARGE (UINT64_C(256) << 20)
-#define PATCHES 2000
+#define SUBBLOCKS 2000
 
 enum call {
     MISS,
@@ -41,7 +42,7 @@ enum call {
     FORGET,
     LOOKUP,
     UNLINK,
-    PATCH,
+    SUBBLOCK,
     CALLS
 };
 static const char *const name_of[CALLS] = {
@@ -57,7 +58,7 @@ static const char *const name_of[CALLS] = {
     [FORGET] = "forget",
     [LOOKUP] = "lookup",
     [UNLINK] = "unlink",
-    [PATCH] = "write of 4 KiB, large file",
+    [SUBBLOCK] = "write of 4 KiB, large file",
 };
 
 static const struct vfs_cred cred = {.umask = 022};
@@ -203,7 +204,7 @@ static int64_t fill(struct vfs_file *f)
 }
 
 /* At each place once: the places are those of a walk by a step that shares no factor with their number. */
-static void patch(struct worker *w)
+static void subblock(struct worker *w)
 {
     struct vfs_attr a;
     struct vfs_file *f;
@@ -214,10 +215,10 @@ static void patch(struct worker *w)
     vfs_release(f);
     must("drain", flush_drain(state, false, -1, NULL));
     must("large", vfs_open(state, a.nodeid, VFS_WRITE, &f));
-    for (unsigned i = 0; i < PATCHES; i++) {
+    for (unsigned i = 0; i < SUBBLOCKS; i++) {
         memcpy(w->bytes, &i, sizeof i);
         at = (at + 40503) % (LARGE / BYTES);
-        TIMED(w, PATCH, vfs_write(f, w->bytes, BYTES, at * BYTES));
+        TIMED(w, SUBBLOCK, vfs_write(f, w->bytes, BYTES, at * BYTES));
     }
     vfs_release(f);
 }
@@ -239,7 +240,7 @@ static void run(const char *ns, unsigned threads)
     printf("%-26s %8.3f s\n", "all", (double)(counter_now() - begun) / 1e9);
     must("drain", flush_drain(state, false, -1, NULL));
     printf("%-26s %8.3f s\n", "... until drained", (double)(counter_now() - begun) / 1e9);
-    patch(&w[0]);
+    subblock(&w[0]);
     for (int c = 0; c < CALLS; c++) {
         int64_t ns_all = 0, calls = 0, waited = 0, waits = 0;
         for (unsigned i = 0; i < threads; i++) {

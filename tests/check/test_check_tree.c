@@ -139,28 +139,30 @@ Test(check_tree, a_wrong_number_of_stored_bytes)
 {
     tells(plant_stored, "inode|main/dir/other|it is said to store 4 bytes, but stores 15");
 }
-Test(check_tree, patches_that_are_not_marked)
+Test(check_tree, subblocks_that_are_not_marked)
 {
-    tells(plant_patch_unmarked,
-          "inode|main/patched|it has patches, but is not marked as a file that has");
-    tells(plant_patch_of_no_overlay,
-          "inode|main/patched|it has patches, but is not a file that may have");
+    tells(plant_subblock_unmarked,
+          "inode|main/subblocks|it has subblock extents, but is not marked as a file that has");
+    tells(plant_subblock_of_no_overlay,
+          "inode|main/subblocks|it has subblock extents, but is not a file that may have");
 }
-Test(check_tree, patches_where_none_may_be)
+Test(check_tree, subblocks_where_none_may_be)
 {
-    tells(plant_patches_overlap, "inode|main/patched|its patches overlap");
-    tells(plant_patch_beyond, "inode|main/patched|it has a patch upon what is not stored");
-    tells(plant_patch_upon_a_hole, "inode|main/patched|it has a patch upon what is not stored");
-    tells(plant_many_patches,
-          "inode|main/patched|it has more patches in a grain than there may be");
+    tells(plant_subblocks_overlap, "inode|main/subblocks|its subblock extents overlap");
+    tells(plant_subblock_beyond,
+          "inode|main/subblocks|it has a subblock extent upon what is not stored");
+    tells(plant_subblock_upon_a_hole,
+          "inode|main/subblocks|it has a subblock extent upon what is not stored");
+    tells(plant_many_subblocks,
+          "inode|main/subblocks|it has more subblock extents in a block than there may be");
 }
 Test(check_tree, maps_of_holes)
 {
     tells(plant_map_unmarked,
-          "inode|main/patched|it has maps of holes, but is not marked as a file that has");
-    tells(plant_map_beyond, "inode|main/patched|it has a hole within what is not stored");
+          "inode|main/subblocks|it has maps of holes, but is not marked as a file that has");
+    tells(plant_map_beyond, "inode|main/subblocks|it has a hole within what is not stored");
     tells(plant_map_of_more,
-          "inode|main/patched|it is said to store 226976 bytes, but stores 222880");
+          "inode|main/subblocks|it is said to store 226976 bytes, but stores 222880");
 }
 Test(check_tree, a_symlink_that_is_shorter_than_it_says)
 {

@@ -54,9 +54,10 @@ Test(repair, what_an_inode_says_of_its_items)
     mends(plant_stored, "inode|main/dir/other|it is said to store 15 bytes\n");
     mends(plant_xattr_unmarked,
           "inode|main/file|it is marked as one that has extended attributes\n");
-    mends(plant_patch_unmarked, "inode|main/patched|it is marked as one that has patches\n");
-    mends(plant_map_unmarked, "inode|main/patched|it is marked as one that has maps of holes\n");
-    mends(plant_map_of_more, "inode|main/patched|it is said to store 222880 bytes\n");
+    mends(plant_subblock_unmarked,
+          "inode|main/subblocks|it is marked as one that has subblock extents\n");
+    mends(plant_map_unmarked, "inode|main/subblocks|it is marked as one that has maps of holes\n");
+    mends(plant_map_of_more, "inode|main/subblocks|it is said to store 222880 bytes\n");
 }
 
 Test(repair, extended_attributes_that_no_lookup_finds)

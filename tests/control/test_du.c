@@ -298,7 +298,7 @@ static const char *some_path(unsigned ns)
 
 static uint8_t bytes[LARGE];
 
-/* Few contents, so that many are equal; large ones that are the same but in one grain. */
+/* Few contents, so that many are equal; large ones that are the same but in one block. */
 static void fill(size_t len)
 {
     uint64_t s = 1 + chance(8);

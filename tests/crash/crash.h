@@ -285,7 +285,7 @@ void workload_appends(void);
 void workload_slots(void);
 void workload_compacted(void); /* workloads_space.c */
 void workload_dropped(void);
-void workload_patched(void);
+void workload_subblocks(void);
 void workload_moved(void); /* workloads_shard.c */
 void workload_recalled(void);
 void workload_swept(void);

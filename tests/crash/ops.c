@@ -103,13 +103,13 @@ static struct bytes *patched(const struct bytes *old, const uint8_t *buf, size_t
     return b;
 }
 
-/* What a write of more than a grain has done half-way: a frame for each. */
+/* What a write of more than a block has done half-way: a frame for each. */
 static void note_parts(size_t s, const char *name, size_t off, const uint8_t *buf, size_t len)
 {
     struct mfile *f = model_find(&w.live, s, name);
     struct bytes *whole = bytes_ref(f->bytes);
 
-    for (size_t n = EXTENT_GRAIN - off % EXTENT_GRAIN; n < len; n += EXTENT_GRAIN) {
+    for (size_t n = EXTENT_BLOCK - off % EXTENT_BLOCK; n < len; n += EXTENT_BLOCK) {
         f->bytes = patched(whole, buf, n, off);
         note_attempt();
         bytes_unref(f->bytes);
@@ -196,8 +196,8 @@ static void note_punched(size_t s, const char *name, size_t off, size_t len)
     struct mfile *f = model_find(&w.live, s, name);
     struct bytes *whole = f->bytes;
     size_t end = off + len < whole->len ? off + len : whole->len;
-    size_t first = (off + EXTENT_GRAIN - 1) / EXTENT_GRAIN * EXTENT_GRAIN;
-    size_t last = end / EXTENT_GRAIN * EXTENT_GRAIN;
+    size_t first = (off + EXTENT_BLOCK - 1) / EXTENT_BLOCK * EXTENT_BLOCK;
+    size_t last = end / EXTENT_BLOCK * EXTENT_BLOCK;
 
     for (unsigned parts = 1; parts < 8; parts++) {
         f->bytes = bytes_new(whole->len);

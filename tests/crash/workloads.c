@@ -127,7 +127,7 @@ static void shrink(void)
     op_drain(true);
 }
 
-/* Few bytes of buffers and small packs: writers flush, and every grain has a slot of its own. */
+/* Few bytes of buffers and small packs: writers flush, and every block has a slot of its own. */
 static void pressure(void)
 {
     w.loose = true;
@@ -418,7 +418,7 @@ const struct workload workloads[] = {
     {"appends", workload_appends, false},
     {"compacted", workload_compacted, false},
     {"dropped", workload_dropped, false},
-    {"patched", workload_patched, false},
+    {"subblocks", workload_subblocks, false},
     {"moved", workload_moved, false},
     {"recalled", workload_recalled, false},
     {"swept", workload_swept, false},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* workloads_space: space comes back: packs are rewritten, dropped trees worked off in steps; and
- * little is taken: a few bytes written into large files are patches. */
+ * little is taken: a few bytes written into large files are subblock extents. */
 #include "crash.h"
 
 #define KIB ((size_t)1024)
@@ -93,9 +93,9 @@ void workload_dropped(void)
     op_drain(true);
 }
 
-/* Little is written into large sealed files: patches, whole and cut, that are written again,
- * merged, shared, left by what they lay upon. */
-void workload_patched(void)
+/* Little is written into large sealed files: subblock extents, whole and cut, that are written
+ * again, merged, shared, left by what they lay upon. */
+void workload_subblocks(void)
 {
     op_write(0, "big", 0, 420 * KIB, 1);
     op_drain(false);
@@ -110,9 +110,9 @@ void workload_patched(void)
     op_write(0, "big", 10 * KIB, 50, 7); /* sealed: anew */
     op_link(0, "big", 1, "linked");
     op_share(0, "big", 0, "copy");
-    op_write(0, "copy", 11 * KIB, 3 * KIB, 8); /* across the edge: the grain becomes an extent */
+    op_write(0, "copy", 11 * KIB, 3 * KIB, 8); /* across the edge: the block becomes an extent */
     op_begin_flush();
-    for (unsigned i = 0; i < 9; i++) /* the ninth of a grain, too */
+    for (unsigned i = 0; i < 9; i++) /* the ninth of a block, too */
         op_write(1, "linked", 256 * KIB + i * 12 * KIB, 20, 10 + i);
     op_flush();
     op_truncate(0, "big", 204 * KIB + 9); /* through one */

@@ -68,7 +68,7 @@ static struct shard *look_at(uint16_t shard)
 
 struct looking {
     uint16_t shard;
-    uint64_t unnamed, all, claims;
+    uint64_t unnamed, all, fences;
 };
 
 static bool is_of(const struct entry *e, const char *name)
@@ -103,7 +103,7 @@ static int on_name(const char *name, uint64_t size, void *ctx)
     struct looking *l = ctx;
 
     if (!strncmp(name, "claims/", 7)) {
-        l->claims++;
+        l->fences++;
         return 0;
     }
     l->all++;
@@ -124,7 +124,7 @@ static struct looking look_for(uint16_t shard)
     for (size_t i = 0; i < sizeof dirs / sizeof dirs[0]; i++)
         CHECK(shard_list(s, dirs[i], on_name, &l) == 0);
     shard_close(s);
-    CHECK(l.claims <= 1); /* of a claim that was cut, until the next one */
+    CHECK(l.fences <= 1); /* of who was cut while taking the fence, until the next one */
     return l;
 }
 

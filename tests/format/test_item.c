@@ -165,7 +165,7 @@ Test(item, a_directory_entry_that_cannot_be_is_refused)
 
 Test(item, an_extent_comes_back_and_one_that_cannot_be_is_refused)
 {
-    struct extent e, in = {OBJECT_NUMBER_MAX, EXTENT_GRAIN};
+    struct extent e, in = {OBJECT_NUMBER_MAX, EXTENT_BLOCK};
     extent_encode(&in, buf);
     cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN, &e), 0);
     cr_assert(e.object == in.object && e.valid == in.valid);
@@ -173,35 +173,35 @@ Test(item, an_extent_comes_back_and_one_that_cannot_be_is_refused)
     cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN + 1, &e), -EUCLEAN);
     extent_encode(&(struct extent){OBJECT_NUMBER_MAX + 1, 1}, buf);
     cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN, &e), -EUCLEAN);
-    extent_encode(&(struct extent){1, EXTENT_GRAIN + 1}, buf);
+    extent_encode(&(struct extent){1, EXTENT_BLOCK + 1}, buf);
     cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN, &e), -EUCLEAN);
 }
 
-Test(item, a_patch_comes_back_and_one_that_cannot_be_is_refused)
+Test(item, a_subblock_comes_back_and_one_that_cannot_be_is_refused)
 {
-    struct key k = key_make(1, ITEM_PATCH, 3 * PATCH_PAGE);
-    struct extent e, in = {7, PATCH_MAX};
+    struct key k = key_make(1, ITEM_SUBBLOCK, 3 * FILE_PAGE);
+    struct extent e, in = {7, SUBBLOCK_MAX};
     extent_encode(&in, buf);
-    cr_assert_eq(patch_decode(k, buf, EXTENT_ITEM_LEN, &e), 0);
-    cr_assert(e.object == 7 && e.valid == PATCH_MAX);
+    cr_assert_eq(subblock_decode(k, buf, EXTENT_ITEM_LEN, &e), 0);
+    cr_assert(e.object == 7 && e.valid == SUBBLOCK_MAX);
     cr_assert_eq(item_check(k, buf, EXTENT_ITEM_LEN), 0);
     cr_assert_eq(item_object(k, buf, EXTENT_ITEM_LEN), 7);
     item_set_object(k, buf, EXTENT_ITEM_LEN, 8);
     cr_assert_eq(item_object(k, buf, EXTENT_ITEM_LEN), 8);
-    cr_assert_eq(patch_decode(k, buf, EXTENT_ITEM_LEN - 1, &e), -EUCLEAN);
+    cr_assert_eq(subblock_decode(k, buf, EXTENT_ITEM_LEN - 1, &e), -EUCLEAN);
     k.lo++;
-    cr_assert_eq(patch_decode(k, buf, EXTENT_ITEM_LEN, &e), -EUCLEAN, "not at a page");
-    k.lo = EXTENT_GRAIN - PATCH_PAGE;
-    cr_assert_eq(item_check(k, buf, EXTENT_ITEM_LEN), -EUCLEAN, "into the next grain");
-    extent_encode(&(struct extent){7, PATCH_PAGE}, buf);
+    cr_assert_eq(subblock_decode(k, buf, EXTENT_ITEM_LEN, &e), -EUCLEAN, "not at a page");
+    k.lo = EXTENT_BLOCK - FILE_PAGE;
+    cr_assert_eq(item_check(k, buf, EXTENT_ITEM_LEN), -EUCLEAN, "into the next block");
+    extent_encode(&(struct extent){7, FILE_PAGE}, buf);
     cr_assert_eq(item_check(k, buf, EXTENT_ITEM_LEN), 0);
     k.lo = 0;
-    extent_encode(&(struct extent){7, PATCH_MAX + 1}, buf);
-    cr_assert_eq(patch_decode(k, buf, EXTENT_ITEM_LEN, &e), -EUCLEAN);
+    extent_encode(&(struct extent){7, SUBBLOCK_MAX + 1}, buf);
+    cr_assert_eq(subblock_decode(k, buf, EXTENT_ITEM_LEN, &e), -EUCLEAN);
     extent_encode(&(struct extent){7, 0}, buf);
-    cr_assert_eq(patch_decode(k, buf, EXTENT_ITEM_LEN, &e), -EUCLEAN, "of nothing");
+    cr_assert_eq(subblock_decode(k, buf, EXTENT_ITEM_LEN, &e), -EUCLEAN, "of nothing");
     extent_encode(&(struct extent){0, 0}, buf);
-    cr_assert_eq(patch_decode(k, buf, EXTENT_ITEM_LEN, &e), -EUCLEAN, "no hole");
+    cr_assert_eq(subblock_decode(k, buf, EXTENT_ITEM_LEN, &e), -EUCLEAN, "no hole");
 }
 
 Test(item, a_hole_is_an_extent_without_an_object_and_stays_one)
@@ -217,9 +217,9 @@ Test(item, a_hole_is_an_extent_without_an_object_and_stays_one)
     cr_assert_eq(extent_decode(buf, EXTENT_ITEM_LEN, &e), -EUCLEAN);
 }
 
-Test(item, a_map_of_holes_has_one_and_stands_where_a_grain_begins)
+Test(item, a_map_of_holes_has_one_and_stands_where_a_block_begins)
 {
-    struct key k = key_make(1, ITEM_HOLES, 3 * EXTENT_GRAIN);
+    struct key k = key_make(1, ITEM_HOLES, 3 * EXTENT_BLOCK);
     uint32_t map = 5;
     holes_encode(UINT32_MAX, buf);
     cr_assert_eq(holes_decode(k, buf, HOLES_ITEM_LEN, &map), 0);
@@ -228,9 +228,9 @@ Test(item, a_map_of_holes_has_one_and_stands_where_a_grain_begins)
     cr_assert_eq(item_object(k, buf, HOLES_ITEM_LEN), 0);
     cr_assert_eq(holes_decode(k, buf, HOLES_ITEM_LEN - 1, &map), -EUCLEAN);
     cr_assert_eq(holes_decode(k, buf, HOLES_ITEM_LEN + 1, &map), -EUCLEAN);
-    k.lo += PATCH_PAGE;
+    k.lo += FILE_PAGE;
     cr_assert_eq(item_check(k, buf, HOLES_ITEM_LEN), -EUCLEAN);
-    k.lo -= PATCH_PAGE;
+    k.lo -= FILE_PAGE;
     holes_encode(0, buf);
     cr_assert_eq(item_check(k, buf, HOLES_ITEM_LEN), -EUCLEAN);
 }
@@ -417,6 +417,6 @@ Test(item, check_knows_what_may_stand_under_a_key)
     cr_assert_eq(item_check(key_make(1, ITEM_XATTR, 1), attr, len), 0);
     cr_assert_eq(item_check(key_make(1, ITEM_XATTR, UINT64_C(1) << 62), attr, len), -EUCLEAN);
     extent_encode(&(struct extent){7, 1}, buf);
-    cr_assert_eq(item_check(key_make(1, ITEM_EXTENT, EXTENT_GRAIN), buf, EXTENT_ITEM_LEN), 0);
+    cr_assert_eq(item_check(key_make(1, ITEM_EXTENT, EXTENT_BLOCK), buf, EXTENT_ITEM_LEN), 0);
     cr_assert_eq(item_check(key_make(1, ITEM_EXTENT, 1), buf, EXTENT_ITEM_LEN), -EUCLEAN);
 }

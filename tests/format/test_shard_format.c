@@ -107,12 +107,12 @@ Test(shard_format, a_text_that_says_the_same_otherwise_is_refused)
                  -EPROTO);
 }
 
-Test(shard_format, a_claims_name_has_the_token_in_it)
+Test(shard_format, the_name_of_a_fence_file_has_the_token_in_it)
 {
     static const uint8_t token[SHARD_TOKEN_LEN] = {0x0a, 0xff};
-    char name[SHARD_CLAIM_NAME];
+    char name[SHARD_FENCE_NAME];
 
-    shard_claim_name(token, name);
+    shard_fence_name(token, name);
     cr_assert_str_eq(name, "claims/0aff0000000000000000000000000000");
 }
 

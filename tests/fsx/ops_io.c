@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * ops_io: opening, reading, writing, truncating. Offsets and lengths are drawn around what matters:
- * pages, the 128 KiB grains of overlays, the end of the file.
+ * pages, the 128 KiB blocks of overlays, the end of the file.
  */
 #include "fsx.h"
 
@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define GRAIN 131072u
+#define BLOCK 131072u
 
 /* ---- descriptors ---- */
 
@@ -120,8 +120,8 @@ static uint64_t pick_offset(const struct node *n)
     case 2: /* near the end, on either side */
         off = size + pick(200);
         return off > 100 ? off - 100 : 0;
-    case 3: /* around a border of grains */
-        off = pick(size / GRAIN + 1) * GRAIN + pick(200);
+    case 3: /* around a border of blocks */
+        off = pick(size / BLOCK + 1) * BLOCK + pick(200);
         return off > 100 ? off - 100 : 0;
     case 4:
         return pick(run.opt.size); /* anywhere, mostly beyond the end */
@@ -140,7 +140,7 @@ static size_t pick_length(void)
     case 1:
         return (size_t)pick(IO_MAX) + 1;
     case 2:
-        return GRAIN;
+        return BLOCK;
     case 3:
     case 4:
         return (size_t)(pick(4) + 1) * BYTES_PAGE;

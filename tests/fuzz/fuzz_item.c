@@ -49,22 +49,22 @@ static void check_extent(const uint8_t *val, size_t len)
 
     if (extent_decode(val, len, &e) < 0)
         return;
-    MUST(e.object <= OBJECT_NUMBER_MAX && e.valid <= EXTENT_GRAIN && (e.object || !e.valid));
+    MUST(e.object <= OBJECT_NUMBER_MAX && e.valid <= EXTENT_BLOCK && (e.object || !e.valid));
     MUST(item_object(key_make(1, ITEM_EXTENT, 0), val, len) == e.object);
     extent_encode(&e, again);
     MUST(len == EXTENT_ITEM_LEN && memcmp(again, val, len) == 0);
 }
 
-static void check_patch(const uint8_t *val, size_t len)
+static void check_subblock(const uint8_t *val, size_t len)
 {
-    struct key k = key_make(1, ITEM_PATCH, len > 9 ? (uint64_t)val[9] * PATCH_PAGE : 0);
+    struct key k = key_make(1, ITEM_SUBBLOCK, len > 9 ? (uint64_t)val[9] * FILE_PAGE : 0);
     uint8_t again[EXTENT_ITEM_LEN];
     struct extent e;
 
-    if (patch_decode(k, val, len, &e) < 0)
+    if (subblock_decode(k, val, len, &e) < 0)
         return;
-    MUST(e.object > 0 && e.object <= OBJECT_NUMBER_MAX && e.valid > 0 && e.valid <= PATCH_MAX);
-    MUST(k.lo % EXTENT_GRAIN + e.valid <= EXTENT_GRAIN && item_check(k, val, len) == 0);
+    MUST(e.object > 0 && e.object <= OBJECT_NUMBER_MAX && e.valid > 0 && e.valid <= SUBBLOCK_MAX);
+    MUST(k.lo % EXTENT_BLOCK + e.valid <= EXTENT_BLOCK && item_check(k, val, len) == 0);
     MUST(item_object(k, val, len) == e.object);
     extent_encode(&e, again);
     MUST(len == EXTENT_ITEM_LEN && memcmp(again, val, len) == 0);
@@ -72,13 +72,13 @@ static void check_patch(const uint8_t *val, size_t len)
 
 static void check_holes(const uint8_t *val, size_t len)
 {
-    struct key k = key_make(1, ITEM_HOLES, len > 4 ? (uint64_t)val[4] * PATCH_PAGE : 0);
+    struct key k = key_make(1, ITEM_HOLES, len > 4 ? (uint64_t)val[4] * FILE_PAGE : 0);
     uint8_t again[HOLES_ITEM_LEN];
     uint32_t map;
 
     if (holes_decode(k, val, len, &map) < 0)
         return;
-    MUST(map && k.lo % EXTENT_GRAIN == 0 && item_check(k, val, len) == 0);
+    MUST(map && k.lo % EXTENT_BLOCK == 0 && item_check(k, val, len) == 0);
     MUST(item_object(k, val, len) == 0);
     holes_encode(map, again);
     MUST(len == HOLES_ITEM_LEN && memcmp(again, val, len) == 0);
@@ -152,7 +152,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     check_inode(data, len);
     check_dirent(data, len);
     check_extent(data, len);
-    check_patch(data, len);
+    check_subblock(data, len);
     check_holes(data, len);
     check_xattr(data, len);
     check_counter(k, data, len);

@@ -397,7 +397,7 @@ Test(gc, an_acknowledgement_that_was_there_before_counts_for_nothing)
     pool_holds(&x, 1);
     x.config.grace_period = 0;
     pool_own(&x, 1);
-    pool_report(&x, 2)->report.ack = 1; /* of a list of a former life */
+    pool_report(&x, 2)->report.ack = 1; /* of a list of a former incarnation */
     pool_run(&x);
     pool_report(&x, 1);
     cr_assert_eq(pool_run(&x).collected, 0);

@@ -308,7 +308,7 @@ BOTH(layer, several_batches_in_one_commit_are_as_if_each_had_had_its_own)
     layer_destroy(l);
 }
 
-BOTH(layer, a_batch_of_nothing_needs_its_thaw_too)
+BOTH(layer, a_batch_of_nothing_is_retired_too)
 {
     struct layer *l = make(x);
     for (unsigned i = 0; i < LAYER_BATCHES_MAX; i++)

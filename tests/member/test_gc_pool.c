@@ -303,7 +303,7 @@ static int open_no_pack(struct disk *d, const char *name, unsigned flags, struct
         packs_opened++;
         return -EIO;
     }
-    return untapped->open(d, name, flags, ret);
+    return unwrapped->open(d, name, flags, ret);
 }
 
 static void b_left_a_pack(void)
@@ -313,8 +313,8 @@ static void b_left_a_pack(void)
     knows_all(A);
     node_die(&nodes[1]);
     wait_seconds(601);
-    tapped(true);
-    tap.open = open_no_pack;
+    wrap_disk(true);
+    wrapped.open = open_no_pack;
 }
 
 static void cycles_collect_it(void)
@@ -330,7 +330,7 @@ Test(gc_pool, a_node_is_retired_even_if_its_packs_cannot_be_indexed_now)
 {
     b_left_a_pack();
     cr_assert_eq(gc_pool_retire(A->p, 2, NULL), 0);
-    tapped(false);
+    wrap_disk(false);
     cr_assert_eq(packs_opened, 1);
     cr_assert_eq(pool_node_is_retired(shared, 2), 1);
     cycles_collect_it();
@@ -342,7 +342,7 @@ static int interrupt(struct disk *d, const char *from, const char *to)
 {
     if (strcmp(to, "nodes/0002/retired") == 0)
         atomic_store(&interrupted, true);
-    return untapped->link(d, from, to);
+    return unwrapped->link(d, from, to);
 }
 
 Test(gc_pool, who_retires_nodes_can_be_interrupted_between_any_two_packs_and_nodes)
@@ -352,9 +352,9 @@ Test(gc_pool, who_retires_nodes_can_be_interrupted_between_any_two_packs_and_nod
     node_join(&nodes[2], "org/c");
     node_count = 3;
     b_left_a_pack();
-    tap.link = interrupt;
+    wrapped.link = interrupt;
     cr_assert_eq(gc_pool_prune(A->p, &interrupted, &retired), -EINTR);
-    tapped(false);
+    wrap_disk(false);
     cr_assert_eq(retired, 1);
     cr_assert_eq(packs_opened, 0);
     cr_assert_eq(pool_node_is_retired(shared, 2), 1);
@@ -365,12 +365,12 @@ Test(gc_pool, who_retires_nodes_can_be_interrupted_between_any_two_packs_and_nod
 static int retire_slowly(struct disk *d, const char *from, const char *to)
 {
     if (strcmp(to, "nodes/0002/retired") == 0) {
-        tapped(false);
+        wrap_disk(false);
         reports(C);
-        tapped(true);
-        tap.link = retire_slowly;
+        wrap_disk(true);
+        wrapped.link = retire_slowly;
     }
-    return untapped->link(d, from, to);
+    return unwrapped->link(d, from, to);
 }
 
 Test(gc_pool, a_node_that_comes_back_while_others_are_retired_is_spared)
@@ -381,10 +381,10 @@ Test(gc_pool, a_node_that_comes_back_while_others_are_retired_is_spared)
     node_count = 3;
     knows_all(A);
     wait_seconds(601);
-    tapped(true);
-    tap.link = retire_slowly;
+    wrap_disk(true);
+    wrapped.link = retire_slowly;
     cr_assert_eq(gc_pool_prune(A->p, NULL, &retired), 0);
-    tapped(false);
+    wrap_disk(false);
     cr_assert_eq(retired, 1);
     cr_assert_eq(pool_node_is_retired(shared, 3), 0);
 }
@@ -462,7 +462,7 @@ static int unless_hidden(const char *name, void *ctx)
 /* Leaves out what `hidden` names. */
 static int short_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
 {
-    return untapped->list(d, name, unless_hidden, (void *[]){(void *)fn, ctx});
+    return unwrapped->list(d, name, unless_hidden, (void *[]){(void *)fn, ctx});
 }
 
 static int find_object(const char *name, void *ctx)
@@ -484,8 +484,8 @@ static void hide_the_object(void)
         snprintf(dir, sizeof dir, "objects/%02x", i);
         (void)disk_list(shared, dir, find_object, NULL);
     }
-    tapped(true);
-    tap.list = short_list;
+    wrap_disk(true);
+    wrapped.list = short_list;
 }
 
 Test(gc_pool, a_short_listing_deletes_nothing)
@@ -497,7 +497,7 @@ Test(gc_pool, a_short_listing_deletes_nothing)
         cr_assert_eq(cycle(A, 0).collected, 0);
         all_report();
     }
-    tapped(false);
+    wrap_disk(false);
     has_large(A, "main/a", 'x');
     drop_file(A, "main/a");
     cr_assert_eq(collect(A), 1, "and what was not seen is found when it is");
@@ -515,7 +515,7 @@ Test(gc_pool, what_a_short_listing_took_out_of_the_list_is_taken_up_by_nobody)
     r = cycle(A, 0);
     cr_assert_eq(r.collected, 0);
     cr_assert_eq(r.serial, 2, "a list without it");
-    tapped(false);
+    wrap_disk(false);
     reports(B);
     put_large(B, "main/b", 'x');
     cr_assert_eq(object_files(), 2, "no report that B looks into names it");
@@ -523,7 +523,7 @@ Test(gc_pool, what_a_short_listing_took_out_of_the_list_is_taken_up_by_nobody)
 
 static int failing_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
 {
-    return strcmp(name, "objects/80") == 0 ? -EIO : untapped->list(d, name, fn, ctx);
+    return strcmp(name, "objects/80") == 0 ? -EIO : unwrapped->list(d, name, fn, ctx);
 }
 
 Test(gc_pool, a_listing_that_fails_ends_the_cycle_with_nothing_removed)
@@ -532,17 +532,17 @@ Test(gc_pool, a_listing_that_fails_ends_the_cycle_with_nothing_removed)
 
     marked_behind_the_back_of_b();
     reports(B);
-    tapped(true);
-    tap.list = failing_list;
+    wrap_disk(true);
+    wrapped.list = failing_list;
     cr_assert_eq(try_cycle(A, 0, &r), -EIO);
-    tapped(false);
+    wrap_disk(false);
     cr_assert_eq(object_files(), 1);
     cr_assert_eq(cycle(A, 0).collected, 1);
 }
 
 static int failing_unlink(struct disk *d, const char *name)
 {
-    return strncmp(name, "objects/", 8) == 0 ? -EIO : untapped->unlink(d, name);
+    return strncmp(name, "objects/", 8) == 0 ? -EIO : unwrapped->unlink(d, name);
 }
 
 Test(gc_pool, why_something_could_not_be_removed_is_said)
@@ -551,10 +551,10 @@ Test(gc_pool, why_something_could_not_be_removed_is_said)
 
     marked_behind_the_back_of_b();
     reports(B);
-    tapped(true);
-    tap.unlink = failing_unlink;
+    wrap_disk(true);
+    wrapped.unlink = failing_unlink;
     cr_assert_eq(try_cycle(A, 0, &r), -EIO);
-    tapped(false);
+    wrap_disk(false);
     cr_assert(strstr(A->p->node->status.why, "removing failed"), "%s", A->p->node->status.why);
     cr_assert_eq(cycle(A, 0).collected, 1, "and it is tried again");
 }
@@ -583,7 +583,7 @@ Test(gc_pool, a_damaged_report_ends_the_cycle_with_nothing_removed)
 /* Names of B's directory that were changed are not made durable: it was stopped before. */
 static int sync_all_but_b(struct disk *d, const char *name)
 {
-    return strcmp(name, "nodes/0002") == 0 ? 0 : untapped->sync_dir(d, name);
+    return strcmp(name, "nodes/0002") == 0 ? 0 : unwrapped->sync_dir(d, name);
 }
 
 Test(gc_pool, an_acknowledgement_that_something_was_removed_on_outlives_a_loss_of_power)
@@ -591,10 +591,10 @@ Test(gc_pool, an_acknowledgement_that_something_was_removed_on_outlives_a_loss_o
     struct pool_head head;
 
     marked_behind_the_back_of_b();
-    tapped(true);
-    tap.sync_dir = sync_all_but_b;
+    wrap_disk(true);
+    wrapped.sync_dir = sync_all_but_b;
     reports(B);
-    tapped(false);
+    wrap_disk(false);
     cr_assert_eq(cycle(A, 0).collected, 1);
     node_die(&nodes[0]);
     node_die(&nodes[1]);
@@ -627,12 +627,12 @@ static int list_slowly(struct disk *d, const char *name, disk_list_fn *fn, void 
 
     if (event) {
         meanwhile = NULL;
-        tapped(false);
+        wrap_disk(false);
         event();
-        tapped(true);
-        tap.list = list_slowly;
+        wrap_disk(true);
+        wrapped.list = list_slowly;
     }
-    return untapped->list(d, name, fn, ctx);
+    return unwrapped->list(d, name, fn, ctx);
 }
 
 static int slow_cycle(void (*event)(void), struct gc_result *ret)
@@ -640,10 +640,10 @@ static int slow_cycle(void (*event)(void), struct gc_result *ret)
     int err;
 
     meanwhile = event;
-    tapped(true);
-    tap.list = list_slowly;
+    wrap_disk(true);
+    wrapped.list = list_slowly;
     err = try_cycle(A, 0, ret);
-    tapped(false);
+    wrap_disk(false);
     cr_assert_null(meanwhile);
     return err;
 }
@@ -783,7 +783,7 @@ static int not_reached(struct disk *d, const char *name, unsigned flags, struct 
 {
     return strncmp(name, "nodes", 5) == 0 || strncmp(name, "marks", 5) == 0
                ? -EIO
-               : untapped->open(d, name, flags, ret);
+               : unwrapped->open(d, name, flags, ret);
 }
 
 Test(gc_pool, while_the_pool_cannot_be_read_a_store_goes_on_and_says_so)
@@ -793,8 +793,8 @@ Test(gc_pool, while_the_pool_cannot_be_read_a_store_goes_on_and_says_so)
 
     report_reset();
     put_large(A, "main/a", 'x');
-    tapped(true);
-    tap.open = not_reached;
+    wrap_disk(true);
+    wrapped.open = not_reached;
     cr_assert_eq(pool_node_report(A->p), -EIO);
     cr_assert_eq(pool_node_report(A->p), -EIO);
     cr_assert_eq(try_cycle(A, 0, &r), -EIO);
@@ -806,7 +806,7 @@ Test(gc_pool, while_the_pool_cannot_be_read_a_store_goes_on_and_says_so)
     cr_assert_eq(s.error, -EIO);
     cr_assert_eq(s.failing, 7 * NSEC_PER_SEC);
     cr_assert_eq(report_count(REPORT_WARN), 2, "of reports it is said once; and of the cycle");
-    tapped(false);
+    wrap_disk(false);
     reports(A);
     pool_node_get_status(A->p, &s);
     cr_assert_eq(s.error, 0);
@@ -959,7 +959,7 @@ Test(gc_pool, drains_that_follow_each_other_closely_leave_the_report_to_the_thre
     cr_assert_eq(head.active, 0);
     node_close(&nodes[0]);
     cr_assert_eq(pool_head_read(shared, 1, &head), 0);
-    cr_assert_eq(head.active, 1, "the last report of a life is written in any case");
+    cr_assert_eq(head.active, 1, "the last report of an incarnation is written in any case");
     node_open(&nodes[0]);
 }
 

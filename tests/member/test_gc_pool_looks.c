@@ -37,7 +37,7 @@ static int open_slowly(struct disk *d, const char *name, unsigned flags, struct 
         atomic_store(&inside, true);
         wait_for(may_go);
     }
-    return untapped->open(d, name, flags, ret);
+    return unwrapped->open(d, name, flags, ret);
 }
 
 static int look_at_nodes(void)
@@ -82,8 +82,8 @@ static int beside(int (*stands)(void), int (*fn)(void), bool *ret_waited)
     stand = stands;
     act = fn;
     atomic_store(&first, true);
-    tapped(true);
-    tap.open = open_slowly;
+    wrap_disk(true);
+    wrapped.open = open_slowly;
     cr_assert_eq(pthread_create(&looks, NULL, stand_still, &looked), 0);
     wait_for(is_inside);
     cr_assert_eq(pthread_create(&works, NULL, work, &worked), 0);
@@ -92,7 +92,7 @@ static int beside(int (*stands)(void), int (*fn)(void), bool *ret_waited)
     atomic_store(&go, true);
     pthread_join(looks, NULL);
     pthread_join(works, NULL);
-    tapped(false);
+    wrap_disk(false);
     cr_assert_eq(looked, 0);
     return worked;
 }

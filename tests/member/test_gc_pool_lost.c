@@ -197,16 +197,16 @@ static int remove_slowly(struct disk *d, const char *name)
         b_meanwhile = NULL;
         fn();
     }
-    return untapped->unlink(d, name);
+    return unwrapped->unlink(d, name);
 }
 
 static void a_removes_it_while(void (*fn)(void))
 {
     b_meanwhile = fn;
-    tapped(true);
-    tap.unlink = remove_slowly;
+    wrap_disk(true);
+    wrapped.unlink = remove_slowly;
     cr_assert_eq(cycle(A, 0).collected, 1);
-    tapped(false);
+    wrap_disk(false);
     cr_assert(!b_meanwhile);
     has_large(B, "main/x", 'x');
     (void)all_that_a_collects();

@@ -149,7 +149,7 @@ Test(ghosts_index, a_dead_one_is_told_only_after_its_commit_and_never_with_those
     cr_assert_eq(rows(&t, 2), 0);
 }
 
-Test(ghosts_index, what_is_buried_is_not_told_again_though_no_commit_says_so)
+Test(ghosts_index, what_is_reclaimed_is_not_told_again_though_no_commit_says_so)
 {
     uint64_t n[2] = {ghost("a", 1), ghost("b", 1)};
     struct refs_dead d;

@@ -260,13 +260,13 @@ Test(refs, bytes_of_several_batches_are_told_dead_after_the_commit_of_their_own)
     cr_assert_eq(refs_collected(t.refs, d, 3), 1);
     cr_assert_eq(d[0].number, n[0]);
     cr_assert_eq(write_some(&t, 2), 0);
-    cr_assert_eq(refs_collected(t.refs, d, 3), 0, "thawed is what a commit has");
+    cr_assert_eq(refs_collected(t.refs, d, 3), 0, "retired is what a commit has");
     refs_retire(t.refs, 2);
     cr_assert_eq(refs_collected(t.refs, d, 3), 2);
     cr_assert_eq(refs_dying(t.refs), 0);
 }
 
-Test(refs, dead_bytes_not_buried_before_a_crash_are_told_again_and_buried_ones_not)
+Test(refs, dead_bytes_not_reclaimed_before_a_crash_are_told_again_and_reclaimed_ones_not)
 {
     uint64_t n = object(&t, "a", 1);
     struct refs_dead d;
@@ -347,7 +347,7 @@ Test(refs, what_is_held_is_not_counted_among_the_dying_whatever_becomes_of_it)
     cr_assert_eq(refs_dying(t.refs), 3);
 }
 
-Test(refs, a_buried_place_is_told_dead_after_the_next_commit)
+Test(refs, a_reclaimed_place_is_told_dead_after_the_next_commit)
 {
     struct entry place = {.kind = ENTRY_FILE, .where = 44, .id = named(&t, "a"), .size = 5};
     struct refs_dead d;

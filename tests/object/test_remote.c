@@ -461,7 +461,7 @@ Test(remote, a_full_a_readonly_and_an_absent_shard_are_told_apart)
     static const int says[] = {-ENOSPC, -EROFS, -EHOSTUNREACH};
     uint64_t a, b = large('b');
 
-    small_ghost('x'); /* it is claimed */
+    small_ghost('x'); /* the fence is taken */
     a = small('a');
     warehouse_commit(&w);
     for (unsigned i = 0; i < 3; i++) {

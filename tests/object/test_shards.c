@@ -353,7 +353,7 @@ WORLD(a_damaged_record_is_told_and_stops_no_other)
 
 /* ---- waiting ---- */
 
-static void *claim_blocked(void *side)
+static void *take_fence_blocked(void *side)
 {
     return (void *)(intptr_t)use(side, SHARDS_WRITE);
 }
@@ -364,14 +364,14 @@ static void until_waiting(struct shard_mem *m)
         usleep(1000);
 }
 
-WORLD(who_reads_does_not_wait_for_a_claim)
+WORLD(who_reads_does_not_wait_for_who_takes_the_fence)
 {
     pthread_t thread;
     void *err;
 
     cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
     shard_mem_set(w->cold, SHARD_MEM_BLOCKED, true);
-    cr_assert_eq(pthread_create(&thread, NULL, claim_blocked, &w->a), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, take_fence_blocked, &w->a), 0);
     until_waiting(w->cold);
     cr_assert_eq(use(&w->a, SHARDS_READ), 0);
     cr_assert_eq(state(&w->a, 1), SHARDS_OK);

@@ -288,7 +288,7 @@ static uint64_t some_offset(const struct body *i)
         at = i->bytes.size;
         break;
     case 1:
-        at = pick(4) * EXTENT_GRAIN;
+        at = pick(4) * EXTENT_BLOCK;
         break;
     case 2:
         at = pick(i->limit);

@@ -478,7 +478,7 @@ static int must_be_named(const char *name, uint64_t size, void *ctx)
     uint64_t number = 0;
     struct entry e;
 
-    if (!strncmp(name, "claims/", 7)) /* the next claim removes it */
+    if (!strncmp(name, "claims/", 7)) /* who takes the fence next removes it */
         return 0;
     while (w.p && refs_next_ghost(w.p->refs, *(uint16_t *)ctx, number, &number, &e) == 0)
         if (is_of(&e, name))

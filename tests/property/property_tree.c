@@ -122,7 +122,7 @@ static size_t write_item(unsigned i, const struct item *it, uint8_t out[PAGE_VAL
                                             .mtime = it->seed},
                             out);
     if (i % 4 == 3) {
-        extent_encode(&(struct extent){it->object, it->seed % EXTENT_GRAIN}, out);
+        extent_encode(&(struct extent){it->object, it->seed % EXTENT_BLOCK}, out);
         return EXTENT_ITEM_LEN;
     }
     for (size_t b = 0; b < it->len; b += 8) {

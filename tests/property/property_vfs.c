@@ -190,9 +190,9 @@ static void compare(size_t s, size_t f, bool all)
 /* Bytes of holes that st_blocks must leave out, too, are what fallocate and writes far out make. */
 static void must_be_hole(struct vfs_file *file, const struct file *m, uint64_t from, uint64_t end)
 {
-    from += PATCH_PAGE - 1;
-    from -= from % PATCH_PAGE;
-    end = end < m->size ? end - end % PATCH_PAGE : m->size;
+    from += FILE_PAGE - 1;
+    from -= from % FILE_PAGE;
+    end = end < m->size ? end - end % FILE_PAGE : m->size;
     if (from < end)
         CHECK(seek(file, m, from, true) >= end);
 }
@@ -245,7 +245,7 @@ static struct file *want_file(size_t s, size_t f, bool create, struct vfs_file *
     return m;
 }
 
-/* Offsets and lengths around what matters: block and grain borders, the end, large jumps. */
+/* Offsets and lengths around what matters: borders of st_blocks and of the file blocks, the end, large jumps. */
 static size_t some_offset(const struct file *m)
 {
     switch (pick(5)) {
@@ -254,7 +254,7 @@ static size_t some_offset(const struct file *m)
     case 1:
         return 0;
     case 2:
-        return pick(16) * EXTENT_GRAIN;
+        return pick(16) * EXTENT_BLOCK;
     case 3:
         return pick(w.limit);
     default:
@@ -281,18 +281,18 @@ static void write_once(struct vfs_file *file, struct file *m, size_t off, size_t
         must_be_hole(file, m, was, off);
 }
 
-/* Once, or often and little in one grain: patches, where it is sealed. */
+/* Once, or often and little in one block: subblock extents, where it is sealed. */
 static void op_write(size_t s, size_t f)
 {
     struct vfs_file *file;
     struct file *m = want_file(s, f, true, &file);
     size_t off = some_offset(m);
 
-    if (m->size > 2 * EXTENT_GRAIN && pick(2)) {
+    if (m->size > 2 * EXTENT_BLOCK && pick(2)) {
         off = pick(m->size);
-        off -= off % EXTENT_GRAIN;
+        off -= off % EXTENT_BLOCK;
         for (size_t n = 1 + pick(12); n > 0; n--)
-            write_once(file, m, off + pick(EXTENT_GRAIN), 1 + pick(pick(3) ? 100 : 12000));
+            write_once(file, m, off + pick(EXTENT_BLOCK), 1 + pick(pick(3) ? 100 : 12000));
     } else {
         write_once(file, m, off, pick(10) ? pick(3000) + 1 : pick(400000) + 1);
     }

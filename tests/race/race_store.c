@@ -303,7 +303,7 @@ static void do_hot(struct worker *w)
     vfs_release(f);
 }
 
-/* Holes, as long as grains and shorter; what is data is told. */
+/* Holes, as long as blocks and shorter; what is data is told. */
 static void do_space(struct worker *w, struct file *file)
 {
     struct vfs_file *f = open_node(find(main_node, file->name), VFS_WRITE);

@@ -344,7 +344,7 @@ Test(move, writing_to_what_is_moved_does_not_wait_for_its_shard_with_the_gate)
     shard_mem_set_latency(w.cold, 1, look_at_freeze_lock, NULL);
     uint64_t reads = shard_mem_calls(w.cold, SHARD_MEM_RANGE);
     cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/d/large"), VFS_WRITE, &f), 0);
-    cr_assert_eq(vfs_write(f, "zz", 2, 131071), 2); /* across two grains */
+    cr_assert_eq(vfs_write(f, "zz", 2, 131071), 2); /* across two blocks */
     cr_assert_gt(shard_mem_calls(w.cold, SHARD_MEM_RANGE), reads);
     cr_assert_not(freeze_lock_was_held);
     fill(want, LARGE, 1000);
@@ -368,7 +368,7 @@ Test(move, writing_to_what_is_moved_does_not_wait_for_its_shard_with_the_gate)
 Test(move, a_hole_in_what_is_moved_does_not_wait_for_its_shard_with_the_gate)
 {
     const uint64_t off = 100001,
-                   len = 60000; /* its edges are in two grains, and in no whole page */
+                   len = 60000; /* its edges are in two blocks, and in no whole page */
     struct vfs_file *f;
     uint8_t *got = malloc(LARGE), *want = malloc(LARGE);
 
@@ -523,7 +523,7 @@ static uint8_t byte_of(const char *path, uint64_t off)
     return byte;
 }
 
-/* The first of the two grains of the write is changed in place, and the bytes of the second have
+/* The first of the two blocks of the write is changed in place, and the bytes of the second have
  * moved since the write looked for them. */
 Test(move, a_write_whose_end_has_moved_changes_nothing_before_it_is_gathered)
 {
@@ -545,15 +545,15 @@ Test(move, a_write_whose_end_has_moved_changes_nothing_before_it_is_gathered)
     cr_assert_eq(vfs_write(f, "zz", 2, off), 2);
     moving_path = NULL;
     cr_assert_gt(shard_mem_calls(w.cold, SHARD_MEM_RANGE), reads);
-    cr_assert_eq(seen, 'a', "the change that was begun anew finds the first grain changed");
+    cr_assert_eq(seen, 'a', "the change that was begun anew finds the first block changed");
     cr_assert_eq(byte_of("main/d/large", off), 'z');
     cr_assert_eq(byte_of("main/d/large", off + 1), 'z');
     vfs_release(f);
 }
 
-/* A range written past the cache cuts the write-back in the middle of its second grain, of which the
- * parts before and behind the range keep bytes. */
-Test(move, a_write_back_that_is_cut_in_any_grain_gathers_what_it_keeps)
+/* A range written past the cache cuts the write-back in the middle of its second block, of which
+ * the parts before and behind the range keep bytes. */
+Test(move, a_write_back_that_is_cut_in_any_block_gathers_what_it_keeps)
 {
     const uint64_t off = 150000;
     uint8_t *got = malloc(LARGE), *want = malloc(LARGE);

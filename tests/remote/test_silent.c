@@ -223,7 +223,7 @@ static void *append_to_small(void *arg)
     return NULL;
 }
 
-/* A write behind a small file copies all of it, although its own grain has no bytes yet. */
+/* A write behind a small file copies all of it, although its own block has no bytes yet. */
 Test(silent, a_write_behind_a_small_file_there_holds_nobody_up)
 {
     pthread_t writer;

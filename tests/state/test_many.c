@@ -14,7 +14,7 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 
-#define GRAIN ((uint64_t)EXTENT_GRAIN)
+#define BLOCK ((uint64_t)EXTENT_BLOCK)
 #define MANY 50000u  /* as physical operations this is a frame of 1 MB and more */
 #define ENOUGH 5000u /* beyond what is deleted one by one */
 #define FRAME_SMALL 65536u
@@ -58,12 +58,12 @@ static void plant_some(struct ns *ns, uint64_t ino, uint64_t object, unsigned fr
         uint8_t buf[EXTENT_ITEM_LEN];
 
         extent_encode(&(struct extent){object, sizeof TEXT - 1}, buf);
-        cr_assert_eq(tree_put(&ns->tree, key_make(ino, ITEM_EXTENT, i * GRAIN), buf, sizeof buf),
+        cr_assert_eq(tree_put(&ns->tree, key_make(ino, ITEM_EXTENT, i * BLOCK), buf, sizeof buf),
                      0);
     }
     in.flags |= INODE_EXTENTS;
     in.stored = (sizeof TEXT - 1) * upto;
-    in.size = upto * GRAIN;
+    in.size = upto * BLOCK;
     cr_assert_eq(inode_store(&ns->tree, ino, &in), 0);
     cr_assert_eq(state_changed(&t, ns), 0);
 }
@@ -200,7 +200,7 @@ static void let_go(void)
 
 static int cut_it(void)
 {
-    struct vfs_attr in = {.size = 1000 * GRAIN + 5}, out;
+    struct vfs_attr in = {.size = 1000 * BLOCK + 5}, out;
 
     return vfs_setattr(x.p, node_of(&x, "main/big"), VFS_SET_SIZE, &in, &out);
 }
@@ -219,7 +219,7 @@ static int unlink_open_it(void)
     cr_assert_eq(vfs_open(x.p, node, VFS_WRITE | VFS_NOATIME, &held), 0);
     err = unlink_it();
     if (err == 0 && !fault_is_cut(&x.fault)) {
-        cr_assert_eq(vfs_read(held, buf, sizeof buf, (ENOUGH - 1) * GRAIN), sizeof buf);
+        cr_assert_eq(vfs_read(held, buf, sizeof buf, (ENOUGH - 1) * BLOCK), sizeof buf);
         cr_assert_eq(memcmp(buf, TEXT, sizeof buf - 1), 0);
     }
     return err;
@@ -263,7 +263,7 @@ static int punch_it(void)
     uint64_t node = node_of(&x, "main/big");
 
     cr_assert_eq(vfs_open(x.p, node, VFS_WRITE | VFS_NOATIME, &held), 0);
-    return vfs_fallocate(held, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, MANY * GRAIN);
+    return vfs_fallocate(held, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, MANY * BLOCK);
 }
 
 /* It is in a namespace of its own, and open there. */
@@ -395,7 +395,7 @@ Test(many, extents_are_cut_off)
     struct shapes s;
 
     done_to_many(cut_it, &s);
-    cr_assert_eq(s.of[0].size, 1000 * GRAIN + 5);
+    cr_assert_eq(s.of[0].size, 1000 * BLOCK + 5);
     cr_assert_eq(s.of[0].count, 1001);
     done_whole_or_not(cut_it, NULL);
 }
@@ -455,7 +455,7 @@ Test(many, extents_are_copied)
 
 static bool punched_up_to_somewhere(const struct shapes *s)
 {
-    return s->of[0].size == ENOUGH * GRAIN && s->of[0].last == (ENOUGH - 1) * GRAIN;
+    return s->of[0].size == ENOUGH * BLOCK && s->of[0].last == (ENOUGH - 1) * BLOCK;
 }
 
 Test(many, extents_are_punched_out_in_turns)
@@ -493,7 +493,7 @@ Test(many, extents_of_a_file_without_a_name_get_one)
 
 /* ---- a copy that goes on while the file is made whole ---- */
 
-#define GRAINS 8u
+#define BLOCKS 8u
 
 static struct vfs_file *source, *copy;
 static const struct disk_ops *whole;
@@ -502,24 +502,24 @@ static bool meddled;
 
 static void fill_backwards(struct vfs_file *f)
 {
-    CLEANUP_FREE char *buf = malloc(GRAIN);
+    CLEANUP_FREE char *buf = malloc(BLOCK);
 
-    for (unsigned i = GRAINS; i-- > 0;) { /* each beyond the end of what is there: extents */
-        memset(buf, 'a' + (int)i, GRAIN);
-        cr_assert_eq(vfs_write(f, buf, GRAIN, i * GRAIN), (ssize_t)GRAIN);
+    for (unsigned i = BLOCKS; i-- > 0;) { /* each beyond the end of what is there: extents */
+        memset(buf, 'a' + (int)i, BLOCK);
+        cr_assert_eq(vfs_write(f, buf, BLOCK, i * BLOCK), (ssize_t)BLOCK);
     }
 }
 
 static void share_half(uint64_t from)
 {
-    const uint64_t half = GRAINS / 2 * GRAIN;
+    const uint64_t half = BLOCKS / 2 * BLOCK;
 
     cr_assert_eq(vfs_share_range(source, from, copy, from, half), (ssize_t)half);
 }
 
 static void *share_the_rest(void *arg)
 {
-    share_half(GRAINS / 2 * GRAIN);
+    share_half(BLOCKS / 2 * BLOCK);
     return arg;
 }
 
@@ -557,7 +557,7 @@ static struct vfs_file *opened(const char *path)
 
 Test(many, a_copy_in_two_calls_is_whole_though_the_file_was_made_one_object_between)
 {
-    CLEANUP_FREE char *buf = malloc(GRAIN);
+    CLEANUP_FREE char *buf = malloc(BLOCK);
     struct vfs_file *other;
 
     source = opened("main/source");
@@ -576,20 +576,20 @@ Test(many, a_copy_in_two_calls_is_whole_though_the_file_was_made_one_object_betw
     vfs_release(other);
     cr_assert(meddled);
     x.disk->ops = whole;
-    for (unsigned i = 0; i < GRAINS; i++) {
-        cr_assert_eq(vfs_read(copy, buf, GRAIN, i * GRAIN), (ssize_t)GRAIN);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        cr_assert_eq(vfs_read(copy, buf, BLOCK, i * BLOCK), (ssize_t)BLOCK);
         cr_assert_eq(buf[0], 'a' + (int)i);
-        cr_assert_eq(buf[GRAIN - 1], 'a' + (int)i);
+        cr_assert_eq(buf[BLOCK - 1], 'a' + (int)i);
     }
     vfs_release(copy);
     vfs_release(source);
 }
 
-/* ---- holes with both edges inside a grain ---- */
+/* ---- holes with both edges inside a block ---- */
 
-Test(many, a_hole_between_two_parts_of_grains_fits_into_its_room)
+Test(many, a_hole_between_two_parts_of_blocks_fits_into_its_room)
 {
-    const uint64_t grains = 1003, size = grains * GRAIN;
+    const uint64_t blocks = 1003, size = blocks * BLOCK;
     CLEANUP_FREE char *buf = calloc(1, 1 << 20);
     struct vfs_file *f = opened("main/f");
 
@@ -602,7 +602,7 @@ Test(many, a_hole_between_two_parts_of_grains_fits_into_its_room)
     x.clock.now += 10 * NSEC_PER_SEC;
     cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
     f = opened("main/f");
-    cr_assert_eq(vfs_fallocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 1, size - GRAIN - 2),
+    cr_assert_eq(vfs_fallocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 1, size - BLOCK - 2),
                  0);
     vfs_release(f);
 }

@@ -45,7 +45,7 @@ static void up(void)
     struct disk *disk;
 
     /* In memory if it can be: nothing here is of what survives. */
-    snprintf(dir, sizeof dir, "%s/tally-native-XXXXXX",
+    snprintf(dir, sizeof dir, "%s/tally-passthrough-XXXXXX",
              access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     cr_assert(mkdtemp(dir));
     cr_assert_eq(dir_disk_open(dir, 0, &disk), 0);
@@ -175,17 +175,17 @@ Test(passthrough, in_a_frozen_namespace_nobody_may_write)
     cr_assert_not(is_passthrough(node, READ));
 }
 
-Test(passthrough, small_unsealed_and_patched_files_and_other_opens_are_not)
+Test(passthrough, small_unsealed_and_edited_files_and_other_opens_are_not)
 {
     uint64_t small = sealed("small", 0444, 5000, 's'), large = sealed("large", 0444, LARGE, 'l');
-    uint64_t patched = sealed("patched", 0444, LARGER, 'p'), open;
+    uint64_t edited = sealed("edited", 0444, LARGER, 'p'), open;
     struct vfs_attr a;
     struct inode in;
-    struct vfs_file *f = opened(patched, VFS_WRITE);
+    struct vfs_file *f = opened(edited, VFS_WRITE);
 
     cr_assert_eq(vfs_write(f, "x", 1, 5), 1);
     vfs_release(f);
-    cr_assert_eq(inode_get(x.p, patched, &in, &a), 0);
+    cr_assert_eq(inode_get(x.p, edited, &in, &a), 0);
     cr_assert(in.flags & INODE_EXTENTS);
     cr_assert_eq(
         vfs_create(x.p, node_of(&x, "main"), "open", 0444, &fixture_cred, VFS_WRITE, &a, &f), 0);
@@ -193,7 +193,7 @@ Test(passthrough, small_unsealed_and_patched_files_and_other_opens_are_not)
     cr_assert_eq(vfs_write(f, bytes, LARGE, 0), (ssize_t)LARGE);
     vfs_release(f);
     cr_assert_not(is_passthrough(small, READ));
-    cr_assert_not(is_passthrough(patched, READ));
+    cr_assert_not(is_passthrough(edited, READ));
     cr_assert_not(is_passthrough(open, READ));
     cr_assert_not(is_passthrough(large, 0));
     cr_assert_eq(known(), 0);

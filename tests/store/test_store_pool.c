@@ -196,7 +196,7 @@ Test(store_pool, one_whose_key_is_not_that_of_the_pool_is_refused)
 
 /* ---- lives ---- */
 
-Test(store_pool, each_opening_is_a_new_life_and_one_that_only_reads_is_none)
+Test(store_pool, each_opening_is_a_new_incarnation_and_one_that_only_reads_is_none)
 {
     uint32_t first, next;
 
@@ -208,7 +208,7 @@ Test(store_pool, each_opening_is_a_new_life_and_one_that_only_reads_is_none)
     cr_assert_eq(next, first + 1);
 }
 
-Test(store_pool, claims_of_lives_that_are_over_are_removed)
+Test(store_pool, claims_of_incarnations_that_are_over_are_removed)
 {
     for (int i = 0; i < 5; i++)
         cr_assert_eq(try("one", 0), 0, "%s", why);
@@ -239,7 +239,14 @@ static void set_home(const char *name, const struct pool_home *home)
 }
 
 /* The durable writes of an opening, in their order. */
-enum { NOTHING, STORE_HAS_BOTH, LIFE_IS_CLAIMED, POOL_HAS_IT, STORE_HAS_ONE, OPENING_WRITES };
+enum {
+    NOTHING,
+    STORE_HAS_BOTH,
+    INCARNATION_IS_CLAIMED,
+    POOL_HAS_IT,
+    STORE_HAS_ONE,
+    OPENING_WRITES
+};
 
 /* Open it, and undo all that comes after the write `upto`. */
 static void open_up_to(int upto, uint32_t *ret_incarnation)
@@ -254,7 +261,7 @@ static void open_up_to(int upto, uint32_t *ret_incarnation)
     cr_assert_neq(memcmp(is.token, begun.before, sizeof is.token), 0);
     if (upto < POOL_HAS_IT)
         run("cp nodes.was/0001/node pool/nodes/0001/node");
-    if (upto < LIFE_IS_CLAIMED)
+    if (upto < INCARNATION_IS_CLAIMED)
         run("rm pool/nodes/0001/life.*");
     if (upto < STORE_HAS_ONE)
         set_home("one", upto == NOTHING ? &was : &begun);

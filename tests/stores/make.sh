@@ -36,7 +36,7 @@ with open(sys.argv[1], "r+b") as f:
 PY
 }
 
-# What came with version 6: holes in a grain, a symlink at the root, a frozen namespace, a changed
+# What came with version 6: holes in a block, a symlink at the root, a frozen namespace, a changed
 # setting, a ghost.
 six() {
     mkdir "$M/main/six"

@@ -10,10 +10,10 @@
 
 #include <linux/falloc.h>
 
-#define GRAIN ((uint64_t)EXTENT_GRAIN)
-#define PAGE ((uint64_t)PATCH_PAGE)
+#define BLOCK ((uint64_t)EXTENT_BLOCK)
+#define PAGE ((uint64_t)FILE_PAGE)
 #define PUNCH (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
-#define MOST (8 * GRAIN)
+#define MOST (8 * BLOCK)
 
 static struct fixture x;
 static struct vfs_file *f; /* main/f */
@@ -145,26 +145,26 @@ Test(holes, what_a_write_skips_is_a_hole_in_a_buffer)
     is("0+1 3+1 9+1."); /* a page with some data is data */
 }
 
-Test(holes, across_two_grains)
+Test(holes, across_two_blocks)
 {
     write_at(0, 30 * PAGE);
     write_at(40 * PAGE, PAGE);
     is("0+30 40+1");
 }
 
-Test(holes, far_out_and_in_the_middle_of_a_grain)
+Test(holes, far_out_and_in_the_middle_of_a_block)
 {
     write_at(0, 2 * PAGE);
-    write_at(4 * GRAIN - 4 * PAGE, 4 * PAGE);
+    write_at(4 * BLOCK - 4 * PAGE, 4 * PAGE);
     is("0+2 124+4");
-    write_at(3 * GRAIN + 5 * PAGE, PAGE);
+    write_at(3 * BLOCK + 5 * PAGE, PAGE);
     is("0+2 101+1 124+4");
 }
 
 Test(holes, of_a_slot)
 {
-    write_at(0, 3 * GRAIN);
-    write_at(3 * GRAIN + 7 * PAGE, GRAIN);
+    write_at(0, 3 * BLOCK);
+    write_at(3 * BLOCK + 7 * PAGE, BLOCK);
     is("0+96 103+32");
 }
 
@@ -208,13 +208,13 @@ static void punches(void)
 
 Test(holes, of_one_page_in_a_slot)
 {
-    write_at(0, 4 * GRAIN);
+    write_at(0, 4 * BLOCK);
     punches();
 }
 
 Test(holes, of_one_page_in_a_sealed_object)
 {
-    write_at(0, 4 * GRAIN);
+    write_at(0, 4 * BLOCK);
     vfs_release(f);
     sealed();
     opened();
@@ -225,14 +225,14 @@ Test(holes, of_one_page_in_a_sealed_object)
     is("0+3 11+29 41+1 43+85");
 }
 
-Test(holes, of_one_page_in_extents_and_patches)
+Test(holes, of_one_page_in_extents_and_subblocks)
 {
-    write_at(0, 4 * GRAIN);
+    write_at(0, 4 * BLOCK);
     vfs_release(f);
     sealed();
     opened();
-    write_at(0, GRAIN);
-    write_at(GRAIN + 8 * PAGE, PAGE);
+    write_at(0, BLOCK);
+    write_at(BLOCK + 8 * PAGE, PAGE);
     sealed();
     punches();
 }
@@ -257,7 +257,7 @@ Test(holes, punched_twice_cost_no_more)
     struct vfs_attr a;
     struct inode in, after;
 
-    write_at(0, 4 * GRAIN);
+    write_at(0, 4 * BLOCK);
     vfs_release(f);
     sealed();
     opened();
@@ -271,19 +271,19 @@ Test(holes, punched_twice_cost_no_more)
     is("0+8 12+116");
 }
 
-Test(holes, of_single_pages_become_a_grain_that_is_none)
+Test(holes, of_single_pages_become_a_block_that_is_none)
 {
     uint64_t bytes, less, names;
 
-    write_at(0, 4 * GRAIN);
+    write_at(0, 4 * BLOCK);
     vfs_release(f);
     sealed();
     opened();
-    write_at(GRAIN, GRAIN); /* an extent */
+    write_at(BLOCK, BLOCK); /* an extent */
     sealed();
     disk_use(&x, &bytes, &names);
     for (unsigned i = 0; i < 32; i++)
-        punch(GRAIN + (i * 7 % 32) * PAGE, PAGE);
+        punch(BLOCK + (i * 7 % 32) * PAGE, PAGE);
     sealed();
     is("0+32 64+64");
     disk_use(&x, &less, &names);
@@ -296,15 +296,15 @@ Test(holes, are_cut_with_the_file)
 {
     write_at(0, 2 * PAGE);
     for (unsigned i = 1; i < 6; i++)
-        write_at(i * GRAIN + 8 * PAGE, PAGE);
-    set_size(3 * GRAIN + 8 * PAGE + 5);
+        write_at(i * BLOCK + 8 * PAGE, PAGE);
+    set_size(3 * BLOCK + 8 * PAGE + 5);
     is("0+2 40+1 72+1 104+1.");
-    set_size(3 * GRAIN + 4 * PAGE + 5); /* in the midst of a hole */
+    set_size(3 * BLOCK + 4 * PAGE + 5); /* in the midst of a hole */
     is("0+2 40+1 72+1");
-    set_size(5 * GRAIN);
+    set_size(5 * BLOCK);
     is("0+2 40+1 72+1");
     set_size(PAGE + 1);
-    set_size(GRAIN);
+    set_size(BLOCK);
     is("0+2.");
     set_size(0);
     write_at(0, 3 * PAGE);
@@ -313,44 +313,44 @@ Test(holes, are_cut_with_the_file)
 
 Test(holes, of_a_base_are_cut_with_it)
 {
-    write_at(0, 4 * GRAIN);
+    write_at(0, 4 * BLOCK);
     vfs_release(f);
     sealed();
     opened();
     for (unsigned i = 0; i < 4; i++)
-        punch(i * GRAIN + 8 * PAGE, 4 * PAGE);
-    set_size(2 * GRAIN + 10 * PAGE + 7);
+        punch(i * BLOCK + 8 * PAGE, 4 * PAGE);
+    set_size(2 * BLOCK + 10 * PAGE + 7);
     is("0+8 12+28 44+28");
-    set_size(4 * GRAIN);
+    set_size(4 * BLOCK);
     is("0+8 12+28 44+28");
-    write_at(2 * GRAIN + 10 * PAGE, 2 * PAGE);
+    write_at(2 * BLOCK + 10 * PAGE, 2 * PAGE);
     is("0+8 12+28 44+28 74+2");
 }
 
 Test(holes, of_an_extent_are_cut_with_its_end)
 {
-    write_at(0, 4 * GRAIN);
+    write_at(0, 4 * BLOCK);
     vfs_release(f);
     sealed();
     opened();
-    write_at(GRAIN, GRAIN);
-    punch(GRAIN + 10 * PAGE, 2 * PAGE);
-    punch(GRAIN + 5 * PAGE, GRAIN - 5 * PAGE);
+    write_at(BLOCK, BLOCK);
+    punch(BLOCK + 10 * PAGE, 2 * PAGE);
+    punch(BLOCK + 5 * PAGE, BLOCK - 5 * PAGE);
     is("0+37 64+64");
-    write_at(GRAIN + 20 * PAGE, PAGE);
+    write_at(BLOCK + 20 * PAGE, PAGE);
     is("0+37 52+1 64+64");
 }
 
-Test(holes, of_more_grains_than_one_look_takes_are_cut)
+Test(holes, of_more_blocks_than_one_look_takes_are_cut)
 {
     struct vfs_attr a;
 
     for (uint64_t i = 0; i < 200; i++)
-        cr_assert_eq(vfs_write(f, "x", 1, (2 * i + 1) * GRAIN + 8 * PAGE), 1);
+        cr_assert_eq(vfs_write(f, "x", 1, (2 * i + 1) * BLOCK + 8 * PAGE), 1);
     cr_assert_eq(vfs_getattr(x.p, node_of(&x, "main/f"), &a), 0);
     cr_assert_eq(a.blocks, 1); /* 200 bytes */
     set_size(0);
-    write_at(3 * GRAIN, PAGE);
+    write_at(3 * BLOCK, PAGE);
     is("96+1");
 }
 
@@ -363,12 +363,12 @@ Test(holes, go_along_when_a_file_is_shared)
 
     write_at(0, 2 * PAGE);
     write_at(5 * PAGE, PAGE);
-    write_at(GRAIN + 9 * PAGE, PAGE);
+    write_at(BLOCK + 9 * PAGE, PAGE);
     cr_assert_eq(vfs_create(x.p, node_of(&x, "main"), "g", 0644, &fixture_cred, VFS_WRITE, &a, &to),
                  0);
     vfs_forget(x.p, a.nodeid, 1);
-    cr_assert_eq(vfs_share_range(f, 0, to, 0, GRAIN), (ssize_t)GRAIN);
-    cr_assert_eq(vfs_share_range(f, GRAIN, to, GRAIN, MOST), (ssize_t)(size - GRAIN));
+    cr_assert_eq(vfs_share_range(f, 0, to, 0, BLOCK), (ssize_t)BLOCK);
+    cr_assert_eq(vfs_share_range(f, BLOCK, to, BLOCK, MOST), (ssize_t)(size - BLOCK));
     vfs_release(to);
     reads("main/g");
     cr_assert_str_eq(map_of("main/g"), "0+2 5+1 41+1");
@@ -384,8 +384,8 @@ Test(holes, go_along_when_a_file_is_shared)
 
 Test(holes, are_shared_no_more_of_at_once_than_of_extents)
 {
-    const uint64_t once = (uint64_t)16384 * GRAIN;
-    struct vfs_attr a = {.size = once + 3 * GRAIN}, now_is;
+    const uint64_t once = (uint64_t)16384 * BLOCK;
+    struct vfs_attr a = {.size = once + 3 * BLOCK}, now_is;
     struct vfs_file *to;
 
     write_at(0, 2 * PAGE);
@@ -395,7 +395,7 @@ Test(holes, are_shared_no_more_of_at_once_than_of_extents)
                  0);
     vfs_forget(x.p, a.nodeid, 1);
     cr_assert_eq(vfs_share_range(f, 0, to, 0, INT32_MAX * (size_t)4), (ssize_t)once);
-    cr_assert_eq(vfs_share_range(f, once, to, once, MOST), (ssize_t)(3 * GRAIN));
+    cr_assert_eq(vfs_share_range(f, once, to, once, MOST), (ssize_t)(3 * BLOCK));
     vfs_release(to);
     cr_assert_str_eq(map_of("main/g"), "0+2 5+1");
     a.size = size;
@@ -432,16 +432,16 @@ Test(holes, what_a_write_that_failed_has_left_can_be_punched)
     torn.open = open_torn;
     torn.pwritev = pwritev_torn;
     x.disk->ops = &torn;
-    write_at(0, 3 * GRAIN);
-    write_at(4 * GRAIN, GRAIN - PAGE);
-    punch(GRAIN + 4 * PAGE, 8 * PAGE);
+    write_at(0, 3 * BLOCK);
+    write_at(4 * BLOCK, BLOCK - PAGE);
+    punch(BLOCK + 4 * PAGE, 8 * PAGE);
     is("0+36 44+52 128+31");
     tears = true;
     memset(got, 0x77, 4 * PAGE);
-    cr_assert_lt(vfs_write(f, got, 4 * PAGE, GRAIN + 6 * PAGE), 0);
+    cr_assert_lt(vfs_write(f, got, 4 * PAGE, BLOCK + 6 * PAGE), 0);
     tears = false;
     x.disk->ops = real;
-    punch(GRAIN + 6 * PAGE, 4 * PAGE);
+    punch(BLOCK + 6 * PAGE, 4 * PAGE);
     is("0+36 44+52 128+31");
     reads("main/f");
 }

@@ -431,7 +431,7 @@ Test(nowait, a_close_with_nothing_to_do_is_made_also_of_a_large_file_with_extent
     cr_assert_eq(vfs_open(x.p, node, 0, &f), 0);
     cr_assert_eq(vfs_release(f), 0);
     cr_assert_eq(vfs_open(x.p, node, VFS_WRITE, &f), 0);
-    write_to(f, EXTENT_GRAIN, 0);
+    write_to(f, EXTENT_BLOCK, 0);
     write_to(f, 5000, 200000);
     seq = state_seq(x.p);
     cr_assert_eq(vfs_release(f), 0);
@@ -446,9 +446,9 @@ Test(nowait, a_close_that_would_look_at_many_items_is_put_off)
 
     (void)thread_set_may_wait(false);
     cr_assert_eq(vfs_open(x.p, node, VFS_WRITE, &f), 0);
-    for (unsigned grain = 0; grain < 64; grain++)
+    for (unsigned block = 0; block < 64; block++)
         for (unsigned i = 0; i < 5; i++)
-            write_to(f, 4, grain * EXTENT_GRAIN + i * 24 * 1024);
+            write_to(f, 4, block * EXTENT_BLOCK + i * 24 * 1024);
     seq = state_seq(x.p);
     cr_assert_eq(vfs_release(f), -EWOULDWAIT);
     (void)thread_set_may_wait(true);
@@ -463,7 +463,7 @@ Test(nowait, a_close_that_would_trim_the_base_is_put_off)
 
     (void)thread_set_may_wait(false);
     cr_assert_eq(vfs_open(x.p, node, VFS_WRITE, &f), 0);
-    write_to(f, EXTENT_GRAIN, (1 << 20) - EXTENT_GRAIN);
+    write_to(f, EXTENT_BLOCK, (1 << 20) - EXTENT_BLOCK);
     cr_assert_eq(vfs_release(f), -EWOULDWAIT);
     (void)thread_set_may_wait(true);
     cr_assert_eq(vfs_release(f), 0);

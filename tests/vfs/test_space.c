@@ -7,12 +7,12 @@
 
 #include <linux/falloc.h>
 
-#define GRAIN ((uint64_t)EXTENT_GRAIN)
+#define BLOCK ((uint64_t)EXTENT_BLOCK)
 #define PUNCH (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
 static struct fixture x;
 static struct vfs_file *f; /* main/f */
-static uint8_t bytes[8 * EXTENT_GRAIN];
+static uint8_t bytes[8 * EXTENT_BLOCK];
 
 static void up(void)
 {
@@ -60,7 +60,7 @@ static void set_size(uint64_t size)
     cr_assert_eq(vfs_setattr(x.p, node_of(&x, "main/f"), VFS_SET_SIZE, &in, &out), 0);
 }
 
-/* The file's map, in grains: "2d1h" is two of data and one of hole; "+" for a part of one. */
+/* The file's map, in blocks: "2d1h" is two of data and one of hole; "+" for a part of one. */
 static const char *map(void)
 {
     static char text[200];
@@ -74,8 +74,8 @@ static const char *map(void)
             next = (int64_t)size;
         cr_assert_gt(next, (int64_t)pos);
         at += (size_t)snprintf(text + at, sizeof text - at, "%llu%s%c",
-                               (unsigned long long)(((uint64_t)next - pos) / GRAIN),
-                               ((uint64_t)next - pos) % GRAIN ? "+" : "", data ? 'd' : 'h');
+                               (unsigned long long)(((uint64_t)next - pos) / BLOCK),
+                               ((uint64_t)next - pos) % BLOCK ? "+" : "", data ? 'd' : 'h');
         pos = (uint64_t)next;
     }
     return text;
@@ -115,7 +115,7 @@ Test(space, the_rest_of_a_page_with_data_is_data_what_is_behind_it_is_not)
     cr_assert_str_eq(map(), "0+d");
     fill(3 * 4096, 10);
     cr_assert_str_eq(map(), "0+d0+h0+d");
-    fill(4 * GRAIN, 10);
+    fill(4 * BLOCK, 10);
     cr_assert_str_eq(map(), "0+d0+h0+d3+h0+d");
     cr_assert_eq(attr().blocks, (2 * 4096 + 10 + 10 + 511) / 512);
 }
@@ -123,39 +123,39 @@ Test(space, the_rest_of_a_page_with_data_is_data_what_is_behind_it_is_not)
 Test(space, punching_makes_holes_of_whole_pages_sealed_or_not)
 {
     for (int sealed = 0; sealed < 2; sealed++) {
-        fill(0, 8 * GRAIN);
+        fill(0, 8 * BLOCK);
         if (sealed)
             seal();
-        cr_assert_eq(vfs_fallocate(f, PUNCH, GRAIN + 7, 3 * GRAIN), 0);
+        cr_assert_eq(vfs_fallocate(f, PUNCH, BLOCK + 7, 3 * BLOCK), 0);
         cr_assert_str_eq(map(), "1+d2+h4d");
-        is_filled(0, GRAIN + 7);
-        is_zero(GRAIN + 7, 3 * GRAIN);
-        is_filled(4 * GRAIN + 7, 4 * GRAIN - 7);
-        cr_assert_eq(attr().blocks, (5 * GRAIN + 4096) / 512);
-        cr_assert_eq(attr().size, 8 * GRAIN);
+        is_filled(0, BLOCK + 7);
+        is_zero(BLOCK + 7, 3 * BLOCK);
+        is_filled(4 * BLOCK + 7, 4 * BLOCK - 7);
+        cr_assert_eq(attr().blocks, (5 * BLOCK + 4096) / 512);
+        cr_assert_eq(attr().size, 8 * BLOCK);
         seal();
         cr_assert_str_eq(map(), "1+d2+h4d");
-        is_zero(GRAIN + 7, 3 * GRAIN);
+        is_zero(BLOCK + 7, 3 * BLOCK);
     }
 }
 
 Test(space, what_is_written_into_a_hole_is_data_the_rest_stays_a_hole)
 {
-    fill(0, 8 * GRAIN);
+    fill(0, 8 * BLOCK);
     seal();
-    cr_assert_eq(vfs_fallocate(f, PUNCH, 2 * GRAIN, 4 * GRAIN), 0);
-    fill(4 * GRAIN, 100);
+    cr_assert_eq(vfs_fallocate(f, PUNCH, 2 * BLOCK, 4 * BLOCK), 0);
+    fill(4 * BLOCK, 100);
     cr_assert_str_eq(map(), "2d2h0+d1+h2d");
-    is_zero(4 * GRAIN + 100, 2 * GRAIN - 100);
+    is_zero(4 * BLOCK + 100, 2 * BLOCK - 100);
 }
 
-Test(space, a_changed_grain_that_is_punched_is_a_hole_and_not_the_old_bytes)
+Test(space, a_changed_block_that_is_punched_is_a_hole_and_not_the_old_bytes)
 {
-    fill(0, 8 * GRAIN);
+    fill(0, 8 * BLOCK);
     seal();
-    fill(2 * GRAIN, 2 * GRAIN); /* extents over the base */
-    cr_assert_eq(vfs_fallocate(f, PUNCH, 2 * GRAIN, 2 * GRAIN), 0);
-    is_zero(2 * GRAIN, 2 * GRAIN);
+    fill(2 * BLOCK, 2 * BLOCK); /* extents over the base */
+    cr_assert_eq(vfs_fallocate(f, PUNCH, 2 * BLOCK, 2 * BLOCK), 0);
+    is_zero(2 * BLOCK, 2 * BLOCK);
     cr_assert_str_eq(map(), "2d2h4d");
 }
 
@@ -163,50 +163,50 @@ Test(space, a_file_punched_all_over_stores_nothing)
 {
     uint64_t disk_bytes, names;
 
-    fill(0, 4 * GRAIN);
+    fill(0, 4 * BLOCK);
     seal();
-    cr_assert_eq(vfs_fallocate(f, PUNCH, 0, 2 * GRAIN), 0);
-    cr_assert_eq(vfs_fallocate(f, PUNCH, 2 * GRAIN, UINT64_C(1) << 60), 0);
+    cr_assert_eq(vfs_fallocate(f, PUNCH, 0, 2 * BLOCK), 0);
+    cr_assert_eq(vfs_fallocate(f, PUNCH, 2 * BLOCK, UINT64_C(1) << 60), 0);
     cr_assert_eq(attr().blocks, 0);
-    cr_assert_eq(attr().size, 4 * GRAIN);
+    cr_assert_eq(attr().size, 4 * BLOCK);
     seal();
     disk_use(&x, &disk_bytes, &names);
     cr_assert_eq(names, 0, "its object is gone");
-    is_zero(0, 4 * GRAIN);
+    is_zero(0, 4 * BLOCK);
 }
 
 Test(space, the_base_goes_once_nothing_of_it_can_be_seen)
 {
     uint64_t disk_bytes, names;
 
-    fill(0, 4 * GRAIN);
+    fill(0, 4 * BLOCK);
     seal();
-    cr_assert_eq(vfs_fallocate(f, PUNCH, 0, 3 * GRAIN), 0);
-    fill(3 * GRAIN, 1);
-    fill(3 * GRAIN + 1, GRAIN - 1);
+    cr_assert_eq(vfs_fallocate(f, PUNCH, 0, 3 * BLOCK), 0);
+    fill(3 * BLOCK, 1);
+    fill(3 * BLOCK + 1, BLOCK - 1);
     seal();
     cr_assert_str_eq(map(), "3h1d");
-    is_filled(3 * GRAIN, GRAIN);
+    is_filled(3 * BLOCK, BLOCK);
     disk_use(&x, &disk_bytes, &names);
-    cr_assert_lt(disk_bytes, 3 * GRAIN);
+    cr_assert_lt(disk_bytes, 3 * BLOCK);
 }
 
 Test(space, a_base_of_which_little_is_seen_is_left_on_close)
 {
     uint64_t disk_bytes, names;
 
-    fill(0, 8 * GRAIN);
+    fill(0, 8 * BLOCK);
     seal();
-    cr_assert_eq(vfs_fallocate(f, PUNCH, 0, 7 * GRAIN), 0);
-    fill(7 * GRAIN + 5, 10); /* a patch, which goes with it */
+    cr_assert_eq(vfs_fallocate(f, PUNCH, 0, 7 * BLOCK), 0);
+    fill(7 * BLOCK + 5, 10); /* a subblock extent, which goes with it */
     struct vfs_attr before = attr();
     seal();
     cr_assert(attr().mtime == before.mtime && attr().ctime == before.ctime);
     cr_assert_eq(attr().blocks, before.blocks);
     cr_assert_str_eq(map(), "7h1d");
-    is_filled(7 * GRAIN, GRAIN);
+    is_filled(7 * BLOCK, BLOCK);
     disk_use(&x, &disk_bytes, &names);
-    cr_assert_lt(disk_bytes, 3 * GRAIN, "%llu bytes", (unsigned long long)disk_bytes);
+    cr_assert_lt(disk_bytes, 3 * BLOCK, "%llu bytes", (unsigned long long)disk_bytes);
 }
 
 static uint64_t number_of_file(void)
@@ -222,17 +222,17 @@ static uint64_t number_of_file(void)
 
 Test(space, a_file_cut_short_keeps_no_more_than_it_shows)
 {
-    static const uint64_t size[] = {50 * 1024, GRAIN + 5};
+    static const uint64_t size[] = {50 * 1024, BLOCK + 5};
     uint64_t disk_bytes, names;
 
     for (size_t i = 0; i < 2; i++) {
-        fill(0, 8 * GRAIN);
+        fill(0, 8 * BLOCK);
         seal();
         vfs_release(f);
         set_size(size[i]); /* by its path: no close comes after it */
         cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
         disk_use(&x, &disk_bytes, &names);
-        cr_assert_lt(disk_bytes, 3 * GRAIN, "%llu bytes", (unsigned long long)disk_bytes);
+        cr_assert_lt(disk_bytes, 3 * BLOCK, "%llu bytes", (unsigned long long)disk_bytes);
         cr_assert_eq(attr().blocks, (size[i] + 511) / 512);
         cr_assert_eq(vfs_open(x.p, node_of(&x, "main/f"), VFS_WRITE, &f), 0);
         is_filled(0, size[i]);
@@ -241,12 +241,12 @@ Test(space, a_file_cut_short_keeps_no_more_than_it_shows)
 
 Test(space, what_a_branch_shows_too_is_not_copied_when_it_is_cut_short)
 {
-    fill(0, 8 * GRAIN);
+    fill(0, 8 * BLOCK);
     seal();
     uint64_t number = number_of_file();
     agreed(&x, "branch main b", "ok");
     vfs_release(f);
-    set_size(GRAIN + 5);
+    set_size(BLOCK + 5);
     cr_assert_eq(number_of_file(), number);
     cr_assert_eq(vfs_open(x.p, node_of(&x, "main/f"), VFS_WRITE, &f), 0);
 }
@@ -280,7 +280,7 @@ Test(space, wrong_calls_get_their_errors)
     cr_assert_eq(vfs_fallocate(f, PUNCH, max - 1, 1), 0);
     cr_assert_eq(vfs_fallocate(f, FALLOC_FL_PUNCH_HOLE, 0, 1), -EOPNOTSUPP);
     cr_assert_eq(vfs_fallocate(f, PUNCH | FALLOC_FL_ZERO_RANGE, 0, 1), -EOPNOTSUPP);
-    cr_assert_eq(vfs_fallocate(f, FALLOC_FL_COLLAPSE_RANGE, 0, GRAIN), -EOPNOTSUPP);
+    cr_assert_eq(vfs_fallocate(f, FALLOC_FL_COLLAPSE_RANGE, 0, BLOCK), -EOPNOTSUPP);
     cr_assert_eq(vfs_open(x.p, node_of(&x, "main/f"), 0, &r), 0);
     cr_assert_eq(vfs_fallocate(r, 0, 0, 1), -EBADF);
     vfs_release(r);
@@ -319,9 +319,9 @@ Test(space, the_largest_file_is_quick)
 
 Test(space, a_file_without_a_name_is_not_made_whole_to_be_deleted)
 {
-    fill(0, 8 * GRAIN);
+    fill(0, 8 * BLOCK);
     seal();
-    fill(0, 6 * GRAIN);
+    fill(0, 6 * BLOCK);
     cr_assert_eq(vfs_unlink(x.p, node_of(&x, "main"), "f"), 0);
     fault_reset(&x.fault);
     vfs_release(f);
@@ -335,12 +335,12 @@ Test(space, a_file_without_a_name_is_not_made_whole_to_be_deleted)
 Test(space, a_close_changes_nothing_in_a_frozen_namespace)
 {
     for (unsigned changed = 6; changed <= 8; changed++) {
-        fill(0, 8 * GRAIN);
+        fill(0, 8 * BLOCK);
         seal();
         if (changed < 8)
-            fill(changed == 6 ? 0 : 7 * GRAIN, changed == 6 ? 6 * GRAIN : GRAIN);
+            fill(changed == 6 ? 0 : 7 * BLOCK, changed == 6 ? 6 * BLOCK : BLOCK);
         else
-            cr_assert_eq(vfs_fallocate(f, PUNCH, 0, 7 * GRAIN), 0);
+            cr_assert_eq(vfs_fallocate(f, PUNCH, 0, 7 * BLOCK), 0);
         cr_assert_eq(ns_set_frozen(x.p, "main", true), 0);
         uint64_t seq = state_seq(x.p), number = number_of_file();
         vfs_release(f);
@@ -351,7 +351,7 @@ Test(space, a_close_changes_nothing_in_a_frozen_namespace)
     }
 }
 
-/* As many changed grains as one look takes, and the file ends with them: made of one. */
+/* As many changed blocks as one look takes, and the file ends with them: made of one. */
 Test(space, a_file_changed_all_over_has_its_hole_at_its_end)
 {
     const uint64_t count = 16384;
@@ -361,25 +361,25 @@ Test(space, a_file_changed_all_over_has_its_hole_at_its_end)
     uint64_t ino;
     size_t len;
 
-    fill(4 * GRAIN, GRAIN);
-    set_size(count * GRAIN);
+    fill(4 * BLOCK, BLOCK);
+    set_size(count * BLOCK);
     ino = vfs_node_ino(node_of(&x, "main/f"));
     cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);
     const struct tree_observer *observer = ns->tree.observer;
     ns->tree.observer = NULL; /* behind the log's back */
     cr_assert_eq(
-        tree_get(&ns->tree, key_make(ino, ITEM_EXTENT, 4 * GRAIN), item, sizeof item, &len), 0);
+        tree_get(&ns->tree, key_make(ino, ITEM_EXTENT, 4 * BLOCK), item, sizeof item, &len), 0);
     for (uint64_t i = 0; i < count; i++)
         if (i != 4)
             cr_assert_eq(
-                tree_put(&ns->tree, key_make(ino, ITEM_EXTENT, i * GRAIN), item, sizeof item), 0);
+                tree_put(&ns->tree, key_make(ino, ITEM_EXTENT, i * BLOCK), item, sizeof item), 0);
     cr_assert_eq(inode_load(&ns->tree, ino, &in), 0);
-    in.stored = count * GRAIN;
+    in.stored = count * BLOCK;
     cr_assert_eq(inode_store(&ns->tree, ino, &in), 0);
     ns->tree.observer = observer;
     ns_put(x.p, ns);
-    cr_assert_eq(vfs_seek(f, 0, false), (int64_t)(count * GRAIN));
-    cr_assert_eq(vfs_seek(f, count * GRAIN, false), -ENXIO);
+    cr_assert_eq(vfs_seek(f, 0, false), (int64_t)(count * BLOCK));
+    cr_assert_eq(vfs_seek(f, count * BLOCK, false), -ENXIO);
     cr_assert_eq(vfs_unlink(x.p, node_of(&x, "main"), "f"), 0); /* or its close copies 2 GiB */
 }
 

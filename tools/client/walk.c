@@ -20,14 +20,14 @@
 
 #define LINKS_MAX 40 /* as in the kernel */
 
-struct way {
+struct path_walk {
     int at;              /* how far it is: a descriptor (O_PATH) */
     char rest[PATH_MAX]; /* the rest of the path, behind `at` */
     int links;           /* how many symlinks were followed */
 };
 
 /* Goes on at `fd`, which it takes over; below 0: returns -errno. */
-static int step_to(struct way *w, int fd)
+static int step_to(struct path_walk *w, int fd)
 {
     if (fd < 0) {
         return -errno;
@@ -39,13 +39,13 @@ static int step_to(struct way *w, int fd)
     return 0;
 }
 
-static int begin_at(struct way *w, bool root)
+static int begin_at(struct path_walk *w, bool root)
 {
     return step_to(w, open(root ? "/" : ".", O_PATH | O_CLOEXEC));
 }
 
 /* Takes the next name of the path. False: there is none. */
-static bool take_name(struct way *w, char name[PATH_MAX])
+static bool take_name(struct path_walk *w, char name[PATH_MAX])
 {
     const char *from = w->rest + strspn(w->rest, "/");
     const size_t len = strcspn(from, "/");
@@ -64,7 +64,7 @@ static bool is_of_proc(int fd)
 }
 
 /* Puts the target of a symlink in front of the rest of the path. */
-static int follow_link(struct way *w, int link)
+static int follow_link(struct path_walk *w, int link)
 {
     char target[PATH_MAX], rest[PATH_MAX];
     const ssize_t n = readlinkat(link, "", target, sizeof(target) - 1);
@@ -85,7 +85,7 @@ static int follow_link(struct way *w, int link)
 
 /* Goes to a name in the current directory. A symlink is followed by its text, except one of
  * /proc. */
-static int step(struct way *w, const char *name, bool follow)
+static int step(struct path_walk *w, const char *name, bool follow)
 {
     struct stat st;
     if (!mountinfo_may_ask(w->at)) {
@@ -107,7 +107,7 @@ static int step(struct way *w, const char *name, bool follow)
 int walk_to(const char *path, bool follow)
 {
     char name[PATH_MAX];
-    struct way w = {.at = -1};
+    struct path_walk w = {.at = -1};
     if (!*path || strlen(path) >= sizeof(w.rest)) {
         return *path ? -ENAMETOOLONG : -ENOENT;
     }

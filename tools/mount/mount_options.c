@@ -84,13 +84,13 @@ static int add_ctl_group(struct mount_options *m, const char *value, struct strb
 static int choose(const char *option, const char *const *names, const char *value,
                   struct strbuf *why)
 {
-    for (int i = 0; names[i] != NULL; i++) {
+    for (int i = 0; names[i]; i++) {
         if (strcmp(value, names[i]) == 0) {
             return i;
         }
     }
     strbuf_addf(why, "%s: ", option);
-    for (int i = 0; names[i] != NULL; i++) {
+    for (int i = 0; names[i]; i++) {
         strbuf_addf(why, "%s%s", i == 0 ? "" : names[i + 1] ? ", " : " or ", names[i]);
     }
     strbuf_addf(why, ", not '%s'", value);

@@ -176,7 +176,7 @@ static bool looks_special(const char *text)
             return true;
         }
     }
-    return strchr(text, '=') != NULL;
+    return strchr(text, '=');
 }
 
 static void add_text(struct strbuf *line, const char *text)

@@ -79,7 +79,7 @@ static struct entry *entry_new(const void *key, size_t klen, const void *val, si
                                const void *sum, size_t slen)
 {
     struct entry *e = malloc(sizeof *e + klen + vlen + slen);
-    if (e == NULL)
+    if (!e)
         return NULL;
     atomic_init(&e->refs, 1);
     e->klen = klen;
@@ -94,11 +94,11 @@ static struct entry *entry_new(const void *key, size_t klen, const void *val, si
 
 static void entry_unref(struct entry *e)
 {
-    if (e != NULL && atomic_fetch_sub(&e->refs, 1) == 1)
+    if (e && atomic_fetch_sub(&e->refs, 1) == 1)
         free(e);
 }
 
-static int compare(const struct entry *e, const void *key, size_t klen)
+static int compare_entry(const struct entry *e, const void *key, size_t klen)
 {
     int c = memcmp(e->data, key, e->klen < klen ? e->klen : klen);
     return c != 0 ? c : (e->klen > klen) - (e->klen < klen);
@@ -119,7 +119,7 @@ static uint64_t priority(const void *key, size_t klen)
 
 static struct node *node_ref(struct node *n)
 {
-    if (n != NULL)
+    if (n)
         atomic_fetch_add(&n->refs, 1);
     return n;
 }
@@ -127,7 +127,7 @@ static struct node *node_ref(struct node *n)
 /* Recursive, as deep as the treap is high: about 2 log n. */
 static void node_unref(struct node *n)
 {
-    if (n == NULL || atomic_fetch_sub(&n->refs, 1) != 1)
+    if (!n || atomic_fetch_sub(&n->refs, 1) != 1)
         return;
     node_unref(n->left);
     node_unref(n->right);
@@ -139,10 +139,10 @@ static void node_unref(struct node *n)
 static int make_own(struct node **slot)
 {
     struct node *old = *slot;
-    if (old == NULL || atomic_load(&old->refs) == 1)
+    if (!old || atomic_load(&old->refs) == 1)
         return 0;
     struct node *n = malloc(sizeof *n);
-    if (n == NULL)
+    if (!n)
         return -ENOMEM;
     atomic_init(&n->refs, 1);
     n->prio = old->prio;
@@ -158,17 +158,17 @@ static int make_own(struct node **slot)
 /* Owns all nodes that `split` by that key will relink. */
 static int own_split(struct node **slot, const void *key, size_t klen)
 {
-    int r;
-    while ((r = make_own(slot)) == 0 && *slot != NULL)
-        slot = compare((*slot)->entry, key, klen) < 0 ? &(*slot)->right : &(*slot)->left;
-    return r;
+    int err;
+    while ((err = make_own(slot)) == 0 && *slot)
+        slot = compare_entry((*slot)->entry, key, klen) < 0 ? &(*slot)->right : &(*slot)->left;
+    return err;
 }
 
 static void split(struct node *t, const void *key, size_t klen, struct node **left,
                   struct node **right)
 {
-    while (t != NULL) {
-        if (compare(t->entry, key, klen) < 0) {
+    while (t) {
+        if (compare_entry(t->entry, key, klen) < 0) {
             *left = t;
             left = &t->right;
             t = t->right;
@@ -186,18 +186,18 @@ static void split(struct node *t, const void *key, size_t klen, struct node **le
 static int own_merge(struct node *n)
 {
     struct node **slot = &n->left;
-    int r;
-    while ((r = make_own(slot)) == 0 && *slot != NULL)
+    int err;
+    while ((err = make_own(slot)) == 0 && *slot)
         slot = &(*slot)->right;
     slot = &n->right;
-    while (r == 0 && (r = make_own(slot)) == 0 && *slot != NULL)
+    while (err == 0 && (err = make_own(slot)) == 0 && *slot)
         slot = &(*slot)->left;
-    return r;
+    return err;
 }
 
 static void merge(struct node **slot, struct node *a, struct node *b)
 {
-    while (a != NULL && b != NULL) {
+    while (a && b) {
         if (a->prio >= b->prio) {
             *slot = a;
             slot = &a->right;
@@ -208,7 +208,7 @@ static void merge(struct node **slot, struct node *a, struct node *b)
             b = b->left;
         }
     }
-    *slot = a != NULL ? a : b;
+    *slot = a ? a : b;
 }
 
 /* ---- trees ---- */
@@ -216,8 +216,8 @@ static void merge(struct node **slot, struct node *a, struct node *b)
 static const struct entry *tree_find(const struct tree *t, const void *key, size_t klen)
 {
     const struct node *n = t->root;
-    while (n != NULL) {
-        int c = compare(n->entry, key, klen);
+    while (n) {
+        int c = compare_entry(n->entry, key, klen);
         if (c == 0)
             return n->entry;
         n = c < 0 ? n->right : n->left;
@@ -229,8 +229,8 @@ static const struct entry *tree_seek(const struct tree *t, const void *key, size
 {
     const struct entry *best = NULL;
     const struct node *n = t->root;
-    while (n != NULL) {
-        int c = klen == 0 ? 1 : compare(n->entry, key, klen);
+    while (n) {
+        int c = klen == 0 ? 1 : compare_entry(n->entry, key, klen);
         if (c > 0 || (c == 0 && !after)) {
             best = n->entry;
             n = n->left;
@@ -246,11 +246,11 @@ static int tree_descend(struct tree *t, const void *key, size_t klen, struct nod
 {
     struct node **slot = &t->root;
     uint64_t prio = priority(key, klen);
-    while (*slot != NULL && (*slot)->prio >= prio) {
-        int r = make_own(slot);
-        if (r < 0)
-            return r;
-        int c = compare((*slot)->entry, key, klen);
+    while (*slot && (*slot)->prio >= prio) {
+        int err = make_own(slot);
+        if (err < 0)
+            return err;
+        int c = compare_entry((*slot)->entry, key, klen);
         if (c == 0)
             break;
         slot = c < 0 ? &(*slot)->right : &(*slot)->left;
@@ -261,9 +261,9 @@ static int tree_descend(struct tree *t, const void *key, size_t klen, struct nod
 
 static int insert_at(struct node **slot, struct entry *e)
 {
-    int r = own_split(slot, e->data, e->klen);
-    struct node *n = r < 0 ? NULL : malloc(sizeof *n);
-    if (n == NULL)
+    int err = own_split(slot, e->data, e->klen);
+    struct node *n = err < 0 ? NULL : malloc(sizeof *n);
+    if (!n)
         return -ENOMEM;
     atomic_init(&n->refs, 1);
     n->prio = priority(e->data, e->klen);
@@ -277,19 +277,19 @@ static int insert_at(struct node **slot, struct entry *e)
 static int tree_insert(struct tree *t, struct entry *e)
 {
     struct node **slot;
-    int r = tree_descend(t, e->data, e->klen, &slot);
-    if (r < 0)
-        return r;
+    int err = tree_descend(t, e->data, e->klen, &slot);
+    if (err < 0)
+        return err;
     struct node *n = *slot;
-    if (n != NULL && compare(n->entry, e->data, e->klen) == 0) {
+    if (n && compare_entry(n->entry, e->data, e->klen) == 0) {
         t->bytes = t->bytes - n->entry->vlen + e->vlen;
         entry_unref(n->entry);
         n->entry = e;
         return 0;
     }
-    r = insert_at(slot, e);
-    if (r < 0)
-        return r;
+    err = insert_at(slot, e);
+    if (err < 0)
+        return err;
     t->count++;
     t->bytes += e->klen + e->vlen;
     return 0;
@@ -298,22 +298,22 @@ static int tree_insert(struct tree *t, struct entry *e)
 /* Takes over `e`, whatever comes of it; NULL: there was no memory. */
 static int tree_put(struct tree *t, struct entry *e)
 {
-    int r = e == NULL ? -ENOMEM : tree_insert(t, e);
-    if (r < 0)
+    int err = !e ? -ENOMEM : tree_insert(t, e);
+    if (err < 0)
         entry_unref(e);
-    return r;
+    return err;
 }
 
 static int tree_del(struct tree *t, const void *key, size_t klen)
 {
     struct node **slot;
-    if (tree_find(t, key, klen) == NULL)
+    if (!tree_find(t, key, klen))
         return 0;
-    int r = tree_descend(t, key, klen, &slot);
-    if (r == 0)
-        r = own_merge(*slot);
-    if (r < 0)
-        return r;
+    int err = tree_descend(t, key, klen, &slot);
+    if (err == 0)
+        err = own_merge(*slot);
+    if (err < 0)
+        return err;
     struct node *n = *slot;
     merge(slot, n->left, n->right);
     t->count--;
@@ -360,9 +360,9 @@ static int value_of(const struct kv *kv, unsigned table, const struct entry *e,
                     const void **ret_val, size_t *ret_len)
 {
     size_t len = e->vlen;
-    int r = kv_sum_check(kv, table, e->data, e->klen, e->data + e->klen, &len);
-    if (r < 0)
-        return r;
+    int err = kv_sum_check(kv, table, e->data, e->klen, e->data + e->klen, &len);
+    if (err < 0)
+        return err;
     *ret_val = e->data + e->klen;
     *ret_len = len;
     return 0;
@@ -376,12 +376,12 @@ static int mem_get(struct kv *kv, unsigned table, const void *key, size_t klen, 
         return -EIO;
     MUTEX_GUARD(&m->lock);
     const struct entry *e = tree_find(tree_of(of(kv), m->trees, table), key, klen);
-    if (e == NULL)
+    if (!e)
         return -ENOENT;
     const void *val;
-    int r = value_of(kv, table, e, &val, ret_len);
-    if (r < 0)
-        return r;
+    int err = value_of(kv, table, e, &val, ret_len);
+    if (err < 0)
+        return err;
     if (*ret_len > cap)
         return -ERANGE;
     if (*ret_len > 0)
@@ -405,7 +405,7 @@ static int mem_snap_begin(struct kv *kv, struct kv_snap **ret_snap)
     if (fault_is_cut(m->fault))
         return -EIO;
     struct mem_snap *s = calloc(1, sizeof *s);
-    if (s == NULL)
+    if (!s)
         return -ENOMEM;
     s->base.kv = kv;
     MUTEX_GUARD(&m->lock);
@@ -432,7 +432,7 @@ static int mem_snap_get(struct kv_snap *s, unsigned table, const void *key, size
     if (fault_is_cut(of(s->kv)->mem->fault))
         return -EIO;
     const struct entry *e = tree_find(snap_tree(s, table), key, klen);
-    return e == NULL ? -ENOENT : value_of(s->kv, table, e, ret_val, ret_len);
+    return !e ? -ENOENT : value_of(s->kv, table, e, ret_val, ret_len);
 }
 
 static int mem_snap_seek(struct kv_snap *s, unsigned table, const void *key, size_t klen,
@@ -448,7 +448,7 @@ static int mem_snap_seek(struct kv_snap *s, unsigned table, const void *key, siz
         return -EUCLEAN;
     }
     const struct entry *e = tree_seek(snap_tree(s, table), key, klen, after);
-    if (e == NULL)
+    if (!e)
         return -ENOENT;
     *ret_key = e->data;
     *ret_klen = e->klen;
@@ -469,7 +469,7 @@ static int mem_txn_begin(struct kv *kv, struct kv_txn **ret_txn)
     if (fault_is_cut(m->fault))
         return -EIO;
     struct mem_txn *t = calloc(1, sizeof *t);
-    if (t == NULL)
+    if (!t)
         return -ENOMEM;
     t->base.kv = kv;
     mutex_lock(&m->writer);
@@ -479,11 +479,11 @@ static int mem_txn_begin(struct kv *kv, struct kv_txn **ret_txn)
     return 0;
 }
 
-static int noted(struct mem_txn *t, int r)
+static int noted(struct mem_txn *t, int err)
 {
     if (t->error == 0)
-        t->error = r;
-    return r;
+        t->error = err;
+    return err;
 }
 
 static struct tree *txn_tree(struct kv_txn *t, unsigned table)
@@ -527,11 +527,11 @@ static int mem_commit(struct kv_txn *txn)
     struct kv_mem *m = of(txn->kv)->mem;
     struct mem_txn *t = (struct mem_txn *)txn;
     mutex_held(&m->writer);
-    int r = t->error < 0 ? t->error : fault_write(m->fault);
-    if (r == 0)
+    int err = t->error < 0 ? t->error : fault_write(m->fault);
+    if (err == 0)
         publish(m, t->trees); /* the transaction now holds the old state, and drops it */
     mem_abort(txn);
-    return r;
+    return err;
 }
 
 static const struct kv_ops mem_ops = {
@@ -555,7 +555,7 @@ static const struct kv_ops mem_ops = {
 int kv_mem_create(struct fault *f, struct kv_mem **ret_mem)
 {
     struct kv_mem *m = calloc(1, sizeof *m);
-    if (m == NULL)
+    if (!m)
         return -ENOMEM;
     m->fault = f;
     mutex_init(&m->writer, "kv_mem_writer");
@@ -566,7 +566,7 @@ int kv_mem_create(struct fault *f, struct kv_mem **ret_mem)
 
 void kv_mem_destroy(struct kv_mem *m)
 {
-    if (m == NULL)
+    if (!m)
         return;
     drop_trees(m->trees);
     for (unsigned i = 0; i < m->tables; i++)
@@ -591,7 +591,7 @@ static int add_table(struct kv_mem *m, const char *name)
     if (m->tables == KV_TABLES_MAX)
         return -ENOSPC;
     char *copy = strdup(name);
-    if (copy == NULL)
+    if (!copy)
         return -ENOMEM;
     m->names[m->tables++] = copy;
     return 0;
@@ -603,12 +603,12 @@ static int add_tables(struct kv_mem *m, const struct kv_table *tables, unsigned 
     bool all = m->created;
     for (unsigned i = 0; i < count; i++)
         all = all && find_table(m, tables[i].name) >= 0;
-    int r = all ? 0 : fault_write(m->fault);
-    for (unsigned i = 0; i < count && r == 0; i++)
-        r = add_table(m, tables[i].name);
-    if (r == 0)
+    int err = all ? 0 : fault_write(m->fault);
+    for (unsigned i = 0; i < count && err == 0; i++)
+        err = add_table(m, tables[i].name);
+    if (err == 0)
         m->created = true;
-    return r;
+    return err;
 }
 
 static int open_tables(struct mem_handle *h, const struct kv_table *tables, unsigned flags)
@@ -617,9 +617,9 @@ static int open_tables(struct mem_handle *h, const struct kv_table *tables, unsi
     MUTEX_GUARD(&m->lock);
     if (!m->created && !(flags & KV_CREATE))
         return -ENOENT;
-    int r = h->base.readonly ? 0 : add_tables(m, tables, h->base.tables);
-    if (r < 0)
-        return r;
+    int err = h->base.readonly ? 0 : add_tables(m, tables, h->base.tables);
+    if (err < 0)
+        return err;
     for (unsigned i = 0; i < h->base.tables; i++)
         h->map[i] = find_table(m, tables[i].name);
     memcpy(m->last_map, h->map, sizeof m->last_map);
@@ -634,16 +634,16 @@ int kv_open_mem(struct kv_mem *m, const struct kv_table *tables, unsigned count,
     if (fault_is_cut(m->fault))
         return -EIO;
     struct mem_handle *h = calloc(1, sizeof *h);
-    if (h == NULL)
+    if (!h)
         return -ENOMEM;
     h->base = (struct kv){.ops = &mem_ops, .tables = count, .readonly = (flags & KV_READONLY) != 0};
     kv_sum_init(&h->base, tables);
     h->mem = m;
     memset(h->map, -1, sizeof h->map);
-    int r = open_tables(h, tables, flags);
-    if (r < 0) {
+    int err = open_tables(h, tables, flags);
+    if (err < 0) {
         free(h);
-        return r;
+        return err;
     }
     *ret_kv = &h->base;
     return 0;
@@ -658,11 +658,11 @@ int kv_mem_flip(struct kv_mem *m, unsigned table, const void *key, size_t klen, 
         return -ENOENT;
     struct tree *t = &m->trees[m->last_map[table]];
     const struct entry *e = tree_find(t, key, klen);
-    if (e == NULL || byte >= e->vlen || bit > 7)
+    if (!e || byte >= e->vlen || bit > 7)
         return -ENOENT;
     /* A new entry: snapshots go on seeing the old one. */
     struct entry *bad = entry_new(key, klen, e->data + e->klen, e->vlen, NULL, 0);
-    if (bad != NULL)
+    if (bad)
         bad->data[klen + byte] ^= (uint8_t)(1u << bit);
     return tree_put(t, bad);
 }

@@ -40,10 +40,10 @@ static int power(const struct mem_disk *d)
 /* Counts a change. 0, or the -errno with which it fails. */
 static int may_change(struct mem_disk *d)
 {
-    int r = power(d);
+    int err = power(d);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     return d->fault ? fault_write(d->fault) : 0;
 }
 
@@ -164,10 +164,10 @@ static int mem_mkdir(struct disk *base, const char *name)
     const char *last;
 
     MUTEX_GUARD(&d->lock);
-    int r = may_change(d);
+    int err = may_change(d);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     struct inode *dir = walk(d, name, &last);
 
     if (!dir)
@@ -182,10 +182,10 @@ static int mem_mkdir(struct disk *base, const char *name)
 static int create(struct mem_disk *d, const char *name, struct inode **ret_inode)
 {
     const char *last;
-    int r = may_change(d);
+    int err = may_change(d);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     struct inode *dir = walk(d, name, &last);
 
     if (!dir)
@@ -200,10 +200,10 @@ static int create(struct mem_disk *d, const char *name, struct inode **ret_inode
 /* Finds a file. -ENOENT, -EISDIR. */
 static int find_inode(struct mem_disk *d, const char *name, struct inode **ret_inode)
 {
-    int r = power(d);
+    int err = power(d);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     struct inode *n = lookup(d, name);
 
     if (!n)
@@ -223,10 +223,10 @@ static int mem_open(struct disk *base, const char *name, unsigned flags,
     struct inode *n;
 
     MUTEX_GUARD(&d->lock);
-    int r = flags & DISK_CREATE ? create(d, name, &n) : find_inode(d, name, &n);
+    int err = flags & DISK_CREATE ? create(d, name, &n) : find_inode(d, name, &n);
 
-    if (r)
-        return r == -EISDIR ? -EUCLEAN : r; /* as disk_dir does */
+    if (err)
+        return err == -EISDIR ? -EUCLEAN : err; /* as disk_dir does */
     struct mem_file *f = mem_must(calloc(1, sizeof *f));
 
     f->base.ops = &mem_ops;
@@ -244,13 +244,13 @@ static int mem_link(struct disk *base, const char *from, const char *to)
     struct inode *n;
 
     MUTEX_GUARD(&d->lock);
-    int r = may_change(d);
+    int err = may_change(d);
 
-    if (r)
-        return r;
-    r = find_inode(d, from, &n);
-    if (r)
-        return r;
+    if (err)
+        return err;
+    err = find_inode(d, from, &n);
+    if (err)
+        return err;
     struct inode *dir = walk(d, to, &last);
 
     if (!dir)
@@ -268,13 +268,13 @@ static int mem_unlink(struct disk *base, const char *name)
     struct inode *n;
 
     MUTEX_GUARD(&d->lock);
-    int r = may_change(d);
+    int err = may_change(d);
 
-    if (r)
-        return r;
-    r = find_inode(d, name, &n);
-    if (r)
-        return r;
+    if (err)
+        return err;
+    err = find_inode(d, name, &n);
+    if (err)
+        return err;
     change_names(d, walk(d, name, &last), strrchr(name, '/') ? strrchr(name, '/') + 1 : name, "",
                  NULL);
     return 0;
@@ -289,13 +289,13 @@ static int mem_rename(struct disk *base, const char *from, const char *to)
     struct inode *n;
 
     MUTEX_GUARD(&d->lock);
-    int r = may_change(d);
+    int err = may_change(d);
 
-    if (r)
-        return r;
-    r = find_inode(d, from, &n);
-    if (r)
-        return r;
+    if (err)
+        return err;
+    err = find_inode(d, from, &n);
+    if (err)
+        return err;
     struct inode *dir_from = walk(d, from, &last_from), *dir_to = walk(d, to, &last_to);
 
     if (!dir_to)
@@ -320,10 +320,10 @@ static int mem_sync_dir(struct disk *base, const char *name)
     struct mem_disk *d = mem_disk_of(base);
 
     MUTEX_GUARD(&d->lock);
-    int r = may_change(d);
+    int err = may_change(d);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     struct inode *dir = lookup_dir(d, name);
 
     if (!dir)
@@ -337,23 +337,23 @@ static int mem_list(struct disk *base, const char *name, disk_list_fn *fn, void 
 {
     struct mem_disk *d = mem_disk_of(base);
     struct names copy = {0};
-    int r;
+    int err;
 
     {
         MUTEX_GUARD(&d->lock);
-        r = power(d);
-        if (r)
-            return r;
+        err = power(d);
+        if (err)
+            return err;
         struct inode *dir = lookup_dir(d, name);
 
         if (!dir)
             return -ENOENT;
         mem_names_copy(&copy, &dir->visible_names);
     }
-    for (size_t i = 0; r == 0 && i < copy.count; i++)
-        r = fn(copy.entry[i].name, ctx);
+    for (size_t i = 0; err == 0 && i < copy.count; i++)
+        err = fn(copy.entry[i].name, ctx);
     free(copy.entry);
-    return r;
+    return err;
 }
 
 static int mem_space(struct disk *base, struct disk_space *ret)
@@ -361,10 +361,10 @@ static int mem_space(struct disk *base, struct disk_space *ret)
     struct mem_disk *d = mem_disk_of(base);
 
     MUTEX_GUARD(&d->lock);
-    int r = power(d);
+    int err = power(d);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     uint64_t blocks = (d->capacity ? d->capacity : SIZE_LIMIT) / MEM_PAGE;
     uint64_t used = d->used / MEM_PAGE;
     uint64_t left = used < blocks ? blocks - used : 0;
@@ -403,9 +403,9 @@ static ssize_t mem_pread(struct disk_file *base, void *buf, size_t len, uint64_t
     struct mem_file *f = file_of(base);
 
     MUTEX_GUARD(&f->disk->lock);
-    int r = power(f->disk);
+    int err = power(f->disk);
 
-    return r ? r : (ssize_t)mem_bytes_read(&f->inode->visible, buf, len, off);
+    return err ? err : (ssize_t)mem_bytes_read(&f->inode->visible, buf, len, off);
 }
 
 /* Notes a write of several buffers as one change. */
@@ -435,10 +435,10 @@ static int mem_pwritev(struct disk_file *base, const struct iovec *iov, int coun
     if (off + len > SIZE_LIMIT)
         return -EFBIG;
     MUTEX_GUARD(&d->lock);
-    int r = may_change(d);
+    int err = may_change(d);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     uint64_t growth = mem_bytes_growth(&f->inode->visible, len, off);
 
     if (d->capacity && (growth > d->capacity || d->used > d->capacity - growth))
@@ -453,10 +453,10 @@ static int shrink(struct mem_file *f, enum change_kind kind, uint64_t off, uint6
 {
     MUTEX_GUARD(&f->disk->lock);
     struct bytes *b = &f->inode->visible;
-    int r = may_change(f->disk);
+    int err = may_change(f->disk);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     uint64_t before = mem_bytes_held(b);
 
     mem_change_apply(mem_change_add(f->inode, kind, off, len), b);
@@ -482,10 +482,10 @@ static int mem_allocate(struct disk_file *base, uint64_t size)
     if (size > SIZE_LIMIT)
         return -EFBIG;
     MUTEX_GUARD(&d->lock);
-    int r = may_change(d);
+    int err = may_change(d);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     uint64_t growth = mem_bytes_growth(&f->inode->visible, size, 0);
 
     if (d->capacity && (growth > d->capacity || d->used > d->capacity - growth))
@@ -502,10 +502,10 @@ static int mem_map(struct disk_file *base, uint64_t off, size_t len, void **ret_
     struct mem_file *f = file_of(base);
 
     MUTEX_GUARD(&f->disk->lock);
-    int r = power(f->disk);
+    int err = power(f->disk);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     uint8_t *map =
         mmap(NULL, MEM_PAGE + len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -553,10 +553,10 @@ static int mem_sync(struct disk_file *base)
     struct mem_file *f = file_of(base);
 
     MUTEX_GUARD(&f->disk->lock);
-    int r = may_change(f->disk);
+    int err = may_change(f->disk);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     if (f->inode->write_failed) { /* reported once, as by the kernel */
         f->inode->write_failed = false;
         return -EIO;
@@ -570,10 +570,10 @@ static int mem_fstat(struct disk_file *base, struct disk_stat *ret)
     struct mem_file *f = file_of(base);
 
     MUTEX_GUARD(&f->disk->lock);
-    int r = power(f->disk);
+    int err = power(f->disk);
 
-    if (r)
-        return r;
+    if (err)
+        return err;
     ret->size = f->inode->visible.size;
     ret->blocks = mem_bytes_held(&f->inode->visible);
     return 0;

@@ -37,7 +37,7 @@ struct shard_mem {
     struct medium *medium;
     bool on[SHARD_MEM_SWITCHES];
     int64_t latency;
-    void (*wait)(void *ctx, int64_t ns);
+    void (*wait)(void *ctx, int64_t duration_ns);
     void *wait_ctx;
     uint64_t capacity;
     uint64_t calls[SHARD_MEM_CALLS];
@@ -85,7 +85,7 @@ static void medium_destroy(struct medium *m)
 
 /* The link to the file of that name, lost or not. It points to NULL if there is none, and a new one
  * goes there. */
-static struct thing **find(struct medium *m, const char *name)
+static struct thing **find_link(struct medium *m, const char *name)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
 
@@ -101,7 +101,7 @@ static struct thing **find(struct medium *m, const char *name)
 /* The file of that name, if it is not lost. */
 static struct thing *find_there(struct medium *m, const char *name)
 {
-    struct thing *t = *find(m, name);
+    struct thing *t = *find_link(m, name);
 
     return t && !t->lost ? t : NULL;
 }
@@ -127,13 +127,13 @@ static void erase(struct medium *m, struct thing **at)
 /* Puts a file on the medium, which owns `data` from then on. */
 static void set(struct medium *m, const char *name, uint8_t *data, uint64_t size)
 {
-    struct thing **at = find(m, name);
+    struct thing **at = find_link(m, name);
 
     if (*at)
         erase(m, at);
     struct thing *t = must(calloc(1, sizeof *t));
 
-    at = find(m, name);
+    at = find_link(m, name);
     t->next = *at;
     snprintf(t->name, sizeof t->name, "%s", name);
     t->data = data;
@@ -373,8 +373,8 @@ static bool is_full(const struct shard_mem *m, uint64_t size)
 }
 
 /* Puts a file. If *ret_done is true the medium owns `data`, whatever this returns. */
-static int put(struct mem_shard *s, const char *name, uint8_t *data, uint64_t size, bool replace,
-               bool *ret_done)
+static int put_file(struct mem_shard *s, const char *name, uint8_t *data, uint64_t size,
+                    bool replace, bool *ret_done)
 {
     struct shard_mem *m = s->place;
 
@@ -408,7 +408,7 @@ static int mem_put(struct shard *base, const char *name, const struct shard_sour
     int err = source->size ? source->read(source->ctx, data, source->size, 0) : 0;
 
     if (err == 0)
-        err = put(s, name, data, source->size, replace, &done);
+        err = put_file(s, name, data, source->size, replace, &done);
     if (!done)
         free(data);
     return err;
@@ -432,7 +432,7 @@ static int mem_remove(struct shard *base, const char *name)
         return -ENOENT;
     err = ask_fault(m, &done);
     if (done)
-        erase(m->medium, find(m->medium, name));
+        erase(m->medium, find_link(m->medium, name));
     return err;
 }
 
@@ -498,7 +498,7 @@ static int mem_stat(struct shard *base, const char *name, uint64_t *ret_size)
     int err = find_thing(s, name, &t);
 
     if (err == -ENOENT && s->place->on[SHARD_MEM_BOASTS]) {
-        t = *find(s->place->medium, name);
+        t = *find_link(s->place->medium, name);
         err = t ? 0 : -ENOENT;
     }
     if (err == 0)
@@ -545,15 +545,15 @@ static int mem_list(struct shard *base, const char *dir, shard_list_fn *fn, void
 {
     struct mem_shard *s = shard_of(base);
     struct name_list l = {0};
-    int r = 0;
+    int stopped = 0;
 
     arrive(s->place, SHARD_MEM_LIST);
     int err = gather_names(s, dir, &l);
 
-    for (size_t i = 0; r == 0 && i < l.count; i++)
-        r = fn(l.v[i].name, l.v[i].size, ctx);
+    for (size_t i = 0; stopped == 0 && i < l.count; i++)
+        stopped = fn(l.v[i].name, l.v[i].size, ctx);
     free(l.v);
-    return r ? r : err;
+    return stopped ? stopped : err;
 }
 
 static int mem_space(struct shard *base, struct shard_space *ret)

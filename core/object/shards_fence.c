@@ -1,31 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shards_claim: is a place the shard that it should be, and may this store write there?
+ * shards_fence: is a place the shard that it should be, and may this store write there?
  *
  * A store may have been copied with all its tables, and then both copies know the same shards. A
- * chain of random tokens lets only one of them write, and lets the other one find out. The record
- * of the shard in the store has the token T, and so has the file `owner` on the shard. After each
- * opening, before its first write, a store does the following:
+ * fence, which is a chain of random fencing tokens, lets only one of them write, and lets the other
+ * one find out. The record of the shard in the store has the token T, and so has the file `owner`
+ * on the shard. After each opening, before its first write, a store takes the fence:
  *
- *   b. It reads `owner`. This must be T, or the next token N of an earlier claim of its own that
- *      was interrupted and whose claims/T still exists; else the shard is foreign.
+ *   b. It reads `owner`. This must be T, or the next token N that it put itself when it took the
+ *      fence before and was interrupted, and whose claims/T still exists; else the shard is
+ *      foreign.
  *   c. It records N, with a new incarnation, durably.
- *   d. It puts claims/T = N if that does not exist. If it exists it must be this N, else the shard
- *      is foreign.
- *   e. It reads `owner` again, which must be as in b. A claim on T that ended before d began shows
- *      here.
+ *   d. It puts the fence file claims/T = N if that does not exist. If it exists it must be this N,
+ *      else the shard is foreign.
+ *   e. It reads `owner` again, which must be as in b. Who took the fence from T before d began
+ *      shows here.
  *   f. It puts `owner` = N.
  *   g. It records T = N, durably.
  *   h. It deletes claims/T.
  *
  * Of two copies that begin with the same T only one passes d while claims/T exists, and no copy
- * passes e after claims/T was deleted. If a claim is interrupted, the same store repeats it with
- * the same N. A copy that is made of a store in that moment knows N, too: the copy that finishes
- * first deletes claims/T, and N without claims/T lets nobody in. An older backup of the store has a
- * T that `owner` does not have any more.
+ * passes e after claims/T was deleted. If taking the fence is interrupted, the same store repeats
+ * it with the same N. A copy that is made of a store in that moment knows N, too: the copy that
+ * finishes first deletes claims/T, and N without claims/T lets nobody in. An older backup of the
+ * store has a T that `owner` does not have any more.
  *
- * A full shard may have no room for a claim, and without a claim nothing could be deleted there. So
- * each shard has a spare file, which is deleted to make that room.
+ * A full shard may have no room for a fence file, and without the fence nothing could be deleted
+ * there. So each shard has a spare file, which is deleted to make that room.
  */
 #include "shards_impl.h"
 
@@ -81,8 +82,9 @@ static void say_unreadable(int err, char why[SHARD_WHY])
 }
 
 /* Compares an identity that was read with the record of the shard. */
-static enum shards_state compare(struct shards *s, const struct shard_record *r, uint16_t number,
-                                 const struct shard_identity *i, char why[SHARD_WHY])
+static enum shards_state compare_identity(struct shards *s, const struct shard_record *r,
+                                          uint16_t number, const struct shard_identity *i,
+                                          char why[SHARD_WHY])
 {
     if (memcmp(i->store, s->store, sizeof i->store) != 0)
         snprintf(why, SHARD_WHY, "another store's shard is there");
@@ -109,7 +111,7 @@ enum shards_state shards_recognise(struct shards *s, const struct shard_record *
     if (err < 0)
         say_unreadable(err, why);
     else
-        state = compare(s, r, number, &identity, why);
+        state = compare_identity(s, r, number, &identity, why);
     if (state == SHARDS_OK)
         *ret_shard = shard;
     else
@@ -132,15 +134,15 @@ static bool is_there(struct shard *shard, const struct shard_record *r)
     return read_identity(shard, &i) == 0 && memcmp(i.id, r->id, sizeof i.id) == 0;
 }
 
-/* Called when `owner` has the next token already. 1: a claim of this store, which was interrupted,
- * put it there, and the file of that claim is there still. -EKEYREVOKED: another copy of the store,
+/* Called when `owner` has the next token already. 1: this store put it there when it took the fence
+ * and was interrupted, and its fence file is there still. -EKEYREVOKED: another copy of the store,
  * which knows the same token, put it there. */
-static int check_claim_left(struct shard *shard, const struct shard_record *r, char why[SHARD_WHY])
+static int check_fence_left(struct shard *shard, const struct shard_record *r, char why[SHARD_WHY])
 {
-    char name[SHARD_CLAIM_NAME];
+    char name[SHARD_FENCE_NAME];
     uint8_t token[SHARD_TOKEN_LEN];
 
-    shard_claim_name(r->token, name);
+    shard_fence_name(r->token, name);
     int err = read_token(shard, name, token);
 
     if (err == 0 && is_token(token, r->next))
@@ -165,7 +167,7 @@ static int check_owner(struct shard *shard, const struct shard_record *r, char w
     if (err == 0 && is_token(token, r->token))
         return 0;
     if (err == 0 && r->has_next && is_token(token, r->next))
-        return check_claim_left(shard, r, why);
+        return check_fence_left(shard, r, why);
     if (err == 0)
         snprintf(why, SHARD_WHY, "another copy of this store has used it since");
     else if (err == -ENOENT || err == -EUCLEAN || err == -EPROTO)
@@ -182,7 +184,7 @@ static int fail(struct shards *s, struct shards_slot *slot, int err, const char 
     MUTEX_GUARD(&s->lock);
     if (err == -EKEYREVOKED) {
         slot->foreign = true;
-        slot->claimed = false;
+        slot->has_fence = false;
         shards_set_state(s, slot, SHARDS_FOREIGN, why);
         return -EROFS;
     }
@@ -245,7 +247,7 @@ static void install(struct shards *s, struct shards_slot *slot, struct shards_ha
         slot->replaced = out;
     }
     slot->space = *space;
-    slot->claimed = slot->claimed && !slot->foreign;
+    slot->has_fence = slot->has_fence && !slot->foreign;
     enum shards_state state = readable_state(s, slot);
 
     if (state == SHARDS_READONLY)
@@ -288,7 +290,7 @@ void shards_ask(struct shards *s, struct shards_slot *slot)
     }
 }
 
-/* ---- claiming ---- */
+/* ---- taking the fence ---- */
 
 /* Put a token into a file: `replace` an existing one, or only if there is none (-EEXIST). */
 static int put_token(struct shard *shard, const char *name, const uint8_t *token, bool replace)
@@ -300,8 +302,8 @@ static int put_token(struct shard *shard, const char *name, const uint8_t *token
                    : shard_put_if_absent(shard, name, text, len);
 }
 
-/* Puts a spare file there, whose deletion makes room for a claim on a full shard. It has no data,
- * so it may come and go at any time. */
+/* Puts a spare file there, whose deletion makes room for a fence file on a full shard. It has no
+ * data, so it may come and go at any time. */
 static void put_spare(struct shard *shard)
 {
     uint8_t *zeros = calloc(1, SPARE_SIZE);
@@ -322,14 +324,14 @@ static int put_token_somehow(struct shard *shard, const char *name, const uint8_
     return err;
 }
 
-/* Step d of a claim: puts the file of the claim. -EKEYREVOKED: another copy of this store is
- * claiming the shard now. */
-static int put_claim(struct shard *shard, const struct shard_record *r, char why[SHARD_WHY])
+/* Step d of taking the fence: puts the fence file. -EKEYREVOKED: another copy of this store is
+ * taking the fence now. */
+static int put_fence(struct shard *shard, const struct shard_record *r, char why[SHARD_WHY])
 {
-    char name[SHARD_CLAIM_NAME];
+    char name[SHARD_FENCE_NAME];
     uint8_t token[SHARD_TOKEN_LEN];
 
-    shard_claim_name(r->token, name);
+    shard_fence_name(r->token, name);
     int err = put_token_somehow(shard, name, r->next, false);
 
     if (err != -EEXIST)
@@ -339,7 +341,7 @@ static int put_claim(struct shard *shard, const struct shard_record *r, char why
         return 0;
     if (err < 0 && err != -ENOENT && err != -EUCLEAN && err != -EPROTO)
         return err;
-    snprintf(why, SHARD_WHY, "another copy of this store is just claiming it");
+    snprintf(why, SHARD_WHY, "another copy of this store is just taking its fence");
     return -EKEYREVOKED;
 }
 
@@ -369,37 +371,38 @@ static int accept_next(struct shards *s, struct shards_slot *slot)
     return shards_write_record(s, slot, &r);
 }
 
-/* Steps d to f of a claim. If the claim fails since the shard is foreign, its own file is deleted.
- * `was` is the result of check_owner in step b. */
-static int claim_there(struct shard *shard, const struct shard_record *r, int was,
-                       char why[SHARD_WHY])
+/* Steps d to f of taking the fence. If this fails since the shard is foreign, its own fence file is
+ * deleted. `was` is the result of check_owner in step b. */
+static int take_fence_there(struct shard *shard, const struct shard_record *r, int was,
+                            char why[SHARD_WHY])
 {
-    char name[SHARD_CLAIM_NAME];
-    int err = put_claim(shard, r, why);
+    char name[SHARD_FENCE_NAME];
+    int err = put_fence(shard, r, why);
 
     if (err < 0)
         return err;
     err = check_owner(shard, r, why);
     if (err >= 0 && err != was) {
-        snprintf(why, SHARD_WHY, "another copy of this store has just claimed it");
+        snprintf(why, SHARD_WHY, "another copy of this store has just taken its fence");
         err = -EKEYREVOKED;
     }
     if (err == -EKEYREVOKED) {
-        shard_claim_name(r->token, name);
+        shard_fence_name(r->token, name);
         (void)shard_delete(shard, name);
     }
     return err < 0 ? err : put_token_somehow(shard, SHARD_OWNER, r->next, true);
 }
 
-/* Deletion of old claims. */
+/* Deletion of old fence files. */
 struct litter {
     struct shard *shard;
-    /* The name of the next claim after ours, which stays: a copy of this store may be making it. */
-    char keep[SHARD_CLAIM_NAME];
+    /* The name of the next fence file after ours, which stays: a copy of this store may be making
+     * it. */
+    char keep[SHARD_FENCE_NAME];
 };
 
-/* Deletes the files of claims that were interrupted. A copy that has just put a claim with an older
- * token is refused by `owner`. */
+/* Deletes the fence files of who was interrupted. A copy that has just put a fence file with an
+ * older token is refused by `owner`. */
 static int delete_litter(const char *name, uint64_t size, void *ctx)
 {
     const struct litter *l = ctx;
@@ -410,11 +413,11 @@ static int delete_litter(const char *name, uint64_t size, void *ctx)
     return 0;
 }
 
-int shards_claim(struct shards *s, struct shards_slot *slot)
+int shards_take_fence(struct shards *s, struct shards_slot *slot)
 {
     struct shard *shard = slot->handle->shard;
     struct litter litter = {.shard = shard};
-    char why[SHARD_WHY] = "", old[SHARD_CLAIM_NAME];
+    char why[SHARD_WHY] = "", old[SHARD_FENCE_NAME];
     int was = check_owner(shard, &slot->record, why), err;
 
     if (was < 0)
@@ -422,19 +425,19 @@ int shards_claim(struct shards *s, struct shards_slot *slot)
     err = offer_next(s, slot);
     if (err < 0)
         return err; /* the record could not be written: the error is the store's own */
-    err = claim_there(shard, &slot->record, was, why);
+    err = take_fence_there(shard, &slot->record, was, why);
     if (err < 0)
         return fail(s, slot, err, why);
-    shard_claim_name(slot->record.token, old);
+    shard_fence_name(slot->record.token, old);
     err = accept_next(s, slot);
     if (err < 0)
         return err;
     (void)shard_delete(shard, old);
-    shard_claim_name(slot->record.token, litter.keep);
-    (void)shard_list(shard, SHARD_CLAIMS, delete_litter, &litter);
+    shard_fence_name(slot->record.token, litter.keep);
+    (void)shard_list(shard, SHARD_FENCES, delete_litter, &litter);
     put_spare(shard);
     MUTEX_GUARD(&s->lock);
-    slot->claimed = true;
+    slot->has_fence = true;
     slot->no_write = false;
     slot->checked = clock_ticks(s->clock);
     if (slot->state == SHARDS_READONLY)
@@ -462,7 +465,7 @@ static int find_other(const char *name, uint64_t size, void *ctx)
 {
     (void)size;
     if (strcmp(name, SHARD_IDENTITY) == 0 || strcmp(name, SHARD_OWNER) == 0 ||
-        strcmp(name, SHARD_SPARE) == 0 || strncmp(name, SHARD_CLAIMS "/", sizeof SHARD_CLAIMS) == 0)
+        strcmp(name, SHARD_SPARE) == 0 || strncmp(name, SHARD_FENCES "/", sizeof SHARD_FENCES) == 0)
         return 0;
     snprintf(ctx, SHARD_WHY, "it is not empty: there is '%.100s'", name);
     return -ENOTEMPTY;
@@ -499,15 +502,15 @@ static int check_taken(struct shards *s, struct shard *shard, uint16_t number,
         return 0;
     struct shard_record r = {0};
 
-    compare(s, &r, number, i, why);
+    compare_identity(s, &r, number, i, why);
     return -EBUSY;
 }
 
 /* Put a first token, or take the one that an interrupted addition has put. If a copy of this store
- * has put that one, the first claim decides which of the two may write. */
+ * has put that one, the first to take the fence is the one that may write. */
 static int put_owner(struct shard *shard, uint8_t token[SHARD_TOKEN_LEN], char why[SHARD_WHY])
 {
-    char name[SHARD_CLAIM_NAME];
+    char name[SHARD_FENCE_NAME];
     int err = shards_random(token, SHARD_TOKEN_LEN);
 
     if (err == 0)
@@ -517,7 +520,7 @@ static int put_owner(struct shard *shard, uint8_t token[SHARD_TOKEN_LEN], char w
     err = read_token(shard, SHARD_OWNER, token);
     if (err < 0)
         return err == -EUCLEAN || err == -EPROTO ? -EBUSY : err;
-    shard_claim_name(token, name);
+    shard_fence_name(token, name);
     err = shard_stat(shard, name, &(uint64_t){0});
     if (err == 0)
         snprintf(why, SHARD_WHY, "another copy of this store has begun to use it");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Claims of vfs_patches.c: what is written in small into a large sealed file, and what becomes of it.
- * What the file must have is kept beside it (`want`), and every claim ends with comparing all of it,
- * with what the next daemon makes of the log, and with a check of the store.
+ * Claims of vfs_subblocks.c: what is written in small into a large sealed file, and what becomes of
+ * it. What the file must have is kept beside it (`want`), and every claim ends with comparing all
+ * of it, with what the next daemon makes of the log, and with a check of the store.
  */
 #include "blob.h"
 #include "check_fixture.h"
@@ -10,10 +10,10 @@
 
 #include <linux/falloc.h>
 
-#define GRAIN ((uint64_t)EXTENT_GRAIN)
-#define PAGE ((uint64_t)PATCH_PAGE)
+#define BLOCK ((uint64_t)EXTENT_BLOCK)
+#define PAGE ((uint64_t)FILE_PAGE)
 #define PUNCH (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
-#define LARGE (4 * GRAIN)
+#define LARGE (4 * BLOCK)
 #define MOST (2 * LARGE)
 
 static struct fixture x;
@@ -102,9 +102,10 @@ static void ends(void)
     fixture_teardown(&x);
 }
 
-TestSuite(patches, .init = up, .fini = ends);
+TestSuite(subblocks, .init = up, .fini = ends);
 
-/* Its patches, by first page and number of pages: "3+1 40+2"; an extent is "[0]", by its grain. */
+/* Its subblock extents, by first page and number of pages: "3+1 40+2"; an extent is "[0]", by its
+ * block. */
 static const char *pieces_of(const char *path)
 {
     static char text[1000];
@@ -123,13 +124,13 @@ static const char *pieces_of(const char *path)
         const void *val = tree_cursor_value(&c, &len);
         if (key_type(key) == ITEM_EXTENT)
             at += (size_t)sprintf(text + at, "%s[%llu]", at ? " " : "",
-                                  (unsigned long long)(key.lo / GRAIN));
-        if (key_type(key) != ITEM_PATCH)
+                                  (unsigned long long)(key.lo / BLOCK));
+        if (key_type(key) != ITEM_SUBBLOCK)
             continue;
-        cr_assert_eq(patch_decode(key, val, len, &e), 0);
+        cr_assert_eq(subblock_decode(key, val, len, &e), 0);
         at += (size_t)sprintf(text + at, "%s%llu+%u%s", at ? " " : "",
-                              (unsigned long long)(key.lo / PAGE), e.valid / PATCH_PAGE,
-                              e.valid % PATCH_PAGE ? "." : "");
+                              (unsigned long long)(key.lo / PAGE), e.valid / FILE_PAGE,
+                              e.valid % FILE_PAGE ? "." : "");
     }
     tree_cursor_end(&c);
     ns_put(x.p, ns);
@@ -165,14 +166,14 @@ static void punch(uint64_t off, uint64_t len)
 
 /* ---- what a write makes ---- */
 
-Test(patches, a_page_is_kept_alone)
+Test(subblocks, a_page_is_kept_alone)
 {
     write_at(5 * PAGE, PAGE);
     are("5+1");
     cr_assert_eq(unsealed(), PAGE);
 }
 
-Test(patches, a_whole_page_asks_nothing_of_the_base)
+Test(subblocks, a_whole_page_asks_nothing_of_the_base)
 {
     char name[DISK_NAME_MAX + 1];
     struct vfs_attr a;
@@ -194,14 +195,14 @@ Test(patches, a_whole_page_asks_nothing_of_the_base)
     cr_assert_eq(disk_mem_flip(x.disk, name, 100, 1), 0);
 }
 
-Test(patches, a_part_of_a_page_keeps_the_rest_of_it)
+Test(subblocks, a_part_of_a_page_keeps_the_rest_of_it)
 {
     write_at(5 * PAGE + 100, 10);
     write_at(9 * PAGE - 1, 2);
     are("5+1 8+2");
 }
 
-Test(patches, within_one_it_is_written_in_place_until_it_is_sealed)
+Test(subblocks, within_one_it_is_written_in_place_until_it_is_sealed)
 {
     write_at(5 * PAGE, 2 * PAGE);
     write_at(5 * PAGE + 77, 100);
@@ -215,7 +216,7 @@ Test(patches, within_one_it_is_written_in_place_until_it_is_sealed)
     cr_assert_eq(unsealed(), 2 * PAGE);
 }
 
-Test(patches, across_the_edge_of_one_the_grain_is_an_extent)
+Test(subblocks, across_the_edge_of_one_the_block_is_an_extent)
 {
     write_at(5 * PAGE, PAGE);
     write_at(20 * PAGE, PAGE);
@@ -224,9 +225,9 @@ Test(patches, across_the_edge_of_one_the_grain_is_an_extent)
     are("[0] 40+1");
 }
 
-Test(patches, after_the_eighth_the_grain_is_an_extent)
+Test(subblocks, after_the_eighth_the_block_is_an_extent)
 {
-    for (unsigned i = 0; i < PATCHES_MAX; i++)
+    for (unsigned i = 0; i < SUBBLOCKS_MAX; i++)
         write_at((2 * i + 1) * PAGE, PAGE);
     write_at(33 * PAGE, PAGE);
     are("1+1 3+1 5+1 7+1 9+1 11+1 13+1 15+1 33+1");
@@ -239,21 +240,21 @@ Test(patches, after_the_eighth_the_grain_is_an_extent)
     are("[0] 3+1 33+1");
 }
 
-Test(patches, much_at_once_is_an_extent)
+Test(subblocks, much_at_once_is_an_extent)
 {
-    write_at(GRAIN, PATCH_MAX);
+    write_at(BLOCK, SUBBLOCK_MAX);
     are("32+8");
-    write_at(2 * GRAIN, PATCH_MAX + 1);
+    write_at(2 * BLOCK, SUBBLOCK_MAX + 1);
     are("[2] 32+8");
 }
 
-Test(patches, across_a_grain_there_are_two)
+Test(subblocks, across_a_block_there_are_two)
 {
-    write_at(GRAIN - 10, 20);
+    write_at(BLOCK - 10, 20);
     are("31+1 32+1");
 }
 
-Test(patches, behind_what_is_stored_there_is_none)
+Test(subblocks, behind_what_is_stored_there_is_none)
 {
     write_at(LARGE, 1000);
     are("[4]");
@@ -265,7 +266,7 @@ Test(patches, behind_what_is_stored_there_is_none)
     are("[4]");
 }
 
-Test(patches, an_extent_grows_beside_them)
+Test(subblocks, an_extent_grows_beside_them)
 {
     write_at(LARGE, 16 * PAGE);
     sealed();
@@ -277,16 +278,16 @@ Test(patches, an_extent_grows_beside_them)
     are("[4]");
 }
 
-Test(patches, a_grain_that_may_change_in_place_has_none)
+Test(subblocks, a_block_that_may_change_in_place_has_none)
 {
-    write_at(GRAIN, GRAIN);
-    write_at(GRAIN + 3 * PAGE, 10);
+    write_at(BLOCK, BLOCK);
+    write_at(BLOCK + 3 * PAGE, 10);
     are("[1]");
 }
 
 /* ---- what cuts them ---- */
 
-Test(patches, what_is_cut_off_of_one_does_not_come_back)
+Test(subblocks, what_is_cut_off_of_one_does_not_come_back)
 {
     write_at(5 * PAGE, 3 * PAGE);
     write_at(40 * PAGE, PAGE);
@@ -303,7 +304,7 @@ Test(patches, what_is_cut_off_of_one_does_not_come_back)
     write_at(7 * PAGE, 10);
 }
 
-Test(patches, unsealed_bytes_of_one_behind_a_cut_are_no_more)
+Test(subblocks, unsealed_bytes_of_one_behind_a_cut_are_no_more)
 {
     write_at(5 * PAGE, 2 * PAGE);
     set_size(6 * PAGE + 10);
@@ -315,7 +316,7 @@ Test(patches, unsealed_bytes_of_one_behind_a_cut_are_no_more)
     same();
 }
 
-Test(patches, a_cut_at_the_edge_of_one_leaves_it)
+Test(subblocks, a_cut_at_the_edge_of_one_leaves_it)
 {
     write_at(5 * PAGE, PAGE);
     write_at(7 * PAGE, PAGE);
@@ -328,52 +329,52 @@ Test(patches, a_cut_at_the_edge_of_one_leaves_it)
     set_size(LARGE);
 }
 
-Test(patches, upon_an_extent_they_are_cut_as_well)
+Test(subblocks, upon_an_extent_they_are_cut_as_well)
 {
-    write_at(2 * GRAIN, GRAIN);
+    write_at(2 * BLOCK, BLOCK);
     sealed();
-    write_at(2 * GRAIN + PAGE, PAGE);
-    write_at(2 * GRAIN + 9 * PAGE, PAGE);
+    write_at(2 * BLOCK + PAGE, PAGE);
+    write_at(2 * BLOCK + 9 * PAGE, PAGE);
     are("[2] 65+1 73+1");
-    set_size(2 * GRAIN + PAGE + 100);
+    set_size(2 * BLOCK + PAGE + 100);
     are("[2] 65+0.");
     set_size(LARGE);
     same();
-    write_at(2 * GRAIN + PAGE + 50, 100);
-    set_size(2 * GRAIN);
+    write_at(2 * BLOCK + PAGE + 50, 100);
+    set_size(2 * BLOCK);
     are("");
     set_size(LARGE);
 }
 
-Test(patches, a_hole_takes_them_with_it)
+Test(subblocks, a_hole_takes_them_with_it)
 {
-    write_at(GRAIN + PAGE, PAGE);
-    write_at(2 * GRAIN + PAGE, PAGE);
-    write_at(2 * GRAIN + 9 * PAGE, PAGE);
-    punch(GRAIN, GRAIN);
+    write_at(BLOCK + PAGE, PAGE);
+    write_at(2 * BLOCK + PAGE, PAGE);
+    write_at(2 * BLOCK + 9 * PAGE, PAGE);
+    punch(BLOCK, BLOCK);
     are("[1] 65+1 73+1");
-    punch(2 * GRAIN + PAGE + 10, 100); /* within one: zeros */
+    punch(2 * BLOCK + PAGE + 10, 100); /* within one: zeros */
     are("[1] 65+1 73+1");
     same();
-    write_at(3 * GRAIN, GRAIN);
+    write_at(3 * BLOCK, BLOCK);
     sealed();
-    write_at(3 * GRAIN + 2 * PAGE, PAGE);
-    punch(3 * GRAIN + 2 * PAGE + 7, 2 * GRAIN); /* the end of an extent */
+    write_at(3 * BLOCK + 2 * PAGE, PAGE);
+    punch(3 * BLOCK + 2 * PAGE + 7, 2 * BLOCK); /* the end of an extent */
     are("[1] [3] 65+1 73+1 98+0.");
     same();
-    punch(2 * GRAIN + 9 * PAGE + 5, 9 * GRAIN); /* the end of all */
+    punch(2 * BLOCK + 9 * PAGE + 5, 9 * BLOCK); /* the end of all */
     are("[1] 65+1 73+0.");
     same();
-    write_at(2 * GRAIN, 10);
+    write_at(2 * BLOCK, 10);
 }
 
-Test(patches, a_hole_at_the_end_takes_those_upon_the_base_and_upon_extents)
+Test(subblocks, a_hole_at_the_end_takes_those_upon_the_base_and_upon_extents)
 {
-    write_at(GRAIN, GRAIN);
+    write_at(BLOCK, BLOCK);
     sealed();
     write_at(PAGE, PAGE);
-    write_at(GRAIN + PAGE, PAGE);
-    write_at(3 * GRAIN + PAGE, PAGE);
+    write_at(BLOCK + PAGE, PAGE);
+    write_at(3 * BLOCK + PAGE, PAGE);
     punch(PAGE + 100, LARGE);
     are("1+0.");
     same();
@@ -383,8 +384,8 @@ Test(patches, a_hole_at_the_end_takes_those_upon_the_base_and_upon_extents)
     are("");
 }
 
-/* More grains than one step of making holes takes. */
-Test(patches, a_huge_hole_takes_those_at_both_its_ends)
+/* More blocks than one step of making holes takes. */
+Test(subblocks, a_huge_hole_takes_those_at_both_its_ends)
 {
     const uint64_t count = PUNCH_AT_ONCE + 90;
     struct vfs_file *big;
@@ -395,31 +396,31 @@ Test(patches, a_huge_hole_takes_those_at_both_its_ends)
                  0);
     vfs_forget(x.p, a.nodeid, 1);
     for (uint64_t i = 0; i < count; i++)
-        cr_assert_eq(vfs_write(big, want, GRAIN, i * GRAIN), (ssize_t)GRAIN);
+        cr_assert_eq(vfs_write(big, want, BLOCK, i * BLOCK), (ssize_t)BLOCK);
     vfs_release(big);
     sealed();
     cr_assert_eq(vfs_open(x.p, node_of(&x, "main/big"), VFS_WRITE, &big), 0);
     memset(other, 'p', PAGE);
     for (uint64_t i = 0; i < count; i += 50)
-        cr_assert_eq(vfs_write(big, other, PAGE, i * GRAIN + 3 * PAGE), (ssize_t)PAGE);
-    cr_assert_eq(vfs_fallocate(big, PUNCH, 3 * PAGE + 100, count * GRAIN), 0);
+        cr_assert_eq(vfs_write(big, other, PAGE, i * BLOCK + 3 * PAGE), (ssize_t)PAGE);
+    cr_assert_eq(vfs_fallocate(big, PUNCH, 3 * PAGE + 100, count * BLOCK), 0);
     cr_assert_str_eq(pieces_of("main/big"), "3+0.");
     cr_assert_eq(vfs_seek(big, 0, false), (int64_t)(3 * PAGE + 100));
     cr_assert_eq(vfs_seek(big, 3 * PAGE + 100, true), -ENXIO);
     for (uint64_t i = 0; i < count; i++) {
         uint64_t keeps = i ? 0 : 3 * PAGE;
-        cr_assert_eq(vfs_read(big, got, GRAIN, i * GRAIN), (ssize_t)GRAIN);
+        cr_assert_eq(vfs_read(big, got, BLOCK, i * BLOCK), (ssize_t)BLOCK);
         cr_assert_eq(memcmp(got, want, keeps), 0);
-        for (uint64_t at = keeps; at < GRAIN; at++)
+        for (uint64_t at = keeps; at < BLOCK; at++)
             cr_assert_eq(got[at], i == 0 && at < keeps + 100 ? 'p' : 0);
     }
     vfs_release(big);
 }
 
-Test(patches, zeroing_the_whole_file_leaves_nothing)
+Test(subblocks, zeroing_the_whole_file_leaves_nothing)
 {
     write_at(PAGE, PAGE);
-    write_at(3 * GRAIN, PAGE);
+    write_at(3 * BLOCK, PAGE);
     set_size(0);
     are("");
     set_size(LARGE);
@@ -428,7 +429,7 @@ Test(patches, zeroing_the_whole_file_leaves_nothing)
 
 /* ---- who else has them ---- */
 
-Test(patches, a_branch_keeps_what_it_had)
+Test(subblocks, a_branch_keeps_what_it_had)
 {
     write_at(PAGE, PAGE);
     write_at(40 * PAGE, PAGE);
@@ -450,8 +451,8 @@ Test(patches, a_branch_keeps_what_it_had)
     sealed();
 }
 
-/* The base is the file's own and in place again, but a patch lies upon it. */
-Test(patches, in_place_below_one_is_not_above_it)
+/* The base is the file's own and in place again, but a subblock extent lies upon it. */
+Test(subblocks, in_place_below_one_is_not_above_it)
 {
     struct vfs_attr a;
 
@@ -482,16 +483,16 @@ Test(patches, in_place_below_one_is_not_above_it)
     opened();
 }
 
-Test(patches, a_copy_and_a_link_in_another_namespace_have_them)
+Test(subblocks, a_copy_and_a_link_in_another_namespace_have_them)
 {
     struct vfs_file *copy;
     struct vfs_attr a;
 
     agreed(&x, "branch main dev", "");
-    write_at(2 * GRAIN, GRAIN);
+    write_at(2 * BLOCK, BLOCK);
     sealed();
     write_at(PAGE, PAGE);
-    write_at(2 * GRAIN + PAGE, PAGE);
+    write_at(2 * BLOCK + PAGE, PAGE);
     cr_assert_eq(vfs_create(x.p, node_of(&x, "dev"), "copy", 0644, &fixture_cred, VFS_WRITE, &a,
                             &copy),
                  0);
@@ -514,7 +515,7 @@ Test(patches, a_copy_and_a_link_in_another_namespace_have_them)
     cr_assert_str_eq(pieces_of("dev/link"), "[2] 1+1 65+1");
 }
 
-Test(patches, an_unlinked_file_has_them_until_it_is_closed)
+Test(subblocks, an_unlinked_file_has_them_until_it_is_closed)
 {
     write_at(PAGE, PAGE);
     cr_assert_eq(vfs_unlink(x.p, node_of(&x, "main"), "f"), 0);
@@ -529,7 +530,7 @@ Test(patches, an_unlinked_file_has_them_until_it_is_closed)
     opened();
 }
 
-Test(patches, a_closed_file_of_which_little_changed_keeps_them)
+Test(subblocks, a_closed_file_of_which_little_changed_keeps_them)
 {
     write_at(PAGE, PAGE);
     write_at(50 * PAGE, PAGE);
@@ -540,18 +541,18 @@ Test(patches, a_closed_file_of_which_little_changed_keeps_them)
     opened();
 }
 
-Test(patches, a_closed_file_in_too_many_pieces_is_made_whole)
+Test(subblocks, a_closed_file_in_too_many_pieces_is_made_whole)
 {
-    for (unsigned i = 0; i < 4 * PATCHES_MAX; i++)
-        write_at(i % PATCHES_MAX * 3 * PAGE + i / PATCHES_MAX * GRAIN, PAGE);
+    for (unsigned i = 0; i < 4 * SUBBLOCKS_MAX; i++)
+        write_at(i % SUBBLOCKS_MAX * 3 * PAGE + i / SUBBLOCKS_MAX * BLOCK, PAGE);
     vfs_release(f);
     are("");
     opened();
 }
 
-Test(patches, what_is_written_over_all_of_a_grain_takes_them_away)
+Test(subblocks, what_is_written_over_all_of_a_block_takes_them_away)
 {
-    write_at(GRAIN + PAGE, PAGE);
-    write_at(GRAIN, GRAIN);
+    write_at(BLOCK + PAGE, PAGE);
+    write_at(BLOCK, BLOCK);
     are("[1]");
 }

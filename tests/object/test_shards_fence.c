@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of shards.h: who may write. */
-#define SUITE shards_claim
+#define SUITE shards_fence
 #include "shards_world.h"
 
-WORLD(reading_claims_nothing)
+WORLD(reading_takes_no_fence)
 {
     uint64_t puts;
 
@@ -90,12 +90,12 @@ WORLD(a_backup_that_is_put_back_may_only_read)
     open_side(w, &w->a);
 }
 
-static void *claim_it(void *side)
+static void *take_it(void *side)
 {
     return (void *)(intptr_t)use(side, SHARDS_WRITE);
 }
 
-Test(shards_claim, of_a_store_and_its_copy_that_claim_at_once_one_wins)
+Test(shards_fence, of_a_store_and_its_copy_that_take_it_at_once_one_wins)
 {
     for (int i = 0; i < 30; i++) {
         struct world w;
@@ -107,7 +107,7 @@ Test(shards_claim, of_a_store_and_its_copy_that_claim_at_once_one_wins)
         cr_assert_eq(add(&w.a, 1, "mem:cold"), 0);
         copy_store(&w);
         open_side(&w, &w.b);
-        cr_assert_eq(pthread_create(&thread, NULL, claim_it, &w.b), 0);
+        cr_assert_eq(pthread_create(&thread, NULL, take_it, &w.b), 0);
         int mine = use(&w.a, SHARDS_WRITE);
 
         pthread_join(thread, &other);
@@ -140,8 +140,9 @@ static void setup_two(struct world *w)
     copy_store(w);
 }
 
-/* Claim as side a, cut at write `at`; then as side a and as side b, in either order: one may. */
-static bool claim_cut_at(uint64_t at, unsigned round, bool copy_first)
+/* Take the fence as side a, cut at write `at`; then as side a and as side b, in either order: one
+ * may. */
+static bool taking_cut_at(uint64_t at, unsigned round, bool copy_first)
 {
     struct world w;
     uint64_t number = 0, again;
@@ -177,19 +178,19 @@ static bool claim_cut_at(uint64_t at, unsigned round, bool copy_first)
     return cut;
 }
 
-Test(shards_claim, cut_at_any_write_one_of_two_may_write_and_it_is_not_locked_out)
+Test(shards_fence, cut_at_any_write_one_of_two_may_write_and_it_is_not_locked_out)
 {
     for (unsigned round = 0; round < LOSSES * SEEDS; round++)
         for (int copy_first = 0; copy_first < 2; copy_first++) {
             uint64_t at = 1;
 
-            while (claim_cut_at(at, round, copy_first))
+            while (taking_cut_at(at, round, copy_first))
                 at++;
-            cr_assert_geq(at, 6, "a claim has five writes at least, and the pack");
+            cr_assert_geq(at, 6, "taking the fence has five writes at least, and the pack");
         }
 }
 
-Test(shards_claim, cut_again_and_again_it_goes_on)
+Test(shards_fence, cut_again_and_again_it_goes_on)
 {
     for (unsigned round = 0; round < LOSSES * SEEDS; round++) {
         struct world w;
@@ -210,7 +211,7 @@ Test(shards_claim, cut_again_and_again_it_goes_on)
     }
 }
 
-Test(shards_claim, a_write_that_fails_once_is_made_good_by_the_next_claim)
+Test(shards_fence, a_write_that_fails_once_is_made_good_by_the_next_taking)
 {
     static const int errors[] = {EIO, ENOSPC, EROFS};
 
@@ -218,7 +219,7 @@ Test(shards_claim, a_write_that_fails_once_is_made_good_by_the_next_claim)
         bool failed = true;
         uint64_t at = 0;
 
-        while (failed) { /* until a claim has fewer writes */
+        while (failed) { /* until it has fewer writes */
             struct world w;
 
             setup_two(&w);
@@ -234,11 +235,11 @@ Test(shards_claim, a_write_that_fails_once_is_made_good_by_the_next_claim)
             cr_assert_eq(put(&w.a, "packs/3"), 0);
             finish(&w);
         }
-        cr_assert_geq(at, 6, "a claim has five writes at least");
+        cr_assert_geq(at, 6, "taking the fence has five writes at least");
     }
 }
 
-Test(shards_claim, an_addition_that_was_cut_can_be_made_again)
+Test(shards_fence, an_addition_that_was_cut_can_be_made_again)
 {
     for (unsigned round = 0; round < LOSSES * SEEDS; round++) {
         bool cut = true;
@@ -271,7 +272,7 @@ Test(shards_claim, an_addition_that_was_cut_can_be_made_again)
     }
 }
 
-Test(shards_claim, a_removal_that_was_cut_leaves_what_can_be_removed_or_added)
+Test(shards_fence, a_removal_that_was_cut_leaves_what_can_be_removed_or_added)
 {
     for (unsigned round = 0; round < LOSSES * SEEDS; round++) {
         bool cut = true;
@@ -345,22 +346,22 @@ static int count_name(const char *name, uint64_t size, void *ctx)
     return 0;
 }
 
-WORLD(a_claim_removes_what_earlier_ones_left)
+WORLD(taking_the_fence_removes_what_earlier_ones_left)
 {
     char why[SHARD_WHY];
     struct shard *shard;
-    unsigned claims = 0;
+    unsigned fences = 0;
 
     cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
     cr_assert_eq(shard_open("mem:cold", 0, &shard, why), 0);
-    cr_assert_eq(shard_put(shard, SHARD_CLAIMS "/of-a-life-before", "x", 1), 0);
+    cr_assert_eq(shard_put(shard, SHARD_FENCES "/of-an-incarnation-before", "x", 1), 0);
     cr_assert_eq(put(&w->a, "packs/1"), 0);
-    cr_assert_eq(shard_list(shard, SHARD_CLAIMS, count_name, &claims), 0);
-    cr_assert_eq(claims, 0u);
+    cr_assert_eq(shard_list(shard, SHARD_FENCES, count_name, &fences), 0);
+    cr_assert_eq(fences, 0u);
     shard_close(shard);
 }
 
-WORLD(a_full_shard_can_be_claimed_so_that_it_can_be_emptied)
+WORLD(the_fence_of_a_full_shard_can_be_taken_so_that_it_can_be_emptied)
 {
     struct shard *shard;
 
@@ -377,10 +378,10 @@ WORLD(a_full_shard_can_be_claimed_so_that_it_can_be_emptied)
     shards_put_back(w->a.set, 1);
 }
 
-WORLD(one_that_a_copy_has_begun_to_claim_is_foreign)
+WORLD(one_whose_fence_a_copy_has_begun_to_take_is_foreign)
 {
     static const uint8_t next[SHARD_TOKEN_LEN] = {1};
-    char text[SHARD_TEXT_MAX], name[SHARD_CLAIM_NAME];
+    char text[SHARD_TEXT_MAX], name[SHARD_FENCE_NAME];
     uint8_t token[SHARD_TOKEN_LEN];
     struct shard *shard;
 
@@ -389,16 +390,16 @@ WORLD(one_that_a_copy_has_begun_to_claim_is_foreign)
     ssize_t n = shard_get(shard, SHARD_OWNER, text, sizeof text);
 
     cr_assert_eq(shard_token_decode(text, (size_t)n, token), 0);
-    shard_claim_name(token, name);
+    shard_fence_name(token, name);
     cr_assert_eq(shard_put(shard, name, text, shard_token_encode(next, text)), 0);
     shards_put_back(w->a.set, 1);
     reopen(w, &w->a);
-    cr_assert_eq(use(&w->a, SHARDS_WRITE), -EROFS, "a copy has begun to claim it");
+    cr_assert_eq(use(&w->a, SHARDS_WRITE), -EROFS, "a copy has begun to take the fence");
     cr_assert_eq(state(&w->a, 1), SHARDS_FOREIGN);
 }
 
 /* Both know the next token. */
-static void copy_while_a_claim_is_cut(struct world *w)
+static void copy_while_taking_is_cut(struct world *w)
 {
     cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
     arm(w, 2, 0, true); /* the next token is recorded, and no more */
@@ -410,9 +411,9 @@ static void copy_while_a_claim_is_cut(struct world *w)
     open_side(w, &w->b);
 }
 
-WORLD(a_copy_of_a_store_whose_claim_was_cut_is_a_copy_like_others)
+WORLD(a_copy_of_a_store_that_was_cut_while_taking_the_fence_is_a_copy_like_others)
 {
-    copy_while_a_claim_is_cut(w);
+    copy_while_taking_is_cut(w);
     cr_assert_eq(put(&w->a, "packs/1"), 0);
     cr_assert_eq(put(&w->b, "packs/2"), -EROFS);
     cr_assert_eq(state(&w->b, 1), SHARDS_FOREIGN);
@@ -423,18 +424,18 @@ WORLD(a_copy_of_a_store_whose_claim_was_cut_is_a_copy_like_others)
     cr_assert_eq(put(&w->a, "packs/3"), 0);
 }
 
-WORLD(if_it_claims_first_the_original_is_the_copy)
+WORLD(if_it_takes_the_fence_first_the_original_is_the_copy)
 {
-    copy_while_a_claim_is_cut(w);
+    copy_while_taking_is_cut(w);
     cr_assert_eq(put(&w->b, "packs/1"), 0);
     cr_assert_eq(put(&w->a, "packs/2"), -EROFS);
     cr_assert_eq(state(&w->a, 1), SHARDS_FOREIGN);
     cr_assert_eq(put(&w->b, "packs/2"), 0);
 }
 
-WORLD(the_claim_of_a_copy_that_follows_is_not_taken_for_litter)
+WORLD(the_fence_of_a_copy_that_follows_is_not_taken_for_litter)
 {
-    char why[SHARD_WHY], name[SHARD_CLAIM_NAME];
+    char why[SHARD_WHY], name[SHARD_FENCE_NAME];
     uint8_t value[SHARD_RECORD_MAX];
     struct shard_record r;
     struct shard *shard;
@@ -449,7 +450,7 @@ WORLD(the_claim_of_a_copy_that_follows_is_not_taken_for_litter)
     cr_assert_eq(kv_get(w->a.kv, 0, "\0\1", 2, value, sizeof value, &len), 0);
     cr_assert_eq(shard_record_decode(value, len, 1, &r), 0);
     cr_assert(r.has_next);
-    shard_claim_name(r.next, name);
+    shard_fence_name(r.next, name);
     cr_assert_eq(shard_open("mem:cold", 0, &shard, why), 0);
     cr_assert_eq(shard_put(shard, name, "x", 1), 0);
     cr_assert_eq(use(&w->a, SHARDS_WRITE), 0);
