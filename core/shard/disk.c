@@ -116,7 +116,7 @@ int disk_punch(struct disk_file *f, uint64_t off, uint64_t len)
 {
     int r = check_write(f, off, len);
 
-    return r || len == 0 ? r : f->ops->punch(f, off, len);
+    return r || len == 0 || f->unpunched ? r : f->ops->punch(f, off, len);
 }
 
 int disk_sync(struct disk_file *f)
