@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -395,13 +396,17 @@ int taldir_spool(struct taldir *t, uint64_t nodeid, int *ret_fd)
     if (nodeid != INO_REFCOUNTS && nodeid != INO_GHOSTS)
         return -EINVAL;
     int fd = temporary(t->o->store);
-    if (fd < 0)
-        return fd;
-    int err = nodeid == INO_GHOSTS ? view_ghosts(t->p, fd) : view_refcounts(t->p, fd);
-    if (err < 0) {
-        close(fd);
+    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
+    if (!out) {
+        int err = fd < 0 ? fd : -errno;
+        io_cleanup_close(&fd);
         return err;
     }
-    *ret_fd = fd;
-    return 0;
+    int err = nodeid == INO_GHOSTS ? view_ghosts(t->p, out) : view_refcounts(t->p, out);
+    if (err == 0)
+        *ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (err == 0 && *ret_fd < 0)
+        err = -errno;
+    fclose(out);
+    return err;
 }
