@@ -14,6 +14,7 @@
 #include "io.h"
 #include "state.h"
 #include "report.h"
+#include "thread.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -451,16 +452,8 @@ static void *seal_for_views(void *arg)
 /* Begins the thread that seals for views. False: there can be none. Needs flush.lock. */
 static bool start_sealer(struct state *p)
 {
-    pthread_attr_t attr;
-    pthread_t thread;
-
-    if (p->flush->seals_for_views)
-        return true;
-    if (pthread_attr_init(&attr) != 0)
-        return false;
-    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    p->flush->seals_for_views = workers_io_create(&thread, &attr, seal_for_views, p) == 0;
-    (void)pthread_attr_destroy(&attr);
+    if (!p->flush->seals_for_views)
+        p->flush->seals_for_views = thread_start(NULL, seal_for_views, p) == 0;
     return p->flush->seals_for_views;
 }
 

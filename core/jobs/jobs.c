@@ -23,6 +23,7 @@
 #include "job_impl.h"
 #include "rate.h"
 #include "state.h"
+#include "thread.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -207,8 +208,8 @@ static void set_priority(struct job *j)
 {
     bool idle = !j->work.waits && !j->work.prompt && j->waiters == 0;
 
-    if (workers_here(j->p->workers) && workers_io_is_idle() != idle)
-        workers_io_idle(idle);
+    if (workers_here(j->p->workers) && thread_io_is_idle() != idle)
+        thread_io_idle(idle);
 }
 
 int job_start(struct state *p, const char *verb, const char *detail, struct job **ret_job)

@@ -2,6 +2,7 @@
 /*
  * Tests of jobs: how they run, end, are waited for, cancelled and forgotten.
  */
+#include "thread.h"
 #include "fixture.h"
 
 #include "control_impl.h"
@@ -909,7 +910,7 @@ static int look_at_priority(struct state *p, struct job *j, void *arg)
 
     for (uint64_t i = 1; !atomic_load(&l->end) && !atomic_load(&j->cancel); i++) {
         job_progress(p, j, i, 0);
-        atomic_store(&l->idle, workers_io_is_idle());
+        atomic_store(&l->idle, thread_io_is_idle());
         atomic_fetch_add(&l->looks, 1);
         usleep(1000);
     }
@@ -1010,7 +1011,7 @@ static void fail_on_a_worker(void)
     cr_assert_eq(workers_submit_work(x.p->workers, &w, NULL), 0);
     while (!atomic_load(&x.p->readonly))
         sched_yield();
-    workers_shutdown(x.p->workers, NULL, NULL);
+    workers_shutdown(x.p->workers);
 }
 
 Test(jobs, work_that_fails_with_nobody_to_take_it_makes_the_store_read_only)
