@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- I/O priority: linux/ioprio.h, which not every system has ---- */
@@ -56,4 +57,12 @@ int thread_start(pthread_t *ret, void *(*fn)(void *arg), void *arg)
         thread_io_idle(true);
     (void)pthread_attr_destroy(&attr);
     return -err;
+}
+
+bool thread_join_soon(pthread_t thread)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 2;
+    return pthread_timedjoin_np(thread, NULL, &until) == 0;
 }

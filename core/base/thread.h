@@ -15,6 +15,8 @@
  * priority that the caller has when that is not idle. The caller joins *ret; with `ret` NULL the
  * thread is detached. 0 or -errno. */
 int thread_start(pthread_t *ret, void *(*fn)(void *arg), void *arg);
+/* Joins a thread that may hang in the kernel. False: it did not end within two seconds. */
+bool thread_join_soon(pthread_t thread);
 /* Sets the I/O priority of the calling thread to idle (it is served when no other process wants the
  * disk), or back to what it was. If the kernel has no such priority, nothing happens. */
 void thread_io_idle(bool idle);

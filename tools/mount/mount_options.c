@@ -264,15 +264,6 @@ int mount_options_end(struct mount_options *m)
     return mount_flags_for_libfuse(m->flags, &m->extra);
 }
 
-unsigned mount_options_atime(const struct mount_options *m)
-{
-    if ((m->flags & MS_RDONLY) || (m->flags & (MS_NOATIME | MS_STRICTATIME)) == MS_NOATIME) {
-        return STATE_NOATIME;
-    }
-    return (m->flags & MS_STRICTATIME ? STATE_STRICTATIME : 0u) |
-           (m->flags & MS_NODIRATIME ? STATE_NODIRATIME : 0u);
-}
-
 void mount_options_release(struct mount_options *m)
 {
     strbuf_release(&m->extra);

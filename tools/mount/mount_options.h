@@ -33,6 +33,4 @@ struct mount_options {
 int mount_options_add(struct mount_options *m, const char *list, bool sloppy, struct strbuf *why);
 /* Called when all lists were added: puts the flags for libfuse into `extra`. -ENOMEM. */
 int mount_options_end(struct mount_options *m);
-/* How reads move access times: bits of enum state_atime. */
-unsigned mount_options_atime(const struct mount_options *m);
 void mount_options_release(struct mount_options *m);

@@ -9,8 +9,8 @@
 
 #include "client.h"
 #include "io.h"
-#include "mount_flags.h"
 #include "mountinfo.h"
+#include "remount.h"
 #include "say.h"
 
 #include <errno.h>
@@ -120,9 +120,7 @@ static bool is_seen(const struct tally_mountinfo *m, const char *expected)
 static void await_daemon(const struct tally_mountinfo *m, unsigned long flags)
 {
     const struct timespec nap = {.tv_nsec = LOOK_MS * 1000000L};
-    char expected[64];
-    mount_flags_describe(flags, expected);
-    for (int left = SEEN_MS / LOOK_MS; left > 0 && !is_seen(m, expected); left--) {
+    for (int left = SEEN_MS / LOOK_MS; left > 0 && !is_seen(m, remount_text(flags)); left--) {
         nanosleep(&nap, NULL);
     }
 }

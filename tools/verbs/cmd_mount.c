@@ -21,6 +21,7 @@
 #include "mount_options.h"
 #include "mountinfo.h"
 #include "owner_wait.h"
+#include "remount.h"
 #include "remount_mount.h"
 #include "report.h"
 #include "run.h"
@@ -125,7 +126,7 @@ static int serve_store(struct mounting *m, struct store_dir *store)
         .state = {.disk = store->disk,
                   .kv = store->kv,
                   .clock = clock_real(),
-                  .atime = mount_options_atime(&m->options),
+                  .atime = remount_atime(m->options.flags),
                   .background = true,
                   .pool = store_get_pool(store)},
         .store = m->store,
