@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * remount: a thread that waits in poll(2). A line of mountinfo (proc_pid_mountinfo(5)) reads:
- *
- *     36 35 0:42 / /mnt/tally rw,relatime shared:1 - fuse.tally /srv/store rw,user_id=0
- *     id parent dev root point options    tags…    -  type       source     of the superblock
- */
+/* remount: a thread that waits in poll(2). */
 #include "remount.h"
 
 #include "durability.h"
 #include "io.h"
+#include "mounts.h"
 #include "thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <mntent.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -33,52 +30,35 @@ struct remount {
 
 /* ---- looking ---- */
 
-/* Does a list of options, which ends at a space or a line end, have this word? */
-static bool has_word(const char *list, const char *word)
+static bool has_word(char *list, const char *word)
 {
-    const size_t len = strlen(word);
-    for (; *list; list += strcspn(list, ","), list += *list == ',')
-        if (strcspn(list, ", \n") == len && strncmp(list, word, len) == 0)
-            return true;
-    return false;
+    return hasmntopt(&(struct mntent){.mnt_opts = list}, word) != NULL;
 }
 
 /* The options as bits of mount(2). A mount is read-only if either its own options or those of its
  * superblock say so; access times are an option of the mount alone. */
-static unsigned long flags_of(const char *options, const char *of_superblock)
+static unsigned long flags_of(const struct mounts_line *m)
 {
-    unsigned long flags = has_word(options, "ro") || has_word(of_superblock, "ro") ? MS_RDONLY : 0;
-    if (has_word(options, "nodiratime"))
+    unsigned long flags = has_word(m->options, "ro") || has_word(m->of_superblock, "ro") ? MS_RDONLY : 0;
+    if (has_word(m->options, "nodiratime"))
         flags |= MS_NODIRATIME;
-    if (has_word(options, "noatime"))
+    if (has_word(m->options, "noatime"))
         return flags | MS_NOATIME;
-    return has_word(options, "relatime") ? flags : flags | MS_STRICTATIME;
-}
-
-/* Reads the options from one line. False: the line is of another mount, or its form is unknown. */
-static bool read_line(const struct remount *r, const char *line, unsigned long *ret)
-{
-    unsigned long long id;
-    char options[256];
-    const char *rest = strstr(line, " - ");
-    if (sscanf(line, "%llu %*s %*s %*s %*s %255s", &id, options) != 2 || id != r->id || !rest)
-        return false;
-    rest += 3;
-    for (int skip = 0; skip < 2 && *rest; skip++) /* type and source */
-        rest += strcspn(rest, " "), rest += strspn(rest, " ");
-    *ret = flags_of(options, rest);
-    return true;
+    return has_word(m->options, "relatime") ? flags : flags | MS_STRICTATIME;
 }
 
 /* Reads the options of our mount. -ENOENT: it is no longer mounted in this mount namespace. */
 static int read_options(struct remount *r, unsigned long *ret)
 {
     CLEANUP_FREE char *line = NULL;
+    struct mounts_line m;
     size_t room = 0;
     rewind(r->mounts);
     while (getline(&line, &room, r->mounts) >= 0)
-        if (read_line(r, line, ret))
+        if (mounts_parse(line, &m) && m.id == r->id) {
+            *ret = flags_of(&m);
             return 0;
+        }
     return -ENOENT;
 }
 
@@ -155,7 +135,7 @@ static int begin(struct remount *r)
         (st.stx_mask & STATX_MNT_ID) == 0)
         return -ENOSYS;
     r->id = st.stx_mnt_id;
-    r->mounts = fopen("/proc/self/mountinfo", "re");
+    r->mounts = fopen(MOUNTS_SELF, "re");
     if (!r->mounts || read_options(r, &flags) < 0)
         return -ENOSYS;
     atomic_store(&r->flags, flags);

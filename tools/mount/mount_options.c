@@ -11,7 +11,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #define THREADS_MAX 64
@@ -225,7 +224,7 @@ static int add_one(struct mount_options *m, const char *word, bool sloppy, struc
         return err;
     }
     if (err == 0 || add_plain(m, word)) {
-        strbuf_addf(&m->fixed, "%s,", word);
+        strbuf_add(&m->fixed, word, strlen(word) + 1);
         return strbuf_error(&m->fixed);
     }
     if (strcmp(word, "allow_other") == 0) {

@@ -21,7 +21,7 @@ struct mount_options {
     unsigned long flags; /* bits of mount(2): mount_flags.h */
     bool remount;        /* an existing mount is to be changed */
     struct strbuf extra; /* options for libfuse: "a,b" */
-    struct strbuf fixed; /* options of tally, each with a comma behind; no remount changes them */
+    struct strbuf fixed; /* options of tally, each with its NUL; no remount changes them */
 };
 #define MOUNT_OPTIONS_INIT                                                                         \
     {                                                                                              \

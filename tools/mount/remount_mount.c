@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <mntent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -29,21 +30,12 @@
 
 /* ---- options that cannot change ---- */
 
-static bool has_word(const char *list, const char *word, size_t len)
-{
-    for (; *list; list += strcspn(list, ","), list += *list == ',') {
-        if (strcspn(list, ",") == len && strncmp(list, word, len) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Was the daemon started with that option? Each of its arguments is searched as a list. */
-static bool was_given(const char *args, size_t args_len, const char *word, size_t len)
+static bool was_given(char *args, size_t args_len, const char *word)
 {
-    for (const char *arg = args; arg < args + args_len; arg += strlen(arg) + 1) {
-        if (has_word(strncmp(arg, "-o", 2) == 0 ? arg + 2 : arg, word, len)) {
+    for (char *arg = args; arg < args + args_len; arg += strlen(arg) + 1) {
+        const struct mntent list = {.mnt_opts = strncmp(arg, "-o", 2) == 0 ? arg + 2 : arg};
+        if (hasmntopt(&list, word)) {
             return true;
         }
     }
@@ -66,13 +58,13 @@ static int check_fixed(const struct tally_mountinfo *m, const struct mount_optio
     if (pid <= 0 || io_read_file(AT_FDCWD, path, CMDLINE_MAX, &args, &len) < 0) {
         return tally_fail("cannot tell how %s was mounted, to compare options with", m->point);
     }
-    for (const char *word = o->fixed.s; *word; word += strcspn(word, ",") + 1) {
-        const size_t n = strcspn(word, ",");
-        if (!was_given(args, len, word, n)) {
-            return tally_fail("%.*s: only ro, rw and the options that mount(8) knows for all "
+    const char *end = o->fixed.s + o->fixed.len;
+    for (const char *word = o->fixed.s; word < end; word += strlen(word) + 1) {
+        if (!was_given(args, len, word)) {
+            return tally_fail("%s: only ro, rw and the options that mount(8) knows for all "
                               "filesystems can be changed while it is mounted: unmount it, then "
                               "mount it with others",
-                              (int)n, word);
+                              word);
         }
     }
     return 0;
