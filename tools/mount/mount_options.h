@@ -13,11 +13,12 @@ struct mount_options {
     unsigned ctl_mode; /* permission bits of .tally/control; default 0600 */
     uint32_t ctl_gid;
     bool has_ctl_gid;
-    bool showctl, nlink_refs, allow_other, noxattr;
+    bool showctl, allow_other, noxattr;
+    unsigned nlink_refs; /* 0 or 1 */
     bool foreign_store; /* STORE_FOREIGN */
-    enum fs_transport transport;
+    unsigned transport;  /* enum fs_transport */
     unsigned threads; /* 0: automatic */
-    enum fs_passthrough passthrough;
+    unsigned passthrough; /* enum fs_passthrough */
     unsigned long flags; /* bits of mount(2): mount_flags.h */
     bool remount;        /* an existing mount is to be changed */
     struct strbuf extra; /* options for libfuse: "a,b" */

@@ -76,22 +76,21 @@ static int check_fixed(const struct tally_mountinfo *m, const struct mount_optio
  * after a sentence. */
 static int drain(const struct tally_mountinfo *m)
 {
-    struct client c;
     struct reply reply = REPLY_INIT;
     if (mountinfo_is_of_another(m)) {
         return tally_fail("%s stays as it is: user %u mounted it, and root asks nothing of it, so it "
                           "cannot be drained; unmount it",
                           m->point, (unsigned)m->user);
     }
-    int err = client_open(m->point, &c);
-    if (err == -EROFS) {
+    const int fd = client_open(m->point);
+    if (fd == -EROFS) {
         return 0; /* it is read-only already */
     }
-    if (err < 0) {
-        return tally_fail("cannot drain: %s/.tally/control: %s", m->point, strerror(-err));
+    if (fd < 0) {
+        return tally_fail("cannot drain: %s/.tally/control: %s", m->point, strerror(-fd));
     }
-    err = client_run(&c, "drain", &reply);
-    client_close(&c);
+    int err = client_run(fd, "drain", &reply);
+    close(fd);
     int rc = err < 0 ? tally_fail("%s stays as it is, since not everything is on disk: %s",
                                   m->point, reply.head.s)
                      : 0;
