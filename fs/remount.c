@@ -39,7 +39,9 @@ static bool has_word(char *list, const char *word)
  * superblock say so; access times are an option of the mount alone. */
 static unsigned long flags_of(const struct mounts_line *m)
 {
-    unsigned long flags = has_word(m->options, "ro") || has_word(m->of_superblock, "ro") ? MS_RDONLY : 0;
+    const bool ro = has_word(m->options, "ro") || has_word(m->of_superblock, "ro");
+    unsigned long flags = ro ? MS_RDONLY : 0;
+
     if (has_word(m->options, "nodiratime"))
         flags |= MS_NODIRATIME;
     if (has_word(m->options, "noatime"))

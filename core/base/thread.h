@@ -2,9 +2,9 @@
 /*
  * thread: starts threads, and sets their I/O priority.
  *
- * A new thread blocks the signals that are sent to the process, so that a thread of the program gets
- * them. It does not block the signals that a fault of its own raises: a disk that cannot be read
- * raises SIGBUS where its metadata is mapped (kv.h).
+ * A new thread blocks the signals that are sent to the process, so that a thread of the program
+ * gets them. It does not block the signals that a fault of its own raises: a disk that cannot be
+ * read raises SIGBUS where its metadata is mapped (kv.h).
  */
 #pragma once
 
