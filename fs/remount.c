@@ -1,48 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * remount: a thread that waits in poll(2). A line of mountinfo (proc_pid_mountinfo(5)) reads:
- *
- *     36 35 0:42 / /mnt/tally rw,relatime shared:1 - fuse.tally /srv/store rw,user_id=0
- *     id parent dev root point options    tags…    -  type       source     of the superblock
- */
+/* remount: a thread that waits in poll(2). */
 #include "remount.h"
 
 #include "durability.h"
 #include "io.h"
+#include "mounts.h"
 #include "thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <mntent.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mount.h>
 #include <unistd.h>
-
-enum mount_state {
-    RO = 1 << 0,
-    NODIRATIME = 1 << 1,
-    NOATIME = 1 << 2,
-    STRICTATIME = 1 << 3,
-};
-
-/* The same texts as mount_flags_describe() of tools/mount/mount_flags.h makes. */
-static const char *const texts[] = {
-    [0] = "rw,relatime",
-    [RO] = "ro,relatime",
-    [NODIRATIME] = "rw,relatime,nodiratime",
-    [RO | NODIRATIME] = "ro,relatime,nodiratime",
-    [NOATIME] = "rw,noatime",
-    [RO | NOATIME] = "ro,noatime",
-    [NOATIME | NODIRATIME] = "rw,noatime,nodiratime",
-    [RO | NOATIME | NODIRATIME] = "ro,noatime,nodiratime",
-    [STRICTATIME] = "rw,strictatime",
-    [RO | STRICTATIME] = "ro,strictatime",
-    [STRICTATIME | NODIRATIME] = "rw,strictatime,nodiratime",
-    [RO | STRICTATIME | NODIRATIME] = "ro,strictatime,nodiratime",
-};
 
 struct remount {
     struct fs *fs;
@@ -50,84 +25,79 @@ struct remount {
     FILE *mounts;
     int stop;               /* an eventfd: written to end the thread */
     uint64_t id;            /* of the mount: the first field of its line */
-    _Atomic unsigned state; /* bits of enum mount_state, as last read */
+    _Atomic unsigned long flags; /* bits of mount(2), as last read */
 };
 
 /* ---- looking ---- */
 
-/* Does a list of options, which ends at a space or a line end, have this word? */
-static bool has_word(const char *list, const char *word)
+static bool has_word(char *list, const char *word)
 {
-    const size_t len = strlen(word);
-    for (; *list; list += strcspn(list, ","), list += *list == ',')
-        if (strcspn(list, ", \n") == len && strncmp(list, word, len) == 0)
-            return true;
-    return false;
+    return hasmntopt(&(struct mntent){.mnt_opts = list}, word) != NULL;
 }
 
-/* The bits of enum mount_state. A mount is read-only if either its own options or those of its
+/* The options as bits of mount(2). A mount is read-only if either its own options or those of its
  * superblock say so; access times are an option of the mount alone. */
-static unsigned state_of(const char *options, const char *of_superblock)
+static unsigned long flags_of(const struct mounts_line *m)
 {
-    unsigned state = has_word(options, "ro") || has_word(of_superblock, "ro") ? RO : 0;
-    if (has_word(options, "nodiratime"))
-        state |= NODIRATIME;
-    if (has_word(options, "noatime"))
-        return state | NOATIME;
-    return has_word(options, "relatime") ? state : state | STRICTATIME;
-}
+    const bool ro = has_word(m->options, "ro") || has_word(m->of_superblock, "ro");
+    unsigned long flags = ro ? MS_RDONLY : 0;
 
-/* Reads the options from one line. False: the line is of another mount, or its form is unknown. */
-static bool read_line(const struct remount *r, const char *line, unsigned *ret)
-{
-    unsigned long long id;
-    char options[256];
-    const char *rest = strstr(line, " - ");
-    if (sscanf(line, "%llu %*s %*s %*s %*s %255s", &id, options) != 2 || id != r->id || !rest)
-        return false;
-    rest += 3;
-    for (int skip = 0; skip < 2 && *rest; skip++) /* type and source */
-        rest += strcspn(rest, " "), rest += strspn(rest, " ");
-    *ret = state_of(options, rest);
-    return true;
+    if (has_word(m->options, "nodiratime"))
+        flags |= MS_NODIRATIME;
+    if (has_word(m->options, "noatime"))
+        return flags | MS_NOATIME;
+    return has_word(m->options, "relatime") ? flags : flags | MS_STRICTATIME;
 }
 
 /* Reads the options of our mount. -ENOENT: it is no longer mounted in this mount namespace. */
-static int read_options(struct remount *r, unsigned *ret)
+static int read_options(struct remount *r, unsigned long *ret)
 {
     CLEANUP_FREE char *line = NULL;
+    struct mounts_line m;
     size_t room = 0;
     rewind(r->mounts);
     while (getline(&line, &room, r->mounts) >= 0)
-        if (read_line(r, line, ret))
+        if (mounts_parse(line, &m) && m.id == r->id) {
+            *ret = flags_of(&m);
             return 0;
+        }
     return -ENOENT;
 }
 
 /* ---- following ---- */
 
-/* What the options mean for access times: bits of enum state_atime. Nothing moves on a read-only
- * mount. */
-static unsigned atime_of(unsigned state)
+unsigned remount_atime(unsigned long flags)
 {
-    if ((state & (RO | NOATIME)) != 0)
+    if ((flags & MS_RDONLY) != 0 || (flags & (MS_NOATIME | MS_STRICTATIME)) == MS_NOATIME)
         return STATE_NOATIME;
-    return ((state & STRICTATIME) != 0 ? STATE_STRICTATIME : 0u) |
-           ((state & NODIRATIME) != 0 ? STATE_NODIRATIME : 0u);
+    return ((flags & MS_STRICTATIME) != 0 ? STATE_STRICTATIME : 0u) |
+           ((flags & MS_NODIRATIME) != 0 ? STATE_NODIRATIME : 0u);
+}
+
+const char *remount_text(unsigned long flags)
+{
+    static const char *const texts[][2][2] = {
+        {{"rw,relatime", "rw,relatime,nodiratime"}, {"ro,relatime", "ro,relatime,nodiratime"}},
+        {{"rw,noatime", "rw,noatime,nodiratime"}, {"ro,noatime", "ro,noatime,nodiratime"}},
+        {{"rw,strictatime", "rw,strictatime,nodiratime"},
+         {"ro,strictatime", "ro,strictatime,nodiratime"}},
+    };
+    const unsigned atime = (flags & MS_STRICTATIME) != 0 ? 2 : (flags & MS_NOATIME) != 0;
+    return texts[atime][(flags & MS_RDONLY) != 0][(flags & MS_NODIRATIME) != 0];
 }
 
 /* Applies options that have changed. It runs in the thread of this module, which may wait for the
  * flush. */
-static void follow(struct remount *r, unsigned state)
+static void follow(struct remount *r, unsigned long flags)
 {
-    const unsigned before = atomic_load(&r->state);
-    if (state == before)
+    const unsigned long before = atomic_load(&r->flags);
+    if (flags == before)
         return;
-    fs_set_atime(r->fs, atime_of(state));
+    fs_set_atime(r->fs, remount_atime(flags));
     /* A failure is reported by the flush, and the next one tries again. */
-    if ((state & RO) != 0 && (before & RO) == 0)
+    if ((flags & MS_RDONLY) != 0 && (before & MS_RDONLY) == 0)
         (void)flush_now(r->fs->p);
-    atomic_store(&r->state, state);
+    atomic_store(&r->flags, flags);
 }
 
 /* Waits until mountinfo has changed, which poll(2) reports as POLLPRI, or the thread must end. */
@@ -136,14 +106,14 @@ static void *remount_main(void *arg)
     struct remount *r = arg;
     struct pollfd p[] = {{.fd = fileno(r->mounts), .events = POLLPRI},
                          {.fd = r->stop, .events = POLLIN}};
-    unsigned state;
+    unsigned long flags;
     for (;;) {
         if (poll(p, 2, -1) < 0 && errno != EINTR)
             return NULL;
         if ((p[1].revents & POLLIN) != 0)
             return NULL;
-        if (read_options(r, &state) == 0)
-            follow(r, state);
+        if (read_options(r, &flags) == 0)
+            follow(r, flags);
     }
 }
 
@@ -161,16 +131,16 @@ static void release(struct remount *r)
 static int begin_remount(struct remount *r)
 {
     struct statx st;
-    unsigned state;
+    unsigned long flags;
     /* DONT_SYNC: statx must not send the daemon a request, which no thread serves yet. */
     if (statx(AT_FDCWD, r->fs->o->mountpoint, AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) < 0 ||
         (st.stx_mask & STATX_MNT_ID) == 0)
         return -ENOSYS;
     r->id = st.stx_mnt_id;
-    r->mounts = fopen("/proc/self/mountinfo", "re");
-    if (!r->mounts || read_options(r, &state) < 0)
+    r->mounts = fopen(MOUNTS_SELF, "re");
+    if (!r->mounts || read_options(r, &flags) < 0)
         return -ENOSYS;
-    atomic_store(&r->state, state);
+    atomic_store(&r->flags, flags);
     r->stop = eventfd(0, EFD_CLOEXEC);
     if (r->stop < 0)
         return -errno;
@@ -204,5 +174,5 @@ void remount_stop(struct remount *r)
 
 const char *remount_state(const struct remount *r)
 {
-    return !r ? "" : texts[atomic_load(&r->state)];
+    return !r ? "" : remount_text(atomic_load(&r->flags));
 }

@@ -22,3 +22,9 @@ void remount_stop(struct remount *r);
 /* The options as the kernel has them, such as "rw,relatime"; "" if they are not watched. Static
  * text. Any thread. */
 const char *remount_state(const struct remount *r);
+
+/* Both for bits of mount(2), of which strictatime counts before noatime, as in the kernel. How
+ * reads move access times: bits of enum state_atime. Nothing moves on a read-only mount. */
+unsigned remount_atime(unsigned long flags);
+/* The same text as remount_state shows then. */
+const char *remount_text(unsigned long flags);

@@ -197,24 +197,43 @@ int beneath_open_dir(int dirfd, const char *name)
     return open_any(dirfd, *name ? name : ".", O_RDONLY | O_DIRECTORY, 0);
 }
 
-/* Has the directory no entries? False also if it cannot be listed. Closes `fd`. */
-static bool is_empty(int fd)
+/* readdir returns NULL at the end and after an error, so errno tells which. */
+static int list_names(DIR *dir, beneath_list_fn *fn, void *ctx)
 {
-    DIR *dir = fdopendir(fd);
-    struct dirent *e = NULL;
+    for (;;) {
+        errno = 0;
+        const struct dirent *e = readdir(dir);
+        int err;
+
+        if (!e)
+            return -errno;
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        err = fn(e->d_name, ctx);
+        if (err)
+            return err;
+    }
+}
+
+int beneath_list(int dirfd, const char *name, beneath_list_fn *fn, void *ctx)
+{
+    int fd = beneath_open_dir(dirfd, name), err;
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
     if (!dir) {
+        err = fd < 0 ? fd : -errno;
         io_cleanup_close(&fd);
-        return false;
+        return err;
     }
-    do {
-        errno = 0;
-        e = readdir(dir);
-    } while (e && (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0));
-    bool empty = !e && errno == 0;
-
+    err = list_names(dir, fn, ctx);
     closedir(dir);
-    return empty;
+    return err;
+}
+
+static int any_name(const char *name, void *ctx)
+{
+    (void)name, (void)ctx;
+    return 1;
 }
 
 /* As make_file, for a directory that was just made. The other user may have put another directory
@@ -224,7 +243,8 @@ static void give_directory(int above, const char *last)
     struct stat dir, st;
     int fd = is_of_another(above, &dir) ? open_any(above, last, O_RDONLY | O_DIRECTORY, 0) : -1;
 
-    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == 0 && is_empty(dup(fd)))
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == 0 &&
+        beneath_list(fd, ".", any_name, NULL) == 0)
         (void)fchown(fd, dir.st_uid, dir.st_gid);
     io_cleanup_close(&fd);
 }

@@ -30,6 +30,11 @@ int beneath_open(int dirfd, const char *name, int flags, mode_t mode);
 /* Opens a directory, to list or sync it. "" and "." open `dirfd` itself anew. */
 int beneath_open_dir(int dirfd, const char *name);
 
+/* Calls `fn` for each name in a directory, in no order, without "." and "..". It stops at a result
+ * other than 0, and returns that. */
+typedef int beneath_list_fn(const char *name, void *ctx);
+int beneath_list(int dirfd, const char *name, beneath_list_fn *fn, void *ctx);
+
 /* These change the last part of a name, in the directory that the rest leads to. A symlink there is
  * not followed: it is itself removed, renamed or linked. */
 int beneath_mkdir(int dirfd, const char *name, mode_t mode);

@@ -18,14 +18,12 @@
 
 #include "array.h"
 #include "map64.h"
+#include "thread.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/queue.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define WORKERS_THREADS_MAX 256
 #define LOOK_EVERY (50 * NSEC_PER_MSEC) /* how often the end of a rest looks at `stop` */
@@ -92,43 +90,6 @@ static bool may_wait_for(const struct workers *p, enum workers_class class)
 bool workers_here(const struct workers *p)
 {
     return working_for == p;
-}
-
-/* ---- I/O priority: linux/ioprio.h, which not every system has ---- */
-
-#define IOPRIO_WHO_THREAD 1
-#define IOPRIO_CLASS 13 /* the class is above so many bits */
-#define IOPRIO_IDLE (3 << IOPRIO_CLASS)
-
-static _Thread_local int io_before; /* the priority to go back to */
-static _Thread_local bool io_idle;
-
-bool workers_io_is_idle(void)
-{
-    return io_idle;
-}
-
-void workers_io_idle(bool idle)
-{
-    io_idle = idle;
-    const int is = (int)syscall(SYS_ioprio_get, IOPRIO_WHO_THREAD, 0);
-    if (idle && is >= 0 && is >> IOPRIO_CLASS != IOPRIO_IDLE >> IOPRIO_CLASS)
-        io_before = is >> IOPRIO_CLASS == 0 ? 0 : is; /* class "none" takes no level */
-    (void)syscall(SYS_ioprio_set, IOPRIO_WHO_THREAD, 0, idle ? IOPRIO_IDLE : io_before);
-}
-
-int workers_io_create(pthread_t *ret_thread, const pthread_attr_t *attr, void *(*fn)(void *),
-                      void *arg)
-{
-    const bool idle = io_idle;
-    int error;
-
-    if (idle) /* a new thread inherits the priority */
-        workers_io_idle(false);
-    error = pthread_create(ret_thread, attr, fn, arg);
-    if (idle)
-        workers_io_idle(true);
-    return error;
 }
 
 /* ---- queues: need p->lock ---- */
@@ -343,11 +304,11 @@ static void run_job(struct workers *p, struct job *j)
     works_long = w.class >= WORKERS_LONG;
     works_of = w.class;
     if (idle)
-        workers_io_idle(true);
+        thread_io_idle(true);
     err = w.fn(w.arg);
     assert(!rests);
     if (idle)
-        workers_io_idle(false);
+        thread_io_idle(false);
     if (err < 0 && (!w.group || err == -ENOTRECOVERABLE))
         tell_fatal(p, &w, err);
     {
@@ -420,33 +381,16 @@ static struct job *slot(struct workers *p, size_t number)
 
 /* ---- making one ---- */
 
-/* Blocks all signals, so that a new worker inherits this mask: signals are for the threads of the
- * program. Signals that a fault of the thread itself raises stay open. */
-static void block_signals(sigset_t *ret_old)
-{
-    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP};
-    sigset_t set;
-    sigfillset(&set);
-    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-        sigdelset(&set, own[i]);
-    (void)pthread_sigmask(SIG_BLOCK, &set, ret_old);
-}
-
 /* Starts workers until there are `threads`. -EAGAIN: not all could be started. */
 static int start(struct workers *p, size_t threads)
 {
-    sigset_t old;
-    int error = 0;
-    if (p->threads >= threads)
-        return 0;
-    block_signals(&old);
-    while (p->threads < threads && error == 0) {
-        error = workers_io_create(&p->thread[p->threads], NULL, work, p);
-        if (error == 0)
-            p->threads++;
+    int err = 0;
+
+    while (p->threads < threads && err == 0) {
+        err = thread_start(&p->thread[p->threads], work, p);
+        p->threads += err == 0;
     }
-    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return -error;
+    return err;
 }
 
 /* Starts as many threads as the queued and running long work can use. If a thread cannot be
@@ -585,23 +529,14 @@ int workers_open(const struct workers_config *config, struct workers **ret_worke
 
 /* ---- the end ---- */
 
-void workers_shutdown(struct workers *p, void (*remaining)(void *ctx, size_t jobs), void *ctx)
+void workers_shutdown(struct workers *p)
 {
-    size_t told = SIZE_MAX, now;
-
     assert(working_for != p);
-    do {
-        {
-            MUTEX_GUARD(&p->lock);
-            p->closed = true;
-            cond_broadcast(&p->room);
-            while ((now = left(p)) != 0 && now >= told)
-                cond_wait(&p->ended, &p->lock);
-        }
-        if (remaining && (now != 0 || told != SIZE_MAX))
-            remaining(ctx, now);
-        told = now;
-    } while (now != 0);
+    MUTEX_GUARD(&p->lock);
+    p->closed = true;
+    cond_broadcast(&p->room);
+    while (left(p) != 0)
+        cond_wait(&p->ended, &p->lock);
 }
 
 /* Tells the owner of a withdrawn job, and its group, that it will never run (-ECANCELED). Without
@@ -632,7 +567,7 @@ void workers_destroy(struct workers *p)
         return;
     assert(working_for != p);
     if (p->threads > 0)
-        workers_shutdown(p, NULL, NULL);
+        workers_shutdown(p);
     stop(p);
     for (unsigned i = 0; i < p->threads; i++)
         (void)pthread_join(p->thread[i], NULL);

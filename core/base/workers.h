@@ -141,9 +141,8 @@ void workers_rest_end(struct workers *p, bool at_once, const _Atomic bool *stop)
 int workers_cancel(struct workers *p, uint64_t id);
 
 /* From now on jobs are refused with -ESHUTDOWN, also those whose submitters wait; returns when
- * every job that was taken has ended. The calling thread calls `remaining` (may be NULL), without a
- * lock, with the number of jobs left: at the beginning unless it is 0, and whenever it shrank. */
-void workers_shutdown(struct workers *p, void (*remaining)(void *ctx, size_t jobs), void *ctx);
+ * every job that was taken has ended. */
+void workers_shutdown(struct workers *p);
 
 struct workers_stats {
     struct workers_class_stats {
@@ -162,14 +161,3 @@ bool workers_here(const struct workers *p);
 void workers_group_init(struct workers_group *g);
 /* Waits for all jobs of the group and releases it. Returns the first error, or 0. */
 int workers_group_wait(struct workers_group *g);
-
-/* Sets the I/O priority of the calling thread to idle (it is served when no other process wants the
- * disk), or back to what it was. This is for threads that do idle work and are no workers. If the
- * kernel has no such priority, nothing happens. */
-void workers_io_idle(bool idle);
-/* pthread_create for a thread that may work for others than the caller: it begins with the I/O
- * priority that the caller has when that is not idle. */
-int workers_io_create(pthread_t *ret_thread, const pthread_attr_t *attr, void *(*fn)(void *),
-                      void *arg);
-/* Did the calling thread ask for idle priority? For code that passes its work to another thread. */
-bool workers_io_is_idle(void);

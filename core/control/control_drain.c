@@ -116,10 +116,8 @@ int control_drain(struct call *call)
     int64_t timeout = -1;
     size_t next = idle;
 
-    if (call->c->nargs > next && command_duration(control_arg(call, next), &timeout) < 0)
-        return control_fail_word(call, -EINVAL,
-                                 "%s is not a duration: a decimal number and ms, s, m, h or d",
-                                 control_arg(call, next));
+    if (call->c->nargs > next && control_duration(call, control_arg(call, next), &timeout) < 0)
+        return -EINVAL;
     if (call->c->nargs > next + 1)
         return control_fail_word(call, -EINVAL, "%s is too much; usage: drain [idle] [DUR]",
                                  control_arg(call, next + 1));

@@ -89,10 +89,8 @@ int control_wait_ticket(struct call *call)
     if (command_number(control_arg(call, 1), &number) < 0)
         return control_fail_word(call, -EINVAL, "%s is not the number of a ticket",
                                  control_arg(call, 1));
-    if (call->c->nargs > 2 && command_duration(control_arg(call, 2), &timeout) < 0)
-        return control_fail_word(call, -EINVAL,
-                                 "%s is not a duration: a decimal number and ms, s, m, h or d",
-                                 control_arg(call, 2));
+    if (call->c->nargs > 2 && control_duration(call, control_arg(call, 2), &timeout) < 0)
+        return -EINVAL;
     err = flush_ticket(call->p, number, &t);
     if (err < 0)
         return wait_for_old(call, number);

@@ -61,24 +61,10 @@ static int parse(struct call *call, struct asked *ret)
     const char *grace = command_option(call->c, "grace");
 
     *ret = (struct asked){.dry_run = call->c->nargs > 0, .grace = -1};
-    if (ret->dry_run && (call->c->args[0].quoted || strcmp(control_arg(call, 0), "dry-run") != 0))
+    if (ret->dry_run && !control_is_keyword(call, 0, "dry-run"))
         return control_fail_word(call, -EINVAL, "after gc comes dry-run, not %s",
                                  control_arg(call, 0));
-    if (grace && command_duration(grace, &ret->grace) < 0)
-        return control_fail_word(call, -EINVAL,
-                                 "%s is not a duration: a decimal number and ms, s, m, h or d",
-                                 grace);
-    return 0;
-}
-
-/* Copies the lines of a job that has ended into the reply. */
-static int say_lines(struct call *call, uint64_t number)
-{
-    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-
-    if (call->c->wait && job_get_lines(call->p, number, &text) == 0)
-        control_text(call, text.s);
-    return strbuf_error(&text);
+    return grace ? control_duration(call, grace, &ret->grace) : 0;
 }
 
 /* Refuses a cycle that could not run, before a job is begun. */
@@ -109,7 +95,6 @@ int control_gc(struct call *call)
 {
     struct asked *a = malloc(sizeof *a);
     char detail[64];
-    uint64_t number;
     int err = a ? parse(call, a) : -ENOMEM;
 
     if (err == 0)
@@ -119,8 +104,7 @@ int control_gc(struct call *call)
         return err;
     }
     describe(a, detail);
-    err = control_run_one(call, detail, gc_job, a, &number);
-    return err < 0 ? err : say_lines(call, number);
+    return control_run_one(call, detail, gc_job, a);
 }
 
 /* ---- node ---- */
@@ -222,8 +206,7 @@ int control_node(struct call *call)
 
 int control_compact(struct call *call)
 {
-    uint64_t number;
     int err = control_may_change(call);
 
-    return err < 0 ? err : control_run_one(call, "", compact_job, NULL, &number);
+    return err < 0 ? err : control_run_one(call, "", compact_job, NULL);
 }

@@ -56,6 +56,8 @@ int control_not_durable(struct call *call, int err);
  * quoted if needed. */
 int control_fail_word(struct call *call, int err, const char *fmt, const char *word)
     __attribute__((format(printf, 3, 0)));
+/* Parses a duration, of which *ret is in ns. -EINVAL, with a sentence. */
+int control_duration(struct call *call, const char *word, int64_t *ret);
 /* Appends "| ", the text and a newline to `lines`. */
 void control_line(struct call *call, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Appends each line of `text` as control_line does. */
@@ -70,14 +72,14 @@ bool control_is_keyword(const struct call *call, size_t i, const char *word);
 int control_may_change(struct call *call);
 
 /* The end of a verb that started job `number`. It waits for the job if the command has "wait", and
- * adds the number to `head`. Returns the error of the job that it waited for. */
+ * adds its lines; then it adds the number to `head`. Returns the error of the job that it waited
+ * for. */
 int control_started(struct call *call, uint64_t number);
 /* Does all of a verb whose job runs alone. It begins the job, or joins one that does just the same,
  * and waits if the command has "wait". `detail` says what was asked for, so that equal jobs are
  * recognised. -EBUSY: a job with another detail runs. It takes over `arg` (malloc'd or NULL), for
  * `fn`, or to free it. */
-int control_run_one(struct call *call, const char *detail, job_fn *fn, void *arg,
-                    uint64_t *ret_number);
+int control_run_one(struct call *call, const char *detail, job_fn *fn, void *arg);
 
 /* Finds a namespace. The caller gives its reference back with ns_put. -ENOENT, or -EINVAL: it is a
  * symlink; with a sentence. */

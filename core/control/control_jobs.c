@@ -59,8 +59,13 @@ static int wait_number(struct call *call, uint64_t number, int64_t timeout)
 
 int control_started(struct call *call, uint64_t number)
 {
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     int err = call->c->wait ? wait_number(call, number, -1) : 0;
 
+    if (err == 0 && call->c->wait && job_get_lines(call->p, number, &text) == 0) {
+        control_text(call, text.s);
+        err = strbuf_error(&text);
+    }
     if (err == 0)
         strbuf_addf(&call->head, " job=%llu", U(number));
     return err;
@@ -77,20 +82,20 @@ static int busy_with(struct call *call, uint64_t number)
                         job_state_name(other.state), U(number), other.detail);
 }
 
-int control_run_one(struct call *call, const char *detail, job_fn *fn, void *arg,
-                    uint64_t *ret_number)
+int control_run_one(struct call *call, const char *detail, job_fn *fn, void *arg)
 {
     const struct job_work w = {.fn = fn, .arg = arg, .prompt = call->verb->job == JOB_PROMPT};
     struct job *j;
-    int err = job_start_one(call->p, call->verb->name, detail, &j, ret_number);
+    uint64_t number;
+    int err = job_start_one(call->p, call->verb->name, detail, &j, &number);
 
     if (err == 0)
         err = job_run(call->p, j, &w, -1, call->interrupted);
     else
         free(arg);
     if (err == -EBUSY)
-        return busy_with(call, *ret_number);
-    return err < 0 ? err : control_started(call, *ret_number);
+        return busy_with(call, number);
+    return err < 0 ? err : control_started(call, number);
 }
 
 static int job_number(struct call *call, uint64_t *ret)
@@ -117,10 +122,8 @@ int control_wait(struct call *call)
     err = job_number(call, &number);
     if (err < 0)
         return err;
-    if (call->c->nargs > 1 && command_duration(control_arg(call, 1), &timeout) < 0)
-        return control_fail_word(call, -EINVAL,
-                                 "%s is not a duration: a decimal number and ms, s, m, h or d",
-                                 control_arg(call, 1));
+    if (call->c->nargs > 1 && control_duration(call, control_arg(call, 1), &timeout) < 0)
+        return -EINVAL;
     return wait_number(call, number, timeout);
 }
 
@@ -157,8 +160,7 @@ static int rebuild_job(struct state *p, struct job *j, void *arg)
 
 int control_rebuild(struct call *call)
 {
-    uint64_t number;
     int err = control_may_change(call);
 
-    return err < 0 ? err : control_run_one(call, "", rebuild_job, NULL, &number);
+    return err < 0 ? err : control_run_one(call, "", rebuild_job, NULL);
 }

@@ -24,20 +24,6 @@ struct lookup {
     char **lines;          /* a ring of LINES_MAX malloc'd lines; NULL: none are kept */
 };
 
-/* "2026-11-22T08:30:00.123456789Z" */
-static void time_text(int64_t time_ns, char out[64])
-{
-    int64_t rest = time_ns % NSEC_PER_SEC;
-    time_t seconds = (time_t)(time_ns / NSEC_PER_SEC) - (rest < 0);
-    char second[32] = "";
-    struct tm tm;
-
-    if (gmtime_r(&seconds, &tm))
-        strftime(second, sizeof second, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out, 64, "%s.%09dZ", second,
-             (int)(rest < 0 ? rest + NSEC_PER_SEC : rest));
-}
-
 /* Parses a fraction of a second (".5"), in ns, and moves *p behind it. */
 static int64_t parse_fraction(const char **p)
 {
@@ -75,11 +61,10 @@ static int parse_time(const char *text, int64_t *ret)
 static void keep_line(struct lookup *l, const struct log_frame *f)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    char **line = &l->lines[l->frames % LINES_MAX], time[64];
+    char **line = &l->lines[l->frames % LINES_MAX], time[LOG_TIME];
 
-    time_text(f->time, time);
     strbuf_addf(&text, "segment=%llu offset=%llu seq=%llu time=%s ", U(f->pos.segment),
-                U(f->pos.offset), U(f->seq), time);
+                U(f->pos.offset), U(f->seq), log_time(f->time, time));
     (void)log_describe(f, WORDS_MAX, &text);
     free(*line);
     *line = strbuf_detach(&text, NULL);
@@ -147,7 +132,7 @@ static int list_frames(struct call *call, struct lookup *l)
 /* log find NS SEQ|TIME: the newest frame of the namespace up to that change or time. */
 static int find_frames(struct call *call, struct lookup *l)
 {
-    char time[64];
+    char time[LOG_TIME];
 
     if (call->c->nargs != 3 || call->c->noptions)
         return control_fail(call, -EINVAL,
@@ -165,9 +150,8 @@ static int find_frames(struct call *call, struct lookup *l)
     if (l->frames == 0)
         return control_fail_word(call, -ENOENT, "the log has no change of that namespace up to %s",
                                  what);
-    time_text(l->last.time, time);
     strbuf_addf(&call->head, " segment=%llu offset=%llu seq=%llu time=%s", U(l->last.pos.segment),
-                U(l->last.pos.offset), U(l->last.seq), time);
+                U(l->last.pos.offset), U(l->last.seq), log_time(l->last.time, time));
     return 0;
 }
 

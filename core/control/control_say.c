@@ -26,6 +26,14 @@ int control_fail_word(struct call *call, int err, const char *fmt, const char *w
     return err;
 }
 
+int control_duration(struct call *call, const char *word, int64_t *ret)
+{
+    if (command_duration(word, ret) == 0)
+        return 0;
+    return control_fail_word(call, -EINVAL,
+                             "%s is not a duration: a decimal number and ms, s, m, h or d", word);
+}
+
 void control_line(struct call *call, const char *fmt, ...)
 {
     va_list ap;

@@ -5,28 +5,18 @@
 #include "scrub_record.h"
 #include <errno.h>
 
-/* Appends what the scrub found as lines of the reply. */
-static void add_lines(struct call *call)
-{
-    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    struct scrub_record r;
-
-    scrub_get(call->p, &r, NULL, &text);
-    for (const char *at = text.s; *at;) {
-        size_t n = strcspn(at, "\n");
-        control_line(call, "%.*s", (int)n, at);
-        at += n + (at[n] == '\n');
-    }
-}
-
 int control_scrub(struct call *call)
 {
+    CLEANUP_STRBUF struct strbuf found = STRBUF_INIT;
+    struct scrub_record r;
     uint64_t job = 0;
     int err = scrub_start(call->p, call->interrupted, &job);
 
     if (err == 0 || err == -EBUSY) /* -EBUSY: a scrub runs already, and is joined */
         err = control_started(call, job);
-    if (err == 0 && call->c->wait)
-        add_lines(call);
+    if (err == 0 && call->c->wait) {
+        scrub_get(call->p, &r, NULL, &found);
+        control_text(call, found.s);
+    }
     return err;
 }

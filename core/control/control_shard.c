@@ -326,9 +326,8 @@ static int parse_options(struct call *call, struct move_selection *s)
     const char *idle = command_option(call->c, "idle");
     const char *larger = command_option(call->c, "larger");
 
-    if (idle && command_duration(idle, &s->idle) < 0)
-        return control_fail_word(
-            call, -EINVAL, "%s is not a duration: a decimal number and ms, s, m, h or d", idle);
+    if (idle && control_duration(call, idle, &s->idle) < 0)
+        return -EINVAL;
     if (larger && command_size(larger, &s->larger) < 0)
         return control_fail_word(
             call, -EINVAL, "%s is not a size: a decimal number and perhaps K, M, G or T", larger);

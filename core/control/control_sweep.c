@@ -42,10 +42,8 @@ static int may_sweep(struct call *call, bool dry_run)
 
 int control_sweep(struct call *call)
 {
-    CLEANUP_STRBUF struct strbuf lines = STRBUF_INIT;
     struct sweep_asked *a;
     bool dry_run, list;
-    uint64_t job;
     int err = parse(call, &dry_run, &list);
 
     if (err == 0)
@@ -56,9 +54,6 @@ int control_sweep(struct call *call)
     if (!a)
         return -ENOMEM;
     *a = (struct sweep_asked){dry_run, list};
-    err = control_run_one(call, dry_run ? list ? "dry-run list" : "dry-run" : list ? "list" : "",
-                          sweep_job, a, &job);
-    if (err == 0 && list && call->c->wait && job_get_lines(call->p, job, &lines) == 0)
-        control_text(call, lines.s);
-    return err < 0 ? err : strbuf_error(&lines);
+    return control_run_one(call, dry_run ? list ? "dry-run list" : "dry-run" : list ? "list" : "",
+                           sweep_job, a);
 }

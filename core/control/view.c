@@ -13,7 +13,6 @@
 #include "durability.h"
 #include "flush.h"
 #include "gc_store.h"
-#include "io.h"
 #include "job.h"
 #include "json_text.h"
 #include "move.h"
@@ -22,6 +21,7 @@
 #include "state.h"
 #include "report.h"
 #include "scrub.h"
+#include "view_numbers.h"
 #include "view_pool.h"
 #include "view_sweep.h"
 #include "vfs.h"
@@ -35,15 +35,14 @@
 
 /* recent alarms and warnings that the status lists */
 #define ALARMS_SHOWN 8
-/* bytes of a dump that are written at once */
-#define SPOOL_PIECE (256 * 1024)
 
 /* ---- the facts ---- */
 
 /* All numbers that the texts show, gathered by gather_facts. */
 struct facts {
     size_t unsealed, dirty, buffered, drops, jobs, jobs_queued, refs_changes;
-    uint64_t seq, durable, namespaces, healed, collisions, kv_bytes;
+    size_t namespaces, verifying; /* all of them; those that verify what is opened */
+    uint64_t seq, durable, healed, collisions, kv_bytes;
     uint64_t disk_bytes, disk_free; /* of the disk at home; 0: not known */
     bool readonly;
     struct flush_stats flush;
@@ -57,15 +56,15 @@ struct facts {
     struct vfs_passthroughs passthroughs;
 };
 
-static uint64_t count_namespaces(struct state *p)
+static void count_namespaces(struct state *p, struct facts *f)
 {
-    uint64_t n = 0;
     READ_GUARD(&p->names.lock);
 
     for (size_t i = 0; i < NS_BUCKETS; i++)
-        for (const struct ns *ns = p->names.by_name[i]; ns; ns = ns->by_name_next)
-            n += !ns->target;
-    return n;
+        for (const struct ns *ns = p->names.by_name[i]; ns; ns = ns->by_name_next) {
+            f->namespaces += !ns->target;
+            f->verifying += ns->verify;
+        }
 }
 
 /* The numbers that df(1) shows for the mount. */
@@ -91,9 +90,9 @@ static void gather_facts(struct state *p, struct facts *f)
                         .jobs_queued = jobs_in(p, JOB_QUEUED),
                         .refs_changes = refs_changes(p->refs),
                         .seq = atomic_load(&p->seq),
-                        .namespaces = count_namespaces(p),
                         .kv_bytes = kv_disk_bytes(p->config.kv),
                         .readonly = atomic_load(&p->readonly)};
+    count_namespaces(p, f);
     measure_disk(p, f);
     gc_store_get_stats(p, &f->gc);
     compact_get_stats(p, &f->compaction);
@@ -255,7 +254,7 @@ static void status(struct state *p, const struct facts *f, struct strbuf *out)
         strbuf_addf(out, "recovered   changes=%llu first=%llu last=%llu bytes=%llu\n",
                     U(p->replayed.changes), U(p->replayed.first), U(p->replayed.last),
                     U(p->replayed.bytes));
-    strbuf_addf(out, "namespaces  %llu\n", U(f->namespaces));
+    strbuf_addf(out, "namespaces  %zu\n", f->namespaces);
     view_ns_flushes(p, out);
     strbuf_addf(out,
                 "objects     %llu pinned=%llu dying=%llu undeleted=%llu retained=%llu "
@@ -287,20 +286,8 @@ static void status(struct state *p, const struct facts *f, struct strbuf *out)
     add_scrub_alarm(f, out);
 }
 
-static size_t count_verifying(struct state *p)
-{
-    size_t n = 0;
-    READ_GUARD(&p->names.lock);
-
-    for (size_t i = 0; i < NS_BUCKETS; i++)
-        for (const struct ns *ns = p->names.by_name[i]; ns; ns = ns->by_name_next)
-            n += ns->verify;
-    return n;
-}
-
 /* Appends what the edge counts, which files the kernel reads by itself, and who verifies them. */
-static void add_edge(struct state *p, const struct facts *f, const struct view_edge *edge,
-                     struct strbuf *out)
+static void add_edge(const struct facts *f, const struct view_edge *edge, struct strbuf *out)
 {
     if (edge->mounted && *edge->mounted)
         strbuf_addf(out, "mounted     %s\n", edge->mounted);
@@ -318,241 +305,173 @@ static void add_edge(struct state *p, const struct facts *f, const struct view_e
     strbuf_addf(out,
                 "            verified by scrubs; by fs-verity: %zu of these files; when they are "
                 "opened (verify=open): in %zu namespaces\n",
-                f->passthroughs.sealed_by_disk, count_verifying(p));
+                f->passthroughs.sealed_by_disk, f->verifying);
 }
 
 /* ---- stats.json and metrics ---- */
 
-enum metric {
-    NO_METRIC,
-    GAUGE,
-    /* only grows, from 0 at the start of the daemon; the name of its metric ends in _total */
-    COUNTER,
-};
-
-struct number {
-    const char *key;
-    enum metric metric;
-    uint64_t value;
-};
-
-#define NUMBERS 53 /* numbers in stats.json; metrics leave some out */
-
-/* Lists the numbers of stats.json and metrics under their names, which are stable: programs read
- * them. */
-static void list_numbers(struct state *p, const struct facts *f, struct number ret[static NUMBERS])
+static void add_numbers(struct state *p, const struct facts *f, struct view_numbers *n)
 {
-    const struct number numbers[NUMBERS] = {
-        {"pid", NO_METRIC, (uint64_t)getpid()},
-        {"uptime_seconds", GAUGE, (uint64_t)((ticks(p) - p->opened) / NSEC_PER_SEC)},
-        {"seq", GAUGE, f->seq},
-        {"durable_seq", GAUGE, f->durable},
-        {"namespaces", GAUGE, f->namespaces},
-        {"objects", GAUGE, f->refs.objects},
-        {"pinned_objects", GAUGE, f->refs.pinned},
-        {"dying_objects", GAUGE, f->refs.dying},
-        {"undeleted_objects", GAUGE, f->refs.undeleted},
-        {"retained_objects", GAUGE, f->refs.retained},
-        {"retained_bytes", GAUGE, f->refs.retained_bytes},
-        {"packs", GAUGE, f->packs.packs},
-        {"pack_live_records", GAUGE, f->packs.live_records},
-        {"pack_live_bytes", GAUGE, f->packs.live_bytes},
-        {"pack_dead_bytes", GAUGE, f->packs.dead_bytes},
-        {"pack_file_bytes", GAUGE, f->packs.file_bytes},
-        {"kv_bytes", GAUGE, f->kv_bytes},
-        {"disk_bytes", GAUGE, f->disk_bytes},
-        {"disk_free_bytes", GAUGE, f->disk_free},
-        {"dirty_pages_bytes", GAUGE, f->dirty},
-        {"buffered_bytes", GAUGE, f->buffered},
-        {"uncommitted_counts", GAUGE, f->refs_changes},
-        {"unsealed_files", GAUGE, f->unsealed},
-        {"drops_pending_pages", GAUGE, f->drops},
-        {"dropped_pages", COUNTER, drops_freed(p->drops)},
-        {"jobs_running", GAUGE, f->jobs},
-        {"jobs_queued", GAUGE, f->jobs_queued},
-        {"gc_cycles", GAUGE, f->gc.cycles},
-        {"gc_collected", COUNTER, f->gc.collected},
-        {"compacted_packs", COUNTER, f->compaction.packs},
-        {"compacted_bytes", COUNTER, f->compaction.bytes},
-        {"leaks", GAUGE, f->gc.leaks},
-        {"leaked_bytes", GAUGE, f->gc.leaked_bytes},
-        {"last_scrub_seconds", GAUGE, (uint64_t)(f->scrub.ended / NSEC_PER_SEC)},
-        {"scrub_damaged", GAUGE, f->scrub.last.damaged},
-        {"healed_objects", COUNTER, f->healed},
-        {"collisions", COUNTER, f->collisions},
-        {"unknown_decrements", COUNTER, f->refs.unknown_decrements},
-        {"passthrough_files", GAUGE, f->passthroughs.open},
-        {"passthrough_files_closed", GAUGE, f->passthroughs.closed},
-        {"alarms", COUNTER, report_count(REPORT_ALARM)},
-        {"warnings", COUNTER, report_count(REPORT_WARN)},
-        {"commits", COUNTER, f->flush.commits},
-        {"failed_commits", COUNTER, f->flush.failed},
-        {"last_commit_seconds", GAUGE, (uint64_t)(f->flush.last_commit / NSEC_PER_SEC)},
-        {"pending_flushes", GAUGE, f->flush.flushes.pending},
-        {"flush_permits", GAUGE, f->flush.flushes.permits},
-        {"flush_permits_used", GAUGE, f->flush.flushes.used},
-        {"flush_permit_waiters", GAUGE, f->flush.flushes.waiting},
-        {"oldest_flush_ms", GAUGE, (uint64_t)(f->flush.flushes.oldest_ns / NSEC_PER_MSEC)},
-        {"given_up_flushes", COUNTER, f->flush.flushes.given_up},
-        {"writers_waiting", GAUGE, f->flush.waiting},
-        {"writers_waited_ms", COUNTER, (uint64_t)(f->flush.waited_ns / NSEC_PER_MSEC)},
+    const struct view_number numbers[] = {
+        {"pid", VIEW_NO_METRIC, (uint64_t)getpid()},
+        {"uptime_seconds", VIEW_GAUGE, (uint64_t)((ticks(p) - p->opened) / NSEC_PER_SEC)},
+        {"seq", VIEW_GAUGE, f->seq},
+        {"durable_seq", VIEW_GAUGE, f->durable},
+        {"namespaces", VIEW_GAUGE, f->namespaces},
+        {"objects", VIEW_GAUGE, f->refs.objects},
+        {"pinned_objects", VIEW_GAUGE, f->refs.pinned},
+        {"dying_objects", VIEW_GAUGE, f->refs.dying},
+        {"undeleted_objects", VIEW_GAUGE, f->refs.undeleted},
+        {"retained_objects", VIEW_GAUGE, f->refs.retained},
+        {"retained_bytes", VIEW_GAUGE, f->refs.retained_bytes},
+        {"packs", VIEW_GAUGE, f->packs.packs},
+        {"pack_live_records", VIEW_GAUGE, f->packs.live_records},
+        {"pack_live_bytes", VIEW_GAUGE, f->packs.live_bytes},
+        {"pack_dead_bytes", VIEW_GAUGE, f->packs.dead_bytes},
+        {"pack_file_bytes", VIEW_GAUGE, f->packs.file_bytes},
+        {"kv_bytes", VIEW_GAUGE, f->kv_bytes},
+        {"disk_bytes", VIEW_GAUGE, f->disk_bytes},
+        {"disk_free_bytes", VIEW_GAUGE, f->disk_free},
+        {"dirty_pages_bytes", VIEW_GAUGE, f->dirty},
+        {"buffered_bytes", VIEW_GAUGE, f->buffered},
+        {"uncommitted_counts", VIEW_GAUGE, f->refs_changes},
+        {"unsealed_files", VIEW_GAUGE, f->unsealed},
+        {"drops_pending_pages", VIEW_GAUGE, f->drops},
+        {"dropped_pages", VIEW_COUNTER, drops_freed(p->drops)},
+        {"jobs_running", VIEW_GAUGE, f->jobs},
+        {"jobs_queued", VIEW_GAUGE, f->jobs_queued},
+        {"gc_cycles", VIEW_GAUGE, f->gc.cycles},
+        {"gc_collected", VIEW_COUNTER, f->gc.collected},
+        {"compacted_packs", VIEW_COUNTER, f->compaction.packs},
+        {"compacted_bytes", VIEW_COUNTER, f->compaction.bytes},
+        {"leaks", VIEW_GAUGE, f->gc.leaks},
+        {"leaked_bytes", VIEW_GAUGE, f->gc.leaked_bytes},
+        {"last_scrub_seconds", VIEW_GAUGE, (uint64_t)(f->scrub.ended / NSEC_PER_SEC)},
+        {"scrub_damaged", VIEW_GAUGE, f->scrub.last.damaged},
+        {"healed_objects", VIEW_COUNTER, f->healed},
+        {"collisions", VIEW_COUNTER, f->collisions},
+        {"unknown_decrements", VIEW_COUNTER, f->refs.unknown_decrements},
+        {"passthrough_files", VIEW_GAUGE, f->passthroughs.open},
+        {"passthrough_files_closed", VIEW_GAUGE, f->passthroughs.closed},
+        {"alarms", VIEW_COUNTER, report_count(REPORT_ALARM)},
+        {"warnings", VIEW_COUNTER, report_count(REPORT_WARN)},
+        {"commits", VIEW_COUNTER, f->flush.commits},
+        {"failed_commits", VIEW_COUNTER, f->flush.failed},
+        {"last_commit_seconds", VIEW_GAUGE, (uint64_t)(f->flush.last_commit / NSEC_PER_SEC)},
+        {"pending_flushes", VIEW_GAUGE, f->flush.flushes.pending},
+        {"flush_permits", VIEW_GAUGE, f->flush.flushes.permits},
+        {"flush_permits_used", VIEW_GAUGE, f->flush.flushes.used},
+        {"flush_permit_waiters", VIEW_GAUGE, f->flush.flushes.waiting},
+        {"oldest_flush_ms", VIEW_GAUGE, (uint64_t)(f->flush.flushes.oldest_ns / NSEC_PER_MSEC)},
+        {"given_up_flushes", VIEW_COUNTER, f->flush.flushes.given_up},
+        {"writers_waiting", VIEW_GAUGE, f->flush.waiting},
+        {"writers_waited_ms", VIEW_COUNTER, (uint64_t)(f->flush.waited_ns / NSEC_PER_MSEC)},
+    };
+
+    view_add_numbers(n, numbers, sizeof numbers / sizeof *numbers);
+}
+
+#define WORKER_NUMBERS 6
+
+/* The numbers of one class of workers. */
+static void list_class(const struct workers_class_stats *s,
+                       struct view_number ret[static WORKER_NUMBERS])
+{
+    const struct view_number numbers[WORKER_NUMBERS] = {
+        {"queued", VIEW_GAUGE, s->queued},
+        {"running", VIEW_GAUGE, s->running},
+        {"waiting", VIEW_GAUGE, s->waiting},
+        {"resting", VIEW_GAUGE, s->resting},
+        {"done", VIEW_COUNTER, s->done},
+        {"waited_milliseconds", VIEW_COUNTER, (uint64_t)(s->waited_ns / NSEC_PER_MSEC)},
     };
 
     memcpy(ret, numbers, sizeof numbers);
 }
 
-static int add_number(json_t *o, const char *key, uint64_t value)
+/* Adds the numbers of all classes: in JSON an object for each class, in metrics a label. */
+static void add_workers(struct view_numbers *n, const struct workers_stats *s)
 {
-    return json_object_set_new(o, key, json_integer((json_int_t)value));
-}
+    const struct view_number threads[] = {{"threads", VIEW_NO_METRIC, s->threads},
+                                          {"long_threads", VIEW_NO_METRIC, s->long_threads}};
+    struct view_number of[WORKERS_CLASSES][WORKER_NUMBERS];
+    struct view_numbers workers = view_add_group(n, "workers", "workers_");
 
-/* A number of each class of workers: its key, its kind, and the function that reads it. */
-struct worker_number {
-    const char *key;
-    enum metric metric;
-    uint64_t (*value)(const struct workers_class_stats *s);
-};
-
-static uint64_t workers_queued(const struct workers_class_stats *s)
-{
-    return s->queued;
-}
-static uint64_t workers_running(const struct workers_class_stats *s)
-{
-    return s->running;
-}
-static uint64_t workers_waiting(const struct workers_class_stats *s)
-{
-    return s->waiting;
-}
-static uint64_t workers_resting(const struct workers_class_stats *s)
-{
-    return s->resting;
-}
-static uint64_t workers_done(const struct workers_class_stats *s)
-{
-    return s->done;
-}
-static uint64_t workers_waited(const struct workers_class_stats *s)
-{
-    return (uint64_t)(s->waited_ns / NSEC_PER_MSEC);
-}
-
-static const struct worker_number worker_numbers[] = {
-    {"queued", GAUGE, workers_queued},   {"running", GAUGE, workers_running},
-    {"waiting", GAUGE, workers_waiting}, {"resting", GAUGE, workers_resting},
-    {"done", COUNTER, workers_done},     {"waited_milliseconds", COUNTER, workers_waited},
-};
-#define WORKER_NUMBERS (sizeof worker_numbers / sizeof *worker_numbers)
-
-/* Adds an object with a member for each class of workers. Other than 0: no memory. */
-static int add_workers(json_t *o, const struct workers_stats *s)
-{
-    json_t *workers = json_object();
-    int failed = 0;
-
-    for (unsigned c = 0; c < WORKERS_CLASSES; c++) {
-        json_t *class = json_object();
-        for (size_t i = 0; i < WORKER_NUMBERS; i++)
-            failed |= add_number(class, worker_numbers[i].key, worker_numbers[i].value(&s->of[c]));
-        failed |= json_object_set_new(workers, workers_class_names[c], class);
+    for (unsigned c = 0; c < WORKERS_CLASSES; c++)
+        list_class(&s->of[c], of[c]);
+    for (unsigned c = 0; n->json && c < WORKERS_CLASSES; c++) {
+        struct view_numbers class = view_add_group(&workers, workers_class_names[c], "");
+        view_add_numbers(&class, of[c], WORKER_NUMBERS);
     }
-    failed |= add_number(workers, "threads", s->threads);
-    failed |= add_number(workers, "long_threads", s->long_threads);
-    return failed | json_object_set_new(o, "workers", workers);
-}
-
-static void add_worker_metrics(struct strbuf *out, const struct workers_stats *s)
-{
-    for (size_t i = 0; i < WORKER_NUMBERS; i++) {
-        const struct worker_number *n = &worker_numbers[i];
-        const char *end = n->metric == COUNTER ? "_total" : "";
-        strbuf_addf(out, "# TYPE tallyfs_workers_%s%s %s\n", n->key, end,
-                    *end ? "counter" : "gauge");
+    for (unsigned i = 0; !n->json && i < WORKER_NUMBERS; i++) {
+        struct view_count counts[WORKERS_CLASSES];
         for (unsigned c = 0; c < WORKERS_CLASSES; c++)
-            strbuf_addf(out, "tallyfs_workers_%s%s{class=\"%s\"} %llu\n", n->key, end,
-                        workers_class_names[c], U(n->value(&s->of[c])));
+            counts[c] = (struct view_count){workers_class_names[c], of[c][i].value};
+        view_add_labelled(&workers, of[0][i], "class", counts, WORKERS_CLASSES);
     }
+    view_add_numbers(&workers, threads, 2);
 }
 
-/* Adds what the edge counts. Other than 0: no memory. */
-static int add_requests(json_t *o, const struct view_edge *edge)
+/* Adds what the edge counts. */
+static void add_requests(struct view_numbers *n, const struct view_edge *edge)
 {
-    json_t *requests = json_object();
-    int failed = 0;
+    const struct view_number waiting = {"waiting_requests", VIEW_GAUGE, edge->waiting};
+    const struct view_number longest = {"longest_wait_seconds", VIEW_GAUGE,
+                                        (uint64_t)(edge->longest_wait / NSEC_PER_SEC)};
 
-    for (size_t i = 0; i < edge->request_kinds; i++)
-        failed |= add_number(requests, edge->requests[i].name, edge->requests[i].count);
-    failed |= add_number(o, "waiting_requests", edge->waiting);
-    failed |= json_object_set_new(o, "longest_wait_seconds",
-                                  json_real((double)edge->longest_wait / 1e9));
-    failed |= json_object_set_new(o, "transport", json_string(edge->transport));
-    failed |= json_object_set_new(o, "passthrough", json_text(edge->passthrough));
-    failed |= json_object_set_new(o, "mounted", json_text(edge->mounted ? edge->mounted : ""));
-    return failed | json_object_set_new(o, "requests", requests);
+    view_add_numbers(n, &waiting, 1);
+    if (n->json) {
+        view_add_json(n, longest.key, json_real((double)edge->longest_wait / 1e9));
+        view_add_json(n, "transport", json_string(edge->transport));
+        view_add_json(n, "passthrough", json_text(edge->passthrough));
+        view_add_json(n, "mounted", json_text(edge->mounted ? edge->mounted : ""));
+    } else {
+        view_add_numbers(n, &longest, 1);
+    }
+    view_add_labelled(n, (struct view_number){"requests", VIEW_COUNTER, 0}, "op", edge->requests,
+                      edge->request_kinds);
+}
+
+/* Adds all numbers, and in JSON what is no number. */
+static void add_all(struct state *p, const struct facts *f, const struct view_edge *edge,
+                    struct view_numbers *n)
+{
+    const struct view_number readonly = {"read_only", VIEW_GAUGE, f->readonly};
+
+    add_numbers(p, f, n);
+    if (n->json) {
+        view_add_json(n, "label", json_text(p->label));
+        view_add_json(n, "state", json_string(view_state(p, NULL)));
+        view_add_json(n, "read_only", json_boolean(f->readonly));
+        view_add_json(n, "last_flush_errno", json_integer(-f->flush.error));
+    } else {
+        view_add_numbers(n, &readonly, 1);
+    }
+    add_workers(n, &f->workers);
+    view_pool_numbers(p, n);
+    view_sweep_numbers(p, n);
+    if (edge)
+        add_requests(n, edge);
 }
 
 /* Makes the text of stats.json. A failure of any part is one of memory. */
 static int stats(struct state *p, const struct facts *f, const struct view_edge *edge,
                  struct strbuf *out)
 {
-    struct number numbers[NUMBERS];
-    json_t *o = json_object();
+    bool failed = false;
+    struct view_numbers n = {.json = json_object(), .prefix = "", .failed = &failed};
     char *text = NULL;
-    int failed = 0;
 
-    list_numbers(p, f, numbers);
-    for (size_t i = 0; i < NUMBERS; i++)
-        failed |= add_number(o, numbers[i].key, numbers[i].value);
-    failed |= json_object_set_new(o, "label", json_text(p->label));
-    failed |= json_object_set_new(o, "state", json_string(view_state(p, NULL)));
-    failed |= json_object_set_new(o, "read_only", json_boolean(f->readonly));
-    failed |= json_object_set_new(o, "last_flush_errno", json_integer(-f->flush.error));
-    failed |= add_workers(o, &f->workers);
-    failed |= view_pool_json(p, o);
-    failed |= view_sweep_json(p, o);
-    if (edge)
-        failed |= add_requests(o, edge);
-    if (!failed)
-        text = json_dumps(o, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-    json_decref(o);
+    if (n.json)
+        add_all(p, f, edge, &n);
+    if (n.json && !failed)
+        text = json_dumps(n.json, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    json_decref(n.json);
     if (!text)
         return -ENOMEM;
     strbuf_adds(out, text);
     strbuf_adds(out, "\n");
     free(text);
-    return strbuf_error(out);
-}
-
-/* Makes the text of metrics, in the text format of Prometheus. */
-static int metrics(struct state *p, const struct facts *f, const struct view_edge *edge,
-                   struct strbuf *out)
-{
-    struct number numbers[NUMBERS];
-
-    list_numbers(p, f, numbers);
-    for (size_t i = 0; i < NUMBERS; i++) {
-        const struct number *n = &numbers[i];
-        const char *end = n->metric == COUNTER ? "_total" : "";
-        if (n->metric == NO_METRIC)
-            continue;
-        strbuf_addf(out, "# TYPE tallyfs_%s%s %s\n", n->key, end, *end ? "counter" : "gauge");
-        strbuf_addf(out, "tallyfs_%s%s %llu\n", n->key, end, U(n->value));
-    }
-    strbuf_addf(out, "# TYPE tallyfs_read_only gauge\ntallyfs_read_only %d\n", f->readonly);
-    add_worker_metrics(out, &f->workers);
-    view_pool_metrics(p, out);
-    view_sweep_metrics(p, out);
-    if (edge)
-        strbuf_addf(out,
-                    "# TYPE tallyfs_waiting_requests gauge\ntallyfs_waiting_requests %zu\n"
-                    "# TYPE tallyfs_longest_wait_seconds gauge\n"
-                    "tallyfs_longest_wait_seconds %lld\n",
-                    edge->waiting, (long long)(edge->longest_wait / NSEC_PER_SEC));
-    strbuf_adds(out, "# TYPE tallyfs_requests_total counter\n");
-    for (size_t i = 0; edge && i < edge->request_kinds; i++)
-        strbuf_addf(out, "tallyfs_requests_total{op=\"%s\"} %llu\n", edge->requests[i].name,
-                    U(edge->requests[i].count));
     return strbuf_error(out);
 }
 
@@ -567,54 +486,41 @@ int view_render(struct state *p, enum view_text which, const struct view_edge *e
     case VIEW_STATS_JSON:
         return stats(p, &f, edge, out);
     case VIEW_METRICS:
-        return metrics(p, &f, edge, out);
+        add_all(p, &f, edge, &(struct view_numbers){.metrics = out, .prefix = ""});
+        return strbuf_error(out);
     case VIEW_STATUS:
         break;
     }
     status(p, &f, out);
     if (edge)
-        add_edge(p, &f, edge, out);
+        add_edge(&f, edge, out);
     return strbuf_error(out);
 }
 
 /* ---- the refcount table ---- */
 
-/* A dump while it is written, in pieces, so that its size needs no memory. */
-struct spool {
-    int fd;
-    uint64_t off;
-    bool any;
-    struct strbuf text;
+struct dump {
+    FILE *out;
+    bool any; /* a count was written already */
 };
 
-static int spool_flush(struct spool *s)
-{
-    int err = strbuf_error(&s->text);
-
-    if (err == 0)
-        err = io_pwrite(s->fd, s->text.s, s->text.len, s->off);
-    s->off += s->text.len;
-    strbuf_clear(&s->text);
-    return err;
-}
-
 /* Writes the count of one object. */
-static int spool_count(const struct refs_item *item, void *ctx)
+static int write_count(const struct refs_item *item, void *ctx)
 {
-    struct spool *s = ctx;
+    struct dump *d = ctx;
     char hex[ID_HEX + 1];
+    const char *comma = d->any ? ", " : "";
 
     id_to_hex(&item->id, hex);
-    strbuf_addf(&s->text, "%s\"%s\": %llu", s->any ? ", " : "", hex, U(item->count));
-    s->any = true;
-    return s->text.len < SPOOL_PIECE ? 0 : spool_flush(s);
+    d->any = true;
+    return fprintf(d->out, "%s\"%s\": %llu", comma, hex, U(item->count)) < 0 ? -errno : 0;
 }
 
 /* The freeze lock is held only while the listing begins: refs keeps the counts of that instant for
  * it. */
-int view_refcounts(struct state *p, int fd)
+int view_refcounts(struct state *p, FILE *out)
 {
-    struct spool s = {.fd = fd, .text = STRBUF_INIT};
+    struct dump d = {.out = out};
     struct refs_listing *l;
     uint64_t seq;
     int err;
@@ -627,13 +533,13 @@ int view_refcounts(struct state *p, int fd)
     }
     if (err < 0)
         return err;
-    strbuf_addf(&s.text, "{\"seq\": %llu, \"counts\": {", U(seq));
-    err = refs_list_run(p->refs, l, spool_count, &s);
-    refs_list_end(l);
-    strbuf_adds(&s.text, "}}\n");
+    if (fprintf(out, "{\"seq\": %llu, \"counts\": {", U(seq)) < 0)
+        err = -errno;
     if (err == 0)
-        err = spool_flush(&s);
-    strbuf_release(&s.text);
+        err = refs_list_run(p->refs, l, write_count, &d);
+    refs_list_end(l);
+    if (err == 0 && (fputs("}}\n", out) < 0 || fflush(out) != 0))
+        err = -errno;
     return err;
 }
 

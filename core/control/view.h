@@ -12,6 +12,7 @@
 #include "id.h"
 #include "state_config.h"
 #include "strbuf.h"
+#include <stdio.h>
 
 struct gc_result;
 
@@ -47,12 +48,12 @@ const char *view_state(struct state *p, struct strbuf *why);
 int view_render(struct state *p, enum view_text which, const struct view_edge *edge,
                 struct strbuf *out);
 
-/* Writes the refcount table as JSON (CONTRACTS section 1, "Dump") to `fd`, from its start. The
+/* Writes the refcount table as JSON (CONTRACTS section 1, "Dump") to `out`, and flushes that. The
  * counts are those of one sequence number. */
-int view_refcounts(struct state *p, int fd);
-/* Writes the ghosts to `fd`, one a line, in the order of their numbers. A change during the call is
- * seen or not. */
-int view_ghosts(struct state *p, int fd);
+int view_refcounts(struct state *p, FILE *out);
+/* Writes the ghosts to `out`, one a line, in the order of their numbers, and flushes that. A change
+ * during the call is seen or not. */
+int view_ghosts(struct state *p, FILE *out);
 
 /* Makes objects of what was written, as far as that can be done. Waits for at most the setting
  * view_wait. */

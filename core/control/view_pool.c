@@ -58,94 +58,40 @@ void view_pool_status(struct state *p, struct strbuf *out)
 
 /* ---- stats.json and metrics ---- */
 
-struct number {
-    const char *key;
-    bool counter; /* only grows, from 0 at the start of the daemon */
-    uint64_t value;
-};
-
-#define NUMBERS 18
-
-/* Lists the numbers of stats.json and metrics under their names, which are stable. */
-static void list_numbers(struct state *p, struct number ret[static NUMBERS])
+void view_pool_numbers(struct state *p, struct view_numbers *n)
 {
-    struct pool_node_status s;
-
-    pool_node_get_status(p, &s);
-    const struct number numbers[NUMBERS] = {
-        {"node", false, p->shared->node},
-        {"report_serial", false, s.serial},
-        {"report_ack", false, s.ack},
-        {"report_keys", false, s.named},
-        {"report_age_seconds", false, (uint64_t)(s.age / NSEC_PER_SEC)},
-        {"last_report_seconds", false, (uint64_t)(s.reported / NSEC_PER_SEC)},
-        {"reports", true, s.reports},
-        {"failed_reports", true, s.failed},
-        {"failing_seconds", false, (uint64_t)(s.failing / NSEC_PER_SEC)},
-        {"other_reports", false, s.index.reports},
-        {"other_keys", false, s.index.keys},
-        {"marks_serial", false, s.index.serial},
-        {"absent_keys", false, s.index.absent},
-        {"cycles", true, s.cycles},
-        {"collected", true, s.collected},
-        {"collected_bytes", true, s.collected_bytes},
-        {"unindexed_packs", false, s.unindexed},
-        {"life", false, p->shared->incarnation},
-    };
-
-    memcpy(ret, numbers, sizeof numbers);
-}
-
-static int add_number(json_t *o, const char *key, uint64_t value)
-{
-    return json_object_set_new(o, key, json_integer((json_int_t)value));
-}
-
-/* Adds what the last cycle that ran here left, by reason. */
-static int add_kept(struct state *p, json_t *o)
-{
-    json_t *kept = json_object();
-    struct pool_node_status s;
-    int failed = 0;
-
-    pool_node_get_status(p, &s);
-    for (unsigned i = 0; i < GC_KEEP_REASONS; i++)
-        failed |= add_number(kept, gc_keep_names[i], s.kept[i]);
-    return failed | json_object_set_new(o, "kept", kept);
-}
-
-int view_pool_json(struct state *p, json_t *o)
-{
-    struct number numbers[NUMBERS];
-    json_t *pool;
-    int failed = 0;
-
-    if (!p->node)
-        return 0;
-    pool = json_object();
-    list_numbers(p, numbers);
-    for (size_t i = 0; i < NUMBERS; i++)
-        failed |= add_number(pool, numbers[i].key, numbers[i].value);
-    failed |= add_kept(p, pool);
-    return failed | json_object_set_new(o, "pool", pool);
-}
-
-void view_pool_metrics(struct state *p, struct strbuf *out)
-{
-    struct number numbers[NUMBERS];
+    struct view_numbers pool;
+    struct view_count kept[GC_KEEP_REASONS];
     struct pool_node_status s;
 
     if (!p->node)
         return;
-    list_numbers(p, numbers);
-    for (size_t i = 0; i < NUMBERS; i++) {
-        const char *end = numbers[i].counter ? "_total" : "";
-        strbuf_addf(out, "# TYPE tallyfs_pool_%s%s %s\n", numbers[i].key, end,
-                    *end ? "counter" : "gauge");
-        strbuf_addf(out, "tallyfs_pool_%s%s %llu\n", numbers[i].key, end, U(numbers[i].value));
-    }
     pool_node_get_status(p, &s);
-    strbuf_adds(out, "# TYPE tallyfs_pool_kept gauge\n");
+    const struct view_number numbers[] = {
+        {"node", VIEW_GAUGE, p->shared->node},
+        {"report_serial", VIEW_GAUGE, s.serial},
+        {"report_ack", VIEW_GAUGE, s.ack},
+        {"report_keys", VIEW_GAUGE, s.named},
+        {"report_age_seconds", VIEW_GAUGE, (uint64_t)(s.age / NSEC_PER_SEC)},
+        {"last_report_seconds", VIEW_GAUGE, (uint64_t)(s.reported / NSEC_PER_SEC)},
+        {"reports", VIEW_COUNTER, s.reports},
+        {"failed_reports", VIEW_COUNTER, s.failed},
+        {"failing_seconds", VIEW_GAUGE, (uint64_t)(s.failing / NSEC_PER_SEC)},
+        {"other_reports", VIEW_GAUGE, s.index.reports},
+        {"other_keys", VIEW_GAUGE, s.index.keys},
+        {"marks_serial", VIEW_GAUGE, s.index.serial},
+        {"absent_keys", VIEW_GAUGE, s.index.absent},
+        {"cycles", VIEW_COUNTER, s.cycles},
+        {"collected", VIEW_COUNTER, s.collected},
+        {"collected_bytes", VIEW_COUNTER, s.collected_bytes},
+        {"unindexed_packs", VIEW_GAUGE, s.unindexed},
+        {"life", VIEW_GAUGE, p->shared->incarnation},
+    };
+
+    pool = view_add_group(n, "pool", "pool_");
+    view_add_numbers(&pool, numbers, sizeof numbers / sizeof *numbers);
     for (unsigned i = 0; i < GC_KEEP_REASONS; i++)
-        strbuf_addf(out, "tallyfs_pool_kept{reason=\"%s\"} %llu\n", gc_keep_names[i], U(s.kept[i]));
+        kept[i] = (struct view_count){gc_keep_names[i], s.kept[i]};
+    view_add_labelled(&pool, (struct view_number){"kept", VIEW_GAUGE, 0}, "reason", kept,
+                      GC_KEEP_REASONS);
 }

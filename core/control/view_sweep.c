@@ -2,7 +2,6 @@
 /* view_sweep: see the header. */
 #include "view_sweep.h"
 #include "command.h"
-#include "io.h"
 #include "json_text.h"
 #include "state.h"
 #include "shards.h"
@@ -13,8 +12,6 @@
 #include <stdlib.h>
 
 #define U(x) ((unsigned long long)(x))
-/* bytes of a listing that are written at once */
-#define SPOOL_PIECE (256 * 1024)
 
 /* ---- one shard ---- */
 
@@ -145,44 +142,6 @@ const char *view_sweep_trouble(struct state *p)
 
 /* ---- stats.json and metrics ---- */
 
-struct number {
-    const char *key;
-    bool counter; /* only grows */
-    uint64_t value;
-};
-
-#define NUMBERS 15
-static void list_numbers(struct state *p, struct number ret[static NUMBERS])
-{
-    struct sweep_status s;
-
-    sweep_get(p, &s);
-    const struct number numbers[NUMBERS] = {
-        {"last_seconds", false, (uint64_t)(s.ended / NSEC_PER_SEC)},
-        {"running", false, s.running},
-        {"damaged", false, s.damage != 0},
-        {"last_checked", false, s.last.checked},
-        {"last_purged", false, s.last.purged},
-        {"last_kept", false, s.last.kept},
-        {"last_inconclusive", false, s.last.inconclusive},
-        {"last_lost", false, s.last.lost},
-        {"runs", true, s.sweeps},
-        {"checked", true, s.total.checked + (s.running ? s.now.checked : 0)},
-        {"purged", true, s.total.purged},
-        {"kept", true, s.total.kept},
-        {"inconclusive", true, s.total.inconclusive},
-        {"lost", true, s.total.lost},
-        {"ghosts_purged", true, s.purged},
-    };
-
-    memcpy(ret, numbers, sizeof numbers);
-}
-
-static int add_number(json_t *o, const char *key, uint64_t value)
-{
-    return json_object_set_new(o, key, json_integer((json_int_t)value));
-}
-
 /* A count of a shard, or null if it is unknown. */
 static json_t *count_json(const struct shard_facts *f, uint64_t count)
 {
@@ -192,41 +151,26 @@ static json_t *count_json(const struct shard_facts *f, uint64_t count)
 /* The object of one shard; NULL: no memory. */
 static json_t *shard_json(const struct shard_facts *f)
 {
-    json_t *o = json_object();
-    int failed = add_number(o, "shard", f->info.number);
+    const struct shards_info *s = &f->info;
 
-    failed |= json_object_set_new(o, "url", json_text(f->info.url));
-    failed |= json_object_set_new(o, "state", json_string(shards_state_name(f->info.state)));
-    failed |= add_number(o, "since_seconds", (uint64_t)(f->info.since / NSEC_PER_SEC));
-    failed |= json_object_set_new(o, "why", json_text(f->info.why));
-    failed |= json_object_set_new(o, "draining", json_boolean(f->info.draining));
-    failed |= json_object_set_new(o, "ghosts", count_json(f, f->ghosts));
-    failed |= json_object_set_new(o, "bytes", count_json(f, f->bytes));
-    failed |= add_number(o, "to_be_deleted", f->dead);
-    failed |= add_number(o, "disk_bytes", f->info.space.size);
-    failed |= add_number(o, "avail_bytes", f->info.space.avail);
-    if (!failed)
-        return o;
-    json_decref(o);
-    return NULL;
+    return json_pack("{s:I, s:o, s:s, s:I, s:o, s:b, s:o, s:o, s:I, s:I, s:I}", "shard",
+                     (json_int_t)s->number, "url", json_text(s->url), "state",
+                     shards_state_name(s->state), "since_seconds",
+                     (json_int_t)(s->since / NSEC_PER_SEC), "why", json_text(s->why), "draining",
+                     s->draining, "ghosts", count_json(f, f->ghosts), "bytes",
+                     count_json(f, f->bytes), "to_be_deleted", (json_int_t)f->dead, "disk_bytes",
+                     (json_int_t)s->space.size, "avail_bytes", (json_int_t)s->space.avail);
 }
 
-int view_sweep_json(struct state *p, json_t *o)
+/* In JSON an array with an object for each shard. */
+static void add_shards(struct state *p, struct view_numbers *n)
 {
-    struct number numbers[NUMBERS];
-    json_t *shards = json_array(), *sweeps = json_object();
+    json_t *shards = json_array();
     struct shard_facts f;
-    int failed = 0;
 
     for (unsigned at = 0; next_shard(p, at, &f); at = f.info.number)
-        failed |= json_array_append_new(shards, shard_json(&f));
-    list_numbers(p, numbers);
-    for (size_t i = 0; i < NUMBERS; i++)
-        failed |= add_number(sweeps, numbers[i].key, numbers[i].value);
-    failed |= add_number(o, "ghosts", refs_ghosts(p->refs));
-    failed |= add_number(o, "ghosts_lost", sweep_lost_count(p));
-    failed |= json_object_set_new(o, "shards", shards);
-    return failed | json_object_set_new(o, "sweep", sweeps);
+        *n->failed |= json_array_append_new(shards, shard_json(&f)) < 0;
+    view_add_json(n, "shards", shards);
 }
 
 enum { SHARD_OK, SHARD_GHOSTS, SHARD_BYTES, SHARD_DEAD, SHARD_DISK, SHARD_AVAIL, SHARD_NUMBERS };
@@ -255,22 +199,39 @@ static void add_shard_metric(struct state *p, unsigned which, struct strbuf *out
                     f.info.number, U(number_of(&f, which)));
 }
 
-void view_sweep_metrics(struct state *p, struct strbuf *out)
+void view_sweep_numbers(struct state *p, struct view_numbers *n)
 {
-    struct number numbers[NUMBERS];
+    const struct view_number ghosts[] = {{"ghosts", VIEW_GAUGE, refs_ghosts(p->refs)},
+                                         {"ghosts_lost", VIEW_GAUGE, sweep_lost_count(p)}};
+    struct view_numbers sweep;
+    struct sweep_status s;
 
-    strbuf_addf(out, "# TYPE tallyfs_ghosts gauge\ntallyfs_ghosts %llu\n", U(refs_ghosts(p->refs)));
-    strbuf_addf(out, "# TYPE tallyfs_ghosts_lost gauge\ntallyfs_ghosts_lost %llu\n",
-                U(sweep_lost_count(p)));
-    for (unsigned i = 0; i < SHARD_NUMBERS; i++)
-        add_shard_metric(p, i, out);
-    list_numbers(p, numbers);
-    for (size_t i = 0; i < NUMBERS; i++) {
-        const char *end = numbers[i].counter ? "_total" : "";
-        strbuf_addf(out, "# TYPE tallyfs_sweep_%s%s %s\n", numbers[i].key, end,
-                    *end ? "counter" : "gauge");
-        strbuf_addf(out, "tallyfs_sweep_%s%s %llu\n", numbers[i].key, end, U(numbers[i].value));
-    }
+    sweep_get(p, &s);
+    const struct view_number numbers[] = {
+        {"last_seconds", VIEW_GAUGE, (uint64_t)(s.ended / NSEC_PER_SEC)},
+        {"running", VIEW_GAUGE, s.running},
+        {"damaged", VIEW_GAUGE, s.damage != 0},
+        {"last_checked", VIEW_GAUGE, s.last.checked},
+        {"last_purged", VIEW_GAUGE, s.last.purged},
+        {"last_kept", VIEW_GAUGE, s.last.kept},
+        {"last_inconclusive", VIEW_GAUGE, s.last.inconclusive},
+        {"last_lost", VIEW_GAUGE, s.last.lost},
+        {"runs", VIEW_COUNTER, s.sweeps},
+        {"checked", VIEW_COUNTER, s.total.checked + (s.running ? s.now.checked : 0)},
+        {"purged", VIEW_COUNTER, s.total.purged},
+        {"kept", VIEW_COUNTER, s.total.kept},
+        {"inconclusive", VIEW_COUNTER, s.total.inconclusive},
+        {"lost", VIEW_COUNTER, s.total.lost},
+        {"ghosts_purged", VIEW_COUNTER, s.purged},
+    };
+
+    view_add_numbers(n, ghosts, 2);
+    if (n->json)
+        add_shards(p, n);
+    for (unsigned i = 0; !n->json && i < SHARD_NUMBERS; i++)
+        add_shard_metric(p, i, n->metrics);
+    sweep = view_add_group(n, "sweep", "sweep_");
+    view_add_numbers(&sweep, numbers, sizeof numbers / sizeof *numbers);
 }
 
 /* ---- the ghosts ---- */
@@ -286,29 +247,21 @@ static void add_ghost(struct state *p, uint64_t number, const struct entry *e, s
     strbuf_adds(out, sweep_is_lost(p, number) ? " lost=1\n" : "\n");
 }
 
-static int spool(int fd, struct strbuf *text, uint64_t *off)
+int view_ghosts(struct state *p, FILE *out)
 {
-    int err = strbuf_error(text);
-
-    if (err == 0)
-        err = io_pwrite(fd, text->s, text->len, *off);
-    *off += text->len;
-    strbuf_clear(text);
-    return err;
-}
-
-int view_ghosts(struct state *p, int fd)
-{
-    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    uint64_t number = 0, off = 0;
+    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
+    uint64_t number = 0;
     struct entry e;
     int err;
 
     while ((err = refs_next_ghost(p->refs, 0, number, &number, &e)) == 0) {
+        strbuf_clear(&line);
         if (e.count > 0) /* a ghost with count 0 is being deleted */
-            add_ghost(p, number, &e, &text);
-        if (text.len >= SPOOL_PIECE && (err = spool(fd, &text, &off)) < 0)
-            return err;
+            add_ghost(p, number, &e, &line);
+        if (strbuf_error(&line) < 0 || fputs(line.s, out) < 0)
+            return strbuf_error(&line) < 0 ? -ENOMEM : -errno;
     }
-    return err == -ENOENT ? spool(fd, &text, &off) : err;
+    if (err != -ENOENT)
+        return err;
+    return fflush(out) == 0 ? 0 : -errno;
 }

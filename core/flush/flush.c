@@ -160,11 +160,10 @@ static bool few_buffers(struct state *p)
  * little is left for the time when nobody may write. */
 static int seal(struct state *p, enum seal_what what)
 {
-    size_t left;
     int err = 0;
 
     for (unsigned i = 0; i < SEAL_PASSES && err == 0; i++) {
-        err = seal_pass(p, i == 0 ? what : SEAL_NEW, -1, &left);
+        err = seal_pass(p, i == 0 ? what : SEAL_NEW, -1);
         if (few_buffers(p))
             break;
     }

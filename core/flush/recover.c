@@ -265,13 +265,13 @@ int recover_slots(struct state *p)
 {
     struct slots_left *l = p->slots_left;
     int err = try_slots(p);
-    size_t before, now = SIZE_MAX, left;
+    size_t before, now = SIZE_MAX;
 
     do { /* a slot that becomes an object frees a descriptor, so the next try gets further */
         before = now;
         if (!io_is_short(err) || !l->written)
             break;
-        (void)seal_pass(p, SEAL_CLOSED, -1, &left);
+        (void)seal_pass(p, SEAL_CLOSED, -1);
         err = try_slots(p);
         now = atomic_load(&p->contents.slots);
     } while (now < before);

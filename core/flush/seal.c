@@ -14,6 +14,7 @@
 #include "io.h"
 #include "state.h"
 #include "report.h"
+#include "thread.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -316,9 +317,8 @@ static int run_task(void *arg)
 }
 
 /* One round of a pass: picks up to BATCH contents, seals them, and syncs the objects if some were
- * put off. *ret_left: how many contents of this round were put off or failed. */
-static int round_once(struct pass *pass, struct task *tasks, struct content **picked,
-                      size_t *ret_left)
+ * put off. */
+static int round_once(struct pass *pass, struct task *tasks, struct content **picked)
 {
     struct state *p = pass->p;
     struct workers_group group;
@@ -340,7 +340,6 @@ static int round_once(struct pass *pass, struct task *tasks, struct content **pi
             (void)run_task(&tasks[i]);
     }
     (void)workers_group_wait(&group);
-    *ret_left = atomic_load(&pass->put_off) + atomic_load(&pass->failed);
     if (atomic_load(&pass->put_off) == 0)
         return 0;
     int err = objects_sync(p->objects);
@@ -357,17 +356,17 @@ static bool view_is_late(struct state *p, int64_t since)
 
 /* Rounds until no content is left, until no content gets sealed any more, or until the view has
  * waited long enough. */
-static int rounds(struct pass *pass, int64_t since, size_t *ret_left)
+static int rounds(struct pass *pass, int64_t since)
 {
     struct task *tasks = calloc(BATCH, sizeof *tasks);
     struct content **picked = calloc(BATCH, sizeof(struct content *));
     unsigned idle = 0;
     int err = tasks && picked ? 0 : -ENOMEM;
 
-    *ret_left = 0;
     while (err == 0) {
-        err = round_once(pass, tasks, picked, ret_left);
-        if (*ret_left == 0 && atomic_load(&pass->sealed) == 0)
+        err = round_once(pass, tasks, picked);
+        if (!atomic_load(&pass->put_off) && !atomic_load(&pass->failed) &&
+            !atomic_load(&pass->sealed))
             break;
         idle = atomic_load(&pass->sealed) ? 0 : idle + 1;
         if (idle >= 2 || (atomic_load(&pass->failed) && idle))
@@ -393,16 +392,14 @@ static bool take_turn(struct state *p, int64_t since)
     return true;
 }
 
-int seal_pass(struct state *p, enum seal_what what, int64_t since, size_t *ret_left)
+int seal_pass(struct state *p, enum seal_what what, int64_t since)
 {
     struct pass pass = {.p = p, .what = what, .all = what == SEAL_CLOSED && since < 0};
     int err;
 
-    if (!take_turn(p, since)) {
-        *ret_left = seal_waiting(p);
+    if (!take_turn(p, since))
         return 0;
-    }
-    err = rounds(&pass, since, ret_left);
+    err = rounds(&pass, since);
     if (pass.all)
         p->flush->slot_error = atomic_load(&pass.one_error);
     if (pass.all && err == 0 && p->flush->slot_error == 0)
@@ -414,11 +411,10 @@ int seal_pass(struct state *p, enum seal_what what, int64_t since, size_t *ret_l
 int seal_rest(struct state *p)
 {
     struct pass pass = {.p = p, .what = SEAL_NEW, .freeze_lock_held = true};
-    size_t left;
 
     rwlock_held_write(&p->freeze_lock);
     mutex_held(&p->flush->seal);
-    return rounds(&pass, -1, &left);
+    return rounds(&pass, -1);
 }
 
 size_t seal_waiting(struct state *p)
@@ -432,12 +428,11 @@ static void *seal_for_views(void *arg)
     struct state *p = arg;
     struct flusher *f = p->flush;
     uint64_t asked;
-    size_t left;
 
     mutex_lock(&f->lock);
     while (f->views_served < (asked = f->views_asked) && !f->stop) {
         mutex_unlock(&f->lock);
-        (void)seal_pass(p, SEAL_CLOSED, ticks(p), &left); /* the flush reports a failure */
+        (void)seal_pass(p, SEAL_CLOSED, ticks(p)); /* the flush reports a failure */
         mutex_lock(&f->lock);
         f->views_served = asked;
         cond_broadcast(&f->done);
@@ -451,16 +446,8 @@ static void *seal_for_views(void *arg)
 /* Begins the thread that seals for views. False: there can be none. Needs flush.lock. */
 static bool start_sealer(struct state *p)
 {
-    pthread_attr_t attr;
-    pthread_t thread;
-
-    if (p->flush->seals_for_views)
-        return true;
-    if (pthread_attr_init(&attr) != 0)
-        return false;
-    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    p->flush->seals_for_views = workers_io_create(&thread, &attr, seal_for_views, p) == 0;
-    (void)pthread_attr_destroy(&attr);
+    if (!p->flush->seals_for_views)
+        p->flush->seals_for_views = thread_start(NULL, seal_for_views, p) == 0;
     return p->flush->seals_for_views;
 }
 
@@ -485,10 +472,9 @@ static bool seal_elsewhere(struct state *p, int64_t since)
 void seal_for_view(struct state *p)
 {
     int64_t since = ticks(p);
-    size_t left;
 
     if (!p->flush->threads_running || !seal_elsewhere(p, since))
-        (void)seal_pass(p, SEAL_CLOSED, since, &left); /* the flush reports a failure */
+        (void)seal_pass(p, SEAL_CLOSED, since); /* the flush reports a failure */
 }
 
 size_t seal_settle(struct state *p)

@@ -99,6 +99,10 @@ void job_goes_on_from(struct state *p, struct job *j, uint64_t bytes);
  * own worker, which holds no lock, nor anything that another job waits for: other jobs run in its
  * place meanwhile (workers.h). With 0 ns it only asks whether the job is to end. */
 int job_pause(struct state *p, struct job *j, int64_t duration_ns);
+/* Take the turn of work that is done by one caller at a time, and set *taken; the caller clears it
+ * afterwards. The job pauses until it is free; without a job (NULL) it is -EBUSY. Errors and locks
+ * as job_pause. */
+int job_take_turn(struct state *p, struct job *j, _Atomic bool *taken);
 /* Account `amount` at the rate that the setting `which` gives, and rest as long as the rate asks.
  * The setting may change meanwhile. Errors and locks as job_pause. `rate` is the job's own. */
 int job_pay(struct state *p, struct job *j, struct rate *rate, uint64_t amount, enum setting which);
@@ -108,9 +112,8 @@ void job_result(struct state *p, struct job *j, const char *result);
  * earlier job are freed. */
 void job_lines(struct state *p, struct job *j, char *lines);
 int job_get_lines(struct state *p, uint64_t number, struct strbuf *out); /* -ENOENT */
-/* End the job. `result` NULL keeps the words that job_result set. -ECANCELED makes it
- * JOB_CANCELLED. */
-void job_end(struct state *p, struct job *j, int error, const char *result);
+/* End the job. -ECANCELED makes it JOB_CANCELLED. */
+void job_end(struct state *p, struct job *j, int error);
 /* The job's work was refused before it began: remove the job, as if it had never been started. */
 void job_withdraw(struct state *p, struct job *j, int error);
 /* Let a worker run the job: long work (workers.h), at idle I/O priority unless it `waits` or is

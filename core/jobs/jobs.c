@@ -23,6 +23,7 @@
 #include "job_impl.h"
 #include "rate.h"
 #include "state.h"
+#include "thread.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -136,7 +137,7 @@ static int insert(struct jobs *jobs, struct job *j)
 }
 
 /* End a job and wake all that wait. Needs jobs->lock. */
-static void end(struct state *p, struct job *j, int error, const char *result)
+static void end(struct state *p, struct job *j, int error)
 {
     mutex_held(&p->jobs->lock);
     p->jobs->ended[is_drain(j)]++;
@@ -146,8 +147,6 @@ static void end(struct state *p, struct job *j, int error, const char *result)
     j->lasted = ticks(p) - j->began;
     if (error == 0)
         complete(j);
-    if (result)
-        snprintf(j->result, sizeof j->result, "%s", result);
     cond_broadcast(&p->jobs->changed);
 }
 
@@ -179,15 +178,31 @@ static struct job *present_of(struct jobs *jobs, const char *verb)
     return NULL;
 }
 
-int job_start_one(struct state *p, const char *verb, const char *detail, struct job **ret_job,
-                  uint64_t *ret_number)
+/* In the worker that runs the job: normal I/O priority if the job is prompt, or while somebody
+ * waits for it. In any other thread this does nothing. Needs jobs->lock. */
+static void set_priority(struct job *j)
 {
-    struct job *j = make_job(p, verb, detail), *other;
-    int err = j ? 0 : -ENOMEM;
+    bool idle = !j->work.waits && !j->work.prompt && j->waiters == 0;
 
-    if (j) {
+    if (workers_here(j->p->workers) && thread_io_is_idle() != idle)
+        thread_io_idle(idle);
+}
+
+/* Makes a job and puts it into the table, unless it must be the only one of its verb and is not. */
+static int start(struct state *p, const char *verb, const char *detail, bool only,
+                 struct job **ret_job, uint64_t *ret_number)
+{
+    struct job *j = make_job(p, verb, detail), *other = NULL;
+    int err;
+
+    if (!j)
+        return -ENOMEM;
+    if (is_drop(j)) /* before its pages are queued: the dropper may be faster than the verb */
+        j->first = drops_worked(p->drops);
+    {
         MUTEX_GUARD(&p->jobs->lock);
-        other = present_of(p->jobs, verb);
+        if (only)
+            other = present_of(p->jobs, verb);
         if (other)
             err = strcmp(other->detail, j->detail) == 0 ? 1 : -EBUSY;
         else
@@ -201,35 +216,15 @@ int job_start_one(struct state *p, const char *verb, const char *detail, struct 
     return err;
 }
 
-/* In the worker that runs the job: normal I/O priority if the job is prompt, or while somebody
- * waits for it. In any other thread this does nothing. Needs jobs->lock. */
-static void set_priority(struct job *j)
-{
-    bool idle = !j->work.waits && !j->work.prompt && j->waiters == 0;
-
-    if (workers_here(j->p->workers) && workers_io_is_idle() != idle)
-        workers_io_idle(idle);
-}
-
 int job_start(struct state *p, const char *verb, const char *detail, struct job **ret_job)
 {
-    struct job *j = make_job(p, verb, detail);
-    int err;
+    return start(p, verb, detail, false, ret_job, &(uint64_t){0});
+}
 
-    if (!j)
-        return -ENOMEM;
-    if (is_drop(j)) /* before its pages are queued: the dropper may be faster than the verb */
-        j->first = drops_worked(p->drops);
-    {
-        MUTEX_GUARD(&p->jobs->lock);
-        err = atomic_load(&p->closing) ? -ESHUTDOWN : insert(p->jobs, j);
-    }
-    if (err < 0) {
-        free(j);
-        return err;
-    }
-    *ret_job = j;
-    return 0;
+int job_start_one(struct state *p, const char *verb, const char *detail, struct job **ret_job,
+                  uint64_t *ret_number)
+{
+    return start(p, verb, detail, true, ret_job, ret_number);
 }
 
 void job_progress(struct state *p, struct job *j, uint64_t done, uint64_t total)
@@ -322,6 +317,15 @@ int job_pay(struct state *p, struct job *j, struct rate *rate, uint64_t amount, 
     return rest(p, j, &w, left);
 }
 
+int job_take_turn(struct state *p, struct job *j, _Atomic bool *taken)
+{
+    int err = 0;
+
+    while (err == 0 && atomic_exchange(taken, true))
+        err = j ? job_pause(p, j, LOOK_EVERY) : -EBUSY;
+    return err;
+}
+
 void job_result(struct state *p, struct job *j, const char *result)
 {
     MUTEX_GUARD(&p->jobs->lock);
@@ -346,10 +350,10 @@ int job_get_lines(struct state *p, uint64_t number, struct strbuf *out)
     return 0;
 }
 
-void job_end(struct state *p, struct job *j, int error, const char *result)
+void job_end(struct state *p, struct job *j, int error)
 {
     MUTEX_GUARD(&p->jobs->lock);
-    end(p, j, error, result);
+    end(p, j, error);
     prune(p->jobs);
 }
 
@@ -359,7 +363,7 @@ void job_withdraw(struct state *p, struct job *j, int error)
     size_t kept = 0;
     MUTEX_GUARD(&jobs->lock);
 
-    end(p, j, error, NULL);
+    end(p, j, error);
     if (j->waiters > 0) /* somebody guessed its number and waits: it is reported as ended, and freed
                          * later */
         return;
@@ -379,7 +383,7 @@ static void leave(struct job *j, int err)
 {
     struct jobs *jobs = j->p->jobs;
 
-    job_end(j->p, j, err, NULL);
+    job_end(j->p, j, err);
     MUTEX_GUARD(&jobs->lock);
     jobs->with_workers--;
     cond_broadcast(&jobs->changed);
@@ -760,7 +764,7 @@ void jobs_drops_done(struct state *p)
         if (job_is_over(j) || !j->drop_ticket || j->drop_ticket > until)
             continue;
         note_progress(j, &none, worked);
-        end(p, j, 0, NULL);
+        end(p, j, 0);
     }
     prune(p->jobs);
 }

@@ -181,6 +181,9 @@ int log_reap_earlier(struct disk *d, uint64_t epoch);
 /* Describes an operation of a frame of namespace `ns` in words: "write 4096 bytes of content
  * 77". */
 void log_describe_op(const struct op *op, uint32_t ns, struct strbuf *out);
+#define LOG_TIME 64 /* bytes */
+/* A time as "2026-11-22T08:30:00.123456789Z". Returns `out`. */
+const char *log_time(int64_t time_ns, char out[LOG_TIME]);
 /* The kernel's number of the request that made the frame; 0: no request made it. */
 uint64_t log_frame_request(const struct log_frame *f);
 /* Describes all operations of a frame, at most `max` of them. -EUCLEAN: one of them does not

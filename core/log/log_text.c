@@ -6,6 +6,7 @@
 #include "ns_setting.h"
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 
 #define U(x) ((unsigned long long)(x))
 
@@ -195,4 +196,17 @@ void log_describe_loss(const struct log_report *r, struct strbuf *out)
                     U(r->whole + 1), U(r->behind_last), U(r->behind));
     else
         strbuf_addf(out, "every change from number %llu on", U(r->whole + 1));
+}
+
+const char *log_time(int64_t time_ns, char out[LOG_TIME])
+{
+    int64_t rest = time_ns % NSEC_PER_SEC;
+    time_t seconds = (time_t)(time_ns / NSEC_PER_SEC) - (rest < 0);
+    char second[32] = "?";
+    struct tm tm;
+
+    if (gmtime_r(&seconds, &tm))
+        strftime(second, sizeof second, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(out, LOG_TIME, "%s.%09dZ", second, (int)(rest < 0 ? rest + NSEC_PER_SEC : rest));
+    return out;
 }

@@ -28,10 +28,9 @@
 #include <stdlib.h>
 
 #define U(x) ((unsigned long long)(x))
-#define DEAD_PART 20                   /* a 20th of all bytes may be dead */
-#define THROTTLE_EVERY 256u            /* records between two waits for memory and room */
-#define BEGIN_EVERY (NSEC_PER_SEC / 5) /* between two looks whether another still runs */
-#define VAIN_MAX 10 /* runs in vain, each of which doubles the time to the next run */
+#define DEAD_PART 20        /* a 20th of all bytes may be dead */
+#define THROTTLE_EVERY 256u /* records between two waits for memory and room */
+#define VAIN_MAX 10         /* runs in vain, each of which doubles the time to the next run */
 
 /* ---- one record ---- */
 
@@ -326,21 +325,11 @@ static int run_compaction(struct compaction *c, unsigned below, bool thorough)
     return end < 0 ? end : err;
 }
 
-/* Begins to compact, for one caller at a time. A job waits for the other. */
-static int begin_compaction(struct state *p, struct job *j)
-{
-    int err = 0;
-
-    while (err == 0 && atomic_exchange(&p->compacting->running, true))
-        err = j ? job_pause(p, j, BEGIN_EVERY) : -EBUSY;
-    return err;
-}
-
 int compact_store(struct state *p, struct job *j, unsigned below, bool thorough,
                   struct compact_result *ret)
 {
     struct compaction c = {.p = p, .job = j, .r = ret, .disk = p->config.disk};
-    int err = begin_compaction(p, j);
+    int err = job_take_turn(p, j, &p->compacting->running);
 
     *ret = (struct compact_result){0};
     if (err < 0)

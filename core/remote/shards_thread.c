@@ -11,6 +11,7 @@
 #include "shards.h"
 #include "shards_thread.h"
 #include "sweep.h"
+#include "thread.h"
 #include <errno.h>
 
 /* ns between two turns while a shard is not well or dead ghosts are left */
@@ -78,7 +79,7 @@ static void *thread_main(void *arg)
 {
     struct state *p = arg;
 
-    workers_io_idle(true);
+    thread_io_idle(true);
     do
         shards_step(p);
     while (wait_for_next(p));
@@ -101,7 +102,7 @@ static void *looker_main(void *arg)
     struct state *p = arg;
     struct shards_thread *t = p->shards_thread;
 
-    workers_io_idle(false);
+    thread_io_idle(false);
     mutex_lock(&t->lock);
     while (!t->stop) {
         if (t->done >= t->wanted) {

@@ -45,8 +45,7 @@ struct rebuild {
     uint64_t changed;
 };
 
-#define LOOK_EVERY (NSEC_PER_SEC / 5) /* between two looks whether another still recounts */
-#define FIXES_AT_ONCE 256             /* under one hold of the freeze lock */
+#define FIXES_AT_ONCE 256 /* under one hold of the freeze lock */
 
 /* May this count be lowered? Not if damage hides references, nor if a lost number may have been an
  * alias of the object. */
@@ -313,21 +312,11 @@ static int rebuild_alone(struct state *p, struct job *j, bool part, uint64_t *re
     return err;
 }
 
-/* Begins to recount, for one caller at a time: two would both see a count that is too high, and both
- * lower it. A job of its own waits for the other caller; a part of other work, and a caller without
- * a job, do not. */
-static int begin_rebuild(struct state *p, struct job *j, bool part)
-{
-    int err = 0;
-
-    while (err == 0 && atomic_exchange(&p->scrub->recounting, true))
-        err = j && !part ? job_pause(p, j, LOOK_EVERY) : -EBUSY;
-    return err;
-}
-
+/* Recounts, for one caller at a time: two would both see a count that is too high, and both lower
+ * it. A job of its own waits for the other caller; a part of other work does not. */
 static int rebuild(struct state *p, struct job *j, bool part, uint64_t *ret_changed)
 {
-    int err = begin_rebuild(p, j, part);
+    int err = job_take_turn(p, part ? NULL : j, &p->scrub->recounting);
 
     if (err < 0)
         return err;

@@ -116,7 +116,7 @@ int disk_punch(struct disk_file *f, uint64_t off, uint64_t len)
 {
     int err = check_write(f, off, len);
 
-    return err || len == 0 ? err : f->ops->punch(f, off, len);
+    return err || len == 0 || f->unpunched ? err : f->ops->punch(f, off, len);
 }
 
 int disk_sync(struct disk_file *f)

@@ -8,7 +8,6 @@
 
 #include "beneath.h"
 #include "io.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -150,43 +149,9 @@ static int dir_sync_dir(struct disk *d, const char *name)
     return err;
 }
 
-/* Calls `fn` for each entry but "." and "..". readdir returns NULL at the end and after an error,
- * so errno tells which. */
-static int list_names(DIR *dir, disk_list_fn *fn, void *ctx)
-{
-    for (;;) {
-        errno = 0;
-        struct dirent *e = readdir(dir);
-
-        if (!e)
-            return -errno;
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        int err = fn(e->d_name, ctx);
-
-        if (err)
-            return err;
-    }
-}
-
 static int dir_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
 {
-    int fd = beneath_open_dir(root_of(d), name);
-
-    if (fd < 0)
-        return fd;
-    DIR *dir = fdopendir(fd);
-
-    if (!dir) {
-        int err = -errno;
-
-        close(fd);
-        return err;
-    }
-    int err = list_names(dir, fn, ctx);
-
-    closedir(dir);
-    return err;
+    return beneath_list(root_of(d), name, fn, ctx);
 }
 
 /* Lowers the space to what the quota of a user or a group leaves: fstatvfs does not know quotas,

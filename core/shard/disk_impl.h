@@ -46,5 +46,6 @@ struct disk {
 
 struct disk_file {
     const struct disk_ops *ops;
-    bool writable; /* set by disk.c */
+    bool writable;  /* set by disk.c */
+    bool unpunched; /* disk_punch does nothing: others may need the bytes (disk_route.h) */
 };

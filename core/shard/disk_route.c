@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * disk_route: see the header. Files are handed out as the disk below opened them, except files that
- * were made in objects/ or packs/ of the pool: these are wrapped, so that they cannot be punched.
+ * disk_route: see the header. Files are handed out as the disk below opened them. Those that were
+ * made in objects/ or packs/ of the pool are marked, so that they cannot be punched.
  */
 #include "disk_route.h"
 
@@ -19,12 +19,6 @@ struct route {
     struct disk base;
     struct disk *own, *pool;
     uint32_t node;
-};
-
-/* A file that this node made in objects/ or packs/. */
-struct route_file {
-    struct disk_file base;
-    struct disk_file *file;
 };
 
 static struct route *route_of(struct disk *d)
@@ -57,99 +51,6 @@ static struct disk *find_disk(struct disk *d, const char *name, char ret_name[NA
     return slot || is_shared(name) ? r->pool : r->own;
 }
 
-/* ---- files made in the pool ---- */
-
-static struct disk_file *inner(struct disk_file *f)
-{
-    return ((struct route_file *)f)->file;
-}
-
-static void file_close(struct disk_file *f)
-{
-    disk_file_close(inner(f));
-    free(f);
-}
-
-static ssize_t file_pread(struct disk_file *f, void *buf, size_t len, uint64_t off)
-{
-    return disk_pread(inner(f), buf, len, off);
-}
-
-static int file_pwritev(struct disk_file *f, const struct iovec *iov, int count, uint64_t off)
-{
-    return disk_pwritev(inner(f), iov, count, off);
-}
-
-static int file_truncate(struct disk_file *f, uint64_t size)
-{
-    return disk_truncate(inner(f), size);
-}
-
-/* Does nothing: bytes that this node does not use any more may still be in use by other nodes of
- * the pool. */
-static int file_punch(struct disk_file *f, uint64_t off, uint64_t len)
-{
-    (void)f;
-    (void)off;
-    (void)len;
-    return 0;
-}
-
-static int file_sync(struct disk_file *f)
-{
-    return disk_sync(inner(f));
-}
-
-static int file_fstat(struct disk_file *f, struct disk_stat *ret)
-{
-    return disk_fstat(inner(f), ret);
-}
-
-static void file_flush_hint(struct disk_file *f, uint64_t off, uint64_t len)
-{
-    disk_flush_hint(inner(f), off, len);
-}
-
-static int file_allocate(struct disk_file *f, uint64_t size)
-{
-    return disk_allocate(inner(f), size);
-}
-
-static int file_map(struct disk_file *f, uint64_t off, size_t len, void **ret_map)
-{
-    return disk_map(inner(f), off, len, ret_map);
-}
-
-static void file_unmap(struct disk_file *f, void *map, size_t len)
-{
-    disk_unmap(inner(f), map, len);
-}
-
-static void file_map_wrote(struct disk_file *f, void *map, size_t at, size_t len)
-{
-    disk_map_wrote(inner(f), map, at, len);
-}
-
-static int file_fd(struct disk_file *f)
-{
-    return disk_fd(inner(f));
-}
-
-/* Wraps a file that was made in the pool. After -ENOMEM the file is closed. */
-static int wrap(const struct disk_ops *ops, struct disk_file *file, struct disk_file **ret_file)
-{
-    struct route_file *f = calloc(1, sizeof *f);
-
-    if (!f) {
-        disk_file_close(file);
-        return -ENOMEM;
-    }
-    f->base.ops = ops;
-    f->file = file;
-    *ret_file = &f->base;
-    return 0;
-}
-
 /* ---- names ---- */
 
 static void route_close(struct disk *d)
@@ -165,22 +66,18 @@ static int route_mkdir(struct disk *d, const char *name)
 }
 
 /* A file of the pool that exists already may be one of another store, so it cannot be opened for
- * writing. A new one is wrapped. */
+ * writing. Bytes of a new one may soon be in use by other nodes of the pool, so it keeps them. */
 static int route_open(struct disk *d, const char *name, unsigned flags, struct disk_file **ret_file)
 {
     char there[NAME_ROOM];
-    struct disk_file *file;
     int err;
 
     if (is_shared(name) && flags & DISK_WRITE && !(flags & DISK_CREATE))
         return -EROFS;
-    err = disk_open(find_disk(d, name, there), there, flags, &file);
-    if (err)
-        return err;
-    if (is_shared(name) && flags & DISK_CREATE)
-        return wrap(d->ops, file, ret_file);
-    *ret_file = file;
-    return 0;
+    err = disk_open(find_disk(d, name, there), there, flags, ret_file);
+    if (err == 0)
+        (*ret_file)->unpunched = is_shared(name);
+    return err;
 }
 
 static int route_link(struct disk *d, const char *from, const char *to)
@@ -283,19 +180,6 @@ static const struct disk_ops route_ops = {
     .list = route_list,
     .space = route_space,
     .incarnation = route_incarnation,
-    .file_close = file_close,
-    .pread = file_pread,
-    .pwritev = file_pwritev,
-    .truncate = file_truncate,
-    .punch = file_punch,
-    .sync = file_sync,
-    .fstat = file_fstat,
-    .flush_hint = file_flush_hint,
-    .allocate = file_allocate,
-    .map = file_map,
-    .unmap = file_unmap,
-    .map_wrote = file_map_wrote,
-    .fd = file_fd,
 };
 
 int disk_route_open(struct disk *own, struct disk *pool, uint32_t node, struct disk **ret_disk)

@@ -10,9 +10,8 @@
 #include "shard_ask.h"
 
 #include "clock.h"
-#include "workers.h"
+#include "thread.h"
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -161,7 +160,7 @@ struct ask *ask_make(struct place *p, ask_fn *run, size_t room)
         return NULL;
     a->place = p;
     a->run = run;
-    a->io_idle = workers_io_is_idle();
+    a->io_idle = thread_io_is_idle();
     cond_init(&a->changed);
     a->len = room;
     a->data = room ? calloc(1, room) : NULL;
@@ -234,8 +233,8 @@ static bool answer(struct place *p, struct ask *a)
     if (a->state == ASK_WAITS)
         a->state = ASK_RUNS;
     mutex_unlock(&p->lock);
-    if (workers_io_is_idle() != a->io_idle)
-        workers_io_idle(a->io_idle);
+    if (thread_io_is_idle() != a->io_idle)
+        thread_io_idle(a->io_idle);
     ssize_t result = a->run(a);
 
     mutex_lock(&p->lock);
@@ -266,20 +265,14 @@ static bool next_ask(struct place *p, struct ask **ret)
     return true;
 }
 
-/* An asker: runs asks until the place ends, or until a call comes back late. It blocks signals,
- * except those that a fault of its own raises. After a late call it ends: it has a reference to the
- * place, which it gives back outside of the lock. */
+/* An asker: runs asks until the place ends, or until a call comes back late. After a late call it
+ * ends: it has a reference to the place, which it gives back outside of the lock. */
 static void *asker_main(void *arg)
 {
     struct place *p = arg;
     struct ask *a;
-    sigset_t all;
     bool late = false;
 
-    sigfillset(&all);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGSEGV);
-    (void)pthread_sigmask(SIG_SETMASK, &all, NULL);
     mutex_lock(&p->lock);
     while (!late && next_ask(p, &a))
         late = answer(p, a);
@@ -296,18 +289,10 @@ static void *asker_main(void *arg)
 /* Starts one more asker: a detached thread. -ENOMEM: it could not be started. Needs the lock. */
 static int start_asker(struct place *p)
 {
-    pthread_attr_t attr;
-    pthread_t thread;
-    int err = pthread_attr_init(&attr);
-
-    if (err != 0)
+    if (thread_start(NULL, asker_main, p) < 0)
         return -ENOMEM;
-    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    err = workers_io_create(&thread, &attr, asker_main, p);
-    (void)pthread_attr_destroy(&attr);
-    if (err == 0)
-        p->askers++;
-    return err == 0 ? 0 : -ENOMEM;
+    p->askers++;
+    return 0;
 }
 
 /* ---- asking ---- */

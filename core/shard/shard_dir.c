@@ -265,35 +265,23 @@ static int dir_stat(struct shard *s, const char *name, uint64_t *ret_size)
 
 /* ---- temporary files ---- */
 
-/* Removes a temporary file, unless a process is writing it: such a file is locked. */
-static void clean_one(int tmp, const char *name)
+/* Removes a file that a dead put left in tmp/. A file that a process is writing is locked. An error
+ * does not matter: it is only space. */
+static int clean_one(const char *name, void *ctx)
 {
-    int fd = beneath_open(tmp, name, O_RDWR, 0);
+    const int tmp = *(const int *)ctx;
+    int fd;
 
+    if (strlen(name) != TMP_NAME - 1 || strncmp(name, "put.", 4) != 0 ||
+        strspn(name + 4, "0123456789abcdef") != TMP_NAME - 5)
+        return 0;
+    fd = beneath_open(tmp, name, O_RDWR, 0);
     if (fd < 0)
-        return;
+        return 0;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)
         (void)unlinkat(tmp, name, 0);
     close(fd);
-}
-
-/* Removes all files that dead puts left in tmp/. An error does not matter: it is only space. */
-static void clean(int tmp)
-{
-    int fd = openat(tmp, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    struct dirent *e;
-
-    if (!dir) {
-        if (fd >= 0)
-            close(fd);
-        return;
-    }
-    while ((e = readdir(dir)))
-        if (strlen(e->d_name) == TMP_NAME - 1 && strncmp(e->d_name, "put.", 4) == 0 &&
-            strspn(e->d_name + 4, "0123456789abcdef") == TMP_NAME - 5)
-            clean_one(tmp, e->d_name);
-    closedir(dir);
+    return 0;
 }
 
 /* Opens tmp/, made if it is missing; the first time after the opening it is cleaned. */
@@ -315,7 +303,7 @@ static int open_tmp(struct dir_shard *d)
         d->cleaned = true;
     }
     if (clean_it)
-        clean(fd);
+        (void)beneath_list(fd, ".", clean_one, &fd);
     return fd;
 }
 

@@ -4,6 +4,7 @@
  * tallyfs is refused before any system call looks at it: the daemon that would have to answer may
  * be this process.
  */
+#include "mounts.h"
 #include "shard_dir_impl.h"
 
 #include <errno.h>
@@ -16,7 +17,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define MOUNTS "/proc/self/mountinfo"
 #define TYPE "fuse.tally"
 #define PARENTS_MAX 64 /* how many directories above a path are looked at */
 
@@ -58,39 +58,6 @@ static int clean_path(const char *rest, char *out, size_t cap)
 
 /* ---- what is mounted ---- */
 
-/* Undoes the escapes of mountinfo, which writes a space and the like as \040. */
-static void unescape(char *text)
-{
-    char *out = text;
-
-    for (; *text; text++) {
-        if (text[0] == '\\' && text[1] && text[2] && text[3]) {
-            *out++ = (char)(((text[1] - '0') << 6) | ((text[2] - '0') << 3) | (text[3] - '0'));
-            text += 3;
-        } else {
-            *out++ = *text;
-        }
-    }
-    *out = '\0';
-}
-
-struct mounted {
-    char at[PATH_MAX], type[64];
-    unsigned major, minor;
-};
-
-/* Parses a line of mountinfo (proc_pid_mountinfo(5)). False: it has another form. */
-static bool parse_mount(const char *line, struct mounted *ret)
-{
-    const char *dash = strstr(line, " - ");
-
-    if (!dash || sscanf(line, "%*u %*u %u:%u %*s %4095s", &ret->major, &ret->minor, ret->at) != 3 ||
-        sscanf(dash + 3, "%63s", ret->type) != 1)
-        return false;
-    unescape(ret->at);
-    return true;
-}
-
 static bool is_below(const char *path, const char *dir)
 {
     size_t len = strcmp(dir, "/") == 0 ? 0 : strlen(dir);
@@ -102,21 +69,22 @@ static bool is_below(const char *path, const char *dir)
  * the device that the path has led to. */
 static bool is_in_tally(const char *path, const dev_t *dev)
 {
-    FILE *f = fopen(MOUNTS, "re");
-    struct mounted m;
+    FILE *f = fopen(MOUNTS_SELF, "re");
+    struct mounts_line m;
+    unsigned major, minor;
     size_t longest = 0, room = 0;
     bool found = false;
     char *line = NULL;
 
     while (f && getline(&line, &room, f) > 0) {
-        if (!parse_mount(line, &m))
+        if (!mounts_parse(line, &m) || sscanf(m.dev, "%u:%u", &major, &minor) != 2)
             continue;
         bool tally = strcmp(m.type, TYPE) == 0;
 
-        if (dev && tally && makedev(m.major, m.minor) == *dev)
+        if (dev && tally && makedev(major, minor) == *dev)
             found = true;
-        if (!dev && is_below(path, m.at) && strlen(m.at) >= longest) {
-            longest = strlen(m.at);
+        if (!dev && is_below(path, m.point) && strlen(m.point) >= longest) {
+            longest = strlen(m.point);
             found = tally;
         }
     }

@@ -257,11 +257,10 @@ enum seal_what {
 };
 /* One pass that seals, on the workers, what `what` says. `since` >= 0 (monotonic ns) is the
  * beginning of a view: then the pass ends when view_wait is over, and does not wait longer for
- * another pass either. *ret_left: how many contents of that kind are still unsealed. Takes the
- * freeze lock for reading, for each content. A failure of one content does not fail the pass,
- * unless the store's own disk is full. That content stays a slot, which a commit can name, or a
- * buffer, which a commit can keep (held.h). */
-int seal_pass(struct state *p, enum seal_what what, int64_t since, size_t *ret_left);
+ * another pass either. Takes the freeze lock for reading, for each content. A failure of one
+ * content does not fail the pass, unless the store's own disk is full. That content stays a slot,
+ * which a commit can name, or a buffer, which a commit can keep (held.h). */
+int seal_pass(struct state *p, enum seal_what what, int64_t since);
 /* Seals the few buffers that are left, except for those that were tried. The caller holds the
  * freeze lock for writing. */
 int seal_rest(struct state *p);

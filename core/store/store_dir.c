@@ -16,7 +16,6 @@
 #include "io.h"
 #include "shard.h"
 #include "store_own.h"
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -404,38 +403,18 @@ static int open_parts(struct store_dir *s, const char *path, unsigned flags, boo
     return 0;
 }
 
-static bool is_dots(const char *name)
+static int foreign_name(const char *name, void *ctx)
 {
-    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
-/* Opens a directory for listing, without following a symlink. NULL, with errno. */
-static DIR *open_names(int dirfd, const char *name)
-{
-    int fd = beneath_open_dir(dirfd, name);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-    if (fd < 0)
-        errno = -fd;
-    if (!dir && fd >= 0)
-        close(fd);
-    return dir;
+    (void)ctx;
+    return strcmp(name, LOCK_FILE) != 0 && strcmp(name, "lost+found") != 0;
 }
 
 /* Has the directory nothing but our lock file and what a fresh filesystem has? 1, 0 or -errno. */
 static int is_empty(int dirfd)
 {
-    DIR *dir = open_names(dirfd, ".");
-    struct dirent *e;
-    bool empty = true;
+    int found = beneath_list(dirfd, ".", foreign_name, NULL);
 
-    if (!dir)
-        return -errno;
-    while (empty && (e = readdir(dir)))
-        empty = is_dots(e->d_name) || strcmp(e->d_name, LOCK_FILE) == 0 ||
-                strcmp(e->d_name, "lost+found") == 0;
-    closedir(dir);
-    return empty;
+    return found < 0 ? found : found == 0;
 }
 
 static bool is_there(int dirfd, const char *name)
@@ -561,14 +540,11 @@ void store_dir_close(struct store_dir *s)
 
 /* ---- making ---- */
 
-/* Is the label "" or ORG/PROJECT? The same rule as for `--label`. */
-static bool label_ok(const char *label)
+bool store_label_ok(const char *label)
 {
     size_t len = strlen(label);
     const char *slash = strchr(label, '/');
 
-    if (len == 0)
-        return true;
     if (len > STORE_LABEL_MAX || !slash || slash == label || !slash[1] || strchr(slash + 1, '/'))
         return false;
     for (size_t i = 0; i < len; i++)
@@ -577,21 +553,25 @@ static bool label_ok(const char *label)
     return true;
 }
 
-/* Removes a file, or a directory of at most `depth` levels with all in it. Errors are ignored. */
-static void remove_tree(int at, const char *name, unsigned depth)
-{
-    DIR *dir;
-    struct dirent *e;
+struct removing {
+    int at; /* the directory */
+    unsigned depth;
+};
 
-    if (unlinkat(at, name, 0) == 0 || errno == ENOENT || depth == 0)
-        return;
-    dir = open_names(at, name);
-    while (dir && (e = readdir(dir)))
-        if (!is_dots(e->d_name))
-            remove_tree(dirfd(dir), e->d_name, depth - 1);
-    if (dir)
-        closedir(dir);
-    (void)unlinkat(at, name, AT_REMOVEDIR);
+/* Removes a file, or a directory of at most `depth` levels with all in it. Errors are ignored. */
+static int remove_tree(const char *name, void *ctx)
+{
+    const struct removing *r = ctx;
+    struct removing below = {.depth = r->depth - 1};
+
+    if (unlinkat(r->at, name, 0) == 0 || errno == ENOENT || r->depth == 0)
+        return 0;
+    below.at = beneath_open_dir(r->at, name);
+    if (below.at >= 0)
+        (void)beneath_list(below.at, ".", remove_tree, &below);
+    io_cleanup_close(&below.at);
+    (void)unlinkat(r->at, name, AT_REMOVEDIR);
+    return 0;
 }
 
 /* Removes what a failed `init` made. */
@@ -600,7 +580,7 @@ static void remove_made(int fd)
     static const char *const made[] = {"kv", "packs", "slots", "objects", STORE_POOL_FILE};
 
     for (size_t i = 0; i < sizeof made / sizeof *made; i++)
-        remove_tree(fd, made[i], REMOVE_DEPTH);
+        (void)remove_tree(made[i], &(struct removing){fd, REMOVE_DEPTH});
 }
 
 struct making {
@@ -759,7 +739,7 @@ int store_init(const char *path, const char *label, const char *pool, unsigned f
     bool made;
     int err;
 
-    if (!label_ok(label))
+    if (*label && !store_label_ok(label))
         return fail(-EINVAL, why, "a label is ORG/PROJECT, at most %d bytes; not '%.200s'",
                     STORE_LABEL_MAX, label);
     made = mkdir(path, 0700) == 0;

@@ -53,6 +53,9 @@ enum store_flags {
  * it made is removed again. */
 int store_init(const char *path, const char *label, const char *pool, unsigned flags,
                char why[STORE_WHY]);
+/* Is it ORG/PROJECT: at most STORE_LABEL_MAX bytes, a slash with text on both sides, no blanks and
+ * control characters? */
+bool store_label_ok(const char *label);
 /* Is this directory a store, of whatever version and state? */
 bool store_exists(const char *path);
 /* 0 if the directory is a store. Otherwise -errno, and a sentence that says what it is instead, and

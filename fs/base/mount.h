@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #define FS_IO_MAX (1024u * 1024) /* the most bytes of one READ or WRITE request */
 
@@ -77,7 +78,7 @@ struct fs {
     struct requests requests;      /* counted by translate.c */
     struct waiting *waiting;       /* requests that are not answered; NULL: not counted */
     struct mutex handles_lock;     /* "handles" */
-    struct handle *handles;        /* guarded by: handles_lock; the list of all open handles */
+    LIST_HEAD(, handle) handles;   /* guarded by: handles_lock; all open handles */
 };
 
 static inline struct fs *fs_of(fuse_req_t req)

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 /* FUSE's handles, fs/fuse/inode.c of the kernel: FILEID_INO64_GEN, three words. */
@@ -203,11 +202,8 @@ void apart_give_up(struct apart *a)
 
 bool apart_stop(struct apart *a)
 {
-    struct timespec until;
     apart_give_up(a);
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += 2;
-    if (pthread_timedjoin_np(a->thread, NULL, &until) != 0)
+    if (!thread_join_soon(a->thread))
         return false;
     cond_destroy(&a->work);
     cond_destroy(&a->done);

@@ -14,34 +14,14 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The list needs no order: it is only walked at the end of the mount. */
-static void list_add(struct fs *fs, struct handle *h)
-{
-    MUTEX_GUARD(&fs->handles_lock);
-    h->next = fs->handles;
-    if (h->next)
-        h->next->prev = h;
-    fs->handles = h;
-}
-
-static void list_del(struct fs *fs, struct handle *h)
-{
-    MUTEX_GUARD(&fs->handles_lock);
-    if (h->next)
-        h->next->prev = h->prev;
-    if (h->prev)
-        h->prev->next = h->next;
-    else
-        fs->handles = h->next;
-}
-
 struct handle *handle_new(struct fs *fs, enum handle_kind kind)
 {
     struct handle *h = calloc(1, sizeof(*h));
     if (!h)
         return NULL;
     h->kind = kind;
-    list_add(fs, h);
+    MUTEX_GUARD(&fs->handles_lock);
+    LIST_INSERT_HEAD(&fs->handles, h, list);
     return h;
 }
 
@@ -74,11 +54,6 @@ int handle_release(struct fs *fs, struct handle *h)
     return err;
 }
 
-struct later {
-    struct fs *fs;
-    struct handle *h;
-};
-
 /* Releases the handle in a thread that may wait for this once. */
 static void wait_and_release(struct fs *fs, struct handle *h)
 {
@@ -89,33 +64,29 @@ static void wait_and_release(struct fs *fs, struct handle *h)
 
 static void release_later(struct call *c)
 {
-    struct later l;
-    memcpy(&l, c->data, sizeof(l));
-    wait_and_release(l.fs, l.h);
+    struct handle *h;
+    memcpy(&h, c->data, sizeof(h));
+    wait_and_release(c->fs, h);
 }
 
 void handle_free(struct fs *fs, struct handle *h)
 {
-    if (handle_release(fs, h) == 0)
-        return;
-    struct call *c = call_new(NULL, release_later, sizeof(struct later));
-    if (!c) {
+    if (handle_release(fs, h) != 0 && !call_later(fs, release_later, &h, sizeof(h)))
         wait_and_release(fs, h);
-        return;
-    }
-    memcpy(c->data, &(struct later){fs, h}, sizeof(struct later));
-    call_run_in(fs->defer, c);
 }
 
 void handle_drop(struct fs *fs, struct handle *h)
 {
-    list_del(fs, h);
+    {
+        MUTEX_GUARD(&fs->handles_lock);
+        LIST_REMOVE(h, list);
+    }
     free(h);
 }
 
 /* The list is read without the lock: no thread serves requests any more. */
 void handle_free_all(struct fs *fs)
 {
-    while (fs->handles)
-        handle_free(fs, fs->handles);
+    while (!LIST_EMPTY(&fs->handles))
+        handle_free(fs, LIST_FIRST(&fs->handles));
 }

@@ -23,7 +23,7 @@ enum handle_kind {
 struct handle {
     enum handle_kind kind;
     bool uncached;              /* HANDLE_FILE: writes bypass the kernel's cache */
-    struct handle *prev, *next; /* guarded by: fs.handles_lock; in fs.handles */
+    LIST_ENTRY(handle) list;    /* guarded by: fs.handles_lock; in fs.handles */
     uint64_t backed; /* the nodeid under which passthrough.c counts it; 0: it does not */
     union {
         struct vfs_file *file;

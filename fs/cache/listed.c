@@ -15,7 +15,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #define NO_PLACE SIZE_MAX
@@ -255,13 +254,10 @@ void listed_give_up(struct listed *l)
 
 void listed_stop(struct listed *l)
 {
-    struct timespec until;
     if (!l)
         return;
     listed_give_up(l);
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += 2;
-    if (pthread_timedjoin_np(l->thread, NULL, &until) != 0)
+    if (!thread_join_soon(l->thread))
         return;
     cond_destroy(&l->work);
     cond_destroy(&l->sent);

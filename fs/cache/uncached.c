@@ -89,12 +89,6 @@ static int drop_capability(fuse_req_t req, fuse_ino_t ino)
 
 /* ---- pages that the kernel has to drop ---- */
 
-struct later {
-    struct fs *fs;
-    uint64_t ino;
-    struct written w;
-};
-
 /* Has the kernel drop the range of a write. Not while the mount ends: the kernel might wait for a
  * page whose READ no thread will serve. */
 static void forget(struct fs *fs, uint64_t ino, const struct written *w)
@@ -107,9 +101,9 @@ static void forget(struct fs *fs, uint64_t ino, const struct written *w)
 /* In a thread of defer.h: the write is answered already. */
 static void forget_later(struct call *c)
 {
-    struct later l;
-    memcpy(&l, c->data, sizeof(l));
-    forget(l.fs, l.ino, &l.w);
+    struct written w;
+    memcpy(&w, c->data, sizeof(w));
+    forget(c->fs, c->ino, &w);
     atomic_fetch_sub(&later, 1);
 }
 
@@ -126,14 +120,13 @@ static void give_back(struct written *w)
 }
 
 /* Takes a place and memory for whatever way the write will be answered. 0 or -ENOMEM. */
-static int reserve(struct written *w)
+static int reserve(struct fs *fs, struct written *w)
 {
-    const size_t room = sizeof(struct later);
     w->counted = atomic_fetch_add(&later, 1) < LATER_MAX;
     if (!w->counted)
         atomic_fetch_sub(&later, 1);
-    w->call = w->counted ? call_new(NULL, NULL, room) : NULL;
-    w->second = w->call && w->sync ? call_new(NULL, NULL, room) : NULL;
+    w->call = w->counted ? call_new(fs, NULL, sizeof(*w)) : NULL;
+    w->second = w->call && w->sync ? call_new(fs, NULL, sizeof(*w)) : NULL;
     if (w->call && (w->second || !w->sync))
         return 0;
     give_back(w);
@@ -146,20 +139,19 @@ static int reserve(struct written *w)
  * `c` is and the place of the write. */
 static void reply_then_forget(fuse_req_t req, uint64_t ino, const struct written *w, struct call *c)
 {
-    struct fs *fs = fs_of(req);
-    const struct later l = {fs, ino, *w};
     c->fn = forget_later;
+    c->ino = ino;
     c->lane = CALL_PAGES;
-    memcpy(c->data, &l, sizeof(l));
+    memcpy(c->data, w, sizeof(*w));
     fuse_reply_write(req, w->len);
-    call_run_in(fs->defer, c);
+    call_run_in(c);
 }
 
 /* In a thread of defer.h: has the range dropped, syncs the write if it must be durable, and
  * answers. */
 static void finish(struct call *c)
 {
-    struct fs *fs = fs_of(c->req);
+    struct fs *fs = c->fs;
     struct written w;
     memcpy(&w, c->data, sizeof(w));
     const bool waits = w.stale && !w.late;
@@ -223,7 +215,7 @@ void uncached_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size
 {
     struct written w = {.off = off, .sync = (fi->flags & O_DSYNC) != 0};
     struct vfs_file *file = fs_handle(fi)->file;
-    ssize_t n = reserve(&w);
+    ssize_t n = reserve(fs_of(req), &w);
     if (n == 0 && fs_handle(fi)->uncached) /* else the kernel has removed it */
         n = drop_capability(req, ino);
     if (n == 0)

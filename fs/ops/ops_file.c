@@ -80,7 +80,7 @@ static void open_file(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
 /* In a thread of defer.h: clears set-id bits, then opens with O_TRUNC. */
 static void do_open(struct call *c)
 {
-    int err = set_ids_drop(fs_of(c->req), c->ino);
+    int err = set_ids_drop(c->fs, c->ino);
     call_settle(c);
     if (err < 0)
         fs_reply_err(c->req, err);
@@ -99,13 +99,7 @@ void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         open_file(req, ino, fi, kill);
         return;
     }
-    struct call *c = call_new(req, do_open, 0);
-    if (!c)
-        return;
-    c->lane = CALL_RIGHTS;
-    c->ino = ino;
-    c->fi = *fi;
-    call_run(c);
+    call_defer(req, do_open, &(struct call_args){.lane = CALL_RIGHTS, .ino = ino, .fi = fi});
 }
 
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
@@ -184,20 +178,15 @@ static void write_file(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t s
         fuse_reply_write(req, (size_t)n);
 }
 
-/* In the data of a call the bytes of the write follow the offset. */
-#define BYTES_AT sizeof(off_t)
-
 /* In a thread of defer.h: clears set-id bits, then writes. */
 static void do_write(struct call *c)
 {
-    off_t off;
-    memcpy(&off, c->data, sizeof(off));
-    int err = set_ids_drop(fs_of(c->req), c->ino);
+    int err = set_ids_drop(c->fs, c->ino);
     call_settle(c);
     if (err < 0)
         fs_reply_err(c->req, err);
     else
-        write_file(c->req, c->ino, c->data + BYTES_AT, c->len, off, &c->fi);
+        write_file(c->req, c->ino, c->data, c->len, c->off, &c->fi);
 }
 
 /* Before a write that clears set-id bits the kernel sends a SETATTR, too. That one is obeyed for
@@ -213,16 +202,14 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
         write_file(req, ino, buf, size, off, fi);
         return;
     }
-    struct call *c = call_new(req, do_write, BYTES_AT + size);
-    if (!c)
-        return;
-    c->lane = CALL_RIGHTS;
-    c->ino = ino;
-    c->fi = *fi;
-    c->len = size;
-    memcpy(c->data, &off, sizeof(off));
-    memcpy(c->data + BYTES_AT, buf, size);
-    call_run(c);
+    call_defer(req, do_write,
+               &(struct call_args){.lane = CALL_RIGHTS,
+                                   .ino = ino,
+                                   .fi = fi,
+                                   .len = size,
+                                   .off = off,
+                                   .data = buf,
+                                   .room = size});
 }
 
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -270,7 +257,7 @@ static void do_copy_range(struct call *c)
 {
     struct copied k;
     memcpy(&k, c->data, sizeof(k));
-    int err = set_ids_drop(fs_of(c->req), c->ino);
+    int err = set_ids_drop(c->fs, c->ino);
     call_settle(c);
     if (err < 0)
         fs_reply_err(c->req, err);
@@ -289,14 +276,12 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
         copy_range(req, &k, fi_out);
         return;
     }
-    struct call *c = call_new(req, do_copy_range, sizeof(k));
-    if (!c)
-        return;
-    c->lane = CALL_RIGHTS;
-    c->ino = ino_out;
-    c->fi = *fi_out;
-    memcpy(c->data, &k, sizeof(k));
-    call_run(c);
+    call_defer(req, do_copy_range,
+               &(struct call_args){.lane = CALL_RIGHTS,
+                                   .ino = ino_out,
+                                   .fi = fi_out,
+                                   .data = &k,
+                                   .room = sizeof(k)});
 }
 
 struct space {
@@ -309,10 +294,9 @@ struct space {
  * changes, so a thread that takes requests must not do it. */
 static void do_fallocate(struct call *c)
 {
-    struct fs *fs = fs_of(c->req);
     struct space s;
     memcpy(&s, c->data, sizeof(s));
-    int err = s.kill ? set_ids_drop(fs, c->ino) : 0;
+    int err = s.kill ? set_ids_drop(c->fs, c->ino) : 0;
     if (err == 0)
         err = vfs_fallocate(fs_handle(&c->fi)->file, s.mode, s.off, s.len);
     call_settle(c);
@@ -330,14 +314,12 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
         fuse_reply_err(req, EOPNOTSUPP);
         return;
     }
-    struct call *c = call_new(req, do_fallocate, sizeof(s));
-    if (!c)
-        return;
-    c->lane = s.kill ? CALL_RIGHTS : CALL_FAST;
-    c->ino = ino;
-    c->fi = *fi;
-    memcpy(c->data, &s, sizeof(s));
-    call_run(c);
+    call_defer(req, do_fallocate,
+               &(struct call_args){.lane = s.kill ? CALL_RIGHTS : CALL_FAST,
+                                   .ino = ino,
+                                   .fi = fi,
+                                   .data = &s,
+                                   .room = sizeof(s)});
 }
 
 /* Answers SEEK_DATA and SEEK_HOLE; the kernel handles the other values of `whence`. A text of

@@ -43,7 +43,7 @@ static void do_get_sealed(struct call *c)
 {
     char buf[VFS_XATTR_OURS_MAX];
     const size_t room = c->len < sizeof(buf) ? c->len : sizeof(buf);
-    const ssize_t n = vfs_getxattr(fs_of(c->req)->p, c->ino, c->data, buf, room);
+    const ssize_t n = vfs_getxattr(c->fs->p, c->ino, c->data, buf, room);
     call_settle(c);
     reply(c->req, n, buf, c->len);
 }
@@ -58,14 +58,9 @@ static void get_sealed(fuse_req_t req, fuse_ino_t ino, const char *name, size_t 
         fuse_reply_err(req, ENODATA);
         return;
     }
-    struct call *c = call_new(req, do_get_sealed, len);
-    if (!c)
-        return;
-    c->ino = ino;
-    c->len = size;
-    c->lane = CALL_SLOW;
-    memcpy(c->data, name, len);
-    call_run(c);
+    call_defer(req, do_get_sealed,
+               &(struct call_args){
+                   .lane = CALL_SLOW, .ino = ino, .len = size, .data = name, .room = len});
 }
 
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)

@@ -118,29 +118,12 @@ static void reply(struct fs *fs, const struct in_header *in)
         return;
 }
 
-struct later {
-    struct fs *fs;
-    struct in_header in;
-};
-
 /* In a thread of defer.h. */
 static void reply_later(struct call *c)
 {
-    struct later l;
-    memcpy(&l, c->data, sizeof(l));
-    reply(l.fs, &l.in);
-}
-
-/* Has a thread of defer.h answer. False: there is no memory for that. */
-static bool defer_reply(struct fs *fs, const struct in_header *in)
-{
-    const struct later l = {fs, *in};
-    struct call *c = call_new(NULL, reply_later, sizeof(l));
-    if (!c)
-        return false;
-    memcpy(c->data, &l, sizeof(l));
-    call_run_in(fs->defer, c);
-    return true;
+    struct in_header in;
+    memcpy(&in, c->data, sizeof(in));
+    reply(c->fs, &in);
 }
 
 /* May the answer have to wait? It may for an object and for the references of a file, since files
@@ -160,7 +143,7 @@ void statx_answer(struct fs *fs, const void *msg, size_t len)
     memcpy(&in, msg, sizeof(in));
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     serve_kept(); /* it is answered here, below libfuse */
-    if (!waits(fs, in.nodeid) || !defer_reply(fs, &in))
+    if (!waits(fs, in.nodeid) || !call_later(fs, reply_later, &in, sizeof(in)))
         reply(fs, &in);
     pthread_setcancelstate(before, NULL);
 }

@@ -26,19 +26,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Makes a call with the arguments of the operation. NULL: the request is answered with ENOMEM. */
-static struct call *call_for(fuse_req_t req, call_fn *fn, uint64_t ino,
-                             const struct fuse_file_info *fi, size_t room)
-{
-    struct call *c = call_new(req, fn, room);
-    if (!c)
-        return NULL;
-    c->ino = ino;
-    if (fi)
-        c->fi = *fi;
-    return c;
-}
-
 /* ---- names and attributes ---- */
 
 #define OBJECT_NAME 1.0 /* for how many seconds the kernel may keep the name of an object */
@@ -80,39 +67,34 @@ void tal_op_lookup(fuse_req_t req, uint64_t parent, const char *name)
         lookup_and_reply(req, parent, name, NULL);
         return;
     }
-    const size_t len = strlen(name) + 1;
-    struct call *c = call_for(req, do_lookup, parent, NULL, len);
-    if (!c)
-        return;
-    memcpy(c->data, name, len);
-    call_run(c);
+    call_defer(req, do_lookup,
+               &(struct call_args){.ino = parent, .data = name, .room = strlen(name) + 1});
 }
 
-static void do_getattr(struct call *c)
+/* `c`: the call of the request, if it has one. */
+static void getattr_and_reply(fuse_req_t req, uint64_t ino, struct call *c)
 {
     struct stat st;
-    int err = taldir_getattr(fs_of(c->req)->tal, c->ino, &st);
-    call_settle(c);
-    if (err < 0)
-        fs_reply_err(c->req, err);
-    else
-        fuse_reply_attr(c->req, &st, 0);
-}
-
-void tal_op_getattr(fuse_req_t req, uint64_t ino)
-{
-    struct stat st;
-    if (taldir_kind(ino) == TALDIR_OBJECT) {
-        struct call *c = call_for(req, do_getattr, ino, NULL, 0);
-        if (c)
-            call_run(c);
-        return;
-    }
     int err = taldir_getattr(fs_of(req)->tal, ino, &st);
+    if (c)
+        call_settle(c);
     if (err < 0)
         fs_reply_err(req, err);
     else
         fuse_reply_attr(req, &st, taldir_is_constant(ino) ? FS_FOREVER : 0);
+}
+
+static void do_getattr(struct call *c)
+{
+    getattr_and_reply(c->req, c->ino, c);
+}
+
+void tal_op_getattr(fuse_req_t req, uint64_t ino)
+{
+    if (taldir_kind(ino) == TALDIR_OBJECT)
+        call_defer(req, do_getattr, &(struct call_args){.ino = ino});
+    else
+        getattr_and_reply(req, ino, NULL);
 }
 
 /* Only `echo … > control` is allowed, which truncates: there is nothing to do. Owners and modes
@@ -183,7 +165,7 @@ static int text_open(struct fs *fs, uint64_t ino, struct handle *h)
 
 static void do_open_text(struct call *c)
 {
-    struct fs *fs = fs_of(c->req);
+    struct fs *fs = c->fs;
     struct handle *h = handle_new(fs, HANDLE_TEXT);
     int err = text_open(fs, c->ino, h);
     c->fi.direct_io = 1;
@@ -193,7 +175,7 @@ static void do_open_text(struct call *c)
 
 static void do_open_spool(struct call *c)
 {
-    struct fs *fs = fs_of(c->req);
+    struct fs *fs = c->fs;
     struct handle *h = handle_new(fs, HANDLE_SPOOL);
     int err = !h ? -ENOMEM : taldir_spool(fs->tal, c->ino, &h->fd);
     c->fi.direct_io = 1;
@@ -213,9 +195,7 @@ void tal_op_open(fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)
         open_object(req, ino, &own);
     } else {
         call_fn *fn = kind == TALDIR_SPOOL ? do_open_spool : do_open_text;
-        struct call *c = call_for(req, fn, ino, fi, 0);
-        if (c)
-            call_run(c);
+        call_defer(req, fn, &(struct call_args){.ino = ino, .fi = fi});
     }
 }
 
@@ -262,15 +242,10 @@ static void read_spool(fuse_req_t req, const struct handle *h, size_t size, off_
 void tal_op_read(fuse_req_t req, size_t size, off_t off, const struct fuse_file_info *fi)
 {
     const struct handle *h = fs_handle(fi);
-    struct call *c;
     switch (h->kind) {
     case HANDLE_CONTROL:
-        c = call_for(req, do_read_control, 0, fi, size);
-        if (!c)
-            return;
-        c->len = size;
-        c->off = off;
-        call_run(c);
+        call_defer(req, do_read_control,
+                   &(struct call_args){.fi = fi, .len = size, .off = off, .room = size});
         break;
     case HANDLE_TEXT:
         read_text(req, h, size, off);
@@ -314,18 +289,16 @@ void tal_op_write(fuse_req_t req, const char *buf, size_t size, off_t off,
         n = -EBADF;
     else if (size > CONTROL_WRITE_MAX || !control_may_wait(buf, size))
         n = control_write_at(h->control, buf, size, at, &never);
-    if (n != -EWOULDWAIT) {
+    if (n != -EWOULDWAIT)
         reply_written(req, n);
-    } else {
-        struct call *c = call_for(req, do_write_control, 0, fi, size);
-        if (!c)
-            return;
-        memcpy(c->data, buf, size);
-        c->len = size;
-        c->off = at;
-        c->lane = CALL_SLOW;
-        call_run(c);
-    }
+    else
+        call_defer(req, do_write_control,
+                   &(struct call_args){.lane = CALL_SLOW,
+                                       .fi = fi,
+                                       .len = size,
+                                       .off = at,
+                                       .data = buf,
+                                       .room = size});
 }
 
 /* ---- directories ---- */
@@ -427,9 +400,5 @@ void tal_op_readdir(fuse_req_t req, uint64_t ino, size_t size, off_t off, bool p
         read_list(req, &part, NULL);
         return;
     }
-    struct call *c = call_for(req, do_readdir, ino, NULL, sizeof(part));
-    if (!c)
-        return;
-    memcpy(c->data, &part, sizeof(part));
-    call_run(c);
+    call_defer(req, do_readdir, &(struct call_args){.data = &part, .room = sizeof(part)});
 }

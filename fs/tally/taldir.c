@@ -7,11 +7,11 @@
 
 #include "clock.h"
 #include "io.h"
-#include "mount.h"
 #include "view.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -37,11 +37,7 @@ int taldir_create(const struct fs *fs, struct taldir **ret_t)
         free(t);
         return err;
     }
-    t->p = fs->p;
-    t->o = fs->o;
     t->fs = fs;
-    t->requests = &fs->requests;
-    t->uid = fs->owner;
     t->gid = getegid();
     clock_gettime(CLOCK_REALTIME, &t->since);
     *ret_t = t;
@@ -89,9 +85,9 @@ bool taldir_is_constant(uint64_t nodeid)
 static mode_t root_mode(const struct taldir *t)
 {
     mode_t mode = S_IFDIR | 0700;
-    if ((t->o->ctl_mode & 0060) != 0)
+    if ((t->fs->o->ctl_mode & 0060) != 0)
         mode |= 0010;
-    if ((t->o->ctl_mode & 0006) != 0)
+    if ((t->fs->o->ctl_mode & 0006) != 0)
         mode |= 0001;
     return mode;
 }
@@ -102,7 +98,7 @@ static mode_t mode_of(const struct taldir *t, uint64_t nodeid)
 {
     switch (taldir_kind(nodeid)) {
     case TALDIR_CONTROL:
-        return S_IFREG | (t->o->ctl_mode & 0777);
+        return S_IFREG | (t->fs->o->ctl_mode & 0777);
     case TALDIR_OBJECT:
         return S_IFREG | 0444;
     case TALDIR_TEXT:
@@ -122,8 +118,8 @@ void taldir_stat(const struct taldir *t, uint64_t nodeid, struct stat *ret)
         .st_ino = nodeid,
         .st_mode = mode,
         .st_nlink = S_ISDIR(mode) ? 2 : 1,
-        .st_uid = t->uid,
-        .st_gid = shared && t->o->has_ctl_gid ? t->o->ctl_gid : t->gid,
+        .st_uid = t->fs->owner,
+        .st_gid = shared && t->fs->o->has_ctl_gid ? t->fs->o->ctl_gid : t->gid,
         .st_blksize = 4096,
         .st_atim = t->since,
         .st_mtim = t->since,
@@ -157,7 +153,7 @@ int taldir_getattr(struct taldir *t, uint64_t nodeid, struct stat *ret)
     }
     int err = taldir_object(t, nodeid, &id);
     if (err == 0)
-        err = view_object(t->p, &id, &o);
+        err = view_object(t->fs->p, &id, &o);
     /* The object is gone, or it was stored again under another number: the kernel must look the
      * path up again. */
     if (err == -ENOENT || (err == 0 && vfs_node(NS_OBJECT, o.number) != nodeid))
@@ -210,7 +206,7 @@ static int lookup_object(struct taldir *t, uint64_t prefix, const char *name, st
     id_to_hex(&id, hex);
     if (strcmp(hex, name) != 0)
         return -ENOENT;
-    int err = view_object(t->p, &id, &o);
+    int err = view_object(t->fs->p, &id, &o);
     if (err == 0)
         err = nodes_take(t->nodes, vfs_node(NS_OBJECT, o.number), &id, sizeof(id));
     if (err < 0)
@@ -249,10 +245,10 @@ static int lookup_namespace(struct taldir *t, const char *name, struct stat *ret
 {
     struct vfs_attr a;
     uint64_t node;
-    int err = vfs_lookup(t->p, VFS_ROOT, name, &a);
+    int err = vfs_lookup(t->fs->p, VFS_ROOT, name, &a);
     if (err < 0)
         return err;
-    vfs_forget(t->p, a.nodeid, 1);
+    vfs_forget(t->fs->p, a.nodeid, 1);
     if (!S_ISDIR(a.mode))
         return -ENOENT;
     err = take_namespace(t, name, &node);
@@ -290,7 +286,7 @@ static int lookup_job(const struct taldir *t, const char *name, struct stat *ret
             return -ENOENT;
         job = job * 10 + (uint64_t)(*c - '0');
     }
-    int err = view_job(t->p, job, &text);
+    int err = view_job(t->fs->p, job, &text);
     if (err == 0)
         taldir_stat(t, vfs_node(NS_JOB, job), ret);
     return err;
@@ -345,7 +341,7 @@ static int ns_text(struct taldir *t, uint64_t nodeid, struct strbuf *out)
     ssize_t n = nodes_get(t->nodes, nodeid & ~NS_FILE_MASK, ns, sizeof(ns));
     if (n < 0 || file >= view_ns_file_count)
         return -ESTALE;
-    return view_namespace(t->p, ns, view_ns_files[file], out);
+    return view_namespace(t->fs->p, ns, view_ns_files[file], out);
 }
 
 /* Renders a text that also shows the mount: its requests, its transport and the like. */
@@ -353,16 +349,16 @@ static int store_text(struct taldir *t, enum view_text which, struct strbuf *out
 {
     struct view_count requests[REQUESTS_KINDS];
     struct view_edge edge = {.requests = requests,
-                             .request_kinds = requests_list(t->requests, requests)};
+                             .request_kinds = requests_list(&t->fs->requests, requests)};
     t->fs->hooks->describe(t->fs, &edge);
-    return view_render(t->p, which, &edge, out);
+    return view_render(t->fs->p, which, &edge, out);
 }
 
 int taldir_text(struct taldir *t, uint64_t nodeid, struct strbuf *out)
 {
     int err = -EINVAL;
     if (vfs_node_ns(nodeid) == NS_JOB)
-        err = view_job(t->p, vfs_node_ino(nodeid), out);
+        err = view_job(t->fs->p, vfs_node_ino(nodeid), out);
     else if (vfs_node_ns(nodeid) == NS_NAMESPACE)
         err = ns_text(t, nodeid, out);
     else if (nodeid == INO_STATUS)
@@ -370,11 +366,11 @@ int taldir_text(struct taldir *t, uint64_t nodeid, struct strbuf *out)
     else if (nodeid == INO_STATS)
         err = store_text(t, VIEW_STATS_JSON, out);
     else if (nodeid == INO_NODES)
-        err = view_nodes(t->p, out, NULL);
+        err = view_nodes(t->fs->p, out, NULL);
     else if (nodeid == INO_GC_HISTORY)
-        err = view_gc_history(t->p, out);
+        err = view_gc_history(t->fs->p, out);
     else if (nodeid == INO_FLUSHES)
-        err = view_flushes(t->p, out);
+        err = view_flushes(t->fs->p, out);
     else if (nodeid == INO_METRICS)
         err = store_text(t, VIEW_METRICS, out);
     return err < 0 ? err : strbuf_error(out);
@@ -394,14 +390,18 @@ int taldir_spool(struct taldir *t, uint64_t nodeid, int *ret_fd)
 {
     if (nodeid != INO_REFCOUNTS && nodeid != INO_GHOSTS)
         return -EINVAL;
-    int fd = temporary(t->o->store);
-    if (fd < 0)
-        return fd;
-    int err = nodeid == INO_GHOSTS ? view_ghosts(t->p, fd) : view_refcounts(t->p, fd);
-    if (err < 0) {
-        close(fd);
+    int fd = temporary(t->fs->o->store);
+    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
+    if (!out) {
+        int err = fd < 0 ? fd : -errno;
+        io_cleanup_close(&fd);
         return err;
     }
-    *ret_fd = fd;
-    return 0;
+    int err = nodeid == INO_GHOSTS ? view_ghosts(t->fs->p, out) : view_refcounts(t->fs->p, out);
+    if (err == 0)
+        *ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (err == 0 && *ret_fd < 0)
+        err = -errno;
+    fclose(out);
+    return err;
 }

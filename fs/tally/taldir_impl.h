@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "mount.h"
 #include "nodes.h"
 #include "taldir.h"
 #include "view.h"
@@ -46,12 +47,9 @@ extern const struct taldir_fixed taldir_fixed[];
 extern const size_t taldir_fixed_count;
 
 struct taldir {
-    struct state *p;
-    const struct fs_options *o;
     const struct fs *fs;
-    const struct requests *requests; /* the counters of the mount */
     struct nodes *nodes;
-    uint32_t uid, gid;     /* of the mount's owner */
+    uint32_t gid;          /* of the mount's owner */
     struct timespec since; /* when it was mounted: the times of all nodes */
     _Atomic uint64_t controls; /* the number of the next node of NS_CONTROL */
 };

@@ -14,6 +14,8 @@
  */
 #include "taldir_impl.h"
 
+#include "array.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -47,14 +49,8 @@ static int add_entry(struct taldir_list *l, const char *name, const struct entry
 {
     if (e->cookie <= l->after)
         return 0;
-    if (l->count == l->room) {
-        size_t room = l->room == 0 ? 16 : l->room * 2;
-        struct entry *more = reallocarray(l->entries, room, sizeof(*more));
-        if (!more)
-            return -ENOMEM;
-        l->entries = more;
-        l->room = room;
-    }
+    if (ARRAY_RESERVE(l->entries, l->room, l->count + 1) < 0)
+        return -ENOMEM;
     l->entries[l->count] = *e;
     l->entries[l->count].name = l->names.len;
     strbuf_add(&l->names, name, strlen(name) + 1);
@@ -114,8 +110,8 @@ static int list_objects(struct taldir *t, uint8_t prefix, struct gathering *g)
 {
     const bool from_start = g->l->after <= COOKIE_DOTS;
     const struct id after = object_of(prefix, g->l->after);
-    view_settle(t->p);
-    return view_objects(t->p, prefix, from_start ? NULL : &after, add_object, g);
+    view_settle(t->fs->p);
+    return view_objects(t->fs->p, prefix, from_start ? NULL : &after, add_object, g);
 }
 
 static int note_any(const struct view_object *o, void *ctx)
@@ -131,11 +127,11 @@ static int list_prefixes(struct taldir *t, struct taldir_list *l)
 {
     const uint64_t first = l->after <= COOKIE_DOTS ? 0 : l->after - COOKIE_DOTS;
     int err = 0;
-    view_settle(t->p);
+    view_settle(t->fs->p);
     for (uint64_t i = first; i < 256 && err == 0 && !is_full(l); i++) {
         bool any = false;
         char name[3];
-        err = view_objects(t->p, (uint8_t)i, NULL, note_any, &any);
+        err = view_objects(t->fs->p, (uint8_t)i, NULL, note_any, &any);
         snprintf(name, sizeof(name), "%02hhx", (unsigned char)i);
         if (err == 0 && any)
             err = add_node(l, name, vfs_node(NS_PREFIX, i), COOKIE_DOTS + 1 + i);
@@ -163,7 +159,7 @@ static int by_name(const void *a, const void *b)
 /* Core gives the names in its own order, so the entries are sorted by their cookies. */
 static int list_namespaces(struct taldir *t, struct gathering *g)
 {
-    int err = view_namespaces(t->p, NULL, add_namespace, g);
+    int err = view_namespaces(t->fs->p, NULL, add_namespace, g);
     if (g->l->count > 0)
         qsort(g->l->entries, g->l->count, sizeof(g->l->entries[0]), by_name);
     return err;
@@ -181,7 +177,7 @@ static int add_job(uint64_t job, void *ctx)
 static int list_jobs(struct taldir *t, struct gathering *g)
 {
     const uint64_t after = g->l->after <= COOKIE_DOTS ? 0 : g->l->after - COOKIE_DOTS;
-    return view_jobs(t->p, after, add_job, g);
+    return view_jobs(t->fs->p, after, add_job, g);
 }
 
 static int list_root(struct taldir_list *l)

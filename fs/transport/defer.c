@@ -25,6 +25,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define IDLE_NS (10 * NSEC_PER_SEC) /* a thread that was idle for so long ends */
 
@@ -71,16 +72,41 @@ int defer_start(struct defer **ret_d)
     return 0;
 }
 
-struct call *call_new(fuse_req_t req, call_fn *fn, size_t room)
+struct call *call_new(struct fs *fs, call_fn *fn, size_t room)
 {
     struct call *c = malloc(sizeof(*c) + room);
-    if (!c) {
-        if (req)
-            fuse_reply_err(req, ENOMEM);
-        return NULL;
-    }
-    *c = (struct call){.req = req, .fn = fn, .request = txn_request()};
+    if (c)
+        *c = (struct call){.fs = fs, .fn = fn, .request = txn_request()};
     return c;
+}
+
+void call_defer(fuse_req_t req, call_fn *fn, const struct call_args *args)
+{
+    struct call *c = call_new(fs_of(req), fn, args->room);
+    if (!c) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    c->req = req;
+    c->lane = args->lane;
+    c->ino = args->ino;
+    if (args->fi)
+        c->fi = *args->fi;
+    c->len = args->len;
+    c->off = args->off;
+    if (args->data)
+        memcpy(c->data, args->data, args->room);
+    call_run(c);
+}
+
+bool call_later(struct fs *fs, call_fn *fn, const void *data, size_t len)
+{
+    struct call *c = call_new(fs, fn, len);
+    if (!c)
+        return false;
+    memcpy(c->data, data, len);
+    call_run_in(c);
+    return true;
 }
 
 /* libfuse holds the lock of the request while it calls on_interrupt, and this call takes that lock,
@@ -253,8 +279,9 @@ static void on_interrupt(fuse_req_t req, void *data)
     interrupt(d, data);
 }
 
-void call_run_in(struct defer *d, struct call *c)
+void call_run_in(struct call *c)
 {
+    struct defer *d = c->fs->defer;
     serve_kept();
     if (!hand_over(d, c))
         call_execute(d, c, false);
@@ -275,15 +302,14 @@ static int refusal(struct defer *d, const struct call *c)
 
 void call_run(struct call *c)
 {
-    struct defer *d = fs_of(c->req)->defer;
-    const int refused = refusal(d, c);
+    const int refused = refusal(c->fs->defer, c);
     if (refused != 0) {
         fuse_reply_err(c->req, refused);
         free(c);
         return;
     }
     fuse_req_interrupt_func(c->req, on_interrupt, c);
-    call_run_in(d, c);
+    call_run_in(c);
 }
 
 void defer_interrupt_all(struct defer *d)

@@ -3,7 +3,7 @@
  * defer: serves requests that may wait in threads of their own, so that the threads that take
  * requests from the kernel keep answering.
  *
- *     op:    struct call *c = call_new(req, fn, room); fill c->...; call_run(c);
+ *     op:    call_defer(req, fn, &(struct call_args){...});
  *     fn:    work, looking at c->interrupted; call_settle(c); fuse_reply_*(c->req, ...)
  *
  * There are at most DEFER_MAX threads. They are made when needed, and end when idle. When all are
@@ -51,22 +51,33 @@ struct call;
 typedef void call_fn(struct call *c);
 
 struct call {
-    fuse_req_t req;
+    fuse_req_t req; /* NULL: for a request that libfuse does not know */
+    struct fs *fs;
     call_fn *fn;
     _Atomic bool interrupted; /* true: answer soon, with EINTR if the work is not done */
-    enum call_lane lane;      /* set before call_run; from then on guarded by: defer.lock */
+    enum call_lane lane;      /* from call_run on guarded by: defer.lock */
     bool queued;              /* guarded by: defer.lock */
     uint64_t request;         /* the kernel's number of the request (txn_request) */
     bool left;                /* guarded by: defer.lock; defer_interrupt_all has counted it */
     TAILQ_ENTRY(call) queue;  /* guarded by: defer.lock; in the queue of its lane */
     LIST_ENTRY(call) all;     /* guarded by: defer.lock; every call that has not answered */
-    /* The rest is the caller's. It copies the arguments of the operation into these, since they
-     * are not valid any more when the operation has returned. */
+    /* Copies of the arguments of the operation, which are not valid when it has returned: */
     uint64_t ino;
     struct fuse_file_info fi;
     size_t len;
     int64_t off;
-    char data[]; /* `room` bytes of call_new */
+    char data[];
+};
+
+/* The arguments of a call. All may be left out. */
+struct call_args {
+    enum call_lane lane;
+    uint64_t ino;
+    const struct fuse_file_info *fi;
+    size_t len;
+    int64_t off;
+    const void *data; /* `room` bytes, which are copied; NULL: the room is not filled */
+    size_t room;
 };
 
 /* -ENOMEM. No thread is made yet. */
@@ -86,15 +97,20 @@ unsigned defer_left(struct defer *d);
 void defer_stop(struct defer *d);
 void defer_free(struct defer *d); /* after defer_stop, or before the first call; NULL is fine */
 
-/* Makes a call for `req`, with `room` bytes of data. NULL: no memory, and `req` is answered with
- * ENOMEM. `req` NULL: for a request that libfuse does not know; `fn` answers it without libfuse,
- * and no client can interrupt it. */
-struct call *call_new(fuse_req_t req, call_fn *fn, size_t room);
-/* Has `c` run, in a thread of this module or in the calling one, or refuses it with an answer. `c`
- * belongs to this module from here on; it is freed when fn has returned. The caller does nothing
- * with the request afterwards. */
+/* Has `fn` answer the request, in a thread of this module or in the calling one, or refuses it with
+ * an answer. The caller does nothing with the request afterwards. */
+void call_defer(fuse_req_t req, call_fn *fn, const struct call_args *args);
+/* Has `fn` run with a copy of `data`, for a request that libfuse does not know, or for none. No
+ * client can interrupt it. False: no memory, and nothing was done. */
+bool call_later(struct fs *fs, call_fn *fn, const void *data, size_t len);
+
+/* The two steps of these, for a caller that needs the memory early. call_new: a call with `room`
+ * bytes of data, which the caller fills; NULL: no memory. */
+struct call *call_new(struct fs *fs, call_fn *fn, size_t room);
+/* Has `c` run, or refuses it with an answer. `c` belongs to this module from here on; it is freed
+ * when fn has returned. */
 void call_run(struct call *c);
 /* The same for a call without a `req`; it is never refused. */
-void call_run_in(struct defer *d, struct call *c);
+void call_run_in(struct call *c);
 /* Called by `fn` before every reply: from here on no interrupt touches `c`, and none is running. */
 void call_settle(struct call *c);

@@ -21,7 +21,6 @@
 #include <string.h>
 
 struct handed {
-    struct fs *fs;
     char *message;
     size_t len;
     bool copied; /* `message` is a copy, which serve_handed frees */
@@ -144,27 +143,16 @@ static void serve_again(struct fs *fs, char *msg, size_t len)
     (void)thread_set_may_wait(before);
 }
 
-/* In a thread of defer.h: serves the message that hand_over gave it. */
+/* In a thread of defer.h: serves the message that it was given. */
 static void serve_handed(struct call *c)
 {
     struct handed h;
     memcpy(&h, c->data, sizeof(h));
-    serve_again(h.fs, h.message, h.len);
+    serve_again(c->fs, h.message, h.len);
     if (!h.copied)
         return;
     free(h.message);
     atomic_fetch_sub(&copied, h.len);
-}
-
-/* Gives the message to a thread of defer.h. False: there is no memory for that. */
-static bool hand_over(const struct handed *h)
-{
-    struct call *c = call_new(NULL, serve_handed, sizeof(*h));
-    if (!c)
-        return false;
-    memcpy(c->data, h, sizeof(*h));
-    call_run_in(h->fs->defer, c);
-    return true;
 }
 
 /* Gives a copy of the message to another thread: libfuse reuses its buffer for the next one. False:
@@ -177,7 +165,8 @@ static bool hand_over_copy(struct fs *fs)
         copy = malloc(len);
     if (copy) {
         memcpy(copy, now.message, len);
-        if (hand_over(&(struct handed){.fs = fs, .message = copy, .len = len, .copied = true}))
+        const struct handed h = {.message = copy, .len = len, .copied = true};
+        if (call_later(fs, serve_handed, &h, sizeof(h)))
             return true;
         free(copy);
     }
@@ -188,9 +177,9 @@ static bool hand_over_copy(struct fs *fs)
 void serve_postpone(fuse_req_t req)
 {
     struct fs *fs = fs_of(req);
-    const struct handed h = {.fs = fs, .message = now.message, .len = now.len};
+    const struct handed h = {.message = now.message, .len = now.len};
     fuse_reply_none(req); /* libfuse frees its request, and sends nothing */
-    if (!(now.stays ? hand_over(&h) : hand_over_copy(fs)))
+    if (!(now.stays ? call_later(fs, serve_handed, &h, sizeof(h)) : hand_over_copy(fs)))
         serve_again(fs, h.message, h.len);
 }
 

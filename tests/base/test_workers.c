@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of workers.h. A freeze_lock (a mutex a job must pass) stands in for slow work: no sleeps.
  * */
+#include "thread.h"
 #include "workers.h"
 
 #include <criterion/criterion.h>
@@ -297,7 +298,7 @@ static void see_io_priorities(long ret[2])
     w.class = WORKERS_LONG;
     w.arg = &ret[1];
     cr_assert_eq(workers_submit_work(workers, &w, NULL), 0);
-    workers_shutdown(workers, NULL, NULL);
+    workers_shutdown(workers);
 }
 
 static int io_class(void *arg)
@@ -458,31 +459,46 @@ Test(workers, what_cannot_be_recovered_is_fatal_also_in_a_group)
 
 /* ---- the end ---- */
 
-static size_t remained[64];
-static _Atomic size_t reports;
+static _Atomic bool has_shut;
 
-static void on_remaining(void *ctx, size_t jobs)
+static void *shut(void *arg)
 {
-    (void)ctx;
-    if (atomic_load(&reports) == 0)
-        mutex_unlock(&freeze_lock); /* by the thread that took it */
-    remained[atomic_fetch_add(&reports, 1)] = jobs;
+    workers_shutdown(workers);
+    atomic_store(&has_shut, true);
+    return arg;
 }
 
-Test(workers, shutdown_empties_a_full_queue_and_says_how_many_remain)
+static int nothing(void *arg)
 {
+    (void)arg;
+    return 0;
+}
+
+/* Waits until the workers take no more jobs. */
+static void await_closed(void)
+{
+    const struct workers_work w = {.fn = nothing, .class = WORKERS_URGENT};
+
+    while (workers_try_submit(workers, &w, NULL) != -ESHUTDOWN)
+        sched_yield();
+}
+
+Test(workers, shutdown_empties_a_full_queue)
+{
+    pthread_t thread;
+
     start(1, 8);
     mutex_lock(&freeze_lock);
     for (int i = 0; i < 4; i++) {
         submit(WORKERS_NORMAL, note_at_freeze_lock, 'n');
         submit(WORKERS_URGENT, note, 'u');
     }
-    workers_shutdown(workers, on_remaining, NULL);
+    cr_assert_eq(pthread_create(&thread, NULL, shut, NULL), 0);
+    await_closed();
+    cr_assert_not(has_shut);
+    mutex_unlock(&freeze_lock);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
     cr_assert_eq(ran, 8);
-    cr_assert_eq(remained[0], 8);
-    cr_assert_eq(remained[reports - 1], 0);
-    for (size_t i = 1; i < reports; i++)
-        cr_assert_lt(remained[i], remained[i - 1]);
     cr_assert_eq(workers_group_wait(&group), 0);
     workers_destroy(workers);
 }
@@ -490,13 +506,10 @@ Test(workers, shutdown_empties_a_full_queue_and_says_how_many_remain)
 Test(workers, after_shutdown_nothing_is_taken_and_twice_is_harmless)
 {
     const struct workers_work w = {.fn = count, .class = WORKERS_URGENT};
-    size_t before;
 
     start(2, 8);
-    workers_shutdown(workers, NULL, NULL);
-    workers_shutdown(workers, on_remaining, NULL);
-    before = reports;
-    cr_assert_eq(before, 0, "nothing remained");
+    workers_shutdown(workers);
+    workers_shutdown(workers);
     cr_assert_eq(workers_submit(workers, &group, count, NULL), -ESHUTDOWN);
     cr_assert_eq(workers_submit_work(workers, &w, NULL), -ESHUTDOWN);
     cr_assert_eq(workers_try_submit(workers, &w, NULL), -ESHUTDOWN);
@@ -512,7 +525,7 @@ static void *submit_one(void *arg)
 
 static void *shut_down(void *arg)
 {
-    workers_shutdown(arg, NULL, NULL);
+    workers_shutdown(arg);
     return NULL;
 }
 
@@ -565,7 +578,7 @@ Test(workers, the_time_that_submitters_waited_is_that_of_the_clock)
 
 static int note_io(void *arg)
 {
-    return note((void *)(intptr_t)(workers_io_is_idle() ? 'i' : (int)(intptr_t)arg));
+    return note((void *)(intptr_t)(thread_io_is_idle() ? 'i' : (int)(intptr_t)arg));
 }
 
 Test(workers, short_work_has_its_workers_whatever_long_work_does)
@@ -861,22 +874,6 @@ Test(workers, a_higher_limit_ends_a_rest)
     cr_assert_eq(ran, 5);
 }
 
-static _Atomic size_t jobs_left;
-static _Atomic bool has_shut;
-
-static void note_left(void *ctx, size_t jobs)
-{
-    (void)ctx;
-    atomic_store(&jobs_left, jobs);
-}
-
-static void *shut(void *arg)
-{
-    workers_shutdown(workers, note_left, NULL);
-    atomic_store(&has_shut, true);
-    return arg;
-}
-
 Test(workers, the_end_waits_for_one_that_rests)
 {
     pthread_t thread;
@@ -886,13 +883,10 @@ Test(workers, the_end_waits_for_one_that_rests)
     submit(WORKERS_LONG_IDLE, rest_and_note, 'r');
     await_resting(WORKERS_LONG_IDLE, 1);
     cr_assert_eq(pthread_create(&thread, NULL, shut, NULL), 0);
-    while (atomic_load(&jobs_left) == 0 && !atomic_load(&has_shut))
-        sched_yield();
-    cr_assert_eq(jobs_left, 1);
+    await_closed();
     cr_assert_not(has_shut);
     mutex_unlock(&freeze_lock);
     cr_assert_eq(pthread_join(thread, NULL), 0);
-    cr_assert_eq(jobs_left, 0);
     cr_assert_eq(ran, 1);
     workers_destroy(workers);
 }

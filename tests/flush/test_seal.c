@@ -3,6 +3,7 @@
 #include "picky.h"
 #include "store_impl.h"
 #include "report.h"
+#include "thread.h"
 #include "workers.h"
 #include <sys/syscall.h>
 
@@ -340,7 +341,7 @@ Test(seal, a_view_of_idle_work_makes_no_idle_thread_that_others_wait_for, .timeo
 {
     open_with_threads();
     put_file(&x, "main/f", "some");
-    workers_io_idle(true);
+    thread_io_idle(true);
     if (my_class() != PRIORITY_IDLE)
         cr_skip_test("this kernel has no such priority");
     watched = true;
@@ -348,5 +349,5 @@ Test(seal, a_view_of_idle_work_makes_no_idle_thread_that_others_wait_for, .timeo
     cr_assert_not(watched);
     cr_assert_neq(priority_class, PRIORITY_IDLE);
     cr_assert_eq(my_class(), PRIORITY_IDLE, "who made it works as before");
-    workers_io_idle(false);
+    thread_io_idle(false);
 }

@@ -85,29 +85,25 @@ bool defer_is_ending(struct defer *d)
     (void)d;
     return false;
 }
-struct call *call_new(fuse_req_t req, call_fn *fn, size_t room)
+struct call *call_new(struct fs *of, call_fn *fn, size_t room)
 {
     struct call *c = memory == 0 ? NULL : calloc(1, sizeof(*c) + room);
     memory -= memory > 0;
-    if (c == NULL) {
-        if (req != NULL)
-            fuse_reply_err(req, ENOMEM);
+    if (c == NULL)
         return NULL;
-    }
-    c->req = req;
+    c->fs = of;
     c->fn = fn;
     return c;
 }
-void call_run_in(struct defer *d, struct call *c)
+void call_run_in(struct call *c)
 {
-    (void)d;
     calls++;
     cr_assert_lt(queued, 8192);
     queue[queued++] = c;
 }
 void call_run(struct call *c)
 {
-    call_run_in(NULL, c);
+    call_run_in(c);
 }
 void call_settle(struct call *c)
 {

@@ -2,6 +2,7 @@
 /*
  * Tests of jobs: how they run, end, are waited for, cancelled and forgotten.
  */
+#include "thread.h"
 #include "fixture.h"
 
 #include "control_impl.h"
@@ -127,7 +128,8 @@ Test(jobs, a_wait_that_is_interrupted_ends_and_the_job_goes_on)
     int error;
 
     cr_assert_eq(job_wait(x.p, n, -1, &yes, &error, result), -EINTR);
-    job_end(x.p, j, 0, "changed=1");
+    job_result(x.p, j, "changed=1");
+    job_end(x.p, j, 0);
     cr_assert_eq(waited(n, -1, result), 0);
     cr_assert_str_eq(result, "changed=1");
 }
@@ -140,7 +142,7 @@ Test(jobs, only_the_last_ended_ones_are_kept_and_all_running_ones)
 
     for (int i = 0; i < JOB_KEEP + 10; i++) {
         n = started("rebuild", &j);
-        job_end(x.p, j, 0, NULL);
+        job_end(x.p, j, 0);
     }
     cr_assert_eq(waited(first + 1, 0, result), -ENOENT, "the oldest is forgotten");
     cr_assert_eq(waited(n, 0, result), 0);
@@ -245,7 +247,7 @@ Test(jobs, progress_only_grows_and_is_all_at_the_end_only)
     job_progress_bytes(x.p, j, 90001, 90000);
     cr_assert_eq(seen(n).permille, 999, "it has not ended");
     cr_assert_eq(seen(n).total, 500);
-    job_end(x.p, j, 0, NULL);
+    job_end(x.p, j, 0);
     cr_assert_eq(seen(n).permille, 1000);
     cr_assert_eq(seen(n).bytes_done, 90001);
 }
@@ -256,7 +258,7 @@ Test(jobs, one_that_fails_does_not_end_at_all_of_it)
     uint64_t n = started("rebuild", &j);
 
     job_progress(x.p, j, 1, 4);
-    job_end(x.p, j, -EIO, NULL);
+    job_end(x.p, j, -EIO);
     cr_assert_eq(seen(n).permille, 250);
     cr_assert_eq(seen(n).done, 1);
 }
@@ -275,7 +277,7 @@ Test(jobs, rate_and_time_left_follow_the_clock)
                              "seconds=10.0\nper_second=5.0\nbytes_per_second=100\n"
                              "left_seconds=30\n"),
               "%s", text.s);
-    job_end(x.p, j, 0, NULL);
+    job_end(x.p, j, 0);
     clock_manual_advance(&x.clock, 1000 * NSEC_PER_SEC);
     strbuf_clear(&text);
     cr_assert_eq(view_job(x.p, n, &text), 0);
@@ -413,7 +415,7 @@ Test(jobs, percent_and_time_left_are_by_bytes_where_they_are_known)
     cr_assert_eq(view_job(x.p, n, &later), 0);
     cr_assert(strstr(later.s, "percent=20.0\n"), "%s", later.s);
     cr_assert(strstr(later.s, "left_seconds=80\n"), "%s", later.s);
-    job_end(x.p, j, 0, NULL);
+    job_end(x.p, j, 0);
 }
 
 struct asking {
@@ -456,7 +458,8 @@ Test(jobs, who_asks_for_what_is_being_done_joins_it)
         cr_assert_eq(pthread_create(&thread, NULL, ask, &a), 0);
         while (waiters_of(j) == 0)
             sched_yield();
-        job_end(x.p, j, 0, "result=7");
+        job_result(x.p, j, "result=7");
+        job_end(x.p, j, 0);
         pthread_join(thread, NULL);
         snprintf(want, sizeof want, "ok result=7 job=%llu\n", (unsigned long long)number);
         cr_assert_str_eq(a.reply, want);
@@ -475,7 +478,7 @@ Test(jobs, who_asks_for_something_else_is_told_what_is_at_work)
     refused(&x, "gc grace=0 wait", -EBUSY, "one is running already: job 1 (dry-run)");
     refused(&x, "gc dry-run grace=5s", -EBUSY, "job 1");
     cr_assert_eq(job_next(x.p, 1, &(uint64_t){0}), -ENOENT, "no other is left of it");
-    job_end(x.p, j, 0, NULL);
+    job_end(x.p, j, 0);
 }
 
 Test(jobs, drains_do_not_push_out_the_results_of_other_jobs)
@@ -484,7 +487,8 @@ Test(jobs, drains_do_not_push_out_the_results_of_other_jobs)
     struct job *j;
     uint64_t n = started("rebuild", &j);
 
-    job_end(x.p, j, 0, "changed=5");
+    job_result(x.p, j, "changed=5");
+    job_end(x.p, j, 0);
     for (int i = 0; i < JOB_KEEP + 10; i++)
         agreed(&x, "drain", "ok");
     cr_assert_eq(waited(n, 0, result), 0);
@@ -909,7 +913,7 @@ static int look_at_priority(struct state *p, struct job *j, void *arg)
 
     for (uint64_t i = 1; !atomic_load(&l->end) && !atomic_load(&j->cancel); i++) {
         job_progress(p, j, i, 0);
-        atomic_store(&l->idle, workers_io_is_idle());
+        atomic_store(&l->idle, thread_io_is_idle());
         atomic_fetch_add(&l->looks, 1);
         usleep(1000);
     }
@@ -1010,7 +1014,7 @@ static void fail_on_a_worker(void)
     cr_assert_eq(workers_submit_work(x.p->workers, &w, NULL), 0);
     while (!atomic_load(&x.p->readonly))
         sched_yield();
-    workers_shutdown(x.p->workers, NULL, NULL);
+    workers_shutdown(x.p->workers);
 }
 
 Test(jobs, work_that_fails_with_nobody_to_take_it_makes_the_store_read_only)

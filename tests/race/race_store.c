@@ -509,7 +509,7 @@ static void look(void)
     struct strbuf b = STRBUF_INIT;
     FILE *f = tmpfile();
 
-    MUST(f && view_refcounts(p, fileno(f)) == 0);
+    MUST(f && view_refcounts(p, f) == 0);
     fclose(f);
     MUST(view_render(p, VIEW_STATS_JSON, NULL, &b) == 0);
     strbuf_clear(&b);

@@ -144,7 +144,7 @@ static void end_it(struct round *r)
     unsigned state = r->seed;
 
     (void)usleep((useconds_t)(rand_r(&state) % 3000));
-    workers_shutdown(r->workers, NULL, NULL);
+    workers_shutdown(r->workers);
 }
 
 static void run_round(struct round *r, unsigned seed)

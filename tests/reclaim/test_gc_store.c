@@ -333,7 +333,6 @@ Test(gc_store, what_is_in_use_or_on_its_way_is_never_marked)
 /* A slot whose name outlives its seal until the commit: frames of the log speak of it. */
 Test(gc_store, a_slot_stays_until_the_commit_that_has_its_object)
 {
-    size_t left;
     uint64_t number;
     char name[DISK_NAME_MAX + 1];
     struct leak l = {.bytes = 0};
@@ -341,7 +340,7 @@ Test(gc_store, a_slot_stays_until_the_commit_that_has_its_object)
 
     put_big(&x, "main/sealed", 700000);
     number = inode_of(&x, "main/sealed").object;
-    cr_assert_eq(seal_pass(x.p, SEAL_CLOSED, -1, &left), 0);
+    cr_assert_eq(seal_pass(x.p, SEAL_CLOSED, -1), 0);
     blob_slot_name(number, name);
     cr_assert(is_there(name));
     cr_assert_eq(refs_entry(x.p->refs, number, false, NULL, &e), 0);

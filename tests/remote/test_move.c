@@ -867,7 +867,7 @@ Test(move, cancelled_what_was_moved_stays_so)
     cr_assert_eq(move_one(begun, place_of(&w, "main/d/larger", &e), NULL), -ECANCELED);
     shard_mem_set_latency(w.cold, 0, NULL, NULL);
     cr_assert_eq(move_end(begun, &r), -ECANCELED);
-    job_end(w.x.p, j, -ECANCELED, NULL);
+    job_end(w.x.p, j, -ECANCELED);
     cr_assert_eq(r.objects, 1);
     cr_assert_eq(ghosts_on(&w, 1), 1);
     files_are();

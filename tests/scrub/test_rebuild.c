@@ -354,7 +354,7 @@ Test(rebuild, one_that_is_a_part_of_other_work_is_not_waited_for)
     cr_assert_eq(job_start(x.p, "sweep", "", &j), 0);
     cr_assert_eq(rebuild_part(x.p, j, &changed), -EBUSY);
     cr_assert_eq(rebuild_store(x.p, NULL, &changed), -EBUSY);
-    job_end(x.p, j, 0, NULL);
+    job_end(x.p, j, 0);
     atomic_store(&x.p->scrub->recounting, false);
     cr_assert_eq(rebuild_store(x.p, NULL, &changed), 0);
     fixture_teardown(&x);

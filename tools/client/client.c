@@ -40,14 +40,9 @@ int client_open_file(const char *mnt, const char *name, int flags)
     return fd;
 }
 
-int client_open(const char *mnt, struct client *ret)
+int client_open(const char *mnt)
 {
-    int fd = client_open_file(mnt, ".tally/control", O_RDWR);
-    if (fd < 0) {
-        return fd;
-    }
-    ret->fd = fd;
-    return 0;
+    return client_open_file(mnt, ".tally/control", O_RDWR);
 }
 
 int client_copy_status(const char *mnt)
@@ -72,14 +67,6 @@ json_t *client_load_stats(const char *mnt)
     json_t *stats = fd < 0 ? NULL : json_loadfd(fd, 0, NULL);
     io_cleanup_close(&fd);
     return stats;
-}
-
-void client_close(struct client *c)
-{
-    if (c->fd >= 0) {
-        close(c->fd);
-    }
-    c->fd = -1;
 }
 
 /* Reads the reply to its end. */
@@ -132,15 +119,15 @@ static void split_reply(const struct strbuf *text, struct reply *ret)
     }
 }
 
-int client_run(struct client *c, const char *command, struct reply *ret)
+int client_run(int fd, const char *command, struct reply *ret)
 {
     CLEANUP_STRBUF struct strbuf line = STRBUF_INIT, text = STRBUF_INIT;
     strbuf_addf(&line, "%s\n", command);
     if (strbuf_error(&line)) {
         return -ENOMEM;
     }
-    int err = write(c->fd, line.s, line.len) < 0 ? -errno : 0;
-    int err_read = read_all(c->fd, &text);
+    int err = write(fd, line.s, line.len) < 0 ? -errno : 0;
+    int err_read = read_all(fd, &text);
     split_reply(&text, ret);
     err = err ? err : err_read;
     if (err < 0 && ret->head.len == 0) {

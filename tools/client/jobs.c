@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "jobs.h"
 
+#include "array.h"
 #include "client.h"
+#include "clock.h"
 #include "command.h"
 #include "io.h"
 #include "json_text.h"
+#include "lock.h"
 #include "say.h"
 
 #include <dirent.h>
@@ -14,10 +17,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#define REDRAW_NS (200 * 1000 * 1000)
+#define REDRAW_NS (200 * NSEC_PER_MSEC)
 #define BAR_CELLS 24 /* characters */
 
 /* A value as JSON: as a number if it is one. "detail" is text, even if it looks like a number. */
@@ -111,13 +113,8 @@ static int list_numbers(const char *mnt, uint64_t **ret, size_t *ret_count)
         if (command_number(e->d_name, &n) < 0) {
             continue;
         }
-        if (*ret_count == room) {
-            room = room ? 2 * room : 64;
-            uint64_t *more = reallocarray(*ret, room, sizeof(n));
-            if (!more) {
-                break;
-            }
-            *ret = more;
+        if (ARRAY_RESERVE(*ret, room, *ret_count + 1) < 0) {
+            break;
         }
         (*ret)[(*ret_count)++] = n;
     }
@@ -153,7 +150,7 @@ static double number_of(const json_t *job, const char *key)
     return json_number_value(json_object_get(job, key));
 }
 
-static const char *text_of(const json_t *job, const char *key)
+const char *jobs_text(const json_t *job, const char *key)
 {
     const char *text = json_string_value(json_object_get(job, key));
     return text ? text : "";
@@ -173,7 +170,7 @@ void jobs_describe(const json_t *job, char *out, size_t room)
 {
     double left = number_of(job, "left_seconds");
     *out = '\0';
-    append(out, room, "%s %.1f%%", text_of(job, "verb"), number_of(job, "percent"));
+    append(out, room, "%s %.1f%%", jobs_text(job, "verb"), number_of(job, "percent"));
     if (json_object_get(job, "total")) {
         append(out, room, ", %.0f of %.0f", number_of(job, "done"), number_of(job, "total"));
     }
@@ -189,8 +186,8 @@ void jobs_describe(const json_t *job, char *out, size_t room)
 
 struct bar {
     pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
+    struct mutex lock;
+    struct cond wake;
     char mnt[PATH_MAX];
     uint64_t number;
     bool stop; /* guarded by: lock */
@@ -219,39 +216,29 @@ static void draw(const struct bar *b)
 static void *bar_main(void *arg)
 {
     struct bar *b = arg;
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    pthread_mutex_lock(&b->lock);
+    mutex_lock(&b->lock);
     while (!b->stop) {
-        pthread_mutex_unlock(&b->lock);
+        mutex_unlock(&b->lock);
         draw(b);
-        pthread_mutex_lock(&b->lock);
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += REDRAW_NS;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
+        mutex_lock(&b->lock);
         if (!b->stop) {
-            pthread_cond_timedwait(&b->wake, &b->lock, &until);
+            (void)cond_wait_for(&b->wake, &b->lock, REDRAW_NS);
         }
     }
-    pthread_mutex_unlock(&b->lock);
+    mutex_unlock(&b->lock);
     return NULL;
 }
 
 struct bar *bar_start(const char *mnt, uint64_t number)
 {
-    pthread_condattr_t attr;
     struct bar *b = isatty(STDERR_FILENO) ? calloc(1, sizeof(*b)) : NULL;
     if (!b) {
         return NULL;
     }
     snprintf(b->mnt, sizeof(b->mnt), "%s", mnt);
     b->number = number;
-    pthread_mutex_init(&b->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&b->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    mutex_init(&b->lock, "bar");
+    cond_init(&b->wake);
     if (pthread_create(&b->thread, NULL, bar_main, b) != 0) {
         free(b);
         return NULL;
@@ -264,13 +251,13 @@ void bar_stop(struct bar *b)
     if (!b) {
         return;
     }
-    pthread_mutex_lock(&b->lock);
+    mutex_lock(&b->lock);
     b->stop = true;
-    pthread_cond_signal(&b->wake);
-    pthread_mutex_unlock(&b->lock);
+    cond_signal(&b->wake);
+    mutex_unlock(&b->lock);
     pthread_join(b->thread, NULL);
-    pthread_cond_destroy(&b->wake);
-    pthread_mutex_destroy(&b->lock);
+    cond_destroy(&b->wake);
+    mutex_destroy(&b->lock);
     free(b);
     tally_progress("%s", "");
 }

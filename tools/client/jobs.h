@@ -14,6 +14,8 @@ json_t *jobs_read(const char *mnt, uint64_t number);
 /* Reads all jobs as an array in the order of their numbers; the caller frees it. NULL: .tally/jobs
  * cannot be read (errno). */
 json_t *jobs_read_all(const char *mnt);
+/* A text of such an object; "" if it has none. */
+const char *jobs_text(const json_t *job, const char *key);
 /* Describes such an object: "rebuild 42.0%, 1200 of 2857, 310/s, 0:05 left". */
 void jobs_describe(const json_t *job, char *out, size_t room);
 

@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * mountinfo: each function reads /proc/self/mountinfo once. A line of it:
- *
- *     36 35 0:42 / /mnt/tally rw,nosuid shared:1 - fuse.tally /srv/store rw,user_id=0
- *     id parent dev root point options tags… -  type       source     options
- *
- * Blanks, tabs, newlines and backslashes in names are written as three octal digits.
- */
+/* mountinfo: each function reads /proc/self/mountinfo once (mounts.h). */
 #include "mountinfo.h"
 
 #include "io.h"
+#include "mounts.h"
 #include "owner.h"
 #include "walk.h"
 
@@ -23,69 +17,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-struct mount_line {
-    uint64_t id;
-    char *dev, *root, *point, *type, *source;
-    const char *options; /* of the superblock; "" if there are none */
-};
-
-void mountinfo_unescape(char *s)
-{
-    char *out = s;
-    while (*s) {
-        bool octal = s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
-                     s[3] >= '0' && s[3] <= '7';
-        if (octal) {
-            *out++ = (char)(unsigned char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
-            s += 4;
-        } else {
-            *out++ = *s++;
-        }
-    }
-    *out = '\0';
-}
-
-/* Splits the line in place. -EINVAL: it has another form. */
-static int parse_line(char *line, struct mount_line *ret)
-{
-    char *field[5], *save, *word;
-    line[strcspn(line, "\n")] = '\0';
-    for (int i = 0; i < 5; i++) {
-        field[i] = strtok_r(i == 0 ? line : NULL, " ", &save);
-        if (!field[i]) {
-            return -EINVAL;
-        }
-    }
-    do {
-        word = strtok_r(NULL, " ", &save);
-    } while (word && strcmp(word, "-") != 0);
-    ret->type = strtok_r(NULL, " ", &save);
-    ret->source = strtok_r(NULL, " ", &save);
-    if (!word || !ret->type || !ret->source) {
-        return -EINVAL;
-    }
-    word = strtok_r(NULL, " ", &save);
-    ret->options = word ? word : "";
-    ret->id = strtoull(field[0], NULL, 10);
-    ret->dev = field[2];
-    ret->root = field[3];
-    ret->point = field[4];
-    mountinfo_unescape(ret->root);
-    mountinfo_unescape(ret->point);
-    mountinfo_unescape(ret->source);
-    return 0;
-}
-
 /* Is the whole filesystem mounted there, and not a part by `mount --bind`? */
-static bool is_whole(const struct mount_line *m)
+static bool is_whole(const struct mounts_line *m)
 {
     return strcmp(m->root, "/") == 0;
 }
 
 /* The user who mounted it, which the kernel shows as user_id of a FUSE mount. */
-static uid_t user_of(const struct mount_line *m)
+static uid_t user_of(const struct mounts_line *m)
 {
-    const char *said = strstr(m->options, "user_id=");
+    const char *said = strstr(m->of_superblock, "user_id=");
     return said ? (uid_t)strtoul(said + strlen("user_id="), NULL, 10) : 0;
 }
 
@@ -101,7 +42,7 @@ bool mountinfo_is_of_another(const struct tally_mountinfo *m)
 
 /* Is it a mount of tally? The type "fuse" alone does not say so. Then the control file decides, but
  * only on mounts whose daemon cannot make us wait. */
-static bool is_tally(const struct mount_line *m)
+static bool is_tally(const struct mounts_line *m)
 {
     char control[PATH_MAX + 16];
     struct stat st;
@@ -115,7 +56,7 @@ static bool is_tally(const struct mount_line *m)
     return lstat(control, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-static void keep(const struct mount_line *m, struct tally_mountinfo *ret)
+static void keep(const struct mounts_line *m, struct tally_mountinfo *ret)
 {
     ret->user = user_of(m);
     snprintf(ret->point, sizeof(ret->point), "%s", m->point);
@@ -124,14 +65,14 @@ static void keep(const struct mount_line *m, struct tally_mountinfo *ret)
     snprintf(ret->root, sizeof(ret->root), "%s", m->root);
 }
 
-typedef bool mount_line_fn(const struct mount_line *m, const void *ctx);
+typedef bool mount_line_fn(const struct mounts_line *m, const void *ctx);
 enum kind {
     ANY,
     OURS,  /* a mount of tally, of the whole or of a part by `mount --bind` */
     WHOLE, /* a mount of tally, of the whole: with `.tally` in it */
 };
 
-static bool is_kind(const struct mount_line *m, enum kind kind)
+static bool is_kind(const struct mounts_line *m, enum kind kind)
 {
     return kind == ANY || (is_tally(m) && (kind == OURS || is_whole(m)));
 }
@@ -149,8 +90,8 @@ static int find_in(const char *file, mount_line_fn *match, const void *ctx, enum
     size_t room = 0;
     int found = 0;
     while (getline(&line, &room, f) >= 0) {
-        struct mount_line m;
-        if (parse_line(line, &m) == 0 && match(&m, ctx) && is_kind(&m, kind)) {
+        struct mounts_line m;
+        if (mounts_parse(line, &m) && match(&m, ctx) && is_kind(&m, kind)) {
             keep(&m, ret);
             found++;
         }
@@ -162,15 +103,15 @@ static int find_in(const char *file, mount_line_fn *match, const void *ctx, enum
 static int find_line(mount_line_fn *match, const void *ctx, enum kind kind,
                      struct tally_mountinfo *ret)
 {
-    return find_in("/proc/self/mountinfo", match, ctx, kind, ret);
+    return find_in(MOUNTS_SELF, match, ctx, kind, ret);
 }
 
-static bool same_dev(const struct mount_line *m, const void *ctx)
+static bool same_dev(const struct mounts_line *m, const void *ctx)
 {
     return !strcmp(m->dev, ctx);
 }
 
-static bool same_point(const struct mount_line *m, const void *ctx)
+static bool same_point(const struct mounts_line *m, const void *ctx)
 {
     return !strcmp(m->point, ctx);
 }
@@ -198,7 +139,7 @@ int mountinfo_dev(const char *point, char dev[32])
     return dev_of(point, AT_STATX_DONT_SYNC, dev);
 }
 
-static bool same_fuse(const struct mount_line *m, const void *ctx)
+static bool same_fuse(const struct mounts_line *m, const void *ctx)
 {
     return same_dev(m, ctx) && strncmp(m->type, "fuse", 4) == 0;
 }
@@ -261,7 +202,7 @@ int mountinfo_of_fd(int fd, struct tally_mountinfo *ret)
     return find_of(fd, "", AT_EMPTY_PATH, ret);
 }
 
-static bool same_id(const struct mount_line *m, const void *ctx)
+static bool same_id(const struct mounts_line *m, const void *ctx)
 {
     return m->id == *(const uint64_t *)ctx;
 }
@@ -304,7 +245,7 @@ struct place {
     const char *source, *point;
 };
 
-static bool same_place(const struct mount_line *m, const void *ctx)
+static bool same_place(const struct mounts_line *m, const void *ctx)
 {
     const struct place *p = ctx;
     return !strcmp(m->point, p->point) && !strcmp(m->source, p->source);
@@ -333,7 +274,7 @@ static bool leads_to(const char *path, const struct stat *to)
 }
 
 /* Does the line mount that source? A symlink to the store may have been mounted. */
-static bool same_source(const struct mount_line *m, const void *ctx)
+static bool same_source(const struct mounts_line *m, const void *ctx)
 {
     const struct source *s = ctx;
     return !strcmp(m->source, s->path) ||
@@ -357,7 +298,7 @@ struct whole {
     const char *source, *dev;
 };
 
-static bool same_whole(const struct mount_line *m, const void *ctx)
+static bool same_whole(const struct mounts_line *m, const void *ctx)
 {
     const struct whole *w = ctx;
     return !strcmp(m->dev, w->dev) && !strcmp(m->source, w->source) &&

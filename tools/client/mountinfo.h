@@ -20,9 +20,6 @@ struct tally_mountinfo {
     char dev[32];          /* "major:minor"; the same for all mounts of one daemon */
 };
 
-/* Undoes in place the three octal digits by which the kernel and mount(8) write some bytes of names
- * in their lists. */
-void mountinfo_unescape(char *s);
 /* Finds the mount that `path` is in, which may itself be a symlink there. *ret is about the whole
  * mount: if only a part of it is mounted here, `point` leads to the whole through its daemon.
  * -ENOENT: it is in no mount, or in none of tally. -EREMOTE: its daemon cannot be found, and *ret

@@ -83,6 +83,12 @@ void tally_print(char *text, size_t len)
     fwrite(text, 1, len, stdout);
 }
 
+void tally_print_json(const json_t *value, size_t flags)
+{
+    json_dumpf(value, stdout, flags | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(10));
+    putchar('\n');
+}
+
 int tally_getopt(int argc, char **argv, const char *letters, const struct option *options)
 {
     char name[40], *word = argv[0];

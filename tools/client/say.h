@@ -6,6 +6,7 @@
 #pragma once
 
 #include <getopt.h>
+#include <jansson.h>
 #include <stddef.h>
 
 /* The verb that runs, which sentences name; NULL: none yet. */
@@ -18,6 +19,8 @@ void tally_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Prints a result on standard output. On a terminal '?' replaces its control characters, in place;
  * a file or a pipe gets the bytes as they are. */
 void tally_print(char *text, size_t len);
+/* Prints JSON on standard output, and a newline. `flags`: JSON_INDENT(n) or JSON_COMPACT. */
+void tally_print_json(const json_t *value, size_t flags);
 /* Shows a line on standard error that replaces the one before, with '?' for control characters. ""
  * clears it. Without a terminal nothing is shown. */
 void tally_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -5,7 +5,6 @@
 #include "mount_flags.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 
@@ -82,15 +81,6 @@ int mount_flags_for_libfuse(unsigned long flags, struct strbuf *list)
         strbuf_addf(list, "%snoatime", list->len ? "," : "");
     }
     return strbuf_error(list);
-}
-
-void mount_flags_describe(unsigned long flags, char out[64])
-{
-    const char *atime = flags & MS_STRICTATIME ? "strictatime"
-                        : flags & MS_NOATIME   ? "noatime"
-                                               : "relatime";
-    snprintf(out, 64, "%s,%s%s", flags & MS_RDONLY ? "ro" : "rw", atime,
-             flags & MS_NODIRATIME ? ",nodiratime" : "");
 }
 
 bool mount_flags_beyond_libfuse(unsigned long flags)

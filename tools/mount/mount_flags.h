@@ -6,7 +6,7 @@
  *
  * `mount -o remount` can change these options only, since the kernel does not pass on others. So an
  * option that a remount may change is a bit of mount(2), with a word in `words` of mount_flags.c.
- * If the daemon must know of it, fs/remount.c reads it from mountinfo (state_of, follow). All other
+ * If the daemon must know of it, fs/remount.c reads it from mountinfo (flags_of, follow). All other
  * options are in `fixed` of mount_options.h.
  */
 #pragma once
@@ -21,9 +21,6 @@ bool mount_flags_add(unsigned long *flags, const char *word);
 /* Adds the words of `flags` that libfuse knows to `list`, as "a,b". What libfuse does without them
  * depends on the user who mounts. -ENOMEM */
 int mount_flags_for_libfuse(unsigned long flags, struct strbuf *list);
-/* Describes the flags as "rw,relatime" and the like, exactly as remount_state() of fs/remount.h
- * does: a remount waits until the daemon shows the same text. */
-void mount_flags_describe(unsigned long flags, char out[64]);
 /* Has libfuse no word for some of them? Then the mount needs mount_flags_attr(). */
 bool mount_flags_beyond_libfuse(unsigned long flags);
 /* Those that belong to the mount and not to its superblock, as bits of mount_setattr(2). */

@@ -11,7 +11,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #define THREADS_MAX 64
@@ -79,18 +78,19 @@ static int add_ctl_group(struct mount_options *m, const char *value, struct strb
     return 0;
 }
 
-/* The index of `value` in `names`, which ends with NULL. -EINVAL with a sentence that lists
- * them. */
-static int choose(const char *option, const char *const *names, const char *value,
+/* Sets *ret to the index of `value` in `names`, which ends with NULL. -EINVAL with a sentence that
+ * lists them. */
+static int choose(const char *option, const char *const *names, const char *value, unsigned *ret,
                   struct strbuf *why)
 {
-    for (int i = 0; names[i]; i++) {
+    for (unsigned i = 0; names[i]; i++) {
         if (strcmp(value, names[i]) == 0) {
-            return i;
+            *ret = i;
+            return 0;
         }
     }
     strbuf_addf(why, "%s: ", option);
-    for (int i = 0; names[i]; i++) {
+    for (unsigned i = 0; names[i]; i++) {
         strbuf_addf(why, "%s%s", i == 0 ? "" : names[i + 1] ? ", " : " or ", names[i]);
     }
     strbuf_addf(why, ", not '%s'", value);
@@ -99,42 +99,26 @@ static int choose(const char *option, const char *const *names, const char *valu
 
 static int add_passthrough(struct mount_options *m, const char *value, struct strbuf *why)
 {
-    static const char *const names[] = {
-        [FS_PASSTHROUGH_AUTO] = "auto",
-        [FS_PASSTHROUGH_ALL] = "all",
-        [FS_PASSTHROUGH_OFF] = "off",
-        NULL,
-    };
-    int n = choose("passthrough", names, value, why);
-    if (n >= 0) {
-        m->passthrough = (enum fs_passthrough)n;
-    }
-    return n < 0 ? n : 0;
+    static const char *const names[] = {[FS_PASSTHROUGH_AUTO] = "auto",
+                                        [FS_PASSTHROUGH_ALL] = "all",
+                                        [FS_PASSTHROUGH_OFF] = "off",
+                                        NULL};
+    return choose("passthrough", names, value, &m->passthrough, why);
 }
 
 static int add_transport(struct mount_options *m, const char *value, struct strbuf *why)
 {
-    static const char *const names[] = {
-        [FS_TRANSPORT_AUTO] = "auto",
-        [FS_TRANSPORT_URING] = "uring",
-        [FS_TRANSPORT_THREADS] = "threads",
-        NULL,
-    };
-    int n = choose("transport", names, value, why);
-    if (n >= 0) {
-        m->transport = (enum fs_transport)n;
-    }
-    return n < 0 ? n : 0;
+    static const char *const names[] = {[FS_TRANSPORT_AUTO] = "auto",
+                                        [FS_TRANSPORT_URING] = "uring",
+                                        [FS_TRANSPORT_THREADS] = "threads",
+                                        NULL};
+    return choose("transport", names, value, &m->transport, why);
 }
 
 static int add_nlink(struct mount_options *m, const char *value, struct strbuf *why)
 {
     static const char *const names[] = {"names", "refs", NULL};
-    int n = choose("nlink", names, value, why);
-    if (n >= 0) {
-        m->nlink_refs = n == 1;
-    }
-    return n < 0 ? n : 0;
+    return choose("nlink", names, value, &m->nlink_refs, why);
 }
 
 static int add_threads(struct mount_options *m, const char *value, struct strbuf *why)
@@ -225,7 +209,7 @@ static int add_one(struct mount_options *m, const char *word, bool sloppy, struc
         return err;
     }
     if (err == 0 || add_plain(m, word)) {
-        strbuf_addf(&m->fixed, "%s,", word);
+        strbuf_add(&m->fixed, word, strlen(word) + 1);
         return strbuf_error(&m->fixed);
     }
     if (strcmp(word, "allow_other") == 0) {
@@ -262,15 +246,6 @@ int mount_options_add(struct mount_options *m, const char *list, bool sloppy, st
 int mount_options_end(struct mount_options *m)
 {
     return mount_flags_for_libfuse(m->flags, &m->extra);
-}
-
-unsigned mount_options_atime(const struct mount_options *m)
-{
-    if ((m->flags & MS_RDONLY) || (m->flags & (MS_NOATIME | MS_STRICTATIME)) == MS_NOATIME) {
-        return STATE_NOATIME;
-    }
-    return (m->flags & MS_STRICTATIME ? STATE_STRICTATIME : 0u) |
-           (m->flags & MS_NODIRATIME ? STATE_NODIRATIME : 0u);
 }
 
 void mount_options_release(struct mount_options *m)

@@ -13,15 +13,16 @@ struct mount_options {
     unsigned ctl_mode; /* permission bits of .tally/control; default 0600 */
     uint32_t ctl_gid;
     bool has_ctl_gid;
-    bool showctl, nlink_refs, allow_other, noxattr;
+    bool showctl, allow_other, noxattr;
+    unsigned nlink_refs; /* 0 or 1 */
     bool foreign_store; /* STORE_FOREIGN */
-    enum fs_transport transport;
+    unsigned transport;  /* enum fs_transport */
     unsigned threads; /* 0: automatic */
-    enum fs_passthrough passthrough;
+    unsigned passthrough; /* enum fs_passthrough */
     unsigned long flags; /* bits of mount(2): mount_flags.h */
     bool remount;        /* an existing mount is to be changed */
     struct strbuf extra; /* options for libfuse: "a,b" */
-    struct strbuf fixed; /* options of tally, each with a comma behind; no remount changes them */
+    struct strbuf fixed; /* options of tally, each with its NUL; no remount changes them */
 };
 #define MOUNT_OPTIONS_INIT                                                                         \
     {                                                                                              \
@@ -33,6 +34,4 @@ struct mount_options {
 int mount_options_add(struct mount_options *m, const char *list, bool sloppy, struct strbuf *why);
 /* Called when all lists were added: puts the flags for libfuse into `extra`. -ENOMEM. */
 int mount_options_end(struct mount_options *m);
-/* How reads move access times: bits of enum state_atime. */
-unsigned mount_options_atime(const struct mount_options *m);
 void mount_options_release(struct mount_options *m);

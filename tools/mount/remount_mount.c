@@ -9,13 +9,14 @@
 
 #include "client.h"
 #include "io.h"
-#include "mount_flags.h"
 #include "mountinfo.h"
+#include "remount.h"
 #include "say.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <mntent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -29,21 +30,12 @@
 
 /* ---- options that cannot change ---- */
 
-static bool has_word(const char *list, const char *word, size_t len)
-{
-    for (; *list; list += strcspn(list, ","), list += *list == ',') {
-        if (strcspn(list, ",") == len && strncmp(list, word, len) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Was the daemon started with that option? Each of its arguments is searched as a list. */
-static bool was_given(const char *args, size_t args_len, const char *word, size_t len)
+static bool was_given(char *args, size_t args_len, const char *word)
 {
-    for (const char *arg = args; arg < args + args_len; arg += strlen(arg) + 1) {
-        if (has_word(strncmp(arg, "-o", 2) == 0 ? arg + 2 : arg, word, len)) {
+    for (char *arg = args; arg < args + args_len; arg += strlen(arg) + 1) {
+        const struct mntent list = {.mnt_opts = strncmp(arg, "-o", 2) == 0 ? arg + 2 : arg};
+        if (hasmntopt(&list, word)) {
             return true;
         }
     }
@@ -66,13 +58,13 @@ static int check_fixed(const struct tally_mountinfo *m, const struct mount_optio
     if (pid <= 0 || io_read_file(AT_FDCWD, path, CMDLINE_MAX, &args, &len) < 0) {
         return tally_fail("cannot tell how %s was mounted, to compare options with", m->point);
     }
-    for (const char *word = o->fixed.s; *word; word += strcspn(word, ",") + 1) {
-        const size_t n = strcspn(word, ",");
-        if (!was_given(args, len, word, n)) {
-            return tally_fail("%.*s: only ro, rw and the options that mount(8) knows for all "
+    const char *end = o->fixed.s + o->fixed.len;
+    for (const char *word = o->fixed.s; word < end; word += strlen(word) + 1) {
+        if (!was_given(args, len, word)) {
+            return tally_fail("%s: only ro, rw and the options that mount(8) knows for all "
                               "filesystems can be changed while it is mounted: unmount it, then "
                               "mount it with others",
-                              (int)n, word);
+                              word);
         }
     }
     return 0;
@@ -84,22 +76,21 @@ static int check_fixed(const struct tally_mountinfo *m, const struct mount_optio
  * after a sentence. */
 static int drain(const struct tally_mountinfo *m)
 {
-    struct client c;
     struct reply reply = REPLY_INIT;
     if (mountinfo_is_of_another(m)) {
         return tally_fail("%s stays as it is: user %u mounted it, and root asks nothing of it, so it "
                           "cannot be drained; unmount it",
                           m->point, (unsigned)m->user);
     }
-    int err = client_open(m->point, &c);
-    if (err == -EROFS) {
+    const int fd = client_open(m->point);
+    if (fd == -EROFS) {
         return 0; /* it is read-only already */
     }
-    if (err < 0) {
-        return tally_fail("cannot drain: %s/.tally/control: %s", m->point, strerror(-err));
+    if (fd < 0) {
+        return tally_fail("cannot drain: %s/.tally/control: %s", m->point, strerror(-fd));
     }
-    err = client_run(&c, "drain", &reply);
-    client_close(&c);
+    int err = client_run(fd, "drain", &reply);
+    close(fd);
     int rc = err < 0 ? tally_fail("%s stays as it is, since not everything is on disk: %s",
                                   m->point, reply.head.s)
                      : 0;
@@ -120,9 +111,7 @@ static bool is_seen(const struct tally_mountinfo *m, const char *expected)
 static void await_daemon(const struct tally_mountinfo *m, unsigned long flags)
 {
     const struct timespec nap = {.tv_nsec = LOOK_MS * 1000000L};
-    char expected[64];
-    mount_flags_describe(flags, expected);
-    for (int left = SEEN_MS / LOOK_MS; left > 0 && !is_seen(m, expected); left--) {
+    for (int left = SEEN_MS / LOOK_MS; left > 0 && !is_seen(m, remount_text(flags)); left--) {
         nanosleep(&nap, NULL);
     }
 }

@@ -6,6 +6,7 @@
 
 #include "io.h"
 #include "mountinfo.h"
+#include "mounts.h"
 #include "run.h"
 #include "strbuf.h"
 
@@ -37,7 +38,7 @@ static bool value_of(const char *line, const char *key, char out[PATH_MAX])
             }
             memcpy(out, at + len + 1, word - len - 1);
             out[word - len - 1] = '\0';
-            mountinfo_unescape(out);
+            mounts_unescape(out);
             return true;
         }
         at += word;

@@ -123,8 +123,7 @@ static void print_json(const struct checking *c, const struct repair_result *res
         json_object_set(root, "repaired", c->repaired);
         json_object_set(root, "left", changed ? c->left : c->found);
     }
-    json_dumpf(root, stdout, JSON_PRESERVE_ORDER | JSON_INDENT(2));
-    putchar('\n');
+    tally_print_json(root, JSON_INDENT(2));
     json_decref(root);
 }
 

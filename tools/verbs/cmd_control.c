@@ -78,21 +78,18 @@ int ctl_run(const struct ctl_call *c, const char *mnt)
 {
     CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
     struct reply reply = REPLY_INIT;
-    struct client client;
     if (ctl_check_paths(c, mnt)) {
         return 1;
     }
     ctl_build(c, mnt, &line);
     int err = strbuf_error(&line);
-    if (err == 0) {
-        err = client_open(mnt, &client);
+    const int fd = err < 0 ? err : client_open(mnt);
+    if (fd < 0) {
+        return run_unopened(c, mnt, fd);
     }
-    if (err < 0) {
-        return run_unopened(c, mnt, err);
-    }
-    err = ctl_is_watched(c) ? ctl_run_watched(c, mnt, line.s, &client, &reply)
-                            : client_run(&client, line.s, &reply);
-    client_close(&client);
+    err = ctl_is_watched(c) ? ctl_run_watched(c, mnt, line.s, fd, &reply)
+                            : client_run(fd, line.s, &reply);
+    close(fd);
     if (c->json) {
         ctl_print_json(c->verb->name, err, &reply);
     } else if (err == 0) {

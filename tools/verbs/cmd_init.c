@@ -35,7 +35,7 @@ int cmd_init_run(int argc, char **argv)
     if (!label) {
         tally_default_label(argv[optind], fallback, sizeof(fallback));
         label = fallback;
-    } else if (!tally_label_ok(label)) {
+    } else if (!store_label_ok(label)) {
         return tally_fail("a label is ORG/PROJECT, at most %d bytes; not '%s'", STORE_LABEL_MAX,
                           label);
     }

@@ -15,29 +15,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *text_of(const json_t *job, const char *key)
-{
-    const char *text = json_string_value(json_object_get(job, key));
-    return text ? text : "";
-}
-
 /* Prints one line for a job. */
 static void print_row(const json_t *job)
 {
     CLEANUP_STRBUF struct strbuf row = STRBUF_INIT;
     char how[128];
-    const char *state = text_of(job, "state");
+    const char *state = jobs_text(job, "state");
     bool runs = strcmp(state, "running") == 0;
     jobs_describe(job, how, sizeof(how));
     strbuf_addf(&row, "%-6lld %-10s %s", (long long)json_integer_value(json_object_get(job, "job")),
                 state, how);
-    if (*text_of(job, "detail")) {
-        strbuf_addf(&row, " (%s)", text_of(job, "detail"));
+    if (*jobs_text(job, "detail")) {
+        strbuf_addf(&row, " (%s)", jobs_text(job, "detail"));
     }
-    strbuf_addf(&row, runs ? " since %s" : " %s", text_of(job, runs ? "started" : "ended"));
+    strbuf_addf(&row, runs ? " since %s" : " %s", jobs_text(job, runs ? "started" : "ended"));
     if (strcmp(state, "failed") == 0) {
-        const char *why = text_of(job, "why");
-        strbuf_addf(&row, " %s%s%s", text_of(job, "error"), *why ? ": " : "", why);
+        const char *why = jobs_text(job, "why");
+        strbuf_addf(&row, " %s%s%s", jobs_text(job, "error"), *why ? ": " : "", why);
     }
     strbuf_adds(&row, "\n");
     tally_print(row.s, row.len);
@@ -73,12 +67,6 @@ static void print_all(const json_t *job)
     }
 }
 
-static void print_json(const json_t *jobs)
-{
-    json_dumpf(jobs, stdout, JSON_PRESERVE_ORDER | JSON_INDENT(2) | JSON_REAL_PRECISION(10));
-    putchar('\n');
-}
-
 /* Prints why `what` below MNT/.tally cannot be read (errno). Returns 1. */
 static int cannot_read(const char *mnt, const char *what)
 {
@@ -102,7 +90,7 @@ static int show_one(const char *mnt, const char *word, bool json)
                                : cannot_read(mnt, "jobs");
     }
     if (json) {
-        print_json(job);
+        tally_print_json(job, JSON_INDENT(2));
     } else {
         print_all(job);
     }
@@ -119,7 +107,7 @@ static int show_all(const char *mnt, bool json)
         return cannot_read(mnt, "jobs");
     }
     if (json) {
-        print_json(all);
+        tally_print_json(all, JSON_INDENT(2));
     } else {
         json_array_foreach(all, i, job)
         {

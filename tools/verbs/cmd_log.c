@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
-#include <time.h>
 
 #define WORDS_MAX 8 /* how many operations of a frame a line names */
 
@@ -28,24 +27,6 @@ struct showing {
 };
 
 /* ---- parts ---- */
-
-/* "2026-11-22T08:30:00.123456789Z" */
-static const char *time_text(int64_t time_ns, char out[48])
-{
-    time_t seconds = (time_t)(time_ns / NSEC_PER_SEC);
-    int64_t rest = time_ns % NSEC_PER_SEC;
-    char second[32] = "?";
-    struct tm tm;
-    if (rest < 0) {
-        rest += NSEC_PER_SEC;
-        seconds--;
-    }
-    if (gmtime_r(&seconds, &tm)) {
-        strftime(second, sizeof(second), "%Y-%m-%dT%H:%M:%S", &tm);
-    }
-    snprintf(out, 48, "%s.%09dZ", second, (int)rest);
-    return out;
-}
 
 /* The name of a namespace in the last commit; "" if it had none. The last name is kept in *s. */
 static const char *namespace_name(struct showing *s, uint32_t number)
@@ -66,8 +47,7 @@ static const char *state_of(const struct showing *s, const struct log_frame *f)
 
 static void print_line(json_t *line)
 {
-    json_dumpf(line, stdout, JSON_PRESERVE_ORDER | JSON_COMPACT);
-    putchar('\n');
+    tally_print_json(line, JSON_COMPACT);
     json_decref(line);
 }
 
@@ -126,11 +106,11 @@ static json_t *operations(const struct log_frame *f)
 /* Prints one object for a frame. A sync frame has no namespace and no operations. */
 static void print_frame_json(struct showing *s, const struct log_frame *f)
 {
-    char time[48];
+    char time[LOG_TIME];
     json_t *line =
         json_pack("{s:s, s:I, s:I, s:I, s:s, s:s}", "type", f->sync ? "sync" : "frame", "segment",
                   (json_int_t)f->pos.segment, "offset", (json_int_t)f->pos.offset, "seq",
-                  (json_int_t)f->seq, "time", time_text(f->time, time), "state", state_of(s, f));
+                  (json_int_t)f->seq, "time", log_time(f->time, time), "state", state_of(s, f));
     if (!f->sync) {
         const char *name = namespace_name(s, f->ns);
         json_object_set_new(line, "namespace", json_integer(f->ns));
@@ -147,7 +127,7 @@ static void print_frame(struct showing *s, const struct log_frame *f)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     const char *name = namespace_name(s, f->ns);
-    char time[48];
+    char time[LOG_TIME];
     if (f->sync) {
         strbuf_adds(&text, "sync");
     } else if (*name) {
@@ -162,7 +142,7 @@ static void print_frame(struct showing *s, const struct log_frame *f)
         strbuf_adds(&text, " and what is no operation");
     }
     printf("%8llu  %llu  %s  %-9s  %s\n", (unsigned long long)f->pos.offset,
-           (unsigned long long)f->seq, time_text(f->time, time), state_of(s, f), text.s);
+           (unsigned long long)f->seq, log_time(f->time, time), state_of(s, f), text.s);
 }
 
 static int on_frame(const struct log_frame *f, void *ctx)

@@ -14,6 +14,7 @@
 #include "client.h"
 #include "fs.h"
 #include "identity.h"
+#include "io.h"
 #include "kv.h"
 #include "label.h"
 #include "mapped.h"
@@ -21,6 +22,7 @@
 #include "mount_options.h"
 #include "mountinfo.h"
 #include "owner_wait.h"
+#include "remount.h"
 #include "remount_mount.h"
 #include "report.h"
 #include "run.h"
@@ -125,7 +127,7 @@ static int serve_store(struct mounting *m, struct store_dir *store)
         .state = {.disk = store->disk,
                   .kv = store->kv,
                   .clock = clock_real(),
-                  .atime = mount_options_atime(&m->options),
+                  .atime = remount_atime(m->options.flags),
                   .background = true,
                   .pool = store_get_pool(store)},
         .store = m->store,
@@ -134,9 +136,9 @@ static int serve_store(struct mounting *m, struct store_dir *store)
         .ctl_gid = m->options.ctl_gid,
         .has_ctl_gid = m->options.has_ctl_gid,
         .showctl = m->options.showctl,
-        .transport = m->options.transport,
+        .transport = (enum fs_transport)m->options.transport,
         .threads = m->options.threads,
-        .passthrough = m->options.passthrough,
+        .passthrough = (enum fs_passthrough)m->options.passthrough,
         .nlink_refs = m->options.nlink_refs,
         .noxattr = m->options.noxattr,
         .allow_other = m->options.allow_other,
@@ -308,12 +310,8 @@ static int check_overlap(const struct mounting *m)
 /* Explains that the mount point is a tally mount already. Returns 1. */
 static int refuse_mounted(const struct mounting *m, const struct tally_mountinfo *at)
 {
-    struct client c; /* opening sends a request; attributes may be cached */
-    int err = client_open(at->point, &c);
-    if (err == 0) {
-        client_close(&c);
-    }
-    if (err == -ENOTCONN || err == -ECONNABORTED) {
+    CLEANUP_CLOSE int fd = client_open(at->point); /* a request; attributes may be cached */
+    if (fd == -ENOTCONN || fd == -ECONNABORTED) {
         return tally_fail("the daemon that served %s at %s is gone; `tally umount %s`, then mount "
                           "it again",
                           at->source, m->mountpoint_arg, m->mountpoint_arg);

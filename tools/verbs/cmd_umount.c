@@ -43,12 +43,12 @@ struct umounting {
 
 /* Drains. On a terminal the sentence of the reply, which says what is still pending, is shown every
  * second. 0, or -errno with `why`. */
-static int drain(struct client *c, char why[DRAIN_WHY])
+static int drain(int fd, char why[DRAIN_WHY])
 {
     const char *command = isatty(STDERR_FILENO) ? "drain 1s" : "drain";
     for (;;) {
         struct reply reply = REPLY_INIT;
-        int err = client_run(c, command, &reply);
+        int err = client_run(fd, command, &reply);
         snprintf(why, DRAIN_WHY, "%s", reply.head.s);
         reply_release(&reply);
         if (err != -ETIMEDOUT) {
@@ -101,32 +101,31 @@ static void open_daemon_of_store(struct umounting *u)
  * sentence. */
 static int prepare(struct umounting *u)
 {
-    struct client c;
     char why[DRAIN_WHY];
     if (mountinfo_is_of_another(&u->m)) { /* the daemon drains after the unmount */
         open_daemon_of_store(u);
         return 0;
     }
-    int err = client_open(u->m.point, &c);
-    if (err == -ENOTCONN || err == -ECONNABORTED) {
+    const int fd = client_open(u->m.point);
+    if (fd == -ENOTCONN || fd == -ECONNABORTED) {
         tally_warn("the daemon of %s is gone; the next mount of %s goes on from its log",
                    u->m.point, u->m.source);
         u->dead = true;
         return 0;
     }
-    if (err == -EROFS) { /* mounted ro: it takes no command, and drains after the unmount */
+    if (fd == -EROFS) { /* mounted ro: it takes no command, and drains after the unmount */
         open_daemon(u);
         return 0;
     }
-    if (err < 0) {
+    if (fd < 0) {
         if (u->force) {
             return 0;
         }
-        return tally_fail("cannot drain: %s/.tally/control: %s", u->m.point, strerror(-err));
+        return tally_fail("cannot drain: %s/.tally/control: %s", u->m.point, strerror(-fd));
     }
     open_daemon(u);
-    err = drain(&c, why);
-    client_close(&c);
+    int err = drain(fd, why);
+    close(fd);
     if (err == 0) {
         return 0;
     }

@@ -57,8 +57,8 @@ void ctl_print_json(const char *verb, int err, const struct reply *r);
 /* In ctl_watch.c. Does the command wait for a job, and is standard error a terminal? Then
  * ctl_run_watched takes the place of client_run(), and a bar shows the progress of the job. */
 bool ctl_is_watched(const struct ctl_call *c);
-int ctl_run_watched(const struct ctl_call *c, const char *mnt, const char *line,
-                    struct client *client, struct reply *ret);
+int ctl_run_watched(const struct ctl_call *c, const char *mnt, const char *line, int fd,
+                    struct reply *ret);
 
 /* In cmd_control.c. Does all steps for the mount at `mnt`. Returns the exit code. */
 int ctl_run(const struct ctl_call *c, const char *mnt);

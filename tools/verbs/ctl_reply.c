@@ -98,7 +98,6 @@ void ctl_print_json(const char *verb, int err, const struct reply *r)
         p += n + (p[n] == '\n');
     }
     json_object_set_new(root, "lines", lines);
-    json_dumpf(root, stdout, JSON_PRESERVE_ORDER | JSON_INDENT(2));
-    putchar('\n');
+    tally_print_json(root, JSON_INDENT(2));
     json_decref(root);
 }

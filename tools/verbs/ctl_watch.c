@@ -33,19 +33,19 @@ static bool job_of(const char *head, uint64_t *ret)
 }
 
 /* Sends a command that waits for a job, and shows the bar meanwhile. */
-static int wait_watched(struct client *client, const char *mnt, const char *line, uint64_t number,
+static int wait_watched(int fd, const char *mnt, const char *line, uint64_t number,
                         struct reply *ret)
 {
     struct bar *bar = bar_start(mnt, number);
-    int err = client_run(client, line, ret);
+    int err = client_run(fd, line, ret);
     bar_stop(bar);
     return err;
 }
 
 /* Starts the job and then waits for it, in two commands: the bar needs the number of the job. With
  * `wait` in one command the mount would do both. */
-int ctl_run_watched(const struct ctl_call *c, const char *mnt, const char *line,
-                    struct client *client, struct reply *ret)
+int ctl_run_watched(const struct ctl_call *c, const char *mnt, const char *line, int fd,
+                    struct reply *ret)
 {
     CLEANUP_STRBUF struct strbuf words = STRBUF_INIT;
     struct reply started = REPLY_INIT;
@@ -53,19 +53,19 @@ int ctl_run_watched(const struct ctl_call *c, const char *mnt, const char *line,
     uint64_t number;
     if (is_wait(c)) {
         return command_number(c->args[0], &number) == 0
-                   ? wait_watched(client, mnt, line, number, ret)
-                   : client_run(client, line, ret);
+                   ? wait_watched(fd, mnt, line, number, ret)
+                   : client_run(fd, line, ret);
     }
     start.options[CTL_WAIT].given = false;
     ctl_build(&start, mnt, &words);
-    int err = strbuf_error(&words) ? -ENOMEM : client_run(client, words.s, &started);
+    int err = strbuf_error(&words) ? -ENOMEM : client_run(fd, words.s, &started);
     if (err < 0 || !job_of(started.head.s, &number)) {
         *ret = started;
         return err;
     }
     strbuf_clear(&words);
     strbuf_addf(&words, "wait %llu", (unsigned long long)number);
-    err = wait_watched(client, mnt, words.s, number, ret);
+    err = wait_watched(fd, mnt, words.s, number, ret);
     if (err == 0) {
         strbuf_addf(&ret->head, "%s%s", ret->head.len ? " " : "", started.head.s);
     }
