@@ -42,7 +42,7 @@ has_six() {
     [[ ! -e $M/main/open ]] || fail "what had no name has one"
 }
 
-for version in $(seq 2 "$version_now") "$version_now-pool"; do
+for version in $(seq 2 "$version_now") $(seq -f %.0f-pool 2 "$version_now"); do
     unpack "$version"
 
     claim "a store of version $version is clean, and check leaves it as it is"
@@ -85,7 +85,18 @@ for version in $(seq 2 "$version_now") "$version_now-pool"; do
     : >"$W/log"
 done
 
+claim "one of version 1, which had no checksums in its tables, is refused, and left as it is"
+unpack 1
+before=$(tree_digest "$S")
+for call in "mount -f $S $M" "check $S" "check --repair $S"; do
+    # shellcheck disable=SC2086 # words
+    fails "$TALLY" $call
+    grep -q "was made by an older version" "$W/said" || fail "$call says: $(cat "$W/said")"
+done
+eq "$(tree_digest "$S")" "$before"
+
 claim "one of the next version is refused, and left as it is"
+unpack "$version_now"
 sed -i "1s/.*/tallyfs store $((version_now + 1))/" "$S/tally-store"
 before=$(tree_digest "$S")
 fails "$TALLY" mount -f "$S" "$M"

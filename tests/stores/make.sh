@@ -121,7 +121,7 @@ kill -KILL "$daemon"
 wait "$daemon" || true
 umount -l "$M"
 parts=store
-((version < 6)) || parts="store outside"
+((version < 6)) && [[ $kind != pool ]] || parts="store outside"
 # shellcheck disable=SC2086 # words
 tar -C "$W" --sort=name --numeric-owner -S -cJf "$here/$out.tar.xz" $parts
 ls -l "$here/$out".*
