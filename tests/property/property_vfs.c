@@ -245,7 +245,8 @@ static struct file *want_file(size_t s, size_t f, bool create, struct vfs_file *
     return m;
 }
 
-/* Offsets and lengths around what matters: borders of st_blocks and of the file blocks, the end, large jumps. */
+/* Offsets and lengths around what matters: borders of st_blocks and of blocks of a file, the end,
+ * large jumps. */
 static size_t some_offset(const struct file *m)
 {
     switch (pick(5)) {
