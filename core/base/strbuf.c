@@ -122,3 +122,11 @@ void strbuf_add_time(struct strbuf *out, int64_t time_ns)
     else
         strbuf_adds(out, text);
 }
+
+bool text_is_printable(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            return false;
+    return true;
+}

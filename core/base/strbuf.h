@@ -44,4 +44,6 @@ int strbuf_error(const struct strbuf *b);
 /* Gives the text to the caller, who frees it; *ret_len (may be NULL) is its length. The strbuf is
  * empty afterwards. NULL: it failed. */
 char *strbuf_detach(struct strbuf *b, size_t *ret_len);
+/* Is the text without control characters, so that it can be shown, and be a value in a line? */
+bool text_is_printable(const char *text);
 #define CLEANUP_STRBUF __attribute__((cleanup(strbuf_release)))

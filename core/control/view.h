@@ -79,10 +79,9 @@ int view_objects(struct state *p, uint8_t prefix, const struct id *after, view_o
 int view_nodes(struct state *p, struct strbuf *out, size_t *ret_count);
 int view_gc_history(struct state *p, struct strbuf *out);
 int view_flushes(struct state *p, struct strbuf *out); /* the flushes that were named */
-/* Lists the names of namespaces, sorted, after `after` (NULL: all). A result other than 0 of `fn`
- * ends the listing. */
+/* Lists the names of namespaces, sorted. A result other than 0 of `fn` ends the listing. */
 typedef int view_name_fn(const char *name, void *ctx);
-int view_namespaces(struct state *p, const char *after, view_name_fn *fn, void *ctx);
+int view_namespaces(struct state *p, view_name_fn *fn, void *ctx);
 /* The files under namespaces/<name>/. Each has one fact a line: "root", "seq", "durable",
  * "options", "usage", and, for the flushes that had changes of the namespace, how many ("flushes"),
  * and when the last one began ("flushed"). Those two are fields of its record (FORMAT.md, section

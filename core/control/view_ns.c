@@ -27,7 +27,7 @@ static void names_release(struct names *n)
 }
 
 /* Copies the names under their lock. After an error the caller still releases *ret. */
-static int names_collect(struct state *p, const char *after, struct names *ret)
+static int names_collect(struct state *p, struct names *ret)
 {
     READ_GUARD(&p->names.lock);
 
@@ -36,7 +36,7 @@ static int names_collect(struct state *p, const char *after, struct names *ret)
         return -ENOMEM;
     for (size_t i = 0; i < NS_BUCKETS; i++)
         for (const struct ns *ns = p->names.by_name[i]; ns; ns = ns->by_name_next) {
-            if (ns->target || (after && strcmp(ns->name, after) <= 0))
+            if (ns->target)
                 continue;
             ret->v[ret->count] = strdup(ns->name);
             if (!ret->v[ret->count])
@@ -51,10 +51,10 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int view_namespaces(struct state *p, const char *after, view_name_fn *fn, void *ctx)
+int view_namespaces(struct state *p, view_name_fn *fn, void *ctx)
 {
     struct names n = {0};
-    int err = names_collect(p, after, &n);
+    int err = names_collect(p, &n);
 
     if (err == 0 && n.count)
         qsort(n.v, n.count, sizeof(char *), compare_names);
@@ -197,7 +197,7 @@ void view_ns_flushes(struct state *p, struct strbuf *out)
 {
     struct ns_listing l = {.p = p, .out = out};
 
-    (void)view_namespaces(p, NULL, add_one, &l);
+    (void)view_namespaces(p, add_one, &l);
     if (l.more)
         strbuf_addf(out, "            and %zu more: .tally/namespaces\n", l.more);
 }

@@ -367,7 +367,7 @@ static int do_ino_run(struct replay *r, const struct op *op)
 static int do_ns_setting(struct replay *r, const struct op *op)
 {
     struct ns_setting s;
-    struct ns *ns;
+    struct ns *ns = NULL;
     int err = ns_setting_decode(op->data, op->len, &s);
 
     if (err == 0)

@@ -219,5 +219,3 @@ size_t pool_floor_encode(const struct pool_floor *f, char out[POOL_TEXT_MAX]);
 int pool_floor_decode(const char *text, size_t len, struct pool_floor *ret);
 size_t pool_home_encode(const struct pool_home *h, char out[POOL_TEXT_MAX]);
 int pool_home_decode(const char *text, size_t len, struct pool_home *ret);
-/* Is the text without control characters, so that it can be a value in such a text? */
-bool pool_text_ok(const char *text);

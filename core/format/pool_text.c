@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* pool_text: the texts of a pool; see text.h. */
 #include "pool_format.h"
+#include "strbuf.h"
 #include "text.h"
 
 #include <errno.h>
@@ -106,14 +107,6 @@ int pool_identity_decode(const char *text, size_t len, struct pool_identity *ret
     return 0;
 }
 
-bool pool_text_ok(const char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
-            return false;
-    return true;
-}
-
 int pool_who_decode(const char *text, size_t len, unsigned node, struct pool_who *ret)
 {
     char copy[POOL_TEXT_MAX], again[POOL_TEXT_MAX];
@@ -129,7 +122,7 @@ int pool_who_decode(const char *text, size_t len, unsigned node, struct pool_who
     const char *label = text_value(&at, "label");
 
     snprintf(w.label, sizeof w.label, "%.*s", (int)strcspn(label, "\n"), label);
-    if (!pool_text_ok(w.label) || w.incarnation == 0 || w.incarnation > POOL_INCARNATION_MAX ||
+    if (!text_is_printable(w.label) || w.incarnation == 0 || w.incarnation > POOL_INCARNATION_MAX ||
         !text_is_same(again, pool_who_encode(&w, again), text, len))
         return -EUCLEAN;
     *ret = w;
@@ -172,7 +165,7 @@ int pool_home_decode(const char *text, size_t len, struct pool_home *ret)
     const char *path = text_value(&at, "path");
 
     snprintf(h.path, sizeof h.path, "%.*s", (int)strcspn(path, "\n"), path);
-    if (!pool_text_ok(h.path) || h.path[0] != '/' || h.node == 0 || h.node > POOL_NODE_MAX ||
+    if (!text_is_printable(h.path) || h.path[0] != '/' || h.node == 0 || h.node > POOL_NODE_MAX ||
         h.incarnation == 0 || h.incarnation > POOL_INCARNATION_MAX ||
         !text_is_same(again, pool_home_encode(&h, again), text, len))
         return -EUCLEAN;

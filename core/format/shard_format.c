@@ -4,6 +4,7 @@
 
 #include "bytes.h"
 #include "id.h"
+#include "strbuf.h"
 #include "text.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -98,15 +99,6 @@ size_t shard_record_encode(const struct shard_record *r, uint16_t number,
     return SHARD_RECORD_HEAD + url;
 }
 
-/* A URL is shown to people, so it has no control characters. */
-static bool is_printable(const char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
-            return false;
-    return true;
-}
-
 int shard_record_decode(const void *in, size_t len, uint16_t number, struct shard_record *ret)
 {
     const uint8_t *v = in;
@@ -128,7 +120,8 @@ int shard_record_decode(const void *in, size_t len, uint16_t number, struct shar
     memcpy(r.token, v + 40, sizeof r.token);
     memcpy(r.next, v + 56, sizeof r.next);
     memcpy(r.url, v + SHARD_RECORD_HEAD, len - SHARD_RECORD_HEAD);
-    if (!is_printable(r.url) || shard_record_encode(&r, number, again) != len ||
+    /* a URL is shown to people */
+    if (!text_is_printable(r.url) || shard_record_encode(&r, number, again) != len ||
         memcmp(again, v, len) != 0)
         return -EUCLEAN;
     *ret = r;

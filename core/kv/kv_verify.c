@@ -58,7 +58,7 @@ static int note_of(int fd, char out[NOTE_MAX], struct timespec *ret_changed)
 static bool tick_is_over(const struct timespec *changed)
 {
     const bool seconds = changed->tv_nsec == 0;
-    struct timespec now;
+    struct timespec now = {0};
 
     for (int i = 0; i < TICK_LOOKS; i++) {
         if (clock_gettime(CLOCK_REALTIME_COARSE, &now) < 0)

@@ -85,12 +85,9 @@ static int wait_for_others(struct log *l, uint64_t cost, int err)
     return 0;
 }
 
-/* Makes a segment, or waits for others to give room back, until `cost` bytes are reserved. The time
- * is added to waited_ns. */
+/* Makes a segment, or waits for others to give room back, until `cost` bytes are reserved. */
 static int wait_for_room(struct log *l, uint64_t cost)
 {
-    int64_t started = clock_ticks(l->config.clock);
-
     for (;;) {
         int err = log_make(l, cost);
 
@@ -99,10 +96,8 @@ static int wait_for_room(struct log *l, uint64_t cost)
         MUTEX_GUARD(&l->lock);
         if (err == 0 && l->broken)
             err = -EIO;
-        if (err == 0 && !take_room(l, cost))
-            continue;
-        l->stats.waited_ns += clock_ticks(l->config.clock) - started;
-        return err;
+        if (err != 0 || take_room(l, cost))
+            return err;
     }
 }
 

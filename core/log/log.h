@@ -99,10 +99,9 @@ void log_trim(struct log *l, const struct log_pos *pos);
 int log_remove(struct disk *d);
 
 struct log_stats {
-    uint64_t segments, bytes;        /* on disk */
-    uint64_t frames, frame_bytes;    /* appended since log_open */
-    uint64_t syncs, sync_callers;    /* syncs; calls of log_sync that these syncs answered */
-    int64_t last_sync_ns, waited_ns; /* duration of the last sync; all waits for room together */
+    uint64_t segments, bytes;     /* on disk */
+    uint64_t frames, frame_bytes; /* appended since log_open */
+    uint64_t syncs, sync_callers; /* syncs; calls of log_sync that these syncs answered */
 };
 /* For tests and benchmarks. */
 void log_get_stats(struct log *l, struct log_stats *ret);

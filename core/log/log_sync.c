@@ -236,7 +236,6 @@ static int sync_now(struct log *l, int (*before)(void *ctx), void *ctx)
         give_up_sync(l);
         return err;
     }
-    int64_t started = clock_ticks(l->config.clock);
     uint64_t last;
 
     err = put_sync_frame(l, target, &last);
@@ -250,7 +249,6 @@ static int sync_now(struct log *l, int (*before)(void *ctx), void *ctx)
         MUTEX_GUARD(&l->lock);
         l->synced = target;
         l->stats.syncs++;
-        l->stats.last_sync_ns = clock_ticks(l->config.clock) - started;
     }
     if (l->on_synced)
         l->on_synced(l->on_synced_ctx, target);

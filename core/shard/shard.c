@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "shard_ask.h"
 #include "shard_impl.h"
+#include "strbuf.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,21 +80,13 @@ int shard_register(const struct shard_driver *driver)
     return 0;
 }
 
-static bool is_printable(const char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
-            return false;
-    return true;
-}
-
 /* Splits a URL into its driver and the text behind the colon. -EINVAL with a sentence in `why`. */
 static int split(const char *url, const struct shard_driver **ret_driver, const char **ret_rest,
                  char why[SHARD_WHY])
 {
     const char *colon = strchr(url, ':');
 
-    if (strlen(url) > SHARD_URL_MAX || !is_printable(url)) {
+    if (strlen(url) > SHARD_URL_MAX || !text_is_printable(url)) {
         snprintf(why, SHARD_WHY, "the URL is longer than %d bytes, or has control characters in it",
                  SHARD_URL_MAX);
         return -EINVAL;

@@ -7,6 +7,7 @@
 #include "pool_dir.h"
 #include "pool_file.h"
 #include "store_own.h"
+#include "strbuf.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -77,7 +78,7 @@ static int find_directory(const char *url, char why[STORE_WHY], char ret_path[PO
     path = realpath(name, NULL);
     if (!path)
         return fail(-errno, why, "cannot find the pool %s: %s", name, strerror(errno));
-    err = strlen(path) > POOL_PATH_MAX || !pool_text_ok(path) ? -EINVAL : 0;
+    err = strlen(path) > POOL_PATH_MAX || !text_is_printable(path) ? -EINVAL : 0;
     if (err == 0)
         snprintf(ret_path, POOL_PATH_MAX + 1, "%s", path);
     free(path);

@@ -159,7 +159,7 @@ static int by_name(const void *a, const void *b)
 /* Core gives the names in its own order, so the entries are sorted by their cookies. */
 static int list_namespaces(struct taldir *t, struct gathering *g)
 {
-    int err = view_namespaces(t->fs->p, NULL, add_namespace, g);
+    int err = view_namespaces(t->fs->p, add_namespace, g);
     if (g->l->count > 0)
         qsort(g->l->entries, g->l->count, sizeof(g->l->entries[0]), by_name);
     return err;

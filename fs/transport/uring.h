@@ -21,8 +21,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define URING_COMMAND_LEN 80 /* bytes of the command in a submission entry of 128 bytes */
-
 struct uring {
     int fd;
     char *memory; /* both rings and the submission entries: one mapping, owned */

@@ -654,7 +654,7 @@ Test(control, namespaces_are_listed_by_name_with_their_facts)
     char reply[4096];
 
     cr_assert_eq(say(&x, "branch main z\nbranch main b\n", reply), 28);
-    cr_assert_eq(view_namespaces(x.p, NULL, add_name, &names), 0);
+    cr_assert_eq(view_namespaces(x.p, add_name, &names), 0);
     cr_assert_str_eq(names.s, "b main z ");
     agreed(&x, "drain", "ok");
     cr_assert_eq(view_namespace(x.p, "z", "seq", &seq), 0);

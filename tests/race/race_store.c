@@ -515,7 +515,7 @@ static void look(void)
     strbuf_clear(&b);
     (void)view_namespace(p, "main", "durable", &b);
     strbuf_release(&b);
-    MUST(view_namespaces(p, NULL, on_name, NULL) == 0);
+    MUST(view_namespaces(p, on_name, NULL) == 0);
     MUST(view_jobs(p, 0, on_job, NULL) == 0);
     for (unsigned i = 0; i < 256; i += 16)
         MUST(view_objects(p, (uint8_t)i, NULL, on_object, NULL) == 0);
