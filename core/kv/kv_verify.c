@@ -74,7 +74,7 @@ static bool tick_is_over(const struct timespec *changed)
 static bool is_as_noted(int at, int fd)
 {
     CLEANUP_FREE char *noted = NULL;
-    struct timespec changed;
+    struct timespec changed = {0};
     char is[NOTE_MAX];
     size_t len;
 
@@ -101,7 +101,7 @@ int kv_verify_lmdb(int dirfd, const char *dir, bool always, char why[KV_WHY])
 void kv_note_closed(int at)
 {
     CLEANUP_CLOSE int fd = open_file(at);
-    struct timespec changed;
+    struct timespec changed = {0};
     char note[NOTE_MAX];
 
     if (fd >= 0 && note_of(fd, note, &changed) == 0 && tick_is_over(&changed)) {

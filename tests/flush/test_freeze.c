@@ -23,7 +23,8 @@ int __wrap_drops_step(struct drops *d, unsigned budget, unsigned *ret_done);
 int __wrap_drops_step(struct drops *d, unsigned budget, unsigned *ret_done)
 {
     if (!atomic_load(&steps_fail)) {
-        atomic_store(&commits_at_step, x.p ? flush_commits(x.p) : 0);
+        if (atomic_load(&steps_failed) > 0)
+            atomic_store(&commits_at_step, flush_commits(x.p));
         return __real_drops_step(d, budget, ret_done);
     }
     atomic_fetch_add(&steps_failed, 1);
