@@ -128,7 +128,7 @@ static int list_numbers(const char *mnt, uint64_t **ret, size_t *ret_count)
 json_t *jobs_read_all(const char *mnt)
 {
     uint64_t *numbers;
-    size_t count;
+    size_t count = 0;
     int err = list_numbers(mnt, &numbers, &count);
     if (err < 0) {
         errno = -err;
