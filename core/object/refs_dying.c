@@ -327,7 +327,7 @@ static uint64_t count_dying(struct refs *r)
     size_t at = 0;
 
     mutex_held(&r->lock);
-    while (map64_next(&r->holds, &at, &number, &none))
+    while (r->zero.count > 0 && map64_next(&r->holds, &at, &number, &none))
         held += map64_get(&r->zero, number, &none);
     return r->zero.count - held + r->waiting;
 }
