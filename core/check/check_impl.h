@@ -6,6 +6,7 @@
 #include "state.h"
 #include "recount.h"
 #include "repair.h"
+#include "walk.h"
 #include <stdarg.h>
 
 /* ---- what repair could do about a finding ---- */
@@ -227,6 +228,9 @@ struct check_tree {
     uint64_t root;
     const char *name; /* of the namespace */
 };
+/* The tree of the snapshot with the root page *r, for a walk (walk.h). */
+extern const struct walk_source check_pages;
+#define CHECK_TREE(c, r) .source = &check_pages, .pages = (c), .root = (r)
 /* One tree. `orphans`: it is that of unlinked inodes, in which nothing has a name. */
 int check_tree(struct check *c, const struct check_tree *tree, bool orphans,
                struct check_numbers *ret);

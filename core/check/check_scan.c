@@ -38,8 +38,7 @@ static int get_page(const struct walk *w, uint64_t no, struct walk_page *ret)
     return 0;
 }
 
-static const struct walk_source snapshot = {.get = get_page};
-#define SNAPSHOT(c, r) .source = &snapshot, .pages = (c), .root = (r)
+const struct walk_source check_pages = {.get = get_page};
 
 /* Hand on an item that is sound. Another one counts as hidden. */
 static int take_item(struct key k, const void *val, size_t len, void *ctx)
@@ -56,7 +55,7 @@ int check_scan(struct check *c, uint64_t root, struct key from, scan_fn *fn, voi
                bool *ret_hidden)
 {
     struct scan s = {.fn = fn, .ctx = ctx};
-    struct walk w = {SNAPSHOT(c, &root), .from = from, WALK_ALL, .fn = take_item, .ctx = &s};
+    struct walk w = {CHECK_TREE(c, &root), .from = from, WALK_ALL, .fn = take_item, .ctx = &s};
     int stop = walk_items(&w);
 
     if (ret_hidden)
@@ -66,13 +65,13 @@ int check_scan(struct check *c, uint64_t root, struct key from, scan_fn *fn, voi
 
 bool check_inode(struct check *c, uint64_t root, uint64_t ino, struct inode *ret)
 {
-    return path_load_inode(&(struct walk){SNAPSHOT(c, &root)}, ino, ret) == 1;
+    return path_load_inode(&(struct walk){CHECK_TREE(c, &root)}, ino, ret) == 1;
 }
 
 bool check_entry_key(struct check *c, uint64_t root, uint64_t dir, uint64_t ino,
                      struct key *ret_key)
 {
-    return path_find_entry(&(struct walk){SNAPSHOT(c, &root)}, dir, ino, NULL, ret_key) == 1;
+    return path_find_entry(&(struct walk){CHECK_TREE(c, &root)}, dir, ino, NULL, ret_key) == 1;
 }
 
 /* ---- texts and paths ---- */
@@ -147,7 +146,7 @@ void check_text(const char *text, char *out, size_t room)
 static bool path_end(struct check *c, const struct check_tree *t, uint64_t dir, struct path *p,
                      char out[CHECK_PATH])
 {
-    if (path_climb(&(struct walk){SNAPSHOT(c, &t->root)}, dir, p) != 1)
+    if (path_climb(&(struct walk){CHECK_TREE(c, &t->root)}, dir, p) != 1)
         return false;
     path_prepend(p, t->name, strlen(t->name));
     (void)snprintf(out, CHECK_PATH, "%s%s", p->cut ? ".../" : "", p->text + p->start);
@@ -159,7 +158,7 @@ void check_where_inode(struct check *c, const struct check_tree *t, uint64_t ino
 {
     char text[CHECK_PATH];
     struct path p = {PATH_IN(text)};
-    struct walk tree = {SNAPSHOT(c, &t->root)};
+    struct walk tree = {CHECK_TREE(c, &t->root)};
     struct inode in;
     struct key k;
 

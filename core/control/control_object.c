@@ -120,9 +120,9 @@ static int no_object(struct call *call)
 struct use {
     struct call *call;
     uint64_t number;
-    bool first_only;               /* one hit in each namespace is enough */
-    uint32_t ns;                   /* the namespace that is walked; 0: the orphans */
-    uint64_t hits;                 /* items that name the object */
+    bool count_only;               /* namespaces are counted: one hit in each is enough */
+    uint64_t namespaces;           /* so many use the object */
+    uint64_t hits;                 /* items in the tree that is walked that name the object */
     uint64_t inodes[SHOWN_INODES]; /* the first inodes with such items */
     size_t shown;
 };
@@ -139,7 +139,7 @@ static int note_use(struct key k, const void *val, size_t len, void *ctx)
     u->hits++;
     if (u->shown < SHOWN_INODES && (u->shown == 0 || u->inodes[u->shown - 1] != ino))
         u->inodes[u->shown++] = ino;
-    return u->first_only;
+    return u->count_only;
 }
 
 static int is_interrupted(void *ctx)
@@ -150,80 +150,60 @@ static int is_interrupted(void *ctx)
     return stop && atomic_load(stop) ? -EINTR : 0;
 }
 
-/* Walks one tree. -EUCLEAN: damage hid a part of it, so the answer would be incomplete. */
-static int walk_tree(struct rwlock *lock, const struct tree *t, struct use *u)
-{
-    struct walk w = {WALK_LIVE(lock, t), WALK_ALL, .fn = note_use, .pause = is_interrupted,
-                     .ctx = u};
-    int err = is_interrupted(u);
-
-    u->hits = u->shown = 0;
-    if (err == 0)
-        err = walk_items(&w);
-    if (err == 0 && w.hidden)
-        return -EUCLEAN;
-    return err < 0 ? err : 0;
-}
-
-/* Appends a line about one tree that uses the object. */
-static void use_line(struct use *u, const char *what, const char *name)
+/* Appends a line about one namespace that uses the object. */
+static void use_line(struct use *u, const struct live_tree *t)
 {
     struct strbuf *out = &u->call->lines;
 
-    strbuf_adds(out, "| ");
-    strbuf_adds(out, what);
-    if (name) {
-        strbuf_adds(out, "=");
-        command_add_word(out, name);
-    }
+    strbuf_adds(out, "| namespace=");
+    command_add_word(out, t->name);
     strbuf_addf(out, " items=%llu inodes=", U(u->hits));
     for (size_t i = 0; i < u->shown; i++)
-        strbuf_addf(out, "%s%llu", i ? "," : "", U(vfs_node(u->ns, u->inodes[i])));
+        strbuf_addf(out, "%s%llu", i ? "," : "", U(vfs_node(t->ns, u->inodes[i])));
     strbuf_adds(out, u->hits > u->shown ? ",…\n" : "\n");
 }
 
-/* Counts the namespaces that use the object. With `lines` each gets a line of the reply. */
-static int walk_namespaces(struct use *u, bool lines, uint64_t *ret_count)
+/* Walks one tree, counts its namespace if that uses the object, and adds a line to the reply.
+ * Unlinked files that are still open use it, too: their items are in the tree of orphans. -EUCLEAN:
+ * damage hid a part of the tree, so the answer would be incomplete. */
+static int look_through(const struct live_tree *t, void *ctx)
 {
-    struct state *p = u->call->p;
-    struct ns *ns;
-    uint32_t at = 0;
-    int err = 0;
+    struct use *u = ctx;
+    struct walk w = {WALK_LIVE(t->lock, t->tree), WALK_ALL, .fn = note_use,
+                     .pause = is_interrupted, .pause_ctx = u, .ctx = u};
+    int err = is_interrupted(u);
 
-    *ret_count = 0;
-    while (err == 0 && ns_next_number(p, at, &ns) == 0) {
-        at = u->ns = ns->number;
-        err = ns->target ? 0 : walk_tree(&ns->lock, &ns->tree, u);
-        if (err == 0 && !ns->target && u->hits && ++*ret_count <= SHOWN_NAMESPACES && lines) {
-            char name[VFS_NAME_MAX + 1];
-            {
-                READ_GUARD(&p->names.lock); /* a rename changes the name */
-                snprintf(name, sizeof name, "%s", ns->name);
-            }
-            use_line(u, "namespace", name);
-        }
-        ns_put(p, ns);
-    }
-    return err;
+    u->hits = u->shown = 0;
+    if (err == 0 && (t->ns || !u->count_only))
+        err = walk_items(&w);
+    if (err < 0 || (err == 0 && w.hidden))
+        return err < 0 ? err : -EUCLEAN;
+    u->namespaces += t->ns && u->hits;
+    if (u->count_only || u->hits == 0)
+        return 0;
+    if (t->ns == 0)
+        control_line(u->call, "%s: items=%llu", t->name, U(u->hits));
+    else if (u->namespaces <= SHOWN_NAMESPACES)
+        use_line(u, t);
+    return 0;
 }
 
 /* ---- the verbs ---- */
 
 int control_refs(struct call *call)
 {
-    uint64_t namespaces = 0;
+    struct use u = {.call = call, .count_only = true};
     struct object o;
     int err = object_find(call, &o);
 
     if (err < 0)
         return err;
-    if (!o.unknown && o.entry.count) {
-        struct use u = {.call = call, .number = o.number, .first_only = true};
-        err = walk_namespaces(&u, false, &namespaces);
-    }
+    u.number = o.number;
+    if (!o.unknown && o.entry.count)
+        err = walk_live_trees(call->p, look_through, &u);
     if (err == 0)
         strbuf_addf(&call->head, " refs=%u namespaces=%llu pins=%d", o.unknown ? 0u : o.entry.count,
-                    U(namespaces), !o.unknown && refs_is_pinned(call->p->refs, o.number));
+                    U(u.namespaces), !o.unknown && refs_is_pinned(call->p->refs, o.number));
     object_release(call, &o);
     return err;
 }
@@ -288,16 +268,6 @@ int control_object(struct call *call)
     return 0;
 }
 
-/* Unlinked files that are still open count, too: their items are in the tree of orphans. */
-static int why_orphans(struct call *call, struct use *u)
-{
-    int err = walk_tree(&call->p->orphans.lock, &call->p->orphans.tree, u);
-
-    if (err == 0 && u->hits)
-        control_line(call, "unlinked but open files: items=%llu", U(u->hits));
-    return err;
-}
-
 int control_resolve(struct call *call)
 {
     struct object o;
@@ -335,7 +305,7 @@ static void why_shard(struct call *call, const struct object *o)
 int control_why(struct call *call)
 {
     struct state *p = call->p;
-    uint64_t namespaces = 0, holds;
+    uint64_t holds;
     size_t drops;
     struct object o;
     int err = object_find(call, &o);
@@ -348,9 +318,7 @@ int control_why(struct call *call)
     if (refs_is_pinned(p->refs, o.number))
         control_line(call, "pinned");
     why_shard(call, &o);
-    err = walk_namespaces(&u, true, &namespaces);
-    if (err == 0)
-        err = why_orphans(call, &u);
+    err = walk_live_trees(p, look_through, &u);
     holds = refs_holds(p->refs, o.number) - 1; /* but for the hold of this verb */
     if (holds)
         control_line(call, "open handles, not counted: %llu", U(holds));
@@ -358,10 +326,10 @@ int control_why(struct call *call)
     drops = drops_left(p->drops);
     if (drops)
         control_line(call, "dropped trees not worked off yet may name it: pages=%zu", drops);
-    if (namespaces > SHOWN_NAMESPACES)
-        control_line(call, "and %llu more namespaces", U(namespaces - SHOWN_NAMESPACES));
+    if (u.namespaces > SHOWN_NAMESPACES)
+        control_line(call, "and %llu more namespaces", U(u.namespaces - SHOWN_NAMESPACES));
     if (err == 0)
-        strbuf_addf(&call->head, " refs=%u namespaces=%llu", o.entry.count, U(namespaces));
+        strbuf_addf(&call->head, " refs=%u namespaces=%llu", o.entry.count, U(u.namespaces));
     object_release(call, &o);
     return err;
 }

@@ -110,7 +110,7 @@ int du_namespace(struct state *p, struct ns *ns, const _Atomic bool *interrupted
 
     pool_node_refresh(p);
     w.walk = (struct walk){WALK_LIVE(&ns->lock, &ns->tree), WALK_ALL, .fn = visit_item,
-                           .pause = end_piece, .ctx = &w};
+                           .pause = end_piece, .pause_ctx = &w, .ctx = &w};
     if (err == 0)
         err = walk_items(&w.walk);
     if (err == 0)

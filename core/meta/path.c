@@ -59,26 +59,14 @@ static int take_entry(struct key k, const void *val, size_t len, void *ctx)
     return 1;
 }
 
-/* Pauses as the caller wants it. */
-static int pause_finding(void *ctx)
-{
-    const struct finding *f = ctx;
-
-    return f->tree->pause ? f->tree->pause(f->tree->ctx) : 0;
-}
-
 static int find_dirent(struct finding *f, struct key from, struct key to)
 {
-    struct walk w = {.source = f->tree->source,
-                     .pages = f->tree->pages,
-                     .lock = f->tree->lock,
-                     .root = f->tree->root,
-                     .from = from,
-                     .to = to,
-                     .fn = f->inode ? take_inode : take_entry,
-                     .pause = pause_finding,
-                     .ctx = f};
+    struct walk w = *f->tree;
 
+    w.from = from;
+    w.to = to;
+    w.fn = f->inode ? take_inode : take_entry;
+    w.ctx = f;
     return walk_items(&w);
 }
 

@@ -10,7 +10,7 @@
  *         use(p.text + p.start);
  *
  * A tree is given as a walk (walk.h) with the parts source, pages, lock, root, and if wanted pause
- * and ctx; the rest is not used. These functions return 1: found, 0: there is no such thing, or
+ * and pause_ctx; the rest is not set. These functions return 1: found, 0: there is no such thing, or
  * damage hides it; or an error of that walk. Lock: none may be held that the walk takes.
  */
 #pragma once

@@ -62,6 +62,24 @@ int store_record_decode(const void *val, size_t len, struct store_record *ret)
     return 0;
 }
 
+int store_page_read(struct kv_snap *s, uint64_t no, uint8_t page[PAGE_SIZE_BYTES],
+                    const char **ret_why)
+{
+    const void *p;
+    size_t len;
+    int err = kv_snap_get_number(s, TABLE_PAGES, no, &p, &len);
+
+    if (err == -ENOENT || err == -EUCLEAN) {
+        *ret_why = err == -ENOENT ? "it does not exist" : "it cannot be read";
+        return -EUCLEAN;
+    }
+    if (err < 0)
+        return err;
+    *ret_why = "wrong length";
+    err = len == PAGE_SIZE_BYTES ? kv_snap_copy(page, p, len) : -EUCLEAN;
+    return err < 0 ? err : page_check(page, no, ret_why);
+}
+
 void store_id_of(const uint8_t secret[ID_SECRET_LEN], int64_t created, unsigned node,
                  uint8_t ret[16])
 {

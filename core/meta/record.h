@@ -7,6 +7,7 @@
 
 #include "id.h"
 #include "kv.h"
+#include "page.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,3 +51,8 @@ struct store_record {
 #define STORE_RECORD_LEN 96
 void store_record_encode(const struct store_record *s, uint8_t out[STORE_RECORD_LEN]);
 int store_record_decode(const void *val, size_t len, struct store_record *ret); /* -EUCLEAN */
+
+/* Copies the page `no` of a snapshot to `page`, so that a failing disk cannot take it away
+ * meanwhile, and checks it. -EUCLEAN: it is not there or damaged, and *ret_why says how; -EIO. */
+int store_page_read(struct kv_snap *s, uint64_t no, uint8_t page[PAGE_SIZE_BYTES],
+                    const char **ret_why);

@@ -32,8 +32,7 @@ struct walk {
     struct visit *stack;
     size_t count, room;
     uint64_t pages;
-    /* a copy of the page in work, so that a failing disk cannot take it away meanwhile */
-    uint8_t *page;
+    uint8_t *page; /* that is visited */
 };
 
 /* Notes that counts may be too low, and reports the damage. */
@@ -118,29 +117,20 @@ static int visit_leaf(struct walk *w, const struct visit *v, const uint8_t *p)
  * reported and is no error; only a failing disk ends the walk (-EIO). */
 static int visit_page(struct walk *w, const struct visit *v)
 {
-    const void *p;
+    const uint8_t *p = w->page;
     const char *why;
-    size_t len;
-    int err = kv_snap_get_number(w->snap, TABLE_PAGES, v->no, &p, &len);
-    if (err == -ENOENT || err == -EUCLEAN) {
-        damage(w, "page", v->no, err == -ENOENT ? "it does not exist" : "it cannot be read");
+    int err = store_page_read(w->snap, v->no, w->page, &why);
+
+    if (err == 0 && v->level != LEVEL_ANY && page_level(p) != v->level) {
+        why = "its level does not fit its parent's";
+        err = -EUCLEAN;
+    }
+    if (err == -EUCLEAN) {
+        damage(w, "page", v->no, why);
         return 0;
     }
     if (err < 0)
         return err;
-    why = "wrong length";
-    err = len == PAGE_SIZE_BYTES ? kv_snap_copy(w->page, p, len) : -EUCLEAN;
-    if (err == -EIO)
-        return err;
-    p = w->page;
-    if (err < 0 || page_check(p, v->no, &why) < 0) {
-        damage(w, "page", v->no, why);
-        return 0;
-    }
-    if (v->level != LEVEL_ANY && page_level(p) != v->level) {
-        damage(w, "page", v->no, "its level does not fit its parent's");
-        return 0;
-    }
     if (w->o->page)
         w->o->page(v->no, p, w->o->ctx);
     return page_level(p) > 0 ? visit_inner(w, v, p) : visit_leaf(w, v, p);

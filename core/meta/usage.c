@@ -11,21 +11,15 @@
 
 #define ANY_LEVEL (PAGE_LEVEL_MAX + 1u) /* a root may have any level */
 
-/* Reads and checks one page. A missing page is damage, since something names it. */
+/* Reads and checks one page. */
 static int read_page(struct usage_count *c, uint64_t no, uint8_t page[PAGE_SIZE_BYTES])
 {
-    const void *p;
     const char *why;
-    size_t len;
-    int err = kv_snap_get_number(c->snap, TABLE_PAGES, no, &p, &len);
+    int err = store_page_read(c->snap, no, page, &why);
 
-    if (err == 0)
-        err = len == PAGE_SIZE_BYTES ? kv_snap_copy(page, p, len) : -EUCLEAN;
-    if (err == 0)
-        err = page_check(page, no, &why);
     if (err == 0 && c->step && c->step(++c->pages, c->ctx))
         err = -ECANCELED;
-    return err == -ENOENT ? -EUCLEAN : err;
+    return err;
 }
 
 static bool is_known(const struct usage_count *c, uint64_t no, struct usage *ret)

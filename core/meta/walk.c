@@ -151,7 +151,7 @@ int walk_items(struct walk *w)
     int err;
 
     while ((err = w->lock ? visit_locked(w, &k) : visit_piece(w, &k)) == 0)
-        if (w->pause && (err = w->pause(w->ctx)) != 0)
+        if (w->pause && (err = w->pause(w->pause_ctx)) != 0)
             return err;
     return err == -ENOENT ? 0 : err;
 }

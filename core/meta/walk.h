@@ -46,9 +46,10 @@ struct walk {
     /* Called for each item, with the lock held. A result other than 0 ends the walk and is
      * returned. */
     int (*fn)(struct key k, const void *val, size_t len, void *ctx);
-    /* Called between two pieces, with no lock held. A result other than 0 ends the walk and is
-     * returned. May be NULL. */
+    /* Called between two pieces, with no lock held and with `pause_ctx`. A result other than 0 ends
+     * the walk and is returned. May be NULL. */
     int (*pause)(void *ctx);
+    void *pause_ctx;
     /* Called for each page on the way down to an item that is not before `first`. All items below
      * the page are before `end` (NULL: it has the rest). It is called again and again for pages
      * above leaves. False: what is below the page is left out. The lock is held. May be NULL. */

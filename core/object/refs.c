@@ -260,8 +260,6 @@ int refs_hold_locked(struct refs *r, uint64_t number, int64_t delta)
         return err;
     if (left == 0)
         map64_del(&r->holds, number);
-    if (left == 0 || left == (uint64_t)delta)
-        refs_dying_held(r, number, left > 0);
     if (refs_load(r, number, &e) == 0 && e.kind == ENTRY_ALIAS)
         return refs_hold_locked(r, e.where, delta);
     return 0;
@@ -513,11 +511,9 @@ void refs_get_stats(struct refs *r, struct refs_stats *ret)
     *ret = (struct refs_stats){
         .objects = r->live,
         .unknown_decrements = r->unknown_decrements,
-        .dying = r->zero.count + r->dead_count - r->dead_failed,
-        .undeleted = r->dead_failed,
         .pinned = r->pinned,
     };
-    refs_add_retained(r, ret);
+    refs_dying_stats(r, ret);
 }
 
 int refs_freeze(struct refs *r)

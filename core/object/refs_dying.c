@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * refs_dying: the end of a number, in three steps. The memory of each step:
+ * refs_dying: the end of a number. The functions that move it, and where memory has it:
  *
- *     count 0      r->zero: a map by number, since the number may be revived
- *     collected    r->dead: a queue in the order of collecting. Each element has the number of the
- *                  batch that removes its entry from the tables. Its bytes may be deleted once
- *                  r->durable, the number of committed batches, is higher. So neither a freeze nor
- *                  a retire has to move any element. What could not be deleted comes to the end of
- *                  the queue, as of the batch that is filled then: it is tried once per commit.
- *     reclaimed    nothing: the bytes are deleted
+ *             refs_make_dying       collect_one        refs_collected             refs_reclaimed
+ *   count > 0 ──────────────> zero ────────────> dead ────────────────> the caller ────────────> gone
+ *       ^                      │                 ^ ^ ^                      │
+ *       └───── refs_revive ────┘                 │ │ └─ refs_not_reclaimed ─┘
+ *                  refs_reclaim_place ───────────┘ └── refs_reclaim_slot
  *
- * From the first step to the last the number has a record in the table of the dying, so that a
- * start finds it again. A slot that became an object, or was given up, is in the queue without a
+ *     zero    a map by number, 16 bytes each, since any call may look for it and revive it; and
+ *             very many may come here at once
+ *     dead    a queue in the order in which they came, with the place of the bytes. Each has the
+ *             number of the batch that removes its entry from the tables. Its bytes may be deleted
+ *             once r->durable, the number of committed batches, is higher. So neither a freeze nor
+ *             a retire has to move any of them. What could not be deleted comes to the end of the
+ *             queue, as of the batch that is filled then: it is tried once per commit.
+ *
+ * On all the way from `zero` to the end the number has a record in the table of the dying, so that
+ * a start finds it again. A slot that became an object, or was given up, is in the queue without a
  * record: a start finds its file. Dead ghosts are only in that table, and not in memory: their
  * shard may be unreachable for a long time, and there may be very many of them (refs_ghosts.c).
  */
@@ -62,33 +68,16 @@ static bool is_held(const struct refs *r, uint64_t number)
     return map64_get(&r->holds, number, &none);
 }
 
-static void zero_del(struct refs *r, uint64_t number)
-{
-    if (map64_del(&r->zero, number) && is_held(r, number))
-        r->zero_held--;
-}
-
-void refs_dying_held(struct refs *r, uint64_t number, bool held)
-{
-    uint64_t none;
-
-    mutex_held(&r->lock);
-    if (map64_get(&r->zero, number, &none))
-        r->zero_held += held ? 1 : -(size_t)1;
-}
-
 int refs_make_dying(struct refs *r, uint64_t number, const struct entry *e)
 {
     uint64_t none;
     bool was = map64_get(&r->zero, number, &none);
     int err = map64_put(&r->zero, number, bytes_of(e));
 
-    if (err == 0 && !was)
-        r->zero_held += is_held(r, number);
     if (err == 0)
         err = put_dying(r, number, e);
     if (err < 0 && !was)
-        zero_del(r, number);
+        (void)map64_del(&r->zero, number);
     return err;
 }
 
@@ -100,7 +89,7 @@ int refs_revive(struct refs *r, uint64_t number)
     int err = map64_get(&r->zero, number, &none) ? del_dying(r, number) : 0;
 
     if (err == 0)
-        zero_del(r, number);
+        (void)map64_del(&r->zero, number);
     return err;
 }
 
@@ -136,8 +125,7 @@ static void add_dead(struct refs *r, struct dead *d)
     }
     d->batch = r->batch;
     STAILQ_INSERT_TAIL(&r->dead, d, next);
-    r->dead_count++;
-    r->dead_failed += d->is.failed;
+    ++*(d->is.failed ? &r->failed : &r->waiting);
 }
 
 static struct dead *dead_create(uint64_t number, const struct entry *e)
@@ -160,7 +148,7 @@ static int collect_one(struct refs *r, uint64_t number, const struct entry *e)
         return err;
     }
     add_dead(r, d);
-    zero_del(r, number);
+    (void)map64_del(&r->zero, number);
     return 0;
 }
 
@@ -198,13 +186,13 @@ static int collect_some(struct refs *r, size_t max, struct refs_dead *out, size_
         if (err == -EUCLEAN) { /* it leaks: otherwise every flush would fail because of it */
             report(REPORT_ALARM, "the entry of object number %llu is damaged: it is not deleted",
                    (unsigned long long)some[i]);
-            zero_del(r, some[i]);
+            (void)map64_del(&r->zero, some[i]);
             err = 0;
             continue;
         }
         if (err == 0 && d->entry.count > 0) { /* a change that failed halfway has left it in
                                                * r->zero */
-            zero_del(r, some[i]);
+            (void)map64_del(&r->zero, some[i]);
             continue;
         }
         if (err == 0)
@@ -243,11 +231,10 @@ size_t refs_collected(struct refs *r, struct refs_dead *out, size_t max)
 
     while (n < max && (d = STAILQ_FIRST(&r->dead)) && d->batch < r->durable) {
         STAILQ_REMOVE_HEAD(&r->dead, next);
-        r->dead_failed -= d->is.failed;
+        --*(d->is.failed ? &r->failed : &r->waiting);
         out[n++] = d->is;
         free(d);
     }
-    r->dead_count -= n;
     return n;
 }
 
@@ -332,11 +319,17 @@ bool refs_has_slot(struct refs *r, uint64_t number)
     return map64_get(&r->slots, number, &none);
 }
 
-/* As refs_dying. Needs the lock. */
+/* As refs_dying. Needs the lock. The held ones are counted only here, for drains, so that holds and
+ * counts do not have to keep a number of them. */
 static uint64_t count_dying(struct refs *r)
 {
+    uint64_t number, none = 0, held = 0;
+    size_t at = 0;
+
     mutex_held(&r->lock);
-    return r->zero.count - r->zero_held + r->dead_count - r->dead_failed;
+    while (r->zero.count > 0 && map64_next(&r->holds, &at, &number, &none))
+        held += map64_get(&r->zero, number, &none);
+    return r->zero.count - held + r->waiting;
 }
 
 uint64_t refs_dying(struct refs *r)
@@ -354,12 +347,14 @@ bool refs_dying_within(struct refs *r, int64_t duration_ns, uint64_t *ret)
     return true;
 }
 
-void refs_add_retained(const struct refs *r, struct refs_stats *s)
+void refs_dying_stats(const struct refs *r, struct refs_stats *s)
 {
     const struct dead *d;
     uint64_t number, size;
     size_t at = 0;
 
+    s->dying = r->zero.count + r->waiting;
+    s->undeleted = r->failed;
     while (map64_next(&r->zero, &at, &number, &size)) {
         if (is_held(r, number))
             continue; /* a holder keeps it, and not the log */

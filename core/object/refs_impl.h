@@ -40,12 +40,11 @@ struct refs {
     uint64_t next;        /* first number never used */
     struct map64 zero;    /* numbers whose count is 0 and whose entry exists -> bytes */
     size_t zero_at;       /* place in `zero` at which refs_collect goes on */
-    size_t zero_held;     /* so many of `zero` are in `holds` */
     struct map64 holds;   /* number -> open handles and seals in flight */
     struct map64 pending; /* numbers whose bytes are not synced -> when they were added */
     uint64_t pending_serial;
     STAILQ_HEAD(, dead) dead; /* collected, the oldest first (refs_dying.c) */
-    size_t dead_count, dead_failed; /* elements; those of them that failed */
+    size_t waiting, failed; /* elements of `dead`: that were not tried yet, and that failed */
     /* Slots without a record whose file has its name still: those in `dead`, and those that are
      * being deleted. A number may be in `slots` and in `zero`, or twice in `dead`: its slot waits,
      * and so does the object that was sealed from it. So these maps cannot be one. */
@@ -63,8 +62,6 @@ int refs_save(struct refs *r, uint64_t number, const struct entry *e);
 int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta);
 int refs_set_pending(struct refs *r, uint64_t number);
 int refs_hold_locked(struct refs *r, uint64_t number, int64_t delta);
-/* The number is held from now on, or not any more (refs_dying.c). */
-void refs_dying_held(struct refs *r, uint64_t number, bool held);
 /* Take the id out of the index, leaving a marker if its chain goes on. */
 int refs_unindex(struct refs *r, uint64_t number, const struct id *id);
 
@@ -78,7 +75,8 @@ int refs_make_dying(struct refs *r, uint64_t number, const struct entry *e);
 /* Takes a number out of both, if it is there. */
 int refs_revive(struct refs *r, uint64_t number);
 int refs_is_dying_locked(struct refs *r, uint64_t number); /* as refs_is_dying */
-void refs_add_retained(const struct refs *r, struct refs_stats *s);
+/* Sets what the stats say of the dying. */
+void refs_dying_stats(const struct refs *r, struct refs_stats *s);
 
 /* ---- refs_ghosts.c: all but the first need r->lock ---- */
 

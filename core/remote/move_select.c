@@ -154,6 +154,7 @@ static int walk(struct selecting *g, struct ns *ns, struct key_range r,
                      .to = r.to,
                      .fn = fn,
                      .pause = stop,
+                     .pause_ctx = g,
                      .ctx = g};
     int err = walk_items(&w);
 

@@ -2,7 +2,7 @@
 /* sweep_impl: private to sweep.c, sweep_ask.c and sweep_lost.c. */
 #pragma once
 
-#include "damage.h"
+#include "damage_live.h"
 #include "rate.h"
 #include "sweep.h"
 #include "sweep_record.h"

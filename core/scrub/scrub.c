@@ -7,7 +7,7 @@
  * disk cannot read is an error then, and does not end the process (kv.h).
  */
 #include "scrub.h"
-#include "damage.h"
+#include "damage_live.h"
 #include "durability.h"
 #include "job.h"
 #include "lost.h"

@@ -10,7 +10,7 @@
  * held, so that it is not deleted meanwhile.
  *
  *   damage    An alarm has the object's id and place. The paths that use the object are reported
- *             later (damage.h): once a minute, or when many are waiting. For the entry of a table
+ *             later (damage_live.h): once a minute, or when many are waiting. For the entry of a table
  *             the alarm has its key. An object that does not verify is looked up once more first,
  *             since it may have been moved or deleted.
  *   ghosts    are read on their shards. If a shard cannot be asked its ghosts are counted, and are

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* blame: see the header. */
 #include "blame.h"
-#include "damage.h"
+#include "damage_live.h"
 #include "state.h"
 #include "report.h"
 #include <errno.h>
@@ -55,16 +55,14 @@ static void name_file(const char *line, void *ctx)
 /* Appends the files whose content it is. */
 static void add_files(struct state *p, uint64_t number, struct strbuf *out)
 {
-    struct damage *d = calloc(1, sizeof *d);
+    struct damage d = {.count = 0};
     struct naming n = {.out = out};
 
-    if (d && damage_add(d, DAMAGE_OBJECT, number, "it") == 0)
-        (void)damage_tell(p, d, name_file, NULL, &n);
+    if (damage_add(&d, DAMAGE_OBJECT, number, "it") == 0)
+        (void)damage_tell(p, &d, name_file, NULL, &n);
     if (n.more)
         strbuf_addf(out, "; and by %u more", n.more);
-    if (d)
-        damage_release(d);
-    free(d);
+    damage_release(&d);
 }
 
 /* What made the store read-only, in the words of a note; none if that is not known. */

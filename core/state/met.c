@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* met: see the header. */
 #include "met.h"
-#include "damage.h"
+#include "damage_live.h"
 #include "report.h"
 #include <errno.h>
 #include <stdio.h>
@@ -54,21 +54,19 @@ static struct map64 take_untold(struct state *p)
 /* Reports the files of these numbers. */
 static int tell_these(struct state *p, const struct map64 *these)
 {
-    struct damage *d = calloc(1, sizeof *d);
+    struct damage d = {.count = 0};
     uint64_t number, none;
     size_t at = 0;
-    int err = d ? 0 : -ENOMEM;
+    int err = 0;
 
     while (err == 0 && map64_next(these, &at, &number, &none)) {
         char name[56];
         describe(p, number, name);
-        err = damage_add(d, DAMAGE_OBJECT, number, name);
+        err = damage_add(&d, DAMAGE_OBJECT, number, name);
     }
     if (err == 0)
-        err = damage_tell(p, d, say, go_on, p);
-    if (d)
-        damage_release(d);
-    free(d);
+        err = damage_tell(p, &d, say, go_on, p);
+    damage_release(&d);
     return err;
 }
 

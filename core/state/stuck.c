@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* stuck: see the header. */
 #include "stuck.h"
-#include "damage.h"
+#include "damage_live.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,19 +102,17 @@ static void add_line(const char *line, void *ctx)
 /* Finds the files of these contents, by walks through all trees. */
 static int look_up(struct state *p, const struct few *few, struct strbuf *out)
 {
-    struct damage *d = calloc(1, sizeof *d);
-    char what[sizeof d->v->name];
-    int err = d ? 0 : -ENOMEM;
+    struct damage d = {.count = 0};
+    char what[96];
+    int err = 0;
 
     for (size_t i = 0; i < few->count && err == 0; i++) {
         snprintf(what, sizeof what, "what cannot be sealed (%s)", strerror(-few->v[i].error));
-        err = damage_add(d, DAMAGE_OBJECT, few->v[i].number, what);
+        err = damage_add(&d, DAMAGE_OBJECT, few->v[i].number, what);
     }
     if (err == 0)
-        err = damage_tell(p, d, add_line, NULL, out);
-    if (d)
-        damage_release(d);
-    free(d);
+        err = damage_tell(p, &d, add_line, NULL, out);
+    damage_release(&d);
     return err < 0 ? err : strbuf_error(out);
 }
 

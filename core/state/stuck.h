@@ -4,7 +4,7 @@
  * commit keeps their bytes (held.h). They are tried again. One of them keeps every commit waiting
  * only if the store's own disk is full, or if more would be kept than is allowed.
  *
- * To find their files takes walks through all trees (damage.h). So that is done once for each set
+ * To find their files takes walks through all trees (damage_live.h). So that is done once for each set
  * of such contents.
  *
  * Threads: any. The caller holds no lock, unless a function says otherwise.

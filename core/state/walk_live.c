@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* walk_live: see the header. */
 #include "walk_live.h"
+#include <stdio.h>
 
 static int get(const struct walk *w, uint64_t no, struct walk_page *ret)
 {
@@ -18,3 +19,26 @@ static void put_page(const struct walk *w, const struct walk_page *page)
 }
 
 const struct walk_source walk_live = {.get = get, .put = put_page};
+
+int walk_live_trees(struct state *p, int (*fn)(const struct live_tree *t, void *ctx), void *ctx)
+{
+    struct live_tree t;
+    struct ns *ns;
+    uint32_t at = 0;
+    int err = 0;
+
+    while (err == 0 && ns_next_number(p, at, &ns) == 0) {
+        at = ns->number;
+        t = (struct live_tree){.lock = &ns->lock, .tree = &ns->tree, .ns = at};
+        {
+            READ_GUARD(&p->names.lock); /* a rename changes the name */
+            snprintf(t.name, sizeof t.name, "%s", ns->name);
+        }
+        err = ns->target ? 0 : fn(&t, ctx);
+        ns_put(p, ns);
+    }
+    t = (struct live_tree){.lock = &p->orphans.lock,
+                           .tree = &p->orphans.tree,
+                           .name = "unlinked but open files"};
+    return err ? err : fn(&t, ctx);
+}

@@ -13,3 +13,16 @@
 extern const struct walk_source walk_live;
 #define WALK_LIVE(tree_lock, t)                                                                    \
     .source = &walk_live, .pages = (t)->pages, .lock = (tree_lock), .root = &(t)->root
+
+/* A tree of an open store. */
+struct live_tree {
+    struct rwlock *lock;
+    const struct tree *tree;
+    uint32_t ns;                 /* number of its namespace; 0: it is that of the orphans */
+    char name[VFS_NAME_MAX + 1]; /* of the namespace; of the orphans "unlinked but open files" */
+};
+
+/* Calls `fn` with the tree of each namespace, in the order of their numbers, and then with that of
+ * the orphans. A namespace that is made meanwhile may be missed. A result other than 0 of `fn` ends
+ * it and is returned. No lock is held that a tree could need. */
+int walk_live_trees(struct state *p, int (*fn)(const struct live_tree *t, void *ctx), void *ctx);

@@ -234,6 +234,42 @@ Test(check_tree, the_paths_that_use_a_damaged_object_are_told)
     fixture_teardown(&x);
 }
 
+#define ATTRIBUTE 20000
+
+static bool an_attribute(const struct found *f)
+{
+    return in_pack(f) && entry_of(f).size == ATTRIBUTE;
+}
+
+Test(check_tree, of_the_files_with_a_damaged_attribute_eight_are_told)
+{
+    static uint8_t value[ATTRIBUTE];
+    const char told[] = "|an extended attribute of it is damaged: ";
+    struct fixture x;
+    struct findings f;
+    struct found at;
+    char path[64], name[DISK_NAME_MAX + 1];
+    size_t count = 0;
+
+    plant_setup(&x);
+    for (int i = 0; i < 12; i++) {
+        snprintf(path, sizeof path, "main/dir/f%d", i);
+        put_file(&x, path, "x");
+        cr_assert_eq(vfs_setxattr(x.p, node_of(&x, path), "user.large", value, sizeof value, 0), 0);
+    }
+    down_clean(&x);
+    pick(&x, TABLE_OBJECTS, an_attribute, &at);
+    pack_name(entry_of(&at).where, name);
+    cr_assert_eq(disk_mem_flip(x.disk, name, entry_of(&at).offset + 1000, 3), 0);
+    examine(&x, &f);
+    cr_assert_eq(f.r.problems, 1, "%s", f.text);
+    cr_assert(strstr(f.text, "file|main/dir/f0|an extended attribute"), "%s", f.text);
+    for (const char *s = f.text; (s = strstr(s, told)); s++)
+        count++;
+    cr_assert_eq(count, 8, "%s", f.text);
+    fixture_teardown(&x);
+}
+
 Test(check_tree, names_that_are_no_text_are_told_in_octal)
 {
     struct fixture x;
