@@ -441,22 +441,13 @@ int packs_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t
 static int file_bytes(struct packs *p, uint64_t number, uint64_t *ret_bytes)
 {
     char name[DISK_NAME_MAX + 1];
-    struct disk_file *f;
-    struct disk_stat st;
+    struct disk_stat st = {0};
 
     pack_name(number, name);
-    int r = disk_open(p->disk, name, DISK_READ, &f);
+    int r = disk_stat(p->disk, name, &st);
 
-    if (r == -ENOENT) {
-        *ret_bytes = 0;
-        return 0;
-    }
-    if (r)
-        return r;
-    r = disk_fstat(f, &st);
-    disk_file_close(f);
     *ret_bytes = st.size;
-    return r;
+    return r == -ENOENT ? 0 : r;
 }
 
 int packs_correct(struct packs *p, uint64_t number, int64_t records, int64_t bytes)

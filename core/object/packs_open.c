@@ -71,16 +71,11 @@ static void find_holes(struct packs *p, uint64_t number, const struct pack_entry
 {
     uint64_t dead = pack_entry_dead(e), holes;
     char name[DISK_NAME_MAX + 1];
-    struct disk_stat st = {0};
-    struct disk_file *f;
+    struct disk_stat st;
 
     pack_name(number, name);
-    if (dead < PUNCH_MIN || disk_open(p->disk, name, DISK_READ, &f) < 0)
-        return;
-    int r = disk_fstat(f, &st);
-
-    disk_file_close(f);
-    if (r || st.blocks >= st.size || st.size < e->file_bytes)
+    if (dead < PUNCH_MIN || disk_stat(p->disk, name, &st) < 0 || st.blocks >= st.size ||
+        st.size < e->file_bytes)
         return;
     holes = st.size - st.blocks;
     pack_holes_add(p, number, holes < dead ? holes : dead);
