@@ -92,36 +92,64 @@ static void close_kept(struct objects *o)
     }
 }
 
-/* Opens the file of an object. If file handles or memory are short, the cache is emptied and it
- * tries once more. */
-static int open_kept(struct objects *o, const struct entry *e, struct blob **ret_blob)
+/* Opens the file of an object on the disk of its place. `kept` has its sums, or is NULL. */
+static int open_on(struct disk *disk, const struct entry *e, struct blob *kept,
+                   struct blob **ret_blob)
 {
-    int err = blob_open_object(o->c.disk, &e->id, e->where, e->size, ret_blob);
+    return kept ? blob_open_kept(kept, disk, &e->id, e->where, ret_blob)
+                : blob_open_object(disk, &e->id, e->where, e->size, ret_blob);
+}
+
+/* The same. If file handles or memory are short, the cache is emptied and it tries once more. */
+static int open_somehow(struct objects *o, struct disk *disk, const struct entry *e,
+                        struct blob *kept, struct blob **ret_blob)
+{
+    int err = open_on(disk, e, kept, ret_blob);
 
     if (!io_is_short(err))
         return err;
     close_kept(o);
-    return blob_open_object(o->c.disk, &e->id, e->where, e->size, ret_blob);
+    return open_on(disk, e, kept, ret_blob);
+}
+
+/* Keeps a file that was opened in the cache; of one on another shard only its sums. */
+static int keep_open(struct objects *o, const struct entry *e, struct blob *b)
+{
+    struct blob *kept = b;
+    int err = entry_is_ghost(e) ? blob_keep(b, &kept) : 0;
+
+    if (err < 0)
+        return err;
+    object_cache_put(o, e->shard, e->where, kept);
+    if (kept != b)
+        blob_unref(kept);
+    return 0;
 }
 
 int object_open_file(struct objects *o, const struct entry *e, bool fresh, struct blob **ret_blob)
 {
-    struct blob *b = NULL;
+    struct blob *kept = fresh ? NULL : object_cache_get(o, e->shard, e->where), *b = NULL;
+    struct disk *disk;
     int err;
 
-    if (entry_is_ghost(e))
-        return object_open_remote(o, e, fresh, ret_blob);
-    if (!fresh)
-        b = object_cache_get(o, 0, e->where);
-    if (!b) {
-        err = open_kept(o, e, &b);
-        if (err < 0)
-            return err == -ENOENT ? -EUCLEAN : err;
-        if (!fresh)
-            object_cache_put(o, 0, e->where, b);
+    if (kept && !entry_is_ghost(e)) {
+        *ret_blob = kept;
+        return 0;
     }
-    *ret_blob = b;
-    return 0;
+    err = object_use(o, e->shard, SHARDS_READ, NULL, &disk);
+    if (err == 0) {
+        err = open_somehow(o, disk, e, kept, &b);
+        if (err == 0 && !fresh && !kept)
+            err = keep_open(o, e, b);
+        if (err < 0) {
+            blob_unref(b);
+            err = object_put_back(o, e->shard, err);
+        }
+    }
+    blob_unref(kept);
+    if (err == 0)
+        *ret_blob = b;
+    return err;
 }
 
 /* Pins the file of that number: as `b`, or as the blob that is already open for it. */
@@ -179,7 +207,7 @@ void objects_unpin(struct objects *o, uint64_t where)
 int object_close_file(struct objects *o, const struct entry *e, struct blob *b, int err)
 {
     blob_unref(b);
-    return entry_is_ghost(e) ? object_put_back(o, e->shard, err) : err;
+    return object_put_back(o, e->shard, err);
 }
 
 /* ---- reading ---- */
@@ -204,12 +232,15 @@ int object_unreadable(const struct entry *e, int err)
 static int load_record(struct objects *o, const struct entry *e, void *buf)
 {
     const struct pack_place at = {e->where, e->offset};
-    int err;
+    uint32_t len = (uint32_t)e->size;
+    struct disk *disk;
+    int err = object_use(o, e->shard, SHARDS_READ, NULL, &disk);
 
-    if (entry_is_ghost(e))
-        return object_read_remote(o, e, buf);
-    err = packs_read(o->c.packs, &at, &e->id, buf, (uint32_t)e->size);
-    return err == -ENOENT ? -EUCLEAN : err; /* the pack is gone */
+    if (err < 0)
+        return err;
+    err = entry_is_ghost(e) ? packs_read_from(disk, &at, &e->id, buf, len)
+                            : packs_read(o->c.packs, &at, &e->id, buf, len);
+    return object_put_back(o, e->shard, err);
 }
 
 /* Reads a part of a record. The whole record is read, since its checksum covers all of it. -EUCLEAN
@@ -469,6 +500,16 @@ enum objects_name objects_parse_name(const char *name, struct id *ret_id, uint64
         return OBJECTS_NO_NAME;
     blob_object_name(ret_id, *ret_number, want);
     return strcmp(want, file) == 0 ? OBJECTS_FILE : OBJECTS_NO_NAME;
+}
+
+void objects_file_name(const struct entry *e, uint64_t number, char out[DISK_NAME_MAX + 1])
+{
+    if (e->kind == ENTRY_PACK)
+        pack_name(e->where, out);
+    else if (e->kind == ENTRY_SLOT)
+        blob_slot_name(number, out);
+    else
+        blob_object_name(&e->id, e->where, out);
 }
 
 static bool is_file_of(const struct entry *e, uint16_t shard, const struct id *id, uint64_t where)

@@ -48,7 +48,6 @@ struct objects_config {
     struct disk *disk;
     struct packs *packs;
     struct shards *shards;           /* NULL: there are none, and no entry is a ghost */
-    struct shard_packs *shard_packs; /* likewise */
     const struct clock *clock;       /* for `day` and `created` */
     struct refs *refs;
     const struct id_key *key;
@@ -116,6 +115,8 @@ int objects_sync(struct objects *o);
  * count; a file of sums counts as the file that it belongs to. */
 enum objects_name { OBJECTS_NO_NAME, OBJECTS_PACK, OBJECTS_SLOT, OBJECTS_FILE };
 enum objects_name objects_parse_name(const char *name, struct id *ret_id, uint64_t *ret_number);
+/* The name of the file that has the bytes of the object `number`, at home or on its shard. */
+void objects_file_name(const struct entry *e, uint64_t number, char out[DISK_NAME_MAX + 1]);
 /* Home listed as shard_list lists a shard: the names in the nth directory (0 packs, 1 slots, then
  * those of object files), with the directory in front, and without sizes. -ENOENT: *ret_dir is not
  * there. */
@@ -161,6 +162,11 @@ int objects_batch_get(const struct objects_batch *b, size_t nth, uint64_t *ret_n
 uint64_t objects_batch_file_bytes(const struct objects_batch *b); /* of the pack as it was put */
 void objects_batch_end(struct objects_batch *b); /* NULL is fine */
 
+/* Append the bytes of `from`, which the caller has verified, to the open pack; *ret_to is the entry
+ * of the copy. As after sealing it is durable when objects_sync has returned; the freeze lock is
+ * held (read) from this call until an entry names it. */
+int objects_append(struct objects *o, const struct entry *from, const void *data,
+                   struct entry *ret_to);
 /* The progress of a long copy: as `pace` of objects_verify_slowly. */
 struct objects_pace {
     int (*pace)(uint64_t bytes, void *ctx);
@@ -169,10 +175,8 @@ struct objects_pace {
 /* Copy a FILE to a shard, as a file of its own there, durably, and read it back. */
 int objects_copy_out(struct objects *o, uint16_t shard, const struct entry *from,
                      const struct objects_pace *pace, struct entry *ret_to);
-/* Copy a ghost home: a record in the open pack, or a file of its own. As after sealing it is
- * durable when objects_sync has returned; the freeze lock is held (read) from this call until the
- * entry names it, but for a FILE, which is durable at once and needs no freeze lock: `number` then
- * is a fresh one (refs_new) for its name, which the caller cancels (refs_cancel) afterwards. */
+/* Copy a FILE home, durably, and verify it. `number` is a fresh one (refs_new) for its name, which
+ * the caller cancels (refs_cancel) afterwards. (A record is read and appended.) */
 int objects_copy_home(struct objects *o, uint64_t number, const struct entry *from,
                       const struct objects_pace *pace, struct entry *ret_to);
 /* Does the shard have the bytes of this ghost, judged by their size? 1: yes; 0: the shard is the

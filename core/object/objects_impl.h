@@ -5,6 +5,7 @@
 
 #include "lock.h"
 #include "objects.h"
+#include "shards.h"
 
 #define OPEN_MAX 64    /* object files kept open */
 
@@ -67,10 +68,10 @@ uint16_t object_today(const struct objects *o);
 
 /* ---- objects_remote.c ---- */
 
-/* One record of a pack on another shard, all of it, verified. */
-int object_read_remote(struct objects *o, const struct entry *e, void *buf);
-int object_open_remote(struct objects *o, const struct entry *e, bool fresh,
-                       struct blob **ret_blob);
-/* Gives back a shard that was in use. `err` is the error of the last call to it; returns what it
- * means (shards_said). */
+/* Takes a place into use: home, with number 0, or a shard. A shard that the store does not have
+ * counts as one that cannot be asked. At home *ret_shard is not set. */
+int object_use(struct objects *o, uint16_t shard, enum shards_use how, struct shard **ret_shard,
+               struct disk **ret_disk);
+/* Gives back a place that was in use. `err` is the error of the last call to it; returns what it
+ * means (shards_said): -EUCLEAN, what was asked for is damaged, or is not there. */
 int object_put_back(struct objects *o, uint16_t shard, int err);

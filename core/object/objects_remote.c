@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * objects_remote: see objects.h: bytes on other shards: reading them, and copying them there and
- * back.
+ * objects_remote: see objects.h: bytes on other shards: copying them there and back, asking for them
+ * and deleting them. They are read as those at home are (objects.c).
  *
  * A shard is in use (shards_get) only during one read or one copy. No file of it is kept open,
  * because the disk of the shard could not be removed then. The sums of files that were read lately
@@ -14,7 +14,6 @@
 #include "objects_impl.h"
 #include "packs_impl.h"
 #include "report.h"
-#include "shards.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,13 +21,16 @@
 
 #define PIECE (1024 * 1024) /* bytes copied or compared at once; whole blocks of sums */
 
-/* Takes a shard into use; one that the store does not have counts as one that cannot be asked. */
-static int use(struct objects *o, uint16_t shard, enum shards_use how, struct shard **ret_shard,
+int object_use(struct objects *o, uint16_t shard, enum shards_use how, struct shard **ret_shard,
                struct disk **ret_disk)
 {
-    int err = o->c.shards ? shards_get(o->c.shards, shard, how, ret_shard, ret_disk)
-                          : -EHOSTUNREACH;
+    int err;
 
+    if (shard == 0) {
+        *ret_disk = o->c.disk;
+        return 0;
+    }
+    err = o->c.shards ? shards_get(o->c.shards, shard, how, ret_shard, ret_disk) : -EHOSTUNREACH;
     return err == -ENXIO ? -EHOSTUNREACH : err;
 }
 
@@ -43,97 +45,22 @@ static int said(struct objects *o, uint16_t shard, int err)
 
 int object_put_back(struct objects *o, uint16_t shard, int err)
 {
-    if (err == -EUCLEAN)
-        err = -ENOENT;
-    err = said(o, shard, err);
-    shards_put_back(o->c.shards, shard);
+    if (shard) {
+        if (err == -EUCLEAN)
+            err = -ENOENT;
+        err = said(o, shard, err);
+        shards_put_back(o->c.shards, shard);
+    }
     return err == -ENOENT ? -EUCLEAN : err;
 }
 
-/* ---- reading ---- */
-
-/* Reads one record of a pack on a shard, through the disk interface of the shard. */
-static int read_record(struct disk *disk, const struct entry *e, void *buf)
-{
-    const struct pack_place at = {e->where, e->offset};
-    char name[DISK_NAME_MAX + 1];
-    struct disk_file *f;
-    int err;
-
-    pack_name(e->where, name);
-    err = disk_open(disk, name, DISK_READ, &f);
-    if (err < 0)
-        return err;
-    err = packs_check_record(f, &at, &e->id, buf, (uint32_t)e->size);
-    disk_file_close(f);
-    return err;
-}
-
-int object_read_remote(struct objects *o, const struct entry *e, void *buf)
-{
-    struct disk *disk;
-    int err = use(o, e->shard, SHARDS_READ, NULL, &disk);
-
-    return err < 0 ? err : object_put_back(o, e->shard, read_record(disk, e, buf));
-}
-
-/* Opens a file on a shard, and keeps its sums in the cache without the open file. */
-static int open_and_keep(struct objects *o, struct disk *disk, const struct entry *e,
-                         struct blob **ret_blob)
-{
-    struct blob *kept;
-    int err = blob_open_object(disk, &e->id, e->where, e->size, ret_blob);
-
-    if (err < 0)
-        return err;
-    err = blob_keep(*ret_blob, &kept);
-    if (err < 0) {
-        blob_unref(*ret_blob);
-        return err;
-    }
-    object_cache_put(o, e->shard, e->where, kept);
-    blob_unref(kept);
-    return 0;
-}
-
-int object_open_remote(struct objects *o, const struct entry *e, bool fresh, struct blob **ret_blob)
-{
-    struct blob *kept = NULL;
-    struct disk *disk;
-    int err = use(o, e->shard, SHARDS_READ, NULL, &disk);
-
-    if (err < 0)
-        return err;
-    if (!fresh)
-        kept = object_cache_get(o, e->shard, e->where);
-    if (kept)
-        err = blob_open_kept(kept, disk, &e->id, e->where, ret_blob);
-    else if (fresh)
-        err = blob_open_object(disk, &e->id, e->where, e->size, ret_blob);
-    else
-        err = open_and_keep(o, disk, e, ret_blob);
-    blob_unref(kept);
-    if (err == 0)
-        return 0;
-    return object_put_back(o, e->shard, err);
-}
-
 /* ---- names and places ---- */
-
-/* The name, on its shard, of the file that has the bytes of an entry. */
-static void name_of(const struct entry *e, char out[DISK_NAME_MAX + 1])
-{
-    if (e->kind == ENTRY_PACK)
-        pack_name(e->where, out);
-    else
-        blob_object_name(&e->id, e->where, out);
-}
 
 static int sums_name_of(const struct entry *e, char out[DISK_NAME_MAX + 1])
 {
     char name[DISK_NAME_MAX + 1];
 
-    name_of(e, name);
+    objects_file_name(e, 0, name);
     return snprintf(out, DISK_NAME_MAX + 1, "%.120s.sums", name) > DISK_NAME_MAX ? -ENAMETOOLONG
                                                                                  : 0;
 }
@@ -154,7 +81,7 @@ static struct entry copy_of(struct objects *o, uint16_t shard, const struct entr
 /* A number for a new pack or file on a shard. */
 static int new_number(struct objects *o, uint16_t shard, uint64_t *ret_where)
 {
-    int err = use(o, shard, SHARDS_WRITE, NULL, NULL);
+    int err = object_use(o, shard, SHARDS_WRITE, NULL, NULL);
 
     if (err < 0)
         return err;
@@ -313,7 +240,7 @@ int objects_batch_put(struct objects_batch *b)
 
     if (b->count == 0)
         return 0;
-    err = use(b->o, b->shard, SHARDS_WRITE, &s, NULL);
+    err = object_use(b->o, b->shard, SHARDS_WRITE, &s, NULL);
     if (err < 0)
         return err;
     pack_name(b->where, name);
@@ -393,7 +320,7 @@ static int put_file(struct objects *o, struct shard *s, const struct entry *to,
 
     if (err < 0)
         return err;
-    name_of(to, name);
+    objects_file_name(to, 0, name);
     err = shard_put_stream(s, name, &source);
     return out->err ? out->err : said(o, to->shard, err);
 }
@@ -417,7 +344,7 @@ static int check_copy(struct objects *o, struct disk *disk, const struct entry *
     if (err == 0 && !id_fits(o->c.key, &to->id, &hash))
         err = -EUCLEAN;
     err = said(o, to->shard, err == -EUCLEAN ? -ENOENT : err);
-    name_of(to, name);
+    objects_file_name(to, 0, name);
     return err == -ENOENT ? is_lying(to->shard, name) : err;
 }
 
@@ -430,7 +357,7 @@ static int delete_file(struct shard *s, const struct entry *e)
 
     if (err < 0)
         return err;
-    name_of(e, name);
+    objects_file_name(e, 0, name);
     bytes = shard_delete(s, name);
     if (bytes < 0 && bytes != -ENOENT)
         return bytes;
@@ -468,7 +395,7 @@ int objects_copy_out(struct objects *o, uint16_t shard, const struct entry *from
     err = object_open_file(o, from, true, &out.blob);
     if (err < 0)
         return source_said(o, from, err);
-    err = use(o, shard, SHARDS_WRITE, &s, &disk);
+    err = object_use(o, shard, SHARDS_WRITE, &s, &disk);
     if (err == 0) {
         err = copy_file(o, s, disk, &to, &out);
         shards_put_back(o->c.shards, shard);
@@ -483,20 +410,16 @@ int objects_copy_out(struct objects *o, uint16_t shard, const struct entry *from
 
 /* ---- home ---- */
 
-/* Copies the bytes of a ghost into the open pack at home. */
-static int record_home(struct objects *o, const struct entry *from, struct entry *to)
+int objects_append(struct objects *o, const struct entry *from, const void *data,
+                   struct entry *ret_to)
 {
-    uint8_t *buf = malloc(from->size ? from->size : 1);
     struct pack_place at;
-    int err = buf ? load(o, from, buf) : -ENOMEM;
+    int err = packs_append(o->c.packs, &from->id, data, (uint32_t)from->size, &at);
 
-    if (err == 0)
-        err = packs_append(o->c.packs, &from->id, buf, (uint32_t)from->size, &at);
-    free(buf);
     if (err < 0)
         return err;
-    to->where = at.pack;
-    to->offset = at.offset;
+    *ret_to = (struct entry){.kind = ENTRY_PACK, .id = from->id, .size = from->size,
+                             .day = from->day, .where = at.pack, .offset = at.offset};
     return 0;
 }
 
@@ -569,19 +492,15 @@ int objects_copy_home(struct objects *o, uint64_t number, const struct entry *fr
     struct outgoing in = {.pace = pace};
     int end, err;
 
-    if (!entry_is_ghost(from))
+    if (from->kind != ENTRY_FILE || !entry_is_ghost(from))
         return -EINVAL;
-    if (from->kind == ENTRY_PACK) {
-        err = record_home(o, from, &to);
-    } else {
-        err = object_open_file(o, from, true, &in.blob);
-        if (err < 0)
-            return source_said(o, from, err);
-        err = file_home(o, number, &in, &to);
-        end = object_close_file(o, from, in.blob, in.paced ? 0 : in.err);
-        if (end < 0)
-            return source_said(o, from, end);
-    }
+    err = object_open_file(o, from, true, &in.blob);
+    if (err < 0)
+        return source_said(o, from, err);
+    err = file_home(o, number, &in, &to);
+    end = object_close_file(o, from, in.blob, in.paced ? 0 : in.err);
+    if (end < 0)
+        return source_said(o, from, end);
     if (err == 0)
         *ret_to = to;
     return err;
@@ -597,7 +516,7 @@ static int has_size(struct shard *s, const struct entry *e)
     uint64_t size, none;
     int err = sums_name_of(e, sums);
 
-    name_of(e, name);
+    objects_file_name(e, 0, name);
     if (err == 0)
         err = shard_stat(s, name, &size);
     if (err == 0 && e->kind == ENTRY_FILE)
@@ -616,7 +535,7 @@ int objects_ask(struct objects *o, const struct entry *ghost)
 
     if (!entry_is_ghost(ghost))
         return -EINVAL;
-    err = use(o, ghost->shard, SHARDS_READ, &s, NULL);
+    err = object_use(o, ghost->shard, SHARDS_READ, &s, NULL);
     if (err < 0)
         return err;
     err = said(o, ghost->shard, has_size(s, ghost));
@@ -632,14 +551,14 @@ int objects_delete_remote(struct objects *o, const struct entry *ghost)
 
     if (!entry_is_ghost(ghost))
         return -EINVAL;
-    err = use(o, ghost->shard, SHARDS_WRITE, &s, NULL);
+    err = object_use(o, ghost->shard, SHARDS_WRITE, &s, NULL);
     if (err < 0)
         return err;
     if (ghost->kind == ENTRY_FILE) {
         object_forget_file(o, ghost->shard, ghost->where);
         err = delete_file(s, ghost);
     } else {
-        name_of(ghost, name);
+        objects_file_name(ghost, 0, name);
         err = shard_delete(s, name);
     }
     err = said(o, ghost->shard, err);

@@ -141,6 +141,9 @@ int pack_entry_decode(const void *val, size_t len, struct pack_entry *ret); /* -
 int packs_check_head(struct disk_file *file, uint64_t pack);
 int packs_check_record(struct disk_file *file, const struct pack_place *place, const struct id *id,
                        void *buf, uint32_t len);
+/* The same, from the pack of that name on a disk; -ENOENT. */
+int packs_read_from(struct disk *disk, const struct pack_place *place, const struct id *id,
+                    void *buf, uint32_t len);
 /* Visits every sound record in the file of a pack that this version can read, dead or alive, and
  * skips all else: for finding lost records. What is skipped is not dead by that. `buf` has PACK_RECORD_MAX bytes. A result of `fn` other than 0 stops
  * the scan and is returned; -EIO, -ENOMEM. */

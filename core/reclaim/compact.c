@@ -35,22 +35,6 @@
 
 /* ---- one record ---- */
 
-/* Appends the record to the open pack. *ret_place is its new place. */
-static int copy(struct compaction *c, const struct entry *from, const void *data,
-                struct entry *ret_place)
-{
-    struct pack_place to;
-    int err = packs_append(c->p->packs, &from->id, data, (uint32_t)from->size, &to);
-
-    if (err < 0)
-        return err;
-    *ret_place = (struct entry){.kind = ENTRY_PACK, .id = from->id, .size = from->size};
-    ret_place->where = to.pack;
-    ret_place->offset = to.offset;
-    c->r->bytes += from->size;
-    return 0;
-}
-
 int compact_move(struct compaction *c, uint64_t number, const struct entry *from, const void *data)
 {
     struct state *p = c->p;
@@ -58,8 +42,10 @@ int compact_move(struct compaction *c, uint64_t number, const struct entry *from
     READ_GUARD(&p->freeze_lock);
     int err = compact_adopt(c, from, data, &place);
 
-    if (err == -ENOENT)
-        err = copy(c, from, data, &place);
+    if (err == -ENOENT) {
+        err = objects_append(p->objects, from, data, &place);
+        c->r->bytes += err == 0 ? from->size : 0;
+    }
     if (err < 0)
         return err;
     err = refs_relocate(p->refs, number, from, &place);

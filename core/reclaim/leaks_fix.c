@@ -219,25 +219,32 @@ static int both_are_gone(struct state *p, const char *name)
     return r <= 0 ? r : is_gone(p, sums);
 }
 
+/* What is to be deleted for a leak of a file, a slot or a pack. */
+static struct refs_dead dead_of(const struct leak *l)
+{
+    static const enum entry_kind kinds[] = {
+        [LEAK_FILE] = ENTRY_FILE, [LEAK_SLOT] = ENTRY_SLOT, [LEAK_PACK] = ENTRY_PACK};
+
+    return (struct refs_dead){.number = leak_number(&l->key),
+                              .entry = {.kind = kinds[leak_what(&l->key)],
+                                        .id = l->id,
+                                        .shard = leak_shard(&l->key),
+                                        .where = leak_number(&l->key)}};
+}
+
 /* Does the file of a leak at home not exist any more? 1, 0 or -errno. Leaks in tables, and on
  * shards, count as existing. */
 static int file_is_gone(struct state *p, const struct leak *l)
 {
+    enum leak_kind kind = leak_kind(&l->key);
     char name[DISK_NAME_MAX + 1];
+    struct refs_dead d;
 
-    switch (leak_kind(&l->key)) {
-    case LEAK_FILE:
-        blob_object_name(&l->id, leak_number(&l->key), name);
-        return both_are_gone(p, name);
-    case LEAK_SLOT:
-        blob_slot_name(leak_number(&l->key), name);
-        return both_are_gone(p, name);
-    case LEAK_PACK:
-        pack_name(leak_number(&l->key), name);
-        return is_gone(p, name);
-    default:
+    if (kind != LEAK_FILE && kind != LEAK_SLOT && kind != LEAK_PACK)
         return 0;
-    }
+    d = dead_of(l);
+    objects_file_name(&d.entry, d.number, name);
+    return kind == LEAK_PACK ? is_gone(p, name) : both_are_gone(p, name);
 }
 
 int leak_look(struct state *p, const struct leak *l)
@@ -312,32 +319,18 @@ static int forget_row(struct state *p, const struct leak *l)
     return err == -ENOENT ? 0 : err;
 }
 
-/* Deletes a file or a pack on a shard, and then the row of the pack. The row is removed last: as
- * long as it exists, a release would delete the pack. */
-static int delete_there(struct state *p, const struct leak *l)
+/* Deletes a file, a slot or a pack, and then the row of a pack on a shard. The row is removed last:
+ * as long as it exists, a release would delete the pack. */
+static int delete_bytes(struct state *p, const struct leak *l)
 {
-    const struct entry at = {.kind = leak_what(&l->key) == LEAK_FILE ? ENTRY_FILE : ENTRY_PACK,
-                             .id = l->id,
-                             .shard = leak_shard(&l->key),
-                             .where = leak_number(&l->key)};
-    int err = objects_delete_remote(p->objects, &at);
+    const struct refs_dead d = dead_of(l);
+    bool pack = d.entry.kind == ENTRY_PACK;
+    int err;
 
-    return err < 0 || at.kind == ENTRY_FILE ? err : forget_row(p, l);
-}
-
-/* Deletes a file, a slot or a pack at home. */
-static int delete_here(struct state *p, const struct leak *l)
-{
-    uint64_t number = leak_number(&l->key);
-
-    switch (leak_kind(&l->key)) {
-    case LEAK_FILE:
-        return blob_unlink_object(p->config.disk, &l->id, number);
-    case LEAK_SLOT:
-        return blob_unlink_slot(p->config.disk, number);
-    default:
-        return packs_remove_unknown(p->packs, number);
-    }
+    if (d.entry.shard == 0)
+        return pack ? packs_remove_unknown(p->packs, d.number) : objects_delete(p->objects, &d);
+    err = objects_delete_remote(p->objects, &d.entry);
+    return err == 0 && pack ? forget_row(p, l) : err;
 }
 
 /* Deletes a file at home or on a shard. Once nothing needs such a file, nothing can come to need
@@ -352,7 +345,7 @@ static int delete_file(struct state *p, const struct leak *l)
     }
     if (err)
         return err < 0 ? err : -EBUSY;
-    return leak_shard(&l->key) ? delete_there(p, l) : delete_here(p, l);
+    return delete_bytes(p, l);
 }
 
 /* Deletes on a shard, if the right shard is there: shards_said asks it again, and returns the

@@ -421,19 +421,14 @@ static int read_record(struct move *m, const struct entry *from)
  * taken. */
 static int copy_record_home(struct move *m, uint64_t number, const struct entry *from)
 {
-    struct entry to = {.kind = ENTRY_PACK, .id = from->id, .size = from->size};
-    struct pack_place at;
+    struct entry to;
     int err = read_record(m, from);
 
     if (err < 0)
         return err;
     READ_GUARD(&m->p->freeze_lock);
-    err = packs_append(m->p->packs, &from->id, m->buf, (uint32_t)from->size, &at);
-    if (err < 0)
-        return err;
-    to.where = at.pack;
-    to.offset = at.offset;
-    return name(m, number, from, &to);
+    err = objects_append(m->p->objects, from, m->buf, &to);
+    return err < 0 ? err : name(m, number, from, &to);
 }
 
 /* Moves one object home if the disk has room for it. */

@@ -222,12 +222,8 @@ static void file_of(const struct entry *e, uint64_t number, char file[DISK_NAME_
 {
     if (e->kind == ENTRY_HELD)
         snprintf(file, DISK_NAME_MAX + 1, "the table unsealed");
-    else if (e->kind == ENTRY_SLOT)
-        blob_slot_name(number, file);
-    else if (e->kind == ENTRY_FILE)
-        blob_object_name(&e->id, e->where, file);
     else
-        pack_name(e->where, file);
+        objects_file_name(e, number, file);
 }
 
 /* Words for a finding: `name` is the object, `where` its place. */
@@ -261,15 +257,11 @@ static bool is_damage_of(int err, const struct entry *e)
 static bool is_gone(struct scrub *s, uint64_t number, const struct entry *e)
 {
     char file[DISK_NAME_MAX + 1];
-    struct disk_file *f = NULL;
-    int err;
+    struct disk_stat st;
 
-    if (entry_is_ghost(e) || e->kind == ENTRY_HELD)
-        return false;
-    file_of(e, number, file);
-    err = disk_open(s->p->config.disk, file, DISK_READ, &f);
-    disk_file_close(f);
-    return err == -ENOENT;
+    objects_file_name(e, number, file);
+    return !entry_is_ghost(e) && e->kind != ENTRY_HELD &&
+           disk_stat(s->p->config.disk, file, &st) == -ENOENT;
 }
 
 /* Report an object whose bytes are damaged. */

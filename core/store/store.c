@@ -220,7 +220,6 @@ static int open_objects(struct state *p)
     struct objects_config config = {.disk = p->config.disk,
                                     .packs = p->packs,
                                     .shards = p->shards,
-                                    .shard_packs = p->shard_packs,
                                     .clock = p->clock,
                                     .refs = p->refs,
                                     .key = &p->id_key};

@@ -62,7 +62,6 @@ static void join(struct warehouse *w, unsigned node)
     c = (struct objects_config){.disk = w->disk,
                                 .packs = w->packs,
                                 .shards = w->shards,
-                                .shard_packs = w->shard_packs,
                                 .clock = &w->clock.base,
                                 .refs = w->refs,
                                 .key = &w->key,
@@ -329,11 +328,8 @@ static void go_out(struct warehouse *w, uint64_t number)
 static void go_home(struct warehouse *w, uint64_t number)
 {
     struct entry from = entry_of(w, number), to;
-    uint64_t fresh;
 
-    cr_assert_eq(refs_new(w->refs, &fresh), 0);
-    cr_assert_eq(objects_copy_home(w->objects, fresh, &from, NULL, &to), 0);
-    refs_cancel(w->refs, fresh);
+    cr_assert_eq(warehouse_copy_home(w, &from, &to), 0);
     name_copy(w, number, &to);
 }
 

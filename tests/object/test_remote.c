@@ -150,13 +150,8 @@ static int file_out(uint64_t number, uint16_t shard)
 static int home(uint64_t number)
 {
     struct entry e = entry_of(&w, number), to;
-    uint64_t fresh;
-    int err = refs_new(w.refs, &fresh);
+    int err = warehouse_copy_home(&w, &e, &to);
 
-    if (err == 0) {
-        err = objects_copy_home(w.objects, fresh, &e, NULL, &to);
-        refs_cancel(w.refs, fresh);
-    }
     return err < 0 ? err : name_copy(number, &e, &to, 0);
 }
 

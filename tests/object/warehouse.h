@@ -51,7 +51,6 @@ static inline void warehouse_open(struct warehouse *w)
     struct objects_config c = {.disk = w->disk,
                                .packs = w->packs,
                                .shards = w->shards,
-                               .shard_packs = w->shard_packs,
                                .clock = &w->clock.base,
                                .refs = w->refs,
                                .key = &w->key};
@@ -132,6 +131,26 @@ static inline unsigned warehouse_reclaim(struct warehouse *w)
     }
     warehouse_commit(w);
     return n;
+}
+
+/* Copy a ghost home, as move.c does it: a file under a number of its own, a record into the open
+ * pack. */
+static inline int warehouse_copy_home(struct warehouse *w, const struct entry *from,
+                                      struct entry *ret_to)
+{
+    static uint8_t bytes[PACK_RECORD_MAX];
+    uint64_t fresh;
+    ssize_t n;
+    int err;
+
+    if (from->kind == ENTRY_PACK) {
+        n = objects_read(w->objects, from, bytes, from->size, 0);
+        return n < 0 ? (int)n : objects_append(w->objects, from, bytes, ret_to);
+    }
+    cr_assert_eq(refs_new(w->refs, &fresh), 0);
+    err = objects_copy_home(w->objects, fresh, from, NULL, ret_to);
+    refs_cancel(w->refs, fresh);
+    return err;
 }
 
 /* A number with one reference. */
