@@ -155,7 +155,7 @@ int objects_batch_add(struct objects_batch *b, uint64_t number, const struct ent
 /* Put the pack, durably, and read it back. Nothing names it yet. */
 int objects_batch_put(struct objects_batch *b);
 /* The nth record that was added, from 0: its number, where it was, and where its copy is now.
- * -ENOENT: there are no more. The caller holds the freeze lock from shard_packs_add until the entry
+ * -ENOENT: there are no more. The caller holds the freeze lock from packs_count_in until the entry
  * names the new place (move.c). */
 int objects_batch_get(const struct objects_batch *b, size_t nth, uint64_t *ret_number,
                       struct entry *ret_from, struct entry *ret_to);

@@ -109,7 +109,7 @@ static int record_count_in(struct packs *p, struct pack *k, uint32_t offset, uin
 
     if (r)
         return r;
-    r = pack_count_in(p, k, len);
+    r = pack_count(p, 0, k->number, 1, len, k->end, NULL);
     if (r)
         k->unsynced_count--;
     return r;
@@ -318,9 +318,9 @@ int packs_read(struct packs *p, const struct pack_place *place, const struct id 
 int packs_adopt(struct packs *p, const struct pack_place *place, uint32_t len)
 {
     MUTEX_GUARD(&p->lock);
-    int r = pack_count_back(p, place->pack, len);
+    int r = pack_count(p, 0, place->pack, 1, len, 0, NULL);
 
-    return r == -ENOENT ? 0 : r;
+    return r == -ENOENT ? 0 : r == -EUCLEAN ? -EBUSY : r;
 }
 
 bool packs_is_dead(struct packs *p, const struct pack_place *place)
@@ -349,7 +349,7 @@ static int release_locked(struct packs *p, const struct pack_place *place, uint3
                           struct pack **ret_pack, struct dead *ret_hole)
 {
     mutex_held(&p->lock);
-    int r = pack_count_out(p, place->pack, 1, len);
+    int r = pack_count(p, 0, place->pack, -1, -(int64_t)len, 0, NULL);
 
     if (r)
         return r;
@@ -403,7 +403,7 @@ int packs_release(struct packs *p, const struct pack_place *place, uint32_t len)
 static int is_known(struct packs *p, uint64_t number)
 {
     struct pack_entry e;
-    int r = pack_is_written(p, number) ? 0 : pack_entry_get(p, number, &e);
+    int r = pack_is_written(p, number) ? 0 : pack_entry_get(p, 0, number, &e);
 
     mutex_held(&p->lock);
     return r == -ENOENT ? 0 : r < 0 ? r : 1;
@@ -423,18 +423,43 @@ int packs_remove_unknown(struct packs *p, uint64_t number)
     return r ? (r < 0 ? r : -EBUSY) : pack_unlink_dropped(p, number, 1);
 }
 
-int packs_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes)
+int packs_get(struct packs *p, uint16_t shard, uint64_t number, struct pack_entry *ret)
+{
+    MUTEX_GUARD(&p->lock);
+    return pack_entry_get(p, shard, number, ret);
+}
+
+int packs_count_in(struct packs *p, uint16_t shard, uint64_t number, uint32_t records,
+                   uint64_t bytes, uint64_t file_bytes)
+{
+    MUTEX_GUARD(&p->lock);
+    return pack_count(p, shard, number, records, (int64_t)bytes, file_bytes, NULL);
+}
+
+int packs_count_out(struct packs *p, uint16_t shard, uint64_t number, uint32_t records,
+                    uint64_t bytes, struct pack_entry *ret_left)
 {
     int r;
 
     {
         MUTEX_GUARD(&p->lock);
-        r = pack_count_out(p, number, records, bytes);
-        if (r == 0)
+        r = pack_count(p, shard, number, -(int64_t)records, -(int64_t)bytes, 0, ret_left);
+        if (r == 0 && !shard)
             r = drop_emptied(p, number);
     }
     (void)pack_unlink_dropped(p, number, r); /* else the next start does it */
     return r < 0 ? r : 0;
+}
+
+int packs_forget(struct packs *p, uint16_t shard, uint64_t number)
+{
+    struct pack_entry e;
+    MUTEX_GUARD(&p->lock);
+    int r = pack_entry_get(p, shard, number, &e);
+
+    if (r == 0 && e.live_records > 0)
+        return -EBUSY;
+    return r ? r : pack_entry_drop(p, shard, number);
 }
 
 /* The length of a pack's file; 0 if there is none. */
@@ -459,7 +484,7 @@ int packs_correct(struct packs *p, uint64_t number, int64_t records, int64_t byt
         return r;
     {
         MUTEX_GUARD(&p->lock);
-        r = pack_correct(p, number, records, bytes, size);
+        r = pack_count(p, 0, number, records, bytes, size, NULL);
         if (r == 0)
             r = drop_emptied(p, number);
     }
@@ -472,16 +497,26 @@ int packs_correct(struct packs *p, uint64_t number, int64_t records, int64_t byt
 int packs_freeze(struct packs *p)
 {
     MUTEX_GUARD(&p->lock);
-    return layer_freeze(p->entries);
+    int r = layer_freeze(p->rows[0]);
+
+    return r ? r : layer_freeze(p->rows[1]);
 }
 
 int packs_write(struct packs *p, size_t n, struct kv_txn *t)
 {
-    return layer_write(p->entries, n, t);
+    int r = layer_write(p->rows[0], n, t);
+
+    return r ? r : layer_write(p->rows[1], n, t);
 }
 
 void packs_retire(struct packs *p, size_t n)
 {
     MUTEX_GUARD(&p->lock);
-    layer_retire(p->entries, n);
+    layer_retire(p->rows[0], n);
+    layer_retire(p->rows[1], n);
+}
+
+size_t packs_changes(struct packs *p)
+{
+    return layer_pending(p->rows[0]) + layer_pending(p->rows[1]);
 }

@@ -54,7 +54,7 @@ static int open_files(struct packs *p, const struct number_list *files, bool (*k
 
     for (size_t i = 0; i < files->count; i++) {
         struct pack_entry e;
-        int r = pack_entry_get(p, files->number[i], &e);
+        int r = pack_entry_get(p, 0, files->number[i], &e);
 
         seen(p, files->number[i]);
         if (r == -ENOENT && !(keep && files->number[i] < first && keep(ctx)))
@@ -91,30 +91,25 @@ static int open_entry(struct packs *p, uint64_t number, const struct pack_entry 
         find_holes(p, number, e);
         return 0;
     }
-    int r = pack_entry_drop(p, number);
+    int r = pack_entry_drop(p, 0, number);
 
     if (r == 0)
         remove_file(p, number);
     return r;
 }
 
-/* Take up all rows of the table. A row may be dropped meanwhile, so each is looked up anew behind
- * the last key. */
+/* Take up all rows of home. A row may be dropped meanwhile, so each is looked up anew behind the
+ * last one. */
 static int open_entries(struct packs *p)
 {
-    uint8_t key[8], last[8], val[LAYER_VALUE_MAX];
-    size_t len;
-    int r = layer_next(p->entries, NULL, key, val, sizeof val, &len);
+    struct pack_entry e;
+    uint64_t number = 0;
+    int r;
 
-    while (r == 0) {
-        struct pack_entry e;
-
-        r = pack_entry_decode(val, len, &e);
-        if (r == 0)
-            r = open_entry(p, get_be64(key), &e);
-        memcpy(last, key, sizeof last);
-        if (r == 0)
-            r = layer_next(p->entries, last, key, val, sizeof val, &len);
+    while ((r = pack_entry_next(p, 0, &number, &e)) == 0) {
+        r = open_entry(p, number, &e);
+        if (r)
+            return r;
     }
     return r == -ENOENT ? 0 : r;
 }
@@ -143,7 +138,7 @@ static int packs_load(struct packs *p, bool (*keep)(void *ctx), void *ctx)
     return r ? r : open_entries(p);
 }
 
-int packs_open(struct disk *disk, struct kv *kv, unsigned table, uint64_t next_pack,
+int packs_open(struct disk *disk, struct kv *kv, unsigned home, unsigned shards, uint64_t next_pack,
                bool (*keep)(void *ctx), void *ctx, struct packs **ret_packs)
 {
     struct packs *p = calloc(1, sizeof *p);
@@ -156,8 +151,10 @@ int packs_open(struct disk *disk, struct kv *kv, unsigned table, uint64_t next_p
     TAILQ_INIT(&p->open);
     mutex_init(&p->lock, "packs");
     mutex_init(&p->sync_lock, "packs sync");
-    int r = layer_create(kv, table, 8, &p->entries);
+    int r = layer_create(kv, home, 8, &p->rows[0]);
 
+    if (r == 0)
+        r = layer_create(kv, shards, 10, &p->rows[1]);
     if (r == 0)
         r = packs_load(p, keep, ctx);
     if (r) {
@@ -180,7 +177,8 @@ void packs_close(struct packs *p)
             pack_free(p, k);
         }
     }
-    layer_destroy(p->entries);
+    layer_destroy(p->rows[0]);
+    layer_destroy(p->rows[1]);
     map64_release(&p->holes);
     mutex_destroy(&p->sync_lock);
     mutex_destroy(&p->lock);
@@ -199,28 +197,24 @@ uint64_t packs_next(struct packs *p)
     return p->next;
 }
 
-int packs_next_closed(struct packs *p, uint64_t after, struct pack_info *ret)
+int packs_next_closed(struct packs *p, uint16_t shard, uint64_t after, struct pack_info *ret)
 {
-    uint8_t key[8], val[LAYER_VALUE_MAX];
-    size_t len;
-    int r;
+    struct pack_info k = {.number = after};
+    uint64_t holes;
+    int err;
     MUTEX_GUARD(&p->lock);
 
-    put_be64(key, after);
-    do {
-        r = layer_next(p->entries, key, key, val, sizeof val, &len);
-        if (r == 0)
-            r = pack_entry_decode(val, len, &ret->entry);
-    } while (r == 0 && pack_is_written(p, get_be64(key)));
-    if (r)
-        return r;
-    ret->number = get_be64(key);
-    ret->dead = pack_entry_dead(&ret->entry);
-    uint64_t holes = pack_holes(p, ret->number);
-
-    holes = holes < ret->dead ? holes : ret->dead;
-    ret->dead -= holes;
-    ret->bytes = ret->entry.file_bytes - holes;
+    do
+        err = pack_entry_next(p, shard, &k.number, &k.entry);
+    while (err == 0 && !shard && pack_is_written(p, k.number));
+    if (err < 0)
+        return err;
+    k.dead = pack_entry_dead(&k.entry);
+    holes = shard ? 0 : pack_holes(p, k.number);
+    holes = holes < k.dead ? holes : k.dead;
+    k.dead -= holes;
+    k.bytes = k.entry.file_bytes - holes;
+    *ret = k;
     return 0;
 }
 

@@ -11,7 +11,6 @@
 #include "flush.h"
 #include "leaks_impl.h"
 #include "move.h"
-#include "shard_packs.h"
 #include "shards.h"
 #include <errno.h>
 #include <limits.h>
@@ -132,7 +131,7 @@ static int shard_pack_is_needed(struct state *p, uint16_t shard, uint64_t pack)
     uint8_t key[10] = {(uint8_t)(shard >> 8), (uint8_t)shard}, buf[PACK_ENTRY_LEN];
     struct pack_entry e;
     size_t len;
-    int r = shard_packs_get(p->shard_packs, shard, pack, &e);
+    int r = packs_get(p->packs, shard, pack, &e);
 
     if (r < 0 && r != -ENOENT)
         return r;
@@ -273,15 +272,6 @@ static int free_page(struct state *p, uint64_t no)
     return err < 0 ? err : pages_free(p->pages, no);
 }
 
-static int count_out(struct state *p, const struct leak *l)
-{
-    uint64_t number = leak_number(&l->key);
-    uint16_t shard = leak_shard(&l->key);
-
-    return shard ? shard_packs_count_out(p->shard_packs, shard, number, l->records, l->bytes, NULL)
-                 : packs_count_out(p->packs, number, l->records, l->bytes);
-}
-
 /* Removes a leak that stands in a table, after a last look. The next commit has the removal. */
 static int forget(struct state *p, const struct leak *l)
 {
@@ -294,7 +284,7 @@ static int forget(struct state *p, const struct leak *l)
         return err < 0 ? err : -EBUSY;
     switch (leak_what(&l->key)) {
     case LEAK_RECORDS:
-        err = count_out(p, l);
+        err = packs_count_out(p->packs, leak_shard(&l->key), number, l->records, l->bytes, NULL);
         break;
     case LEAK_PAGE:
         err = free_page(p, number);
@@ -313,7 +303,7 @@ static int forget_row(struct state *p, const struct leak *l)
     int err;
     INSTANT_TXN(t, p);
 
-    err = shard_packs_forget(p->shard_packs, leak_shard(&l->key), leak_number(&l->key));
+    err = packs_forget(p->packs, leak_shard(&l->key), leak_number(&l->key));
     if (err == 0)
         state_changed(&t, NULL);
     return err == -ENOENT ? 0 : err;

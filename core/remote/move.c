@@ -17,7 +17,6 @@
 #include "flush.h"
 #include "job.h"
 #include "remote_impl.h"
-#include "shard_packs.h"
 #include "shards.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -259,7 +258,7 @@ static int name(struct move *m, uint64_t number, const struct entry *from, const
     return retire_place(m, from); /* after an error the old place stays counted until a GC cycle */
 }
 
-/* Adds the pack of the batch, with all its records, to shard_packs. */
+/* Counts in the pack of the batch, with all its records. */
 static int count_in(struct move *m)
 {
     uint64_t number, bytes = 0;
@@ -270,8 +269,8 @@ static int count_in(struct move *m)
         bytes += to.size;
         n++;
     }
-    return n ? shard_packs_add(m->p->shard_packs, m->shard, to.where, n, bytes,
-                               objects_batch_file_bytes(m->batch))
+    return n ? packs_count_in(m->p->packs, m->shard, to.where, n, bytes,
+                              objects_batch_file_bytes(m->batch))
              : 0;
 }
 

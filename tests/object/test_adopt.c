@@ -53,12 +53,11 @@ static void join(struct warehouse *w, unsigned node)
     cr_assert_eq(blob_init(w->disk), 0);
     cr_assert_eq(kv_mem_create(NULL, &w->mem), 0);
     cr_assert_eq(kv_open_mem(w->mem, names, 8, KV_CREATE, &w->kv), 0);
-    cr_assert_eq(packs_open(w->disk, w->kv, 4, w->next[1], NULL, NULL, &w->packs), 0);
+    cr_assert_eq(packs_open(w->disk, w->kv, 4, 7, w->next[1], NULL, NULL, &w->packs), 0);
     cr_assert_eq(refs_open(w->kv, &(struct refs_tables){0, 1, 2, 3, 5}, &w->key, 1, &w->refs), 0);
     clock_manual_init(&w->clock, 20000 * 24 * 3600 * NSEC_PER_SEC);
     sc = (struct shards_config){.kv = w->kv, .table = 6, .clock = &w->clock.base, .store = {1}};
     cr_assert_eq(shards_open(&sc, &w->shards), 0);
-    cr_assert_eq(shard_packs_open(w->kv, 7, &w->shard_packs), 0);
     c = (struct objects_config){.disk = w->disk,
                                 .packs = w->packs,
                                 .shards = w->shards,

@@ -113,7 +113,7 @@ static int name_copy(uint64_t number, const struct entry *from, const struct ent
 {
     int err = 0;
     if (to->shard && to->kind == ENTRY_PACK)
-        err = shard_packs_add(w.shard_packs, to->shard, to->where, 1, to->size, file_bytes);
+        err = packs_count_in(w.packs, to->shard, to->where, 1, to->size, file_bytes);
     if (err == 0)
         err = refs_relocate(w.refs, number, from, to);
     return err < 0 ? err : refs_reclaim_place(w.refs, from);
@@ -164,8 +164,8 @@ static void reclaim_dead(void)
     while (refs_next_dead_ghost(w.refs, 0, 0, &d) == 0) {
         struct pack_entry left = {0};
         if (d.entry.kind == ENTRY_PACK)
-            cr_assert_eq(shard_packs_count_out(w.shard_packs, d.entry.shard, d.entry.where, 1,
-                                               d.entry.size, &left),
+            cr_assert_eq(packs_count_out(w.packs, d.entry.shard, d.entry.where, 1, d.entry.size,
+                                         &left),
                          0);
         if (left.live_records == 0)
             cr_assert_eq(objects_delete_remote(w.objects, &d.entry), 0);
@@ -583,13 +583,11 @@ static int commit_cut(void)
     if (err < 0)
         return err;
     cr_assert(refs_freeze(w.refs) == 0 && packs_freeze(w.packs) == 0);
-    cr_assert_eq(shard_packs_freeze(w.shard_packs), 0);
     err = kv_txn_begin(w.kv, &t);
     if (err < 0)
         return err;
     cr_assert_eq(refs_write(w.refs, 1, t), 0);
     cr_assert_eq(packs_write(w.packs, 1, t), 0);
-    cr_assert_eq(shard_packs_write(w.shard_packs, 1, t), 0);
     err = kv_commit(t);
     if (err == 0) {
         w.next[0] = refs_next(w.refs);
