@@ -115,10 +115,10 @@ static int unlink_if_there(struct disk *disk, const char *name)
 
 static int unlink_sums(struct disk *disk, const char *name)
 {
-    char sums[2 * DISK_NAME_MAX];
+    char sums[DISK_NAME_MAX + 1];
+    int err = sums_name(name, sums);
 
-    snprintf(sums, sizeof sums, "%s.sums", name);
-    return unlink_if_there(disk, sums);
+    return err < 0 ? err : unlink_if_there(disk, sums);
 }
 
 /* Unlink a file and its sums. The sums come first: a crash in between leaves a file without sums,
@@ -653,7 +653,8 @@ static int take_blocks(struct blob *b, const char *data, size_t len, uint64_t st
 }
 
 /* Reads the bytes from `from` on block by block, and adds them to the id. */
-static int hash_rest(struct blob *b, struct id_stream *s, uint64_t from)
+static int hash_rest(struct blob *b, struct id_stream *s, uint64_t from,
+                     const struct blob_pace *pace)
 {
     CLEANUP_FREE char *buf = NULL;
     int err = 0;
@@ -673,17 +674,20 @@ static int hash_rest(struct blob *b, struct id_stream *s, uint64_t from)
             err = take_blocks(b, buf, n, off);
         if (err == 0)
             err = id_stream_add(s, buf + known, n - known);
+        if (err == 0 && pace)
+            err = pace->fn(n, pace->ctx);
     }
     return err;
 }
 
-int blob_hash(struct blob *b, const struct id_key *key, struct id *ret_id)
+int blob_hash(struct blob *b, const struct id_key *key, const struct blob_pace *pace,
+              struct id *ret_id)
 {
     struct id_stream *s;
     int err;
 
     if (b->id) {
-        err = hash_rest(b, b->id, b->hashed);
+        err = hash_rest(b, b->id, b->hashed, pace);
         if (err == 0) {
             b->hashed = b->length;
             id_stream_end(b->id, ret_id);
@@ -695,7 +699,7 @@ int blob_hash(struct blob *b, const struct id_key *key, struct id *ret_id)
     err = id_stream_create(key, &s);
     if (err)
         return err;
-    err = hash_rest(b, s, 0);
+    err = hash_rest(b, s, 0, pace);
     if (err == 0)
         id_stream_end(s, ret_id);
     id_stream_destroy(s);

@@ -84,9 +84,16 @@ int blob_sync_bytes(struct blob *b);
 /* True if a sync of the blob failed: what is on disk is unknown, and every later sync fails,
  * too. */
 bool blob_is_suspect(const struct blob *b);
+/* What a long work does after each piece, with its bytes and without a lock. An error of `fn`, which
+ * is -ECANCELED or -ESHUTDOWN, ends the work and is returned. */
+struct blob_pace {
+    int (*fn)(uint64_t bytes, void *ctx);
+    void *ctx;
+};
 /* Computes the id of the bytes, and the sums with it. A block whose part of either is not known yet
- * is read, once. No thread may write meanwhile. */
-int blob_hash(struct blob *b, const struct id_key *key, struct id *ret_id);
+ * is read, once. No thread may write meanwhile. `pace` may be NULL. */
+int blob_hash(struct blob *b, const struct id_key *key, const struct blob_pace *pace,
+              struct id *ret_id);
 /* Are the bytes of two blobs the same? 1, 0 or -errno. Blocks are verified as they are read;
  * *ret_bad is set to the one of a/b whose block failed when -EUCLEAN comes back. */
 int blob_compare(struct blob *a, struct blob *b, struct blob **ret_bad);

@@ -14,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERIFY_PIECE (1024 * 1024) /* bytes read at once; whole blocks of sums */
-
 /* ---- object files kept open ---- */
 
 /* Finds the link to a pinned file of the home shard. It points to NULL if there is none, and a new
@@ -350,58 +348,18 @@ ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t
     return n < 0 ? object_unreadable(e, (int)n) : n;
 }
 
-/* Adds all bytes of a file to an id, piece by piece. *ret_paced: the error is that of `pace`. */
-static int hash_pieces(struct blob *b, struct id_stream *s, const struct objects_pace *pace,
-                       bool *ret_paced)
-{
-    uint8_t *buf = malloc(VERIFY_PIECE);
-    int err = buf ? 0 : -ENOMEM;
-
-    for (uint64_t off = 0; err == 0 && off < blob_length(b); off += VERIFY_PIECE) {
-        ssize_t n = blob_read(b, buf, VERIFY_PIECE, off);
-        err = n < 0 ? (int)n : id_stream_add(s, buf, (size_t)n);
-        if (err == 0 && pace) {
-            err = pace->pace((uint64_t)n, pace->ctx);
-            *ret_paced = err != 0;
-        }
-    }
-    free(buf);
-    return err;
-}
-
-int object_hash_file(struct objects *o, struct blob *b, const struct objects_pace *pace,
-                     bool *ret_paced, struct id *ret_hash)
-{
-    struct id_stream *s;
-    int err = id_stream_create(o->c.key, &s);
-
-    if (err < 0)
-        return err;
-    err = hash_pieces(b, s, pace, ret_paced);
-    if (err == 0)
-        id_stream_end(s, ret_hash);
-    id_stream_destroy(s);
-    return err;
-}
-
-/* Computes the id of an object's file, which is opened anew. An error of `pace` is not blamed on
- * the shard. */
-static int hash_file(struct objects *o, const struct entry *e, const struct objects_pace *pace,
+/* Computes the id of an object's file, which is opened anew. */
+static int hash_file(struct objects *o, const struct entry *e, const struct blob_pace *pace,
                      struct id *ret_hash)
 {
     struct blob *b;
-    bool paced = false;
-    int end, err = object_open_file(o, e, true, &b);
+    int err = object_open_file(o, e, true, &b);
 
-    if (err < 0)
-        return err;
-    err = object_hash_file(o, b, pace, &paced, ret_hash);
-    end = object_close_file(o, e, b, paced ? 0 : err);
-    return paced ? err : end;
+    return err < 0 ? err : object_close_file(o, e, b, blob_hash(b, o->c.key, pace, ret_hash));
 }
 
 /* Computes the id of the bytes of a record. */
-static int hash_record(struct objects *o, const struct entry *e, const struct objects_pace *pace,
+static int hash_record(struct objects *o, const struct entry *e, const struct blob_pace *pace,
                        struct id *ret_hash)
 {
     uint8_t *buf = malloc(e->size ? e->size : 1);
@@ -415,13 +373,12 @@ static int hash_record(struct objects *o, const struct entry *e, const struct ob
     free(buf);
     if (err < 0)
         return err;
-    return pace ? pace->pace(e->size, pace->ctx) : 0;
+    return pace ? pace->fn(e->size, pace->ctx) : 0;
 }
 
 int objects_verify_slowly(struct objects *o, const struct entry *entry,
-                          int (*pace)(uint64_t bytes, void *ctx), void *ctx)
+                          const struct blob_pace *pace)
 {
-    const struct objects_pace with = {pace, ctx}, *p = pace ? &with : NULL;
     struct entry e = *entry;
     struct id hash;
     int err;
@@ -429,14 +386,15 @@ int objects_verify_slowly(struct objects *o, const struct entry *entry,
     if (!entry_is_sealed(&e))
         return -EINVAL;
     do {
-        err = e.kind == ENTRY_FILE ? hash_file(o, &e, p, &hash) : hash_record(o, &e, p, &hash);
+        err = e.kind == ENTRY_FILE ? hash_file(o, &e, pace, &hash)
+                                   : hash_record(o, &e, pace, &hash);
     } while (may_have_moved(err) && object_has_moved(o, &e));
     return err < 0 ? err : id_fits(o->c.key, &e.id, &hash) ? 0 : -EUCLEAN;
 }
 
 int objects_verify(struct objects *o, const struct entry *e)
 {
-    return objects_verify_slowly(o, e, NULL, NULL);
+    return objects_verify_slowly(o, e, NULL);
 }
 
 uint16_t object_today(const struct objects *o)

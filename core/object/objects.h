@@ -134,10 +134,9 @@ bool objects_is_named(struct objects *o, uint16_t shard, const struct id *id, ui
 int objects_delete(struct objects *o, const struct refs_dead *d);
 /* Read all bytes of a sealed entry and compare them with sums and id. 0 or -EUCLEAN. */
 int objects_verify(struct objects *o, const struct entry *e);
-/* The same piece by piece. After each piece `pace` is called with its bytes, and no lock is held;
- * non-zero from it ends the work and is returned. */
+/* The same, at that pace. */
 int objects_verify_slowly(struct objects *o, const struct entry *e,
-                          int (*pace)(uint64_t bytes, void *ctx), void *ctx);
+                          const struct blob_pace *pace);
 
 /* ---- other shards (objects_remote.c) ----
  *
@@ -167,18 +166,11 @@ void objects_batch_end(struct objects_batch *b); /* NULL is fine */
  * held (read) from this call until an entry names it. */
 int objects_append(struct objects *o, const struct entry *from, const void *data,
                    struct entry *ret_to);
-/* The progress of a long copy: as `pace` of objects_verify_slowly. */
-struct objects_pace {
-    int (*pace)(uint64_t bytes, void *ctx);
-    void *ctx;
-};
-/* Copy a FILE to a shard, as a file of its own there, durably, and read it back. */
-int objects_copy_out(struct objects *o, uint16_t shard, const struct entry *from,
-                     const struct objects_pace *pace, struct entry *ret_to);
-/* Copy a FILE home, durably, and verify it. `number` is a fresh one (refs_new) for its name, which
- * the caller cancels (refs_cancel) afterwards. (A record is read and appended.) */
-int objects_copy_home(struct objects *o, uint64_t number, const struct entry *from,
-                      const struct objects_pace *pace, struct entry *ret_to);
+/* Copy a FILE to a shard (not 0), or one that is on a shard home (0), as a file of its own there,
+ * durably, and verify the copy. At home `number` is a fresh one (refs_new) for its name, which the
+ * caller cancels (refs_cancel) afterwards. `pace` may be NULL. */
+int objects_copy_file(struct objects *o, uint16_t shard, uint64_t number, const struct entry *from,
+                      const struct blob_pace *pace, struct entry *ret_to);
 /* Does the shard have the bytes of this ghost, judged by their size? 1: yes; 0: the shard is the
  * right one and does not; -errno: it cannot be asked. */
 int objects_ask(struct objects *o, const struct entry *ghost);

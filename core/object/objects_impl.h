@@ -57,10 +57,6 @@ ssize_t object_read_quietly(struct objects *o, const struct entry *e, void *buf,
 bool object_has_moved(struct objects *o, struct entry *e);
 /* The alarm, if `err` is -EUCLEAN or -EPROTO; returns it. */
 int object_unreadable(const struct entry *e, int err);
-/* Computes the id of all bytes of a file, piece by piece. `pace` may be NULL. *ret_paced: the error
- * is that of `pace`. */
-int object_hash_file(struct objects *o, struct blob *b, const struct objects_pace *pace,
-                     bool *ret_paced, struct id *ret_hash);
 /* The number for the name of a new file, of the content or slot `number`. */
 int object_file_number(struct objects *o, uint64_t number, uint64_t *ret_where);
 /* Days since 1970. */

@@ -61,8 +61,7 @@ static int sums_name_of(const struct entry *e, char out[DISK_NAME_MAX + 1])
     char name[DISK_NAME_MAX + 1];
 
     objects_file_name(e, 0, name);
-    return snprintf(out, DISK_NAME_MAX + 1, "%.120s.sums", name) > DISK_NAME_MAX ? -ENAMETOOLONG
-                                                                                 : 0;
+    return sums_name(name, out);
 }
 
 /* The entry of a copy of `from` on `shard`, at a place that is still to be filled in. */
@@ -267,13 +266,12 @@ uint64_t objects_batch_file_bytes(const struct objects_batch *b)
 
 /* ---- a large one: a file ---- */
 
-/* The source of a file that is put on a shard. Its own errors, and those of the pace, are kept
- * apart from those of the shard. */
+/* The source of a file that is copied. Its own errors, and those of the pace, are kept apart from
+ * those of the target. */
 struct outgoing {
     struct blob *blob;
-    const struct objects_pace *pace;
+    const struct blob_pace *pace;
     int err;
-    bool paced; /* the error came from `pace` */
 };
 
 /* Reads the next piece of the source for shard_put_stream. */
@@ -282,12 +280,10 @@ static int read_outgoing(void *ctx, void *buf, size_t len, uint64_t off)
     struct outgoing *out = ctx;
     ssize_t n = blob_read(out->blob, buf, len, off);
 
-    if (n < 0 || (size_t)n != len) {
+    if (n < 0 || (size_t)n != len)
         out->err = n < 0 ? (int)n : -EUCLEAN;
-    } else if (out->pace) {
-        out->err = out->pace->pace(len, out->pace->ctx);
-        out->paced = out->err != 0;
-    }
+    else if (out->pace)
+        out->err = out->pace->fn(len, out->pace->ctx);
     return out->err;
 }
 
@@ -327,20 +323,17 @@ static int put_file(struct objects *o, struct shard *s, const struct entry *to,
 
 /* Reads a copy back and checks it against its id. */
 static int check_copy(struct objects *o, struct disk *disk, const struct entry *to,
-                      const struct objects_pace *pace)
+                      const struct blob_pace *pace)
 {
     char name[DISK_NAME_MAX + 1];
     struct blob *b;
     struct id hash;
-    bool paced = false;
     int err = blob_open_object(disk, &to->id, to->where, to->size, &b);
 
     if (err == 0) {
-        err = object_hash_file(o, b, pace, &paced, &hash);
+        err = blob_hash(b, o->c.key, pace, &hash);
         blob_unref(b);
     }
-    if (paced)
-        return err;
     if (err == 0 && !id_fits(o->c.key, &to->id, &hash))
         err = -EUCLEAN;
     err = said(o, to->shard, err == -EUCLEAN ? -ENOENT : err);
@@ -378,33 +371,19 @@ static int copy_file(struct objects *o, struct shard *s, struct disk *disk, cons
     return err;
 }
 
-int objects_copy_out(struct objects *o, uint16_t shard, const struct entry *from,
-                     const struct objects_pace *pace, struct entry *ret_to)
+/* The same, under a new name. */
+static int file_out(struct objects *o, struct outgoing *out, struct entry *to)
 {
-    struct entry to = copy_of(o, shard, from);
-    struct outgoing out = {.pace = pace};
     struct shard *s;
     struct disk *disk;
-    int end, err;
+    int err = new_number(o, to->shard, &to->where);
 
-    if (from->kind != ENTRY_FILE || shard == 0)
-        return -EINVAL;
-    err = new_number(o, shard, &to.where);
+    if (err == 0)
+        err = object_use(o, to->shard, SHARDS_WRITE, &s, &disk);
     if (err < 0)
         return err;
-    err = object_open_file(o, from, true, &out.blob);
-    if (err < 0)
-        return source_said(o, from, err);
-    err = object_use(o, shard, SHARDS_WRITE, &s, &disk);
-    if (err == 0) {
-        err = copy_file(o, s, disk, &to, &out);
-        shards_put_back(o->c.shards, shard);
-    }
-    end = object_close_file(o, from, out.blob, out.paced ? 0 : out.err);
-    if (end < 0)
-        return source_said(o, from, end);
-    if (err == 0)
-        *ret_to = to;
+    err = copy_file(o, s, disk, to, out);
+    shards_put_back(o->c.shards, to->shard);
     return err;
 }
 
@@ -485,20 +464,20 @@ static int file_home(struct objects *o, uint64_t number, struct outgoing *in, st
     return err;
 }
 
-int objects_copy_home(struct objects *o, uint64_t number, const struct entry *from,
-                      const struct objects_pace *pace, struct entry *ret_to)
+int objects_copy_file(struct objects *o, uint16_t shard, uint64_t number, const struct entry *from,
+                      const struct blob_pace *pace, struct entry *ret_to)
 {
-    struct entry to = copy_of(o, 0, from);
-    struct outgoing in = {.pace = pace};
+    struct entry to = copy_of(o, shard, from);
+    struct outgoing out = {.pace = pace};
     int end, err;
 
-    if (from->kind != ENTRY_FILE || !entry_is_ghost(from))
+    if (from->kind != ENTRY_FILE || !(shard || entry_is_ghost(from)))
         return -EINVAL;
-    err = object_open_file(o, from, true, &in.blob);
+    err = object_open_file(o, from, true, &out.blob);
     if (err < 0)
         return source_said(o, from, err);
-    err = file_home(o, number, &in, &to);
-    end = object_close_file(o, from, in.blob, in.paced ? 0 : in.err);
+    err = shard ? file_out(o, &out, &to) : file_home(o, number, &out, &to);
+    end = object_close_file(o, from, out.blob, out.err);
     if (end < 0)
         return source_said(o, from, end);
     if (err == 0)

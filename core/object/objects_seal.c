@@ -476,7 +476,7 @@ int objects_seal_buffer(struct objects *o, uint64_t number, const void *data, ui
 
 int objects_hash_blob(struct objects *o, struct blob *b, struct id *ret_id)
 {
-    return blob_hash(b, o->c.key, ret_id);
+    return blob_hash(b, o->c.key, NULL, ret_id);
 }
 
 void objects_follow_blob(struct objects *o, struct blob *b)

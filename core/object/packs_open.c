@@ -3,7 +3,6 @@
  * packs_open: opening the packs: files that no commit names are removed, and packs without live
  * records are unlinked.
  */
-#include "array.h"
 #include "packs_impl.h"
 
 #include <errno.h>
@@ -12,24 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct number_list {
-    uint64_t *number;
-    size_t count, room;
-};
-
-static int list_add(struct number_list *l, uint64_t number)
-{
-    if (ARRAY_RESERVE(l->number, l->room, l->count + 1) < 0)
-        return -ENOMEM;
-    l->number[l->count++] = number;
-    return 0;
-}
-
+/* Notes the number of a file in the map of them. */
 static int list_file(const char *name, void *ctx)
 {
     uint64_t number;
 
-    return pack_parse_name(name, &number) < 0 ? 0 /* the file is no pack */ : list_add(ctx, number);
+    return pack_parse_name(name, &number) < 0 ? 0 /* the file is no pack */
+                                              : map64_put(ctx, number, 1);
 }
 
 /* Notes a number that is in use, so that it is not given again. */
@@ -47,18 +35,19 @@ static void remove_file(struct packs *p, uint64_t number)
 
 /* Removes the files without a row. Either they were never committed, or their row is lost; `keep`
  * decides for those that may have been committed. */
-static int open_files(struct packs *p, const struct number_list *files, bool (*keep)(void *ctx),
+static int open_files(struct packs *p, const struct map64 *files, bool (*keep)(void *ctx),
                       void *ctx)
 {
-    uint64_t first = p->next;
+    uint64_t first = p->next, number, one;
+    size_t at = 0;
 
-    for (size_t i = 0; i < files->count; i++) {
+    while (map64_next(files, &at, &number, &one)) {
         struct pack_entry e;
-        int r = pack_entry_get(p, 0, files->number[i], &e);
+        int r = pack_entry_get(p, 0, number, &e);
 
-        seen(p, files->number[i]);
-        if (r == -ENOENT && !(keep && files->number[i] < first && keep(ctx)))
-            remove_file(p, files->number[i]);
+        seen(p, number);
+        if (r == -ENOENT && !(keep && number < first && keep(ctx)))
+            remove_file(p, number);
         else if (r && r != -ENOENT)
             return r;
     }
@@ -127,14 +116,14 @@ static int make_directory(struct packs *p)
 /* List the files, and then take up the rows. */
 static int packs_load(struct packs *p, bool (*keep)(void *ctx), void *ctx)
 {
-    struct number_list files = {0};
+    struct map64 files = MAP64_INIT;
     int r = disk_list(p->disk, "packs", list_file, &files);
 
     if (r == -ENOENT)
         r = make_directory(p);
     if (r == 0)
         r = open_files(p, &files, keep, ctx);
-    free(files.number);
+    map64_release(&files);
     return r ? r : open_entries(p);
 }
 

@@ -211,10 +211,11 @@ static int is_gone(struct state *p, const char *name)
 /* The same for a file and its sums. */
 static int both_are_gone(struct state *p, const char *name)
 {
-    char sums[DISK_NAME_MAX + 1 + 5];
-    int r = is_gone(p, name);
+    char sums[DISK_NAME_MAX + 1];
+    int r = sums_name(name, sums);
 
-    snprintf(sums, sizeof sums, "%s.sums", name);
+    if (r == 0)
+        r = is_gone(p, name);
     return r <= 0 ? r : is_gone(p, sums);
 }
 

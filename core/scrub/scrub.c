@@ -139,8 +139,6 @@ static bool is_damage(int err)
 /* The reason of damage, for a finding. */
 static const char *why_of(int err)
 {
-    if (err == -ENOENT)
-        return "its shard does not have it";
     return err == -EUCLEAN ? "its bytes are not those that were written"
                            : "the disk cannot read it";
 }
@@ -210,13 +208,6 @@ static int verify_unsealed(struct scrub *s, uint64_t number)
     return 0;
 }
 
-/* Do both entries name the same place? */
-static bool is_same_place(const struct entry *a, const struct entry *b)
-{
-    return a->kind == b->kind && a->shard == b->shard && a->where == b->where &&
-           a->offset == b->offset;
-}
-
 /* The file, or the table, that has the bytes. */
 static void file_of(const struct entry *e, uint64_t number, char file[DISK_NAME_MAX + 1])
 {
@@ -243,13 +234,6 @@ static void describe(const struct entry *e, uint64_t number, char name[56], char
         snprintf(where, 100, "%s%.68s at %u", shard, file, e->offset);
     else
         snprintf(where, 100, "%s%.78s", shard, file);
-}
-
-/* Is the error damage of this entry? For a ghost -ENOENT is, too: its shard was asked, is the right
- * one, and does not have it. */
-static bool is_damage_of(int err, const struct entry *e)
-{
-    return is_damage(err) || (err == -ENOENT && entry_is_ghost(e));
 }
 
 /* Is the object's file missing? Not asked for a ghost (its shard has answered) and for bytes in a
@@ -279,7 +263,8 @@ static int found_object(struct scrub *s, uint64_t number, const struct entry *e,
 static int verify(struct scrub *s, uint64_t number, const struct entry *e)
 {
     return !entry_is_sealed(e) ? verify_unsealed(s, number)
-                               : objects_verify_slowly(s->p->objects, e, spend, s);
+                               : objects_verify_slowly(s->p->objects, e,
+                                                       &(struct blob_pace){spend, s});
 }
 
 static void say_unreadable(struct scrub *s, const struct entry *e)
@@ -304,7 +289,7 @@ static int look_at_object(struct scrub *s, uint64_t number)
             return 0;
         if (err < 0)
             return err;
-        if (moves && (is_same_place(&e, &before) || moves > MOVES_MAX))
+        if (moves && (entry_same_place(&e, &before) || moves > MOVES_MAX))
             return found_object(s, number, &e, bad);
         err = verify(s, number, &e);
         if (err == 0)
@@ -315,7 +300,7 @@ static int look_at_object(struct scrub *s, uint64_t number)
             s->at.now.unasked++;
             return 0;
         }
-        if (!is_damage_of(err, &e))
+        if (!is_damage(err))
             return err;
         bad = err;
         before = e;

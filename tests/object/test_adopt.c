@@ -313,7 +313,7 @@ static void go_out(struct warehouse *w, uint64_t number)
     struct objects_batch *b;
 
     if (from.kind == ENTRY_FILE) {
-        cr_assert_eq(objects_copy_out(w->objects, 1, &from, NULL, &to), 0);
+        cr_assert_eq(objects_copy_file(w->objects, 1, 0, &from, NULL, &to), 0);
     } else {
         cr_assert_eq(objects_batch_begin(w->objects, 1, &b), 0);
         cr_assert_eq(objects_batch_add(b, number, &from), 0);

@@ -143,7 +143,7 @@ static int pack_out(uint64_t number, uint16_t shard)
 static int file_out(uint64_t number, uint16_t shard)
 {
     struct entry e = entry_of(&w, number), to;
-    int err = objects_copy_out(w.objects, shard, &e, NULL, &to);
+    int err = objects_copy_file(w.objects, shard, 0, &e, NULL, &to);
     return err < 0 ? err : name_copy(number, &e, &to, 0);
 }
 
@@ -443,7 +443,7 @@ Test(remote, a_shard_that_gives_back_other_bytes_gets_nothing)
     cr_assert_lt(objects_batch_put(batch), 0);
     objects_batch_end(batch);
     e = entry_of(&w, b);
-    cr_assert_lt(objects_copy_out(w.objects, 1, &e, NULL, &to), 0);
+    cr_assert_lt(objects_copy_file(w.objects, 1, 0, &e, NULL, &to), 0);
     shard_mem_set(cold, SHARD_MEM_FLIPS, false);
     come_back();
     cr_assert(reads(a, 'a') == 1 && reads(b, 'b') == 1 && report_count(REPORT_ALARM) == 0);
@@ -497,12 +497,12 @@ Test(remote, an_original_that_was_moved_meanwhile_is_stale_and_no_alarm)
     warehouse_commit(&w);
     cr_assert_eq(file_out(n, 1), 0);
     reclaim_dead();
-    cr_assert_eq(objects_copy_out(w.objects, 2, &before, NULL, &to), -ESTALE);
+    cr_assert_eq(objects_copy_file(w.objects, 2, 0, &before, NULL, &to), -ESTALE);
     there = entry_of(&w, n);
     cr_assert_eq(home(n), 0);
     reclaim_dead();
     cr_assert_eq(refs_new(w.refs, &fresh), 0);
-    cr_assert_eq(objects_copy_home(w.objects, fresh, &there, NULL, &to), -ESTALE);
+    cr_assert_eq(objects_copy_file(w.objects, 0, fresh, &there, NULL, &to), -ESTALE);
     refs_cancel(w.refs, fresh);
     cr_assert_eq(report_count(REPORT_ALARM), 0);
 }
@@ -516,7 +516,7 @@ static int stop_at_the_third(uint64_t bytes, void *ctx)
 Test(remote, a_copy_that_is_cancelled_leaves_nothing_and_blames_nobody)
 {
     unsigned pieces = 0;
-    const struct objects_pace pace = {stop_at_the_third, &pieces};
+    const struct blob_pace pace = {stop_at_the_third, &pieces};
     uint64_t n, names, fresh;
     struct entry e, to;
 
@@ -526,7 +526,7 @@ Test(remote, a_copy_that_is_cancelled_leaves_nothing_and_blames_nobody)
     names = shard_mem_count(cold);
     for (unsigned before = 1; before <= 2; before++) { /* while it is read back, while it is put */
         pieces = before;
-        cr_assert_eq(objects_copy_out(w.objects, 1, &e, &pace, &to), -ECANCELED);
+        cr_assert_eq(objects_copy_file(w.objects, 1, 0, &e, &pace, &to), -ECANCELED);
         cr_assert_eq(shard_mem_count(cold), names);
     }
     warehouse_commit(&w);
@@ -535,10 +535,10 @@ Test(remote, a_copy_that_is_cancelled_leaves_nothing_and_blames_nobody)
     pieces = 2;
     e = entry_of(&w, n);
     cr_assert_eq(refs_new(w.refs, &fresh), 0);
-    cr_assert_eq(objects_copy_home(w.objects, fresh, &e, &pace, &to), -ECANCELED);
+    cr_assert_eq(objects_copy_file(w.objects, 0, fresh, &e, &pace, &to), -ECANCELED);
     refs_cancel(w.refs, fresh);
     pieces = 2;
-    cr_assert_eq(objects_verify_slowly(w.objects, &e, stop_at_the_third, &pieces), -ECANCELED);
+    cr_assert_eq(objects_verify_slowly(w.objects, &e, &pace), -ECANCELED);
     cr_assert_eq(reads(n, 'a'), 1);
     cr_assert_eq(report_count(REPORT_ALARM), 0);
 }
@@ -555,7 +555,7 @@ Test(remote, a_copy_that_finds_its_name_taken_leaves_what_has_it)
     blob_object_name(&e.id, at.where + 1, name);
     cr_assert_eq(shard_open("mem:cold", 0, &s, why), 0);
     cr_assert_eq(shard_put(s, name, "another's", 9), 0);
-    cr_assert_eq(objects_copy_out(w.objects, 1, &e, NULL, &to), -EEXIST);
+    cr_assert_eq(objects_copy_file(w.objects, 1, 0, &e, NULL, &to), -EEXIST);
     cr_assert_eq(shard_stat(s, name, &(uint64_t){0}), 0);
     shard_close(s);
 }

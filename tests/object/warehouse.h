@@ -138,7 +138,7 @@ static inline int warehouse_copy_home(struct warehouse *w, const struct entry *f
         return n < 0 ? (int)n : objects_append(w->objects, from, bytes, ret_to);
     }
     cr_assert_eq(refs_new(w->refs, &fresh), 0);
-    err = objects_copy_home(w->objects, fresh, from, NULL, ret_to);
+    err = objects_copy_file(w->objects, 0, fresh, from, NULL, ret_to);
     refs_cancel(w->refs, fresh);
     return err;
 }
