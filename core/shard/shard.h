@@ -106,8 +106,9 @@ int shard_delete(struct shard *s, const char *name); /* durable; -ENOENT: it doe
 int shard_list(struct shard *s, const char *dir, shard_list_fn *fn, void *ctx);
 int shard_space(struct shard *s, struct shard_space *ret);
 
-/* The shard as a disk that can only be read: open, pread, fstat and list work, and every change is
- * -EROFS. It borrows the shard. */
+/* The files of the shard as those of a disk that can only be read: they are opened, read and asked for
+ * their size, and every change of a name is -EROFS. Nothing else may be called; names are listed by
+ * shard_list. It borrows the shard. */
 int shard_disk_open(struct shard *s, struct disk **ret_disk);
 
 /* ---- for drivers ---- */
