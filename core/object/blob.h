@@ -51,13 +51,6 @@ int blob_open_slot(struct disk *disk, uint64_t number, uint64_t length, struct b
 /* An object's file, for reading. Its size must be `length`, else -EUCLEAN. */
 int blob_open_object(struct disk *disk, const struct id *id, uint64_t number, uint64_t length,
                      struct blob **ret_blob);
-/* For objects whose files must not be kept open: *ret_kept keeps what was read of the sums of `b`,
- * without the open file. blob_open_kept then need not read the sums again. The caller must be the
- * only user of `b`. *ret_kept may be given to blob_open_kept, blob_ref and blob_unref only.
- * -ENOMEM. */
-int blob_keep(struct blob *b, struct blob **ret_kept);
-int blob_open_kept(struct blob *kept, struct disk *disk, const struct id *id, uint64_t number,
-                   struct blob **ret_blob);
 /* The bytes of an object's file of sums, for a copy of it: the caller frees them. */
 int blob_encode_sums(const struct blob *b, uint8_t **ret_bytes, size_t *ret_len); /* -ENOMEM */
 struct blob *blob_ref(struct blob *b);

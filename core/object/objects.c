@@ -90,64 +90,36 @@ static void close_kept(struct objects *o)
     }
 }
 
-/* Opens the file of an object on the disk of its place. `kept` has its sums, or is NULL. */
-static int open_on(struct disk *disk, const struct entry *e, struct blob *kept,
-                   struct blob **ret_blob)
-{
-    return kept ? blob_open_kept(kept, disk, &e->id, e->where, ret_blob)
-                : blob_open_object(disk, &e->id, e->where, e->size, ret_blob);
-}
-
-/* The same. If file handles or memory are short, the cache is emptied and it tries once more. */
+/* Opens the file of an object on the disk of its place. If file handles or memory are short, the
+ * cache is emptied and it tries once more. */
 static int open_somehow(struct objects *o, struct disk *disk, const struct entry *e,
-                        struct blob *kept, struct blob **ret_blob)
+                        struct blob **ret_blob)
 {
-    int err = open_on(disk, e, kept, ret_blob);
+    int err = blob_open_object(disk, &e->id, e->where, e->size, ret_blob);
 
     if (!io_is_short(err))
         return err;
     close_kept(o);
-    return open_on(disk, e, kept, ret_blob);
-}
-
-/* Keeps a file that was opened in the cache; of one on another shard only its sums. */
-static int keep_open(struct objects *o, const struct entry *e, struct blob *b)
-{
-    struct blob *kept = b;
-    int err = entry_is_ghost(e) ? blob_keep(b, &kept) : 0;
-
-    if (err < 0)
-        return err;
-    object_cache_put(o, e->shard, e->where, kept);
-    if (kept != b)
-        blob_unref(kept);
-    return 0;
+    return blob_open_object(disk, &e->id, e->where, e->size, ret_blob);
 }
 
 int object_open_file(struct objects *o, const struct entry *e, bool fresh, struct blob **ret_blob)
 {
-    struct blob *kept = fresh ? NULL : object_cache_get(o, e->shard, e->where), *b = NULL;
+    struct blob *b = fresh ? NULL : object_cache_get(o, e->shard, e->where);
     struct disk *disk;
     int err;
 
-    if (kept && !entry_is_ghost(e)) {
-        *ret_blob = kept;
-        return 0;
+    if (!b) {
+        err = object_use(o, e->shard, SHARDS_READ, NULL, &disk);
+        if (err == 0)
+            err = object_put_back(o, e->shard, open_somehow(o, disk, e, &b));
+        if (err < 0)
+            return err;
+        if (!fresh)
+            object_cache_put(o, e->shard, e->where, b);
     }
-    err = object_use(o, e->shard, SHARDS_READ, NULL, &disk);
-    if (err == 0) {
-        err = open_somehow(o, disk, e, kept, &b);
-        if (err == 0 && !fresh && !kept)
-            err = keep_open(o, e, b);
-        if (err < 0) {
-            blob_unref(b);
-            err = object_put_back(o, e->shard, err);
-        }
-    }
-    blob_unref(kept);
-    if (err == 0)
-        *ret_blob = b;
-    return err;
+    *ret_blob = b;
+    return 0;
 }
 
 /* Pins the file of that number: as `b`, or as the blob that is already open for it. */
@@ -205,7 +177,7 @@ void objects_unpin(struct objects *o, uint64_t where)
 int object_close_file(struct objects *o, const struct entry *e, struct blob *b, int err)
 {
     blob_unref(b);
-    return object_put_back(o, e->shard, err);
+    return object_said(o, e->shard, err);
 }
 
 /* ---- reading ---- */

@@ -12,7 +12,6 @@
 struct open_blob {
     uint64_t number;   /* in the file's name; 0: free */
     uint16_t shard;    /* where the file is */
-    /* for a file on another shard only what blob_keep keeps, without the open file */
     struct blob *blob;
     uint64_t used;
 };
@@ -39,9 +38,8 @@ struct objects {
 };
 
 /* Opens an object's file, at home or on another shard; from those kept open unless `fresh`. The
- * caller closes it with object_close_file, and passes the result of its reads as `err`. For a file
- * on another shard that call returns what `err` really means (shards_said). The shard is in use
- * between the two. -EUCLEAN: the file is not there. */
+ * caller closes it with object_close_file, and passes the result of its reads as `err`; that call
+ * returns what `err` means (object_said). -EUCLEAN: the file is not there. */
 int object_open_file(struct objects *o, const struct entry *e, bool fresh, struct blob **ret_blob);
 int object_close_file(struct objects *o, const struct entry *e, struct blob *b, int err);
 /* The blob of a file that is kept open, or NULL. The caller gives it back with blob_unref. */
@@ -68,6 +66,8 @@ uint16_t object_today(const struct objects *o);
  * counts as one that cannot be asked. At home *ret_shard is not set. */
 int object_use(struct objects *o, uint16_t shard, enum shards_use how, struct shard **ret_shard,
                struct disk **ret_disk);
-/* Gives back a place that was in use. `err` is the error of the last call to it; returns what it
- * means (shards_said): -EUCLEAN, what was asked for is damaged, or is not there. */
+/* What an error of reading at a place means. -EUCLEAN: it is the right place, and the bytes are
+ * damaged or not there. */
+int object_said(struct objects *o, uint16_t shard, int err);
+/* The same, and gives back the place, which was in use. */
 int object_put_back(struct objects *o, uint16_t shard, int err);

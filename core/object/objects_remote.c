@@ -3,12 +3,10 @@
  * objects_remote: see objects.h: bytes on other shards: copying them there and back, asking for them
  * and deleting them. They are read as those at home are (objects.c).
  *
- * A shard is in use (shards_get) only during one read or one copy. No file of it is kept open,
- * because the disk of the shard could not be removed then. The sums of files that were read lately
- * are kept in memory.
+ * A shard is in use (shards_get) only during one call or one copy, so that its disk can be removed.
  *
  * A shard that reports a missing or a wrong file may be another disk by now. So after such an error
- * the shard is asked for its identity again, before the error is believed (object_put_back).
+ * the shard is asked for its identity again, before the error is believed (shards_said, object_said).
  */
 #include "array.h"
 #include "objects_impl.h"
@@ -34,24 +32,19 @@ int object_use(struct objects *o, uint16_t shard, enum shards_use how, struct sh
     return err == -ENXIO ? -EHOSTUNREACH : err;
 }
 
-/* What an error of a shard means (shards_said). -ENOENT: it is the right shard, and it does not
- * have what was asked for. */
-static int said(struct objects *o, uint16_t shard, int err)
+int object_said(struct objects *o, uint16_t shard, int err)
 {
-    return err >= 0 || err == -ENOMEM || err == -ENAMETOOLONG
-               ? err
-               : shards_said(o->c.shards, shard, err);
+    if (shard && err == -EUCLEAN)
+        err = shards_said(o->c.shards, shard, -ENOENT);
+    return err == -ENOENT ? -EUCLEAN : err;
 }
 
 int object_put_back(struct objects *o, uint16_t shard, int err)
 {
-    if (shard) {
-        if (err == -EUCLEAN)
-            err = -ENOENT;
-        err = said(o, shard, err);
+    err = object_said(o, shard, err);
+    if (shard)
         shards_put_back(o->c.shards, shard);
-    }
-    return err == -ENOENT ? -EUCLEAN : err;
+    return err;
 }
 
 /* ---- names and places ---- */
@@ -219,11 +212,11 @@ static int reads_as(struct shard *s, const char *name, const uint8_t *data, uint
 /* Puts the pack on the shard and reads it back. A pack that reads differently is deleted. */
 static int put_and_compare(struct objects_batch *b, struct shard *s, const char *name)
 {
-    int same, err = said(b->o, b->shard, shard_put_if_absent(s, name, b->data, b->end));
+    int same, err = shards_said(b->o->c.shards, b->shard, shard_put_if_absent(s, name, b->data, b->end));
 
     if (err < 0)
         return err;
-    same = said(b->o, b->shard, reads_as(s, name, b->data, b->end));
+    same = shards_said(b->o->c.shards, b->shard, reads_as(s, name, b->data, b->end));
     if (same == 0 || same == -ENOENT) {
         err = is_lying(b->shard, name);
         (void)shard_delete(s, name);
@@ -300,7 +293,7 @@ static int put_sums(struct objects *o, struct shard *s, const struct entry *to,
         err = blob_encode_sums(blob, &bytes, &len);
     if (err < 0)
         return err;
-    err = said(o, to->shard, shard_put_if_absent(s, name, bytes, len));
+    err = shards_said(o->c.shards, to->shard, shard_put_if_absent(s, name, bytes, len));
     free(bytes);
     return err;
 }
@@ -318,7 +311,7 @@ static int put_file(struct objects *o, struct shard *s, const struct entry *to,
         return err;
     objects_file_name(to, 0, name);
     err = shard_put_stream(s, name, &source);
-    return out->err ? out->err : said(o, to->shard, err);
+    return out->err ? out->err : shards_said(o->c.shards, to->shard, err);
 }
 
 /* Reads a copy back and checks it against its id. */
@@ -336,9 +329,9 @@ static int check_copy(struct objects *o, struct disk *disk, const struct entry *
     }
     if (err == 0 && !id_fits(o->c.key, &to->id, &hash))
         err = -EUCLEAN;
-    err = said(o, to->shard, err == -EUCLEAN ? -ENOENT : err);
+    err = object_said(o, to->shard, err);
     objects_file_name(to, 0, name);
-    return err == -ENOENT ? is_lying(to->shard, name) : err;
+    return err == -EUCLEAN ? is_lying(to->shard, name) : err;
 }
 
 /* Deletes a file and its sums; the bytes go first. -ENOENT: the shard is the right one, and had
@@ -517,7 +510,7 @@ int objects_ask(struct objects *o, const struct entry *ghost)
     err = object_use(o, ghost->shard, SHARDS_READ, &s, NULL);
     if (err < 0)
         return err;
-    err = said(o, ghost->shard, has_size(s, ghost));
+    err = shards_said(o->c.shards, ghost->shard, has_size(s, ghost));
     shards_put_back(o->c.shards, ghost->shard);
     return err == -ENOENT ? 0 : err;
 }
@@ -540,7 +533,7 @@ int objects_delete_remote(struct objects *o, const struct entry *ghost)
         objects_file_name(ghost, 0, name);
         err = shard_delete(s, name);
     }
-    err = said(o, ghost->shard, err);
+    err = shards_said(o->c.shards, ghost->shard, err);
     shards_put_back(o->c.shards, ghost->shard);
     return err == -ENOENT ? 0 : err;
 }

@@ -12,19 +12,14 @@
 
 struct shard_disk {
     struct disk base;
-    struct shard *shard;
+    struct shard_lender lender;
 };
 
 struct shard_file {
     struct disk_file base;
-    struct shard *shard;
+    struct shard_lender lender;
     char name[DISK_NAME_MAX + 1];
 };
-
-static struct shard *shard_of(struct disk *d)
-{
-    return ((struct shard_disk *)d)->shard;
-}
 
 static struct shard_file *file_of(struct disk_file *f)
 {
@@ -38,29 +33,6 @@ static void shard_disk_close(struct disk *d)
     free(d);
 }
 
-/* Opens a file: a shard has no descriptors, so only its name is kept. An empty range is read to see
- * whether it exists and may be read. */
-static int shard_disk_file(struct disk *d, const char *name, unsigned flags,
-                           struct disk_file **ret_file)
-{
-    struct shard_file *f = calloc(1, sizeof *f);
-
-    (void)flags; /* disk.c has refused everything but reading */
-    if (!f)
-        return -ENOMEM;
-    ssize_t n = shard_range(shard_of(d), name, &(char){0}, 0, 0); /* fails if it cannot be read */
-
-    if (n < 0) {
-        free(f);
-        return (int)n;
-    }
-    f->base.ops = &shard_ops;
-    f->shard = shard_of(d);
-    memcpy(f->name, name, strlen(name) + 1);
-    *ret_file = &f->base;
-    return 0;
-}
-
 static void shard_file_close(struct disk_file *f)
 {
     free(f);
@@ -68,17 +40,51 @@ static void shard_file_close(struct disk_file *f)
 
 static ssize_t shard_file_pread(struct disk_file *f, void *buf, size_t len, uint64_t off)
 {
-    return shard_range(file_of(f)->shard, file_of(f)->name, buf, len, off);
+    const struct shard_lender *l = &file_of(f)->lender;
+    struct shard *s;
+    ssize_t n;
+    int err = l->lend(l->ctx, l->number, &s);
+
+    if (err < 0)
+        return err;
+    n = shard_range(s, file_of(f)->name, buf, len, off);
+    err = l->take_back(l->ctx, l->number, n < 0 ? (int)n : 0);
+    return err < 0 ? err : n;
 }
 
 static int shard_file_fstat(struct disk_file *f, struct disk_stat *ret)
 {
+    const struct shard_lender *l = &file_of(f)->lender;
+    struct shard *s;
     uint64_t size;
-    int err = shard_stat(file_of(f)->shard, file_of(f)->name, &size);
+    int err = l->lend(l->ctx, l->number, &s);
 
+    if (err == 0)
+        err = l->take_back(l->ctx, l->number, shard_stat(s, file_of(f)->name, &size));
     if (err == 0)
         *ret = (struct disk_stat){.size = size, .blocks = size};
     return err;
+}
+
+/* An empty range is read to see whether the file exists and may be read. */
+static int shard_disk_file(struct disk *d, const char *name, unsigned flags,
+                           struct disk_file **ret_file)
+{
+    struct shard_file *f = calloc(1, sizeof *f);
+    ssize_t n;
+
+    (void)flags; /* disk.c has refused everything but reading */
+    if (!f)
+        return -ENOMEM;
+    f->base.ops = &shard_ops;
+    f->lender = ((struct shard_disk *)d)->lender;
+    memcpy(f->name, name, strlen(name) + 1);
+    n = shard_file_pread(&f->base, &(char){0}, 0, 0);
+    if (n < 0)
+        free(f);
+    else
+        *ret_file = &f->base;
+    return n < 0 ? (int)n : 0;
 }
 
 static int no_fd(struct disk_file *f)
@@ -98,7 +104,7 @@ static const struct disk_ops shard_ops = {
     .fd = no_fd,
 };
 
-int shard_disk_open(struct shard *s, struct disk **ret_disk)
+int shard_disk_open(const struct shard_lender *lender, struct disk **ret_disk)
 {
     struct shard_disk *d = calloc(1, sizeof *d);
 
@@ -106,7 +112,7 @@ int shard_disk_open(struct shard *s, struct disk **ret_disk)
         return -ENOMEM;
     d->base.ops = &shard_ops;
     d->base.readonly = true;
-    d->shard = s;
+    d->lender = *lender;
     *ret_disk = &d->base;
     return 0;
 }
