@@ -365,6 +365,27 @@ Test(remote, another_medium_in_its_place_is_no_damage)
     cr_assert_eq(reads(n, 'a'), 1);
 }
 
+Test(remote, other_bytes_where_another_shard_is_now_are_no_damage)
+{
+    uint64_t n = large_ghost('a');
+    char text[256], why[SHARD_WHY];
+    struct shard *s;
+    ssize_t len;
+
+    cr_assert_eq(shard_open("mem:cold", 0, &s, why), 0);
+    len = shard_get(s, "tally-shard", text, sizeof text);
+    cr_assert_gt(len, 0);
+    cr_assert_eq(shard_put(s, "tally-shard", "another", 7), 0);
+    flip(n);
+    cr_assert_eq(reads(n, 'a'), -EHOSTUNREACH);
+    cr_assert_eq(report_count(REPORT_ALARM), 0);
+    flip(n);
+    cr_assert_eq(shard_put(s, "tally-shard", text, (size_t)len), 0);
+    come_back();
+    cr_assert_eq(reads(n, 'a'), 1);
+    shard_close(s);
+}
+
 /* ---- copies there ---- */
 
 Test(remote, many_records_go_in_one_pack_and_a_full_one_says_so)
