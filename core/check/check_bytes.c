@@ -294,17 +294,14 @@ static int check_held(struct check *c, uint64_t number, uint64_t size)
 static int ask(struct check *c, struct shard *shard, const struct entry *e)
 {
     char name[DISK_NAME_MAX + 1], where[CHECK_WHERE];
-    uint64_t size, want = e->size;
+    uint64_t size;
     int err;
 
-    if (e->kind == ENTRY_FILE) {
-        blob_object_name(&e->id, e->where, name);
-    } else {
-        pack_name(e->where, name);
-        want = e->offset + pack_record_size((uint32_t)e->size);
-    }
+    objects_file_name(e, 0, name);
     err = shard_stat(shard, name, &size);
-    if (err == 0 && (e->kind == ENTRY_FILE ? size == want : size >= want))
+    if (err == 0 && (e->kind == ENTRY_FILE
+                         ? size == e->size
+                         : size >= e->offset + pack_record_size((uint32_t)e->size)))
         return 0;
     if (err < 0)
         err = shards_said(c->shards, e->shard, err);

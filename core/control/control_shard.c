@@ -10,7 +10,6 @@
 #include "durability.h"
 #include "job.h"
 #include "move.h"
-#include "shard_packs.h"
 #include "shards.h"
 #include <errno.h>
 #include <stdio.h>
@@ -511,9 +510,7 @@ static int is_needed(struct call *call, uint16_t n)
 {
     struct state *p = call->p;
     uint64_t objects, bytes, left;
-    struct pack_entry row;
-    uint16_t at = n;
-    uint64_t pack = 0;
+    struct pack_info k = {.number = 0};
     int err;
 
     if (move_in_flight(p, n) != UINT64_MAX)
@@ -529,7 +526,7 @@ static int is_needed(struct call *call, uint16_t n)
                             n);
     if (err == 0)
         err = release_pass(p, n, &left);
-    while (err == 0 && shard_packs_next(p->shard_packs, &at, &pack, &row) == 0 && at == n)
+    while (err == 0 && packs_next_closed(p->packs, n, k.number, &k) == 0)
         left++;
     if (err == 0 && left)
         return control_fail(call, -EBUSY,

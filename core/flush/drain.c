@@ -12,7 +12,6 @@
 #include "durability.h"
 #include "flush_impl.h"
 #include "state.h"
-#include "shard_packs.h"
 #include "ticket.h"
 #include <errno.h>
 
@@ -39,7 +38,7 @@ void drain_look(struct state *p, struct drain_left *ret)
 static bool all_committed(struct state *p, const struct drain_left *left)
 {
     return left->durable == left->seq && left->unsealed == 0 && refs_changes(p->refs) == 0 &&
-           shard_packs_changes(p->shard_packs) == 0 && pages_dirty_bytes(p->pages) == 0;
+           packs_changes(p->packs) == 0 && pages_dirty_bytes(p->pages) == 0;
 }
 
 /* Is nothing left over from a start or a shortage that only a commit can end? */

@@ -27,7 +27,6 @@
 #include "io.h"
 #include "state.h"
 #include "report.h"
-#include "shard_packs.h"
 #include "ticket.h"
 #include <errno.h>
 #include <stdio.h>
@@ -134,8 +133,6 @@ static int freeze(struct state *p, struct batch *b)
         err = refs_freeze(p->refs);
     if (err == 0)
         err = packs_freeze(p->packs);
-    if (err == 0)
-        err = shard_packs_freeze(p->shard_packs);
     if (err == 0)
         err = pages_freeze(p->pages);
     if (err < 0) {
@@ -282,8 +279,6 @@ static int commit(struct state *p, uint64_t first, uint64_t last)
     if (err == 0)
         err = packs_write(p->packs, batches, t);
     if (err == 0)
-        err = shard_packs_write(p->shard_packs, batches, t);
-    if (err == 0)
         err = drops_write(p->drops, batches, t);
     if (err == 0)
         err = write_records(p, first, last, t);
@@ -306,7 +301,6 @@ static void retire(struct state *p, size_t batches)
     refs_retire(p->refs, batches);
     pages_retire(p->pages, batches);
     packs_retire(p->packs, batches);
-    shard_packs_retire(p->shard_packs, batches);
     drops_retire(p->drops, batches);
 }
 

@@ -155,13 +155,8 @@ static void sealed(struct state *p, struct content *c, uint64_t target)
  * A slot that a commit still names is sound without sums, too. */
 static void forget_sums(struct state *p, const struct content *c)
 {
-    char name[DISK_NAME_MAX + 1], sums[DISK_NAME_MAX + 6];
-
-    if (!c->slot)
-        return;
-    blob_slot_name(c->number, name);
-    snprintf(sums, sizeof sums, "%s.sums", name);
-    (void)disk_unlink(p->config.disk, sums);
+    if (c->slot)
+        (void)blob_unlink_slot_sums(p->config.disk, c->number);
 }
 
 /* Makes the content an object, under its number. `id`: the hash of a slot; unused for a buffer.

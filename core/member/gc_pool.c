@@ -262,7 +262,7 @@ static bool is_open(void *ctx, uint64_t pack)
         return false;
     if (packs_is_known(p->packs, pack) == 0)
         return false;
-    return packs_next_closed(p->packs, pack - 1, &info) < 0 || info.number != pack;
+    return packs_next_closed(p->packs, 0, pack - 1, &info) < 0 || info.number != pack;
 }
 
 static bool is_open_or_indexed(void *ctx, uint64_t pack)

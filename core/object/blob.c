@@ -36,7 +36,6 @@ struct blob {
     _Atomic uint64_t length; /* bytes; a copy of sums.length that can be read without the lock */
     struct rwlock lock;
     struct sums sums;       /* guarded by lock */
-    struct blob *kept;      /* the blob that has the sums; NULL: this one has its own */
     bool sealed;            /* an object: bytes never change again */
     bool sums_on_disk;      /* a sums file of the slot exists, perhaps an outdated one */
     bool sums_match;        /* the file of sums exists, is synced, and has these sums */
@@ -115,10 +114,10 @@ static int unlink_if_there(struct disk *disk, const char *name)
 
 static int unlink_sums(struct disk *disk, const char *name)
 {
-    char sums[2 * DISK_NAME_MAX];
+    char sums[DISK_NAME_MAX + 1];
+    int err = sums_name(name, sums);
 
-    snprintf(sums, sizeof sums, "%s.sums", name);
-    return unlink_if_there(disk, sums);
+    return err < 0 ? err : unlink_if_there(disk, sums);
 }
 
 /* Unlink a file and its sums. The sums come first: a crash in between leaves a file without sums,
@@ -280,48 +279,6 @@ int blob_open_object(struct disk *disk, const struct id *id, uint64_t number, ui
     return 0;
 }
 
-int blob_keep(struct blob *b, struct blob **ret_kept)
-{
-    struct blob *k = calloc(1, sizeof *k);
-
-    if (!k)
-        return -ENOMEM;
-    atomic_init(&k->refs, 1);
-    rwlock_init(&k->lock, "blob");
-    k->sums = b->sums; /* the sums of an object never change */
-    k->length = b->length;
-    k->sealed = true;
-    b->kept = blob_ref(k);
-    *ret_kept = k;
-    return 0;
-}
-
-int blob_open_kept(struct blob *kept, struct disk *disk, const struct id *id, uint64_t number,
-                   struct blob **ret_blob)
-{
-    char name[DISK_NAME_MAX + 1];
-    struct disk_stat st;
-    struct blob *b;
-
-    blob_object_name(id, number, name);
-    int err = open_file(disk, name, DISK_READ, number, &b);
-
-    if (err)
-        return err;
-    b->kept = blob_ref(kept);
-    b->sums = kept->sums;
-    b->length = kept->length;
-    b->sealed = true;
-    err = disk_fstat(b->file, &st);
-    if (err == 0 && st.size != b->length)
-        err = -EUCLEAN;
-    if (err)
-        blob_unref(b);
-    else
-        *ret_blob = b;
-    return err;
-}
-
 int blob_encode_sums(const struct blob *b, uint8_t **ret_bytes, size_t *ret_len)
 {
     *ret_bytes = sums_encode(&b->sums, ret_len);
@@ -345,10 +302,7 @@ void blob_unref(struct blob *b)
     if (!b || atomic_fetch_sub(&b->refs, 1) != 1)
         return;
     disk_file_close(b->file);
-    if (b->kept)
-        blob_unref(b->kept);
-    else
-        sums_release(&b->sums);
+    sums_release(&b->sums);
     id_stream_destroy(b->id);
     rwlock_destroy(&b->lock);
     free(b);
@@ -653,7 +607,8 @@ static int take_blocks(struct blob *b, const char *data, size_t len, uint64_t st
 }
 
 /* Reads the bytes from `from` on block by block, and adds them to the id. */
-static int hash_rest(struct blob *b, struct id_stream *s, uint64_t from)
+static int hash_rest(struct blob *b, struct id_stream *s, uint64_t from,
+                     const struct blob_pace *pace)
 {
     CLEANUP_FREE char *buf = NULL;
     int err = 0;
@@ -673,17 +628,20 @@ static int hash_rest(struct blob *b, struct id_stream *s, uint64_t from)
             err = take_blocks(b, buf, n, off);
         if (err == 0)
             err = id_stream_add(s, buf + known, n - known);
+        if (err == 0 && pace)
+            err = pace->fn(n, pace->ctx);
     }
     return err;
 }
 
-int blob_hash(struct blob *b, const struct id_key *key, struct id *ret_id)
+int blob_hash(struct blob *b, const struct id_key *key, const struct blob_pace *pace,
+              struct id *ret_id)
 {
     struct id_stream *s;
     int err;
 
     if (b->id) {
-        err = hash_rest(b, b->id, b->hashed);
+        err = hash_rest(b, b->id, b->hashed, pace);
         if (err == 0) {
             b->hashed = b->length;
             id_stream_end(b->id, ret_id);
@@ -695,7 +653,7 @@ int blob_hash(struct blob *b, const struct id_key *key, struct id *ret_id)
     err = id_stream_create(key, &s);
     if (err)
         return err;
-    err = hash_rest(b, s, 0);
+    err = hash_rest(b, s, 0, pace);
     if (err == 0)
         id_stream_end(s, ret_id);
     id_stream_destroy(s);

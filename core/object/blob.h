@@ -51,13 +51,6 @@ int blob_open_slot(struct disk *disk, uint64_t number, uint64_t length, struct b
 /* An object's file, for reading. Its size must be `length`, else -EUCLEAN. */
 int blob_open_object(struct disk *disk, const struct id *id, uint64_t number, uint64_t length,
                      struct blob **ret_blob);
-/* For objects whose files must not be kept open: *ret_kept keeps what was read of the sums of `b`,
- * without the open file. blob_open_kept then need not read the sums again. The caller must be the
- * only user of `b`. *ret_kept may be given to blob_open_kept, blob_ref and blob_unref only.
- * -ENOMEM. */
-int blob_keep(struct blob *b, struct blob **ret_kept);
-int blob_open_kept(struct blob *kept, struct disk *disk, const struct id *id, uint64_t number,
-                   struct blob **ret_blob);
 /* The bytes of an object's file of sums, for a copy of it: the caller frees them. */
 int blob_encode_sums(const struct blob *b, uint8_t **ret_bytes, size_t *ret_len); /* -ENOMEM */
 struct blob *blob_ref(struct blob *b);
@@ -84,9 +77,16 @@ int blob_sync_bytes(struct blob *b);
 /* True if a sync of the blob failed: what is on disk is unknown, and every later sync fails,
  * too. */
 bool blob_is_suspect(const struct blob *b);
+/* What a long work does after each piece, with its bytes and without a lock. An error of `fn`, which
+ * is -ECANCELED or -ESHUTDOWN, ends the work and is returned. */
+struct blob_pace {
+    int (*fn)(uint64_t bytes, void *ctx);
+    void *ctx;
+};
 /* Computes the id of the bytes, and the sums with it. A block whose part of either is not known yet
- * is read, once. No thread may write meanwhile. */
-int blob_hash(struct blob *b, const struct id_key *key, struct id *ret_id);
+ * is read, once. No thread may write meanwhile. `pace` may be NULL. */
+int blob_hash(struct blob *b, const struct id_key *key, const struct blob_pace *pace,
+              struct id *ret_id);
 /* Are the bytes of two blobs the same? 1, 0 or -errno. Blocks are verified as they are read;
  * *ret_bad is set to the one of a/b whose block failed when -EUCLEAN comes back. */
 int blob_compare(struct blob *a, struct blob *b, struct blob **ret_bad);

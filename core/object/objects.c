@@ -14,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERIFY_PIECE (1024 * 1024) /* bytes read at once; whole blocks of sums */
-
 /* ---- object files kept open ---- */
 
 /* Finds the link to a pinned file of the home shard. It points to NULL if there is none, and a new
@@ -92,33 +90,33 @@ static void close_kept(struct objects *o)
     }
 }
 
-/* Opens the file of an object. If file handles or memory are short, the cache is emptied and it
- * tries once more. */
-static int open_kept(struct objects *o, const struct entry *e, struct blob **ret_blob)
+/* Opens the file of an object on the disk of its place. If file handles or memory are short, the
+ * cache is emptied and it tries once more. */
+static int open_somehow(struct objects *o, struct disk *disk, const struct entry *e,
+                        struct blob **ret_blob)
 {
-    int err = blob_open_object(o->c.disk, &e->id, e->where, e->size, ret_blob);
+    int err = blob_open_object(disk, &e->id, e->where, e->size, ret_blob);
 
     if (!io_is_short(err))
         return err;
     close_kept(o);
-    return blob_open_object(o->c.disk, &e->id, e->where, e->size, ret_blob);
+    return blob_open_object(disk, &e->id, e->where, e->size, ret_blob);
 }
 
 int object_open_file(struct objects *o, const struct entry *e, bool fresh, struct blob **ret_blob)
 {
-    struct blob *b = NULL;
+    struct blob *b = fresh ? NULL : object_cache_get(o, e->shard, e->where);
+    struct disk *disk;
     int err;
 
-    if (entry_is_ghost(e))
-        return object_open_remote(o, e, fresh, ret_blob);
-    if (!fresh)
-        b = object_cache_get(o, 0, e->where);
     if (!b) {
-        err = open_kept(o, e, &b);
+        err = object_use(o, e->shard, SHARDS_READ, NULL, &disk);
+        if (err == 0)
+            err = object_put_back(o, e->shard, open_somehow(o, disk, e, &b));
         if (err < 0)
-            return err == -ENOENT ? -EUCLEAN : err;
+            return err;
         if (!fresh)
-            object_cache_put(o, 0, e->where, b);
+            object_cache_put(o, e->shard, e->where, b);
     }
     *ret_blob = b;
     return 0;
@@ -179,7 +177,7 @@ void objects_unpin(struct objects *o, uint64_t where)
 int object_close_file(struct objects *o, const struct entry *e, struct blob *b, int err)
 {
     blob_unref(b);
-    return entry_is_ghost(e) ? object_put_back(o, e->shard, err) : err;
+    return object_said(o, e->shard, err);
 }
 
 /* ---- reading ---- */
@@ -204,12 +202,15 @@ int object_unreadable(const struct entry *e, int err)
 static int load_record(struct objects *o, const struct entry *e, void *buf)
 {
     const struct pack_place at = {e->where, e->offset};
-    int err;
+    uint32_t len = (uint32_t)e->size;
+    struct disk *disk;
+    int err = object_use(o, e->shard, SHARDS_READ, NULL, &disk);
 
-    if (entry_is_ghost(e))
-        return object_read_remote(o, e, buf);
-    err = packs_read(o->c.packs, &at, &e->id, buf, (uint32_t)e->size);
-    return err == -ENOENT ? -EUCLEAN : err; /* the pack is gone */
+    if (err < 0)
+        return err;
+    err = entry_is_ghost(e) ? packs_read_from(disk, &at, &e->id, buf, len)
+                            : packs_read(o->c.packs, &at, &e->id, buf, len);
+    return object_put_back(o, e->shard, err);
 }
 
 /* Reads a part of a record. The whole record is read, since its checksum covers all of it. -EUCLEAN
@@ -319,58 +320,18 @@ ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t
     return n < 0 ? object_unreadable(e, (int)n) : n;
 }
 
-/* Adds all bytes of a file to an id, piece by piece. *ret_paced: the error is that of `pace`. */
-static int hash_pieces(struct blob *b, struct id_stream *s, const struct objects_pace *pace,
-                       bool *ret_paced)
-{
-    uint8_t *buf = malloc(VERIFY_PIECE);
-    int err = buf ? 0 : -ENOMEM;
-
-    for (uint64_t off = 0; err == 0 && off < blob_length(b); off += VERIFY_PIECE) {
-        ssize_t n = blob_read(b, buf, VERIFY_PIECE, off);
-        err = n < 0 ? (int)n : id_stream_add(s, buf, (size_t)n);
-        if (err == 0 && pace) {
-            err = pace->pace((uint64_t)n, pace->ctx);
-            *ret_paced = err != 0;
-        }
-    }
-    free(buf);
-    return err;
-}
-
-int object_hash_file(struct objects *o, struct blob *b, const struct objects_pace *pace,
-                     bool *ret_paced, struct id *ret_hash)
-{
-    struct id_stream *s;
-    int err = id_stream_create(o->c.key, &s);
-
-    if (err < 0)
-        return err;
-    err = hash_pieces(b, s, pace, ret_paced);
-    if (err == 0)
-        id_stream_end(s, ret_hash);
-    id_stream_destroy(s);
-    return err;
-}
-
-/* Computes the id of an object's file, which is opened anew. An error of `pace` is not blamed on
- * the shard. */
-static int hash_file(struct objects *o, const struct entry *e, const struct objects_pace *pace,
+/* Computes the id of an object's file, which is opened anew. */
+static int hash_file(struct objects *o, const struct entry *e, const struct blob_pace *pace,
                      struct id *ret_hash)
 {
     struct blob *b;
-    bool paced = false;
-    int end, err = object_open_file(o, e, true, &b);
+    int err = object_open_file(o, e, true, &b);
 
-    if (err < 0)
-        return err;
-    err = object_hash_file(o, b, pace, &paced, ret_hash);
-    end = object_close_file(o, e, b, paced ? 0 : err);
-    return paced ? err : end;
+    return err < 0 ? err : object_close_file(o, e, b, blob_hash(b, o->c.key, pace, ret_hash));
 }
 
 /* Computes the id of the bytes of a record. */
-static int hash_record(struct objects *o, const struct entry *e, const struct objects_pace *pace,
+static int hash_record(struct objects *o, const struct entry *e, const struct blob_pace *pace,
                        struct id *ret_hash)
 {
     uint8_t *buf = malloc(e->size ? e->size : 1);
@@ -384,13 +345,12 @@ static int hash_record(struct objects *o, const struct entry *e, const struct ob
     free(buf);
     if (err < 0)
         return err;
-    return pace ? pace->pace(e->size, pace->ctx) : 0;
+    return pace ? pace->fn(e->size, pace->ctx) : 0;
 }
 
 int objects_verify_slowly(struct objects *o, const struct entry *entry,
-                          int (*pace)(uint64_t bytes, void *ctx), void *ctx)
+                          const struct blob_pace *pace)
 {
-    const struct objects_pace with = {pace, ctx}, *p = pace ? &with : NULL;
     struct entry e = *entry;
     struct id hash;
     int err;
@@ -398,14 +358,15 @@ int objects_verify_slowly(struct objects *o, const struct entry *entry,
     if (!entry_is_sealed(&e))
         return -EINVAL;
     do {
-        err = e.kind == ENTRY_FILE ? hash_file(o, &e, p, &hash) : hash_record(o, &e, p, &hash);
+        err = e.kind == ENTRY_FILE ? hash_file(o, &e, pace, &hash)
+                                   : hash_record(o, &e, pace, &hash);
     } while (may_have_moved(err) && object_has_moved(o, &e));
     return err < 0 ? err : id_fits(o->c.key, &e.id, &hash) ? 0 : -EUCLEAN;
 }
 
 int objects_verify(struct objects *o, const struct entry *e)
 {
-    return objects_verify_slowly(o, e, NULL, NULL);
+    return objects_verify_slowly(o, e, NULL);
 }
 
 uint16_t object_today(const struct objects *o)
@@ -469,6 +430,16 @@ enum objects_name objects_parse_name(const char *name, struct id *ret_id, uint64
         return OBJECTS_NO_NAME;
     blob_object_name(ret_id, *ret_number, want);
     return strcmp(want, file) == 0 ? OBJECTS_FILE : OBJECTS_NO_NAME;
+}
+
+void objects_file_name(const struct entry *e, uint64_t number, char out[DISK_NAME_MAX + 1])
+{
+    if (e->kind == ENTRY_PACK)
+        pack_name(e->where, out);
+    else if (e->kind == ENTRY_SLOT)
+        blob_slot_name(number, out);
+    else
+        blob_object_name(&e->id, e->where, out);
 }
 
 static bool is_file_of(const struct entry *e, uint16_t shard, const struct id *id, uint64_t where)

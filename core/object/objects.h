@@ -48,7 +48,6 @@ struct objects_config {
     struct disk *disk;
     struct packs *packs;
     struct shards *shards;           /* NULL: there are none, and no entry is a ghost */
-    struct shard_packs *shard_packs; /* likewise */
     const struct clock *clock;       /* for `day` and `created` */
     struct refs *refs;
     const struct id_key *key;
@@ -116,6 +115,8 @@ int objects_sync(struct objects *o);
  * count; a file of sums counts as the file that it belongs to. */
 enum objects_name { OBJECTS_NO_NAME, OBJECTS_PACK, OBJECTS_SLOT, OBJECTS_FILE };
 enum objects_name objects_parse_name(const char *name, struct id *ret_id, uint64_t *ret_number);
+/* The name of the file that has the bytes of the object `number`, at home or on its shard. */
+void objects_file_name(const struct entry *e, uint64_t number, char out[DISK_NAME_MAX + 1]);
 /* Home listed as shard_list lists a shard: the names in the nth directory (0 packs, 1 slots, then
  * those of object files), with the directory in front, and without sizes. -ENOENT: *ret_dir is not
  * there. */
@@ -133,10 +134,9 @@ bool objects_is_named(struct objects *o, uint16_t shard, const struct id *id, ui
 int objects_delete(struct objects *o, const struct refs_dead *d);
 /* Read all bytes of a sealed entry and compare them with sums and id. 0 or -EUCLEAN. */
 int objects_verify(struct objects *o, const struct entry *e);
-/* The same piece by piece. After each piece `pace` is called with its bytes, and no lock is held;
- * non-zero from it ends the work and is returned. */
+/* The same, at that pace. */
 int objects_verify_slowly(struct objects *o, const struct entry *e,
-                          int (*pace)(uint64_t bytes, void *ctx), void *ctx);
+                          const struct blob_pace *pace);
 
 /* ---- other shards (objects_remote.c) ----
  *
@@ -154,27 +154,23 @@ int objects_batch_add(struct objects_batch *b, uint64_t number, const struct ent
 /* Put the pack, durably, and read it back. Nothing names it yet. */
 int objects_batch_put(struct objects_batch *b);
 /* The nth record that was added, from 0: its number, where it was, and where its copy is now.
- * -ENOENT: there are no more. The caller holds the freeze lock from shard_packs_add until the entry
+ * -ENOENT: there are no more. The caller holds the freeze lock from packs_count_in until the entry
  * names the new place (move.c). */
 int objects_batch_get(const struct objects_batch *b, size_t nth, uint64_t *ret_number,
                       struct entry *ret_from, struct entry *ret_to);
 uint64_t objects_batch_file_bytes(const struct objects_batch *b); /* of the pack as it was put */
 void objects_batch_end(struct objects_batch *b); /* NULL is fine */
 
-/* The progress of a long copy: as `pace` of objects_verify_slowly. */
-struct objects_pace {
-    int (*pace)(uint64_t bytes, void *ctx);
-    void *ctx;
-};
-/* Copy a FILE to a shard, as a file of its own there, durably, and read it back. */
-int objects_copy_out(struct objects *o, uint16_t shard, const struct entry *from,
-                     const struct objects_pace *pace, struct entry *ret_to);
-/* Copy a ghost home: a record in the open pack, or a file of its own. As after sealing it is
- * durable when objects_sync has returned; the freeze lock is held (read) from this call until the
- * entry names it, but for a FILE, which is durable at once and needs no freeze lock: `number` then
- * is a fresh one (refs_new) for its name, which the caller cancels (refs_cancel) afterwards. */
-int objects_copy_home(struct objects *o, uint64_t number, const struct entry *from,
-                      const struct objects_pace *pace, struct entry *ret_to);
+/* Append the bytes of `from`, which the caller has verified, to the open pack; *ret_to is the entry
+ * of the copy. As after sealing it is durable when objects_sync has returned; the freeze lock is
+ * held (read) from this call until an entry names it. */
+int objects_append(struct objects *o, const struct entry *from, const void *data,
+                   struct entry *ret_to);
+/* Copy a FILE to a shard (not 0), or one that is on a shard home (0), as a file of its own there,
+ * durably, and verify the copy. At home `number` is a fresh one (refs_new) for its name, which the
+ * caller cancels (refs_cancel) afterwards. `pace` may be NULL. */
+int objects_copy_file(struct objects *o, uint16_t shard, uint64_t number, const struct entry *from,
+                      const struct blob_pace *pace, struct entry *ret_to);
 /* Does the shard have the bytes of this ghost, judged by their size? 1: yes; 0: the shard is the
  * right one and does not; -errno: it cannot be asked. */
 int objects_ask(struct objects *o, const struct entry *ghost);

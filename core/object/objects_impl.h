@@ -5,13 +5,13 @@
 
 #include "lock.h"
 #include "objects.h"
+#include "shards.h"
 
 #define OPEN_MAX 64    /* object files kept open */
 
 struct open_blob {
     uint64_t number;   /* in the file's name; 0: free */
     uint16_t shard;    /* where the file is */
-    /* for a file on another shard only what blob_keep keeps, without the open file */
     struct blob *blob;
     uint64_t used;
 };
@@ -38,9 +38,8 @@ struct objects {
 };
 
 /* Opens an object's file, at home or on another shard; from those kept open unless `fresh`. The
- * caller closes it with object_close_file, and passes the result of its reads as `err`. For a file
- * on another shard that call returns what `err` really means (shards_said). The shard is in use
- * between the two. -EUCLEAN: the file is not there. */
+ * caller closes it with object_close_file, and passes the result of its reads as `err`; that call
+ * returns what `err` means (object_said). -EUCLEAN: the file is not there. */
 int object_open_file(struct objects *o, const struct entry *e, bool fresh, struct blob **ret_blob);
 int object_close_file(struct objects *o, const struct entry *e, struct blob *b, int err);
 /* The blob of a file that is kept open, or NULL. The caller gives it back with blob_unref. */
@@ -56,10 +55,6 @@ ssize_t object_read_quietly(struct objects *o, const struct entry *e, void *buf,
 bool object_has_moved(struct objects *o, struct entry *e);
 /* The alarm, if `err` is -EUCLEAN or -EPROTO; returns it. */
 int object_unreadable(const struct entry *e, int err);
-/* Computes the id of all bytes of a file, piece by piece. `pace` may be NULL. *ret_paced: the error
- * is that of `pace`. */
-int object_hash_file(struct objects *o, struct blob *b, const struct objects_pace *pace,
-                     bool *ret_paced, struct id *ret_hash);
 /* The number for the name of a new file, of the content or slot `number`. */
 int object_file_number(struct objects *o, uint64_t number, uint64_t *ret_where);
 /* Days since 1970. */
@@ -67,10 +62,12 @@ uint16_t object_today(const struct objects *o);
 
 /* ---- objects_remote.c ---- */
 
-/* One record of a pack on another shard, all of it, verified. */
-int object_read_remote(struct objects *o, const struct entry *e, void *buf);
-int object_open_remote(struct objects *o, const struct entry *e, bool fresh,
-                       struct blob **ret_blob);
-/* Gives back a shard that was in use. `err` is the error of the last call to it; returns what it
- * means (shards_said). */
+/* Takes a place into use: home, with number 0, or a shard. A shard that the store does not have
+ * counts as one that cannot be asked. At home *ret_shard is not set. */
+int object_use(struct objects *o, uint16_t shard, enum shards_use how, struct shard **ret_shard,
+               struct disk **ret_disk);
+/* What an error of reading at a place means. -EUCLEAN: it is the right place, and the bytes are
+ * damaged or not there. */
+int object_said(struct objects *o, uint16_t shard, int err);
+/* The same, and gives back the place, which was in use. */
 int object_put_back(struct objects *o, uint16_t shard, int err);

@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * objects_remote: see objects.h: bytes on other shards: reading them, and copying them there and
- * back.
+ * objects_remote: see objects.h: bytes on other shards: copying them there and back, asking for them
+ * and deleting them. They are read as those at home are (objects.c).
  *
- * A shard is in use (shards_get) only during one read or one copy. No file of it is kept open,
- * because the disk of the shard could not be removed then. The sums of files that were read lately
- * are kept in memory.
+ * A shard is in use (shards_get) only during one call or one copy, so that its disk can be removed.
  *
  * A shard that reports a missing or a wrong file may be another disk by now. So after such an error
- * the shard is asked for its identity again, before the error is believed (object_put_back).
+ * the shard is asked for its identity again, before the error is believed (shards_said, object_said).
  */
 #include "array.h"
 #include "objects_impl.h"
 #include "packs_impl.h"
 #include "report.h"
-#include "shards.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,120 +19,42 @@
 
 #define PIECE (1024 * 1024) /* bytes copied or compared at once; whole blocks of sums */
 
-/* Takes a shard into use; one that the store does not have counts as one that cannot be asked. */
-static int use(struct objects *o, uint16_t shard, enum shards_use how, struct shard **ret_shard,
+int object_use(struct objects *o, uint16_t shard, enum shards_use how, struct shard **ret_shard,
                struct disk **ret_disk)
 {
-    int err = o->c.shards ? shards_get(o->c.shards, shard, how, ret_shard, ret_disk)
-                          : -EHOSTUNREACH;
+    int err;
 
+    if (shard == 0) {
+        *ret_disk = o->c.disk;
+        return 0;
+    }
+    err = o->c.shards ? shards_get(o->c.shards, shard, how, ret_shard, ret_disk) : -EHOSTUNREACH;
     return err == -ENXIO ? -EHOSTUNREACH : err;
 }
 
-/* What an error of a shard means (shards_said). -ENOENT: it is the right shard, and it does not
- * have what was asked for. */
-static int said(struct objects *o, uint16_t shard, int err)
+int object_said(struct objects *o, uint16_t shard, int err)
 {
-    return err >= 0 || err == -ENOMEM || err == -ENAMETOOLONG
-               ? err
-               : shards_said(o->c.shards, shard, err);
+    if (shard && err == -EUCLEAN)
+        err = shards_said(o->c.shards, shard, -ENOENT);
+    return err == -ENOENT ? -EUCLEAN : err;
 }
 
 int object_put_back(struct objects *o, uint16_t shard, int err)
 {
-    if (err == -EUCLEAN)
-        err = -ENOENT;
-    err = said(o, shard, err);
-    shards_put_back(o->c.shards, shard);
-    return err == -ENOENT ? -EUCLEAN : err;
-}
-
-/* ---- reading ---- */
-
-/* Reads one record of a pack on a shard, through the disk interface of the shard. */
-static int read_record(struct disk *disk, const struct entry *e, void *buf)
-{
-    const struct pack_place at = {e->where, e->offset};
-    char name[DISK_NAME_MAX + 1];
-    struct disk_file *f;
-    int err;
-
-    pack_name(e->where, name);
-    err = disk_open(disk, name, DISK_READ, &f);
-    if (err < 0)
-        return err;
-    err = packs_check_record(f, &at, &e->id, buf, (uint32_t)e->size);
-    disk_file_close(f);
+    err = object_said(o, shard, err);
+    if (shard)
+        shards_put_back(o->c.shards, shard);
     return err;
 }
 
-int object_read_remote(struct objects *o, const struct entry *e, void *buf)
-{
-    struct disk *disk;
-    int err = use(o, e->shard, SHARDS_READ, NULL, &disk);
-
-    return err < 0 ? err : object_put_back(o, e->shard, read_record(disk, e, buf));
-}
-
-/* Opens a file on a shard, and keeps its sums in the cache without the open file. */
-static int open_and_keep(struct objects *o, struct disk *disk, const struct entry *e,
-                         struct blob **ret_blob)
-{
-    struct blob *kept;
-    int err = blob_open_object(disk, &e->id, e->where, e->size, ret_blob);
-
-    if (err < 0)
-        return err;
-    err = blob_keep(*ret_blob, &kept);
-    if (err < 0) {
-        blob_unref(*ret_blob);
-        return err;
-    }
-    object_cache_put(o, e->shard, e->where, kept);
-    blob_unref(kept);
-    return 0;
-}
-
-int object_open_remote(struct objects *o, const struct entry *e, bool fresh, struct blob **ret_blob)
-{
-    struct blob *kept = NULL;
-    struct disk *disk;
-    int err = use(o, e->shard, SHARDS_READ, NULL, &disk);
-
-    if (err < 0)
-        return err;
-    if (!fresh)
-        kept = object_cache_get(o, e->shard, e->where);
-    if (kept)
-        err = blob_open_kept(kept, disk, &e->id, e->where, ret_blob);
-    else if (fresh)
-        err = blob_open_object(disk, &e->id, e->where, e->size, ret_blob);
-    else
-        err = open_and_keep(o, disk, e, ret_blob);
-    blob_unref(kept);
-    if (err == 0)
-        return 0;
-    return object_put_back(o, e->shard, err);
-}
-
 /* ---- names and places ---- */
-
-/* The name, on its shard, of the file that has the bytes of an entry. */
-static void name_of(const struct entry *e, char out[DISK_NAME_MAX + 1])
-{
-    if (e->kind == ENTRY_PACK)
-        pack_name(e->where, out);
-    else
-        blob_object_name(&e->id, e->where, out);
-}
 
 static int sums_name_of(const struct entry *e, char out[DISK_NAME_MAX + 1])
 {
     char name[DISK_NAME_MAX + 1];
 
-    name_of(e, name);
-    return snprintf(out, DISK_NAME_MAX + 1, "%.120s.sums", name) > DISK_NAME_MAX ? -ENAMETOOLONG
-                                                                                 : 0;
+    objects_file_name(e, 0, name);
+    return sums_name(name, out);
 }
 
 /* The entry of a copy of `from` on `shard`, at a place that is still to be filled in. */
@@ -154,7 +73,7 @@ static struct entry copy_of(struct objects *o, uint16_t shard, const struct entr
 /* A number for a new pack or file on a shard. */
 static int new_number(struct objects *o, uint16_t shard, uint64_t *ret_where)
 {
-    int err = use(o, shard, SHARDS_WRITE, NULL, NULL);
+    int err = object_use(o, shard, SHARDS_WRITE, NULL, NULL);
 
     if (err < 0)
         return err;
@@ -293,11 +212,11 @@ static int reads_as(struct shard *s, const char *name, const uint8_t *data, uint
 /* Puts the pack on the shard and reads it back. A pack that reads differently is deleted. */
 static int put_and_compare(struct objects_batch *b, struct shard *s, const char *name)
 {
-    int same, err = said(b->o, b->shard, shard_put_if_absent(s, name, b->data, b->end));
+    int same, err = shards_said(b->o->c.shards, b->shard, shard_put_if_absent(s, name, b->data, b->end));
 
     if (err < 0)
         return err;
-    same = said(b->o, b->shard, reads_as(s, name, b->data, b->end));
+    same = shards_said(b->o->c.shards, b->shard, reads_as(s, name, b->data, b->end));
     if (same == 0 || same == -ENOENT) {
         err = is_lying(b->shard, name);
         (void)shard_delete(s, name);
@@ -313,7 +232,7 @@ int objects_batch_put(struct objects_batch *b)
 
     if (b->count == 0)
         return 0;
-    err = use(b->o, b->shard, SHARDS_WRITE, &s, NULL);
+    err = object_use(b->o, b->shard, SHARDS_WRITE, &s, NULL);
     if (err < 0)
         return err;
     pack_name(b->where, name);
@@ -340,13 +259,12 @@ uint64_t objects_batch_file_bytes(const struct objects_batch *b)
 
 /* ---- a large one: a file ---- */
 
-/* The source of a file that is put on a shard. Its own errors, and those of the pace, are kept
- * apart from those of the shard. */
+/* The source of a file that is copied. Its own errors, and those of the pace, are kept apart from
+ * those of the target. */
 struct outgoing {
     struct blob *blob;
-    const struct objects_pace *pace;
+    const struct blob_pace *pace;
     int err;
-    bool paced; /* the error came from `pace` */
 };
 
 /* Reads the next piece of the source for shard_put_stream. */
@@ -355,12 +273,10 @@ static int read_outgoing(void *ctx, void *buf, size_t len, uint64_t off)
     struct outgoing *out = ctx;
     ssize_t n = blob_read(out->blob, buf, len, off);
 
-    if (n < 0 || (size_t)n != len) {
+    if (n < 0 || (size_t)n != len)
         out->err = n < 0 ? (int)n : -EUCLEAN;
-    } else if (out->pace) {
-        out->err = out->pace->pace(len, out->pace->ctx);
-        out->paced = out->err != 0;
-    }
+    else if (out->pace)
+        out->err = out->pace->fn(len, out->pace->ctx);
     return out->err;
 }
 
@@ -377,7 +293,7 @@ static int put_sums(struct objects *o, struct shard *s, const struct entry *to,
         err = blob_encode_sums(blob, &bytes, &len);
     if (err < 0)
         return err;
-    err = said(o, to->shard, shard_put_if_absent(s, name, bytes, len));
+    err = shards_said(o->c.shards, to->shard, shard_put_if_absent(s, name, bytes, len));
     free(bytes);
     return err;
 }
@@ -393,32 +309,29 @@ static int put_file(struct objects *o, struct shard *s, const struct entry *to,
 
     if (err < 0)
         return err;
-    name_of(to, name);
+    objects_file_name(to, 0, name);
     err = shard_put_stream(s, name, &source);
-    return out->err ? out->err : said(o, to->shard, err);
+    return out->err ? out->err : shards_said(o->c.shards, to->shard, err);
 }
 
 /* Reads a copy back and checks it against its id. */
 static int check_copy(struct objects *o, struct disk *disk, const struct entry *to,
-                      const struct objects_pace *pace)
+                      const struct blob_pace *pace)
 {
     char name[DISK_NAME_MAX + 1];
     struct blob *b;
     struct id hash;
-    bool paced = false;
     int err = blob_open_object(disk, &to->id, to->where, to->size, &b);
 
     if (err == 0) {
-        err = object_hash_file(o, b, pace, &paced, &hash);
+        err = blob_hash(b, o->c.key, pace, &hash);
         blob_unref(b);
     }
-    if (paced)
-        return err;
     if (err == 0 && !id_fits(o->c.key, &to->id, &hash))
         err = -EUCLEAN;
-    err = said(o, to->shard, err == -EUCLEAN ? -ENOENT : err);
-    name_of(to, name);
-    return err == -ENOENT ? is_lying(to->shard, name) : err;
+    err = object_said(o, to->shard, err);
+    objects_file_name(to, 0, name);
+    return err == -EUCLEAN ? is_lying(to->shard, name) : err;
 }
 
 /* Deletes a file and its sums; the bytes go first. -ENOENT: the shard is the right one, and had
@@ -430,7 +343,7 @@ static int delete_file(struct shard *s, const struct entry *e)
 
     if (err < 0)
         return err;
-    name_of(e, name);
+    objects_file_name(e, 0, name);
     bytes = shard_delete(s, name);
     if (bytes < 0 && bytes != -ENOENT)
         return bytes;
@@ -451,52 +364,34 @@ static int copy_file(struct objects *o, struct shard *s, struct disk *disk, cons
     return err;
 }
 
-int objects_copy_out(struct objects *o, uint16_t shard, const struct entry *from,
-                     const struct objects_pace *pace, struct entry *ret_to)
+/* The same, under a new name. */
+static int file_out(struct objects *o, struct outgoing *out, struct entry *to)
 {
-    struct entry to = copy_of(o, shard, from);
-    struct outgoing out = {.pace = pace};
     struct shard *s;
     struct disk *disk;
-    int end, err;
+    int err = new_number(o, to->shard, &to->where);
 
-    if (from->kind != ENTRY_FILE || shard == 0)
-        return -EINVAL;
-    err = new_number(o, shard, &to.where);
+    if (err == 0)
+        err = object_use(o, to->shard, SHARDS_WRITE, &s, &disk);
     if (err < 0)
         return err;
-    err = object_open_file(o, from, true, &out.blob);
-    if (err < 0)
-        return source_said(o, from, err);
-    err = use(o, shard, SHARDS_WRITE, &s, &disk);
-    if (err == 0) {
-        err = copy_file(o, s, disk, &to, &out);
-        shards_put_back(o->c.shards, shard);
-    }
-    end = object_close_file(o, from, out.blob, out.paced ? 0 : out.err);
-    if (end < 0)
-        return source_said(o, from, end);
-    if (err == 0)
-        *ret_to = to;
+    err = copy_file(o, s, disk, to, out);
+    shards_put_back(o->c.shards, to->shard);
     return err;
 }
 
 /* ---- home ---- */
 
-/* Copies the bytes of a ghost into the open pack at home. */
-static int record_home(struct objects *o, const struct entry *from, struct entry *to)
+int objects_append(struct objects *o, const struct entry *from, const void *data,
+                   struct entry *ret_to)
 {
-    uint8_t *buf = malloc(from->size ? from->size : 1);
     struct pack_place at;
-    int err = buf ? load_object(o, from, buf) : -ENOMEM;
+    int err = packs_append(o->c.packs, &from->id, data, (uint32_t)from->size, &at);
 
-    if (err == 0)
-        err = packs_append(o->c.packs, &from->id, buf, (uint32_t)from->size, &at);
-    free(buf);
     if (err < 0)
         return err;
-    to->where = at.pack;
-    to->offset = at.offset;
+    *ret_to = (struct entry){.kind = ENTRY_PACK, .id = from->id, .size = from->size,
+                             .day = from->day, .where = at.pack, .offset = at.offset};
     return 0;
 }
 
@@ -562,26 +457,22 @@ static int file_home(struct objects *o, uint64_t number, struct outgoing *in, st
     return err;
 }
 
-int objects_copy_home(struct objects *o, uint64_t number, const struct entry *from,
-                      const struct objects_pace *pace, struct entry *ret_to)
+int objects_copy_file(struct objects *o, uint16_t shard, uint64_t number, const struct entry *from,
+                      const struct blob_pace *pace, struct entry *ret_to)
 {
-    struct entry to = copy_of(o, 0, from);
-    struct outgoing in = {.pace = pace};
+    struct entry to = copy_of(o, shard, from);
+    struct outgoing out = {.pace = pace};
     int end, err;
 
-    if (!entry_is_ghost(from))
+    if (from->kind != ENTRY_FILE || !(shard || entry_is_ghost(from)))
         return -EINVAL;
-    if (from->kind == ENTRY_PACK) {
-        err = record_home(o, from, &to);
-    } else {
-        err = object_open_file(o, from, true, &in.blob);
-        if (err < 0)
-            return source_said(o, from, err);
-        err = file_home(o, number, &in, &to);
-        end = object_close_file(o, from, in.blob, in.paced ? 0 : in.err);
-        if (end < 0)
-            return source_said(o, from, end);
-    }
+    err = object_open_file(o, from, true, &out.blob);
+    if (err < 0)
+        return source_said(o, from, err);
+    err = shard ? file_out(o, &out, &to) : file_home(o, number, &out, &to);
+    end = object_close_file(o, from, out.blob, out.err);
+    if (end < 0)
+        return source_said(o, from, end);
     if (err == 0)
         *ret_to = to;
     return err;
@@ -597,7 +488,7 @@ static int has_size(struct shard *s, const struct entry *e)
     uint64_t size, none;
     int err = sums_name_of(e, sums);
 
-    name_of(e, name);
+    objects_file_name(e, 0, name);
     if (err == 0)
         err = shard_stat(s, name, &size);
     if (err == 0 && e->kind == ENTRY_FILE)
@@ -616,10 +507,10 @@ int objects_ask(struct objects *o, const struct entry *ghost)
 
     if (!entry_is_ghost(ghost))
         return -EINVAL;
-    err = use(o, ghost->shard, SHARDS_READ, &s, NULL);
+    err = object_use(o, ghost->shard, SHARDS_READ, &s, NULL);
     if (err < 0)
         return err;
-    err = said(o, ghost->shard, has_size(s, ghost));
+    err = shards_said(o->c.shards, ghost->shard, has_size(s, ghost));
     shards_put_back(o->c.shards, ghost->shard);
     return err == -ENOENT ? 0 : err;
 }
@@ -632,17 +523,17 @@ int objects_delete_remote(struct objects *o, const struct entry *ghost)
 
     if (!entry_is_ghost(ghost))
         return -EINVAL;
-    err = use(o, ghost->shard, SHARDS_WRITE, &s, NULL);
+    err = object_use(o, ghost->shard, SHARDS_WRITE, &s, NULL);
     if (err < 0)
         return err;
     if (ghost->kind == ENTRY_FILE) {
         object_forget_file(o, ghost->shard, ghost->where);
         err = delete_file(s, ghost);
     } else {
-        name_of(ghost, name);
+        objects_file_name(ghost, 0, name);
         err = shard_delete(s, name);
     }
-    err = said(o, ghost->shard, err);
+    err = shards_said(o->c.shards, ghost->shard, err);
     shards_put_back(o->c.shards, ghost->shard);
     return err == -ENOENT ? 0 : err;
 }

@@ -194,18 +194,9 @@ static int store_file(struct objects *o, uint64_t number, const struct source *s
 static int store(struct objects *o, uint64_t number, const struct source *s, const struct id *id,
                  struct entry *ret_place)
 {
-    struct pack_place at;
-    int err;
-
-    *ret_place = (struct entry){.id = *id, .day = object_today(o)};
-    if (s->blob)
-        return store_file(o, number, s, id, ret_place);
-    err = packs_append(o->c.packs, id, s->data, s->len, &at);
-    ret_place->kind = ENTRY_PACK;
-    ret_place->size = s->len;
-    ret_place->where = at.pack;
-    ret_place->offset = at.offset;
-    return err;
+    *ret_place = (struct entry){.id = *id, .size = s->len, .day = object_today(o)};
+    return s->blob ? store_file(o, number, s, id, ret_place)
+                   : objects_append(o, ret_place, s->data, ret_place);
 }
 
 /* Gives up bytes that were stored and that nothing names. The name of a file would be used again by
@@ -485,7 +476,7 @@ int objects_seal_buffer(struct objects *o, uint64_t number, const void *data, ui
 
 int objects_hash_blob(struct objects *o, struct blob *b, struct id *ret_id)
 {
-    return blob_hash(b, o->c.key, ret_id);
+    return blob_hash(b, o->c.key, NULL, ret_id);
 }
 
 void objects_follow_blob(struct objects *o, struct blob *b)

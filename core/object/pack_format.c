@@ -175,3 +175,19 @@ int packs_check_record(struct disk_file *file, const struct pack_place *place, c
 {
     return pack_place_ok(place, len) ? pack_record_read(file, place, id, buf, len) : -EUCLEAN;
 }
+
+int packs_read_from(struct disk *disk, const struct pack_place *place, const struct id *id,
+                    void *buf, uint32_t len)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct disk_file *f;
+    int err;
+
+    pack_name(place->pack, name);
+    err = disk_open(disk, name, DISK_READ, &f);
+    if (err < 0)
+        return err;
+    err = packs_check_record(f, place, id, buf, len);
+    disk_file_close(f);
+    return err;
+}

@@ -109,7 +109,7 @@ static int record_count_in(struct packs *p, struct pack *k, uint32_t offset, uin
 
     if (err)
         return err;
-    err = pack_count_in(p, k, len);
+    err = pack_count(p, 0, k->number, 1, len, k->end, NULL);
     if (err)
         k->unsynced_count--;
     return err;
@@ -318,9 +318,9 @@ int packs_read(struct packs *p, const struct pack_place *place, const struct id 
 int packs_adopt(struct packs *p, const struct pack_place *place, uint32_t len)
 {
     MUTEX_GUARD(&p->lock);
-    int err = pack_count_back(p, place->pack, len);
+    int err = pack_count(p, 0, place->pack, 1, len, 0, NULL);
 
-    return err == -ENOENT ? 0 : err;
+    return err == -ENOENT ? 0 : err == -EUCLEAN ? -EBUSY : err;
 }
 
 bool packs_is_dead(struct packs *p, const struct pack_place *place)
@@ -349,7 +349,7 @@ static int release_locked(struct packs *p, const struct pack_place *place, uint3
                           struct pack **ret_pack, struct dead *ret_hole)
 {
     mutex_held(&p->lock);
-    int err = pack_count_out(p, place->pack, 1, len);
+    int err = pack_count(p, 0, place->pack, -1, -(int64_t)len, 0, NULL);
 
     if (err)
         return err;
@@ -403,7 +403,7 @@ int packs_release(struct packs *p, const struct pack_place *place, uint32_t len)
 static int is_known(struct packs *p, uint64_t number)
 {
     struct pack_entry e;
-    int err = pack_is_written(p, number) ? 0 : pack_entry_get(p, number, &e);
+    int err = pack_is_written(p, number) ? 0 : pack_entry_get(p, 0, number, &e);
 
     mutex_held(&p->lock);
     return err == -ENOENT ? 0 : err < 0 ? err : 1;
@@ -423,40 +423,56 @@ int packs_remove_unknown(struct packs *p, uint64_t number)
     return known ? (known < 0 ? known : -EBUSY) : pack_unlink_dropped(p, number, 1);
 }
 
-int packs_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes)
+int packs_get(struct packs *p, uint16_t shard, uint64_t number, struct pack_entry *ret)
+{
+    MUTEX_GUARD(&p->lock);
+    return pack_entry_get(p, shard, number, ret);
+}
+
+int packs_count_in(struct packs *p, uint16_t shard, uint64_t number, uint32_t records,
+                   uint64_t bytes, uint64_t file_bytes)
+{
+    MUTEX_GUARD(&p->lock);
+    return pack_count(p, shard, number, records, (int64_t)bytes, file_bytes, NULL);
+}
+
+int packs_count_out(struct packs *p, uint16_t shard, uint64_t number, uint32_t records,
+                    uint64_t bytes, struct pack_entry *ret_left)
 {
     int dropped;
 
     {
         MUTEX_GUARD(&p->lock);
-        dropped = pack_count_out(p, number, records, bytes);
-        if (dropped == 0)
+        dropped = pack_count(p, shard, number, -(int64_t)records, -(int64_t)bytes, 0, ret_left);
+        if (dropped == 0 && !shard)
             dropped = drop_emptied(p, number);
     }
     (void)pack_unlink_dropped(p, number, dropped); /* else the next start does it */
     return dropped < 0 ? dropped : 0;
 }
 
+int packs_forget(struct packs *p, uint16_t shard, uint64_t number)
+{
+    struct pack_entry e;
+    MUTEX_GUARD(&p->lock);
+    int err = pack_entry_get(p, shard, number, &e);
+
+    if (err == 0 && e.live_records > 0)
+        return -EBUSY;
+    return err ? err : pack_entry_drop(p, shard, number);
+}
+
 /* The length of a pack's file; 0 if there is none. */
 static int file_bytes(struct packs *p, uint64_t number, uint64_t *ret_bytes)
 {
     char name[DISK_NAME_MAX + 1];
-    struct disk_file *f;
-    struct disk_stat st;
+    struct disk_stat st = {0};
 
     pack_name(number, name);
-    int err = disk_open(p->disk, name, DISK_READ, &f);
+    int err = disk_stat(p->disk, name, &st);
 
-    if (err == -ENOENT) {
-        *ret_bytes = 0;
-        return 0;
-    }
-    if (err)
-        return err;
-    err = disk_fstat(f, &st);
-    disk_file_close(f);
     *ret_bytes = st.size;
-    return err;
+    return err == -ENOENT ? 0 : err;
 }
 
 int packs_correct(struct packs *p, uint64_t number, int64_t records, int64_t bytes)
@@ -468,7 +484,7 @@ int packs_correct(struct packs *p, uint64_t number, int64_t records, int64_t byt
         return err;
     {
         MUTEX_GUARD(&p->lock);
-        err = pack_correct(p, number, records, bytes, size);
+        err = pack_count(p, 0, number, records, bytes, size, NULL);
         if (err == 0)
             err = drop_emptied(p, number);
     }
@@ -481,16 +497,26 @@ int packs_correct(struct packs *p, uint64_t number, int64_t records, int64_t byt
 int packs_freeze(struct packs *p)
 {
     MUTEX_GUARD(&p->lock);
-    return layer_freeze(p->entries);
+    int err = layer_freeze(p->rows[0]);
+
+    return err ? err : layer_freeze(p->rows[1]);
 }
 
 int packs_write(struct packs *p, size_t n, struct kv_txn *t)
 {
-    return layer_write(p->entries, n, t);
+    int err = layer_write(p->rows[0], n, t);
+
+    return err ? err : layer_write(p->rows[1], n, t);
 }
 
 void packs_retire(struct packs *p, size_t n)
 {
     MUTEX_GUARD(&p->lock);
-    layer_retire(p->entries, n);
+    layer_retire(p->rows[0], n);
+    layer_retire(p->rows[1], n);
+}
+
+size_t packs_changes(struct packs *p)
+{
+    return layer_pending(p->rows[0]) + layer_pending(p->rows[1]);
 }

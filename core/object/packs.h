@@ -2,9 +2,21 @@
 /*
  * packs: append-only files that hold many small objects, one checksummed record each.
  *
- * Files are "packs/<16 hex digits>"; the table `packs` (kv) says per pack how many records and
- * payload bytes are alive. A pack that was open when the store was last opened is never appended
- * to again: every packs_open starts a new one with its first record. A full pack (≥ pack_size) is
+ * Files are "packs/<16 hex digits>", at home and on other shards. Each has a row in a kv table, which
+ * says how many records and payload bytes are alive: in `packs` at home, whose number as a shard is
+ * 0, else in `shard_packs`. Of the packs on other shards only the rows are kept here:
+ *
+ *     put the pack, verified      packs_count_in         (with refs_relocate, one freeze lock)
+ *     a record's entry is gone    packs_count_out        (with refs_reclaimed, one freeze lock)
+ *     none is left                the pack is deleted, then packs_forget
+ *
+ * So there a row without live records leads to a pack that may still be there, and a pack without a
+ * row is an orphan. At home the row goes first, and then the file: a start lists the files and
+ * removes those without a row, which would take too long on a shard, and nobody waits for a file
+ * that cannot be removed.
+ *
+ * The rest is about home. A pack that was open when the store was last opened is never appended to
+ * again: every packs_open starts a new one with its first record. A full pack (≥ pack_size) is
  * closed. A closed pack without live records is unlinked; ranges of dead records of at least 64 KiB
  * are hole-punched (a record's neighbours that died before count with it where that is known).
  *
@@ -46,12 +58,12 @@ struct packs_stats {
     uint64_t packs, live_records, live_bytes, dead_bytes, file_bytes; /* dead: without holes */
 };
 
-/* Opens the packs. `table` is their kv table; `next_pack` is the first number never used before,
+/* Opens the packs. `home` and `shards` are the kv tables; `next_pack` is the first number never used before,
  * which the caller keeps in the meta record of the store (packs_next). A file that is on disk and
  * not in the table was never committed, and is removed. One with a number below `next_pack` may
  * have been committed and have lost its row: it stays if `keep` returns true (NULL: it never
  * stays). */
-int packs_open(struct disk *disk, struct kv *kv, unsigned table, uint64_t next_pack,
+int packs_open(struct disk *disk, struct kv *kv, unsigned home, unsigned shards, uint64_t next_pack,
                bool (*keep)(void *ctx), void *ctx, struct packs **ret_packs);
 void packs_close(struct packs *p);                        /* NULL is fine */
 void packs_set_size(struct packs *p, uint64_t pack_size); /* bytes, from `pack_size` */
@@ -85,33 +97,44 @@ int packs_release(struct packs *p, const struct pack_place *place, uint32_t len)
 int packs_retire_current(struct packs *p);
 /* The same, if at least `least` bytes of the open pack are dead. */
 int packs_retire_dead(struct packs *p, uint64_t least);
-/* The first pack above `after` that is never appended to again. -ENOENT: there is none. */
+/* The first pack on that shard, or at home, above `after` that is never appended to again. -ENOENT:
+ * there is none; -EUCLEAN: its row is damaged. */
 struct pack_info {
     uint64_t number;
     struct pack_entry entry;
     uint64_t dead;  /* bytes of its file that are dead for certain, and that the disk keeps */
     uint64_t bytes; /* of its file that the disk keeps: without holes */
 };
-int packs_next_closed(struct packs *p, uint64_t after, struct pack_info *ret);
+int packs_next_closed(struct packs *p, uint16_t shard, uint64_t after, struct pack_info *ret);
 /* Does the table have this pack, or is it being written? 1, 0 or -errno. */
 int packs_is_known(struct packs *p, uint64_t number);
 /* Delete the file of a pack of which packs_is_known says 0. -EBUSY: the pack is known. A file that
  * is not there is fine. */
 int packs_remove_unknown(struct packs *p, uint64_t number);
-/* Counts out `records` records with `bytes` bytes of payload that the table counts as alive and
- * that no entry names, where it is not known which they are. -EUCLEAN: the table counts fewer than
- * that. */
-int packs_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes);
+/* The row of a pack. -ENOENT, and then *ret is all zeros; -EUCLEAN. */
+int packs_get(struct packs *p, uint16_t shard, uint64_t number, struct pack_entry *ret);
+/* Counts in `records` more live records, of `bytes` bytes of payload, of a pack that was put on a
+ * shard and has `file_bytes` bytes. Makes the row if there is none. -EUCLEAN: they do not fit. */
+int packs_count_in(struct packs *p, uint16_t shard, uint64_t number, uint32_t records,
+                   uint64_t bytes, uint64_t file_bytes);
+/* Counts out so many records that the row counts as alive and that no entry names. *ret_left (may be
+ * NULL) is the row then. A pack at home that is empty now goes. -ENOENT; -EUCLEAN: the row has fewer
+ * than that. */
+int packs_count_out(struct packs *p, uint16_t shard, uint64_t number, uint32_t records,
+                    uint64_t bytes, struct pack_entry *ret_left);
+/* Removes the row of a pack that was deleted from its shard. -ENOENT; -EBUSY: something is alive. */
+int packs_forget(struct packs *p, uint16_t shard, uint64_t number);
 /* Corrects the row of a pack after a recount: adds `records` and `bytes` (either sign) to it. A
  * pack without a row gets one, with the length of its file. -EUCLEAN: the result would be
  * impossible. */
 int packs_correct(struct packs *p, uint64_t number, int64_t records, int64_t bytes);
 void packs_get_stats(struct packs *p, struct packs_stats *ret);
 
-/* The table's part in a commit; see layer.h. Call freeze with all appenders shut out. */
+/* The tables' part in a commit; see layer.h. Call freeze with all appenders shut out. */
 int packs_freeze(struct packs *p);
 int packs_write(struct packs *p, size_t n, struct kv_txn *t);
 void packs_retire(struct packs *p, size_t n);
+size_t packs_changes(struct packs *p); /* without the lock */
 
 /* ---- format, for check and pools: FORMAT.md, "Packs" ---- */
 
@@ -141,6 +164,9 @@ int pack_entry_decode(const void *val, size_t len, struct pack_entry *ret); /* -
 int packs_check_head(struct disk_file *file, uint64_t pack);
 int packs_check_record(struct disk_file *file, const struct pack_place *place, const struct id *id,
                        void *buf, uint32_t len);
+/* The same, from the pack of that name on a disk; -ENOENT. */
+int packs_read_from(struct disk *disk, const struct pack_place *place, const struct id *id,
+                    void *buf, uint32_t len);
 /* Visits every sound record in the file of a pack that this version can read, dead or alive, and
  * skips all else: for finding lost records. What is skipped is not dead by that. `buf` has PACK_RECORD_MAX bytes. A result of `fn` other than 0 stops
  * the scan and is returned; -EIO, -ENOMEM. */

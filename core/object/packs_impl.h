@@ -56,7 +56,7 @@ struct packs {
     struct disk *disk;
     struct mutex sync_lock; /* outside `lock`: one sync at a time, so that none misses an error */
     struct mutex lock;      /* all below */
-    struct layer *entries;
+    struct layer *rows[2]; /* of packs at home; of those on shards */
     struct pack_bucket buckets[BUCKETS];
     struct pack_list open; /* most recently used first */
     size_t handles;        /* in `open` */
@@ -80,18 +80,21 @@ bool pack_place_ok(const struct pack_place *place, uint32_t len);
 
 /* ---- packs_table.c: entries, packs in memory and their handles; all need p->lock ---- */
 
-int pack_entry_get(struct packs *p, uint64_t number, struct pack_entry *ret);
+int pack_entry_get(struct packs *p, uint16_t shard, uint64_t number, struct pack_entry *ret);
+/* The first row of that shard above *number. -ENOENT, -EUCLEAN. */
+int pack_entry_next(struct packs *p, uint16_t shard, uint64_t *number, struct pack_entry *ret);
 void pack_stats_add(struct packs *p, const struct pack_entry *e);
-int pack_count_in(struct packs *p, struct pack *k, uint32_t len);
-int pack_count_back(struct packs *p, uint64_t number, uint32_t len);
-int pack_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes);
+/* Adds `records` and `bytes` (either sign) to a row; *ret (may be NULL) is the row then. `file_bytes`
+ * is the length of the pack's file, and then a pack without a row gets one; 0: -ENOENT. -EUCLEAN: the
+ * result is impossible. */
+int pack_count(struct packs *p, uint16_t shard, uint64_t number, int64_t records, int64_t bytes,
+               uint64_t file_bytes, struct pack_entry *ret);
 /* Adds bytes of a pack that the disk no longer keeps (holes). Without memory they count as kept. */
 void pack_holes_add(struct packs *p, uint64_t number, uint64_t bytes);
 void pack_holes_forget(struct packs *p, uint64_t number);
 uint64_t pack_holes(const struct packs *p, uint64_t number);
-int pack_correct(struct packs *p, uint64_t number, int64_t records, int64_t bytes, uint64_t size);
 bool pack_is_written(struct packs *p, uint64_t number);
-int pack_entry_drop(struct packs *p, uint64_t number);
+int pack_entry_drop(struct packs *p, uint16_t shard, uint64_t number);
 struct pack *pack_find(struct packs *p, uint64_t number); /* one in memory, or NULL */
 struct pack *pack_get(struct packs *p, uint64_t number);
 void pack_free(struct packs *p, struct pack *k);

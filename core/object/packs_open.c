@@ -3,7 +3,6 @@
  * packs_open: opening the packs: files that no commit names are removed, and packs without live
  * records are unlinked.
  */
-#include "array.h"
 #include "packs_impl.h"
 
 #include <errno.h>
@@ -12,24 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct number_list {
-    uint64_t *number;
-    size_t count, room;
-};
-
-static int list_add(struct number_list *l, uint64_t number)
-{
-    if (ARRAY_RESERVE(l->number, l->room, l->count + 1) < 0)
-        return -ENOMEM;
-    l->number[l->count++] = number;
-    return 0;
-}
-
+/* Notes the number of a file in the map of them. */
 static int list_file(const char *name, void *ctx)
 {
     uint64_t number;
 
-    return pack_parse_name(name, &number) < 0 ? 0 /* the file is no pack */ : list_add(ctx, number);
+    return pack_parse_name(name, &number) < 0 ? 0 /* the file is no pack */
+                                              : map64_put(ctx, number, 1);
 }
 
 /* Notes a number that is in use, so that it is not given again. */
@@ -47,18 +35,19 @@ static void remove_file(struct packs *p, uint64_t number)
 
 /* Removes the files without a row. Either they were never committed, or their row is lost; `keep`
  * decides for those that may have been committed. */
-static int open_files(struct packs *p, const struct number_list *files, bool (*keep)(void *ctx),
+static int open_files(struct packs *p, const struct map64 *files, bool (*keep)(void *ctx),
                       void *ctx)
 {
-    uint64_t first = p->next;
+    uint64_t first = p->next, number, one;
+    size_t at = 0;
 
-    for (size_t i = 0; i < files->count; i++) {
+    while (map64_next(files, &at, &number, &one)) {
         struct pack_entry e;
-        int err = pack_entry_get(p, files->number[i], &e);
+        int err = pack_entry_get(p, 0, number, &e);
 
-        seen(p, files->number[i]);
-        if (err == -ENOENT && !(keep && files->number[i] < first && keep(ctx)))
-            remove_file(p, files->number[i]);
+        seen(p, number);
+        if (err == -ENOENT && !(keep && number < first && keep(ctx)))
+            remove_file(p, number);
         else if (err && err != -ENOENT)
             return err;
     }
@@ -71,16 +60,11 @@ static void find_holes(struct packs *p, uint64_t number, const struct pack_entry
 {
     uint64_t dead = pack_entry_dead(e), holes;
     char name[DISK_NAME_MAX + 1];
-    struct disk_stat st = {0};
-    struct disk_file *f;
+    struct disk_stat st;
 
     pack_name(number, name);
-    if (dead < PUNCH_MIN || disk_open(p->disk, name, DISK_READ, &f) < 0)
-        return;
-    int err = disk_fstat(f, &st);
-
-    disk_file_close(f);
-    if (err || st.blocks >= st.size || st.size < e->file_bytes)
+    if (dead < PUNCH_MIN || disk_stat(p->disk, name, &st) < 0 || st.blocks >= st.size ||
+        st.size < e->file_bytes)
         return;
     holes = st.size - st.blocks;
     pack_holes_add(p, number, holes < dead ? holes : dead);
@@ -96,30 +80,25 @@ static int open_entry(struct packs *p, uint64_t number, const struct pack_entry 
         find_holes(p, number, e);
         return 0;
     }
-    int err = pack_entry_drop(p, number);
+    int err = pack_entry_drop(p, 0, number);
 
     if (err == 0)
         remove_file(p, number);
     return err;
 }
 
-/* Take up all rows of the table. A row may be dropped meanwhile, so each is looked up anew behind
- * the last key. */
+/* Take up all rows of home. A row may be dropped meanwhile, so each is looked up anew behind the
+ * last one. */
 static int open_entries(struct packs *p)
 {
-    uint8_t key[8], last[8], val[LAYER_VALUE_MAX];
-    size_t len;
-    int err = layer_next(p->entries, NULL, key, val, sizeof val, &len);
+    struct pack_entry e;
+    uint64_t number = 0;
+    int err;
 
-    while (err == 0) {
-        struct pack_entry e;
-
-        err = pack_entry_decode(val, len, &e);
-        if (err == 0)
-            err = open_entry(p, get_be64(key), &e);
-        memcpy(last, key, sizeof last);
-        if (err == 0)
-            err = layer_next(p->entries, last, key, val, sizeof val, &len);
+    while ((err = pack_entry_next(p, 0, &number, &e)) == 0) {
+        err = open_entry(p, number, &e);
+        if (err)
+            return err;
     }
     return err == -ENOENT ? 0 : err;
 }
@@ -137,18 +116,18 @@ static int make_directory(struct packs *p)
 /* List the files, and then take up the rows. */
 static int packs_load(struct packs *p, bool (*keep)(void *ctx), void *ctx)
 {
-    struct number_list files = {0};
+    struct map64 files = MAP64_INIT;
     int err = disk_list(p->disk, "packs", list_file, &files);
 
     if (err == -ENOENT)
         err = make_directory(p);
     if (err == 0)
         err = open_files(p, &files, keep, ctx);
-    free(files.number);
+    map64_release(&files);
     return err ? err : open_entries(p);
 }
 
-int packs_open(struct disk *disk, struct kv *kv, unsigned table, uint64_t next_pack,
+int packs_open(struct disk *disk, struct kv *kv, unsigned home, unsigned shards, uint64_t next_pack,
                bool (*keep)(void *ctx), void *ctx, struct packs **ret_packs)
 {
     struct packs *p = calloc(1, sizeof *p);
@@ -161,8 +140,10 @@ int packs_open(struct disk *disk, struct kv *kv, unsigned table, uint64_t next_p
     TAILQ_INIT(&p->open);
     mutex_init(&p->lock, "packs");
     mutex_init(&p->sync_lock, "packs sync");
-    int err = layer_create(kv, table, 8, &p->entries);
+    int err = layer_create(kv, home, 8, &p->rows[0]);
 
+    if (err == 0)
+        err = layer_create(kv, shards, 10, &p->rows[1]);
     if (err == 0)
         err = packs_load(p, keep, ctx);
     if (err) {
@@ -185,7 +166,8 @@ void packs_close(struct packs *p)
             pack_free(p, k);
         }
     }
-    layer_destroy(p->entries);
+    layer_destroy(p->rows[0]);
+    layer_destroy(p->rows[1]);
     map64_release(&p->holes);
     mutex_destroy(&p->sync_lock);
     mutex_destroy(&p->lock);
@@ -204,28 +186,24 @@ uint64_t packs_next(struct packs *p)
     return p->next;
 }
 
-int packs_next_closed(struct packs *p, uint64_t after, struct pack_info *ret)
+int packs_next_closed(struct packs *p, uint16_t shard, uint64_t after, struct pack_info *ret)
 {
-    uint8_t key[8], val[LAYER_VALUE_MAX];
-    size_t len;
+    struct pack_info k = {.number = after};
+    uint64_t holes;
     int err;
     MUTEX_GUARD(&p->lock);
 
-    put_be64(key, after);
-    do {
-        err = layer_next(p->entries, key, key, val, sizeof val, &len);
-        if (err == 0)
-            err = pack_entry_decode(val, len, &ret->entry);
-    } while (err == 0 && pack_is_written(p, get_be64(key)));
-    if (err)
+    do
+        err = pack_entry_next(p, shard, &k.number, &k.entry);
+    while (err == 0 && !shard && pack_is_written(p, k.number));
+    if (err < 0)
         return err;
-    ret->number = get_be64(key);
-    ret->dead = pack_entry_dead(&ret->entry);
-    uint64_t holes = pack_holes(p, ret->number);
-
-    holes = holes < ret->dead ? holes : ret->dead;
-    ret->dead -= holes;
-    ret->bytes = ret->entry.file_bytes - holes;
+    k.dead = pack_entry_dead(&k.entry);
+    holes = shard ? 0 : pack_holes(p, k.number);
+    holes = holes < k.dead ? holes : k.dead;
+    k.dead -= holes;
+    k.bytes = k.entry.file_bytes - holes;
+    *ret = k;
     return 0;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * packs_table: the row of each pack in the kv table, and the packs in memory with their file
+ * packs_table: the row of each pack in its kv table, and the packs in memory with their file
  * handles. At most HANDLES_MAX handles stay open, besides those in use.
  */
 #include "io.h"
@@ -13,19 +13,47 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the table ---- */
+/* ---- the tables ---- */
+
+#define KEY_MAX 10 /* bytes */
+
+/* Makes the key of a row: the number of the pack (8 bytes), on a shard behind that of the shard (2
+ * bytes), big-endian, so that rows are in that order. Returns the table that has the row. */
+static struct layer *row_at(struct packs *p, uint16_t shard, uint64_t number, uint8_t key[KEY_MAX])
+{
+    key[0] = (uint8_t)(shard >> 8);
+    key[1] = (uint8_t)shard;
+    put_be64(shard ? key + 2 : key, number);
+    return p->rows[shard != 0];
+}
 
 /* Reads the row of a pack. -ENOENT (then *ret is all zeros), -EUCLEAN. */
-int pack_entry_get(struct packs *p, uint64_t number, struct pack_entry *ret)
+int pack_entry_get(struct packs *p, uint16_t shard, uint64_t number, struct pack_entry *ret)
 {
-    uint8_t key[8], val[LAYER_VALUE_MAX];
+    uint8_t key[KEY_MAX], val[LAYER_VALUE_MAX];
+    struct layer *rows = row_at(p, shard, number, key);
     size_t len;
 
     *ret = (struct pack_entry){0};
-    put_be64(key, number);
-    int err = layer_get(p->entries, key, val, sizeof val, &len);
+    int err = layer_get(rows, key, val, sizeof val, &len);
 
-    return err ? err : pack_entry_decode(val, len, ret);
+    return err == -ERANGE ? -EUCLEAN : err < 0 ? err : pack_entry_decode(val, len, ret);
+}
+
+int pack_entry_next(struct packs *p, uint16_t shard, uint64_t *number, struct pack_entry *ret)
+{
+    uint8_t key[KEY_MAX], val[LAYER_VALUE_MAX], next[KEY_MAX];
+    struct layer *rows = row_at(p, shard, *number, key);
+    size_t len;
+    int err = layer_next(rows, key, next, val, sizeof val, &len);
+
+    if (err == 0 && shard && memcmp(next, key, 2) != 0)
+        return -ENOENT; /* it is a row of the next shard */
+    if (err == 0)
+        err = pack_entry_decode(val, len, ret);
+    if (err == 0)
+        *number = get_be64(shard ? next + 2 : next);
+    return err == -ERANGE ? -EUCLEAN : err;
 }
 
 void pack_stats_add(struct packs *p, const struct pack_entry *e)
@@ -42,114 +70,58 @@ static void pack_stats_sub(struct packs *p, const struct pack_entry *e)
     p->stats.file_bytes -= e->file_bytes;
 }
 
-static int pack_entry_put(struct packs *p, uint64_t number, const struct pack_entry *e)
+/* May a row that was `was` become `e`? A pack on a shard never grows. */
+static bool is_possible(uint16_t shard, const struct pack_entry *was, int64_t records,
+                        int64_t bytes, uint64_t file_bytes)
 {
-    uint8_t key[8], val[PACK_ENTRY_LEN];
-
-    put_be64(key, number);
-    pack_entry_encode(e, val);
-    return layer_put(p->entries, key, val, sizeof val);
+    if (shard && was->file_bytes && was->file_bytes != file_bytes)
+        return false;
+    return records >= 0 && records <= UINT32_MAX && bytes >= 0 && (uint64_t)bytes <= file_bytes;
 }
 
-/* Writes the row of a pack, and updates the statistics. */
-static int pack_entry_replace(struct packs *p, uint64_t number, const struct pack_entry *old,
-                              const struct pack_entry *e)
+int pack_count(struct packs *p, uint16_t shard, uint64_t number, int64_t records, int64_t bytes,
+               uint64_t file_bytes, struct pack_entry *ret)
 {
-    int err = pack_entry_put(p, number, e);
+    uint8_t key[KEY_MAX], val[PACK_ENTRY_LEN];
+    struct layer *rows = row_at(p, shard, number, key);
+    struct pack_entry was, e;
+    int err = pack_entry_get(p, shard, number, &was);
+    bool is_new = err == -ENOENT && file_bytes;
 
-    if (err)
+    if (err < 0 && !is_new)
         return err;
-    pack_stats_sub(p, old);
-    pack_stats_add(p, e);
-    return 0;
-}
-
-int pack_count_in(struct packs *p, struct pack *k, uint32_t len)
-{
-    struct pack_entry old, e;
-    int err = pack_entry_get(p, k->number, &old);
-
-    if (err && err != -ENOENT)
-        return err;
-    e = old;
-    e.live_records++;
-    e.live_bytes += len;
-    e.file_bytes = k->end;
-    int put = pack_entry_replace(p, k->number, &old, &e);
-
-    if (put)
-        return put;
-    p->stats.packs += err == -ENOENT;
-    return 0;
-}
-
-/* Counts in one more record of a pack that has a row. -ENOENT: it has none; -EBUSY: the row cannot
- * have so many bytes. */
-int pack_count_back(struct packs *p, uint64_t number, uint32_t len)
-{
-    struct pack_entry old, e;
-    int err = pack_entry_get(p, number, &old);
-
-    if (err)
-        return err;
-    e = old;
-    e.live_records++;
-    e.live_bytes += len;
-    return e.live_bytes > e.file_bytes ? -EBUSY : pack_entry_replace(p, number, &old, &e);
-}
-
-int pack_count_out(struct packs *p, uint64_t number, uint32_t records, uint64_t bytes)
-{
-    struct pack_entry old, e;
-    int err = pack_entry_get(p, number, &old);
-
-    if (err)
-        return err;
-    if (old.live_records < records || old.live_bytes < bytes)
+    if (file_bytes == 0 || (!shard && file_bytes < was.file_bytes))
+        file_bytes = was.file_bytes;
+    records += was.live_records;
+    bytes += (int64_t)was.live_bytes;
+    if (!is_possible(shard, &was, records, bytes, file_bytes))
         return -EUCLEAN;
-    e = old;
-    e.live_records -= records;
-    e.live_bytes -= bytes;
-    return pack_entry_replace(p, number, &old, &e);
-}
-
-/* Adds `records` and `bytes` to a row. Without a row one is made, with `size` as the length of the
- * file. */
-int pack_correct(struct packs *p, uint64_t number, int64_t records, int64_t bytes, uint64_t size)
-{
-    struct pack_entry old, e;
-    int err = pack_entry_get(p, number, &old);
-
-    if (err && err != -ENOENT)
+    e = (struct pack_entry){(uint32_t)records, (uint64_t)bytes, file_bytes};
+    pack_entry_encode(&e, val);
+    err = layer_put(rows, key, val, sizeof val);
+    if (err < 0)
         return err;
-    e = old;
-    if (err == -ENOENT)
-        e.file_bytes = size;
-    int64_t n = (int64_t)e.live_records + records, b = (int64_t)e.live_bytes + bytes;
-
-    if (n < 0 || n > UINT32_MAX || b < 0 || (uint64_t)b > e.file_bytes)
-        return -EUCLEAN;
-    e.live_records = (uint32_t)n;
-    e.live_bytes = (uint64_t)b;
-    int put = pack_entry_replace(p, number, &old, &e);
-
-    if (put)
-        return put;
-    p->stats.packs += err == -ENOENT;
+    if (ret)
+        *ret = e;
+    if (shard)
+        return 0;
+    pack_stats_sub(p, &was);
+    pack_stats_add(p, &e);
+    p->stats.packs += is_new;
     return 0;
 }
 
-int pack_entry_drop(struct packs *p, uint64_t number)
+/* Drops the row of a pack. -ENOENT. */
+int pack_entry_drop(struct packs *p, uint16_t shard, uint64_t number)
 {
+    uint8_t key[KEY_MAX];
+    struct layer *rows = row_at(p, shard, number, key);
     struct pack_entry e;
-    uint8_t key[8];
-    int err = pack_entry_get(p, number, &e);
+    int err = pack_entry_get(p, shard, number, &e);
 
-    if (err)
-        return err == -ENOENT ? 0 : err;
-    put_be64(key, number);
-    err = layer_del(p->entries, key);
-    if (err)
+    if (err == 0)
+        err = layer_del(rows, key);
+    if (err < 0 || shard)
         return err;
     pack_stats_sub(p, &e);
     p->stats.packs--;
@@ -340,14 +312,15 @@ int pack_drop_if_empty(struct packs *p, uint64_t number)
 {
     struct pack *k = pack_find(p, number);
     struct pack_entry e;
-    int err = pack_entry_get(p, number, &e);
+    int err = pack_entry_get(p, 0, number, &e);
 
     if (err && err != -ENOENT)
         return err;
     if (e.live_records || (k && (k == p->current || k->writing)))
         return 0;
-    err = pack_entry_drop(p, number);
-    if (err)
+    if (err == 0)
+        err = pack_entry_drop(p, 0, number);
+    if (err && err != -ENOENT)
         return err;
     if (k) {
         LIST_REMOVE(k, bucket);

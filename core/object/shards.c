@@ -29,15 +29,33 @@ struct shards_slot *shards_find(struct shards *s, unsigned number)
     return NULL;
 }
 
+/* Lends the shard to its disk for one call. */
+static int lend(void *ctx, uint16_t number, struct shard **ret_shard)
+{
+    int err = shards_get(ctx, number, SHARDS_READ, ret_shard, NULL);
+
+    return err == -ENXIO ? -EHOSTUNREACH : err;
+}
+
+static int take_back(void *ctx, uint16_t number, int err)
+{
+    err = shards_said(ctx, number, err);
+    shards_put_back(ctx, number);
+    return err;
+}
+
 struct shards_slot *shards_make_slot(struct shards *s, uint16_t number)
 {
+    const struct shard_lender lender = {lend, take_back, s, number};
     struct shards_slot *slot = calloc(1, sizeof *slot);
 
-    if (slot) {
+    if (slot && shard_disk_open(&lender, &slot->disk) == 0) {
         slot->number = number;
         slot->since = clock_now(s->clock);
+        return slot;
     }
-    return slot;
+    free(slot);
+    return NULL;
 }
 
 /* Put a slot into the set, by its number. Needs the lock, and room for it in s->slot. */
@@ -65,7 +83,6 @@ static void close_handles(struct shards_handle *h)
 {
     for (struct shards_handle *next; h; h = next) {
         next = h->next;
-        disk_close(h->disk);
         shard_close(h->shard);
         free(h);
     }
@@ -73,8 +90,11 @@ static void close_handles(struct shards_handle *h)
 
 void shards_destroy_slot(struct shards_slot *slot)
 {
+    if (!slot)
+        return;
     close_handles(slot->replaced);
     close_handles(slot->handle);
+    disk_close(slot->disk);
     free(slot);
 }
 
@@ -258,7 +278,7 @@ static int hand_out(struct shards_slot *slot, enum shards_use use, struct shard 
     if (ret_shard)
         *ret_shard = slot->handle->shard;
     if (ret_disk)
-        *ret_disk = slot->handle->disk;
+        *ret_disk = slot->disk;
     return 0;
 }
 

@@ -208,10 +208,6 @@ static struct shards_handle *make_handle(struct shard *shard)
 {
     struct shards_handle *h = calloc(1, sizeof *h);
 
-    if (h && shard_disk_open(shard, &h->disk) < 0) {
-        free(h);
-        h = NULL;
-    }
     if (h)
         h->shard = shard;
     else

@@ -15,7 +15,6 @@
 struct shards_handle {
     struct shards_handle *next; /* among the replaced ones */
     struct shard *shard;
-    struct disk *disk;
 };
 
 struct shards_slot {
@@ -30,6 +29,7 @@ struct shards_slot {
     int64_t checked; /* monotonic ns: when `owner` was last read */
     char why[SHARD_WHY];
     struct shard_space space;
+    struct disk *disk;            /* its files, whatever the handle */
     struct shards_handle *handle; /* NULL: not open */
     bool stale;                   /* the handle is of no use any more: the shard is unreachable */
     struct shards_handle *replaced;
@@ -69,7 +69,7 @@ struct shards_slot *shards_find(struct shards *s, unsigned number);
 void shards_insert(struct shards *s, struct shards_slot *slot);
 void shards_take_out(struct shards *s, const struct shards_slot *slot);
 struct shards_slot *shards_make_slot(struct shards *s, uint16_t number); /* NULL: no memory */
-void shards_destroy_slot(struct shards_slot *slot); /* the slot must not be in the set */
+void shards_destroy_slot(struct shards_slot *slot); /* it is not in the set; NULL is fine */
 /* Makes a slot busy: the caller is alone with it until shards_end_busy. NULL: there is no shard of
  * that number. */
 struct shards_slot *shards_begin_busy(struct shards *s, unsigned number);

@@ -204,7 +204,7 @@ static int reserve(struct shards *s, uint16_t number, const char *url,
         err = -ENOSPC;
     }
     if (err < 0) {
-        free(slot);
+        shards_destroy_slot(slot);
         return err;
     }
     slot->busy = true;

@@ -216,7 +216,7 @@ int sums_verify(const struct sums *s, size_t index, const void *data, size_t len
     return id_checksum(data, len, index) == s->block[index] ? 0 : -EUCLEAN;
 }
 
-static int sums_name(const char *name, char out[DISK_NAME_MAX + 1])
+int sums_name(const char *name, char out[DISK_NAME_MAX + 1])
 {
     int n = snprintf(out, DISK_NAME_MAX + 1, "%s.sums", name);
 

@@ -48,6 +48,8 @@ int sums_take(struct sums *s, size_t index, const void *data, size_t len);
  * call for a stale block. */
 int sums_verify(const struct sums *s, size_t index, const void *data, size_t len);
 
+/* The name of the file of sums, "<name>.sums". -ENAMETOOLONG */
+int sums_name(const char *name, char out[DISK_NAME_MAX + 1]);
 /* The bytes of the file of sums; none may be stale. The caller frees them; NULL: no memory. */
 uint8_t *sums_encode(const struct sums *s, size_t *ret_len);
 /* Write beside `name` and sync the file (not the directory). No block may be stale. */

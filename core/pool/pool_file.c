@@ -108,11 +108,9 @@ int pool_file_get(struct disk *disk, const char *name, void *buf, size_t max, si
 
 int pool_file_exists(struct disk *disk, const char *name)
 {
-    struct disk_file *f;
-    int err = disk_open(disk, name, DISK_READ, &f);
+    struct disk_stat st;
+    int err = disk_stat(disk, name, &st);
 
-    if (err == 0)
-        disk_file_close(f);
     return err == 0 ? 1 : err == -ENOENT ? 0 : err;
 }
 

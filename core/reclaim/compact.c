@@ -23,6 +23,7 @@
 #include "durability.h"
 #include "flush.h"
 #include "job.h"
+#include "shards.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,22 +35,6 @@
 
 /* ---- one record ---- */
 
-/* Appends the record to the open pack. *ret_place is its new place. */
-static int copy(struct compaction *c, const struct entry *from, const void *data,
-                struct entry *ret_place)
-{
-    struct pack_place to;
-    int err = packs_append(c->p->packs, &from->id, data, (uint32_t)from->size, &to);
-
-    if (err < 0)
-        return err;
-    *ret_place = (struct entry){.kind = ENTRY_PACK, .id = from->id, .size = from->size};
-    ret_place->where = to.pack;
-    ret_place->offset = to.offset;
-    c->r->bytes += from->size;
-    return 0;
-}
-
 int compact_move(struct compaction *c, uint64_t number, const struct entry *from, const void *data)
 {
     struct state *p = c->p;
@@ -57,8 +42,10 @@ int compact_move(struct compaction *c, uint64_t number, const struct entry *from
     READ_GUARD(&p->freeze_lock);
     int err = compact_adopt(c, from, data, &place);
 
-    if (err == -ENOENT)
-        err = copy(c, from, data, &place);
+    if (err == -ENOENT) {
+        err = objects_append(p->objects, from, data, &place);
+        c->r->bytes += err == 0 ? from->size : 0;
+    }
     if (err < 0)
         return err;
     err = refs_relocate(p->refs, number, from, &place);
@@ -220,13 +207,24 @@ int compact_consider(struct compact_choice *l, const struct pack_info *k)
     return 0;
 }
 
-/* Gathers the closed packs at home. The open one may still grow. */
-static int gather_packs(struct state *p, struct compact_choice *l)
+/* The next closed pack at home, or on a shard, that has something alive. One on a shard of which
+ * nothing is alive waits for its deletion. */
+static int next_pack(struct state *p, uint16_t shard, struct pack_info *k)
+{
+    int err;
+
+    do
+        err = packs_next_closed(p->packs, shard, k->number, k);
+    while (err == 0 && k->entry.live_records == 0);
+    return err;
+}
+
+int compact_gather(struct state *p, uint16_t shard, struct compact_choice *l)
 {
     struct pack_info k = {.number = 0};
     int err;
 
-    while ((err = packs_next_closed(p->packs, k.number, &k)) == 0) {
+    while ((err = next_pack(p, shard, &k)) == 0) {
         err = compact_consider(l, &k);
         if (err < 0)
             return err;
@@ -289,7 +287,7 @@ static int prepare(struct compaction *c, bool thorough)
 /* Chooses among the packs at home and those of the pool, and sums up the bytes for the progress. */
 static int choose_all(struct compaction *c, unsigned below, bool thorough)
 {
-    int err = gather_packs(c->p, &c->own);
+    int err = compact_gather(c->p, 0, &c->own);
 
     if (err == 0)
         err = compact_pool_gather(c);
@@ -386,24 +384,36 @@ static int due(struct state *p, struct job *j, void *arg)
 
 /* ---- by itself ---- */
 
-/* Is enough dead in packs below `compact_below` to be worth a run? The total of dead bytes is a
- * first, cheap answer. */
+/* Sums up the dead bytes in packs of one place that are below, until it has `enough`. */
+static uint64_t dead_in(struct state *p, uint16_t shard, unsigned below, uint64_t enough)
+{
+    struct pack_info k = {.number = 0};
+    uint64_t dead = 0;
+
+    while (dead < enough && next_pack(p, shard, &k) == 0)
+        dead += compact_is_below(&k, below) ? k.dead : 0;
+    return dead;
+}
+
+/* Is enough dead in packs below `compact_below` to be worth a run? At home the total of dead bytes
+ * is a first, cheap answer. */
 static bool is_due(struct state *p)
 {
     unsigned below = (unsigned)settings_get(&p->settings, SET_COMPACT_BELOW);
     uint64_t worth = (uint64_t)settings_get(&p->settings, SET_PACK_SIZE) / COMPACT_DUE_PART;
     uint64_t dead = atomic_load(&p->compacting->elsewhere);
-    struct pack_info k = {.number = 0};
-    struct packs_stats s;
+    struct shards_info s = {.number = 0};
+    struct packs_stats home;
 
-    packs_get_stats(p->packs, &s);
+    packs_get_stats(p->packs, &home);
     if (below == 0)
         return false;
-    if (s.dead_bytes + dead < worth)
-        return compact_shards_dead(p, below, worth) >= worth;
-    while (dead < worth && packs_next_closed(p->packs, k.number, &k) == 0)
-        dead += compact_is_below(&k, below) ? k.dead : 0;
-    return dead >= worth || compact_shards_dead(p, below, worth) >= worth;
+    if (home.dead_bytes + dead >= worth)
+        dead += dead_in(p, 0, below, worth);
+    while (dead < worth && p->shards && shards_next(p->shards, s.number, &s) == 0)
+        if (s.state == SHARDS_OK && !s.draining)
+            dead += dead_in(p, s.number, below, worth);
+    return dead >= worth;
 }
 
 /* `compact_below` was changed: the next look comes at once. */

@@ -54,6 +54,8 @@ struct compaction {
 bool compact_is_below(const struct pack_info *k, unsigned below);
 /* Adds a pack to the sums, and to the choice if something in it is dead. -ENOMEM */
 int compact_consider(struct compact_choice *l, const struct pack_info *k);
+/* Considers the closed packs at home (0), or those on a shard, in which something is alive. */
+int compact_gather(struct state *p, uint16_t shard, struct compact_choice *l);
 /* Sorts the choice, and shortens it to the packs that are to be rewritten. */
 void compact_choose(struct compact_choice *l, unsigned below, bool thorough);
 /* Looks for the number whose entry names exactly this place. 1: *ret_number has it, with a hold
@@ -81,8 +83,6 @@ int compact_all(struct compaction *c, const struct compact_choice *l, compact_pa
 /* Compacts each shard that this store may write to. An error of one shard does not keep it from the
  * others. */
 int compact_shards(struct compaction *c, unsigned below, bool thorough);
-/* Counts the dead bytes in packs on shards that are below, until it has counted `enough`. */
-uint64_t compact_shards_dead(struct state *p, unsigned below, uint64_t enough);
 
 /* ---- compact_pool.c ---- */
 

@@ -6,65 +6,15 @@
  *
  *     for each record of the pack: does the entry of its id name this very place? then move it
  *
- * How much of a pack is dead is known from the table shard_packs alone: the bytes of its file, less
- * what the live records may take. A shard that is unreachable, full, read-only, or being drained is
+ * How much of a pack is dead is known from its row alone: the bytes of its file, less what the live
+ * records may take. A shard that is unreachable, full, read-only, or being drained is
  * left out.
  */
 #include "compact_impl.h"
 #include "move.h"
-#include "shard_packs.h"
 #include "shards.h"
 #include <errno.h>
 #include <stdlib.h>
-
-/* ---- which ---- */
-
-/* The next pack on that shard with live records, behind *pack. -ENOENT: there is none. */
-static int next_pack(struct state *p, uint16_t shard, uint64_t *pack, struct pack_info *ret)
-{
-    uint16_t at = shard;
-    struct pack_entry e;
-    int err;
-
-    while ((err = shard_packs_next(p->shard_packs, &at, pack, &e)) == 0 && at == shard) {
-        *ret = (struct pack_info){
-            .number = *pack, .entry = e, .dead = pack_entry_dead(&e), .bytes = e.file_bytes};
-        if (e.live_records > 0)
-            return 0;
-    }
-    return err < 0 ? err : -ENOENT;
-}
-
-/* Gathers the packs on one shard that have something alive. */
-static int gather_packs(struct compaction *c, uint16_t shard, struct compact_choice *l)
-{
-    struct pack_info k;
-    uint64_t pack = 0;
-    int err;
-
-    while ((err = next_pack(c->p, shard, &pack, &k)) == 0) {
-        err = compact_consider(l, &k);
-        if (err < 0)
-            return err;
-    }
-    return err == -ENOENT ? 0 : err;
-}
-
-uint64_t compact_shards_dead(struct state *p, unsigned below, uint64_t enough)
-{
-    struct shards_info s = {.number = 0};
-    uint64_t dead = 0;
-
-    while (p->shards && dead < enough && shards_next(p->shards, s.number, &s) == 0) {
-        struct pack_info k;
-        uint64_t pack = 0;
-        if (s.state != SHARDS_OK || s.draining)
-            continue;
-        while (dead < enough && next_pack(p, s.number, &pack, &k) == 0)
-            dead += compact_is_below(&k, below) ? k.dead : 0;
-    }
-    return dead;
-}
 
 /* ---- one pack ---- */
 
@@ -107,7 +57,7 @@ static void count_gone(struct compaction *c, uint16_t shard, const struct compac
     struct pack_entry e;
 
     for (size_t i = 0; i < choice->count; i++) {
-        if (shard_packs_get(c->p->shard_packs, shard, choice->v[i].number, &e) != -ENOENT)
+        if (packs_get(c->p->packs, shard, choice->v[i].number, &e) != -ENOENT)
             continue;
         c->r->packs++;
         gone += choice->v[i].entry.file_bytes;
@@ -152,7 +102,7 @@ int compact_shards(struct compaction *c, unsigned below, bool thorough)
         struct compact_choice choice = {0};
         if (s.draining)
             continue;
-        err = gather_packs(c, s.number, &choice);
+        err = compact_gather(c->p, s.number, &choice);
         if (err == 0)
             compact_choose(&choice, below, thorough);
         if (err == 0 && choice.count)

@@ -17,8 +17,8 @@
  *   RECORDS   live records of pack N that no entry names       counted in, and never counted out
  *   PAGE      page N                                           no root leads to it
  *   ENTRY     object number N with count 0                     it is not among the dying either
- *   SHARD_FILE, SHARD_PACK, SHARD_RECORDS: the same on another shard, of the table
- *   shard_packs; SHARD_PACK also: none of its records is alive, and it still exists
+ *   SHARD_FILE, SHARD_PACK, SHARD_RECORDS: the same on another shard; SHARD_PACK also: none of its
+ *   records is alive, and it still exists
  *
  * A start removes the first three by itself. The others stay until a cycle (or a repair) removes
  * them.

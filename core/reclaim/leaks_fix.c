@@ -11,7 +11,6 @@
 #include "flush.h"
 #include "leaks_impl.h"
 #include "move.h"
-#include "shard_packs.h"
 #include "shards.h"
 #include <errno.h>
 #include <limits.h>
@@ -132,7 +131,7 @@ static int shard_pack_is_needed(struct state *p, uint16_t shard, uint64_t pack)
     uint8_t key[10] = {(uint8_t)(shard >> 8), (uint8_t)shard}, buf[PACK_ENTRY_LEN];
     struct pack_entry e;
     size_t len;
-    int err = shard_packs_get(p->shard_packs, shard, pack, &e), found;
+    int err = packs_get(p->packs, shard, pack, &e), found;
 
     if (err < 0 && err != -ENOENT)
         return err;
@@ -203,43 +202,49 @@ int leak_is_needed(struct state *p, const struct leak *l)
 /* Has the file no name on the disk any more? 1, 0 or -errno. */
 static int is_gone(struct state *p, const char *name)
 {
-    struct disk_file *f;
-    int err = disk_open(p->config.disk, name, DISK_READ, &f);
+    struct disk_stat st;
+    int err = disk_stat(p->config.disk, name, &st);
 
-    if (err == 0)
-        disk_file_close(f);
     return err == -ENOENT ? 1 : err;
 }
 
 /* The same for a file and its sums. */
 static int both_are_gone(struct state *p, const char *name)
 {
-    char sums[DISK_NAME_MAX + 1 + 5];
-    int gone = is_gone(p, name);
+    char sums[DISK_NAME_MAX + 1];
+    int err = sums_name(name, sums);
 
-    snprintf(sums, sizeof sums, "%s.sums", name);
-    return gone <= 0 ? gone : is_gone(p, sums);
+    if (err == 0)
+        err = is_gone(p, name);
+    return err <= 0 ? err : is_gone(p, sums);
+}
+
+/* What is to be deleted for a leak of a file, a slot or a pack. */
+static struct refs_dead dead_of(const struct leak *l)
+{
+    static const enum entry_kind kinds[] = {
+        [LEAK_FILE] = ENTRY_FILE, [LEAK_SLOT] = ENTRY_SLOT, [LEAK_PACK] = ENTRY_PACK};
+
+    return (struct refs_dead){.number = leak_number(&l->key),
+                              .entry = {.kind = kinds[leak_what(&l->key)],
+                                        .id = l->id,
+                                        .shard = leak_shard(&l->key),
+                                        .where = leak_number(&l->key)}};
 }
 
 /* Does the file of a leak at home not exist any more? 1, 0 or -errno. Leaks in tables, and on
  * shards, count as existing. */
 static int file_is_gone(struct state *p, const struct leak *l)
 {
+    enum leak_kind kind = leak_kind(&l->key);
     char name[DISK_NAME_MAX + 1];
+    struct refs_dead d;
 
-    switch (leak_kind(&l->key)) {
-    case LEAK_FILE:
-        blob_object_name(&l->id, leak_number(&l->key), name);
-        return both_are_gone(p, name);
-    case LEAK_SLOT:
-        blob_slot_name(leak_number(&l->key), name);
-        return both_are_gone(p, name);
-    case LEAK_PACK:
-        pack_name(leak_number(&l->key), name);
-        return is_gone(p, name);
-    default:
+    if (kind != LEAK_FILE && kind != LEAK_SLOT && kind != LEAK_PACK)
         return 0;
-    }
+    d = dead_of(l);
+    objects_file_name(&d.entry, d.number, name);
+    return kind == LEAK_PACK ? is_gone(p, name) : both_are_gone(p, name);
 }
 
 int leak_look(struct state *p, const struct leak *l)
@@ -268,15 +273,6 @@ static int free_page(struct state *p, uint64_t no)
     return err < 0 ? err : pages_free(p->pages, no);
 }
 
-static int count_out(struct state *p, const struct leak *l)
-{
-    uint64_t number = leak_number(&l->key);
-    uint16_t shard = leak_shard(&l->key);
-
-    return shard ? shard_packs_count_out(p->shard_packs, shard, number, l->records, l->bytes, NULL)
-                 : packs_count_out(p->packs, number, l->records, l->bytes);
-}
-
 /* Removes a leak that stands in a table, after a last look. The next commit has the removal. */
 static int forget(struct state *p, const struct leak *l)
 {
@@ -289,7 +285,7 @@ static int forget(struct state *p, const struct leak *l)
         return err < 0 ? err : -EBUSY;
     switch (leak_what(&l->key)) {
     case LEAK_RECORDS:
-        err = count_out(p, l);
+        err = packs_count_out(p->packs, leak_shard(&l->key), number, l->records, l->bytes, NULL);
         break;
     case LEAK_PAGE:
         err = free_page(p, number);
@@ -308,38 +304,24 @@ static int forget_row(struct state *p, const struct leak *l)
     int err;
     INSTANT_TXN(t, p);
 
-    err = shard_packs_forget(p->shard_packs, leak_shard(&l->key), leak_number(&l->key));
+    err = packs_forget(p->packs, leak_shard(&l->key), leak_number(&l->key));
     if (err == 0)
         state_changed(&t, NULL);
     return err == -ENOENT ? 0 : err;
 }
 
-/* Deletes a file or a pack on a shard, and then the row of the pack. The row is removed last: as
- * long as it exists, a release would delete the pack. */
-static int delete_there(struct state *p, const struct leak *l)
+/* Deletes a file, a slot or a pack, and then the row of a pack on a shard. The row is removed last:
+ * as long as it exists, a release would delete the pack. */
+static int delete_bytes(struct state *p, const struct leak *l)
 {
-    const struct entry at = {.kind = leak_what(&l->key) == LEAK_FILE ? ENTRY_FILE : ENTRY_PACK,
-                             .id = l->id,
-                             .shard = leak_shard(&l->key),
-                             .where = leak_number(&l->key)};
-    int err = objects_delete_remote(p->objects, &at);
+    const struct refs_dead d = dead_of(l);
+    bool pack = d.entry.kind == ENTRY_PACK;
+    int err;
 
-    return err < 0 || at.kind == ENTRY_FILE ? err : forget_row(p, l);
-}
-
-/* Deletes a file, a slot or a pack at home. */
-static int delete_here(struct state *p, const struct leak *l)
-{
-    uint64_t number = leak_number(&l->key);
-
-    switch (leak_kind(&l->key)) {
-    case LEAK_FILE:
-        return blob_unlink_object(p->config.disk, &l->id, number);
-    case LEAK_SLOT:
-        return blob_unlink_slot(p->config.disk, number);
-    default:
-        return packs_remove_unknown(p->packs, number);
-    }
+    if (d.entry.shard == 0)
+        return pack ? packs_remove_unknown(p->packs, d.number) : objects_delete(p->objects, &d);
+    err = objects_delete_remote(p->objects, &d.entry);
+    return err == 0 && pack ? forget_row(p, l) : err;
 }
 
 /* Deletes a file at home or on a shard. Once nothing needs such a file, nothing can come to need
@@ -354,7 +336,7 @@ static int delete_file(struct state *p, const struct leak *l)
     }
     if (err)
         return err < 0 ? err : -EBUSY;
-    return leak_shard(&l->key) ? delete_there(p, l) : delete_here(p, l);
+    return delete_bytes(p, l);
 }
 
 /* Deletes on a shard, if the right shard is there: shards_said asks it again, and returns the

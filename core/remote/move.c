@@ -17,7 +17,6 @@
 #include "flush.h"
 #include "job.h"
 #include "remote_impl.h"
-#include "shard_packs.h"
 #include "shards.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -260,7 +259,7 @@ static int name(struct move *m, uint64_t number, const struct entry *from, const
     return retire_place(m, from); /* after an error the old place stays counted until a GC cycle */
 }
 
-/* Adds the pack of the batch, with all its records, to shard_packs. */
+/* Counts in the pack of the batch, with all its records. */
 static int count_in(struct move *m)
 {
     uint64_t number, bytes = 0;
@@ -271,8 +270,8 @@ static int count_in(struct move *m)
         bytes += to.size;
         n++;
     }
-    return n ? shard_packs_add(m->p->shard_packs, m->shard, to.where, n, bytes,
-                               objects_batch_file_bytes(m->batch))
+    return n ? packs_count_in(m->p->packs, m->shard, to.where, n, bytes,
+                              objects_batch_file_bytes(m->batch))
              : 0;
 }
 
@@ -362,21 +361,6 @@ static int gather_one(struct move *m, uint64_t number, const struct entry *from,
 
 /* ---- one at once ---- */
 
-/* Moves one large object to the shard. */
-static int copy_file_out(struct move *m, uint64_t number, const struct entry *from)
-{
-    const struct objects_pace slowly = {pace, m};
-    struct entry to;
-    int err;
-
-    m->size = from->size;
-    err = objects_copy_out(m->p->objects, m->shard, from, &slowly, &to);
-    if (err < 0)
-        return err;
-    READ_GUARD(&m->p->freeze_lock);
-    return name(m, number, from, &to);
-}
-
 /* Takes a number that is never used again, for the name of a file at home. */
 static int fresh_number(struct state *p, uint64_t *ret)
 {
@@ -388,17 +372,17 @@ static int fresh_number(struct state *p, uint64_t *ret)
     return err;
 }
 
-/* Moves one large object home, under a file name of its own. */
-static int copy_file_home(struct move *m, uint64_t number, const struct entry *from)
+/* Moves one large object to the shard, or home under a file name of its own. */
+static int copy_file(struct move *m, uint64_t number, const struct entry *from)
 {
-    const struct objects_pace slowly = {pace, m};
+    const struct blob_pace slowly = {pace, m};
     struct entry to;
-    uint64_t fresh;
-    int err = fresh_number(m->p, &fresh);
+    uint64_t fresh = 0;
+    int err = m->shard ? 0 : fresh_number(m->p, &fresh);
 
     m->size = from->size;
     if (err == 0)
-        err = objects_copy_home(m->p->objects, fresh, from, &slowly, &to);
+        err = objects_copy_file(m->p->objects, m->shard, fresh, from, &slowly, &to);
     if (err < 0)
         return err;
     READ_GUARD(&m->p->freeze_lock);
@@ -422,40 +406,27 @@ static int read_record(struct move *m, const struct entry *from)
  * taken. */
 static int copy_record_home(struct move *m, uint64_t number, const struct entry *from)
 {
-    struct entry to = {.kind = ENTRY_PACK, .id = from->id, .size = from->size};
-    struct pack_place at;
+    struct entry to;
     int err = read_record(m, from);
 
     if (err < 0)
         return err;
     READ_GUARD(&m->p->freeze_lock);
-    err = packs_append(m->p->packs, &from->id, m->buf, (uint32_t)from->size, &at);
-    if (err < 0)
-        return err;
-    to.where = at.pack;
-    to.offset = at.offset;
-    return name(m, number, from, &to);
+    err = objects_append(m->p->objects, from, m->buf, &to);
+    return err < 0 ? err : name(m, number, from, &to);
 }
 
-/* Moves one object home if the disk has room for it. */
-static int bring_home(struct move *m, uint64_t number, const struct entry *from)
-{
-    int err = flush_room_for(m->p, from->size);
-
-    if (err < 0)
-        return err;
-    return from->kind == ENTRY_PACK ? copy_record_home(m, number, from)
-                                    : copy_file_home(m, number, from);
-}
-
-/* Moves one object that is held, by the way that fits its kind and target. */
+/* Moves one object that is held, by the way that fits its kind and target. Home must have room for
+ * it. */
 static int move_entry(struct move *m, uint64_t number, const struct entry *e, bool *ret_taken)
 {
-    int err;
+    bool packed = e->kind == ENTRY_PACK;
+    int err = m->shard ? 0 : flush_room_for(m->p, e->size);
 
-    if (m->shard && e->kind == ENTRY_PACK)
+    if (err == 0 && m->shard && packed)
         return gather_one(m, number, e, ret_taken);
-    err = m->shard ? copy_file_out(m, number, e) : bring_home(m, number, e);
+    if (err == 0)
+        err = packed ? copy_record_home(m, number, e) : copy_file(m, number, e);
     if (err == 0)
         done_with(m, 1, e->size);
     return err;

@@ -48,7 +48,7 @@ int move_end(struct move *m, struct move_result *ret);
  * put, without a commit that names it. A move has put nothing below it. UINT64_MAX: no move has
  * that target. A move counts from before its first number is given until all that it has put is
  * committed, reclaimed, or left as an orphan. The caller holds the freeze lock for writing: then
- * this, refs and shard_packs are of one instant. */
+ * this, refs and packs are of one instant. */
 uint64_t move_in_flight(struct state *p, uint16_t shard);
 
 /* The objects that a person named (control_shard.c, move_select.c). `fn` is called once for each

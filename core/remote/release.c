@@ -16,7 +16,6 @@
 #include "move.h"
 #include "remote_impl.h"
 #include "report.h"
-#include "shard_packs.h"
 #include "shards.h"
 #include <errno.h>
 #include <string.h>
@@ -35,25 +34,17 @@ static bool is_of_shard(int err)
            err == -ESHUTDOWN || err == -ENOMEM;
 }
 
-/* Deletes a file or a pack on the shard. One that does not exist is deleted already. */
-static int delete(struct release *r, const struct entry *e)
-{
-    int err = objects_delete_remote(r->p->objects, e);
-
-    return err == -ENOENT ? 0 : err;
-}
-
 /* ---- packs ---- */
 
 /* Deletes a pack without live records, and then its row. */
 static int delete_pack(struct release *r, uint64_t pack)
 {
     const struct entry e = {.kind = ENTRY_PACK, .shard = r->shard, .where = pack};
-    int err = delete(r, &e);
+    int err = objects_delete_remote(r->p->objects, &e);
     READ_GUARD(&r->p->freeze_lock);
 
     if (err == 0)
-        err = shard_packs_forget(r->p->shard_packs, r->shard, pack);
+        err = packs_forget(r->p->packs, r->shard, pack);
     return err == -ENOENT || err == -EBUSY ? 0 : err;
 }
 
@@ -64,15 +55,14 @@ static int count_out(struct release *r, const struct refs_dead *d, bool *ret_las
 {
     struct pack_entry left = {0};
     READ_GUARD(&r->p->freeze_lock);
-    int err = shard_packs_get(r->p->shard_packs, r->shard, d->entry.where, &left);
+    int err = packs_get(r->p->packs, r->shard, d->entry.where, &left);
     bool known = err == 0;
 
     *ret_last = false;
     if (err == 0 || err == -ENOENT)
         err = refs_reclaimed(r->p->refs, d, 1);
     if (err == 0 && known) {
-        err = shard_packs_count_out(r->p->shard_packs, r->shard, d->entry.where, 1, d->entry.size,
-                                    &left);
+        err = packs_count_out(r->p->packs, r->shard, d->entry.where, 1, d->entry.size, &left);
         *ret_last = err == 0 && left.live_records == 0;
     }
     return err;
@@ -86,19 +76,24 @@ static int release_record(struct release *r, const struct refs_dead *d)
     return err == 0 && last ? delete_pack(r, d->entry.where) : err;
 }
 
+/* Finds the next pack on a shard without live records. */
+static bool next_empty(struct state *p, uint16_t shard, struct pack_info *k)
+{
+    while (packs_next_closed(p->packs, shard, k->number, k) == 0)
+        if (k->entry.live_records == 0)
+            return true;
+    return false;
+}
+
 /* Deletes packs without live records that an earlier pass, or an interrupted incarnation, left
  * behind. */
 static int release_empty_packs(struct release *r)
 {
-    uint16_t shard = r->shard;
-    uint64_t pack = 0;
-    struct pack_entry row;
+    struct pack_info k = {.number = 0};
     int err = 0;
 
-    while (err == 0 && shard_packs_next(r->p->shard_packs, &shard, &pack, &row) == 0 &&
-           shard == r->shard)
-        if (row.live_records == 0)
-            err = delete_pack(r, pack);
+    while (err == 0 && next_empty(r->p, r->shard, &k))
+        err = delete_pack(r, k.number);
     return err;
 }
 
@@ -108,7 +103,7 @@ static int release_empty_packs(struct release *r)
  * which is fine. */
 static int release_file(struct release *r, const struct refs_dead *d)
 {
-    int err = delete(r, &d->entry);
+    int err = objects_delete_remote(r->p->objects, &d->entry);
 
     if (err < 0)
         return err;
@@ -178,16 +173,9 @@ static void release_shard(struct state *p, uint16_t shard)
 static bool has_work(struct state *p, uint16_t shard)
 {
     struct refs_dead d;
-    struct pack_entry row;
-    uint16_t at = shard;
-    uint64_t pack = 0;
 
-    if (refs_next_dead_ghost(p->refs, shard, 0, &d) == 0)
-        return true;
-    while (shard_packs_next(p->shard_packs, &at, &pack, &row) == 0 && at == shard)
-        if (row.live_records == 0)
-            return true;
-    return false;
+    return refs_next_dead_ghost(p->refs, shard, 0, &d) == 0 ||
+           next_empty(p, shard, &(struct pack_info){.number = 0});
 }
 
 /* Counts the dead ghosts that stay on the shard, or on all. */

@@ -139,8 +139,6 @@ static bool is_damage(int err)
 /* The reason of damage, for a finding. */
 static const char *why_of(int err)
 {
-    if (err == -ENOENT)
-        return "its shard does not have it";
     return err == -EUCLEAN ? "its bytes are not those that were written"
                            : "the disk cannot read it";
 }
@@ -210,24 +208,13 @@ static int verify_unsealed(struct scrub *s, uint64_t number)
     return 0;
 }
 
-/* Do both entries name the same place? */
-static bool is_same_place(const struct entry *a, const struct entry *b)
-{
-    return a->kind == b->kind && a->shard == b->shard && a->where == b->where &&
-           a->offset == b->offset;
-}
-
 /* The file, or the table, that has the bytes. */
 static void file_of(const struct entry *e, uint64_t number, char file[DISK_NAME_MAX + 1])
 {
     if (e->kind == ENTRY_HELD)
         snprintf(file, DISK_NAME_MAX + 1, "the table unsealed");
-    else if (e->kind == ENTRY_SLOT)
-        blob_slot_name(number, file);
-    else if (e->kind == ENTRY_FILE)
-        blob_object_name(&e->id, e->where, file);
     else
-        pack_name(e->where, file);
+        objects_file_name(e, number, file);
 }
 
 /* Words for a finding: `name` is the object, `where` its place. */
@@ -249,27 +236,16 @@ static void describe(const struct entry *e, uint64_t number, char name[56], char
         snprintf(where, 100, "%s%.78s", shard, file);
 }
 
-/* Is the error damage of this entry? For a ghost -ENOENT is, too: its shard was asked, is the right
- * one, and does not have it. */
-static bool is_damage_of(int err, const struct entry *e)
-{
-    return is_damage(err) || (err == -ENOENT && entry_is_ghost(e));
-}
-
 /* Is the object's file missing? Not asked for a ghost (its shard has answered) and for bytes in a
  * table. */
 static bool is_gone(struct scrub *s, uint64_t number, const struct entry *e)
 {
     char file[DISK_NAME_MAX + 1];
-    struct disk_file *f = NULL;
-    int err;
+    struct disk_stat st;
 
-    if (entry_is_ghost(e) || e->kind == ENTRY_HELD)
-        return false;
-    file_of(e, number, file);
-    err = disk_open(s->p->config.disk, file, DISK_READ, &f);
-    disk_file_close(f);
-    return err == -ENOENT;
+    objects_file_name(e, number, file);
+    return !entry_is_ghost(e) && e->kind != ENTRY_HELD &&
+           disk_stat(s->p->config.disk, file, &st) == -ENOENT;
 }
 
 /* Report an object whose bytes are damaged. */
@@ -287,7 +263,8 @@ static int found_object(struct scrub *s, uint64_t number, const struct entry *e,
 static int verify(struct scrub *s, uint64_t number, const struct entry *e)
 {
     return !entry_is_sealed(e) ? verify_unsealed(s, number)
-                               : objects_verify_slowly(s->p->objects, e, spend, s);
+                               : objects_verify_slowly(s->p->objects, e,
+                                                       &(struct blob_pace){spend, s});
 }
 
 static void say_unreadable(struct scrub *s, const struct entry *e)
@@ -312,7 +289,7 @@ static int look_at_object(struct scrub *s, uint64_t number)
             return 0;
         if (err < 0)
             return err;
-        if (moves && (is_same_place(&e, &before) || moves > MOVES_MAX))
+        if (moves && (entry_same_place(&e, &before) || moves > MOVES_MAX))
             return found_object(s, number, &e, bad);
         err = verify(s, number, &e);
         if (err == 0)
@@ -323,7 +300,7 @@ static int look_at_object(struct scrub *s, uint64_t number)
             s->at.now.unasked++;
             return 0;
         }
-        if (!is_damage_of(err, &e))
+        if (!is_damage(err))
             return err;
         bad = err;
         before = e;

@@ -129,6 +129,18 @@ int disk_fstat(struct disk_file *f, struct disk_stat *ret)
     return f->ops->fstat(f, ret);
 }
 
+int disk_stat(struct disk *d, const char *name, struct disk_stat *ret)
+{
+    struct disk_file *f;
+    int err = disk_open(d, name, DISK_READ, &f);
+
+    if (err < 0)
+        return err;
+    err = disk_fstat(f, ret);
+    disk_file_close(f);
+    return err;
+}
+
 void disk_flush_hint(struct disk_file *f, uint64_t off, uint64_t len)
 {
     if (check_range(off, len) == 0)

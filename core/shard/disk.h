@@ -77,6 +77,7 @@ int disk_truncate(struct disk_file *f, uint64_t size);
 int disk_punch(struct disk_file *f, uint64_t off, uint64_t len);
 int disk_sync(struct disk_file *f); /* bytes and size (fdatasync) */
 int disk_fstat(struct disk_file *f, struct disk_stat *ret);
+int disk_stat(struct disk *d, const char *name, struct disk_stat *ret); /* of a file; -ENOENT */
 /* Starts to write the range back, and does not wait (sync_file_range). A hint, which never
  * fails. */
 void disk_flush_hint(struct disk_file *f, uint64_t off, uint64_t len);

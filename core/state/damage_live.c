@@ -54,9 +54,9 @@ static int add_path(struct users *u, uint64_t dir, const char *name, struct strb
 static void add_part(const struct damage_use *use, struct strbuf *out)
 {
     if (use->type == ITEM_EXTENT)
-        strbuf_addf(out, ", %u bytes from %llu on", EXTENT_GRAIN, U(use->off));
-    else if (use->type == ITEM_PATCH)
-        strbuf_addf(out, ", a patch of bytes from %llu on", U(use->off));
+        strbuf_addf(out, ", %u bytes from %llu on", EXTENT_BLOCK, U(use->off));
+    else if (use->type == ITEM_SUBBLOCK)
+        strbuf_addf(out, ", a subblock extent from %llu on", U(use->off));
     else if (use->type == ITEM_XATTR)
         strbuf_adds(out, ", an extended attribute");
 }

@@ -33,36 +33,22 @@ static int add_unknown(const char *name, void *ctx)
     return err == -ENOENT ? map64_put(&u->packs, number, 1) : 0;
 }
 
-/* The size of a pack file. */
-static int size_of(struct state *p, uint64_t number, uint64_t *ret_bytes)
-{
-    char name[DISK_NAME_MAX + 1];
-    struct disk_file *f;
-    struct disk_stat st;
-    int err;
-
-    pack_name(number, name);
-    err = disk_open(p->config.disk, name, DISK_READ, &f);
-    if (err < 0)
-        return err;
-    err = disk_fstat(f, &st);
-    disk_file_close(f);
-    *ret_bytes = st.size;
-    return err;
-}
-
 /* Puts one pack back into the table, with the counts that its entries give. */
 static int put_back(struct state *p, struct kv_txn *t, uint64_t number, uint64_t records,
                     uint64_t bytes)
 {
     struct pack_entry e = {.live_records = (uint32_t)records, .live_bytes = bytes};
     uint8_t key[8], val[PACK_ENTRY_LEN];
-    int err = size_of(p, number, &e.file_bytes);
+    char name[DISK_NAME_MAX + 1];
+    struct disk_stat st;
+    int err;
 
-    if (err == 0 && e.live_bytes > e.file_bytes)
-        e.file_bytes = e.live_bytes; /* the file is too short; readers will find that out */
+    pack_name(number, name);
+    err = disk_stat(p->config.disk, name, &st);
     if (err < 0)
         return err;
+    /* if the file is too short, readers will find that out */
+    e.file_bytes = st.size > e.live_bytes ? st.size : e.live_bytes;
     report(REPORT_ALARM,
            "the table of packs did not have pack %llu, which %llu objects are in: it is put back",
            U(number), U(records));

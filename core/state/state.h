@@ -36,8 +36,6 @@
  *   "pages"        tree/pages.c   mutex   page counts, dirty pages
  *   "page cache"   tree/pages.c   mutex   one shard of the page cache
  *   "refs"         object/refs.c  mutex   refcount table, ids, dying, pins, holds
- *   "shard packs"  object/shard_packs.c mutex  what is alive in packs on other shards; a leaf but
- *                                         for kv reads
  *   "shards"       object/shards.c mutex  which shards there are, and their states; not held while
  *                                         a shard is asked
  *   "packs sync"   object/packs_open.c mutex  one sync of packs at a time
@@ -172,7 +170,6 @@ struct state {
     struct packs *packs;
     struct objects *objects;
     struct shards *shards;
-    struct shard_packs *shard_packs;
     struct drops *drops;
     struct workers *workers;
     const struct pool_member *shared; /* &shared_pool: the pool of bytes; NULL: a store alone */

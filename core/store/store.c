@@ -15,7 +15,6 @@
 #include "store_impl.h"
 #include "report.h"
 #include "scrub.h"
-#include "shard_packs.h"
 #include "shards.h"
 #include "sweep.h"
 #include <errno.h>
@@ -220,7 +219,6 @@ static int open_objects(struct state *p)
     struct objects_config config = {.disk = p->config.disk,
                                     .packs = p->packs,
                                     .shards = p->shards,
-                                    .shard_packs = p->shard_packs,
                                     .clock = p->clock,
                                     .refs = p->refs,
                                     .key = &p->id_key};
@@ -262,10 +260,8 @@ static int open_floors(struct state *p, const struct store_record *s)
     if (err == 0)
         err = lost_start_packs(p, next_pack(p, s));
     if (err == 0)
-        err = packs_open(p->config.disk, kv, TABLE_PACKS, next_pack(p, s), lost_start_keep, p,
-                         &p->packs);
-    if (err == 0)
-        err = shard_packs_open(kv, TABLE_SHARD_PACKS, &p->shard_packs);
+        err = packs_open(p->config.disk, kv, TABLE_PACKS, TABLE_SHARD_PACKS, next_pack(p, s),
+                         lost_start_keep, p, &p->packs);
     if (err == 0)
         err = open_shards(p);
     if (err < 0)
@@ -509,7 +505,6 @@ void store_abandon(struct state *p)
     objects_close(p->objects);
     shards_close(p->shards);
     shard_set_patience(settings_get(&p->settings, SET_SHARD_PATIENCE));
-    shard_packs_close(p->shard_packs);
     packs_close(p->packs);
     refs_close(p->refs);
     pages_close(p->pages);

@@ -53,16 +53,14 @@ static void join(struct warehouse *w, unsigned node)
     cr_assert_eq(blob_init(w->disk), 0);
     cr_assert_eq(kv_mem_create(NULL, &w->mem), 0);
     cr_assert_eq(kv_open_mem(w->mem, names, 8, KV_CREATE, &w->kv), 0);
-    cr_assert_eq(packs_open(w->disk, w->kv, 4, w->next[1], NULL, NULL, &w->packs), 0);
+    cr_assert_eq(packs_open(w->disk, w->kv, 4, 7, w->next[1], NULL, NULL, &w->packs), 0);
     cr_assert_eq(refs_open(w->kv, &(struct refs_tables){0, 1, 2, 3, 5}, &w->key, 1, &w->refs), 0);
     clock_manual_init(&w->clock, 20000 * 24 * 3600 * NSEC_PER_SEC);
     sc = (struct shards_config){.kv = w->kv, .table = 6, .clock = &w->clock.base, .store = {1}};
     cr_assert_eq(shards_open(&sc, &w->shards), 0);
-    cr_assert_eq(shard_packs_open(w->kv, 7, &w->shard_packs), 0);
     c = (struct objects_config){.disk = w->disk,
                                 .packs = w->packs,
                                 .shards = w->shards,
-                                .shard_packs = w->shard_packs,
                                 .clock = &w->clock.base,
                                 .refs = w->refs,
                                 .key = &w->key,
@@ -315,7 +313,7 @@ static void go_out(struct warehouse *w, uint64_t number)
     struct objects_batch *b;
 
     if (from.kind == ENTRY_FILE) {
-        cr_assert_eq(objects_copy_out(w->objects, 1, &from, NULL, &to), 0);
+        cr_assert_eq(objects_copy_file(w->objects, 1, 0, &from, NULL, &to), 0);
     } else {
         cr_assert_eq(objects_batch_begin(w->objects, 1, &b), 0);
         cr_assert_eq(objects_batch_add(b, number, &from), 0);
@@ -329,11 +327,8 @@ static void go_out(struct warehouse *w, uint64_t number)
 static void go_home(struct warehouse *w, uint64_t number)
 {
     struct entry from = entry_of(w, number), to;
-    uint64_t fresh;
 
-    cr_assert_eq(refs_new(w->refs, &fresh), 0);
-    cr_assert_eq(objects_copy_home(w->objects, fresh, &from, NULL, &to), 0);
-    refs_cancel(w->refs, fresh);
+    cr_assert_eq(warehouse_copy_home(w, &from, &to), 0);
     name_copy(w, number, &to);
 }
 

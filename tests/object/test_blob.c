@@ -122,7 +122,7 @@ static struct id seal(struct blob *b)
 {
     struct id id;
 
-    cr_assert_eq(blob_hash(b, &key, &id), 0);
+    cr_assert_eq(blob_hash(b, &key, NULL, &id), 0);
     cr_assert_eq(blob_link_object(b, &id, SLOT), 0);
     return id;
 }
@@ -410,11 +410,11 @@ Test(blob, its_hash_is_the_id_of_its_bytes)
 
     write_bytes(b, 1, 0, 1); /* one stale block */
     id_of(&key, data, len, &want);
-    cr_assert_eq(blob_hash(b, &key, &got), 0);
+    cr_assert_eq(blob_hash(b, &key, NULL, &got), 0);
     cr_assert(id_equal(&got, &want));
     cr_assert_eq(disk_mem_flip(disk, "slots/0000000000000007", 0, 0), 0);
     cr_assert_eq(read_all(b), -EUCLEAN, "the hash left no block without a sum");
-    cr_assert_eq(blob_hash(b, &key, &got), -EUCLEAN);
+    cr_assert_eq(blob_hash(b, &key, NULL, &got), -EUCLEAN);
     blob_unref(b);
     free(data);
 }
@@ -430,7 +430,7 @@ static void check_followed(struct blob *b)
 
     cr_assert_eq(blob_read(b, data, len, 0), (ssize_t)len);
     id_of(&key, data, len, &want);
-    cr_assert_eq(blob_hash(b, &key, &got), 0);
+    cr_assert_eq(blob_hash(b, &key, NULL, &got), 0);
     cr_assert(id_equal(&got, &want));
     cr_assert_eq(read_all(b), (ssize_t)len);
     free(data);
@@ -453,9 +453,9 @@ Test(blob, what_is_written_from_start_to_end_is_not_read_to_be_hashed)
     for (uint64_t off = 0; off < 3 * BLOCK; off += 70001)
         write_bytes(b, 70001, off, off);
     check_followed(b);
-    cr_assert_eq(blob_hash(b, &key, &got), 0);
+    cr_assert_eq(blob_hash(b, &key, NULL, &got), 0);
     cr_assert_eq(disk_mem_flip(disk, "slots/0000000000000007", 5, 0), 0);
-    cr_assert_eq(blob_hash(b, &key, &again), 0, "no byte was looked at");
+    cr_assert_eq(blob_hash(b, &key, NULL, &again), 0, "no byte was looked at");
     cr_assert(id_equal(&got, &again));
     cr_assert_eq(read_all(b), -EUCLEAN, "but whoever reads it is told");
     blob_unref(b);
@@ -618,7 +618,7 @@ Test(blob, a_seal_cut_anywhere_can_be_done_again)
         struct id id;
 
         sync_slot(b);
-        cr_assert_eq(blob_hash(b, &key, &id), 0);
+        cr_assert_eq(blob_hash(b, &key, NULL, &id), 0);
         fault.loss = FAULT_LOSE_SOME;
         fault.seed = at;
         fault.fail_at = fault.writes + at;
@@ -636,56 +636,4 @@ Test(blob, a_seal_cut_anywhere_can_be_done_again)
         blob_unref(b);
     }
     cr_assert_gt(at, 3);
-}
-
-/* ---- files that are not kept open ---- */
-
-Test(blob, what_is_kept_of_a_file_verifies_it_when_it_is_opened_again)
-{
-    struct blob *b, *kept, *again;
-    struct id id = {{1}};
-    char name[DISK_NAME_MAX + 1], sums[DISK_NAME_MAX + 8], byte;
-    uint8_t *data = bytes(3 * BLOCK, 9);
-
-    cr_assert_eq(blob_create_slot(disk, SLOT, &b), 0);
-    cr_assert_eq(blob_write(b, data, 3 * BLOCK, 0), 0);
-    cr_assert_eq(blob_link_object(b, &id, SLOT), 0);
-    blob_unref(b);
-    cr_assert_eq(blob_open_object(disk, &id, SLOT, 3 * BLOCK, &b), 0);
-    cr_assert_eq(blob_keep(b, &kept), 0);
-    blob_unref(b);
-    blob_object_name(&id, SLOT, name);
-    snprintf(sums, sizeof sums, "%s.sums", name);
-    cr_assert_eq(disk_unlink(disk, sums), 0, "they are not read again");
-    cr_assert_eq(disk_mem_flip(disk, name, 2 * BLOCK, 0), 0);
-    cr_assert_eq(blob_open_kept(kept, disk, &id, SLOT, &again), 0);
-    cr_assert_eq(blob_length(again), 3 * BLOCK);
-    blob_unref(kept);
-    cr_assert_eq(blob_read(again, &byte, 1, BLOCK + 7), 1);
-    cr_assert_eq((uint8_t)byte, data[BLOCK + 7]);
-    cr_assert_eq(blob_read(again, &byte, 1, 3 * BLOCK - 1), -EUCLEAN);
-    blob_unref(again);
-    free(data);
-}
-
-Test(blob, what_is_kept_does_not_open_a_file_of_another_length)
-{
-    struct blob *b, *kept, *again = NULL;
-    struct disk_file *f;
-    struct id id = {{1}};
-    char name[DISK_NAME_MAX + 1];
-
-    cr_assert_eq(blob_create_slot(disk, SLOT, &b), 0);
-    cr_assert_eq(blob_write(b, "abc", 3, 0), 0);
-    cr_assert_eq(blob_link_object(b, &id, SLOT), 0);
-    cr_assert_eq(blob_keep(b, &kept), 0);
-    blob_object_name(&id, SLOT, name);
-    cr_assert_eq(disk_open(disk, name, DISK_WRITE, &f), 0);
-    cr_assert_eq(disk_pwrite(f, "d", 1, 3), 0);
-    disk_file_close(f);
-    cr_assert_eq(blob_open_kept(kept, disk, &id, SLOT, &again), -EUCLEAN);
-    cr_assert_eq(blob_open_kept(kept, disk, &id, SLOT + 1, &again), -ENOENT);
-    cr_assert_null(again);
-    blob_unref(b);
-    blob_unref(kept);
 }

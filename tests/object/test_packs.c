@@ -17,7 +17,7 @@
 
 /* ---- helpers: the world of a test ---- */
 
-static const struct kv_table tables[] = {{.name = "packs"}};
+static const struct kv_table tables[] = {{.name = "packs"}, {.name = "shard_packs"}};
 static struct fault fault;
 static struct disk *disk;
 static struct kv_mem *mem;
@@ -26,8 +26,8 @@ static struct packs *packs;
 
 static void open_packs(void)
 {
-    cr_assert_eq(kv_open_mem(mem, tables, 1, KV_CREATE, &kv), 0);
-    cr_assert_eq(packs_open(disk, kv, 0, 1, NULL, NULL, &packs), 0);
+    cr_assert_eq(kv_open_mem(mem, tables, 2, KV_CREATE, &kv), 0);
+    cr_assert_eq(packs_open(disk, kv, 0, 1, 1, NULL, NULL, &packs), 0);
 }
 
 static void close_packs(void)
@@ -394,7 +394,7 @@ Test(packs, a_file_that_was_never_committed_is_removed_and_its_number_passed_ove
 Test(packs, the_number_given_at_open_is_respected)
 {
     packs_close(packs);
-    cr_assert_eq(packs_open(disk, kv, 0, 77, NULL, NULL, &packs), 0);
+    cr_assert_eq(packs_open(disk, kv, 0, 1, 77, NULL, NULL, &packs), 0);
     cr_assert_eq(append(RECORD, 1).pack, 77);
 }
 
@@ -661,7 +661,7 @@ Test(packs, holes_are_no_garbage)
     commit();
     reopen();
     garbage_is_what_is_held();
-    cr_assert_eq(packs_next_closed(packs, 0, &k), 0);
+    cr_assert_eq(packs_next_closed(packs, 0, 0, &k), 0);
     cr_assert_leq(k.dead, 4 * 65536);
     cr_assert_leq(k.bytes, 50000 + 4 * 65536);
 }

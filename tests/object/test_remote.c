@@ -113,7 +113,7 @@ static int name_copy(uint64_t number, const struct entry *from, const struct ent
 {
     int err = 0;
     if (to->shard && to->kind == ENTRY_PACK)
-        err = shard_packs_add(w.shard_packs, to->shard, to->where, 1, to->size, file_bytes);
+        err = packs_count_in(w.packs, to->shard, to->where, 1, to->size, file_bytes);
     if (err == 0)
         err = refs_relocate(w.refs, number, from, to);
     return err < 0 ? err : refs_reclaim_place(w.refs, from);
@@ -143,20 +143,15 @@ static int pack_out(uint64_t number, uint16_t shard)
 static int file_out(uint64_t number, uint16_t shard)
 {
     struct entry e = entry_of(&w, number), to;
-    int err = objects_copy_out(w.objects, shard, &e, NULL, &to);
+    int err = objects_copy_file(w.objects, shard, 0, &e, NULL, &to);
     return err < 0 ? err : name_copy(number, &e, &to, 0);
 }
 
 static int home(uint64_t number)
 {
     struct entry e = entry_of(&w, number), to;
-    uint64_t fresh;
-    int err = refs_new(w.refs, &fresh);
+    int err = warehouse_copy_home(&w, &e, &to);
 
-    if (err == 0) {
-        err = objects_copy_home(w.objects, fresh, &e, NULL, &to);
-        refs_cancel(w.refs, fresh);
-    }
     return err < 0 ? err : name_copy(number, &e, &to, 0);
 }
 
@@ -169,8 +164,8 @@ static void reclaim_dead(void)
     while (refs_next_dead_ghost(w.refs, 0, 0, &d) == 0) {
         struct pack_entry left = {0};
         if (d.entry.kind == ENTRY_PACK)
-            cr_assert_eq(shard_packs_count_out(w.shard_packs, d.entry.shard, d.entry.where, 1,
-                                               d.entry.size, &left),
+            cr_assert_eq(packs_count_out(w.packs, d.entry.shard, d.entry.where, 1, d.entry.size,
+                                         &left),
                          0);
         if (left.live_records == 0)
             cr_assert_eq(objects_delete_remote(w.objects, &d.entry), 0);
@@ -370,6 +365,27 @@ Test(remote, another_medium_in_its_place_is_no_damage)
     cr_assert_eq(reads(n, 'a'), 1);
 }
 
+Test(remote, other_bytes_where_another_shard_is_now_are_no_damage)
+{
+    uint64_t n = large_ghost('a');
+    char text[256], why[SHARD_WHY];
+    struct shard *s;
+    ssize_t len;
+
+    cr_assert_eq(shard_open("mem:cold", 0, &s, why), 0);
+    len = shard_get(s, "tally-shard", text, sizeof text);
+    cr_assert_gt(len, 0);
+    cr_assert_eq(shard_put(s, "tally-shard", "another", 7), 0);
+    flip(n);
+    cr_assert_eq(reads(n, 'a'), -EHOSTUNREACH);
+    cr_assert_eq(report_count(REPORT_ALARM), 0);
+    flip(n);
+    cr_assert_eq(shard_put(s, "tally-shard", text, (size_t)len), 0);
+    come_back();
+    cr_assert_eq(reads(n, 'a'), 1);
+    shard_close(s);
+}
+
 /* ---- copies there ---- */
 
 Test(remote, many_records_go_in_one_pack_and_a_full_one_says_so)
@@ -448,7 +464,7 @@ Test(remote, a_shard_that_gives_back_other_bytes_gets_nothing)
     cr_assert_lt(objects_batch_put(batch), 0);
     objects_batch_end(batch);
     e = entry_of(&w, b);
-    cr_assert_lt(objects_copy_out(w.objects, 1, &e, NULL, &to), 0);
+    cr_assert_lt(objects_copy_file(w.objects, 1, 0, &e, NULL, &to), 0);
     shard_mem_set(cold, SHARD_MEM_FLIPS, false);
     come_back();
     cr_assert(reads(a, 'a') == 1 && reads(b, 'b') == 1 && report_count(REPORT_ALARM) == 0);
@@ -502,12 +518,12 @@ Test(remote, an_original_that_was_moved_meanwhile_is_stale_and_no_alarm)
     warehouse_commit(&w);
     cr_assert_eq(file_out(n, 1), 0);
     reclaim_dead();
-    cr_assert_eq(objects_copy_out(w.objects, 2, &before, NULL, &to), -ESTALE);
+    cr_assert_eq(objects_copy_file(w.objects, 2, 0, &before, NULL, &to), -ESTALE);
     there = entry_of(&w, n);
     cr_assert_eq(home(n), 0);
     reclaim_dead();
     cr_assert_eq(refs_new(w.refs, &fresh), 0);
-    cr_assert_eq(objects_copy_home(w.objects, fresh, &there, NULL, &to), -ESTALE);
+    cr_assert_eq(objects_copy_file(w.objects, 0, fresh, &there, NULL, &to), -ESTALE);
     refs_cancel(w.refs, fresh);
     cr_assert_eq(report_count(REPORT_ALARM), 0);
 }
@@ -521,7 +537,7 @@ static int stop_at_the_third(uint64_t bytes, void *ctx)
 Test(remote, a_copy_that_is_cancelled_leaves_nothing_and_blames_nobody)
 {
     unsigned pieces = 0;
-    const struct objects_pace pace = {stop_at_the_third, &pieces};
+    const struct blob_pace pace = {stop_at_the_third, &pieces};
     uint64_t n, names, fresh;
     struct entry e, to;
 
@@ -531,7 +547,7 @@ Test(remote, a_copy_that_is_cancelled_leaves_nothing_and_blames_nobody)
     names = shard_mem_count(cold);
     for (unsigned before = 1; before <= 2; before++) { /* while it is read back, while it is put */
         pieces = before;
-        cr_assert_eq(objects_copy_out(w.objects, 1, &e, &pace, &to), -ECANCELED);
+        cr_assert_eq(objects_copy_file(w.objects, 1, 0, &e, &pace, &to), -ECANCELED);
         cr_assert_eq(shard_mem_count(cold), names);
     }
     warehouse_commit(&w);
@@ -540,10 +556,10 @@ Test(remote, a_copy_that_is_cancelled_leaves_nothing_and_blames_nobody)
     pieces = 2;
     e = entry_of(&w, n);
     cr_assert_eq(refs_new(w.refs, &fresh), 0);
-    cr_assert_eq(objects_copy_home(w.objects, fresh, &e, &pace, &to), -ECANCELED);
+    cr_assert_eq(objects_copy_file(w.objects, 0, fresh, &e, &pace, &to), -ECANCELED);
     refs_cancel(w.refs, fresh);
     pieces = 2;
-    cr_assert_eq(objects_verify_slowly(w.objects, &e, stop_at_the_third, &pieces), -ECANCELED);
+    cr_assert_eq(objects_verify_slowly(w.objects, &e, &pace), -ECANCELED);
     cr_assert_eq(reads(n, 'a'), 1);
     cr_assert_eq(report_count(REPORT_ALARM), 0);
 }
@@ -560,7 +576,7 @@ Test(remote, a_copy_that_finds_its_name_taken_leaves_what_has_it)
     blob_object_name(&e.id, at.where + 1, name);
     cr_assert_eq(shard_open("mem:cold", 0, &s, why), 0);
     cr_assert_eq(shard_put(s, name, "another's", 9), 0);
-    cr_assert_eq(objects_copy_out(w.objects, 1, &e, NULL, &to), -EEXIST);
+    cr_assert_eq(objects_copy_file(w.objects, 1, 0, &e, NULL, &to), -EEXIST);
     cr_assert_eq(shard_stat(s, name, &(uint64_t){0}), 0);
     shard_close(s);
 }
@@ -588,13 +604,11 @@ static int commit_cut(void)
     if (err < 0)
         return err;
     cr_assert(refs_freeze(w.refs) == 0 && packs_freeze(w.packs) == 0);
-    cr_assert_eq(shard_packs_freeze(w.shard_packs), 0);
     err = kv_txn_begin(w.kv, &t);
     if (err < 0)
         return err;
     cr_assert_eq(refs_write(w.refs, 1, t), 0);
     cr_assert_eq(packs_write(w.packs, 1, t), 0);
-    cr_assert_eq(shard_packs_write(w.shard_packs, 1, t), 0);
     err = kv_commit(t);
     if (err == 0) {
         w.next[0] = refs_next(w.refs);

@@ -8,7 +8,6 @@
 #include "kv_mem.h"
 #include "objects.h"
 #include "report.h"
-#include "shard_packs.h"
 #include "shards.h"
 
 #include <criterion/criterion.h>
@@ -25,7 +24,6 @@ struct warehouse {
     struct refs *refs;
     struct objects *objects;
     struct shards *shards; /* none of them, until one is added */
-    struct shard_packs *shard_packs;
     struct clock_manual clock;
     uint64_t next[2]; /* object, pack: as of the last commit */
 };
@@ -42,16 +40,14 @@ static inline void warehouse_open(struct warehouse *w)
                                             {.name = "shard_packs"}};
 
     cr_assert_eq(kv_open_mem(w->mem, names, 8, KV_CREATE, &w->kv), 0);
-    cr_assert_eq(packs_open(w->disk, w->kv, 4, w->next[1], NULL, NULL, &w->packs), 0);
+    cr_assert_eq(packs_open(w->disk, w->kv, 4, 7, w->next[1], NULL, NULL, &w->packs), 0);
     cr_assert_eq(
         refs_open(w->kv, &(struct refs_tables){0, 1, 2, 3, 5}, &w->key, w->next[0], &w->refs), 0);
     struct shards_config sc = {.kv = w->kv, .table = 6, .clock = &w->clock.base, .store = {1}};
     cr_assert_eq(shards_open(&sc, &w->shards), 0);
-    cr_assert_eq(shard_packs_open(w->kv, 7, &w->shard_packs), 0);
     struct objects_config c = {.disk = w->disk,
                                .packs = w->packs,
                                .shards = w->shards,
-                               .shard_packs = w->shard_packs,
                                .clock = &w->clock.base,
                                .refs = w->refs,
                                .key = &w->key};
@@ -63,7 +59,6 @@ static inline void warehouse_close(struct warehouse *w)
     objects_close(w->objects);
     refs_close(w->refs);
     packs_close(w->packs);
-    shard_packs_close(w->shard_packs);
     shards_close(w->shards);
     kv_close(w->kv);
 }
@@ -102,20 +97,14 @@ static inline void warehouse_commit(struct warehouse *w)
     cr_assert_eq(objects_sync(w->objects), 0);
     cr_assert_eq(refs_freeze(w->refs), 0);
     cr_assert_eq(packs_freeze(w->packs), 0);
-    if (w->shard_packs)
-        cr_assert_eq(shard_packs_freeze(w->shard_packs), 0);
     cr_assert_eq(kv_txn_begin(w->kv, &t), 0);
     cr_assert_eq(refs_write(w->refs, 1, t), 0);
     cr_assert_eq(packs_write(w->packs, 1, t), 0);
-    if (w->shard_packs)
-        cr_assert_eq(shard_packs_write(w->shard_packs, 1, t), 0);
     w->next[0] = refs_next(w->refs);
     w->next[1] = packs_next(w->packs);
     cr_assert_eq(kv_commit(t), 0);
     refs_retire(w->refs, 1);
     packs_retire(w->packs, 1);
-    if (w->shard_packs)
-        shard_packs_retire(w->shard_packs, 1);
 }
 
 /* Collect the dead, commit, delete their bytes; how many. */
@@ -132,6 +121,26 @@ static inline unsigned warehouse_reclaim(struct warehouse *w)
     }
     warehouse_commit(w);
     return n;
+}
+
+/* Copy a ghost home, as move.c does it: a file under a number of its own, a record into the open
+ * pack. */
+static inline int warehouse_copy_home(struct warehouse *w, const struct entry *from,
+                                      struct entry *ret_to)
+{
+    static uint8_t bytes[PACK_RECORD_MAX];
+    uint64_t fresh;
+    ssize_t n;
+    int err;
+
+    if (from->kind == ENTRY_PACK) {
+        n = objects_read(w->objects, from, bytes, from->size, 0);
+        return n < 0 ? (int)n : objects_append(w->objects, from, bytes, ret_to);
+    }
+    cr_assert_eq(refs_new(w->refs, &fresh), 0);
+    err = objects_copy_file(w->objects, 0, fresh, from, NULL, ret_to);
+    refs_cancel(w->refs, fresh);
+    return err;
 }
 
 /* A number with one reference. */

@@ -60,15 +60,15 @@ static void put_record(struct packs *p, unsigned i, uint32_t len)
 
 static void put_records(void)
 {
-    static const struct kv_table names[] = {{.name = "packs"}};
+    static const struct kv_table names[] = {{.name = "packs"}, {.name = "shard_packs"}};
     struct kv_mem *mem;
     struct kv *kv;
     struct packs *p;
     unsigned i = FILES;
 
     cr_assert_eq(kv_mem_create(NULL, &mem), 0);
-    cr_assert_eq(kv_open_mem(mem, names, 1, KV_CREATE, &kv), 0);
-    cr_assert_eq(packs_open(disk, kv, 0, pool_number(NODE, 1, 1), NULL, NULL, &p), 0);
+    cr_assert_eq(kv_open_mem(mem, names, 2, KV_CREATE, &kv), 0);
+    cr_assert_eq(packs_open(disk, kv, 0, 1, pool_number(NODE, 1, 1), NULL, NULL, &p), 0);
     while (i < FILES + LONG_RECORDS)
         put_record(p, i++, LENGTH);
     cr_assert_eq(packs_retire_current(p), 0);

@@ -60,14 +60,12 @@ static void files_are(void)
 /* Of the packs on shard 1: bytes that are alive, and bytes of files. */
 static void weigh(uint64_t *ret_live, uint64_t *ret_bytes)
 {
-    uint16_t shard = 0;
-    uint64_t pack = 0;
-    struct pack_entry e;
+    struct pack_info k = {.number = 0};
 
     *ret_live = *ret_bytes = 0;
-    while (shard_packs_next(x.p->shard_packs, &shard, &pack, &e) == 0) {
-        *ret_live += shard == 1 ? e.live_bytes : 0;
-        *ret_bytes += shard == 1 ? e.file_bytes : 0;
+    while (packs_next_closed(x.p->packs, 1, k.number, &k) == 0) {
+        *ret_live += k.entry.live_bytes;
+        *ret_bytes += k.entry.file_bytes;
     }
 }
 

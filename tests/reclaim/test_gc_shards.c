@@ -74,8 +74,8 @@ static void plant_records(void)
 {
     struct pack_entry e;
 
-    cr_assert_eq(shard_packs_get(x.p->shard_packs, 1, pack_of(0), &e), 0);
-    cr_assert_eq(shard_packs_add(x.p->shard_packs, 1, pack_of(0), 2, 50, e.file_bytes), 0);
+    cr_assert_eq(packs_get(x.p->packs, 1, pack_of(0), &e), 0);
+    cr_assert_eq(packs_count_in(x.p->packs, 1, pack_of(0), 2, 50, e.file_bytes), 0);
     cr_assert_eq(flush_now(x.p), 0);
 }
 
@@ -211,15 +211,15 @@ Test(gc_shards, a_row_without_live_records_goes_with_its_pack)
 
     pack_name(number, planted);
     plant_name("mem:cold", planted, "a pack whose records died");
-    cr_assert_eq(shard_packs_add(x.p->shard_packs, 1, number, 1, 10, 100), 0);
-    cr_assert_eq(shard_packs_count_out(x.p->shard_packs, 1, number, 1, 10, &e), 0);
+    cr_assert_eq(packs_count_in(x.p->packs, 1, number, 1, 10, 100), 0);
+    cr_assert_eq(packs_count_out(x.p->packs, 1, number, 1, 10, &e), 0);
     cr_assert_eq(e.live_records, none.live_records);
     cr_assert_eq(flush_now(x.p), 0);
     cycle(0);
     cycle(0);
     cr_assert_eq(result.collected, 1);
     cr_assert(!is_on("mem:cold", planted));
-    cr_assert_eq(shard_packs_get(x.p->shard_packs, 1, number, &e), -ENOENT);
+    cr_assert_eq(packs_get(x.p->packs, 1, number, &e), -ENOENT);
     said_clean();
 }
 

@@ -46,10 +46,8 @@ Test(release, a_drain_waits_for_shards_that_answer)
     remove_file(&w.x, "main/b");
     settle(&w);
     nothing_is_left();
-    struct pack_entry row;
-    uint16_t shard = 0;
-    uint64_t pack = 0;
-    cr_assert_eq(shard_packs_next(w.x.p->shard_packs, &shard, &pack, &row), -ENOENT);
+    struct pack_info row;
+    cr_assert_eq(packs_next_closed(w.x.p->packs, 1, 0, &row), -ENOENT);
 }
 
 Test(release, what_dies_while_the_shard_is_away_goes_when_it_is_back)
@@ -97,7 +95,7 @@ Test(release, once_more_after_a_death_is_fine)
     cr_assert_eq(refs_dead_ghosts(w.x.p->refs), 3);
     settle(&w);
     nothing_is_left();
-    cr_assert_eq(shard_packs_changes(w.x.p->shard_packs), 0);
+    cr_assert_eq(packs_changes(w.x.p->packs), 0);
 }
 
 Test(release, a_shard_that_is_only_read_is_left_alone)
