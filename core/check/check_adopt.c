@@ -306,30 +306,18 @@ static int adopt_pack(struct adopting *a, const char *path, uint64_t number)
 /* Called for each file of a place, by its name. */
 static int adopt_name(const char *name, uint64_t size, void *ctx)
 {
-    struct entry e = {.kind = ENTRY_FILE, .shard = ((struct adopting *)ctx)->shard};
+    struct adopting *a = ctx;
+    struct entry e = {.kind = ENTRY_FILE, .shard = a->shard};
 
     (void)size;
     switch (objects_parse_name(name, &e.id, &e.where)) {
     case OBJECTS_FILE:
-        return adopt_file(ctx, name, &e);
-    case OBJECTS_PACK:
-        return adopt_pack(ctx, name, e.where);
+        return adopt_file(a, name, &e);
+    case OBJECTS_PACK: /* its records are found by id only */
+        return a->count ? adopt_pack(a, name, e.where) : 0;
     default:
         return 0;
     }
-}
-
-/* Go through the directories `first` to `end` - 1 of home. One that does not exist has nothing. */
-static int adopt_home(struct adopting *a, unsigned first, unsigned end)
-{
-    char dir[OBJECTS_DIR];
-    int err = 0;
-
-    for (unsigned i = first; i < end && err == 0; i++) {
-        err = objects_list_home(lists(a), i, dir, adopt_name, a);
-        err = err == -ENOENT ? 0 : err;
-    }
-    return err;
 }
 
 /* Search one shard. A shard that cannot be asked is skipped. */
@@ -419,10 +407,7 @@ static int find_lost(struct check *c, struct kv *kv, check_found_fn *fn, void *c
     if (err == 0)
         err = adopt_by_number(&a);
     if (err == 0)
-        err = adopt_home(&a, OBJECTS_FIRST_DIR, OBJECTS_DIRS);
-    if (err == 0 && a.count)
-        err = adopt_home(&a, 0, 1); /* directory 0 has the packs, whose records are found by id
-                                     * only */
+        err = objects_list(lists(&a), NULL, adopt_name, NULL, &a);
     if (err == 0)
         err = adopt_ghosts(&a);
     map64_release(&a.done);

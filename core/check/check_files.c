@@ -246,21 +246,21 @@ static int list_name(const char *name, uint64_t size, void *ctx)
     return named < 0 ? named : 0;
 }
 
-/* List all directories of home. A missing directory is only a note, since a mount makes it
- * again. */
+/* A missing directory of home is only a note, since a mount makes it again. */
+static int note_missing(const char *dir, void *ctx)
+{
+    const struct file_listing *l = ctx;
+
+    check_found(l->c, false, "note", dir, "the directory does not exist");
+    return 0;
+}
+
+/* List the files of home. */
 static int list_home(struct check *c)
 {
     struct file_listing l = {.c = c, .s = &c->home};
-    char dir[OBJECTS_DIR];
-    int err = 0;
+    int err = objects_list(c->disk, NULL, list_name, note_missing, &l);
 
-    for (unsigned i = 0; i < OBJECTS_DIRS && err == 0; i++) {
-        err = objects_list_home(c->disk, i, dir, list_name, &l);
-        if (err != -ENOENT)
-            continue;
-        check_found(c, false, "note", dir, "the directory does not exist");
-        err = 0;
-    }
     if (err == 0 && c->undecided)
         check_found(c, false, "note", "files",
                     "%" PRIu64 " files are not in the last commit: the next mount makes the log's "
@@ -278,9 +278,7 @@ static int list_shard(struct check *c, struct check_shard *s)
                                     : -EHOSTUNREACH;
 
     if (err == 0) {
-        err = shard_list(shard, "packs", list_name, &l);
-        if (err == 0)
-            err = shard_list(shard, "objects", list_name, &l);
+        err = objects_list(NULL, shard, list_name, NULL, &l);
         if (err < 0)
             err = shards_said(c->shards, s->number, err);
         shards_put_back(c->shards, s->number);

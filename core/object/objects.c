@@ -471,7 +471,7 @@ bool objects_is_named(struct objects *o, uint16_t shard, const struct id *id, ui
 
 /* One directory of home that is being listed. */
 struct object_listing {
-    char dir[OBJECTS_DIR];
+    char dir[sizeof "objects/ab"];
     shard_list_fn *fn;
     void *ctx;
 };
@@ -486,17 +486,24 @@ static int list_in_dir(const char *name, void *ctx)
     return l->fn(path, OBJECTS_NO_SIZE, l->ctx);
 }
 
-int objects_list_home(struct disk *disk, unsigned nth, char ret_dir[OBJECTS_DIR], shard_list_fn *fn,
-                      void *ctx)
+int objects_list(struct disk *home, struct shard *shard, shard_list_fn *fn, objects_gone_fn *gone,
+                 void *ctx)
 {
     struct object_listing l = {.fn = fn, .ctx = ctx};
+    int err = shard ? shard_list(shard, "objects", fn, ctx) : 0;
 
-    if (nth < OBJECTS_FIRST_DIR)
-        snprintf(l.dir, sizeof l.dir, "%s", nth ? "slots" : "packs");
-    else
-        snprintf(l.dir, sizeof l.dir, "objects/%02x", (nth - OBJECTS_FIRST_DIR) & 0xff);
-    memcpy(ret_dir, l.dir, sizeof l.dir);
-    return disk_list(disk, l.dir, list_in_dir, &l);
+    if (shard)
+        return err ? err : shard_list(shard, "packs", fn, ctx);
+    for (unsigned i = 0; i < 258 && err == 0; i++) {
+        if (i < 256)
+            snprintf(l.dir, sizeof l.dir, "objects/%02x", i & 0xff);
+        else
+            snprintf(l.dir, sizeof l.dir, "%s", i == 256 ? "slots" : "packs");
+        err = disk_list(home, l.dir, list_in_dir, &l);
+        if (err == -ENOENT)
+            err = gone ? gone(l.dir, ctx) : 0;
+    }
+    return err;
 }
 
 /* One call of objects_reap. */
@@ -536,14 +543,8 @@ static int reap_file(const char *name, uint64_t size, void *ctx)
 int objects_reap(struct objects *o, uint64_t next, bool (*keep)(void *ctx), void *ctx)
 {
     struct reaping r = {.o = o, .next = next, .keep = keep, .ctx = ctx};
-    char dir[OBJECTS_DIR];
-    int err = 0;
 
-    for (unsigned i = OBJECTS_FIRST_DIR; i < OBJECTS_DIRS && err == 0; i++) {
-        err = objects_list_home(o->c.disk, i, dir, reap_file, &r);
-        err = err == -ENOENT ? 0 : err;
-    }
-    return err;
+    return objects_list(o->c.disk, NULL, reap_file, NULL, &r);
 }
 
 /* ---- opening ---- */

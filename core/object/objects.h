@@ -117,15 +117,13 @@ enum objects_name { OBJECTS_NO_NAME, OBJECTS_PACK, OBJECTS_SLOT, OBJECTS_FILE };
 enum objects_name objects_parse_name(const char *name, struct id *ret_id, uint64_t *ret_number);
 /* The name of the file that has the bytes of the object `number`, at home or on its shard. */
 void objects_file_name(const struct entry *e, uint64_t number, char out[DISK_NAME_MAX + 1]);
-/* Home listed as shard_list lists a shard: the names in the nth directory (0 packs, 1 slots, then
- * those of object files), with the directory in front, and without sizes. -ENOENT: *ret_dir is not
- * there. */
-#define OBJECTS_DIRS 258
-#define OBJECTS_FIRST_DIR 2
-#define OBJECTS_DIR (sizeof "objects/ab")
+/* Lists the files of a shard, or of home if `shard` is NULL: those of objects, slots and packs, with
+ * the directory in front, at home without sizes. As shard_list. A directory of home that is not there
+ * is given to `gone`, whose result other than 0 ends the list; NULL: it is passed over. */
 #define OBJECTS_NO_SIZE UINT64_MAX
-int objects_list_home(struct disk *disk, unsigned nth, char ret_dir[OBJECTS_DIR], shard_list_fn *fn,
-                      void *ctx);
+typedef int objects_gone_fn(const char *dir, void *ctx);
+int objects_list(struct disk *home, struct shard *shard, shard_list_fn *fn, objects_gone_fn *gone,
+                 void *ctx);
 /* Does an entry, with any count, name the object file "<id>.<where>" on that shard (0: at home)? It
  * says yes if the entries cannot be read. */
 bool objects_is_named(struct objects *o, uint16_t shard, const struct id *id, uint64_t where);

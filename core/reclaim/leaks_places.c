@@ -251,19 +251,17 @@ static int list_name(const char *name, uint64_t size, void *ctx)
     return l->err;
 }
 
-/* Lists the directories at home. A missing directory is an error, too: what it had could be on a
- * disk that is not mounted. */
-static int list_home(struct place_listing *l)
+/* A missing directory at home is an error: what it had could be on a disk that is not mounted. */
+static int is_missing(const char *dir, void *ctx)
 {
-    char dir[OBJECTS_DIR];
-    int err = 0;
+    (void)dir;
+    (void)ctx;
+    return -ENOENT;
+}
 
-    for (unsigned i = 0; i < OBJECTS_DIRS && err == 0; i++) {
-        err = objects_list_home(l->f->p->config.disk, i, dir, list_name, l);
-        if (err == 0)
-            err = leaks_advance(l->f, 1);
-    }
-    return err;
+static int list_place(struct place_listing *l)
+{
+    return objects_list(l->f->p->config.disk, l->s->shard, list_name, is_missing, l);
 }
 
 /* Is the shard still the right one, after all that was asked? The driver asks it again. */
@@ -278,10 +276,8 @@ static int is_right(struct state *p, uint16_t number)
 static int list_shard(struct place_listing *l)
 {
     struct place_search *s = l->s;
-    int err = shard_list(s->shard, "packs", list_name, l);
+    int err = list_place(l);
 
-    if (err == 0)
-        err = shard_list(s->shard, "objects", list_name, l);
     if (l->err < 0)
         return l->err;
     if (err < 0)
@@ -340,7 +336,7 @@ int leaks_search_names(struct finding *f)
 
     for (size_t i = 0; i < f->place_count && err == 0; i++) {
         struct place_listing l = {.f = f, .s = &f->places[i]};
-        err = l.s->number ? search_shard(&l) : list_home(&l);
+        err = l.s->number ? search_shard(&l) : list_place(&l);
     }
     return err;
 }
