@@ -2,9 +2,9 @@
 /*
  * crash_store: every write of a workload cut, and what must hold afterwards.
  *
- *     crash_store [--workload W] [--from K] [--to K] [--every N] [--loss all|keep|some]
- *                   [--seed S | --seeds A..B] [--fault cut|eio|enospc] [--chances N]
- *                   [--pattern P] [--real DIR] [--pool] [--jobs N] [--tried FILE]
+ *     crash_store [--workload W] [--from K] [--to K | --last-commit] [--every N]
+ *                   [--loss all|keep|some] [--seed S | --seeds A..B] [--fault cut|eio|enospc]
+ *                   [--chances N] [--pattern P] [--real DIR] [--pool] [--jobs N] [--tried FILE]
  *
  * A workload runs once without faults, to count its writes (of disk and kv, in one sequence), and
  * then again and again. `cut`: the power goes at write k and what was not synced is lost: all of
@@ -18,6 +18,9 @@
  *
  * `eio`, `enospc`: write k fails once. What failed can be repeated, or the store turned read-only
  * with an alarm and is the last good commit when opened again.
+ *
+ * --last-commit: only the writes of the last commit of kv are cut. A call that cuts no write, and
+ * fails none, fails.
  *
  * For hours of it: --seeds, other operations for the workload `chance`, which are the seed's;
  * --jobs, so many processes; --real, the shard is a directory of the machine, made below DIR
@@ -52,6 +55,7 @@ static enum mode mode;
 static const char *real_option = ""; /* its argument */
 static char real_dir[4096];          /* of this process; empty: in memory */
 static bool pooled;                  /* option --pool */
+static bool last_commit;             /* option --last-commit */
 
 static const char *dir(void)
 {
@@ -206,8 +210,9 @@ static bool run_format(void)
     return news;
 }
 
-/* How many writes it makes; also that it is right without a fault. */
-static uint64_t run_whole(void)
+/* How many writes it makes; also that it is right without a fault. With --last-commit, `*from` and
+ * `*to` become the writes of that commit. */
+static uint64_t run_whole(uint64_t *from, uint64_t *to)
 {
     uint64_t writes;
 
@@ -220,6 +225,8 @@ static uint64_t run_whole(void)
     now_at.workload->run();
     CHECK(!w.stopped);
     writes = atomic_load(&w.fault.writes);
+    *from = last_commit ? w.commit_from : *from;
+    *to = last_commit ? w.commit_to : *to;
     must_match(&w.live);
     if (dir())
         power_compare();
@@ -294,16 +301,16 @@ static void run_write(const struct options *o)
 
 static void run_workload(const struct options *o, const struct workload *workload, uint64_t seed)
 {
-    uint64_t writes, to;
+    uint64_t writes, from = o->from, to = o->to;
 
     now_at = (struct cut){.workload = workload, .seed = seed};
     mode = MODE_CUT;
     choose_loss(0);
-    writes = run_whole();
-    to = o->to && o->to < writes ? o->to : writes;
+    writes = run_whole(&from, &to);
+    to = to && to < writes ? to : writes;
     memset(&count, 0, sizeof count);
     for (int m = 0; m < (o->real ? 1 : 3); m++)
-        for (now_at.k = o->from; now_at.k <= to; now_at.k += o->every)
+        for (now_at.k = from; now_at.k <= to; now_at.k += o->every)
             if ((o->mode < 0 || o->mode == m) && now_at.k % o->jobs == o->job) {
                 mode = (enum mode)m;
                 run_write(o);
@@ -394,7 +401,8 @@ static unsigned run_jobs(struct options *o)
     return failed;
 }
 
-static void print_summary(const struct options *o, unsigned failed)
+/* Returns how many runs there were. */
+static uint64_t print_summary(const struct options *o, unsigned failed)
 {
     struct tried_counts t = tried_counts();
     struct count sum = {0};
@@ -411,6 +419,7 @@ static void print_summary(const struct options *o, unsigned failed)
            (unsigned long long)t.recoveries, (unsigned long long)sum.runs,
            (unsigned long long)sum.cut, (unsigned long long)total[0].writes,
            (unsigned long long)o->seed, (unsigned long long)o->last_seed, failed, o->jobs);
+    return sum.runs;
 }
 
 static unsigned run(struct options *o)
@@ -435,7 +444,10 @@ static unsigned run(struct options *o)
         use_real_dir(o);
         (void)run_all(o);
     }
-    print_summary(o, failed);
+    if (print_summary(o, failed) == 0) {
+        fprintf(stderr, "crash_store: no write was cut, and none failed\n");
+        failed++;
+    }
     if (tried && fclose(tried) != 0)
         perror(o->tried);
     tried_release();
@@ -488,6 +500,8 @@ static void set(struct options *o, int which, const char *text)
         o->real = text;
     else if (which == 'P')
         pooled = true;
+    else if (which == 'L')
+        last_commit = true;
     else if (which == 'j')
         o->jobs = n < 1 ? 1 : n < JOBS_MAX ? (unsigned)n : JOBS_MAX;
     else
@@ -503,6 +517,7 @@ static void parse(int argc, char **argv, struct options *o)
                                             {"chances", 1, NULL, 'c'},  {"pattern", 1, NULL, 'p'},
                                             {"real", 1, NULL, 'r'},     {"jobs", 1, NULL, 'j'},
                                             {"tried", 1, NULL, 'T'},    {"pool", 0, NULL, 'P'},
+                                            {"last-commit", 0, NULL, 'L'},
                                             {0}};
     int c;
 

@@ -103,6 +103,7 @@ struct world {
 
     bool full, was_full; /* the next commit will find the disk full; a commit has found it full,
                           * and no caller got the error */
+    uint64_t commit_from, commit_to; /* the writes of the last commit of kv that had any */
     bool stopped;   /* no more operations: the power is off, or the store read-only */
     unsigned retried, flush_failures;
 };

@@ -32,8 +32,16 @@ int __wrap_kv_commit(struct kv_txn *t); /* the linker's --wrap */
 
 int __wrap_kv_commit(struct kv_txn *t)
 {
-    if (!w.full)
-        return __real_kv_commit(t);
+    if (!w.full) {
+        uint64_t before = atomic_load(&w.fault.writes);
+        int err = __real_kv_commit(t);
+
+        if (atomic_load(&w.fault.writes) > before) {
+            w.commit_from = before + 1;
+            w.commit_to = atomic_load(&w.fault.writes);
+        }
+        return err;
+    }
     w.full = false;
     w.was_full = true;
     kv_abort(t);

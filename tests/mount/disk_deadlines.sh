@@ -31,13 +31,17 @@ matches "$(<"$W/said")" 'not all was durable in time; by now seq='
 late "$TALLY" -C "$M" drain 0ms
 late "$TALLY" -C "$M" drain --idle 1s
 job=$(basename "$(grep -l '^state=running' "$M"/.tally/jobs/* | head -n 1)")
-late "$TALLY" -C "$M" wait ticket "$("$TALLY" -C "$M" flush | sed -n 's/.*ticket=\([0-9]*\).*/\1/p')" 1s
+matches "$job" '^[0-9]+$'
+ticket=$("$TALLY" -C "$M" flush | sed -n 's/.*ticket=\([0-9]*\).*/\1/p')
+matches "$ticket" '^[0-9]+$'
+late "$TALLY" -C "$M" wait ticket "$ticket" 1s
 late "$TALLY" -C "$M" wait "$job" 1s
 
 claim "drains that came too late end by themselves when the disk answers again"
 fault ""
 "$TALLY" -C "$M" drain "${limit}s" >/dev/null
-wait_until bash -c "! grep -q '^state=running' '$M'/.tally/jobs/*"
+no_job_runs() { grep -h '^state=' "$M"/.tally/jobs/* >"$W/states" && ! grep -q running "$W/states"; }
+wait_until no_job_runs
 "$TALLY" -C "$M" drain 0ms >/dev/null
 
 claim "whatever it is that the disk does not do: the status is given, and a drain keeps its time"

@@ -35,9 +35,14 @@ for page in "$man_dir"/*.[17]; do
 done
 
 claim "each has the options that --help has"
+options=0
 for verb in "${verbs[@]}"; do
     text=$(LC_ALL=C.UTF-8 MANWIDTH=120 man -l "$man_dir/tally-$verb.1" 2>/dev/null | col -b)
-    for option in $("$TALLY" "$verb" --help | { grep -oE -- '--[a-z]+' || true; } | sort -u); do
+    help=$("$TALLY" "$verb" --help)
+    [[ $help == "usage: tally $verb"* ]] || fail "the help of $verb is \"$help\""
+    for option in $({ grep -oE -- '--[a-z]+' <<<"$help" || true; } | sort -u); do
+        options=$((options + 1))
         grep -q -- "$option" <<<"$text" || fail "tally-$verb(1) does not have $option"
     done
 done
+[[ $options -ge 50 ]] || fail "only $options options were looked at"

@@ -359,6 +359,18 @@ static void body_name(enum pool_body_kind kind, char out[DISK_NAME_MAX + 1])
              (unsigned long long)(base ? h.base.serial : h.delta.serial));
 }
 
+static uint64_t size_of(const char *name)
+{
+    struct disk_stat st;
+    struct disk_file *f;
+
+    cr_assert_eq(disk_open(disk, name, DISK_READ, &f), 0, "%s", name);
+    cr_assert_eq(disk_fstat(f, &st), 0);
+    disk_file_close(f);
+    cr_assert_gt(st.size, 0);
+    return st.size;
+}
+
 Test(pool_report, damage_anywhere_is_told_when_it_is_opened)
 {
     struct pool_report *r;
@@ -370,7 +382,8 @@ Test(pool_report, damage_anywhere_is_told_when_it_is_opened)
         char name[DISK_NAME_MAX + 1];
 
         body_name(kind, name);
-        for (uint64_t byte = 0; disk_mem_flip(disk, name, byte, 2) == 0; byte += 211) {
+        for (uint64_t byte = 0; byte < size_of(name); byte += 211) {
+            cr_assert_eq(disk_mem_flip(disk, name, byte, 2), 0);
             cr_assert_eq(pool_report_open(disk, NODE, NULL, &r), -EUCLEAN, "%s %u", name,
                          (unsigned)byte);
             cr_assert_eq(disk_mem_flip(disk, name, byte, 2), 0);
@@ -391,8 +404,9 @@ Test(pool_report, damage_of_an_open_report_is_never_an_answer)
     body_name(POOL_BODY_BASE, name);
     struct pool_report *r = open_report();
 
-    for (uint64_t block = 1; disk_mem_flip(disk, name, block * 4096 + 3000, 5) == 0; block++)
-        ;
+    cr_assert_gt(size_of(name), 2 * POOL_BLOCK);
+    for (uint64_t byte = POOL_BLOCK + 3000; byte < size_of(name); byte += POOL_BLOCK)
+        cr_assert_eq(disk_mem_flip(disk, name, byte, 5), 0);
     for (unsigned i = 0; i < MANY; i += 50) {
         e = entry_of(i);
         struct id key = pool_key(&e);

@@ -536,5 +536,7 @@ int main(int argc, char **argv)
     printf("%llu commits, %llu failed, %llu crashes, %llu diffs, %llu checks, %llu out of memory\n",
            (unsigned long long)commits, (unsigned long long)failures, (unsigned long long)crashes,
            (unsigned long long)diffs, (unsigned long long)checks, (unsigned long long)ooms);
+    if (ops >= 250000)
+        MUST(commits && failures && crashes && diffs && checks && (ooms || !oom));
     return 0;
 }

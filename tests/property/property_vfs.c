@@ -788,6 +788,7 @@ int main(int argc, char **argv)
     for (size_t s = 0; s < SPACES; s++)
         history_release(&w.history[s]);
     printf("%llu losses of power\n", (unsigned long long)w.power_cuts);
+    CHECK(w.power_cuts > 0 || ops < 20000);
     disk_close(w.disk);
     kv_mem_destroy(w.mem);
     return 0;
