@@ -63,6 +63,14 @@ static void block(void)
     shard_mem_set(w.cold, SHARD_MEM_BLOCKED, true);
 }
 
+/* Of those who ask, at least one waits. The thread that looks for shards may be there, too. */
+static void somebody_waits_still(void)
+{
+    unsigned n = shard_mem_waiting(w.cold);
+
+    cr_assert_geq(n, 1, "%u wait", n);
+}
+
 static void until_they_wait(unsigned n)
 {
     while (shard_mem_waiting(w.cold) < n)
@@ -146,7 +154,7 @@ Test(silent, a_change_that_waits_for_it_holds_nobody_up)
     agreed(&w.x, "branch main beside", "ok");
     cr_assert_eq(flush_now(w.x.p), 0);
     has_bytes(&w, "beside/beside", 1000, 9);
-    cr_assert_eq(shard_mem_waiting(w.cold), 1, "it waits still");
+    somebody_waits_still();
     agreed(&w.x, "set shard_patience 1s", "ok");
     pthread_join(changer, NULL);
 }
@@ -164,7 +172,7 @@ static void nobody_else_waits(const char *path)
     agreed(&w.x, "branch main beside", "ok");
     cr_assert_eq(flush_now(w.x.p), 0);
     has_bytes(&w, "beside/beside", 1000, 9);
-    cr_assert_eq(shard_mem_waiting(w.cold), 1, "the first thread waits still");
+    somebody_waits_still();
     agreed(&w.x, "set shard_patience 1s", "ok");
     vfs_release(f);
 }
@@ -239,7 +247,7 @@ Test(silent, a_write_behind_a_small_file_there_holds_nobody_up)
     agreed(&w.x, "branch main beside", "ok");
     cr_assert_eq(flush_now(w.x.p), 0);
     has_bytes(&w, "beside/beside", 1000, 9);
-    cr_assert_eq(shard_mem_waiting(w.cold), 1, "it waits still");
+    somebody_waits_still();
     agreed(&w.x, "set shard_patience 1s", "ok");
     pthread_join(writer, NULL);
     unblock();
