@@ -56,10 +56,8 @@ static int say_use(const struct damage_use *use, uint64_t dir, const char *name,
 /* Look through one namespace. Damage that hides a part of it is reported elsewhere. */
 static int look_through(struct users *u)
 {
-    const struct damage_look o = {.tree = {CHECK_TREE(u->c, &u->t.root)},
-                                  .resolve = resolve,
-                                  .say = say_use,
-                                  .ctx = u};
+    const struct damage_look o = {
+        .tree = {CHECK_TREE(u->c, &u->t.root)}, .resolve = resolve, .say = say_use, .ctx = u};
 
     u->used = false;
     return damage_look(&u->d, &o);

@@ -91,10 +91,8 @@ static int take_item(struct key k, const void *val, size_t len, void *ctx)
         !map64_get(objects, l->o->resolve(number, l->o->ctx), &thing))
         return 0;
     return add_use(l, &l->d->v[thing],
-                   (struct damage_use){.first = key_ino(k),
-                                       .last = key_ino(k),
-                                       .off = k.lo,
-                                       .type = key_type(k)});
+                   (struct damage_use){
+                       .first = key_ino(k), .last = key_ino(k), .off = k.lo, .type = key_type(k)});
 }
 
 /* Called for each page on the way. False: it cannot be read, so the walk goes on behind it. Without
@@ -108,8 +106,7 @@ static bool take_page(uint64_t no, struct key first, const struct key *end, void
 
     if (!map64_get(&l->d->pages, no, &thing))
         return true;
-    (void)add_use(l, &l->d->v[thing],
-                  (struct damage_use){.first = key_ino(first), .last = high});
+    (void)add_use(l, &l->d->v[thing], (struct damage_use){.first = key_ino(first), .last = high});
     return !l->d->v[thing].hidden;
 }
 

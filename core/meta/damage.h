@@ -31,7 +31,7 @@ enum damage_kind { DAMAGE_OBJECT, DAMAGE_PAGE };
 struct damage {
     struct damaged_thing {
         enum damage_kind kind; /* object or page */
-        bool hidden;     /* a page that cannot be read, so that nothing below it can be read either */
+        bool hidden;     /* a page that cannot be read, and so nothing below it can be read */
         bool met;        /* it was met in the tree that is walked */
         unsigned told;   /* uses that were said, or will be */
         uint64_t number; /* its number */
@@ -61,7 +61,7 @@ struct damage_look {
      * pause_ctx. `pause` is called before each walk, too. */
     struct walk tree;
     bool nameless; /* no inode in the tree has a name: names are not looked for */
-    /* The number that counts for `number`: for an alias its target. The lock of the tree is held. */
+    /* The number that counts for `number`: of an alias its target. The tree's lock is held. */
     uint64_t (*resolve)(uint64_t number, void *ctx);
     /* Called with no lock held: once for a use by one inode, and for one by a range of inodes
      * without a name and with up to DAMAGE_PATHS names. `name` is an entry of the directory `dir`;

@@ -2,11 +2,11 @@
 /*
  * refs_dying: the end of a number. The functions that move it, and where memory has it:
  *
- *             refs_make_dying       collect_one        refs_collected             refs_reclaimed
- *   count > 0 ──────────────> zero ────────────> dead ────────────────> the caller ────────────> gone
- *       ^                      │                 ^ ^ ^                      │
- *       └───── refs_revive ────┘                 │ │ └─ refs_not_reclaimed ─┘
- *                  refs_reclaim_place ───────────┘ └── refs_reclaim_slot
+ *           refs_make_dying       collect_one       refs_collected            refs_reclaimed
+ *   counted ──────────────> zero ────────────> dead ───────────────> the caller ────────────> gone
+ *      ^                      │                ^ ^ ^                     │
+ *      └───── refs_revive ────┘                │ │ └ refs_not_reclaimed ─┘
+ *                 refs_reclaim_place ──────────┘ └── refs_reclaim_slot
  *
  *     zero    a map by number, 16 bytes each, since any call may look for it and revive it; and
  *             very many may come here at once

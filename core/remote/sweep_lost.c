@@ -162,7 +162,7 @@ static int remember(struct sweep *s, const struct sweep_ghost *g)
         s->lost_more++;
         return 0;
     }
-    if (s->damage.count == DAMAGE_AT_ONCE) {
+    if (s->damage.count >= DAMAGE_AT_ONCE) {
         err = report_lost(s);
         if (err < 0)
             return err;

@@ -343,7 +343,7 @@ static int keep(struct scrub *s)
 
     if (s->damage.count == 0)
         s->safe = s->at;
-    if (s->damage.count == DAMAGE_AT_ONCE || ticks(s->p) - s->saved >= SAVE_EVERY) {
+    if (s->damage.count >= DAMAGE_AT_ONCE || ticks(s->p) - s->saved >= SAVE_EVERY) {
         err = report_damage(s);
         if (err == 0)
             save(s, &s->safe);
@@ -428,7 +428,7 @@ static int found_lost(uint64_t number, uint64_t refs, void *ctx)
              "%llu references exist, but the table of objects does not say where its bytes are; "
              "`rebuild` looks for them",
              U(refs));
-    if (s->damage.count == DAMAGE_AT_ONCE) {
+    if (s->damage.count >= DAMAGE_AT_ONCE) {
         int err = report_damage(s);
         if (err < 0)
             return err;

@@ -126,13 +126,11 @@ static int look_through(const struct live_tree *t, void *ctx)
     struct users *u = ctx;
 
     u->at = t;
-    u->tree =
-        (struct walk){WALK_LIVE(t->lock, t->tree), .pause = u->pause, .pause_ctx = u->ctx};
-    return damage_look(u->d, &(struct damage_look){.tree = u->tree,
-                                                   .nameless = t->ns == 0,
-                                                   .resolve = resolve,
-                                                   .say = say_use,
-                                                   .ctx = u});
+    u->tree = (struct walk){WALK_LIVE(t->lock, t->tree), .pause = u->pause, .pause_ctx = u->ctx};
+    return damage_look(
+        u->d,
+        &(struct damage_look){
+            .tree = u->tree, .nameless = t->ns == 0, .resolve = resolve, .say = say_use, .ctx = u});
 }
 
 /* Finds out which of the damaged pages can be read now. */

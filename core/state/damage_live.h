@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * damage_live: reports which files use what was found damaged (damage.h), while the store is in use.
+ * damage_live: reports which files use what was found damaged (damage.h) while the store is in use.
  *
  * All namespaces are looked through, and the tree of unlinked inodes. An alias counts for its
  * target. For each damaged thing DAMAGE_PATHS paths are reported, and how many more inodes there

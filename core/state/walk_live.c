@@ -37,8 +37,7 @@ int walk_live_trees(struct state *p, int (*fn)(const struct live_tree *t, void *
         err = ns->target ? 0 : fn(&t, ctx);
         ns_put(p, ns);
     }
-    t = (struct live_tree){.lock = &p->orphans.lock,
-                           .tree = &p->orphans.tree,
-                           .name = "unlinked but open files"};
+    t = (struct live_tree){
+        .lock = &p->orphans.lock, .tree = &p->orphans.tree, .name = "unlinked but open files"};
     return err ? err : fn(&t, ctx);
 }
