@@ -30,6 +30,9 @@ late "$TALLY" -C "$M" drain 1s
 matches "$(<"$W/said")" 'not all was durable in time; by now seq='
 late "$TALLY" -C "$M" drain 0ms
 late "$TALLY" -C "$M" drain --idle 1s
+ticket=$(timeout 20 "$TALLY" -C "$M" flush | sed -n 's/.*ticket=\([0-9]*\).*/\1/p')
+matches "$ticket" '^[0-9]+$'
+late "$TALLY" -C "$M" wait ticket "$ticket" 1s
 "$TALLY" -C "$M" drain >/dev/null & # has no time, and runs until the disk answers
 drain=$!
 pids+=("$drain")
@@ -37,9 +40,6 @@ running() { grep -l '^state=running' "$M"/.tally/jobs/* >"$W/running"; }
 wait_until running
 job=$(basename "$(<"$W/running")")
 matches "$job" '^[0-9]+$'
-ticket=$("$TALLY" -C "$M" flush | sed -n 's/.*ticket=\([0-9]*\).*/\1/p')
-matches "$ticket" '^[0-9]+$'
-late "$TALLY" -C "$M" wait ticket "$ticket" 1s
 late "$TALLY" -C "$M" wait "$job" 1s
 
 claim "drains end by themselves when the disk answers again"
