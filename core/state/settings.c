@@ -30,7 +30,9 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
     [SET_FLUSH_INTERVAL] = {"flush_interval", SETTING_DURATION, 100 * MS, HOUR, 5 * SECOND,
                             "all changes are made durable at least this often", NULL},
     [SET_MAX_IN_FLIGHT_JOBS] = {"max_in_flight_jobs", SETTING_NUMBER, 0, 256, 0,
-                                "background workers, 0: one per CPU", NULL},
+                                "so many jobs run at once, and so many pieces of short background "
+                                "work; 0: one per CPU, and at least 4 jobs",
+                                NULL},
     [SET_PAGE_CACHE] = {"page_cache", SETTING_SIZE, 4 * MIB, 64 * GIB, 64 * MIB,
                         "memory for pages of the namespaces' trees", NULL},
     [SET_BUFFERS] = {"buffers", SETTING_SIZE, MIB, 64 * GIB, 64 * MIB,
@@ -44,13 +46,14 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
     [SET_PACK_SIZE] = {"pack_size", SETTING_SIZE, MIB, GIB, 64 * MIB,
                        "a pack is closed at about this size", NULL},
     [SET_MAX_ENQUEUED_JOBS] = {"max_enqueued_jobs", SETTING_NUMBER, 1, 65536, 1024,
-                               "background work that may wait for a worker; callers wait with more",
+                               "jobs that are queued, and work of each class that waits for a "
+                               "worker; more waits to be taken",
                                NULL},
     [SET_ON_FATAL] = {"on_fatal", SETTING_WORD, ON_FATAL_READONLY, ON_FATAL_EXIT, ON_FATAL_READONLY,
                       "if the data on disk can no longer be trusted: go on read-only, or exit",
                       on_fatal_words},
     [SET_MAX_PENDING_FLUSHES] = {"max_pending_flushes", SETTING_NUMBER, 1, 60, 4,
-                                 "flushes that may run at once; at the limit writers wait", NULL},
+                                 "flushes in flight; at the limit writers wait", NULL},
     [SET_FLUSH_RETRY] = {"flush_retry", SETTING_NUMBER, FLUSH_RETRY_FOREVER, 1000000,
                          FLUSH_RETRY_FOREVER,
                          "how often a failed flush is tried again before its ticket fails; the "

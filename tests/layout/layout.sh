@@ -64,11 +64,15 @@ locks=$(grep -rhoE '(mutex_init|rwlock_init|apart_start)\(.*"[^"]+"' core fs --i
 while read -r lock; do
     [[ $table == *"$lock"* ]] || wrong "lock $lock is not in the table of core/state/state.h"
 done <<<"$locks"
+guards=$(grep -rhE --include='*.h' '^ +[^ *].*GUARDED_BY\(' core fs | grep -oE 'GUARDED_BY\([^)]*' | cut -d'(' -f2 |
+    sed 's/, */\n/g' | sort -u)
+[[ $(wc -l <<<"$guards") -gt 10 ]] || wrong "too few locks in GUARDED_BY: $guards"
 while read -r lock; do
     [[ $table == *"\"${lock//_/ }\""* ]] || wrong "GUARDED_BY names $lock, which is no lock of that table"
-done < <(grep -rhE --include='*.h' '^ +[^ *].*GUARDED_BY\(' core fs | grep -oE 'GUARDED_BY\([^)]*' | cut -d'(' -f2 |
-    sed 's/, */\n/g' | sort -u)
-for file in $(grep -oE '^ \*   "[a-z _]+" +[a-z_/]+\.c' <<<"$table" | grep -oE '[a-z_/]+\.c$'); do
+done <<<"$guards"
+files=$(grep -oE '^ \*   "[a-z _]+" +[a-z_/]+\.c' <<<"$table" | grep -oE '[a-z_/]+\.c$')
+[[ $(wc -w <<<"$files") -gt 30 ]] || wrong "too few files in the table of core/state/state.h:" $files
+for file in $files; do
     [[ -n $(listed | grep -E "^core/(.*/)?$file\$") ]] || wrong "the table of core/state/state.h names $file, which is not there"
 done
 

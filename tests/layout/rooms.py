@@ -81,9 +81,15 @@ def reachable(room, below):
 
 
 order = re.findall(r"^subdir\('core/(\w+)'\)", read('meson.build'), re.M)
+rooms_fs = re.findall(r"^subdir\('(\w+)'\)", read('fs', 'meson.build'), re.M)
+rooms_tools = re.findall(r"^subdir\('(\w+)'\)", read('tools', 'meson.build'), re.M)
 folders = sorted(d for d in os.listdir(os.path.join(ROOT, 'core')) if os.path.isdir(os.path.join(ROOT, 'core', d)))
 if folders != sorted(order):
     bad.append(f'folders of core {folders} are not the rooms of meson.build {order}')
+stands = re.findall(r'\b(\w+)_lib\b', re.search(r'foreach room : \[(.*?)\]', read('tests', 'layout', 'meson.build'), re.S).group(1))
+for lib in [*order, *(d.replace('/', '_') for d in DOUBLES), 'fs', *('fs_' + r for r in rooms_fs), *rooms_tools]:
+    if lib not in stands:
+        bad.append(f'tests/layout/meson.build does not link {lib}_lib as a whole')
 owner = {}
 for room in order:
     if len(names(room, '.c')) > FILES_MOST:
@@ -144,6 +150,11 @@ for folder, _, files in (w for top in ('core', 'fs', 'tools') for w in os.walk(o
         path = os.path.relpath(os.path.join(folder, name), ROOT)
         for header in intrusions(path, read(path)):
             bad.append(f'{path} includes {header}, which is private to another folder')
+for room in rooms_tools:  # those of fs: tests/fs/rooms.sh
+    text = read('tools', room, 'README.md')
+    for name in sorted({n.rsplit('.', 1)[0] for n in os.listdir(os.path.join(ROOT, 'tools', room)) if n.endswith(('.c', '.h'))}):
+        if not re.search(rf'`{name}(\.h)?`', text):
+            bad.append(f'the README of tools/{room} does not name {name}')
 readmes = [os.path.relpath(os.path.join(folder, 'README.md'), ROOT) for top in ('core', 'fs', 'tools')
            for folder, _, files in os.walk(os.path.join(ROOT, top)) if 'README.md' in files]
 for path in set(readmes) - {'core/README.md'}:  # that one is of all rooms

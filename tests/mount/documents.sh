@@ -62,6 +62,11 @@ section "$top/tools/CONTROL.md" "Settings" | sed -n 's/^| `\([a-z_]*\)` | \([^|]
 sed -E 's/^([a-z_]+)=\S+ default=(\S+) min=(\S+) max=(\S+) .*/\1 \2 \3 – \4/' "$W/settings" | sort >"$W/got"
 [[ $(wc -l <"$W/got") -ge 20 ]]
 diff "$W/written" "$W/got" || fail "CONTROL.md (<) and get (>) differ"
+
+claim "and it says of each what get says"
+section "$top/tools/CONTROL.md" "Settings" | sed -n 's/^| `\([a-z_]*\)` |.*| \([^|]*[^ |]\) |$/\1 \2/p' | sort >"$W/written"
+sed -E 's/^([a-z_]+)=\S+ default=\S+ min=\S+ max=\S+ /\1 /' "$W/settings" | sort >"$W/got"
+diff "$W/written" "$W/got" || fail "CONTROL.md (<) and get (>) differ"
 unmount_store
 
 claim "links in documents lead to files"
@@ -106,6 +111,12 @@ for document in design contracts; do
     done <"$W/cited"
 done
 # Sections of FORMAT.md are cited by their headings, or by numbers.
+headings format/FORMAT.md >"$W/numbers"
+cited FORMAT >"$W/cited"
+[[ $(wc -l <"$W/cited") -ge 3 ]]
+while read -r where number; do
+    grep -qxF "$number" "$W/numbers" || fail "$where: FORMAT.md has no section $number"
+done <"$W/cited"
 sed -nE 's/^#+ ([0-9]+\. )?(.*)/\2/p' "$top/core/format/FORMAT.md" >"$W/format"
 headings=0
 while read -r heading; do
