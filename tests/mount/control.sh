@@ -7,6 +7,17 @@ set -euo pipefail
 begin
 cd "$M"
 
+claim "tally-status(1) has each key of the status"
+man_dir=${MAN_DIR:-$(dirname "$test_file")/../../tools/man}
+# What the first word of a line and each KEY= are; the lines of the workers begin with the name of a class.
+sed -E 's/^([a-z]+) .*/\1/; t; d' .tally/status >"$W/keys"
+grep -oE '(^| )[a-z_]+=' .tally/status | tr -d ' =' >>"$W/keys"
+sort -u -o "$W/keys" "$W/keys"
+[[ $(wc -l <"$W/keys") -ge 50 ]] || fail "the status has only $(wc -l <"$W/keys") keys"
+while read -r key; do
+    grep -qE "^\.(It|Va|Pq|Ic|Cm)( | .* )$key( |$)" "$man_dir/tally-status.1" || fail "it does not have $key"
+done <"$W/keys"
+
 claim "write and read on one descriptor, in a shell"
 exec 3<>.tally/control
 echo 'branch main dev' >&3

@@ -67,6 +67,20 @@ claim "and it says of each what get says"
 section "$top/tools/CONTROL.md" "Settings" | sed -n 's/^| `\([a-z_]*\)` |.*| \([^|]*[^ |]\) |$/\1 \2/p' | sort >"$W/written"
 sed -E 's/^([a-z_]+)=\S+ default=\S+ min=\S+ max=\S+ /\1 /' "$W/settings" | sort >"$W/got"
 diff "$W/written" "$W/got" || fail "CONTROL.md (<) and get (>) differ"
+
+claim "help on a mount and the help of the program have the same verbs, first words and options"
+# words TEXT - the keywords of a usage and the names of its options, sorted.
+words() { grep -oE '\b[a-z][a-z-]*\b' <<<"$1" | sort -u | tr '\n' ' ' || true; }
+compared=0
+while read -r verb; do
+    ours=$("$TALLY" "$verb" --help | head -n 1 | sed "s/^usage: tally $verb *//; s/\[-C MNT\] //; s/\[--json\] *//")
+    ours=${ours#"[--foreign-store] STORE | "}
+    theirs=$(sed -nE "s/^$verb( .*|)$/\1/p" "$W/help")
+    theirs=${theirs%%  *}
+    eq "$(words "$ours")" "$(words "${theirs//| $verb/|}")" "$verb: of the program, of the mount"
+    compared=$((compared + $(words "$ours" | wc -w)))
+done <<<"$verbs"
+[[ $compared -ge 20 ]] || fail "only $compared words were compared"
 unmount_store
 
 claim "links in documents lead to files"
