@@ -37,7 +37,7 @@ int check_open_pack(struct check *c, uint64_t number)
     err = disk_open(c->from, name, DISK_READ, &c->pack);
     if (err < 0)
         c->pack = NULL;
-    if (io_is_short(err)) /* the pack may exist all the same */
+    if (err < 0 && err != -ENOENT) /* the pack may exist all the same */
         c->pack_number = 0;
     return err;
 }

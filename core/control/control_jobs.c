@@ -34,9 +34,11 @@ static int job_failed(struct call *call, uint64_t number, int error, char result
     return control_fail(call, error, "job %llu: %s (%s)", U(number), why, result);
 }
 
-/* Waits for a job, and returns its error. Its result becomes words of the reply. */
+/* Waits for a job, and returns its error. Its result becomes words of the reply, and its lines follow
+ * them. */
 static int wait_number(struct call *call, uint64_t number, int64_t timeout)
 {
+    CLEANUP_STRBUF struct strbuf lines = STRBUF_INIT;
     char result[256];
     int error, err = job_wait(call->p, number, timeout, call->interrupted, &error, result);
 
@@ -54,18 +56,16 @@ static int wait_number(struct call *call, uint64_t number, int64_t timeout)
         return job_failed(call, number, error, result);
     if (*result)
         strbuf_addf(&call->head, " %s", result);
-    return 0;
+    if (job_get_lines(call->p, number, &lines) < 0) /* it has none, or a later job's took their place */
+        return 0;
+    control_text(call, lines.s);
+    return strbuf_error(&lines);
 }
 
 int control_started(struct call *call, uint64_t number)
 {
-    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     int err = call->c->wait ? wait_number(call, number, -1) : 0;
 
-    if (err == 0 && call->c->wait && job_get_lines(call->p, number, &text) == 0) {
-        control_text(call, text.s);
-        err = strbuf_error(&text);
-    }
     if (err == 0)
         strbuf_addf(&call->head, " job=%llu", U(number));
     return err;

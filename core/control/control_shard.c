@@ -526,8 +526,10 @@ static int is_needed(struct call *call, uint16_t n)
                             n);
     if (err == 0)
         err = release_pass(p, n, &left);
-    while (err == 0 && packs_next_closed(p->packs, n, k.number, &k) == 0)
+    while (err == 0 && (err = packs_next_closed(p->packs, n, k.number, &k)) == 0)
         left++;
+    if (err == -ENOENT) /* those were all */
+        err = 0;
     if (err == 0 && left)
         return control_fail(call, -EBUSY,
                             "%llu file%s that nothing needs any more wait%s for deletion there; it "

@@ -116,7 +116,7 @@ const struct verb control_verbs[] = {
     {"wait", "wait N|ticket T|durable NS [SEQ] [DUR]",
      "wait until job N has ended, flush T is durable, or so is NS, up to change SEQ", NO_JOB, true,
      1, 4, control_wait},
-    {"cancel", "cancel N", "ask job N to stop", NO_JOB, false, 1, 1, control_cancel},
+    {"cancel", "cancel N", "ask job N to stop", NO_JOB, true, 1, 1, control_cancel},
     {"log", "log list NS [until=SEQ] | log find NS SEQ|TIME",
      "list the changes of a namespace that the log still has, or find one", NO_JOB, false, 2, 3,
      control_log},

@@ -100,7 +100,7 @@ static void gather_facts(struct state *p, struct facts *f)
     packs_get_stats(p->packs, &f->packs);
     workers_get_stats(p->workers, &f->workers);
     objects_get_counts(p->objects, &f->healed, &f->collisions);
-    scrub_get(p, &f->scrub, &f->scrub_running, NULL);
+    scrub_get(p, &f->scrub, &f->scrub_running);
     vfs_get_passthroughs(p, &f->passthroughs);
     f->durable = flush_durable(p);
     flush_get_stats(p, &f->flush);

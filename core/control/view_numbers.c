@@ -34,7 +34,7 @@ static void add_integer(struct view_numbers *n, const char *key, uint64_t value)
 void view_add_numbers(struct view_numbers *n, const struct view_number *v, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (n->json) {
+        if (!n->metrics) {
             add_integer(n, v[i].key, v[i].value);
         } else if (v[i].metric != VIEW_NO_METRIC) {
             add_metric_type(n, &v[i]);
@@ -48,10 +48,10 @@ void view_add_labelled(struct view_numbers *n, struct view_number head, const ch
 {
     struct view_numbers group = view_add_group(n, head.key, n->prefix);
 
-    if (!n->json)
+    if (n->metrics)
         add_metric_type(n, &head);
     for (size_t i = 0; i < count; i++)
-        if (n->json)
+        if (!n->metrics)
             add_integer(&group, v[i].name, v[i].count);
         else
             add_metric(n, &head, v[i].count, label, v[i].name);
@@ -62,9 +62,9 @@ struct view_numbers view_add_group(struct view_numbers *n, const char *key, cons
     struct view_numbers group = *n;
 
     group.prefix = prefix;
-    if (n->json) {
-        group.json = json_object();
-        view_add_json(n, key, group.json);
+    if (!n->metrics) {
+        view_add_json(n, key, json_object());
+        group.json = json_object_get(n->json, key);
     }
     return group;
 }

@@ -23,12 +23,12 @@ struct view_number {
     uint64_t value;
 };
 
-/* Where numbers go: with `json` into that object, else as metrics to the end of `metrics`. */
+/* Where numbers go: to the end of `metrics`, or, where that is NULL, into the object `json`. */
 struct view_numbers {
-    json_t *json;
+    json_t *json; /* NULL also where there was no memory for it; what is added then only sets *failed */
     struct strbuf *metrics;
     const char *prefix; /* of the names of metrics, behind "tallyfs_" */
-    bool *failed;       /* set if there is no memory for a JSON value; metrics have the strbuf */
+    bool *failed; /* set if there is no memory for a JSON value; NULL for metrics: the strbuf has it */
 };
 
 void view_add_numbers(struct view_numbers *n, const struct view_number *v, size_t count);

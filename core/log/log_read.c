@@ -352,16 +352,16 @@ static struct log_reader reader(struct disk *d, const struct log_scan *scan)
 static int examine(struct disk *d, const struct log_scan *scan, struct log_verdict *v,
                    struct log_report *ret)
 {
-    struct log_reader err = reader(d, scan);
-    int e = disk_incarnation(d, err.now);
+    struct log_reader r = reader(d, scan);
+    int err = disk_incarnation(d, r.now);
 
-    if (e == 0)
-        e = verify(&err, v);
-    memcpy(ret->incarnation, err.now, sizeof err.now);
-    ret->segments = err.segments;
-    ret->same_boot = err.same_boot;
-    reader_release(&err);
-    return e;
+    if (err == 0)
+        err = verify(&r, v);
+    memcpy(ret->incarnation, r.now, sizeof r.now);
+    ret->segments = r.segments;
+    ret->same_boot = r.same_boot;
+    reader_release(&r);
+    return err;
 }
 
 /* The serial behind the highest of any file of the log. */

@@ -79,8 +79,9 @@ static int compare_with_record(struct objects *o, const struct entry *e, const s
     return (int)n;
 }
 
-/* Compares a slot with a stored file. Damage in the slot itself is -EIO: it says nothing about the
- * stored bytes. */
+/* Compares a slot with a stored file. A ghost's file is opened anew, which asks for its name: one
+ * that is open still might have lost its name on the shard. Damage in the slot itself is -EIO: it
+ * says nothing about the stored bytes. */
 static int compare_blob(struct objects *o, const struct entry *e, const struct source *s)
 {
     struct blob *stored, *bad = NULL;
@@ -88,7 +89,7 @@ static int compare_blob(struct objects *o, const struct entry *e, const struct s
 
     if (e->kind != ENTRY_FILE)
         return compare_with_record(o, e, s);
-    err = object_open_file(o, e, false, &stored);
+    err = object_open_file(o, e, entry_is_ghost(e), &stored);
     if (err < 0)
         return entry_is_ghost(e) ? verdict(err) : err;
     err = blob_compare(stored, s->blob, &bad);

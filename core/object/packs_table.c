@@ -70,11 +70,13 @@ static void pack_stats_sub(struct packs *p, const struct pack_entry *e)
     p->stats.file_bytes -= e->file_bytes;
 }
 
-/* May a row that was `was` become `e`? A pack on a shard never grows. */
+/* May a row that was `was` get these numbers? A pack on a shard never grows, and no row says more
+ * than 4 GiB (pack_entry_decode). */
 static bool is_possible(uint16_t shard, const struct pack_entry *was, int64_t records,
                         int64_t bytes, uint64_t file_bytes)
 {
-    if (shard && was->file_bytes && was->file_bytes != file_bytes)
+    if (file_bytes > UINT64_C(1) << 32 ||
+        (shard && was->file_bytes && was->file_bytes != file_bytes))
         return false;
     return records >= 0 && records <= UINT32_MAX && bytes >= 0 && (uint64_t)bytes <= file_bytes;
 }

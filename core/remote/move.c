@@ -243,15 +243,14 @@ static int retire_place(struct move *m, const struct entry *place)
 }
 
 /* Gives the object its new place, if it still is where it was read. If it is not, the new place is
- * retired. */
+ * retired. -ESTALE: it was healed or moved meanwhile. */
 static int name(struct move *m, uint64_t number, const struct entry *from, const struct entry *to)
 {
     int err = refs_relocate(m->p->refs, number, from, to);
 
     if (err < 0) {
         (void)retire_place(m, to);
-        /* it was healed, moved or deleted meanwhile */
-        return err == -ESTALE || err == -ENOENT ? skip(m) : err;
+        return err == -ENOENT ? skip(m) : err; /* it was deleted meanwhile */
     }
     m->r.objects++;
     m->r.bytes += from->size;
@@ -292,6 +291,8 @@ static int name_batch(struct move *m)
             err = name(m, number, &from, &to);
         else
             (void)retire_place(m, &to);
+        if (err == -ESTALE)
+            err = skip(m);
     }
     return err;
 }

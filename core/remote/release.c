@@ -76,13 +76,15 @@ static int release_record(struct release *r, const struct refs_dead *d)
     return err == 0 && last ? delete_pack(r, d->entry.where) : err;
 }
 
-/* Finds the next pack on a shard without live records. */
-static bool next_empty(struct state *p, uint16_t shard, struct pack_info *k)
+/* Finds the next pack on a shard without live records. -ENOENT: there is no more. */
+static int next_empty(struct state *p, uint16_t shard, struct pack_info *k)
 {
-    while (packs_next_closed(p->packs, shard, k->number, k) == 0)
-        if (k->entry.live_records == 0)
-            return true;
-    return false;
+    int err;
+
+    do
+        err = packs_next_closed(p->packs, shard, k->number, k);
+    while (err == 0 && k->entry.live_records > 0);
+    return err;
 }
 
 /* Deletes packs without live records that an earlier pass, or an interrupted incarnation, left
@@ -92,9 +94,9 @@ static int release_empty_packs(struct release *r)
     struct pack_info k = {.number = 0};
     int err = 0;
 
-    while (err == 0 && next_empty(r->p, r->shard, &k))
+    while (err == 0 && (err = next_empty(r->p, r->shard, &k)) == 0)
         err = delete_pack(r, k.number);
-    return err;
+    return err == -ENOENT ? 0 : err;
 }
 
 /* ---- files ---- */
@@ -175,7 +177,7 @@ static bool has_work(struct state *p, uint16_t shard)
     struct refs_dead d;
 
     return refs_next_dead_ghost(p->refs, shard, 0, &d) == 0 ||
-           next_empty(p, shard, &(struct pack_info){.number = 0});
+           next_empty(p, shard, &(struct pack_info){.number = 0}) == 0;
 }
 
 /* Counts the dead ghosts that stay on the shard, or on all. */

@@ -37,7 +37,8 @@ struct scrub {
     uint64_t met; /* mark of the damage that readers had met before the scrub began */
     bool resumed;
     struct damage damage;
-    uint8_t *buf; /* SUMS_BLOCK bytes */
+    struct strbuf lines; /* what was reported of damage, at most SCRUB_LINES bytes */
+    uint8_t *buf;        /* SUMS_BLOCK bytes */
 };
 
 /* ---- continuing, and stopping ---- */
@@ -93,16 +94,14 @@ static void save(struct scrub *s, const struct scrub_record *r)
 
 /* ---- damage ---- */
 
-/* Raise an alarm, and keep its text for scrub_get, as far as there is room. */
+/* Raise an alarm, and keep its text for the lines of the job, as far as there is room. */
 static void say(const char *line, void *ctx)
 {
     struct scrub *s = ctx;
-    struct strbuf *lines = &s->p->scrub->lines;
 
     damage_alarm("scrub", line);
-    MUTEX_GUARD(&s->p->scrub->lock);
-    if (lines->len + strlen(line) < SCRUB_LINES)
-        strbuf_addf(lines, "%s\n", line);
+    if (s->lines.len + strlen(line) < SCRUB_LINES)
+        strbuf_addf(&s->lines, "%s\n", line);
 }
 
 /* Report the paths that use what was damaged. Then the current position is safe. */
@@ -607,12 +606,16 @@ static int scrub_job(struct state *p, struct job *j, void *arg)
     if (err == 0) {
         s->p = p;
         s->j = j;
+        s->lines = (struct strbuf)STRBUF_INIT;
         rate_init(&s->rate, p->clock);
-        scrub_get(p, &s->at, NULL, NULL);
+        scrub_get(p, &s->at, NULL);
         s->safe = s->at;
         err = run_scrub(s);
         say_result(s, &s->at.now);
+        if (s->lines.len && strbuf_error(&s->lines) == 0)
+            job_lines(p, j, strbuf_detach(&s->lines, NULL));
         end(s, err);
+        strbuf_release(&s->lines);
         damage_release(&s->damage);
     }
     {
@@ -638,7 +641,6 @@ static int claim(struct state *p, uint64_t job, uint64_t *ret_job)
         return -EBUSY;
     }
     p->scrub->job = job;
-    strbuf_clear(&p->scrub->lines);
     return 0;
 }
 
@@ -650,7 +652,7 @@ static void unclaim(struct state *p, void *arg, int err)
     bool before;
 
     (void)arg;
-    scrub_get(p, &s.safe, NULL, NULL);
+    scrub_get(p, &s.safe, NULL);
     before = s.safe.running;
     s.safe.running = err == -ESHUTDOWN || (before && err != -ECANCELED);
     if (s.safe.running != before)
@@ -667,7 +669,7 @@ int scrub_start(struct state *p, const _Atomic bool *interrupted, uint64_t *ret_
     uint64_t number;
     int err;
 
-    scrub_get(p, &r, NULL, NULL);
+    scrub_get(p, &r, NULL);
     err = job_start(p, "scrub", r.phase == SCRUB_NONE ? "" : "resumed", &j);
     if (err < 0)
         return err;
@@ -684,14 +686,12 @@ int scrub_start(struct state *p, const _Atomic bool *interrupted, uint64_t *ret_
     return 0;
 }
 
-void scrub_get(struct state *p, struct scrub_record *ret, bool *ret_running, struct strbuf *lines)
+void scrub_get(struct state *p, struct scrub_record *ret, bool *ret_running)
 {
     MUTEX_GUARD(&p->scrub->lock);
     *ret = p->scrub->record;
     if (ret_running)
         *ret_running = p->scrub->job != 0;
-    if (lines)
-        strbuf_add(lines, p->scrub->lines.s, p->scrub->lines.len);
 }
 
 bool scrub_found_damage(struct state *p)

@@ -40,6 +40,6 @@ void scrub_open(struct state *p);
 int scrub_start(struct state *p, const _Atomic bool *interrupted, uint64_t *ret_job);
 /* Did the last complete scrub find damage, or the one that is under way? */
 bool scrub_found_damage(struct state *p);
-/* Copy the state of the scrub, and append what was reported of damage, a line each. `ret_running`
- * and `lines` may be NULL. */
-void scrub_get(struct state *p, struct scrub_record *ret, bool *ret_running, struct strbuf *lines);
+/* Copy the state of the scrub. `ret_running` may be NULL. What a scrub reports of damage are the
+ * lines of its job (job_get_lines). */
+void scrub_get(struct state *p, struct scrub_record *ret, bool *ret_running);

@@ -4,7 +4,6 @@
 
 #include "lock.h"
 #include "scrub_record.h"
-#include "strbuf.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,5 +13,4 @@ struct scrub_of_store {
     struct mutex lock;       /* "scrub": a leaf; guards the fields below */
     uint64_t job;            /* number of the job that scrubs; 0: none */
     struct scrub_record record;
-    struct strbuf lines; /* what the last scrub reported of damage, at most SCRUB_LINES bytes */
 };

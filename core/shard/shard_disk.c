@@ -66,12 +66,14 @@ static int shard_file_fstat(struct disk_file *f, struct disk_stat *ret)
     return err;
 }
 
-/* An empty range is read to see whether the file exists and may be read. */
+/* The size is asked for to see whether the name exists. Reading would not tell: a driver may read
+ * from a file that it has open, whose name has gone. */
 static int shard_disk_file(struct disk *d, const char *name, unsigned flags,
                            struct disk_file **ret_file)
 {
     struct shard_file *f = calloc(1, sizeof *f);
-    ssize_t n;
+    struct disk_stat st;
+    int err;
 
     (void)flags; /* disk.c has refused everything but reading */
     if (!f)
@@ -79,12 +81,12 @@ static int shard_disk_file(struct disk *d, const char *name, unsigned flags,
     f->base.ops = &shard_ops;
     f->lender = ((struct shard_disk *)d)->lender;
     memcpy(f->name, name, strlen(name) + 1);
-    n = shard_file_pread(&f->base, &(char){0}, 0, 0);
-    if (n < 0)
+    err = shard_file_fstat(&f->base, &st);
+    if (err < 0)
         free(f);
     else
         *ret_file = &f->base;
-    return n < 0 ? (int)n : 0;
+    return err;
 }
 
 static int no_fd(struct disk_file *f)

@@ -381,7 +381,6 @@ static void init_locks(struct state *p)
     mutex_init(&p->met.lock, "met");
     cond_init(&p->jobs->changed);
     p->jobs->next = 1;
-    p->scrub->lines = (struct strbuf)STRBUF_INIT;
 }
 
 /* Allocates a store with its parts. The state is its first member, so freeing the state frees
@@ -511,7 +510,6 @@ void store_abandon(struct state *p)
     map64_release(&p->settings_changed);
     lastuse_release(p);
     stuck_release(p);
-    strbuf_release(&p->scrub->lines);
     met_release(p);
     free(p->control->last_reply);
     free(atomic_load(&p->spare));

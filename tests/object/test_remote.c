@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define LARGE (700 * 1024 + 13)
 #define SMALL 500
@@ -814,4 +815,71 @@ Test(remote, beside_a_ghost_that_cannot_be_asked_the_bytes_get_an_id_of_their_ow
     come_back();
     cr_assert(reads(a, 'a') == 1 && reads(b, 'b') == 1);
     cr_assert(small('a') == a && large('b') == b);
+}
+
+/* A shard in a directory of its own, whose names a test may take away behind its back. */
+static char dir_of_three[] = "/tmp/tally-remote-XXXXXX";
+
+static void a_shard_in_a_directory(void)
+{
+    char url[64];
+
+    cr_assert_not_null(mkdtemp(dir_of_three));
+    snprintf(url, sizeof url, "dir:%s", dir_of_three);
+    add_shard(3, url);
+}
+
+static void lose_there(const char *name)
+{
+    char path[256];
+
+    snprintf(path, sizeof path, "%s/%s", dir_of_three, name);
+    cr_assert_eq(unlink(path), 0);
+}
+
+static void remove_directory(void)
+{
+    char command[64];
+
+    snprintf(command, sizeof command, "rm -rf %s", dir_of_three);
+    cr_assert_eq(system(command), 0);
+}
+
+/* A file that is open has its bytes even where its name has gone. What is sealed must have them
+ * when the file is closed, too. */
+Test(remote, what_is_sealed_is_no_alias_of_a_file_whose_name_has_gone_there)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    a_shard_in_a_directory();
+    uint64_t n = large('q');
+    warehouse_commit(&w);
+    cr_assert_eq(file_out(n, 3), 0);
+    reclaim_dead();
+    cr_assert_eq(reads(n, 'q'), 1); /* keeps it open */
+    struct entry e = entry_of(&w, n);
+    objects_file_name(&e, 0, name);
+    lose_there(name);
+    e = entry_of(&w, large('q'));
+    cr_assert_eq(e.shard, 0);
+    cr_assert_eq(objects_verify(w.objects, &e), 0);
+    remove_directory();
+}
+
+Test(remote, nor_of_a_record_whose_pack_has_gone_there)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    a_shard_in_a_directory();
+    uint64_t n = small('q');
+    warehouse_commit(&w);
+    cr_assert_eq(pack_out(n, 3), 0);
+    reclaim_dead();
+    cr_assert_eq(reads(n, 'q'), 1); /* keeps it open */
+    pack_name(entry_of(&w, n).where, name);
+    lose_there(name);
+    struct entry e = entry_of(&w, small('q'));
+    cr_assert_eq(e.shard, 0);
+    cr_assert_eq(objects_verify(w.objects, &e), 0);
+    remove_directory();
 }

@@ -63,12 +63,15 @@ static void block(void)
     shard_mem_set(w.cold, SHARD_MEM_BLOCKED, true);
 }
 
-/* Of those who ask, at least one waits. The thread that looks for shards may be there, too. */
-static void somebody_waits_still(void)
+static _Atomic bool first_has_ended; /* the thread that a test lets wait for the shard */
+
+/* That one waits still. The thread that looks for shards may be in the shard, too. */
+static void the_first_waits_still(void)
 {
     unsigned n = shard_mem_waiting(w.cold);
 
     cr_assert_geq(n, 1, "%u wait", n);
+    cr_assert_not(atomic_load(&first_has_ended));
 }
 
 static void until_they_wait(unsigned n)
@@ -81,6 +84,7 @@ static void *read_large(void *arg)
 {
     (void)arg;
     cr_assert_eq(try_bytes(&w, "main/large", LARGE, 3), -EIO);
+    atomic_store(&first_has_ended, true);
     return NULL;
 }
 
@@ -134,6 +138,7 @@ static void *chmod_listed(void *arg)
 
     (void)arg;
     cr_assert_eq(vfs_setattr(w.x.p, node_of(&w.x, "main/listed"), VFS_SET_MODE, &a, &a), -EIO);
+    atomic_store(&first_has_ended, true);
     return NULL;
 }
 
@@ -154,7 +159,7 @@ Test(silent, a_change_that_waits_for_it_holds_nobody_up)
     agreed(&w.x, "branch main beside", "ok");
     cr_assert_eq(flush_now(w.x.p), 0);
     has_bytes(&w, "beside/beside", 1000, 9);
-    somebody_waits_still();
+    the_first_waits_still();
     agreed(&w.x, "set shard_patience 1s", "ok");
     pthread_join(changer, NULL);
 }
@@ -172,7 +177,7 @@ static void nobody_else_waits(const char *path)
     agreed(&w.x, "branch main beside", "ok");
     cr_assert_eq(flush_now(w.x.p), 0);
     has_bytes(&w, "beside/beside", 1000, 9);
-    somebody_waits_still();
+    the_first_waits_still();
     agreed(&w.x, "set shard_patience 1s", "ok");
     vfs_release(f);
 }
@@ -191,6 +196,7 @@ Test(silent, a_read_that_waits_for_it_keeps_no_writer_waiting)
 static void *close_file(void *file)
 {
     vfs_release(file);
+    atomic_store(&first_has_ended, true);
     return NULL;
 }
 
@@ -228,6 +234,7 @@ static void *append_to_small(void *arg)
     cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/small"), VFS_WRITE, &f), 0);
     cr_assert_eq(vfs_write(f, "zz", 2, SMALL + 10), -EIO);
     vfs_release(f);
+    atomic_store(&first_has_ended, true);
     return NULL;
 }
 
@@ -247,7 +254,7 @@ Test(silent, a_write_behind_a_small_file_there_holds_nobody_up)
     agreed(&w.x, "branch main beside", "ok");
     cr_assert_eq(flush_now(w.x.p), 0);
     has_bytes(&w, "beside/beside", 1000, 9);
-    somebody_waits_still();
+    the_first_waits_still();
     agreed(&w.x, "set shard_patience 1s", "ok");
     pthread_join(writer, NULL);
     unblock();

@@ -409,7 +409,7 @@ static struct scrub_record record(void)
 {
     struct scrub_record r;
 
-    scrub_get(x.p, &r, NULL, NULL);
+    scrub_get(x.p, &r, NULL);
     return r;
 }
 
