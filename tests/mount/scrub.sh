@@ -48,6 +48,8 @@ is_eio "dev/a copy"
 for i in {1..6} {8..40}; do eq "$(cat "main/doc/letter$i")" "the text of letter $i"; done
 
 claim "it stays in the status and is an alarm; stats and metrics have it"
+# A terminal, where a bar is drawn, shows the same lines.
+matches "$(script -qec "$TALLY scrub --wait" /dev/null </dev/null)" 'is used by main/'
 matches "$("$TALLY" status)" 'the last scrub found 1 damaged'
 grep -qF 'is used by main/doc/letter7' "$W/log"
 python3 -c 'import json; s = json.load(open(".tally/stats.json")); assert s["scrub_damaged"] == 1 and s["last_scrub_seconds"] > 0'
