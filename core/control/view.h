@@ -14,14 +14,12 @@
 #include "strbuf.h"
 #include <stdio.h>
 
-struct gc_result;
-
-/* Counts that only the edge has which serves the store (fs/). All is borrowed, and is shown as it
- * is. */
+/* One number of several that have names. All is borrowed. */
 struct view_count {
-    const char *name; /* upper-case letters, digits, '_' */
+    const char *name; /* becomes the label of a metric: without quotes and backslashes */
     uint64_t count;
 };
+/* Counts that only the edge has which serves the store (fs/). They are shown as they are. */
 struct view_edge {
     const struct view_count *requests; /* one for each kind, since the edge began to serve */
     size_t request_kinds;

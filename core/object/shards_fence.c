@@ -7,20 +7,20 @@
  * one find out. The record of the shard in the store has the token T, and so has the file `owner`
  * on the shard. After each opening, before its first write, a store takes the fence:
  *
- *   b. It reads `owner`. This must be T, or the next token N that it put itself when it took the
+ *   a. It reads `owner`. This must be T, or the next token N that it put itself when it took the
  *      fence before and was interrupted, and whose claims/T still exists; else the shard is
  *      foreign.
- *   c. It records N, with a new incarnation, durably.
- *   d. It puts the fence file claims/T = N if that does not exist. If it exists it must be this N,
+ *   b. It records N, with a new incarnation, durably.
+ *   c. It puts the fence file claims/T = N if that does not exist. If it exists it must be this N,
  *      else the shard is foreign.
- *   e. It reads `owner` again, which must be as in b. Who took the fence from T before d began
+ *   d. It reads `owner` again, which must be as in a. Who took the fence from T before c began
  *      shows here.
- *   f. It puts `owner` = N.
- *   g. It records T = N, durably.
- *   h. It deletes claims/T.
+ *   e. It puts `owner` = N.
+ *   f. It records T = N, durably.
+ *   g. It deletes claims/T.
  *
- * Of two copies that begin with the same T only one passes d while claims/T exists, and no copy
- * passes e after claims/T was deleted. If taking the fence is interrupted, the same store repeats
+ * Of two copies that begin with the same T only one passes c while claims/T exists, and no copy
+ * passes d after claims/T was deleted. If taking the fence is interrupted, the same store repeats
  * it with the same N. A copy that is made of a store in that moment knows N, too: the copy that
  * finishes first deletes claims/T, and N without claims/T lets nobody in. An older backup of the
  * store has a T that `owner` does not have any more.
@@ -320,7 +320,7 @@ static int put_token_somehow(struct shard *shard, const char *name, const uint8_
     return err;
 }
 
-/* Step d of taking the fence: puts the fence file. -EKEYREVOKED: another copy of this store is
+/* Step c of taking the fence: puts the fence file. -EKEYREVOKED: another copy of this store is
  * taking the fence now. */
 static int put_fence(struct shard *shard, const struct shard_record *r, char why[SHARD_WHY])
 {
@@ -367,8 +367,8 @@ static int accept_next(struct shards *s, struct shards_slot *slot)
     return shards_write_record(s, slot, &r);
 }
 
-/* Steps d to f of taking the fence. If this fails since the shard is foreign, its own fence file is
- * deleted. `was` is the result of check_owner in step b. */
+/* Steps c to e of taking the fence. If this fails since the shard is foreign, its own fence file is
+ * deleted. `was` is the result of check_owner in step a. */
 static int take_fence_there(struct shard *shard, const struct shard_record *r, int was,
                             char why[SHARD_WHY])
 {

@@ -96,7 +96,7 @@ void shards_ask(struct shards *s, struct shards_slot *slot);
  * slot. */
 enum shards_state shards_recognise(struct shards *s, const struct shard_record *r, uint16_t number,
                                    struct shard **ret_shard, char why[SHARD_WHY]);
-/* Take the fence: steps b to h; the state tells the outcome, too. 0, -EROFS, -EHOSTUNREACH or what
+/* Take the fence: steps a to g; the state tells the outcome, too. 0, -EROFS, -EHOSTUNREACH or what
  * a write said. */
 int shards_take_fence(struct shards *s, struct shards_slot *slot);
 /* Is `owner` still what this store put there? 0, or as shards_take_fence. */

@@ -5,7 +5,7 @@
  * last the values of the other tables (scrub_values.h), and whether rows are missing or counts are
  * wrong (lost.h).
  *
- * One job at a time, with idle priority, at most `scrub_rate` bytes a second. It blocks nobody:
+ * One job at a time, with idle priority unless somebody waits for it, at most `scrub_rate` bytes a second. It blocks nobody:
  * keys are taken from snapshots that last for SCRUB_KEYS of them; an object that is being read is
  * held, so that it is not deleted meanwhile.
  *

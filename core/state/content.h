@@ -93,6 +93,7 @@ struct slot {
     uint64_t synced GUARDED_BY(contents);   /* the last change that a sync has, with sums */
     /* number of its insertion into the dirty list; 0: it is not dirty */
     uint64_t dirty_at GUARDED_BY(contents);
+    /* in the dirty list, or in the list of the thread that has taken it out of there */
     TAILQ_ENTRY(content) dirty_next GUARDED_BY(contents);
     uint64_t gone_at GUARDED_BY(contents); /* freezes before its content left the table */
 };

@@ -125,7 +125,6 @@
 #include <sys/queue.h>
 
 struct member_hooks;
-struct strbuf;
 struct txn_memory;
 
 /* What this start took from the log. */

@@ -10,7 +10,6 @@
 #include <stdint.h>
 
 struct state;
-struct strbuf;
 
 /* What the mount has to report to the kernel. Each function is called before the call that caused
  * it returns, and with no lock held unless its comment says otherwise. */

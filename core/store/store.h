@@ -14,6 +14,8 @@
 
 #include "state_config.h"
 
+struct strbuf;
+
 /* Writes the first records into an empty disk and kv: the identity, the keys, and the namespace
  * "main", owned by uid/gid. `label` is "" or ORG/PROJECT. For a node of a pool `key` is the pool's
  * key of ids, and `disk` is the route over both disks; NULL: the store gets a key of its own.

@@ -5,7 +5,7 @@
 
 #include "item.h"
 
-/* Subblock extents in one block; one more write to the block makes it an extent. */
+/* Subblock extents in one block. A write that needs one more makes the block an extent. */
 #define SUBBLOCKS_MAX 8
 
 /* The offset at which the block that holds `off` begins. */

@@ -74,8 +74,9 @@ static uint64_t pack_limit(struct state *p)
 }
 
 /* The content of `number`, referenced and begun, if item `k` is the only one that names it and it
- * may change in place; otherwise NULL, and *ret_err is 0 or an error. Bytes past `valid` would have
- * to be cut off: content_begin refuses if the last commit still shows them. */
+ * may change in place; otherwise NULL, and *ret_err, which the caller has set to 0, may be an
+ * error. Bytes past `valid` would have to be cut off: content_begin refuses if the last commit
+ * still shows them. */
 static struct content *own_content(struct state *p, struct items *it, struct key k, uint64_t number,
                                    uint64_t valid, int *ret_err)
 {
