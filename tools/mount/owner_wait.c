@@ -15,6 +15,7 @@
 #include <time.h>
 
 #define LOOK_MS 20
+#define SIGNAL_MS 500 /* a daemon that was told to end says so in this time */
 
 enum end {
     STAYS, /* it is mounted, or is no mount, or that cannot be found out */
@@ -37,6 +38,11 @@ static enum end end_of(const char *store, struct owner *ret)
 
 /* ---- waiting ---- */
 
+static void take_a_nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
+}
+
 struct wait {
     int64_t begun, loose; /* ns: when waiting began; since when it is LOOSE, 0: it is not */
     bool said; /* the sentence was printed */
@@ -45,7 +51,6 @@ struct wait {
 /* Waits for LOOK_MS. False: waiting is over, because the daemon does not end, or not in time. */
 static bool go_on(struct wait *w, const char *store, enum end end, const struct owner *o)
 {
-    const struct timespec nap = {.tv_nsec = LOOK_MS * 1000000L};
     const int64_t now = clock_ticks(clock_real());
     w->begun = w->begun ? w->begun : now;
     w->loose = end != LOOSE ? 0 : w->loose ? w->loose : now;
@@ -58,7 +63,7 @@ static bool go_on(struct wait *w, const char *store, enum end end, const struct 
         tally_warn("waiting for process %d, which had %s mounted at %s, to end", o->pid, store,
                    o->at);
     }
-    nanosleep(&nap, NULL);
+    take_a_nap();
     return true;
 }
 
@@ -83,12 +88,15 @@ int owner_open(const char *path, unsigned flags, const char *purpose, const char
 
 int owner_await_unmount(const char *point)
 {
+    const int64_t until = clock_ticks(clock_real()) + SIGNAL_MS * NSEC_PER_MSEC;
     struct tally_mountinfo m;
     struct wait w = {0};
     struct owner o;
     while (mountinfo_at(point, &m) == 0) {
         const bool ends = owner_of_mount(&m, &o) && strcmp(o.what, "ending") == 0;
-        if (!go_on(&w, m.source, ends ? ENDS : STAYS, &o)) {
+        if (!ends && clock_ticks(clock_real()) < until) {
+            take_a_nap();
+        } else if (!go_on(&w, m.source, ends ? ENDS : STAYS, &o)) {
             return -EBUSY;
         }
     }
