@@ -77,24 +77,32 @@ program.c:
 """
 
 
+def rooms_of(project):
+    """The folders of core and fs that have C sources, as paths below the project."""
+    return sorted(os.path.relpath(where, project) for top in ("core", "fs")
+                  for where, _, files in os.walk(f"{project}/{top}") if any(n.endswith(".c") for n in files))
+
+
 def make_sources(b, top):
-    """tallyfs's own floors, each a static library, as a build writes them: objects, dependencies,
+    """tallyfs's own rooms, each a static library, as a build writes them: objects, dependencies,
     archives, a program."""
-    floors = ["core/base", "core/format"] if b.quick else sorted(
-        f"core/{n}" for n in os.listdir(f"{b.project}/core")) + ["fs"]
-    for floor in floors:
-        os.makedirs(os.path.dirname(f"{top}/{floor}"), exist_ok=True)
-        subprocess.run(["cp", "-r", f"{b.project}/{floor}", f"{top}/{floor}"], check=True)
-    libraries = {floor: f"{floor}/lib.a" for floor in floors}
-    rules = "".join(f"{lib}: $(patsubst %.c,%.o,$(wildcard {floor}/*.c))\n\trm -f $@\n\tar cr $@ $^\n"
-                    for floor, lib in libraries.items())
+    rooms = [r for r in rooms_of(b.project) if not b.quick or r in ("core/base", "core/format")]
+    count = 0
+    for room in rooms:
+        os.makedirs(f"{top}/{room}", exist_ok=True)
+        sources = [n for n in os.listdir(f"{b.project}/{room}") if n.endswith((".c", ".h"))]
+        subprocess.run(["cp", *(f"{b.project}/{room}/{n}" for n in sources), f"{top}/{room}"], check=True)
+        count += sum(n.endswith(".c") for n in sources)
+    libraries = {room: f"{room}/lib.a" for room in rooms}
+    rules = "".join(f"{lib}: $(patsubst %.c,%.o,$(wildcard {room}/*.c))\n\trm -f $@\n\tar cr $@ $^\n"
+                    for room, lib in libraries.items())
     fuse = subprocess.run(["pkg-config", "--cflags", "fuse3"], capture_output=True, text=True).stdout
     with open(f"{top}/Makefile", "w") as f:
         f.write(MAKEFILE.format(
-            flags=" ".join(f"-I{floor}" for floor in floors) + " " + fuse.strip(), rules=rules,
-            wildcards=" ".join(f"{floor}/*.c" for floor in floors),
+            flags=" ".join(f"-I{room}" for room in rooms) + " " + fuse.strip(), rules=rules,
+            wildcards=" ".join(f"{room}/*.c" for room in rooms),
             libraries=" ".join(libraries.values())))
-    return sum(n.endswith(".c") for floor in floors for n in os.listdir(f"{top}/{floor}"))
+    return count
 
 
 def make(b, side, top, _name):
