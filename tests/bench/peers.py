@@ -33,7 +33,8 @@ def program(name):
 
 class Before(rigs.Tally):
     """Another program of tallyfs, with a store and a mount of its own for the whole run, as the one
-    that is measured has. What its daemon spends is not noted."""
+    that is measured has. What its daemon spends is looked at likewise, since that costs time, and not
+    kept."""
 
     def __init__(self, rig, name, program_path):
         root = f"{rig.root}/{name}"
@@ -44,9 +45,6 @@ class Before(rigs.Tally):
             rig.image(f"{name}/disk").format()
         else:
             os.mkdir(f"{root}/disk")
-
-    def facts(self):
-        return None
 
 
 class Peer:
