@@ -327,14 +327,14 @@ void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
 {
     const struct handle *h = fs_handle(fi);
-    int64_t err = -ENXIO;
+    int64_t pos = -ENXIO; /* or -errno */
     (void)ino;
     if (whence != SEEK_DATA && whence != SEEK_HOLE)
-        err = -EINVAL;
+        pos = -EINVAL;
     else if (off >= 0 && h->kind == HANDLE_FILE)
-        err = vfs_seek(h->file, (uint64_t)off, whence == SEEK_DATA);
-    if (err < 0)
-        fs_reply_err(req, err);
+        pos = vfs_seek(h->file, (uint64_t)off, whence == SEEK_DATA);
+    if (pos < 0)
+        fs_reply_err(req, pos);
     else
-        fuse_reply_lseek(req, err);
+        fuse_reply_lseek(req, pos);
 }
