@@ -11,7 +11,8 @@ renames and drops namespaces, through mkdir and the control file. After each SIG
 SIGTERM) the store is mounted again, and all must be there with exactly those bytes: names, contents,
 link counts, modes, extended attributes. The call that was in flight may have happened or not, not by
 half (of a write see halfway()). Some writes go through a shared mapping: they have returned when
-msync or close has. A branch must be its source at one instant between the call and its
+msync has, or when close has and the daemon is alive after it. (A kernel that cannot send a dirty
+page any more drops it, and close says nothing of that.) A branch must be its source at one instant between the call and its
 return: some prefix of each writer's history. Every now and then the store is unmounted and checked;
 with `beside`, where others use the mount, too, it is killed and checked. Requests come as `auto` has
 it, or as the last argument says; for uring and both the kernel's switch is on while a mount begins.
@@ -181,6 +182,36 @@ def look(top):
     return found
 
 
+def ranges(want, got):
+    """Where two contents differ: byte ranges of whole pages, but for the first and the last byte."""
+    size, said = max(len(want), len(got)), []
+    at = 0
+    while at < size:
+        end = min(size, (at // PAGE + 1) * PAGE)
+        bad = [i for i in range(at, end) if want[i:i + 1] != got[i:i + 1]]
+        if bad:
+            zeros = not any(got[bad[0]:bad[-1] + 1])
+            if said and said[-1][1] == at and said[-1][2] == zeros:
+                said[-1][1] = bad[-1] + 1
+            else:
+                said.append([bad[0], bad[-1] + 1, zeros])
+        at = end
+    return ", ".join(f"{a} to {b - 1}{' (zeros)' if z else ''}" for a, b, z in said)
+
+
+def recent(calls, path):
+    """The calls of this round that changed the file which has this name at their end."""
+    names, ret = {path}, []
+    for op in reversed(calls):
+        if op["op"] in ("rename", "link") and op["to"] in names:
+            names.add(op["path"])
+        if op["op"] != "fsync" and (op.get("path") in names or op.get("to") in names):
+            ret.append(" ".join(f"{k}={v}" for k, v in op.items()))
+        if op["op"] == "create" and op["path"] in names:
+            break
+    return "".join(f"\n    {line}" for line in reversed(ret)) or " none"
+
+
 def difference(want, got):
     for p in sorted(set(want) | set(got)):
         w, g = want.get(p), got.get(p)
@@ -192,10 +223,7 @@ def difference(want, got):
                 return "missing" if v is None else f"{len(v[0])} bytes" if len(v) == 4 else repr(v)
             return f"{p}: {short(g)}, not {short(w)}"
         if w[0] != g[0]:
-            n = min(len(w[0]), len(g[0]))
-            at = next((i for i in range(n) if w[0][i] != g[0][i]), n)
-            zeros = " (zeros)" if not any(g[0][at:at + 64]) else ""
-            return f"{p}: {len(g[0])} bytes, not {len(w[0])}; they differ from byte {at}{zeros}"
+            return f"{p}: {len(g[0])} bytes, not {len(w[0])}; they differ in {ranges(w[0], g[0])}"
         return f"{p}: {g[1:]} and not {w[1:]}"
     return ""
 
@@ -296,7 +324,8 @@ def choose(rng, tree, number):
 
 def write_mapped(fd, op):
     """Closes fd: what a mapping has made dirty the kernel writes at msync, or at a close. That close
-    is the first: a mapping of Python's has a descriptor of its own, and says nothing of its errors."""
+    is the first: a mapping of Python's has a descriptor of its own, and says nothing of its errors.
+    A close says nothing when there is no daemon any more, so the daemon is asked for something."""
     try:
         m = mmap.mmap(fd, 0)
         m[op["off"]:op["off"] + op["len"]] = pattern(SEED, op["key"], op["len"])
@@ -305,6 +334,8 @@ def write_mapped(fd, op):
     finally:
         os.close(fd)
     m.close()
+    if not op["sync"]:
+        os.statvfs(".")
 
 
 def perform(op, fds):
@@ -555,7 +586,8 @@ def settle(top, calls, done, tree):
         return tree
     said = difference(tree.facts(), found)
     if done == len(calls):
-        raise Wrong(f"{top}: {said}; all calls had returned")
+        raise Wrong(f"{top}: {said}; all calls had returned. Its calls since the last start:"
+                    f"{recent(calls, said.split(':')[0])}")
     after = tree.copy()
     after.apply(calls[done])
     if after.facts() == found:
@@ -563,7 +595,8 @@ def settle(top, calls, done, tree):
     t = halfway(calls[done], tree, found)
     if t is not None:
         return t
-    raise Wrong(f"{top}: {said}; or, after {calls[done]}: {difference(after.facts(), found)}")
+    raise Wrong(f"{top}: {said}; or, after {calls[done]}: {difference(after.facts(), found)}. Its calls "
+                f"since the last start:{recent(calls, said.split(':')[0])}")
 
 
 class World:
