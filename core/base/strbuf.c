@@ -123,10 +123,19 @@ void strbuf_add_time(struct strbuf *out, int64_t time_ns)
         strbuf_adds(out, text);
 }
 
+size_t text_control_length(const char *text, size_t len)
+{
+    const uint8_t *s = (const uint8_t *)text;
+
+    if (len > 1 && s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0)
+        return 2;
+    return len > 0 && (s[0] < ' ' || s[0] == 0x7f);
+}
+
 bool text_is_printable(const char *text)
 {
-    for (; *text; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
+    for (size_t len = strlen(text); len; text++, len--)
+        if (text_control_length(text, len))
             return false;
     return true;
 }

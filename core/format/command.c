@@ -504,16 +504,11 @@ static bool needs_quotes(const char *text)
     if (!*text) {
         return true;
     }
-    for (const char *p = text; *p; p++) {
-        unsigned char c = (unsigned char)*p;
-        if (c <= ' ' || c == 0x7f || c == '"' || c == '\\') {
-            return true;
-        }
-    }
-    return false;
+    return strpbrk(text, " \"\\") || !text_is_printable(text);
 }
 
-/* Bytes above 0x7f are written as they are: they are letters of some encoding. */
+/* Bytes above 0x7f that are no control character are written as they are: they are letters of some
+ * encoding. */
 void command_add_word(struct strbuf *out, const char *text)
 {
     if (!needs_quotes(text)) {
@@ -521,17 +516,18 @@ void command_add_word(struct strbuf *out, const char *text)
         return;
     }
     strbuf_adds(out, "\"");
-    for (const char *p = text; *p; p++) {
-        unsigned char c = (unsigned char)*p;
-        if (c == '\n') {
+    for (const char *end = text + strlen(text); text < end;) {
+        size_t control = text_control_length(text, (size_t)(end - text));
+        if (*text == '\n') {
             strbuf_adds(out, "\\n");
-        } else if (c < ' ' || c == 0x7f) {
-            strbuf_addf(out, "\\%03o", c);
-        } else if (c == '"' || c == '\\') {
-            strbuf_addf(out, "\\%c", c);
+        } else if (control > 0) {
+            for (size_t i = 0; i < control; i++) {
+                strbuf_addf(out, "\\%03o", (unsigned char)text[i]);
+            }
         } else {
-            strbuf_add(out, p, 1);
+            strbuf_addf(out, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
         }
+        text += control > 0 ? control : 1;
     }
     strbuf_adds(out, "\"");
 }

@@ -16,6 +16,7 @@
 #include "io.h"
 #include "shard.h"
 #include "store_own.h"
+#include "strbuf.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -545,12 +546,8 @@ bool store_label_ok(const char *label)
     size_t len = strlen(label);
     const char *slash = strchr(label, '/');
 
-    if (len > STORE_LABEL_MAX || !slash || slash == label || !slash[1] || strchr(slash + 1, '/'))
-        return false;
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)label[i] <= ' ' || label[i] == 0x7f)
-            return false;
-    return true;
+    return len <= STORE_LABEL_MAX && slash && slash != label && slash[1] &&
+           !strchr(slash + 1, '/') && !strchr(label, ' ') && text_is_printable(label);
 }
 
 struct removing {

@@ -296,6 +296,13 @@ Test(command, a_word_written_is_the_word_read)
     }
 }
 
+Test(command, control_characters_are_written_as_octal_digits_and_letters_as_they_are)
+{
+    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
+    command_add_word(&line, "\xc3\xa9\xc2\x9b\x1b\x7f");
+    cr_assert_str_eq(line.s, "\"\xc3\xa9\\302\\233\\033\\177\"");
+}
+
 Test(command, errnos_have_names)
 {
     cr_assert_str_eq(command_errno_name(ENOENT), "ENOENT");

@@ -2,8 +2,8 @@
 #include "say.h"
 
 #include "io.h"
+#include "strbuf.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -17,9 +17,11 @@ const char *tally_verb;
  * from other users, such as names and the contents of a lock file. */
 static void make_plain(char *text, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
-        const char c = text[i];
-        text[i] = iscntrl((unsigned char)c) && c != '\n' && c != '\t' ? '?' : c;
+    for (size_t at = 0; at < len;) {
+        const size_t n =
+            text[at] == '\n' || text[at] == '\t' ? 0 : text_control_length(text + at, len - at);
+        memset(text + at, '?', n);
+        at += n ? n : 1;
     }
 }
 
