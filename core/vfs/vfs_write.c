@@ -568,9 +568,9 @@ static ssize_t write_all(struct vfs_file *f, struct write_mode *write_mode, cons
                 n = err;
         }
         if (n < 0)
-            return done ? (ssize_t)done : n;
+            return done && !write_mode->back ? (ssize_t)done : n;
         done += (size_t)n;
-        if ((size_t)n < want)
+        if ((size_t)n < want && !write_mode->back)
             break;
     } while (done < len);
     return (ssize_t)done;
