@@ -102,9 +102,10 @@ void flusher_watch(struct state *p);
 
 /* ---- durable.c ---- */
 
-struct durable_watches {
+struct durable {
     struct mutex lock; /* "durable" */
-    struct durable_watch *first;
+    struct cond advanced;
+    uint64_t seq; /* lock; everything up to it is durable */
 };
 
 /* ---- recover.c ---- */

@@ -58,7 +58,7 @@
  *                  a driver or its caller runs
  *   "coordinator", "ticket"       mutexes the flushes in flight; leaves, never held while flushing
  *   "flush"        flusher.c      mutex   threads that wait for a flush or memory; a leaf likewise
- *   "durable"      durable.c      mutex   which callers wait for a change to be durable; a leaf
+ *   "durable"      durable.c      mutex   up to which change all is known to be durable; a leaf
  *
  * The mount has locks of its own, in fs/. "ending" comes before all of these. The others ("defer",
  * "sync", "ring waiting", "ring done", "write back", "mode", "listed", "handles", "nodes",
@@ -207,7 +207,7 @@ struct state {
 
     /* What the rooms above keep of this store. Only these rooms know what is in it. */
     struct flusher *flush;
-    struct durable_watches *durable;
+    struct durable *durable;
     struct slots_left *slots_left;
     struct jobs *jobs;
     struct scrub_of_store *scrub;
