@@ -51,7 +51,7 @@
  *   "pool node"    pool_node.c    mutex   what the status shows of reports and cycles; a leaf
  *   "shards thread", "lastuse", "blame"    mutexes, leaves
  *   "jobs"         jobs/jobs.c    mutex   which jobs there are; a leaf but for "workers"
- *   "scrub", "sweep", "met", "stuck", "last reply", "control session",
+ *   "scrub", "sweep", "met", "last reply", "control session",
  *   "workers", "workers_group"    mutexes, leaves
  *   "shard dir", "shard files"    shard/shard_dir*.c mutexes  what a driver keeps open; leaves
  *   "place"        shard/shard_ask.c mutex  what is asked of a place; a leaf; not held while
@@ -203,7 +203,6 @@ struct state {
     struct blames blames;
     struct lastuse lastuse;
     struct met_of_store met;
-    struct stuck stuck;
 
     /* What the rooms above keep of this store. Only these rooms know what is in it. */
     struct flusher *flush;
