@@ -75,15 +75,12 @@ int dir_load(const struct tree *t, uint64_t ino, struct inode *ret);
  * and to a directory its set-gid bit, too. */
 void inode_inherit(struct state *p, const struct inode *dir, const struct vfs_cred *cred,
                    struct inode *in);
-/* Make a regular file and open it, as one change: after an error it was not made. *ret_v is
- * referenced once more than by the open. -EPERM at the root. */
+/* Make a regular file and open it, as one change: after an error it was not made. `name` NULL: it has
+ * none, and is an orphan from the start. *ret_v is referenced once more than by the open. -EPERM at
+ * the root. */
 int make_file(struct state *p, uint64_t parent, const char *name, uint32_t mode,
               const struct vfs_cred *cred, unsigned flags, struct vfs_attr *ret,
               struct vnode **ret_v);
-/* Make a regular file without a name: it is an orphan from the start. *ret_v is referenced and
- * open. */
-int make_tmpfile(struct state *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
-                 unsigned flags, struct vfs_attr *ret, struct vnode **ret_v);
 /* ---- extended attributes (vfs_xattr.c, vfs_acl.c); all but xattr_fetch need the lock of the tree.
  * -EAGAIN: they need what xattr_fetch gathers, and nothing is changed; the caller ends the change,
  * gathers, and begins it anew. ---- */
