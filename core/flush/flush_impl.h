@@ -14,7 +14,6 @@
  * on it uses it; there is no lock. */
 struct batch {
     uint64_t seq;           /* of the last change in it */
-    uint64_t gaps;          /* state.gaps that it closes */
     struct log_pos log_pos; /* where the log goes on behind it */
     char *name;             /* the name that the flush was given, or NULL */
     int64_t time;           /* when it was given `name` */

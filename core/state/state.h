@@ -182,10 +182,6 @@ struct state {
     _Atomic bool unsettled;
     _Atomic int lacks;           /* a shortage (-errno) puts off a part of the start, or 0 */
     _Atomic bool settles_late;   /* the flush of the start failed, and a later one has to do it */
-    /* Gaps are changes in memory that are in no frame. After a gap no frame is appended until a
-     * commit has that change. This is how many gaps there were. */
-    _Atomic uint64_t gaps;
-    _Atomic uint64_t gaps_committed; /* how many of them commits have */
     _Atomic bool sync_failed;  /* the last sync failed (blame_sync) */
     struct replayed replayed;  /* fixed once the store is open */
 
@@ -220,9 +216,8 @@ struct state {
 };
 
 /* Ends a change of `ns` (its lock is held for writing; NULL: of the root): all that was noted
- * becomes one frame of the log. After a failure memory has a change that the log lacks. Then the
- * store is read-only, or, for want of memory, no further change is logged before a commit
- * (capture_has_gap). The caller returns the error. */
+ * becomes one frame of the log. After a failure memory has a change that the log lacks, and the
+ * store is read-only. The caller returns the error. */
 int state_changed(struct txn *t, struct ns *ns);
 /* The same after a change that ended with `err`: a failed change may have done something, too. */
 static inline int change_done(struct txn *t, struct ns *ns, int err)
