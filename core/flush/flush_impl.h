@@ -121,5 +121,6 @@ struct slots_left {
 /* Do the work that a shortage put off. Called in a rotation, before each flush for which
  * state_lacks is not 0: that is the -errno of the shortage. */
 int recover_slots(struct state *p);
-/* A commit has all that the start recovered from the log: changes are accepted again. */
+/* A commit has all that the start recovered from the log: the old segments are deleted, and then
+ * changes are accepted again. */
 void recover_settled(struct state *p);

@@ -181,7 +181,7 @@ struct state {
      * frames of this epoch are read only behind a commit. */
     _Atomic bool unsettled;
     _Atomic int lacks;           /* a shortage (-errno) puts off a part of the start, or 0 */
-    _Atomic bool settles_late;   /* the flush of the start failed, and a later one has to do it */
+    _Atomic bool settles_late;   /* it was reported that the flush of the start failed */
     _Atomic bool sync_failed;  /* the last sync failed (blame_sync) */
     struct replayed replayed;  /* fixed once the store is open */
 
