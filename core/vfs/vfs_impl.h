@@ -71,6 +71,29 @@ int name_check(const char *name); /* -ENAMETOOLONG */
 /* Load the inode of a directory. -ENOTDIR, -ESTALE; -ENOENT: the directory was removed, and is
  * only open still. */
 int dir_load(const struct tree *t, uint64_t ino, struct inode *ret);
+/* ---- the items of one kind of an inode (vfs_each.c), in the order of their keys ----
+ *
+ *     struct each e = EACH(tree, key, there);   from `key` on; !there: none is looked for
+ *     while (each_next(&e))                     e.key, e.val, e.len; an error is in e.err
+ *     err = each_end(&e);                       0 also if there are no more
+ *
+ * The tree must not change until each_end. */
+struct each {
+    const struct tree *tree;
+    struct key key; /* of the item; before the first one, where the search begins */
+    int err;
+    bool begun;
+    const void *val;
+    size_t len;
+    struct tree_cursor c;
+};
+#define EACH(t, k, there)                                                                          \
+    {                                                                                              \
+        .tree = (t), .key = (k), .err = (there) ? 0 : -ENOENT, .c = TREE_CURSOR_INIT               \
+    }
+bool each_next(struct each *e);
+int each_end(struct each *e);
+
 /* Set owner, group and times of a new inode in `dir`. A set-gid directory hands its group down,
  * and to a directory its set-gid bit, too. */
 void inode_inherit(struct state *p, const struct inode *dir, const struct vfs_cred *cred,
