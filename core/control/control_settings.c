@@ -9,12 +9,11 @@
 /* The settings of a namespace: each has two values, and the first one is the default. */
 static const struct ns_setting_word {
     const char *key, *off, *on, *what;
-    int (*set)(struct state *p, const char *name, bool on);
+    enum ns_switch which;
 } ns_settings[] = {
-    {"frozen", "no", "yes", "frozen yes: nothing in the namespace can be changed", ns_set_frozen},
+    {"frozen", "no", "yes", "frozen yes: nothing in the namespace can be changed", NS_FROZEN},
     {"verify", "never", "open",
-     "verify open: what the kernel will read by itself is verified when it is opened",
-     ns_set_verify},
+     "verify open: what the kernel will read by itself is verified when it is opened", NS_VERIFY},
 };
 #define NS_SETTINGS (sizeof ns_settings / sizeof *ns_settings)
 
@@ -53,7 +52,7 @@ static int get_of_ns(struct call *call, const char *key, const char *name,
         return err;
     {
         READ_GUARD(&ns->lock);
-        on = s->set == ns_set_frozen ? ns->frozen : ns->verify;
+        on = s->which == NS_FROZEN ? ns->frozen : ns->verify;
     }
     ns_put(call->p, ns);
     strbuf_adds(&call->head, " ");
@@ -131,7 +130,7 @@ static int set_of_ns(struct call *call, const char *name, const struct ns_settin
     if (err < 0)
         return err;
     ns_put(call->p, ns);
-    return s->set(call->p, name, on);
+    return ns_set_switch(call->p, name, s->which, on);
 }
 
 /* set KEY VALUE, for the store or a namespace. */

@@ -45,7 +45,6 @@ struct coordinator {
     unsigned used;       /* permits that are held */
     unsigned rotating;   /* permits that are held by rotations under way; part of `used` */
     size_t waiting;
-    int64_t waited_ns;
     size_t running; /* streams and finalizes */
     bool aborted, stop;
     int fatal;
@@ -382,7 +381,6 @@ static int wait_for_room(struct coordinator *c, const struct coordinator_wait *w
     while ((err = wait_is_over(c, wait, failures, start)) == 0 && !has_room(c))
         (void)cond_wait_for(&c->changed, &c->lock, TICKET_LOOK_EVERY);
     c->waiting--;
-    c->waited_ns += now(c) - start;
     return err;
 }
 
@@ -569,9 +567,7 @@ void coordinator_get_stats(struct coordinator *c, struct coordinator_stats *ret)
         .permits = c->config.permits,
         .used = c->used,
         .waiting = c->waiting,
-        .waited_ns = c->waited_ns,
         .oldest_ns = f ? now(c) - f->begun : 0,
-        .finalized = c->done,
         .failed = c->failed,
         .given_up = c->given_up,
         .error = c->error,

@@ -109,11 +109,9 @@ void coordinator_stop(struct coordinator *c);
 struct coordinator_stats {
     size_t pending; /* batches from rotate to finalize */
     unsigned permits, used;
-    size_t waiting;     /* callers that wait for a permit */
-    int64_t waited_ns;  /* sum of all waits for a permit so far */
-    int64_t oldest_ns;  /* age of the oldest pending flush; 0: none */
-    uint64_t finalized; /* batches */
-    uint64_t failed;    /* attempts */
+    size_t waiting;    /* callers that wait for a permit */
+    int64_t oldest_ns; /* age of the oldest pending flush; 0: none */
+    uint64_t failed;   /* attempts */
     /* Flushes that failed more than `retry` times: their tickets failed, and their batches were
      * merged with their successors, or will be. */
     uint64_t given_up;

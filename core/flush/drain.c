@@ -41,18 +41,12 @@ static bool all_committed(struct state *p, const struct drain_left *left)
            packs_changes(p->packs) == 0 && pages_dirty_bytes(p->pages) == 0;
 }
 
-/* Is nothing left over from a start or a shortage that only a commit can end? */
-static bool owes_nothing(struct state *p)
-{
-    return state_lacks(p) == 0 && !capture_has_gap(p);
-}
-
 bool drain_done(struct state *p, bool idle, uint64_t seq)
 {
     struct drain_left left;
 
     drain_look(p, &left);
-    return owes_nothing(p) && left.durable >= seq && left.dropped_pages == 0 && !left.slow &&
+    return state_lacks(p) == 0 && left.durable >= seq && left.dropped_pages == 0 && !left.slow &&
            left.dying == 0 && (!idle || all_committed(p, &left));
 }
 
@@ -74,7 +68,7 @@ bool flush_is_idle(struct state *p)
     struct drain_left left;
 
     drain_look(p, &left);
-    return owes_nothing(p) && left.dropped_pages == 0 && !left.slow && left.dying == 0 &&
+    return state_lacks(p) == 0 && left.dropped_pages == 0 && !left.slow && left.dying == 0 &&
            all_committed(p, &left);
 }
 

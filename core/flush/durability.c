@@ -21,18 +21,17 @@ static int sync_slots(void *ctx)
     return slots_sync_logged(ctx);
 }
 
-/* Make all changes so far durable, by the log if possible. A change that is in no frame needs a
- * commit. */
+/* Make all changes so far durable, by the log if possible. What a start recovered needs a commit. */
 static int sync_all(struct state *p)
 {
     uint64_t seq = atomic_load(&p->seq);
 
     {
         MUTEX_GUARD(&p->flush->lock);
-        if (seq <= p->flush->durable_seq && !capture_has_gap(p))
+        if (seq <= p->flush->durable_seq)
             return 0;
     }
-    if (atomic_load(&p->unsettled) || capture_has_gap(p))
+    if (atomic_load(&p->unsettled))
         return flush_now(p);
     return log_sync(p->log, seq, sync_slots, p);
 }

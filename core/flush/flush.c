@@ -141,7 +141,6 @@ static int freeze(struct state *p, struct batch *b)
     }
     held_frozen(p, &b->held);
     b->seq = atomic_load(&p->seq);
-    b->gaps = atomic_load(&p->gaps);
     atomic_store(&p->logged, 0);
     return 0;
 }
@@ -332,7 +331,6 @@ static int finalize(void *ctx, uint64_t first, uint64_t last)
     atomic_fetch_add(&p->flush->committed, 1);
     retire(p, (size_t)(last - first + 1));
     committed(p, first, last);
-    capture_gaps_committed(p, (*batch_at(p, last))->gaps);
     durable_advanced(p, (*batch_at(p, last))->seq);
     recover_settled(p);
     log_trim(p->log, &(*batch_at(p, last))->log_pos);

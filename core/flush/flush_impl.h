@@ -14,7 +14,6 @@
  * on it uses it; there is no lock. */
 struct batch {
     uint64_t seq;           /* of the last change in it */
-    uint64_t gaps;          /* state.gaps that it closes */
     struct log_pos log_pos; /* where the log goes on behind it */
     char *name;             /* the name that the flush was given, or NULL */
     int64_t time;           /* when it was given `name` */
@@ -102,9 +101,10 @@ void flusher_watch(struct state *p);
 
 /* ---- durable.c ---- */
 
-struct durable_watches {
+struct durable {
     struct mutex lock; /* "durable" */
-    struct durable_watch *first;
+    struct cond advanced;
+    uint64_t seq; /* lock; everything up to it is durable */
 };
 
 /* ---- recover.c ---- */
@@ -121,5 +121,6 @@ struct slots_left {
 /* Do the work that a shortage put off. Called in a rotation, before each flush for which
  * state_lacks is not 0: that is the -errno of the shortage. */
 int recover_slots(struct state *p);
-/* A commit has all that the start recovered from the log: changes are accepted again. */
+/* A commit has all that the start recovered from the log: the old segments are deleted, and then
+ * changes are accepted again. */
 void recover_settled(struct state *p);

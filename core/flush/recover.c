@@ -104,40 +104,36 @@ static void report_unsettled(struct state *p, int err)
             strerror(-err));
 }
 
-/* A later flush has committed it: delete the old segments. Of recover_settle and recover_settled
- * whichever comes last does this, and none does it twice. */
-static void end_late(struct state *p, bool note)
+/* What was said to wait is committed. Of recover_settle and recover_settled whichever comes last says
+ * this, and none says it twice. */
+static void report_settled(struct state *p)
 {
-    if (!atomic_exchange(&p->settles_late, false))
-        return;
-    is_kept("an old segment of the log", log_reap_earlier(p->config.disk, p->epoch));
-    if (note)
+    if (atomic_exchange(&p->settles_late, false))
         report(REPORT_NOTE, "what was recovered from the log is committed: changes go on");
 }
 
-/* Commit what was replayed, and then delete the old segments. If it fails, changes wait until a
- * later flush succeeds (recover_settled). The thread of the coordinator tries again by itself, and
- * may have succeeded before the failure is looked at here. */
+/* Commit what was replayed. If it fails, changes wait until a later flush succeeds. The thread of the
+ * coordinator tries again by itself, and may have succeeded before the failure is looked at here. */
 void recover_settle(struct state *p)
 {
     int err = atomic_load(&p->unsettled) ? flush_run(p, SEAL_BUFFERS) : 0;
-    bool still = atomic_load(&p->unsettled);
 
-    if (err == 0) {
-        is_kept("an old segment of the log", p->recovered ? log_reap(p->config.disk, p->epoch) : 0);
+    if (err == 0 || !atomic_load(&p->unsettled))
         return;
-    }
-    if (still)
-        report_unsettled(p, err);
+    report_unsettled(p, err);
     atomic_store(&p->settles_late, true);
     if (!atomic_load(&p->unsettled))
-        end_late(p, still);
+        report_settled(p);
 }
 
+/* The old segments go before the first change, which would make a new one. */
 void recover_settled(struct state *p)
 {
-    if (atomic_exchange(&p->unsettled, false))
-        end_late(p, true);
+    if (!atomic_load(&p->unsettled))
+        return;
+    is_kept("an old segment of the log", log_reap(p->config.disk, p->epoch));
+    atomic_store(&p->unsettled, false);
+    report_settled(p);
 }
 
 /* ---- slots ---- */

@@ -175,8 +175,6 @@ int log_keep(struct disk *d);
 /* Deletes all files of the log except sound segments of `epoch`. Called when the last recovery is
  * committed, and before a frame of `epoch` is appended. */
 int log_reap(struct disk *d, uint64_t epoch);
-/* As log_reap, while the log is open: deletes only segments of epochs before `epoch`. */
-int log_reap_earlier(struct disk *d, uint64_t epoch);
 /* Describes an operation of a frame of namespace `ns` in words: "write 4096 bytes of content
  * 77". */
 void log_describe_op(const struct op *op, uint32_t ns, struct strbuf *out);

@@ -173,14 +173,7 @@ static bool is_of(const struct log_file *f, uint64_t epoch)
     return f->error == 0 && f->head.epoch == epoch && f->head.serial == f->serial;
 }
 
-/* Is this a sound segment of an earlier epoch? */
-static bool is_earlier(const struct log_file *f, uint64_t epoch)
-{
-    return f->error == 0 && f->head.epoch < epoch;
-}
-
-/* Deletes the segments of earlier epochs (`earlier`), or all but the sound ones of `epoch`. */
-static int reap(struct disk *d, uint64_t epoch, bool earlier)
+int log_reap(struct disk *d, uint64_t epoch)
 {
     struct log_file *v;
     size_t count;
@@ -191,23 +184,13 @@ static int reap(struct disk *d, uint64_t epoch, bool earlier)
     for (size_t i = 0; i < count && err == 0; i++) {
         char name[DISK_NAME_MAX + 1];
 
-        if (earlier ? !is_earlier(&v[i], epoch) : is_of(&v[i], epoch))
+        if (is_of(&v[i], epoch))
             continue;
         log_name(v[i].serial, name);
         err = disk_unlink(d, name);
     }
     free(v);
     return err;
-}
-
-int log_reap(struct disk *d, uint64_t epoch)
-{
-    return reap(d, epoch, false);
-}
-
-int log_reap_earlier(struct disk *d, uint64_t epoch)
-{
-    return reap(d, epoch, true);
 }
 
 static int unlink_one(const char *name, void *ctx)

@@ -313,6 +313,7 @@ static void give_back_file(struct log *l, struct segment *s, const char *name)
     if (err && err != -ENOENT)
         return;
     l->spare_size = s->size;
+    l->spare_written = s->written;
     count_segment(l, 1, s->size);
 }
 

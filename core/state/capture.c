@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* capture: see the header. */
-#include "io.h"
 #include "state.h"
-#include "report.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -77,7 +75,8 @@ static size_t encode_request(const struct txn *t, uint8_t out[OP_HEAD_MAX])
                : 0;
 }
 
-/* Appends an operation. An error is kept for capture_emit: the tree is changed already. */
+/* Appends an operation. What the change has no room for is a program error, which is kept for
+ * capture_emit: the tree is changed already. */
 static void note_op(struct txn *t, const struct op *op, bool borrowed)
 {
     uint8_t head[2 * OP_HEAD_MAX];
@@ -202,31 +201,8 @@ static int gather_pieces(struct txn *t, struct iovec iov[2 * CAPTURE_BORROWED + 
     return n;
 }
 
-bool capture_has_gap(struct state *p)
-{
-    return atomic_load(&p->gaps) > atomic_load(&p->gaps_committed);
-}
-
-void capture_gaps_committed(struct state *p, uint64_t gaps)
-{
-    if (gaps > atomic_load(&p->gaps_committed))
-        atomic_store(&p->gaps_committed, gaps);
-}
-
-/* Leaves a gap. The freeze lock is held, so any later freeze has the change. */
-static void leave_gap(struct state *p)
-{
-    bool first = !capture_has_gap(p);
-
-    atomic_fetch_add(&p->gaps, 1);
-    if (first)
-        report(REPORT_WARN, "there is no memory to log a change: the next ones wait until a commit "
-                            "has it");
-    p->hooks->kick(p);
-}
-
-/* Appends one frame. After a change that is missing in the log no frame may follow, so it fails
- * then. */
+/* Appends one frame. After a change that is missing in the log no frame may follow: the store is
+ * read-only then. */
 static int append(struct txn *t, uint32_t ns, uint64_t *ret_seq)
 {
     struct state *p = t->p;
@@ -237,8 +213,6 @@ static int append(struct txn *t, uint32_t ns, uint64_t *ret_seq)
         return t->error;
     if (atomic_load(&p->readonly))
         return -EROFS;
-    if (capture_has_gap(p))
-        return -ENOMEM;
 #ifndef __OPTIMIZE__ /* in an optimised build the log itself checks the room */
     assert(size <= t->room_left);
 #endif
@@ -267,8 +241,6 @@ int capture_emit(struct txn *t, uint32_t ns, uint64_t *ret_seq)
     err = append(t, ns, ret_seq);
     if (err == 0)
         note_seq(p, *ret_seq);
-    else if (io_is_short(err))
-        leave_gap(p);
     else /* memory has a change that no recovery would know of */
         state_turn_readonly(p, "logging a change", err);
     atomic_fetch_add(&p->logged, t->len + t->borrowed_len);

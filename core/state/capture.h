@@ -48,7 +48,7 @@ void capture_op_borrowed(struct txn *t, const struct op *op);
 /* Append what was noted as one frame of `ns` (0: of the root). *ret_seq: the number of the last
  * change. The locks of the change are held. After a failure, which turns the store read-only, no
  * other frame is appended: so the log has all changes up to some change, and none behind it.
- * -EROFS, -EIO; -ENOMEM only of a change that has no room of its own. */
+ * -EROFS, -EIO; any other error is one of the program, since a txn has reserved room and memory. */
 int capture_emit(struct txn *t, uint32_t ns, uint64_t *ret_seq);
 /* Make content_end wait for the frame of this change: content_let_go is called after that frame.
  * False: it need not wait; or too many contents wait already, and no content at all is sealed
@@ -61,9 +61,3 @@ void capture_rest(struct txn *t, struct ns *ns);
 /* Note the record of a namespace; or that `ns` was branched from `from`. */
 void capture_ns_put(struct txn *t, const struct ns *ns);
 void capture_ns_branch(struct txn *t, const struct ns *ns, const struct ns *from);
-
-/* Is there a gap: a change that is in memory and not in the log, because there was no memory to
- * note it? Its caller got -ENOMEM. Until a commit has this change no other change is logged. */
-bool capture_has_gap(struct state *p);
-/* A commit has the first `gaps` gaps. */
-void capture_gaps_committed(struct state *p, uint64_t gaps);

@@ -10,12 +10,11 @@
 #include "array.h"
 #include "state.h"
 #include "walk_live.h"
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LASTUSE_MAX (UINT32_C(1) << 20) /* notes between two flushes, at most */
-#define LASTUSE_AT_ONCE 256           /* entries changed under one hold of the freeze lock */
+#define LASTUSE_AT_ONCE 256             /* entries changed under one hold of the freeze lock */
 #define DAY (24 * 3600 * NSEC_PER_SEC)
 
 uint16_t lastuse_today(struct state *p)
@@ -69,72 +68,87 @@ void lastuse_note_open(struct state *p, uint64_t nodeid, const struct inode *in)
 
 /* ---- remembering ---- */
 
-struct objects_of {
-    uint64_t *v;
-    size_t count, room;
+/* Objects that get a day: those of one piece of a walk at most. */
+struct piece {
+    struct state *p;
+    uint16_t day;
+    size_t count;
+    uint64_t v[WALK_AT_ONCE];
 };
+
+/* Writes the day into the entries of the piece, which is empty afterwards. The caller holds no
+ * lock. */
+static int apply(void *ctx)
+{
+    struct piece *l = ctx;
+
+    for (size_t i = 0; i < l->count;) {
+        READ_GUARD(&l->p->freeze_lock);
+        for (size_t n = 0; n < LASTUSE_AT_ONCE && i < l->count; n++, i++)
+            (void)refs_set_lastuse(l->p->refs, refs_resolve(l->p->refs, l->v[i]), l->day);
+    }
+    l->count = 0;
+    return 0;
+}
 
 /* Notes the object of an item; extended attributes are not opened with the file. */
 static int add_object(struct key k, const void *val, size_t len, void *ctx)
 {
-    struct objects_of *l = ctx;
+    struct piece *l = ctx;
     uint64_t number = item_object(k, val, len);
 
-    if (!number || key_type(k) == ITEM_XATTR)
-        return 0;
-    if (ARRAY_RESERVE(l->v, l->room, l->count + 1) < 0)
-        return -ENOMEM;
-    l->v[l->count++] = number;
+    if (number && key_type(k) != ITEM_XATTR)
+        l->v[l->count++] = number;
     return 0;
 }
 
-/* Collects the objects of a file in pieces. Without memory only the first ones are collected. */
-static void objects_of_inode(struct state *p, uint64_t nodeid, struct objects_of *ret)
+/* Applies the day to the objects of a file in pieces, and to what `l` has. */
+static void apply_to_inode(struct piece *l, uint64_t nodeid)
 {
     struct key_range r = range_of_inode(vfs_node_ino(nodeid));
     struct ns *ns;
 
-    if (ns_get(p, vfs_node_ns(nodeid), &ns) < 0)
+    (void)apply(l);
+    if (ns_get(l->p, vfs_node_ns(nodeid), &ns) < 0)
         return;
-    struct walk w = {WALK_LIVE(&ns->lock, &ns->tree), .from = r.from, .to = r.to, .fn = add_object,
-                     .ctx = ret};
+    struct walk w = {WALK_LIVE(&ns->lock, &ns->tree),
+                     .from = r.from,
+                     .to = r.to,
+                     .fn = add_object,
+                     .ctx = l,
+                     .pause = apply,
+                     .pause_ctx = l};
     (void)walk_items(&w);
-    ns_put(p, ns);
-}
-
-static void apply(struct state *p, const struct objects_of *l, uint16_t day)
-{
-    for (size_t i = 0; i < l->count;) {
-        READ_GUARD(&p->freeze_lock);
-        for (size_t n = 0; n < LASTUSE_AT_ONCE && i < l->count; n++, i++)
-            (void)refs_set_lastuse(p->refs, refs_resolve(p->refs, l->v[i]), day);
-    }
+    ns_put(l->p, ns);
+    (void)apply(l);
 }
 
 void lastuse_apply(struct state *p)
 {
     struct lastuse *t = &p->lastuse;
-    struct objects_of all = {0};
+    struct piece l = {.p = p};
     struct lastuse_note *v;
     size_t count;
-    uint16_t day;
 
     {
         MUTEX_GUARD(&t->lock);
         v = t->v;
         count = t->count;
-        day = t->day;
+        l.day = t->day;
         t->v = NULL;
         t->count = t->room = 0;
     }
-    for (size_t i = 0; i < count; i++)
-        if (v[i].inode)
-            objects_of_inode(p, v[i].key, &all);
-        else if (ARRAY_RESERVE(all.v, all.room, all.count + 1) == 0)
-            all.v[all.count++] = v[i].key;
+    for (size_t i = 0; i < count; i++) {
+        if (v[i].inode) {
+            apply_to_inode(&l, v[i].key);
+            continue;
+        }
+        l.v[l.count++] = v[i].key;
+        if (l.count == WALK_AT_ONCE)
+            (void)apply(&l);
+    }
+    (void)apply(&l);
     free(v);
-    apply(p, &all, day);
-    free(all.v);
 }
 
 void lastuse_release(struct state *p)

@@ -126,14 +126,9 @@ static int note_met(struct state *p, uint64_t number, enum met_kind kind, uint64
     bool begin;
     MUTEX_GUARD(&m->lock);
 
-    *ret_new = !map64_get(&m->known, number, &none);
+    *ret_new = !map64_get(&m->known, number, &none) && m->known.count < MET_MAX;
     if (!*ret_new)
         return 0;
-    if (m->known.count >= MET_MAX) {
-        m->more = true;
-        *ret_new = false;
-        return 0;
-    }
     if (map64_put(&m->known, number, ++m->serial * 2 + kind) < 0 ||
         map64_put(&m->place, number, place) < 0 || map64_put(&m->untold, number, 1) < 0)
         return 0;
@@ -232,7 +227,6 @@ void met_forget(struct state *p, uint64_t mark, bool rows)
     map64_release(&p->met.place);
     p->met.known = kept;
     p->met.place = places;
-    p->met.more = false;
     atomic_store(&p->met.any, kept.count > 0);
 }
 

@@ -8,7 +8,7 @@
  *     met_damage(p, number, MET_BYTES, place);
  *     return met_lost(p, number);
  *
- * Memory: MET_MAX numbers; if there are more, only that is remembered. Threads: any.
+ * Memory: MET_MAX numbers; of more nothing is remembered. Threads: any.
  */
 #pragma once
 
@@ -34,7 +34,6 @@ struct met_of_store {
     uint64_t serial GUARDED_BY(met);     /* serial of the last number that was met */
     _Atomic bool any;                    /* some number is known */
     bool telling GUARDED_BY(met);        /* the job that reports them runs */
-    bool more GUARDED_BY(met);           /* there were more than MET_MAX */
     bool asked;                          /* lost_start.h; of the start alone */
     bool keep;                           /* lost_start.h; of the start alone */
 };

@@ -125,21 +125,6 @@ bool ns_table_has(struct ns_table *t, uint32_t number)
     return ns && ns->live;
 }
 
-/* Also links it by name, and makes it live. */
-void ns_table_insert(struct ns_table *t, struct ns *ns)
-{
-    struct ns **n = &t->by_number[ns->number % NS_BUCKETS];
-    struct ns **b = &t->by_name[hash_name(ns->name)];
-
-    ns->by_number_next = *n;
-    *n = ns;
-    ns->by_name_next = *b;
-    *b = ns;
-    ns->live = true;
-    t->live++;
-    ns_settings_drop(&t->settings, ns->number);
-}
-
 static void unlink_name(struct ns_table *t, struct ns *ns)
 {
     struct ns **b = &t->by_name[hash_name(ns->name)];
@@ -155,6 +140,19 @@ static void link_name(struct ns_table *t, struct ns *ns)
 
     ns->by_name_next = *b;
     *b = ns;
+}
+
+/* Also links it by name, and makes it live. */
+void ns_table_insert(struct ns_table *t, struct ns *ns)
+{
+    struct ns **n = &t->by_number[ns->number % NS_BUCKETS];
+
+    ns->by_number_next = *n;
+    *n = ns;
+    link_name(t, ns);
+    ns->live = true;
+    t->live++;
+    ns_settings_drop(&t->settings, ns->number);
 }
 
 char *ns_table_rename(struct ns_table *t, struct ns *ns, char *name)
@@ -472,7 +470,7 @@ int ns_table_remove(struct state *p, struct ns *ns)
 
 /* ---- its settings ---- */
 
-int ns_set_frozen(struct state *p, const char *name, bool frozen)
+int ns_set_switch(struct state *p, const char *name, enum ns_switch which, bool on)
 {
     TXN(t);
     struct ns *ns;
@@ -480,35 +478,13 @@ int ns_set_frozen(struct state *p, const char *name, bool frozen)
 
     if (err < 0)
         return err;
-    if (frozen) /* what is in mappings could not be written any more afterwards */
+    if (which == NS_FROZEN && on) /* what is in mappings could not be written any more afterwards */
         err = vnodes_write_back(p, ns);
     if (err == 0)
         err = txn_begin_alone(p, 0, &t);
     if (err == 0) {
         NS_GUARD(&t, ns);
-        ns->frozen = frozen;
-        ns->dirty = true;
-        capture_ns_put(&t, ns);
-        err = state_changed(&t, NULL);
-    }
-    txn_end(&t);
-    ns_put(p, ns);
-    return err;
-}
-
-int ns_set_verify(struct state *p, const char *name, bool on_open)
-{
-    TXN(t);
-    struct ns *ns;
-    int err = ns_get_by_name(p, name, &ns);
-
-    if (err < 0)
-        return err;
-    err = txn_begin_alone(p, 0, &t);
-    if (err == 0) {
-        NS_GUARD(&t, ns);
-        ns->verify = on_open;
-        passthrough_table_note_verify(&p->passthroughs, on_open);
+        *(which == NS_FROZEN ? &ns->frozen : &ns->verify) = on;
         ns->dirty = true;
         capture_ns_put(&t, ns);
         err = state_changed(&t, NULL);

@@ -123,8 +123,9 @@ uint64_t ns_give_ino(struct ns *ns);
 void ns_saw_ino(struct state *p, struct ns *ns, uint64_t ino);
 /* Gives up the runs of all namespaces, at a start after a death. No thread uses them yet. */
 void ns_leave_runs(struct state *p);
-int ns_set_frozen(struct state *p, const char *name, bool frozen);
-int ns_set_verify(struct state *p, const char *name, bool on_open);
+/* What of a namespace is on or off. */
+enum ns_switch { NS_FROZEN, NS_VERIFY };
+int ns_set_switch(struct state *p, const char *name, enum ns_switch which, bool on);
 
 /* Gives a live namespace the name `name`, which it takes over, and returns the old one, which the
  * caller frees. It does not check whether the name is taken. The caller holds "names" for

@@ -226,7 +226,6 @@ static int load_one(struct state *p, uint64_t number, const void *val, size_t le
     ns_set_fields(ns, (uint32_t)number, &f);
     atomic_store(&ns->flushes_told, is_many(p, ns, f.flushes)); /* before this start */
     ns_saw_ino(p, ns, NS_ROOT_INO);
-    passthrough_table_note_verify(&p->passthroughs, ns->verify);
     ns->dirty = false;
     WRITE_GUARD(&p->names.lock);
     ns_table_insert(&p->names, ns);

@@ -65,7 +65,6 @@ struct passthrough_table {
     struct passthrough_list idle GUARDED_BY(inodes);
     _Atomic size_t count; /* entries in the buckets, with the idle ones */
     size_t max;
-    _Atomic bool verify; /* some namespace has verify=open, or had it */
     _Atomic bool damage; /* a read found damage since the store was opened */
     /* Has nobody else that file open? 0, or the -errno of a lease. Tests replace it. */
     int (*probe)(int fd);
@@ -73,13 +72,6 @@ struct passthrough_table {
 
 void passthrough_table_init(struct state *p);
 void passthrough_table_release(struct state *p); /* when the mount has ended */
-
-/* A namespace has the setting `verify`. */
-static inline void passthrough_table_note_verify(struct passthrough_table *t, bool verify)
-{
-    if (verify)
-        atomic_store(&t->verify, true);
-}
 
 /* A file that may be read by passthrough. What takes time or locks was done before the decision. */
 struct passthrough_candidate {

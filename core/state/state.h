@@ -51,14 +51,14 @@
  *   "pool node"    pool_node.c    mutex   what the status shows of reports and cycles; a leaf
  *   "shards thread", "lastuse", "blame"    mutexes, leaves
  *   "jobs"         jobs/jobs.c    mutex   which jobs there are; a leaf but for "workers"
- *   "scrub", "sweep", "met", "stuck", "last reply", "control session",
+ *   "scrub", "sweep", "met", "last reply", "control session",
  *   "workers", "workers_group"    mutexes, leaves
  *   "shard dir", "shard files"    shard/shard_dir*.c mutexes  what a driver keeps open; leaves
  *   "place"        shard/shard_ask.c mutex  what is asked of a place; a leaf; not held while
  *                  a driver or its caller runs
  *   "coordinator", "ticket"       mutexes the flushes in flight; leaves, never held while flushing
  *   "flush"        flusher.c      mutex   threads that wait for a flush or memory; a leaf likewise
- *   "durable"      durable.c      mutex   which callers wait for a change to be durable; a leaf
+ *   "durable"      durable.c      mutex   up to which change all is known to be durable; a leaf
  *
  * The mount has locks of its own, in fs/. "ending" comes before all of these. The others ("defer",
  * "sync", "ring waiting", "ring done", "write back", "mode", "listed", "handles", "nodes",
@@ -181,11 +181,7 @@ struct state {
      * frames of this epoch are read only behind a commit. */
     _Atomic bool unsettled;
     _Atomic int lacks;           /* a shortage (-errno) puts off a part of the start, or 0 */
-    _Atomic bool settles_late;   /* the flush of the start failed, and a later one has to do it */
-    /* Gaps are changes in memory that are in no frame. After a gap no frame is appended until a
-     * commit has that change. This is how many gaps there were. */
-    _Atomic uint64_t gaps;
-    _Atomic uint64_t gaps_committed; /* how many of them commits have */
+    _Atomic bool settles_late;   /* it was reported that the flush of the start failed */
     _Atomic bool sync_failed;  /* the last sync failed (blame_sync) */
     struct replayed replayed;  /* fixed once the store is open */
 
@@ -203,11 +199,10 @@ struct state {
     struct blames blames;
     struct lastuse lastuse;
     struct met_of_store met;
-    struct stuck stuck;
 
     /* What the rooms above keep of this store. Only these rooms know what is in it. */
     struct flusher *flush;
-    struct durable_watches *durable;
+    struct durable *durable;
     struct slots_left *slots_left;
     struct jobs *jobs;
     struct scrub_of_store *scrub;
@@ -221,9 +216,8 @@ struct state {
 };
 
 /* Ends a change of `ns` (its lock is held for writing; NULL: of the root): all that was noted
- * becomes one frame of the log. After a failure memory has a change that the log lacks. Then the
- * store is read-only, or, for want of memory, no further change is logged before a commit
- * (capture_has_gap). The caller returns the error. */
+ * becomes one frame of the log. After a failure memory has a change that the log lacks, and the
+ * store is read-only. The caller returns the error. */
 int state_changed(struct txn *t, struct ns *ns);
 /* The same after a change that ended with `err`: a failed change may have done something, too. */
 static inline int change_done(struct txn *t, struct ns *ns, int err)

@@ -7,17 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void stuck_init(struct state *p)
-{
-    mutex_init(&p->stuck.lock, "stuck");
-    p->stuck.text = (struct strbuf)STRBUF_INIT;
-}
-
-void stuck_release(struct state *p)
-{
-    strbuf_release(&p->stuck.text);
-}
-
 bool stuck_note(struct state *p, struct content *c, int err)
 {
     MUTEX_GUARD(&p->contents.lock);
@@ -60,14 +49,13 @@ size_t stuck_count(struct state *p)
     return n;
 }
 
-/* The first stuck contents, and a checksum of them. */
+/* The first stuck contents. */
 struct few {
     struct {
         uint64_t number;
         int error;
     } v[STUCK_TOLD];
     size_t count;
-    uint64_t sum;
 };
 
 /* Copies the number and the error of the first stuck contents. */
@@ -82,11 +70,8 @@ static void pick(struct state *p, struct few *ret)
         ret->v[i].number = c[i]->number;
         ret->v[i].error = c[i]->seal_error;
     }
-    for (size_t i = 0; i < ret->count; i++) {
-        ret->sum = id_checksum(&ret->v[i].number, sizeof ret->v[i].number,
-                               ret->sum + (uint64_t)ret->v[i].error);
+    for (size_t i = 0; i < ret->count; i++)
         content_unref(c[i]);
-    }
 }
 
 /* ---- whose ---- */
@@ -116,42 +101,16 @@ static int look_up(struct state *p, const struct few *few, struct strbuf *out)
     return err < 0 ? err : strbuf_error(out);
 }
 
-/* Keeps the text, so that the walks are not repeated for the same contents. */
-static void keep(struct state *p, const struct few *few, const struct strbuf *text)
-{
-    MUTEX_GUARD(&p->stuck.lock);
-
-    strbuf_release(&p->stuck.text);
-    p->stuck.text = (struct strbuf)STRBUF_INIT;
-    strbuf_adds(&p->stuck.text, text->s);
-    p->stuck.sum = strbuf_error(&p->stuck.text) ? 0 : few->sum;
-}
-
-/* Appends the kept text if it is about the same contents. */
-static bool is_known(struct state *p, const struct few *few, struct strbuf *out)
-{
-    MUTEX_GUARD(&p->stuck.lock);
-
-    if (p->stuck.sum != few->sum || !p->stuck.text.len)
-        return false;
-    strbuf_adds(out, p->stuck.text.s);
-    return true;
-}
-
 int stuck_describe(struct state *p, const char *before, const char *after, struct strbuf *out)
 {
     CLEANUP_STRBUF struct strbuf lines = STRBUF_INIT;
     struct few few;
-    int err = 0;
+    int err;
 
     pick(p, &few);
     if (few.count == 0)
         return 0;
-    if (!is_known(p, &few, &lines)) {
-        err = look_up(p, &few, &lines);
-        if (err == 0)
-            keep(p, &few, &lines);
-    }
+    err = look_up(p, &few, &lines);
     for (const char *at = lines.s, *end; err == 0 && at && (end = strchr(at, '\n')); at = end + 1) {
         strbuf_adds(out, before);
         strbuf_add(out, at, (size_t)(end - at));

@@ -4,31 +4,22 @@
  * commit keeps their bytes (held.h). They are tried again. One of them keeps every commit waiting
  * only if the store's own disk is full, or if more would be kept than is allowed.
  *
- * To find their files takes walks through all trees (damage_live.h). So that is done once for each set
- * of such contents.
+ * To find their files takes walks through all trees (damage_live.h), each time that they are
+ * described: names change.
  *
  * Threads: any. The caller holds no lock, unless a function says otherwise.
  */
 #pragma once
 
-#include "lock.h"
 #include "strbuf.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct state;
 struct content;
 
-struct stuck {
-    struct mutex lock; /* "stuck", a leaf */
-    struct strbuf text GUARDED_BY(stuck);
-    uint64_t sum GUARDED_BY(stuck); /* checksum of the contents that `text` is about */
-};
-
 #define STUCK_TOLD 8 /* contents that are described, at most */
-
-void stuck_init(struct state *p);
-void stuck_release(struct state *p);
 
 /* Notes that the last attempt to seal `c` returned `err`. Returns whether `c` was stuck before.
  * Called by one thread at a time for one content. */

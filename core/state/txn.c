@@ -115,16 +115,13 @@ static int wait_for_room(struct state *p, size_t want)
     return err;
 }
 
-/* Reserves room and memory. `wait` false: at once, or -EWOULDWAIT. If a change could not be
- * logged (capture_has_gap), a commit comes first. */
+/* Reserves room and memory. `wait` false: at once, or -EWOULDWAIT. */
 static int take_room(struct state *p, size_t bytes, bool wait, struct txn_room *ret)
 {
     size_t want = room_for(bytes);
     int err = refused(p);
 
     *ret = (struct txn_room){.p = NULL};
-    if (err == 0 && capture_has_gap(p))
-        err = wait ? p->hooks->flush(p) : -EWOULDWAIT;
     if (err < 0 || !p->log)
         return err;
     if (wait)

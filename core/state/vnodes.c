@@ -73,7 +73,6 @@ static struct vnode *insert(struct state *p, struct vnode *fresh)
     }
     fresh->next = *b;
     *b = fresh;
-    p->vnodes.count++;
     return fresh;
 }
 
@@ -126,7 +125,6 @@ void vnode_put(struct state *p, struct vnode *v)
         for (b = bucket(p, v->nodeid); *b != v; b = &(*b)->next)
             ;
         *b = v->next;
-        p->vnodes.count--;
     }
     ns_put(p, v->ns);
     rwlock_destroy(&v->io);

@@ -36,7 +36,6 @@ struct vnode {
 struct vnode_table {
     struct mutex lock; /* "inodes" */
     struct vnode *bucket[VNODE_BUCKETS] GUARDED_BY(inodes);
-    size_t count GUARDED_BY(inodes);
 };
 
 struct orphans {

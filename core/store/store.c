@@ -365,7 +365,6 @@ static void init_locks(struct state *p)
     mutex_init(&p->flush->seal, "seal");
     cond_init(&p->flush->wake);
     cond_init(&p->flush->done);
-    stuck_init(p);
     mutex_init(&p->jobs->lock, "jobs");
     mutex_init(&p->scrub->lock, "scrub");
     mutex_init(&p->moving->lock, "move");
@@ -509,7 +508,6 @@ void store_abandon(struct state *p)
     pages_close(p->pages);
     map64_release(&p->settings_changed);
     lastuse_release(p);
-    stuck_release(p);
     met_release(p);
     free(p->control->last_reply);
     free(atomic_load(&p->spare));

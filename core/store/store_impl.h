@@ -19,7 +19,7 @@
 struct store {
     struct state state;
     struct flusher flush;
-    struct durable_watches durable;
+    struct durable durable;
     struct slots_left slots_left;
     struct jobs jobs;
     struct scrub_of_store scrub;

@@ -129,7 +129,9 @@ struct vfs_stale;
 ssize_t vfs_write_uncached(struct vfs_file *f, const void *buf, size_t len, uint64_t off,
                            struct vfs_stale **ret_stale);
 void vfs_stale_gone(struct vfs_stale *stale);
-/* vfs_write of whole pages from the caller's cache, in which a mapping changed some bytes. */
+/* vfs_write of whole pages from the caller's cache, in which a mapping changed some bytes. Returns
+ * `len`, or the error of the first part that could not be written: a cache that hears of a short
+ * write takes the rest for written, too. */
 ssize_t vfs_write_back(struct vfs_file *f, const void *buf, size_t len, uint64_t off);
 /* Share [off, off+len) of `in` with `out` at the same offset, without copying bytes. Returns the
  * number of bytes shared. It is less than `len` if the range has very many extents; the next call

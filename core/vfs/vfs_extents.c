@@ -75,35 +75,31 @@ static int block_clear(const struct items *it, struct inode *in, const struct bl
 
 /* ---- looking for extents ---- */
 
-/* The extent at the cursor. `err` is the result of having moved the cursor. -ENOENT: `ino` has no
- * more extents. */
-static int cursor_extent(const struct tree_cursor *c, int err, uint64_t ino, struct block *ret)
+/* The extents of the blocks from that of `off` on. */
+static struct each extents_from(const struct items *it, const struct inode *in, uint64_t off)
 {
-    struct key k;
-    const void *val;
-    size_t len;
+    return (struct each)EACH(it->tree, key_make(it->ino, ITEM_EXTENT, block_start(off)),
+                             has_extents(in));
+}
 
-    if (err < 0)
-        return err;
-    k = tree_cursor_key(c);
-    if (k.hi != key_make(ino, ITEM_EXTENT, 0).hi)
-        return -ENOENT;
-    val = tree_cursor_value(c, &len);
-    *ret = (struct block){.at = k.lo, .own = true};
-    err = extent_decode(val, len, &ret->e);
-    ret->bytes = err == 0 ? ret->e.valid : 0;
-    return err;
+/* The next extent. */
+static bool next_extent(struct each *e, struct block *ret)
+{
+    if (!each_next(e))
+        return false;
+    *ret = (struct block){.at = e->key.lo, .own = true};
+    e->err = extent_decode(e->val, e->len, &ret->e);
+    ret->bytes = e->err == 0 ? ret->e.valid : 0;
+    return e->err == 0;
 }
 
 int extent_next(const struct items *it, const struct inode *in, uint64_t off, struct block *ret)
 {
-    struct tree_cursor c = TREE_CURSOR_INIT;
-    struct key k = key_make(it->ino, ITEM_EXTENT, block_start(off));
-    int err = has_extents(in) ? tree_seek(it->tree, k, &c) : -ENOENT;
+    struct each e = extents_from(it, in, off);
+    bool found = next_extent(&e, ret);
+    int err = each_end(&e);
 
-    err = cursor_extent(&c, err, it->ino, ret);
-    tree_cursor_end(&c);
-    return err;
+    return err < 0 || found ? err : -ENOENT;
 }
 
 /* Is the next data (or hole) between *pos and the extent at `next`, where the base shows through?
@@ -133,19 +129,15 @@ static bool seek_in_block(const struct block *b, bool data, uint64_t *pos)
 
 /* Walk base and extents from *pos on until data (or a hole) is found. -EAGAIN after SEEK_AT_ONCE
  * extents. */
-static int seek_extents(const struct items *it, const struct inode *in, struct tree_cursor *c,
-                        bool data, uint64_t *pos)
+static int seek_extents(struct each *e, const struct inode *in, bool data, uint64_t *pos)
 {
-    struct key k = key_make(it->ino, ITEM_EXTENT, block_start(*pos));
-    int err = has_extents(in) ? tree_seek(it->tree, k, c) : -ENOENT;
     struct block b;
 
     for (unsigned i = 0; i < SEEK_AT_ONCE; i++) {
-        err = cursor_extent(c, err, it->ino, &b);
-        if (err == -ENOENT)
-            return seek_in_base(in, UINT64_MAX, data, pos) ? 0 : -ENXIO;
-        if (err < 0)
-            return err;
+        if (!next_extent(e, &b))
+            return e->err != -ENOENT                         ? e->err
+                   : seek_in_base(in, UINT64_MAX, data, pos) ? 0
+                                                             : -ENXIO;
         if (seek_in_base(in, b.at, data, pos))
             return 0;
         if (*pos < b.at)
@@ -153,7 +145,6 @@ static int seek_extents(const struct items *it, const struct inode *in, struct t
         if (seek_in_block(&b, data, pos))
             return 0;
         *pos = b.at + EXTENT_BLOCK;
-        err = tree_next(c);
     }
     return -EAGAIN;
 }
@@ -161,11 +152,11 @@ static int seek_extents(const struct items *it, const struct inode *in, struct t
 int extents_seek(const struct items *it, const struct inode *in, uint64_t off, bool data,
                  uint64_t *ret)
 {
-    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct each e = extents_from(it, in, off);
     uint64_t pos = off;
-    int err = seek_extents(it, in, &c, data, &pos);
+    int err = seek_extents(&e, in, data, &pos);
 
-    tree_cursor_end(&c);
+    (void)each_end(&e);
     if (err == 0 || err == -EAGAIN)
         *ret = pos;
     return err;
@@ -177,18 +168,13 @@ int extents_seek(const struct items *it, const struct inode *in, uint64_t off, b
 static int hidden_bytes(const struct items *it, const struct inode *in, uint64_t from,
                         uint64_t *ret)
 {
-    struct tree_cursor c = TREE_CURSOR_INIT;
-    struct key k = key_make(it->ino, ITEM_EXTENT, block_start(from));
+    struct each e = extents_from(it, in, from);
     struct block b;
-    int err = has_extents(in) ? tree_seek(it->tree, k, &c) : -ENOENT;
 
     *ret = 0;
-    while ((err = cursor_extent(&c, err, it->ino, &b)) == 0 && b.at < in->valid) {
+    while (next_extent(&e, &b) && b.at < in->valid)
         *ret += base_bytes(in, b.at) - (from > b.at ? from - b.at : 0);
-        err = tree_next(&c);
-    }
-    tree_cursor_end(&c);
-    return err == -ENOENT ? 0 : err;
+    return each_end(&e);
 }
 
 int base_seen(const struct items *it, const struct inode *in, uint64_t *ret)
@@ -203,19 +189,17 @@ int base_seen(const struct items *it, const struct inode *in, uint64_t *ret)
 
 int base_next(const struct items *it, const struct inode *in, uint64_t off, struct block *ret)
 {
-    struct tree_cursor c = TREE_CURSOR_INIT;
-    struct key k = key_make(it->ino, ITEM_EXTENT, block_start(off));
-    int err = has_extents(in) ? tree_seek(it->tree, k, &c) : -ENOENT;
+    struct each e = extents_from(it, in, off);
+    uint64_t at = block_start(off);
     struct block b;
+    int err;
 
-    while ((err = cursor_extent(&c, err, it->ino, &b)) == 0 && b.at == k.lo) {
-        k.lo += EXTENT_BLOCK;
-        err = tree_next(&c);
-    }
-    tree_cursor_end(&c);
-    if (err < 0 && err != -ENOENT)
+    while (next_extent(&e, &b) && b.at == at)
+        at += EXTENT_BLOCK;
+    err = each_end(&e);
+    if (err < 0)
         return err;
-    *ret = (struct block){.at = k.lo, .bytes = base_bytes(in, k.lo)};
+    *ret = (struct block){.at = at, .bytes = base_bytes(in, at)};
     return ret->bytes ? 0 : -ENOENT;
 }
 
@@ -417,32 +401,26 @@ int extents_settle(const struct items *it, struct inode *in)
 int bytes_of_extents(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
                      uint64_t *ret)
 {
-    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct each e = EACH(it->tree, key_make(it->ino, ITEM_EXTENT, from), true);
     struct block b;
-    int err = tree_seek(it->tree, key_make(it->ino, ITEM_EXTENT, from), &c);
 
     *ret = 0;
-    while ((err = cursor_extent(&c, err, it->ino, &b)) == 0 && b.at < end) {
+    while (next_extent(&e, &b) && b.at < end)
         *ret += b.bytes - base_bytes(in, b.at);
-        err = tree_next(&c);
-    }
-    tree_cursor_end(&c);
-    return err == -ENOENT ? 0 : err;
+    return each_end(&e);
 }
 
 int extent_after(const struct items *it, const struct inode *in, uint64_t off, unsigned count,
                  uint64_t *ret)
 {
-    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct each e = EACH(it->tree, key_make(it->ino, ITEM_EXTENT, off), has_extents(in));
     struct block b;
-    int err =
-        has_extents(in) ? tree_seek(it->tree, key_make(it->ino, ITEM_EXTENT, off), &c) : -ENOENT;
+    bool found;
 
-    while ((err = cursor_extent(&c, err, it->ino, &b)) == 0 && count-- > 0)
-        err = tree_next(&c);
-    tree_cursor_end(&c);
-    *ret = err == 0 ? b.at : UINT64_MAX;
-    return err == -ENOENT ? 0 : err;
+    while ((found = next_extent(&e, &b)) && count-- > 0)
+        ;
+    *ret = found ? b.at : UINT64_MAX;
+    return each_end(&e);
 }
 
 /* If removing the items fails halfway, the inode's `stored` is corrected by the extents that are

@@ -240,35 +240,15 @@ static int open_named(struct state *p, uint64_t parent, const char *name, unsign
     return err;
 }
 
-/* What is made is opened in the same change: an error behind it, or -EWOULDWAIT, would leave a file
- * that the next try finds. */
-int vfs_create(struct state *p, uint64_t parent, const char *name, uint32_t mode,
-               const struct vfs_cred *cred, unsigned flags, struct vfs_attr *ret,
-               struct vfs_file **ret_file)
+/* Make a file, without a name if `name` is NULL. What is made is opened in the same change: an error
+ * behind it, or -EWOULDWAIT, would leave a file that the next try finds. */
+static int make_opened(struct state *p, uint64_t parent, const char *name, uint32_t mode,
+                       const struct vfs_cred *cred, unsigned flags, struct vfs_attr *ret,
+                       struct vfs_file **ret_file)
 {
     struct vfs_file *f = calloc(1, sizeof *f);
     struct vnode *v;
     int err = f ? make_file(p, parent, name, mode, cred, flags, ret, &v) : -ENOMEM;
-
-    if (err == 0) {
-        fill_file(f, p, v, flags);
-        vnode_put(p, v);
-        *ret_file = f;
-        return 0;
-    }
-    free(f);
-    return err == -EEXIST && !(flags & VFS_EXCL) ? open_named(p, parent, name, flags, ret, ret_file)
-                                                 : err;
-}
-
-int vfs_tmpfile(struct state *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
-                unsigned flags, struct vfs_attr *ret, struct vfs_file **ret_file)
-{
-    struct vfs_file *f = node_is_root(parent) ? NULL : calloc(1, sizeof *f);
-    struct vnode *v;
-    int err = f                      ? make_tmpfile(p, parent, mode, cred, flags, ret, &v)
-              : node_is_root(parent) ? -EPERM
-                                     : -ENOMEM;
 
     if (err < 0) {
         free(f);
@@ -278,6 +258,22 @@ int vfs_tmpfile(struct state *p, uint64_t parent, uint32_t mode, const struct vf
     vnode_put(p, v);
     *ret_file = f;
     return 0;
+}
+
+int vfs_create(struct state *p, uint64_t parent, const char *name, uint32_t mode,
+               const struct vfs_cred *cred, unsigned flags, struct vfs_attr *ret,
+               struct vfs_file **ret_file)
+{
+    int err = make_opened(p, parent, name, mode, cred, flags, ret, ret_file);
+
+    return err == -EEXIST && !(flags & VFS_EXCL) ? open_named(p, parent, name, flags, ret, ret_file)
+                                                 : err;
+}
+
+int vfs_tmpfile(struct state *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
+                unsigned flags, struct vfs_attr *ret, struct vfs_file **ret_file)
+{
+    return make_opened(p, parent, NULL, mode, cred, flags, ret, ret_file);
 }
 
 int vfs_open_object(struct state *p, const struct id *id, struct vfs_file **ret_file)

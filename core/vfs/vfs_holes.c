@@ -44,20 +44,14 @@ static struct pages_of pages_within(uint64_t off, uint64_t end)
 /* Load the first map in or behind the block that holds `off`. -ENOENT: there is none. */
 static int next_map(const struct items *it, const struct inode *in, uint64_t off, struct holes *ret)
 {
-    struct tree_cursor c = TREE_CURSOR_INIT;
-    struct key from = key_make(it->ino, ITEM_HOLES, block_start(off)), k;
-    int err = in->flags & INODE_HOLES ? tree_seek(it->tree, from, &c) : -ENOENT;
-    const void *val;
-    size_t len;
+    struct each e =
+        EACH(it->tree, key_make(it->ino, ITEM_HOLES, block_start(off)), in->flags & INODE_HOLES);
 
-    if (err < 0)
-        return err;
-    k = tree_cursor_key(&c);
-    val = tree_cursor_value(&c, &len);
-    err = k.hi == from.hi ? holes_decode(k, val, len, &ret->map) : -ENOENT;
-    ret->at = k.lo;
-    tree_cursor_end(&c);
-    return err;
+    if (each_next(&e))
+        e.err = holes_decode(e.key, e.val, e.len, &ret->map);
+    ret->at = e.key.lo;
+    (void)each_end(&e);
+    return e.err;
 }
 
 int holes_load(const struct items *it, const struct inode *in, uint64_t at, uint32_t *ret)
@@ -206,24 +200,15 @@ int holes_next(const struct items *it, const struct inode *in, uint64_t off, uin
 int holes_bytes(const struct items *it, const struct inode *in, uint64_t from, uint64_t end,
                 uint64_t *ret)
 {
-    struct tree_cursor c = TREE_CURSOR_INIT;
-    struct key k = key_make(it->ino, ITEM_HOLES, from);
-    int err = in->flags & INODE_HOLES ? tree_seek(it->tree, k, &c) : -ENOENT;
+    struct each e = EACH(it->tree, key_make(it->ino, ITEM_HOLES, from), in->flags & INODE_HOLES);
     uint32_t map;
-    size_t len;
 
     *ret = 0;
-    for (; err == 0; err = err == 0 ? tree_next(&c) : err) {
-        struct key at = tree_cursor_key(&c);
-        const void *val = tree_cursor_value(&c, &len);
-
-        if (at.hi != k.hi || at.lo >= end)
-            break;
-        err = holes_decode(at, val, len, &map);
-        *ret += err == 0 ? (uint64_t)__builtin_popcount(map) * FILE_PAGE : 0;
+    while (each_next(&e) && e.key.lo < end) {
+        e.err = holes_decode(e.key, e.val, e.len, &map);
+        *ret += e.err == 0 ? (uint64_t)__builtin_popcount(map) * FILE_PAGE : 0;
     }
-    tree_cursor_end(&c);
-    return err == -ENOENT ? 0 : err;
+    return each_end(&e);
 }
 
 int holes_cut(struct state *p, const struct items *it, struct inode *in, uint64_t from)

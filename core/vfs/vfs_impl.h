@@ -71,19 +71,39 @@ int name_check(const char *name); /* -ENAMETOOLONG */
 /* Load the inode of a directory. -ENOTDIR, -ESTALE; -ENOENT: the directory was removed, and is
  * only open still. */
 int dir_load(const struct tree *t, uint64_t ino, struct inode *ret);
+/* ---- the items of one kind of an inode (vfs_each.c), in the order of their keys ----
+ *
+ *     struct each e = EACH(tree, key, there);   from `key` on; !there: none is looked for
+ *     while (each_next(&e))                     e.key, e.val, e.len; an error is in e.err
+ *     err = each_end(&e);                       0 also if there are no more
+ *
+ * The tree must not change until each_end. */
+struct each {
+    const struct tree *tree;
+    struct key key; /* of the item; before the first one, where the search begins */
+    int err;
+    bool begun;
+    const void *val;
+    size_t len;
+    struct tree_cursor c;
+};
+#define EACH(t, k, there)                                                                          \
+    {                                                                                              \
+        .tree = (t), .key = (k), .err = (there) ? 0 : -ENOENT, .c = TREE_CURSOR_INIT               \
+    }
+bool each_next(struct each *e);
+int each_end(struct each *e);
+
 /* Set owner, group and times of a new inode in `dir`. A set-gid directory hands its group down,
  * and to a directory its set-gid bit, too. */
 void inode_inherit(struct state *p, const struct inode *dir, const struct vfs_cred *cred,
                    struct inode *in);
-/* Make a regular file and open it, as one change: after an error it was not made. *ret_v is
- * referenced once more than by the open. -EPERM at the root. */
+/* Make a regular file and open it, as one change: after an error it was not made. `name` NULL: it has
+ * none, and is an orphan from the start. *ret_v is referenced once more than by the open. -EPERM at
+ * the root. */
 int make_file(struct state *p, uint64_t parent, const char *name, uint32_t mode,
               const struct vfs_cred *cred, unsigned flags, struct vfs_attr *ret,
               struct vnode **ret_v);
-/* Make a regular file without a name: it is an orphan from the start. *ret_v is referenced and
- * open. */
-int make_tmpfile(struct state *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
-                 unsigned flags, struct vfs_attr *ret, struct vnode **ret_v);
 /* ---- extended attributes (vfs_xattr.c, vfs_acl.c); all but xattr_fetch need the lock of the tree.
  * -EAGAIN: they need what xattr_fetch gathers, and nothing is changed; the caller ends the change,
  * gathers, and begins it anew. ---- */

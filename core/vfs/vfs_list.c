@@ -75,16 +75,14 @@ static uint64_t rest_behind(const struct state *p, uint64_t cookie)
     return permute_62_back(&p->cookie_key, cookie - COOKIE_BASE) + 1;
 }
 
-/* Give the entry at the cursor. */
-static int list_entry(struct inode_listing *l, const struct tree_cursor *c, bool *ret_full)
+/* Give the entry that is this item. */
+static int list_entry(struct inode_listing *l, const struct each *e, bool *ret_full)
 {
     char name[VFS_NAME_MAX + 1];
-    struct vfs_dirent d = {.cookie = cookie_of(l->p, tree_cursor_key(c))};
+    struct vfs_dirent d = {.cookie = cookie_of(l->p, e->key)};
     struct dirent_item item;
     struct inode in;
-    size_t len;
-    const void *val = tree_cursor_value(c, &len);
-    int err = dirent_decode(val, len, &item);
+    int err = dirent_decode(e->val, e->len, &item);
 
     if (err < 0)
         return err;
@@ -105,9 +103,7 @@ static int list_entry(struct inode_listing *l, const struct tree_cursor *c, bool
 /* List a directory of a namespace. The caller holds the namespace's lock. */
 static int list_tree(struct inode_listing *l, uint64_t ino, uint64_t cookie)
 {
-    struct tree_cursor c = TREE_CURSOR_INIT;
     struct inode dir;
-    struct key from;
     bool full = false;
     int err = l->ns->live ? inode_load(&l->ns->tree, ino, &dir) : -ESTALE;
 
@@ -117,16 +113,11 @@ static int list_tree(struct inode_listing *l, uint64_t ino, uint64_t cookie)
         err = list_dots(l, &dir, ino, &cookie, &full);
     if (err < 0 || full)
         return err;
-    from = key_make(ino, ITEM_DIRENT, rest_behind(l->p, cookie));
-    err = tree_seek(&l->ns->tree, from, &c);
-    while (err == 0 && tree_cursor_key(&c).hi == from.hi) {
-        err = item_is_counter(tree_cursor_key(&c)) ? 0 : list_entry(l, &c, &full);
-        if (err < 0 || full)
-            break;
-        err = tree_next(&c);
-    }
-    tree_cursor_end(&c);
-    return err == -ENOENT ? 0 : err;
+    struct each e = EACH(&l->ns->tree, key_make(ino, ITEM_DIRENT, rest_behind(l->p, cookie)), true);
+    while (!full && each_next(&e))
+        if (!item_is_counter(e.key))
+            e.err = list_entry(l, &e, &full);
+    return each_end(&e);
 }
 
 /* List the root. Its cookies are made of namespace numbers, so they too stay valid when other

@@ -255,7 +255,8 @@ void inode_inherit(struct state *p, const struct inode *dir, const struct vfs_cr
 
 /* What is to be made. */
 struct making {
-    const char *name, *target; /* `target` of a symlink, else NULL */
+    const char *name;   /* NULL: a file without one */
+    const char *target; /* of a symlink, else NULL */
     const struct vfs_cred *cred;
     struct inode *in;            /* complete but for what it inherits */
     unsigned flags;              /* enum vfs_open_flags; of one that is opened */
@@ -310,13 +311,67 @@ static int make_open(struct txn *t, uint64_t dir_ino, struct inode *dir, struct 
     return err;
 }
 
+/* Give a file without a name the mode and ACLs that any new file in the directory gets. Needs
+ * ns->lock. If it fails the orphan is removed. */
+static int tmpfile_init(struct state *p, struct vnode *v, uint64_t dir_ino, const struct inode *dir,
+                        const struct vfs_cred *cred, struct inode *in)
+{
+    struct txn *t = v->ns->observer.txn;
+    struct items to = {.tree = &p->orphans.tree, .ns = v->ns, .txn = t, .orphan = true};
+    int err;
+    ORPHANS_GUARD(t);
+
+    to.ino = v->orphan;
+    err = acl_make(p, v->ns, dir_ino, dir, cred->umask, &to, in);
+    if (err == 0)
+        err = inode_store(to.tree, to.ino, in);
+    if (err < 0) {
+        (void)items_delete(to.tree, to.ino);
+        v->orphan = 0;
+        v->linkable = false;
+    }
+    return err;
+}
+
+/* Make a file without a name, an orphan with a new inode number, and open it. Needs the namespace's
+ * lock for writing. */
+static int make_nameless(struct txn *t, uint64_t dir_ino, struct inode *dir, struct making *m,
+                         struct vfs_attr *ret)
+{
+    struct state *p = t->p;
+    struct ns *ns = t->ns;
+    uint64_t ino = ns->next_ino;
+    int err = acl_reach(p, t, dir_ino, dir); /* an orphan that is removed again is a change, too */
+
+    if (err == 0)
+        err = vnode_get(p, vfs_node(ns->number, ino), &m->v);
+    if (err < 0)
+        return err;
+    inode_inherit(p, dir, m->cred, m->in);
+    err = orphan_create(p, m->v, m->in, !(m->flags & VFS_EXCL));
+    if (err == 0)
+        err = tmpfile_init(p, m->v, dir_ino, dir, m->cred, m->in);
+    if (err == 0) {
+        (void)ns_give_ino(ns);
+        err = state_changed(t, ns);
+    }
+    if (err < 0) {
+        vnode_put(p, m->v);
+        return err;
+    }
+    attr_fill(ns, ino, m->in, ret);
+    vfs_remember(ns);
+    vnode_open(p, m->v, m->flags & VFS_WRITE);
+    return 0;
+}
+
 /* Make a node in a directory: one change, from checking the name to filling *ret. */
 static int make_once(struct state *p, uint64_t parent, struct making *m, bool open,
                      struct vfs_attr *ret)
 {
     TXN(t);
     struct inode dir;
-    int err = name_check(m->name);
+    int err = m->name ? name_check(m->name) : 0;
 
     if (err == 0)
         err = change_begin(p, parent, &t);
@@ -329,7 +384,8 @@ static int make_once(struct state *p, uint64_t parent, struct making *m, bool op
         if (err == 0)
             err = ns_need_ino(p, t.ns);
         if (err == 0)
-            err = (open ? make_open : make_locked)(&t, vfs_node_ino(parent), &dir, m, ret);
+            err = (!m->name ? make_nameless : open ? make_open : make_locked)(
+                &t, vfs_node_ino(parent), &dir, m, ret);
     }
     txn_end(&t);
     return err;
@@ -361,112 +417,12 @@ int make_file(struct state *p, uint64_t parent, const char *name, uint32_t mode,
               const struct vfs_cred *cred, unsigned flags, struct vfs_attr *ret,
               struct vnode **ret_v)
 {
-    struct inode in = {.mode = S_IFREG | (mode & 07777), .nlink = 1};
+    struct inode in = {.mode = S_IFREG | (mode & 07777), .nlink = name ? 1 : 0};
     struct making m = {.name = name, .cred = cred, .in = &in, .flags = flags};
     int err = node_is_root(parent) ? -EPERM : make(p, parent, &m, true, ret);
 
     if (err == 0)
         *ret_v = m.v;
-    return err;
-}
-
-/* Give a file without a name the mode and ACLs that any new file in the directory gets. Needs
- * ns->lock. If it fails the orphan is removed. */
-static int tmpfile_init(struct state *p, struct vnode *v, uint64_t dir_ino, const struct inode *dir,
-                        const struct vfs_cred *cred, struct inode *in)
-{
-    struct txn *t = v->ns->observer.txn;
-    struct items to = {.tree = &p->orphans.tree, .ns = v->ns, .txn = t, .orphan = true};
-    int err;
-    ORPHANS_GUARD(t);
-
-    to.ino = v->orphan;
-    err = acl_make(p, v->ns, dir_ino, dir, cred->umask, &to, in);
-    if (err == 0)
-        err = inode_store(to.tree, to.ino, in);
-    if (err < 0) {
-        (void)items_delete(to.tree, to.ino);
-        v->orphan = 0;
-        v->linkable = false;
-    }
-    return err;
-}
-
-/* Make a file without a name: an orphan with a new inode number. Needs ns->lock. *ret_v is
- * referenced. */
-static int add_tmpfile(struct state *p, struct ns *ns, uint64_t dir_ino, struct inode *in,
-                       const struct vfs_cred *cred, bool linkable, struct vnode **ret_v)
-{
-    struct inode dir;
-    struct vnode *v;
-    int err = ns->live ? dir_load(&ns->tree, dir_ino, &dir) : -ESTALE;
-
-    if (err == 0)
-        err = ns_need_ino(p, ns);
-    if (err == 0)
-        err = acl_reach(p, ns->observer.txn, dir_ino, &dir); /* an orphan that is removed again is
-                                                              * a change, too */
-    if (err == 0)
-        err = vnode_get(p, vfs_node(ns->number, ns->next_ino), &v);
-    if (err < 0)
-        return err;
-    inode_inherit(p, &dir, cred, in);
-    err = orphan_create(p, v, in, linkable);
-    if (err == 0)
-        err = tmpfile_init(p, v, dir_ino, &dir, cred, in);
-    if (err < 0) {
-        vnode_put(p, v);
-        return err;
-    }
-    (void)ns_give_ino(ns);
-    *ret_v = v;
-    return 0;
-}
-
-static int make_tmpfile_once(struct state *p, uint64_t parent, uint32_t mode,
-                             const struct vfs_cred *cred, unsigned flags, struct vfs_attr *ret,
-                             struct vnode **ret_v, struct remote_bytes *remote)
-{
-    struct inode in = {.mode = S_IFREG | (mode & 07777)};
-    TXN(t);
-    int err = change_begin(p, parent, &t);
-
-    if (err < 0)
-        return err;
-    t.remote = remote;
-    {
-        NS_GUARD(&t, t.ns);
-        err = add_tmpfile(p, t.ns, vfs_node_ino(parent), &in, cred, !(flags & VFS_EXCL), ret_v);
-        if (err == 0) {
-            err = state_changed(&t, t.ns);
-            if (err < 0)
-                vnode_put(p, *ret_v);
-        }
-        if (err == 0) {
-            attr_fill(t.ns, vfs_node_ino((*ret_v)->nodeid), &in, ret);
-            vfs_remember(t.ns);
-            vnode_open(p, *ret_v, flags & VFS_WRITE);
-        }
-    }
-    txn_end(&t);
-    return err;
-}
-
-int make_tmpfile(struct state *p, uint64_t parent, uint32_t mode, const struct vfs_cred *cred,
-                 unsigned flags, struct vfs_attr *ret, struct vnode **ret_v)
-{
-    struct remote_bytes remote;
-    unsigned turns = 0;
-    int err;
-
-    remote_bytes_init(&remote);
-    err = make_tmpfile_once(p, parent, mode, cred, flags, ret, ret_v, &remote);
-    while (remote_bytes_again(&turns, &err)) {
-        err = xattr_fetch(p, parent, ACL_DEFAULT, &remote);
-        if (err == 0)
-            err = make_tmpfile_once(p, parent, mode, cred, flags, ret, ret_v, &remote);
-    }
-    remote_bytes_end(&remote);
     return err;
 }
 
@@ -540,6 +496,24 @@ static int name_free(struct state *p, const struct tree *t, uint64_t dir, const 
     return item_is_counter(*ret_key) ? -ENOSPC : 0;
 }
 
+/* Store the inode with one more link, and its entry, whose key `k` is free. */
+static int add_link(struct state *p, struct ns *ns, uint64_t ino, struct inode *in, uint64_t newdir,
+                    struct inode *dir, struct key k, const char *name, struct vfs_attr *ret)
+{
+    int err;
+
+    in->nlink++;
+    in->ctime = now(p);
+    err = inode_store(&ns->tree, ino, in);
+    if (err == 0)
+        err = dirent_put(p, &ns->tree, k, ino, in->mode, name);
+    if (err == 0)
+        err = dir_touch(p, &ns->tree, newdir, dir, 1, 0);
+    if (err == 0)
+        attr_fill(ns, ino, in, ret);
+    return err;
+}
+
 /* Add a name to a file of the same namespace. Needs the namespace's lock for writing. */
 static int link_here(struct state *p, struct ns *ns, uint64_t ino, uint64_t newdir,
                      const char *name, struct vfs_attr *ret)
@@ -559,16 +533,7 @@ static int link_here(struct state *p, struct ns *ns, uint64_t ino, uint64_t newd
     err = name_free(p, &ns->tree, newdir, name, &k);
     if (err < 0)
         return err;
-    in.nlink++;
-    in.ctime = now(p);
-    err = inode_store(&ns->tree, ino, &in);
-    if (err == 0)
-        err = dirent_put(p, &ns->tree, k, ino, in.mode, name);
-    if (err == 0)
-        err = dir_touch(p, &ns->tree, newdir, &dir, 1, 0);
-    if (err == 0)
-        attr_fill(ns, ino, &in, ret);
-    return err;
+    return add_link(p, ns, ino, &in, newdir, &dir, k, name, ret);
 }
 
 /* Make a new inode in `ns` that references the same objects as the source. Both namespaces' locks
@@ -626,18 +591,7 @@ static int link_tmpfile(struct state *p, struct vnode *v, uint64_t newdir, const
         err = orphan_return(p, v);
     if (err == 0)
         err = inode_load(&ns->tree, ino, &in);
-    if (err < 0)
-        return err;
-    in.nlink = 1;
-    in.ctime = now(p);
-    err = inode_store(&ns->tree, ino, &in);
-    if (err == 0)
-        err = dirent_put(p, &ns->tree, k, ino, in.mode, name);
-    if (err == 0)
-        err = dir_touch(p, &ns->tree, newdir, &dir, 1, 0);
-    if (err == 0)
-        attr_fill(ns, ino, &in, ret);
-    return err;
+    return err < 0 ? err : add_link(p, ns, ino, &in, newdir, &dir, k, name, ret);
 }
 
 /* Lock two namespaces for writing, the lower number first (the order of the lock table). */

@@ -24,22 +24,14 @@ struct pages_of pages_around(uint64_t off, size_t len)
     return (struct pages_of){off - off % FILE_PAGE, end - end % FILE_PAGE};
 }
 
-/* The subblock extent at the cursor. `err` is the result of having moved the cursor. -ENOENT: `ino`
- * has no more subblock extents. */
-static int cursor_subblock(const struct tree_cursor *c, int err, uint64_t ino, struct subblock *ret)
+/* The next subblock extent. */
+static bool next_subblock(struct each *e, struct subblock *ret)
 {
-    struct key k;
-    const void *val;
-    size_t len;
-
-    if (err < 0)
-        return err;
-    k = tree_cursor_key(c);
-    if (k.hi != key_make(ino, ITEM_SUBBLOCK, 0).hi)
-        return -ENOENT;
-    val = tree_cursor_value(c, &len);
-    ret->at = k.lo;
-    return subblock_decode(k, val, len, &ret->e);
+    if (!each_next(e))
+        return false;
+    ret->at = e->key.lo;
+    e->err = subblock_decode(e->key, e->val, e->len, &ret->e);
+    return e->err == 0;
 }
 
 /* The end of the last page that the subblock extent touches. */
@@ -62,35 +54,34 @@ static struct key first_key(const struct items *it, uint64_t off)
 int subblock_next(const struct items *it, const struct inode *in, uint64_t off, uint64_t end,
                   struct subblock *ret)
 {
-    struct tree_cursor c = TREE_CURSOR_INIT;
-    int err = in->flags & INODE_SUBBLOCKS ? tree_seek(it->tree, first_key(it, off), &c) : -ENOENT;
+    struct each e = EACH(it->tree, first_key(it, off), in->flags & INODE_SUBBLOCKS);
+    bool found;
+    int err;
 
-    while ((err = cursor_subblock(&c, err, it->ino, ret)) == 0 && pages_end(ret) <= off)
-        err = tree_next(&c);
-    tree_cursor_end(&c);
-    return err == 0 && ret->at >= end ? -ENOENT : err;
+    while ((found = next_subblock(&e, ret)) && pages_end(ret) <= off)
+        ;
+    err = each_end(&e);
+    return err < 0 || (found && ret->at < end) ? err : -ENOENT;
 }
 
 int subblock_meet(const struct items *it, const struct inode *in, const struct block *b,
                   uint64_t off, uint64_t end, struct subblock *ret, unsigned *ret_count)
 {
-    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct each e =
+        EACH(it->tree, key_make(it->ino, ITEM_SUBBLOCK, b->at), in->flags & INODE_SUBBLOCKS);
     struct subblock u;
-    int met = -ENOENT, err = -ENOENT;
+    int met = -ENOENT, err;
 
     *ret_count = 0;
-    if (in->flags & INODE_SUBBLOCKS)
-        err = tree_seek(it->tree, key_make(it->ino, ITEM_SUBBLOCK, b->at), &c);
-    while ((err = cursor_subblock(&c, err, it->ino, &u)) == 0 && u.at < b->at + EXTENT_BLOCK) {
+    while (next_subblock(&e, &u) && u.at < b->at + EXTENT_BLOCK) {
         if (met < 0 && u.at < end && pages_end(&u) > off) {
             met = 0;
             *ret = u;
         }
         ++*ret_count;
-        err = tree_next(&c);
     }
-    tree_cursor_end(&c);
-    return err < 0 && err != -ENOENT ? err : met;
+    err = each_end(&e);
+    return err < 0 ? err : met;
 }
 
 bool subblock_fits(const struct block *b, struct pages_of u, unsigned count)

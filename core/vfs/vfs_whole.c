@@ -35,16 +35,12 @@ enum shape { SHAPE_FINE, SHAPE_WHOLE, SHAPE_LEFT, SHAPE_TRIMMED };
 /* Walk the items of this type, and take each from *budget. False: more of them are left. */
 static bool is_within(const struct items *it, enum item_type type, unsigned *budget)
 {
-    struct tree_cursor c = TREE_CURSOR_INIT;
-    struct key from = key_make(it->ino, type, 0);
-    int err = tree_seek(it->tree, from, &c);
+    struct each e = EACH(it->tree, key_make(it->ino, type, 0), true);
     bool more;
 
-    while ((more = err == 0 && tree_cursor_key(&c).hi == from.hi) && *budget) {
+    while ((more = each_next(&e)) && *budget)
         --*budget;
-        err = tree_next(&c);
-    }
-    tree_cursor_end(&c);
+    (void)each_end(&e);
     return !more;
 }
 
@@ -63,18 +59,15 @@ static bool is_soon_seen(const struct items *it, const struct inode *in)
  * reads slow. */
 static int count_changed(const struct items *it, const struct inode *in, bool *ret_mostly)
 {
-    struct tree_cursor c = TREE_CURSOR_INIT;
-    struct key from = key_make(it->ino, ITEM_EXTENT, 0);
+    struct each e = EACH(it->tree, key_make(it->ino, ITEM_EXTENT, 0), true);
     uint64_t changed = 0, pos = 0;
     struct subblock u;
     int err;
 
-    for (err = tree_seek(it->tree, from, &c);
-         err == 0 && tree_cursor_key(&c).hi == from.hi && tree_cursor_key(&c).lo < in->size;
-         err = tree_next(&c))
+    while (each_next(&e) && e.key.lo < in->size)
         changed += EXTENT_BLOCK;
-    tree_cursor_end(&c);
-    if (err < 0 && err != -ENOENT)
+    err = each_end(&e);
+    if (err < 0)
         return err;
     while ((err = subblock_next(it, in, pos, in->size, &u)) == 0) {
         pos = pages_around(u.at, u.e.valid).end;

@@ -461,20 +461,26 @@ static int write_part(struct txn *t, struct vfs_file *f, const struct write_mode
 }
 
 /* Put the range on the file's list of stale ranges if somebody has read the file beside the writer.
- * A read that begins after this sees the new bytes. Needs v->io. */
+ * A read that begins after this sees the new bytes. If a turn before this one has put a range there,
+ * which began at `off` too, that range is extended. Needs v->io. */
 static void leave_stale(struct vnode *v, struct write_mode *write_mode, uint64_t off, size_t len)
 {
-    if (!write_mode->stale || len == 0 ||
-        !atomic_load_explicit(&v->read_beside, memory_order_relaxed))
+    struct vfs_stale *s = write_mode->stale;
+
+    if (write_mode->left) {
+        s->end = off + len > s->end ? off + len : s->end;
         return;
-    *write_mode->stale = (struct vfs_stale){.v = v, .off = off, .end = off + len, .next = v->stale};
-    v->stale = write_mode->stale;
+    }
+    if (!s || len == 0 || !atomic_load_explicit(&v->read_beside, memory_order_relaxed))
+        return;
+    *s = (struct vfs_stale){.v = v, .off = off, .end = off + len, .next = v->stale};
+    v->stale = s;
     write_mode->left = true;
 }
 
 /* Write, with all bytes of other shards that the write needs already in `remote`. -EAGAIN: some are
- * not, since they moved there just now. Nothing was written then, but for a write that they left
- * while it was being made; all of it is written again. */
+ * not, since they moved there just now. Nothing was written then, unless they moved while the write
+ * was being made; all of it is written again. What was written has left a stale range in any case. */
 static ssize_t write_near(struct vfs_file *f, struct write_mode *write_mode, const void *buf,
                           size_t len, uint64_t off, struct remote_bytes *remote)
 {
@@ -503,10 +509,8 @@ static ssize_t write_near(struct vfs_file *f, struct write_mode *write_mode, con
         if (err == 0)
             done += n;
     }
-    if (err == -EAGAIN)
-        return err;
     leave_stale(f->v, write_mode, off, done);
-    return done ? (ssize_t)done : err;
+    return done && err != -EAGAIN ? (ssize_t)done : err;
 }
 
 /* Read the bytes on another shard that the write keeps. `again`: they were read, and did not do:
@@ -542,7 +546,9 @@ static ssize_t write_some(struct vfs_file *f, struct write_mode *write_mode, con
     return err == 0 ? n : err == -EHOSTUNREACH ? -EIO : err;
 }
 
-/* Write in parts of WRITE_AT_ONCE bytes. If space is short, flush once and try the part again. */
+/* Write in parts of WRITE_AT_ONCE bytes. If space is short, flush once and try the part again. A
+ * write-back goes on behind what was written of a part, until all is written or nothing more is:
+ * then the result is that error. */
 static ssize_t write_all(struct vfs_file *f, struct write_mode *write_mode, const void *buf,
                          size_t len, uint64_t off)
 {
@@ -562,9 +568,9 @@ static ssize_t write_all(struct vfs_file *f, struct write_mode *write_mode, cons
                 n = err;
         }
         if (n < 0)
-            return done ? (ssize_t)done : n;
+            return done && !write_mode->back ? (ssize_t)done : n;
         done += (size_t)n;
-        if ((size_t)n < want)
+        if ((size_t)n < want && !write_mode->back)
             break;
     } while (done < len);
     return (ssize_t)done;
@@ -580,7 +586,9 @@ ssize_t vfs_write_back(struct vfs_file *f, const void *buf, size_t len, uint64_t
     return write_all(f, &(struct write_mode){.back = true}, buf, len, off);
 }
 
-/* At most WRITE_AT_ONCE bytes per call, so that v->io is taken once and one stale range is left. */
+/* At most WRITE_AT_ONCE bytes per call, so that one stale range is left. The caller drops from its
+ * cache what the result says: therefore it says at least what is stale, also if a turn wrote that
+ * and a later one failed. */
 ssize_t vfs_write_uncached(struct vfs_file *f, const void *buf, size_t len, uint64_t off,
                            struct vfs_stale **ret_stale)
 {
@@ -597,6 +605,8 @@ ssize_t vfs_write_uncached(struct vfs_file *f, const void *buf, size_t len, uint
 
     *ret_stale = write_mode.left ? write_mode.stale : NULL;
     if (write_mode.left) {
+        ssize_t changed = (ssize_t)(write_mode.stale->end - off);
+        n = n < changed ? changed : n;
         write_mode.stale->p = f->p;
         vnode_hold(f->p, f->v);
     } else {

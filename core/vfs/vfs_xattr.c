@@ -181,15 +181,12 @@ int xattr_put(struct state *p, struct items *it, struct key k, const char *name,
  * inode without attributes, but must not be missing on one that has some. */
 static bool is_last(const struct items *it, struct key k)
 {
-    struct tree_cursor c = TREE_CURSOR_INIT;
-    int err = tree_seek(it->tree, key_make(it->ino, ITEM_XATTR, 0), &c);
+    struct each e = EACH(it->tree, key_make(it->ino, ITEM_XATTR, 0), true);
+    bool other;
 
-    while (err == 0 && tree_cursor_key(&c).hi == k.hi &&
-           (item_is_counter(tree_cursor_key(&c)) || key_compare(tree_cursor_key(&c), k) == 0))
-        err = tree_next(&c);
-    bool last = err == -ENOENT || (err == 0 && tree_cursor_key(&c).hi != k.hi);
-    tree_cursor_end(&c);
-    return last;
+    while ((other = each_next(&e)) && (item_is_counter(e.key) || key_compare(e.key, k) == 0))
+        ;
+    return each_end(&e) == 0 && !other;
 }
 
 int xattr_change(struct state *p, struct items *it, struct inode *in, struct key k,
@@ -236,23 +233,17 @@ static void list_name(struct xattr_listing *l, const char *name, size_t len)
 
 static int list_names(const struct items *it, struct xattr_listing *l)
 {
-    struct tree_cursor c = TREE_CURSOR_INIT;
-    struct key first = key_make(it->ino, ITEM_XATTR, 0);
-    int err = tree_seek(it->tree, first, &c);
+    struct each e = EACH(it->tree, key_make(it->ino, ITEM_XATTR, 0), true);
+    struct xattr_item x;
 
-    for (; err == 0 && tree_cursor_key(&c).hi == first.hi; err = tree_next(&c)) {
-        struct xattr_item x;
-        size_t len;
-        const void *val = tree_cursor_value(&c, &len);
-        if (item_is_counter(tree_cursor_key(&c)))
+    while (each_next(&e)) {
+        if (item_is_counter(e.key))
             continue;
-        err = xattr_decode(val, len, &x);
-        if (err < 0)
-            break;
-        list_name(l, x.name, x.name_len);
+        e.err = xattr_decode(e.val, e.len, &x);
+        if (e.err == 0)
+            list_name(l, x.name, x.name_len);
     }
-    tree_cursor_end(&c);
-    return err == -ENOENT ? 0 : err;
+    return each_end(&e);
 }
 
 /* Would the list of names with this one be too long for listxattr(2)? -ENOSPC. */

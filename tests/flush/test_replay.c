@@ -649,45 +649,27 @@ Test(replay, a_namespace_has_at_most_so_many_settings)
     cr_assert_eq(settings_on_disk(), NS_SETTINGS_MAX);
 }
 
-static void note_durable(void *ctx, uint64_t seq)
+static int last_is_durable(void)
 {
-    *(uint64_t *)ctx = seq;
+    return durable_wait(x.p, state_seq(x.p), 0, NULL);
 }
 
-/* Who is to be told of the last change that there is. */
-static struct durable_watch tell_of_last(uint64_t *told)
+Test(replay, what_is_durable_in_the_log_and_by_commits_is_not_waited_for)
 {
-    *told = 0;
-    return (struct durable_watch){.seq = state_seq(x.p), .fn = note_durable, .ctx = told};
-}
-
-Test(replay, what_is_durable_is_told_of_the_log_and_of_commits)
-{
-    struct durable_watch watch, later, off;
-    uint64_t told, told_later, told_off;
-
     put_file(&x, "main/f", "text");
-    watch = tell_of_last(&told);
-    durable_on(x.p, &watch);
     cr_assert_lt(flush_durable(x.p), state_seq(x.p));
-    cr_assert_eq(told, 0);
+    cr_assert_eq(last_is_durable(), -ETIMEDOUT);
     cr_assert_eq(flush_sync(x.p), 0);
-    cr_assert_eq(told, state_seq(x.p));
-    cr_assert_eq(flush_durable(x.p), told);
+    cr_assert_eq(last_is_durable(), 0);
+    cr_assert_eq(flush_durable(x.p), state_seq(x.p));
     put_file(&x, "main/g", "text");
-    off = tell_of_last(&told_off);
-    durable_on(x.p, &off);
-    later = tell_of_last(&told_later);
-    durable_on(x.p, &later);
-    durable_off(x.p, &off);
-    cr_assert_eq(flush_durable(x.p), told);
+    cr_assert_eq(last_is_durable(), -ETIMEDOUT);
+    cr_assert_eq(durable_wait(x.p, flush_durable(x.p), 0, NULL), 0, "what was stays so");
     cr_assert_eq(flush_now(x.p), 0);
-    cr_assert_eq(told_later, state_seq(x.p));
-    cr_assert_eq(flush_durable(x.p), told_later);
-    cr_assert_lt(told, told_later, "who was told is not told again");
-    cr_assert_eq(told_off, 0, "nor is who was taken off");
-    durable_on(x.p, &off);
-    cr_assert_eq(told_off, told_later, "what is durable already is told at once");
+    cr_assert_eq(last_is_durable(), 0);
+    cr_assert_eq(flush_durable(x.p), state_seq(x.p));
+    dies();
+    cr_assert_eq(last_is_durable(), 0, "what a start finds durable is so at once");
 }
 
 /* As a merge will: the record of a branch that is there changes. */

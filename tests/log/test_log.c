@@ -641,6 +641,30 @@ Test(log, who_syncs_often_is_moved_to_a_segment_that_was_written_before)
     disk_close(d);
 }
 
+Test(log, a_spare_file_that_is_given_back_is_as_good_as_before)
+{
+    struct disk *d = make_disk(0);
+    struct log *l = open_log(d);
+    struct log_pos pos;
+    char block[5000] = "";
+
+    for (int i = 0; i < 100; i++)
+        append(l, block, sizeof block);
+    log_position(l, &pos);
+    log_trim(l, &pos);
+    cr_assert(l->spare_size == SIZE && l->spare_written);
+    fault.fail_at = fault.writes + 2; /* the rename, and then the first frame */
+    cr_assert_eq(log_room(l, 45000), -EIO);
+    cr_assert(fault_fired(&fault));
+    fault_reset(&fault);
+    cr_assert(l->spare_size == SIZE && l->spare_written);
+    cr_assert_eq(log_room(l, 45000), 0);
+    cr_assert_eq(l->spare_size, 0, "it was not taken");
+    log_room_done(l, 45000);
+    log_close(l);
+    disk_close(d);
+}
+
 Test(log, an_open_log_can_be_listed)
 {
     struct disk *d = make_disk(0);

@@ -172,6 +172,27 @@ Test(move_select, by_the_day_of_the_last_open)
     agreed(&w.x, "move idle=30d larger=1K 2 wait", "objects=2 ");
 }
 
+Test(move_select, an_open_counts_for_all_objects_of_a_file_in_very_many_pieces)
+{
+    const uint32_t pieces = 2500; /* more than a walk visits at once */
+    struct vfs_file *f;
+
+    put_bytes(&w, "main/a", 1000, 1);
+    put_bytes(&w, "main/c", 1000, 2);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/c"), VFS_WRITE, &f), 0);
+    for (uint32_t i = 1; i <= pieces; i++)
+        cr_assert_eq(vfs_write(f, &i, sizeof i, i * (UINT64_C(2) * EXTENT_BLOCK)), sizeof i);
+    vfs_release(f);
+    settle(&w);
+    clock_manual_advance(&w.x.clock, 35 * DAYS);
+    cr_assert_eq(idle_for(30), pieces + 2);
+    has_bytes(&w, "main/a", 1000, 1);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/c"), 0, &f), 0);
+    vfs_release(f);
+    cr_assert_eq(flush_now(w.x.p), 0);
+    cr_assert_eq(idle_for(30), 0);
+}
+
 Test(move_select, words_that_are_none)
 {
     refused(&w.x, "move main/none 1", -ENOENT, "there is no main/none");

@@ -134,6 +134,13 @@ Test(held, what_finds_no_place_at_all_holds_no_commit_and_survives_the_loss_of_p
     cr_assert_eq(rows(), 1);
     read_file(&x, "main/poor", "one");
     agreed(&x, "status", "what cannot be sealed (Input/output error) is used by main/poor");
+    cr_assert_eq(vfs_rename(x.p, node_of(&x, "main"), "poor", node_of(&x, "main/dir"), "rich", 0,
+                            &fixture_cred),
+                 0);
+    agreed(&x, "status", "what cannot be sealed (Input/output error) is used by main/dir/rich");
+    cr_assert_eq(vfs_rename(x.p, node_of(&x, "main/dir"), "rich", node_of(&x, "main"), "poor", 0,
+                            &fixture_cred),
+                 0);
     agreed(&x, "status", "state=degraded");
     agreed(&x, "drain", "seq=");
     refused(&x, "drain idle", -EIO, "is used by main/poor");

@@ -341,12 +341,12 @@ Test(space, a_close_changes_nothing_in_a_frozen_namespace)
             fill(changed == 6 ? 0 : 7 * BLOCK, changed == 6 ? 6 * BLOCK : BLOCK);
         else
             cr_assert_eq(vfs_fallocate(f, PUNCH, 0, 7 * BLOCK), 0);
-        cr_assert_eq(ns_set_frozen(x.p, "main", true), 0);
+        cr_assert_eq(ns_set_switch(x.p, "main", NS_FROZEN, true), 0);
         uint64_t seq = state_seq(x.p), number = number_of_file();
         vfs_release(f);
         cr_assert_eq(state_seq(x.p), seq, "case %u", changed);
         cr_assert_eq(number_of_file(), number, "case %u", changed);
-        cr_assert_eq(ns_set_frozen(x.p, "main", false), 0);
+        cr_assert_eq(ns_set_switch(x.p, "main", NS_FROZEN, false), 0);
         cr_assert_eq(vfs_open(x.p, node_of(&x, "main/f"), VFS_WRITE, &f), 0);
     }
 }

@@ -225,7 +225,7 @@ Test(xattr, answers_about_the_object_are_no_attributes)
 Test(xattr, a_frozen_namespace_keeps_what_it_has)
 {
     cr_assert_eq(set_text(&x, "main/f", "user.a", "1"), 0);
-    cr_assert_eq(ns_set_frozen(x.p, "main", true), 0);
+    cr_assert_eq(ns_set_switch(x.p, "main", NS_FROZEN, true), 0);
     cr_assert_eq(set_text(&x, "main/f", "user.a", "2"), -EROFS);
     cr_assert_eq(unset(&x, "main/f", "user.a"), -EROFS);
     has_text(&x, "main/f", "user.a", "1");
