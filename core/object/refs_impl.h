@@ -60,6 +60,9 @@ struct refs {
 int refs_load(struct refs *r, uint64_t number, struct entry *ret);
 int refs_save(struct refs *r, uint64_t number, const struct entry *e);
 int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta);
+/* Makes room, so that a change of so many entries, of their holds and of their records among the
+ * dying needs no memory. -ENOMEM: no change was made. */
+int refs_room(struct refs *r, size_t numbers);
 int refs_set_pending(struct refs *r, uint64_t number);
 int refs_hold_locked(struct refs *r, uint64_t number, int64_t delta);
 /* Take the id out of the index, leaving a marker if its chain goes on. */

@@ -171,7 +171,8 @@ int refs_seal_alias(struct refs *r, uint64_t number, uint64_t target)
         return err;
     if (!entry_is_unsealed(&e) || !entry_is_sealed(&t))
         return -EINVAL;
-    if (e.count > 0)
+    err = refs_room(r, 2); /* the steps after the first cannot fail then */
+    if (err == 0 && e.count > 0)
         err = refs_change(r, target, &t, e.count);
     if (err == 0 && map64_get(&r->holds, number, &holds))
         err = refs_hold_locked(r, target, (int64_t)holds);
