@@ -503,6 +503,7 @@ void store_abandon(struct state *p)
     log_close(p->log);
     objects_close(p->objects);
     shards_close(p->shards);
+    map64_release(&p->releasing->told);
     shard_set_patience(settings_get(&p->settings, SET_SHARD_PATIENCE));
     packs_close(p->packs);
     refs_close(p->refs);
