@@ -100,7 +100,9 @@ static bool step(void *ctx, uint64_t listed)
     if (l->own.term && at - c->beaten >= BEAT_EVERY) {
         c->beaten = at;
         if (lease_beat(disk_of(c), l) == -ESTALE)
-            return true;
+            return gc_pool_say(c, -ECANCELED,
+                               "another node took the lease of the pool meanwhile: this cycle "
+                               "ended early") < 0;
     }
     return cancelled(c);
 }
