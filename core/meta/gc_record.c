@@ -242,15 +242,6 @@ static int delete_old(struct kv_txn *t, const struct gc_memory *old, const struc
     return err;
 }
 
-/* Commits the transaction, or aborts it after an error. */
-static int end(struct kv_txn *t, int err)
-{
-    if (err == 0)
-        return kv_commit(t);
-    kv_abort(t);
-    return err;
-}
-
 /* Reads the table as it is. Damage is an error also before a write: the write would hide it. */
 static int read_old(struct kv *kv, struct gc_memory *ret)
 {
@@ -275,8 +266,8 @@ static int change_head(struct kv *kv, const uint64_t *serial, const bool *due)
     if (err == 0)
         err = kv_txn_begin(kv, &t);
     if (err == 0)
-        err = end(t, put_head(t, serial ? *serial : old.serial, old.cycles, old.saved_count,
-                              due ? *due : old.recount_due));
+        err = kv_end(t, put_head(t, serial ? *serial : old.serial, old.cycles, old.saved_count,
+                                 due ? *due : old.recount_due));
     gc_memory_release(&old);
     return err;
 }
@@ -308,7 +299,7 @@ static int save(struct kv *kv, uint64_t serial, uint64_t cycles, const struct gc
         err = put_record(t, record);
     if (err == 0)
         err = put_head(t, serial, cycles, count, old->recount_due);
-    return end(t, err);
+    return kv_end(t, err);
 }
 
 int gc_record_save(struct kv *kv, uint64_t serial, uint64_t cycles, const struct gc_saved *v,

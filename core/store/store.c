@@ -48,11 +48,7 @@ static int put_identity(struct kv *kv, const struct identity *identity)
     err = kv_put(t, TABLE_META, "identity", 8, id, sizeof id);
     if (err == 0)
         err = kv_put(t, TABLE_META, "state", 5, state, sizeof state);
-    if (err < 0) {
-        kv_abort(t);
-        return err;
-    }
-    return kv_commit(t);
+    return kv_end(t, err);
 }
 
 /* Makes the namespace "main". */
