@@ -35,7 +35,7 @@ struct gc_node {
     uint64_t covers;
     int64_t timestamp; /* its own clock */
     int64_t seen;      /* ticks when its serial was last seen to advance, or was first seen */
-    bool proven, own, retired;
+    bool proven, own;
     /* `present`: it has a report in this cycle; `behind`: that one is older than one seen before */
     bool present, behind;
 };
@@ -52,12 +52,10 @@ struct gc_node *gc_nodes_find(const struct gc_nodes *nodes, uint64_t id);
 int gc_nodes_observe(struct gc_nodes *nodes, const struct gc_report *r, size_t count,
                      uint64_t marks, int64_t now);
 bool gc_node_is_stale(const struct gc_node *n, const struct gc_config *c, int64_t now);
-/* Can the report of this node, or one that it still writes, keep an object? */
-bool gc_node_counts(const struct gc_node *n, const struct gc_config *c, int64_t now);
 /* Has the node a report that proves that it is alive? */
 bool gc_node_reports(const struct gc_node *n, const struct gc_config *c, int64_t now);
-/* The highest serial up to which all nodes that count have acknowledged the marks. */
-uint64_t gc_nodes_covers(const struct gc_nodes *nodes, const struct gc_config *c, int64_t now);
+/* The highest serial up to which all nodes have acknowledged the marks. */
+uint64_t gc_nodes_covers(const struct gc_nodes *nodes);
 
 /* ---- the coordinator ---- */
 

@@ -335,7 +335,7 @@ static int close_open_pack(struct state *p)
 
 /* All that comes before the engine runs: the own report, the own indexes, the list in force, and
  * the stale nodes. */
-static int prepare(struct gc_pool_run *c, bool dry_run, enum gc_stale_policy policy)
+static int prepare(struct gc_pool_run *c, bool dry_run)
 {
     int err = dry_run ? 0 : close_open_pack(c->p);
 
@@ -348,13 +348,12 @@ static int prepare(struct gc_pool_run *c, bool dry_run, enum gc_stale_policy pol
     err = dry_run ? 0 : index_own(c);
     if (err == 0)
         err = gc_pool_follow(c);
-    if (err == 0 && !dry_run && policy == GC_STALE_DROP)
+    if (err == 0 && !dry_run && settings_get(&c->p->settings, SET_STALE_POLICY) == STALE_DROP)
         err = drop_stale(c);
     return err;
 }
 
-/* Runs the engine with the callbacks of this file. The engine always retains stale nodes, because
- * drop_stale has retired them already. After an error the outcome of a publication may be unknown,
+/* Runs the engine with the callbacks of this file. After an error the outcome of a publication may be unknown,
  * so the list is read again by the next cycle. */
 static int run_engine(struct gc_pool_run *c, bool dry_run, int64_t grace, struct gc_result *ret)
 {
@@ -365,10 +364,9 @@ static int run_engine(struct gc_pool_run *c, bool dry_run, int64_t grace, struct
 
     sources.ctx = c;
     state_gc_config(c->p, &config);
-    err = prepare(c, dry_run, config.stale_policy);
+    err = prepare(c, dry_run);
     if (err < 0)
         return err;
-    config.stale_policy = GC_STALE_RETAIN;
     if (grace >= 0)
         config.grace_period = grace;
     err = gc_cycle(n->gc, &config, &sources, &(struct gc_options){.dry_run = dry_run}, ret);

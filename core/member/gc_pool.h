@@ -25,9 +25,9 @@
  * by its success. The look before the first removal, and before each LOOK_AT_ONCE further ones,
  * asks for it.
  *
- * stale_policy = drop: in a pool the next cycle retires a stale node. Without that its report would
- * still lead other stores to places that may be removed, and the node itself must learn that its
- * bytes may be removed.
+ * stale_policy = drop: the next cycle retires a stale node, and does not just leave its report out.
+ * The report would still lead other stores to places that may be removed, and the node itself must
+ * learn that its bytes may be removed.
  *
  * The lease saves work; two cycles at once are harmless. An error while listing,
  * or while reading the reports the first time, ends a cycle with nothing removed. If a look fails
