@@ -18,8 +18,11 @@ struct gc_table {
     struct gc_object *v;
     size_t count, room;
 };
-/* The object with that id; NULL: it is not in the table. */
-struct gc_object *gc_table_find(const struct gc_table *t, const struct id *id);
+/* The index of the first object whose id is not below this one. */
+static inline size_t gc_table_at(const struct gc_table *t, const struct id *id)
+{
+    return id_lower_bound(t->v, t->count, sizeof *t->v, id);
+}
 /* Reserves room for `more` objects, so that gc_table_merge cannot fail. -ENOMEM. */
 int gc_table_reserve(struct gc_table *t, size_t more);
 /* Removes the objects that are GC_NONE. */

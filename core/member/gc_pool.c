@@ -57,25 +57,18 @@ static int get_reports(void *ctx, const struct gc_report **ret_v, size_t *ret_co
 
 /* ---- the listing ---- */
 
-/* gc_sources.list over the listing in memory, which is sorted: a binary search finds the place
- * after `after`. */
+/* gc_sources.list over the listing in memory, which is sorted. */
 static int get_list(void *ctx, const struct id *after, struct id *out, size_t max,
                     size_t *ret_count)
 {
     const struct gc_pool_run *c = ctx;
     const struct pool_held *h = &c->held;
-    size_t low = 0, high = h->count, n;
+    size_t at = after ? id_lower_bound(h->keys, h->count, sizeof *h->keys, after) : 0, n;
 
-    while (after && low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (id_compare(&h->keys[mid].key, after) <= 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    n = h->count - low < max ? h->count - low : max;
+    at += after && at < h->count && id_equal(&h->keys[at].key, after);
+    n = h->count - at < max ? h->count - at : max;
     for (size_t i = 0; i < n; i++)
-        out[i] = h->keys[low + i].key;
+        out[i] = h->keys[at + i].key;
     *ret_count = n;
     return 0;
 }

@@ -205,23 +205,11 @@ static int put_record(struct kv_txn *t, const struct gc_record *r)
     return err;
 }
 
-/* Searches the ascending list for an id; NULL: it is not there. */
-static const struct gc_saved *find_saved(const struct gc_saved *v, size_t count,
-                                         const struct id *id)
+static bool is_saved(const struct gc_saved *v, size_t count, const struct id *id)
 {
-    size_t low = 0, high = count;
+    size_t at = id_lower_bound(v, count, sizeof *v, id);
 
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        int order = id_compare(&v[mid].id, id);
-        if (order == 0)
-            return &v[mid];
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return NULL;
+    return at < count && id_equal(&v[at].id, id);
 }
 
 /* Deletes the saved objects that are not in `v` any more, and the oldest cycles, so that
@@ -233,7 +221,7 @@ static int delete_old(struct kv_txn *t, const struct gc_memory *old, const struc
     int err = 0;
 
     for (size_t i = 0; i < old->saved_count && err == 0; i++)
-        if (!find_saved(v, count, &old->saved[i].id))
+        if (!is_saved(v, count, &old->saved[i].id))
             err = kv_del(t, TABLE_GC, old->saved[i].id.b, ID_LEN);
     for (size_t i = 0; i + GC_HISTORY_MAX < old->history_count + one_more && err == 0; i++) {
         record_key(old->history[i].cycle, key);
