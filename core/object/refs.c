@@ -307,15 +307,20 @@ struct place {
     bool row, note; /* both false: it is not pinned */
 };
 
-/* Looks for a pin under that very number. */
-static int look_at_pin(struct refs *r, uint64_t number, struct place *ret)
+int refs_pin_row(struct refs *r, uint64_t number)
 {
     uint8_t key[8], none;
     size_t len;
-    struct entry e;
 
     put_be64(key, number);
-    int err = layer_get(r->pins, key, &none, 1, &len);
+    return layer_get(r->pins, key, &none, 1, &len);
+}
+
+/* Looks for a pin under that very number. */
+static int look_at_pin(struct refs *r, uint64_t number, struct place *ret)
+{
+    struct entry e;
+    int err = refs_pin_row(r, number);
     bool note = refs_load(r, number, &e) == 0 && e.pinned;
     *ret = (struct place){number, err == 0, note};
     return err == -ENOENT || (err == -EUCLEAN && note) ? 0 : err;

@@ -65,6 +65,11 @@ int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta)
 int refs_room(struct refs *r, size_t numbers);
 int refs_set_pending(struct refs *r, uint64_t number);
 int refs_hold_locked(struct refs *r, uint64_t number, int64_t delta);
+/* Is there a row among the pins? 0, -ENOENT, -errno */
+int refs_pin_row(struct refs *r, uint64_t number);
+/* The number that an id leads to; 0: the id is a chain marker. -ENOENT, -EUCLEAN */
+int refs_index_get(struct refs *r, const struct id *id, uint64_t *ret_number);
+int refs_index_put(struct refs *r, const struct id *id, uint64_t number);
 /* Take the id out of the index, leaving a marker if its chain goes on. */
 int refs_unindex(struct refs *r, uint64_t number, const struct id *id);
 
