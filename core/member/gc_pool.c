@@ -92,12 +92,9 @@ static bool step(void *ctx, uint64_t listed)
         job_progress(c->p, c->job, listed, c->held.count);
     if (l->own.term && at - c->beaten >= BEAT_EVERY) {
         c->beaten = at;
-        if (lease_beat(disk_of(c), l) == -ESTALE)
-            return gc_pool_say(c, -ECANCELED,
-                               "another node took the lease of the pool meanwhile: this cycle "
-                               "ended early") < 0;
+        c->lost = lease_beat(disk_of(c), l) == -ESTALE;
     }
-    return cancelled(c);
+    return c->lost || cancelled(c);
 }
 
 /* ---- marks ---- */
@@ -346,8 +343,8 @@ static int prepare(struct gc_pool_run *c, bool dry_run)
     return err;
 }
 
-/* Runs the engine with the callbacks of this file. After an error the outcome of a publication may be unknown,
- * so the list is read again by the next cycle. */
+/* Runs the engine with the callbacks of this file. After an error the outcome of a publication may
+ * be unknown, so the list is read again by the next cycle. */
 static int run_engine(struct gc_pool_run *c, bool dry_run, int64_t grace, struct gc_result *ret)
 {
     struct pool_node *n = c->p->node;
@@ -363,6 +360,10 @@ static int run_engine(struct gc_pool_run *c, bool dry_run, int64_t grace, struct
     if (grace >= 0)
         config.grace_period = grace;
     err = gc_cycle(n->gc, &config, &sources, &(struct gc_options){.dry_run = dry_run}, ret);
+    if (err == -ECANCELED && c->lost)
+        err = gc_pool_say(c, -EBUSY,
+                          "another node took the lease of the pool meanwhile: this cycle ended "
+                          "early");
     if (err < 0)
         n->reload = true;
     if (!dry_run && ret->cycle) { /* also one that was cancelled half-way */

@@ -366,9 +366,7 @@ static int run_pool_cycle(struct state *p, struct job *j, bool dry_run, int64_t 
     int err = gc_pool_cycle(p, j, dry_run, grace, &pool, why);
 
     if (err < 0 && *why)
-        report(err == -EBUSY || err == -EEXIST || err == -ESTALE || err == -ECANCELED
-                   ? REPORT_NOTE
-                   : REPORT_WARN,
+        report(err == -EBUSY || err == -EEXIST || err == -ESTALE ? REPORT_NOTE : REPORT_WARN,
                "gc: %s", why);
     if (!pool.cycle) {
         gc_result_release(&pool);
