@@ -10,25 +10,12 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-/* What a walk over the ghosts has read ahead: of the numbers above `from` and up to `to` those in
- * `v` are ghosts, as far as they have not ceased to be. */
-#define GHOSTS_AHEAD 256
-struct ghosts_ahead {
-    uint64_t from, to; /* both 0: nothing */
-    uint64_t v[GHOSTS_AHEAD];
-    size_t count;
-    uint64_t used;
-};
-#define GHOST_WALKS 4 /* that go on side by side without each reading all changes at every step */
-
 struct refs_ghosts {
     struct map64 count, bytes; /* shard -> what its ghosts are */
     _Atomic uint64_t all; /* changed under the lock */
     uint64_t dead; /* records of the dying without an entry, that lead to other shards, */
     struct map64 dead_on; /* shard -> of these; for people: without memory some are missing */
     bool damaged;  /* a row does not decode, so nobody knows how many there are */
-    struct ghosts_ahead ahead[GHOST_WALKS];
-    uint64_t tick;
 };
 
 struct refs {
