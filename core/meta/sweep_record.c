@@ -108,8 +108,8 @@ int sweep_record_load(struct kv *kv, struct sweep_record *ret)
 int sweep_record_save(struct kv *kv, const struct sweep_record *r)
 {
     uint8_t *buf = malloc(SWEEP_RECORD_MAX);
-    int err = buf ? kv_put_row(kv, TABLE_META, "sweep", 5, buf, sweep_record_encode(r, buf))
-                  : -ENOMEM;
+    int err =
+        buf ? kv_put_row(kv, TABLE_META, "sweep", 5, buf, sweep_record_encode(r, buf)) : -ENOMEM;
 
     free(buf);
     return err;
