@@ -115,11 +115,7 @@ static int change_tables(struct repair *r, bool (*want)(const struct fix *))
             err = f->kind == FIX_PUT ? kv_put(t, f->table, f->k, f->klen, f->val, f->len)
                                      : kv_del(t, f->table, f->k, f->klen);
     }
-    if (err < 0) {
-        kv_abort(t);
-        return err;
-    }
-    err = kv_commit(t);
+    err = kv_end(t, err);
     for (size_t i = 0; i < r->fixes.count && err == 0; i++)
         if (want(&r->fixes.v[i]))
             report_fix(r, &r->fixes.v[i]);

@@ -79,11 +79,7 @@ static int delete_rows(struct kv *kv, const struct keys *l)
         return err;
     for (size_t i = 0; i < l->count && err == 0; i++)
         err = kv_del(t, TABLE_OBJECTS, l->v[i], 8);
-    if (err < 0) {
-        kv_abort(t);
-        return err;
-    }
-    return kv_commit(t);
+    return kv_end(t, err);
 }
 
 /* Delete damaged rows of the table of objects: a damaged row refuses each frame that names its

@@ -605,11 +605,7 @@ static int commit(struct mender *m)
         err = drops_write(m->p->drops, 1, t);
     if (err == 0)
         err = write_records(m, t);
-    if (err < 0) {
-        kv_abort(t);
-        return err;
-    }
-    return kv_commit(t);
+    return kv_end(t, err);
 }
 
 int repair_trees(struct kv *kv, const struct clock *clock, const struct fixes *fixes, bool *done)

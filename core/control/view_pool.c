@@ -51,7 +51,7 @@ void view_pool_status(struct state *p, struct strbuf *out)
     strbuf_addf(out, "pool        node=%u life=%u\n", p->shared->node, p->shared->incarnation);
     add_reports(&s, out);
     add_garbage(&s, out);
-    if (settings_get(&p->settings, SET_STALE_POLICY) == GC_STALE_DROP)
+    if (settings_get(&p->settings, SET_STALE_POLICY) == STALE_DROP)
         strbuf_adds(out,
                     "            stale_policy=drop: a GC cycle retires nodes that are stale\n");
 }

@@ -250,14 +250,14 @@ static void add_ghost(struct state *p, uint64_t number, const struct entry *e, s
 int view_ghosts(struct state *p, FILE *out)
 {
     CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
-    uint64_t number = 0;
+    struct refs_ghosts_walk w = {.refs = p->refs};
     struct entry e;
     int err;
 
-    while ((err = refs_next_ghost(p->refs, 0, number, &number, &e)) == 0) {
+    while ((err = refs_next_ghost(&w, &e)) == 0) {
         strbuf_clear(&line);
         if (e.count > 0) /* a ghost with count 0 is being deleted */
-            add_ghost(p, number, &e, &line);
+            add_ghost(p, w.number, &e, &line);
         if (strbuf_error(&line) < 0 || fputs(line.s, out) < 0)
             return strbuf_error(&line) < 0 ? -ENOMEM : -errno;
     }

@@ -179,6 +179,20 @@ int id_compare(const struct id *a, const struct id *b)
     return memcmp(a->b, b->b, ID_LEN);
 }
 
+size_t id_lower_bound(const void *v, size_t n, size_t size, const struct id *id)
+{
+    size_t low = 0, high = n;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (id_compare((const struct id *)((const uint8_t *)v + mid * size), id) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
 void id_to_hex(const struct id *id, char out[ID_HEX + 1])
 {
     static const char digits[] = "0123456789abcdef";

@@ -79,6 +79,9 @@ uint64_t id_sum_end(struct id_sum *s); /* of what was added so far; more may be 
 void id_sum_destroy(struct id_sum *s); /* NULL is fine */
 
 int id_compare(const struct id *a, const struct id *b); /* as memcmp */
+/* The index of the first element whose id is not below `id`; `n`: there is none. The elements of
+ * `v` have `size` bytes each, begin with their ids, and are ascending by them. */
+size_t id_lower_bound(const void *v, size_t n, size_t size, const struct id *id);
 static inline bool id_equal(const struct id *a, const struct id *b)
 {
     return id_compare(a, b) == 0;

@@ -45,7 +45,9 @@ void gc_get(struct gc *gc, const struct id *id, struct gc_object_info *ret)
 {
     int64_t ago;
     MUTEX_GUARD(&gc->lock);
-    const struct gc_object *o = gc_table_find(&gc->objects, id);
+    const struct gc_table *t = &gc->objects;
+    size_t at = gc_table_at(t, id);
+    const struct gc_object *o = at < t->count && id_equal(&t->v[at].id, id) ? &t->v[at] : NULL;
 
     *ret = (struct gc_object_info){.state = o ? o->state : GC_NONE, .nodes = o ? o->nodes : 0};
     if (ret->state != GC_UNREFERENCED && ret->state != GC_MARKED)
@@ -59,18 +61,11 @@ int gc_next(struct gc *gc, const struct id *from, struct id *ret_id, struct gc_o
     {
         MUTEX_GUARD(&gc->lock);
         const struct gc_table *t = &gc->objects;
-        size_t low = 0, high = t->count;
+        size_t at = gc_table_at(t, from);
 
-        while (low < high) {
-            size_t mid = low + (high - low) / 2;
-            if (id_compare(&t->v[mid].id, from) < 0)
-                low = mid + 1;
-            else
-                high = mid;
-        }
-        if (low == t->count)
+        if (at == t->count)
             return -ENOENT;
-        *ret_id = t->v[low].id;
+        *ret_id = t->v[at].id;
     }
     gc_get(gc, ret_id, ret);
     return 0;

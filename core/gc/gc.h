@@ -27,7 +27,7 @@
  *  - nothing is judged of what is held where nobody can be asked: it is neither marked nor deleted,
  *    nor does it count as not held any more;
  *  - a node that is stale, silent or behind has acknowledged nothing: until it reports again, or is
- *    retired, what it could own stays (GC_STALE_RETAIN);
+ *    gone, what it could own stays;
  *  - clocks of others are not looked at: a report's age runs from when its serial was seen to
  *    advance, on the monotonic clock. A serial first seen proves nothing: its node keeps what it
  *    names, but does not count as reporting, and its acknowledgement does not count;
@@ -50,15 +50,10 @@ struct gc;
 
 /* ---- settings ---- */
 
-enum gc_stale_policy {
-    GC_STALE_RETAIN, /* what a stale node could own is not collected until it is retired */
-    GC_STALE_DROP,   /* its report simply no longer counts */
-};
 struct gc_config {
     int64_t grace_period;           /* ns */
     int64_t stale_report_threshold; /* ns; a report of this age is stale */
     unsigned min_nodes_reporting;   /* 0 means 1 */
-    enum gc_stale_policy stale_policy;
 };
 #define GC_CONFIG_INIT                                                                             \
     {                                                                                              \
@@ -256,9 +251,3 @@ struct gc_node_info {
 /* Known nodes, ascending: *ret_v is the caller's to free. As of the last cycle. */
 int gc_node_list(struct gc *gc, const struct gc_config *config, struct gc_node_info **ret_v,
                  size_t *ret_count);
-/* Declares that a stale node is gone for good: its report no longer counts, and nothing waits for
- * it. If its serial advances nevertheless, it is known again. -ENOENT; -EBUSY: it is not stale, or
- * a cycle is running. */
-int gc_node_retire(struct gc *gc, const struct gc_config *config, uint64_t node);
-/* Retire all stale ones. -EBUSY a cycle is running. */
-int gc_node_prune(struct gc *gc, const struct gc_config *config, size_t *ret_retired);

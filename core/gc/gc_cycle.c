@@ -34,7 +34,7 @@ struct verdict {
 struct opinion {
     uint16_t nodes;
     uint8_t named; /* enum gc_named */
-    bool stale;    /* a stale node whose report still counts names it */
+    bool stale;    /* a stale node names it */
 };
 
 struct cycle {
@@ -111,7 +111,7 @@ static int list_stale(struct cycle *w)
     for (size_t i = 0; i < w->nodes.count; i++) {
         const struct gc_node *n = &w->nodes.v[i];
         w->r->reporting += gc_node_reports(n, w->config, w->now);
-        if (n->retired || !gc_node_is_stale(n, w->config, w->now))
+        if (!gc_node_is_stale(n, w->config, w->now))
             continue;
         if (ARRAY_RESERVE(w->r->stale, room, w->r->stale_count + 1) < 0)
             return -ENOMEM;
@@ -142,7 +142,7 @@ static void count_beside(struct cycle *w)
     for (size_t i = 0; i < w->report_count; i++) {
         const struct gc_report *r = &w->reports[i];
         const struct gc_node *node = gc_nodes_find(&w->nodes, r->node);
-        if (!node || !gc_node_counts(node, w->config, w->now))
+        if (!node)
             continue;
         w->r->active += r->active;
         w->r->pinned += r->pinned;
@@ -160,8 +160,8 @@ static int ask(struct cycle *w, const struct gc_report *r, size_t n)
     bool stale;
     int err;
 
-    /* The node of a retired report may be forgotten; a report with serial 0 says nothing yet. */
-    if (!node || r->serial == 0 || !gc_node_counts(node, w->config, w->now))
+    /* The node of a report that is gone is forgotten; a report with serial 0 says nothing yet. */
+    if (!node || r->serial == 0)
         return 0;
     stale = gc_node_is_stale(node, w->config, w->now);
     memset(w->names, GC_NAMED_NOT, n);
@@ -336,8 +336,7 @@ static int count_beyond(struct cycle *w)
 
     for (size_t i = 0; i < w->report_count && err == 0; i++) {
         const struct gc_node *node = gc_nodes_find(&w->nodes, w->reports[i].node);
-        counts[i] = node && w->reports[i].serial && gc_node_counts(node, w->config, w->now) &&
-                    !gc_node_is_stale(node, w->config, w->now);
+        counts[i] = node && w->reports[i].serial && !gc_node_is_stale(node, w->config, w->now);
     }
     if (err == 0)
         err = w->src->beyond(w->src->ctx, counts, &active, &pinned);
@@ -539,12 +538,12 @@ static void remove_one(struct cycle *w, struct gc_object *o)
         w->r->kept[err == -EBUSY ? GC_KEEP_IN_USE : GC_KEEP_FAILED]++;
 }
 
-/* Removes the objects that an earlier cycle marked and whose mark all nodes that count have
+/* Removes the objects that an earlier cycle marked and whose mark all known nodes have
  * acknowledged. -ECANCELED: the cycle was cancelled; the objects that were left are counted as
  * GC_KEEP_FAILED. */
 static int remove_marked(struct cycle *w)
 {
-    uint64_t covers = gc_nodes_covers(&w->nodes, w->config, w->now);
+    uint64_t covers = gc_nodes_covers(&w->nodes);
     struct gc_table *t = &w->gc->objects;
     bool cancelled = false;
     size_t tried = 0;

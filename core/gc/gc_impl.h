@@ -18,8 +18,11 @@ struct gc_table {
     struct gc_object *v;
     size_t count, room;
 };
-/* The object with that id; NULL: it is not in the table. */
-struct gc_object *gc_table_find(const struct gc_table *t, const struct id *id);
+/* The index of the first object whose id is not below this one. */
+static inline size_t gc_table_at(const struct gc_table *t, const struct id *id)
+{
+    return id_lower_bound(t->v, t->count, sizeof *t->v, id);
+}
 /* Reserves room for `more` objects, so that gc_table_merge cannot fail. -ENOMEM. */
 int gc_table_reserve(struct gc_table *t, size_t more);
 /* Removes the objects that are GC_NONE. */
@@ -35,7 +38,7 @@ struct gc_node {
     uint64_t covers;
     int64_t timestamp; /* its own clock */
     int64_t seen;      /* ticks when its serial was last seen to advance, or was first seen */
-    bool proven, own, retired;
+    bool proven, own;
     /* `present`: it has a report in this cycle; `behind`: that one is older than one seen before */
     bool present, behind;
 };
@@ -52,12 +55,10 @@ struct gc_node *gc_nodes_find(const struct gc_nodes *nodes, uint64_t id);
 int gc_nodes_observe(struct gc_nodes *nodes, const struct gc_report *r, size_t count,
                      uint64_t marks, int64_t now);
 bool gc_node_is_stale(const struct gc_node *n, const struct gc_config *c, int64_t now);
-/* Can the report of this node, or one that it still writes, keep an object? */
-bool gc_node_counts(const struct gc_node *n, const struct gc_config *c, int64_t now);
 /* Has the node a report that proves that it is alive? */
 bool gc_node_reports(const struct gc_node *n, const struct gc_config *c, int64_t now);
-/* The highest serial up to which all nodes that count have acknowledged the marks. */
-uint64_t gc_nodes_covers(const struct gc_nodes *nodes, const struct gc_config *c, int64_t now);
+/* The highest serial up to which all nodes have acknowledged the marks. */
+uint64_t gc_nodes_covers(const struct gc_nodes *nodes);
 
 /* ---- the coordinator ---- */
 

@@ -60,6 +60,12 @@ static int insert(struct gc_nodes *nodes, const struct gc_node *n)
     return 0;
 }
 
+static void forget(struct gc_nodes *nodes, struct gc_node *n)
+{
+    nodes->count--;
+    memmove(n, n + 1, (size_t)(nodes->v + nodes->count - n) * sizeof *n);
+}
+
 /* Takes over a report that is proven to be new: its serial advanced since the last look, or it is
  * our own. An acknowledgement of a list that was never published does not count. */
 static void advance(struct gc_node *n, const struct gc_report *r, uint64_t marks, int64_t now)
@@ -70,11 +76,10 @@ static void advance(struct gc_node *n, const struct gc_report *r, uint64_t marks
     n->timestamp = r->timestamp;
     n->seen = now;
     n->proven = true;
-    n->retired = false;
 }
 
 /* Updates a node from one report. A new node is added; it is not proven before its serial
- * advances. */
+ * advances. A node that is gone is forgotten. */
 static int observe_one(struct gc_nodes *nodes, const struct gc_report *r, uint64_t marks,
                        int64_t now)
 {
@@ -83,7 +88,7 @@ static int observe_one(struct gc_nodes *nodes, const struct gc_report *r, uint64
 
     if (err == 0 && r->gone) {
         if (n)
-            n->retired = true;
+            forget(nodes, n);
         return 0;
     }
     if (err == 0 && !n) {
@@ -107,17 +112,6 @@ static int observe_one(struct gc_nodes *nodes, const struct gc_report *r, uint64
     return 0;
 }
 
-/* Forgets retired nodes that have no report any more. */
-static void forget_retired(struct gc_nodes *nodes)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < nodes->count; i++)
-        if (nodes->v[i].present || !nodes->v[i].retired)
-            nodes->v[kept++] = nodes->v[i];
-    nodes->count = kept;
-}
-
 int gc_nodes_observe(struct gc_nodes *nodes, const struct gc_report *r, size_t count,
                      uint64_t marks, int64_t now)
 {
@@ -127,8 +121,6 @@ int gc_nodes_observe(struct gc_nodes *nodes, const struct gc_report *r, size_t c
         nodes->v[i].present = nodes->v[i].behind = false;
     for (size_t i = 0; i < count && err == 0; i++)
         err = observe_one(nodes, &r[i], marks, now);
-    if (err == 0)
-        forget_retired(nodes);
     return err;
 }
 
@@ -137,17 +129,12 @@ bool gc_node_is_stale(const struct gc_node *n, const struct gc_config *c, int64_
     return !n->own && now - n->seen >= c->stale_report_threshold;
 }
 
-bool gc_node_counts(const struct gc_node *n, const struct gc_config *c, int64_t now)
-{
-    return !n->retired && (c->stale_policy == GC_STALE_RETAIN || !gc_node_is_stale(n, c, now));
-}
-
 bool gc_node_reports(const struct gc_node *n, const struct gc_config *c, int64_t now)
 {
-    return !n->retired && n->present && !n->behind && n->proven && !gc_node_is_stale(n, c, now);
+    return n->present && !n->behind && n->proven && !gc_node_is_stale(n, c, now);
 }
 
-uint64_t gc_nodes_covers(const struct gc_nodes *nodes, const struct gc_config *c, int64_t now)
+uint64_t gc_nodes_covers(const struct gc_nodes *nodes)
 {
     uint64_t covers = UINT64_MAX;
 
@@ -155,7 +142,7 @@ uint64_t gc_nodes_covers(const struct gc_nodes *nodes, const struct gc_config *c
         const struct gc_node *n = &nodes->v[i];
         /* A node without a report, or with an older one than before, has acknowledged nothing. */
         uint64_t own = n->present && !n->behind ? n->covers : 0;
-        if (gc_node_counts(n, c, now) && own < covers)
+        if (own < covers)
             covers = own;
     }
     return covers;
@@ -167,7 +154,6 @@ int gc_node_list(struct gc *gc, const struct gc_config *config, struct gc_node_i
                  size_t *ret_count)
 {
     int64_t now = clock_ticks(gc->clock);
-    size_t count = 0;
     MUTEX_GUARD(&gc->lock);
     struct gc_node_info *v = calloc(gc->nodes.count + 1, sizeof *v);
 
@@ -175,50 +161,16 @@ int gc_node_list(struct gc *gc, const struct gc_config *config, struct gc_node_i
         return -ENOMEM;
     for (size_t i = 0; i < gc->nodes.count; i++) {
         const struct gc_node *n = &gc->nodes.v[i];
-        if (n->retired)
-            continue;
-        v[count++] = (struct gc_node_info){.node = n->id,
-                                           .serial = n->serial,
-                                           .ack = n->ack,
-                                           .timestamp = n->timestamp,
-                                           .age = now - n->seen,
-                                           .stale = gc_node_is_stale(n, config, now),
-                                           .proven = n->proven,
-                                           .own = n->own};
+        v[i] = (struct gc_node_info){.node = n->id,
+                                     .serial = n->serial,
+                                     .ack = n->ack,
+                                     .timestamp = n->timestamp,
+                                     .age = now - n->seen,
+                                     .stale = gc_node_is_stale(n, config, now),
+                                     .proven = n->proven,
+                                     .own = n->own};
     }
     *ret_v = v;
-    *ret_count = count;
-    return 0;
-}
-
-int gc_node_retire(struct gc *gc, const struct gc_config *config, uint64_t node)
-{
-    int64_t now = clock_ticks(gc->clock);
-    MUTEX_GUARD(&gc->lock);
-    struct gc_node *n = gc_nodes_find(&gc->nodes, node);
-
-    if (!n || n->retired)
-        return -ENOENT;
-    if (gc->running || !gc_node_is_stale(n, config, now))
-        return -EBUSY;
-    n->retired = true;
-    return 0;
-}
-
-int gc_node_prune(struct gc *gc, const struct gc_config *config, size_t *ret_retired)
-{
-    int64_t now = clock_ticks(gc->clock);
-    MUTEX_GUARD(&gc->lock);
-
-    if (gc->running)
-        return -EBUSY;
-    *ret_retired = 0;
-    for (size_t i = 0; i < gc->nodes.count; i++) {
-        struct gc_node *n = &gc->nodes.v[i];
-        if (n->retired || !gc_node_is_stale(n, config, now))
-            continue;
-        n->retired = true;
-        ++*ret_retired;
-    }
+    *ret_count = gc->nodes.count;
     return 0;
 }

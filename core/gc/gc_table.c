@@ -5,23 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct gc_object *gc_table_find(const struct gc_table *t, const struct id *id)
-{
-    size_t low = 0, high = t->count;
-
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        int order = id_compare(&t->v[mid].id, id);
-        if (order == 0)
-            return &t->v[mid];
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return NULL;
-}
-
 /* Reserves exactly what is needed: the table is the largest structure of the coordinator, and grows
  * once a cycle. */
 int gc_table_reserve(struct gc_table *t, size_t more)

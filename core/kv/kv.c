@@ -193,3 +193,20 @@ void kv_abort(struct kv_txn *t)
     if (t)
         t->kv->ops->abort(t);
 }
+
+int kv_end(struct kv_txn *t, int err)
+{
+    if (err == 0)
+        return kv_commit(t);
+    kv_abort(t);
+    return err;
+}
+
+int kv_put_row(struct kv *kv, unsigned table, const void *key, size_t klen, const void *val,
+               size_t vlen)
+{
+    struct kv_txn *t;
+    int err = kv_txn_begin(kv, &t);
+
+    return err < 0 ? err : kv_end(t, kv_put(t, table, key, klen, val, vlen));
+}

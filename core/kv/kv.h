@@ -165,3 +165,8 @@ int kv_del(struct kv_txn *t, unsigned table, const void *key, size_t klen);
  * -EIO: then the caller must assume neither and stop writing. */
 int kv_commit(struct kv_txn *t);
 void kv_abort(struct kv_txn *t); /* NULL is fine */
+/* Commits, or after an error (`err` below 0) aborts and returns that error. */
+int kv_end(struct kv_txn *t, int err);
+/* Writes one row in a transaction of its own. */
+int kv_put_row(struct kv *kv, unsigned table, const void *key, size_t klen, const void *val,
+               size_t vlen);

@@ -397,82 +397,6 @@ static const struct map *map_number(const struct layer *l, size_t at)
     return at == l->batches ? &l->active : &l->batch[at];
 }
 
-/* The smaller of `best` (or NULL) and the smallest live change of map `at` beyond `key`. */
-static const struct slot *smallest(const struct layer *l, size_t at, const void *key,
-                                   const struct slot *best)
-{
-    const struct map *m = map_number(l, at);
-    for (size_t i = 0; i < m->count; i++) {
-        const struct slot *s = slot_at(m, i);
-        if (s->deleted || (key && memcmp(s->key, key, l->klen) <= 0))
-            continue;
-        if (best && memcmp(s->key, best->key, l->klen) >= 0)
-            continue;
-        if (!overridden(l, at, s))
-            best = s;
-    }
-    return best;
-}
-
-/* The first committed key beyond `key` of which no map has a change (such a key comes from the
- * maps). *ret_val points into the snapshot. -ENOENT: there is none. */
-static int next_committed(struct layer *l, struct kv_snap *snap, const void *key,
-                          uint8_t ret_key[KEY_MAX], const void **ret_val, size_t *ret_len)
-{
-    const void *found;
-    size_t klen = !key ? 0 : l->klen, len;
-    for (;;) {
-        int err = kv_snap_seek(snap, l->table, key, klen, true, &found, &len, ret_val, ret_len);
-        if (err < 0)
-            return err;
-        if (len != l->klen)
-            return -EUCLEAN;
-        err = kv_snap_copy(ret_key, found, len);
-        if (err < 0)
-            return err;
-        key = ret_key;
-        klen = len;
-        struct key k = key_of(l, ret_key);
-        if (!change_since(l, &k, 0))
-            return 0;
-    }
-}
-
-/* The smallest key beyond `key` of the changes and the snapshot; a change hides a committed row. */
-static int next_in(struct layer *l, struct kv_snap *snap, const void *key, void *ret_key, void *buf,
-                   size_t cap, size_t *ret_len)
-{
-    uint8_t next[KEY_MAX];
-    const void *val;
-    const struct slot *s = NULL;
-    for (size_t at = 0; at <= l->batches; at++)
-        s = smallest(l, at, key, s);
-    int err = next_committed(l, snap, key, next, &val, ret_len);
-    if (err < 0 && (err != -ENOENT || !s))
-        return err;
-    if (err < 0 || (s && memcmp(s->key, next, l->klen) < 0)) {
-        err = copy_out(s->val, s->vlen, buf, cap, ret_len);
-        memcpy(next, s->key, l->klen);
-    } else {
-        err = *ret_len > cap ? -ERANGE : kv_snap_copy(buf, val, *ret_len);
-    }
-    if (err == 0)
-        memcpy(ret_key, next, l->klen);
-    return err;
-}
-
-int layer_next(struct layer *l, const void *key, void *ret_key, void *buf, size_t cap,
-               size_t *ret_len)
-{
-    struct kv_snap *snap;
-    int err = kv_snap_begin(l->kv, &snap);
-    if (err < 0)
-        return err;
-    err = next_in(l, snap, key, ret_key, buf, cap, ret_len);
-    kv_snap_end(snap);
-    return err;
-}
-
 /* Calls `fn` for the changes of one map that no newer map overrides. */
 static int visit_map(struct layer *l, size_t at, layer_visit_fn *fn, void *ctx)
 {
@@ -492,4 +416,75 @@ int layer_visit_changes(struct layer *l, layer_visit_fn *fn, void *ctx)
     for (size_t at = l->batches + 1; at > 0 && err == 0; at--)
         err = visit_map(l, at - 1, fn, ctx);
     return err;
+}
+
+/* The lowest keys above `after`. */
+struct lowest {
+    const void *after; /* NULL: of all keys */
+    size_t klen;
+    uint8_t *v; /* ascending */
+    size_t most, count;
+};
+
+/* Inserts a key in order. If there are too many the highest one falls off. */
+static void insert(struct lowest *w, const void *key)
+{
+    size_t i = w->count;
+    while (i > 0 && memcmp(w->v + (i - 1) * w->klen, key, w->klen) > 0)
+        i--;
+    if (i == w->most)
+        return;
+    w->count += w->count < w->most;
+    uint8_t *at = w->v + i * w->klen;
+    memmove(at + w->klen, at, (w->count - i - 1) * w->klen);
+    memcpy(at, key, w->klen);
+}
+
+static int insert_change(const void *key, const void *val, size_t vlen, void *ctx)
+{
+    struct lowest *w = ctx;
+    (void)vlen;
+    if (val && (!w->after || memcmp(key, w->after, w->klen) > 0))
+        insert(w, key);
+    return 0;
+}
+
+/* Inserts the committed keys of which no map has a change, until they are higher than all that fit.
+ * A damaged value has a key, too. -ENOENT: the table ends before. */
+static int insert_committed(struct layer *l, struct kv_snap *snap, struct lowest *w)
+{
+    const void *from = w->after, *found, *val;
+    size_t len, vlen;
+    struct key k;
+    do {
+        int err = kv_snap_seek(snap, l->table, from, from ? l->klen : 0, true, &found, &len, &val,
+                               &vlen);
+        if (err == -EUCLEAN && found)
+            err = 0;
+        if (err == 0)
+            err = len == l->klen ? kv_snap_copy(k.bytes, found, len) : -EUCLEAN;
+        if (err < 0)
+            return err;
+        k = key_of(l, k.bytes);
+        if (!change_since(l, &k, 0))
+            insert(w, k.bytes);
+        from = k.bytes;
+    } while (w->count < w->most || memcmp(from, w->v + (w->most - 1) * w->klen, w->klen) < 0);
+    return 0;
+}
+
+int layer_keys(struct layer *l, const void *after, void *keys, size_t most, size_t *ret_count)
+{
+    struct lowest w = {.after = after, .klen = l->klen, .v = keys, .most = most};
+    struct kv_snap *snap;
+    int err = kv_snap_begin(l->kv, &snap);
+    if (err < 0)
+        return err;
+    (void)layer_visit_changes(l, insert_change, &w);
+    err = insert_committed(l, snap, &w);
+    kv_snap_end(snap);
+    if (err < 0 && err != -ENOENT)
+        return err;
+    *ret_count = w.count;
+    return 0;
 }

@@ -51,10 +51,11 @@ void layer_retire(struct layer *l, size_t n);
  * each of them. */
 size_t layer_pending(const struct layer *l);
 
-/* Smallest key > `key` (klen bytes; NULL: from the start) over all changes and the table, deletions
- * left out. Costs a scan of the changes: for listings and tests, not for hot paths. */
-int layer_next(struct layer *l, const void *key, void *ret_key, void *buf, size_t cap,
-               size_t *ret_len);
+/* The lowest keys above `after` (klen bytes; NULL: from the start) over all changes and the table,
+ * ascending, deletions left out: at most `most` of them, which is not 0; fewer: there are no more.
+ * Each has klen bytes. A key whose value is damaged is among them. Costs a scan of the changes: so
+ * a walk takes many at once. */
+int layer_keys(struct layer *l, const void *after, void *keys, size_t most, size_t *ret_count);
 /* Visit the uncommitted changes, each key once with its last value (deletions have val NULL), the
  * newest batch first. Non-zero from `fn` stops and is returned. */
 typedef int layer_visit_fn(const void *key, const void *val, size_t vlen, void *ctx);

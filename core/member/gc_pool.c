@@ -57,25 +57,18 @@ static int get_reports(void *ctx, const struct gc_report **ret_v, size_t *ret_co
 
 /* ---- the listing ---- */
 
-/* gc_sources.list over the listing in memory, which is sorted: a binary search finds the place
- * after `after`. */
+/* gc_sources.list over the listing in memory, which is sorted. */
 static int get_list(void *ctx, const struct id *after, struct id *out, size_t max,
                     size_t *ret_count)
 {
     const struct gc_pool_run *c = ctx;
     const struct pool_held *h = &c->held;
-    size_t low = 0, high = h->count, n;
+    size_t at = after ? id_lower_bound(h->keys, h->count, sizeof *h->keys, after) : 0, n;
 
-    while (after && low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (id_compare(&h->keys[mid].key, after) <= 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    n = h->count - low < max ? h->count - low : max;
+    at += after && at < h->count && id_equal(&h->keys[at].key, after);
+    n = h->count - at < max ? h->count - at : max;
     for (size_t i = 0; i < n; i++)
-        out[i] = h->keys[low + i].key;
+        out[i] = h->keys[at + i].key;
     *ret_count = n;
     return 0;
 }
@@ -99,10 +92,9 @@ static bool step(void *ctx, uint64_t listed)
         job_progress(c->p, c->job, listed, c->held.count);
     if (l->own.term && at - c->beaten >= BEAT_EVERY) {
         c->beaten = at;
-        if (lease_beat(disk_of(c), l) == -ESTALE)
-            return true;
+        c->lost = lease_beat(disk_of(c), l) == -ESTALE;
     }
-    return cancelled(c);
+    return c->lost || cancelled(c);
 }
 
 /* ---- marks ---- */
@@ -333,7 +325,7 @@ static int close_open_pack(struct state *p)
 
 /* All that comes before the engine runs: the own report, the own indexes, the list in force, and
  * the stale nodes. */
-static int prepare(struct gc_pool_run *c, bool dry_run, enum gc_stale_policy policy)
+static int prepare(struct gc_pool_run *c, bool dry_run)
 {
     int err = dry_run ? 0 : close_open_pack(c->p);
 
@@ -346,14 +338,13 @@ static int prepare(struct gc_pool_run *c, bool dry_run, enum gc_stale_policy pol
     err = dry_run ? 0 : index_own(c);
     if (err == 0)
         err = gc_pool_follow(c);
-    if (err == 0 && !dry_run && policy == GC_STALE_DROP)
+    if (err == 0 && !dry_run && settings_get(&c->p->settings, SET_STALE_POLICY) == STALE_DROP)
         err = drop_stale(c);
     return err;
 }
 
-/* Runs the engine with the callbacks of this file. The engine always retains stale nodes, because
- * drop_stale has retired them already. After an error the outcome of a publication may be unknown,
- * so the list is read again by the next cycle. */
+/* Runs the engine with the callbacks of this file. After an error the outcome of a publication may
+ * be unknown, so the list is read again by the next cycle. */
 static int run_engine(struct gc_pool_run *c, bool dry_run, int64_t grace, struct gc_result *ret)
 {
     struct pool_node *n = c->p->node;
@@ -363,13 +354,16 @@ static int run_engine(struct gc_pool_run *c, bool dry_run, int64_t grace, struct
 
     sources.ctx = c;
     state_gc_config(c->p, &config);
-    err = prepare(c, dry_run, config.stale_policy);
+    err = prepare(c, dry_run);
     if (err < 0)
         return err;
-    config.stale_policy = GC_STALE_RETAIN;
     if (grace >= 0)
         config.grace_period = grace;
     err = gc_cycle(n->gc, &config, &sources, &(struct gc_options){.dry_run = dry_run}, ret);
+    if (err == -ECANCELED && c->lost)
+        err = gc_pool_say(c, -EBUSY,
+                          "another node took the lease of the pool meanwhile: this cycle ended "
+                          "early");
     if (err < 0)
         n->reload = true;
     if (!dry_run && ret->cycle) { /* also one that was cancelled half-way */

@@ -25,14 +25,14 @@
  * by its success. The look before the first removal, and before each LOOK_AT_ONCE further ones,
  * asks for it.
  *
- * stale_policy = drop: in a pool the next cycle retires a stale node. Without that its report would
- * still lead other stores to places that may be removed, and the node itself must learn that its
- * bytes may be removed.
+ * stale_policy = drop: the next cycle retires a stale node, and does not just leave its report out.
+ * The report would still lead other stores to places that may be removed, and the node itself must
+ * learn that its bytes may be removed.
  *
- * The lease saves work; two cycles at once are harmless. An error while listing,
- * or while reading the reports the first time, ends a cycle with nothing removed. If a look fails
- * later, or the cycle is cancelled, what was noted before is still removed, since the proof holds for
- * it. Errors are those of gc_cycle; -EBUSY also: another node runs a cycle.
+ * The lease saves work; two cycles at once are harmless. An error while listing, or while reading
+ * the reports the first time, ends a cycle with nothing removed. If a look fails later, or the
+ * cycle is cancelled, what was noted before is still removed, since the proof holds for it. Errors
+ * are those of gc_cycle; -EBUSY also: another node runs a cycle, or has taken the lease.
  * Threads: any. While a cycle runs no other one begins, and nobody looks at the nodes or retires one
  * (-EBUSY). What begins while another thread does that waits for it. The caller holds no lock.
  */

@@ -32,6 +32,7 @@ struct gc_pool_run {
     struct id *gone;   /* keys to remove when the cycle is over */
     size_t gone_count, gone_room;
     int64_t beaten;                  /* last beat of the lease, ticks */
+    bool lost;                       /* another node took the lease */
     char *why;                       /* GC_POOL_WHY bytes of the caller */
     const _Atomic bool *interrupted; /* of a verb: true: it is to end soon; NULL: none */
 };

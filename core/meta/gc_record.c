@@ -205,23 +205,11 @@ static int put_record(struct kv_txn *t, const struct gc_record *r)
     return err;
 }
 
-/* Searches the ascending list for an id; NULL: it is not there. */
-static const struct gc_saved *find_saved(const struct gc_saved *v, size_t count,
-                                         const struct id *id)
+static bool is_saved(const struct gc_saved *v, size_t count, const struct id *id)
 {
-    size_t low = 0, high = count;
+    size_t at = id_lower_bound(v, count, sizeof *v, id);
 
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        int order = id_compare(&v[mid].id, id);
-        if (order == 0)
-            return &v[mid];
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return NULL;
+    return at < count && id_equal(&v[at].id, id);
 }
 
 /* Deletes the saved objects that are not in `v` any more, and the oldest cycles, so that
@@ -233,21 +221,12 @@ static int delete_old(struct kv_txn *t, const struct gc_memory *old, const struc
     int err = 0;
 
     for (size_t i = 0; i < old->saved_count && err == 0; i++)
-        if (!find_saved(v, count, &old->saved[i].id))
+        if (!is_saved(v, count, &old->saved[i].id))
             err = kv_del(t, TABLE_GC, old->saved[i].id.b, ID_LEN);
     for (size_t i = 0; i + GC_HISTORY_MAX < old->history_count + one_more && err == 0; i++) {
         record_key(old->history[i].cycle, key);
         err = kv_del(t, TABLE_GC, key, sizeof key);
     }
-    return err;
-}
-
-/* Commits the transaction, or aborts it after an error. */
-static int end(struct kv_txn *t, int err)
-{
-    if (err == 0)
-        return kv_commit(t);
-    kv_abort(t);
     return err;
 }
 
@@ -275,8 +254,8 @@ static int change_head(struct kv *kv, const uint64_t *serial, const bool *due)
     if (err == 0)
         err = kv_txn_begin(kv, &t);
     if (err == 0)
-        err = end(t, put_head(t, serial ? *serial : old.serial, old.cycles, old.saved_count,
-                              due ? *due : old.recount_due));
+        err = kv_end(t, put_head(t, serial ? *serial : old.serial, old.cycles, old.saved_count,
+                                 due ? *due : old.recount_due));
     gc_memory_release(&old);
     return err;
 }
@@ -308,7 +287,7 @@ static int save(struct kv *kv, uint64_t serial, uint64_t cycles, const struct gc
         err = put_record(t, record);
     if (err == 0)
         err = put_head(t, serial, cycles, count, old->recount_due);
-    return end(t, err);
+    return kv_end(t, err);
 }
 
 int gc_record_save(struct kv *kv, uint64_t serial, uint64_t cycles, const struct gc_saved *v,

@@ -112,18 +112,9 @@ int identity_decode(const void *val, size_t len, struct identity *ret)
 static int write_identity(struct kv *kv, const struct identity *id)
 {
     uint8_t buf[IDENTITY_LEN];
-    struct kv_txn *t;
-    int err = kv_txn_begin(kv, &t);
 
-    if (err < 0)
-        return err;
     identity_encode(id, buf);
-    err = kv_put(t, TABLE_META, "identity", 8, buf, sizeof buf);
-    if (err < 0) {
-        kv_abort(t);
-        return err;
-    }
-    return kv_commit(t);
+    return kv_put_row(kv, TABLE_META, "identity", 8, buf, sizeof buf);
 }
 
 int identity_load(struct kv *kv, struct identity *ret)

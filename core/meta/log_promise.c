@@ -33,26 +33,14 @@ int log_promise_load(struct kv *kv, uint64_t epoch, bool *ret)
     return err == -ENOENT || err == -ERANGE ? 0 : err;
 }
 
-static int commit(struct kv_txn *t, int err)
-{
-    if (err == 0)
-        return kv_commit(t);
-    kv_abort(t);
-    return err;
-}
-
 int log_promise_save(struct kv *kv, uint64_t epoch)
 {
     uint8_t buf[LOG_PROMISE_LEN];
-    struct kv_txn *t;
-    int err = kv_txn_begin(kv, &t);
 
-    if (err < 0)
-        return err;
     put_le64(buf + 8, VERSION);
     put_le64(buf + 16, epoch);
     put_le64(buf, id_checksum(buf + 8, sizeof buf - 8, SUM_SEED));
-    return commit(t, kv_put(t, TABLE_META, "log", 3, buf, sizeof buf));
+    return kv_put_row(kv, TABLE_META, "log", 3, buf, sizeof buf);
 }
 
 int log_promise_clear(struct kv *kv)
@@ -60,5 +48,5 @@ int log_promise_clear(struct kv *kv)
     struct kv_txn *t;
     int err = kv_txn_begin(kv, &t);
 
-    return err < 0 ? err : commit(t, kv_del(t, TABLE_META, "log", 3));
+    return err < 0 ? err : kv_end(t, kv_del(t, TABLE_META, "log", 3));
 }

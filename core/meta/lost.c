@@ -78,16 +78,7 @@ int lost_guard(struct kv *kv, bool (*step)(uint64_t pages, void *ctx), void *ctx
 
 int lost_rows_note(struct kv *kv)
 {
-    struct kv_txn *t;
-    int err = kv_txn_begin(kv, &t);
-
-    if (err < 0)
-        return err;
-    err = kv_put(t, TABLE_META, LOST_ROWS, sizeof LOST_ROWS - 1, "", 0);
-    if (err == 0)
-        return kv_commit(t);
-    kv_abort(t);
-    return err;
+    return kv_put_row(kv, TABLE_META, LOST_ROWS, sizeof LOST_ROWS - 1, "", 0);
 }
 
 /* ---- packs ---- */

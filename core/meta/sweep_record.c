@@ -105,26 +105,11 @@ int sweep_record_load(struct kv *kv, struct sweep_record *ret)
     return err == -ENOENT ? 0 : err == -ERANGE ? -EUCLEAN : err;
 }
 
-/* Writes the record in a transaction of its own. */
-static int put_record(struct kv *kv, const uint8_t *val, size_t len)
-{
-    struct kv_txn *t;
-    int err = kv_txn_begin(kv, &t);
-
-    if (err < 0)
-        return err;
-    err = kv_put(t, TABLE_META, "sweep", 5, val, len);
-    if (err < 0) {
-        kv_abort(t);
-        return err;
-    }
-    return kv_commit(t);
-}
-
 int sweep_record_save(struct kv *kv, const struct sweep_record *r)
 {
     uint8_t *buf = malloc(SWEEP_RECORD_MAX);
-    int err = buf ? put_record(kv, buf, sweep_record_encode(r, buf)) : -ENOMEM;
+    int err =
+        buf ? kv_put_row(kv, TABLE_META, "sweep", 5, buf, sweep_record_encode(r, buf)) : -ENOMEM;
 
     free(buf);
     return err;

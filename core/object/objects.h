@@ -170,8 +170,11 @@ int objects_append(struct objects *o, const struct entry *from, const void *data
 int objects_copy_file(struct objects *o, uint16_t shard, uint64_t number, const struct entry *from,
                       const struct blob_pace *pace, struct entry *ret_to);
 /* Does the shard have the bytes of this ghost, judged by their size? 1: yes; 0: the shard is the
- * right one and does not; -errno: it cannot be asked. */
-int objects_ask(struct objects *o, const struct entry *ghost);
+ * right one and does not; -errno: it cannot be asked. *ret_size is the size of the pack there, for
+ * objects_pack_has; 0: there is none, or it is a file. */
+int objects_ask(struct objects *o, const struct entry *ghost, uint64_t *ret_size);
+/* Does a pack of that size reach to the end of the record of this ghost? */
+bool objects_pack_has(uint64_t size, const struct entry *ghost);
 /* Delete the bytes of a dead ghost, of FILE kind, or of the whole pack that it is in. */
 int objects_delete_remote(struct objects *o, const struct entry *ghost);
 

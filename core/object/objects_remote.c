@@ -480,9 +480,15 @@ int objects_copy_file(struct objects *o, uint16_t shard, uint64_t number, const 
 
 /* ---- asking, deleting ---- */
 
+bool objects_pack_has(uint64_t size, const struct entry *ghost)
+{
+    return size >= ghost->offset + pack_record_size((uint32_t)ghost->size);
+}
+
 /* Does the shard have a file of the right size for this ghost? A file must have exactly that size,
- * and sums beside it; a pack must reach to the end of the record. 1, -ENOENT, or -errno. */
-static int has_size(struct shard *s, const struct entry *e)
+ * and sums beside it; a pack, whose size *ret_pack gets, must reach to the end of the record. 1,
+ * -ENOENT, or -errno. */
+static int has_size(struct shard *s, const struct entry *e, uint64_t *ret_pack)
 {
     char name[DISK_NAME_MAX + 1], sums[DISK_NAME_MAX + 1];
     uint64_t size, none;
@@ -497,20 +503,22 @@ static int has_size(struct shard *s, const struct entry *e)
         return err;
     if (e->kind == ENTRY_FILE)
         return size == e->size ? 1 : -ENOENT;
-    return size >= e->offset + pack_record_size((uint32_t)e->size) ? 1 : -ENOENT;
+    *ret_pack = size;
+    return objects_pack_has(size, e) ? 1 : -ENOENT;
 }
 
-int objects_ask(struct objects *o, const struct entry *ghost)
+int objects_ask(struct objects *o, const struct entry *ghost, uint64_t *ret_size)
 {
     struct shard *s;
     int err;
 
+    *ret_size = 0;
     if (!entry_is_ghost(ghost))
         return -EINVAL;
     err = object_use(o, ghost->shard, SHARDS_READ, &s, NULL);
     if (err < 0)
         return err;
-    err = shards_said(o->c.shards, ghost->shard, has_size(s, ghost));
+    err = shards_said(o->c.shards, ghost->shard, has_size(s, ghost, ret_size));
     shards_put_back(o->c.shards, ghost->shard);
     return err == -ENOENT ? 0 : err;
 }

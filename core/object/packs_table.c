@@ -42,18 +42,21 @@ int pack_entry_get(struct packs *p, uint16_t shard, uint64_t number, struct pack
 
 int pack_entry_next(struct packs *p, uint16_t shard, uint64_t *number, struct pack_entry *ret)
 {
-    uint8_t key[KEY_MAX], val[LAYER_VALUE_MAX], next[KEY_MAX];
+    uint8_t key[KEY_MAX], next[KEY_MAX];
     struct layer *rows = row_at(p, shard, *number, key);
-    size_t len;
-    int err = layer_next(rows, key, next, val, sizeof val, &len);
+    uint64_t found;
+    size_t count;
+    int err = layer_keys(rows, key, next, 1, &count);
 
-    if (err == 0 && shard && memcmp(next, key, 2) != 0)
-        return -ENOENT; /* it is a row of the next shard */
+    if (err == 0 && (count == 0 || (shard && memcmp(next, key, 2) != 0)))
+        return -ENOENT; /* there is no more, or it is a row of the next shard */
+    if (err < 0)
+        return err;
+    found = get_be64(shard ? next + 2 : next);
+    err = pack_entry_get(p, shard, found, ret);
     if (err == 0)
-        err = pack_entry_decode(val, len, ret);
-    if (err == 0)
-        *number = get_be64(shard ? next + 2 : next);
-    return err == -ERANGE ? -EUCLEAN : err;
+        *number = found;
+    return err;
 }
 
 void pack_stats_add(struct packs *p, const struct pack_entry *e)

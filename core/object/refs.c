@@ -71,6 +71,17 @@ int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta)
     return 0;
 }
 
+int refs_room(struct refs *r, size_t numbers)
+{
+    int err = layer_room(r->objects, numbers, ENTRY_MAX);
+
+    if (err == 0)
+        err = layer_room(r->dying, numbers, ENTRY_MAX);
+    if (err == 0)
+        err = map64_reserve(&r->zero, r->zero.count + numbers);
+    return err == 0 ? map64_reserve(&r->holds, r->holds.count + numbers) : err;
+}
+
 /* Changes the count of a number, and for an alias that of its target, too: the target is counted up
  * before the alias, and down after it. */
 static int change_entries(struct refs *r, uint64_t number, int64_t delta)
@@ -83,6 +94,8 @@ static int change_entries(struct refs *r, uint64_t number, int64_t delta)
     if (e.kind != ENTRY_ALIAS)
         return refs_change(r, number, &e, delta);
     err = refs_load(r, e.where, &target);
+    if (err == 0)
+        err = refs_room(r, 2);
     if (err < 0)
         return err;
     if (delta > 0) {
@@ -294,15 +307,20 @@ struct place {
     bool row, note; /* both false: it is not pinned */
 };
 
-/* Looks for a pin under that very number. */
-static int look_at_pin(struct refs *r, uint64_t number, struct place *ret)
+int refs_pin_row(struct refs *r, uint64_t number)
 {
     uint8_t key[8], none;
     size_t len;
-    struct entry e;
 
     put_be64(key, number);
-    int err = layer_get(r->pins, key, &none, 1, &len);
+    return layer_get(r->pins, key, &none, 1, &len);
+}
+
+/* Looks for a pin under that very number. */
+static int look_at_pin(struct refs *r, uint64_t number, struct place *ret)
+{
+    struct entry e;
+    int err = refs_pin_row(r, number);
     bool note = refs_load(r, number, &e) == 0 && e.pinned;
     *ret = (struct place){number, err == 0, note};
     return err == -ENOENT || (err == -EUCLEAN && note) ? 0 : err;

@@ -135,10 +135,24 @@ int refs_set_lastuse(struct refs *r, uint64_t number, uint16_t day);
 
 /* ---- ghosts ---- */
 
-/* The first ghost after `number` on `shard` (0: on any), also one with count 0. Uncommitted changes
- * count. -ENOENT: there is none. */
-int refs_next_ghost(struct refs *r, uint16_t shard, uint64_t number, uint64_t *ret_number,
-                    struct entry *ret);
+/* A walk over the ghosts, in the order of their numbers:
+ *
+ *     struct refs_ghosts_walk w = {.refs = r};
+ *     while ((err = refs_next_ghost(&w, &e)) == 0)
+ *         look(w.number, &e);
+ *
+ * It also finds those with count 0. Uncommitted changes count, but a ghost that is new among the
+ * numbers that were read ahead is left to the next walk. */
+#define REFS_GHOSTS_AHEAD 256
+struct refs_ghosts_walk {
+    struct refs *refs;
+    uint16_t shard;  /* 0: any */
+    uint64_t number; /* of the ghost; before the first call: the walk begins behind it */
+    uint8_t ahead[REFS_GHOSTS_AHEAD][8];
+    size_t at, count; /* of `ahead` */
+};
+/* -ENOENT: the end. -EUCLEAN: a row of a ghost is damaged, or its entry. */
+int refs_next_ghost(struct refs_ghosts_walk *w, struct entry *ret);
 /* How many ghosts there are, in all; and on one shard, with their bytes. */
 uint64_t refs_ghosts(struct refs *r);
 int refs_ghosts_on(struct refs *r, uint16_t shard, uint64_t *ret_count, uint64_t *ret_bytes);

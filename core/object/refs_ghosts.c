@@ -5,14 +5,12 @@
  * to be deleted there.
  *
  * A walk in the order of numbers has to look through all changes that are not committed, and these
- * are in no order. So it reads ahead: GHOSTS_AHEAD numbers at a time. Each number is looked up
- * again when its turn comes, so a ghost that is gone by then does no harm. A ghost that is added
- * among these numbers discards them.
+ * are in no order. So it reads ahead: REFS_GHOSTS_AHEAD numbers at a time. Each number is looked up
+ * again when its turn comes, so a ghost that is gone by then does no harm.
  */
 #include "refs_impl.h"
 #include "report.h"
 #include <errno.h>
-#include <string.h>
 
 int refs_ghost_row(struct refs *r, uint64_t number, struct ghost_row *ret)
 {
@@ -43,14 +41,6 @@ static int count_ghost(struct refs *r, const struct ghost_row *row, int64_t sign
     else
         atomic_fetch_add(&r->ghost.all, (uint64_t)sign);
     return err;
-}
-
-/* Drops what was read ahead where a new ghost now stands in between. */
-static void forget_ahead(struct refs *r, uint64_t number)
-{
-    for (size_t i = 0; i < GHOST_WALKS; i++)
-        if (r->ghost.ahead[i].from < number && number <= r->ghost.ahead[i].to)
-            r->ghost.ahead[i] = (struct ghosts_ahead){0};
 }
 
 static struct ghost_row row_of(const struct entry *e)
@@ -88,12 +78,10 @@ int refs_note_ghost(struct refs *r, uint64_t number, const struct entry *before,
         if (err < 0)
             return err;
     }
-    if (was) {
-        row = row_of(before);
-        return count_ghost(r, &row, -1);
-    }
-    forget_ahead(r, number);
-    return 0;
+    if (!was)
+        return 0;
+    row = row_of(before);
+    return count_ghost(r, &row, -1);
 }
 
 int refs_set_lastuse(struct refs *r, uint64_t number, uint16_t day)
@@ -142,139 +130,53 @@ void refs_ghosts_release(struct refs *r)
 
 /* ---- finding them ---- */
 
-/* Inserts a number in order. If there are too many the highest one falls off. */
-static void insert(struct ghosts_ahead *a, uint64_t number)
+/* Reads the next numbers of ghosts, committed or not. -ENOENT: there are none. */
+static int read_ahead(struct refs_ghosts_walk *w)
 {
-    size_t i = a->count;
-
-    while (i > 0 && a->v[i - 1] > number)
-        i--;
-    if (i == GHOSTS_AHEAD || (i > 0 && a->v[i - 1] == number))
-        return;
-    if (a->count == GHOSTS_AHEAD)
-        a->count--;
-    memmove(a->v + i + 1, a->v + i, (a->count - i) * sizeof *a->v);
-    a->v[i] = number;
-    a->count++;
-}
-
-static int insert_change(const void *key, const void *val, size_t vlen, void *ctx)
-{
-    struct ghosts_ahead *a = ctx;
-    uint64_t number = get_be64(key);
-
-    (void)vlen;
-    if (val && number > a->from)
-        insert(a, number);
-    return 0;
-}
-
-/* Inserts the committed ghosts behind a->from, until they are higher than all that fit. */
-static int insert_committed(struct refs *r, struct ghosts_ahead *a)
-{
-    struct kv_each e = {.table = r->tables.ghosts, .from = a->from, .after = true};
-    int err = kv_snap_begin(r->kv, &e.snap);
-
-    if (err < 0)
-        return err;
-    while (kv_next(&e))
-        if (e.klen != 8)
-            e.err = -EUCLEAN;
-        else if (a->count == GHOSTS_AHEAD && e.number >= a->v[GHOSTS_AHEAD - 1])
-            break;
-        else
-            insert(a, e.number);
-    kv_snap_end(e.snap);
-    return e.err;
-}
-
-/* Reads the next GHOSTS_AHEAD numbers of ghosts behind `number`, committed or not. */
-static int read_ahead(struct refs *r, struct ghosts_ahead *a, uint64_t number)
-{
-    int err;
-
-    *a = (struct ghosts_ahead){.from = number};
-    err = layer_visit_changes(r->ghosts, insert_change, a);
-    if (err == 0)
-        err = insert_committed(r, a);
-    if (err < 0)
-        *a = (struct ghosts_ahead){0};
-    else
-        a->to = a->count == GHOSTS_AHEAD ? a->v[GHOSTS_AHEAD - 1] : UINT64_MAX;
-    return err;
-}
-
-/* Finds the numbers that were read ahead of `number`; if no walk has them, they are read, in place
- * of the least recently used ones. */
-static int get_ahead(struct refs *r, uint64_t number, struct ghosts_ahead **ret)
-{
-    struct ghosts_ahead *a = r->ghost.ahead, *oldest = a;
+    struct refs *r = w->refs;
+    uint8_t after[8];
     int err = 0;
 
-    for (size_t i = 0; i < GHOST_WALKS; i++, a++) {
-        if (a->to > 0 && a->from <= number && number < a->to)
-            break;
-        if (a->used < oldest->used)
-            oldest = a;
-    }
-    if (a == r->ghost.ahead + GHOST_WALKS) {
-        a = oldest;
-        err = read_ahead(r, a, number);
-    }
-    a->used = ++r->ghost.tick;
-    *ret = a;
-    return err;
+    w->at = w->count = 0;
+    put_be64(after, w->number);
+    if (atomic_load(&r->ghost.all))
+        err = layer_keys(r->ghosts, after, w->ahead, REFS_GHOSTS_AHEAD, &w->count);
+    else if (r->ghost.damaged)
+        err = -EUCLEAN;
+    return err == 0 && w->count == 0 ? -ENOENT : err;
 }
 
-/* One step of a walk: from *number to the next ghost. Returns 0: it is on `shard`; 1: it is not, or
- * is gone; -ENOENT: the end; -errno. */
-static int step(struct refs *r, uint16_t shard, uint64_t *number, struct entry *ret)
+/* One step of a walk: to the next ghost. Returns 0: it is on the shard; 1: it is not, or is gone;
+ * -ENOENT: the end; -errno. */
+static int step(struct refs_ghosts_walk *w, struct entry *ret)
 {
-    struct ghosts_ahead *a;
+    struct refs *r = w->refs;
     struct ghost_row row;
     MUTEX_GUARD(&r->lock);
-    int err = atomic_load(&r->ghost.all) ? get_ahead(r, *number, &a)
-              : r->ghost.damaged         ? -EUCLEAN
-                                         : -ENOENT;
-    size_t low = 0, high = err == 0 ? a->count : 0;
+    int err = w->at == w->count ? read_ahead(w) : 0;
 
     if (err < 0)
         return err;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        if (a->v[mid] > *number)
-            high = mid;
-        else
-            low = mid + 1;
-    }
-    if (low == a->count)
-        return -ENOENT;
-    *number = a->v[low];
-    err = refs_ghost_row(r, *number, &row);
+    w->number = get_be64(w->ahead[w->at++]);
+    err = refs_ghost_row(r, w->number, &row);
     if (err < 0)
         return err == -ENOENT ? 1 : err;
-    if (shard && row.shard != shard)
+    if (w->shard && row.shard != w->shard)
         return 1;
-    err = refs_load(r, *number, ret);
+    err = refs_load(r, w->number, ret);
     if (err < 0)
         return err == -ENOENT ? -EUCLEAN : err;
     return ret->shard == row.shard && entry_is_ghost(ret) ? 0 : -EUCLEAN;
 }
 
-int refs_next_ghost(struct refs *r, uint16_t shard, uint64_t number, uint64_t *ret_number,
-                    struct entry *ret)
+int refs_next_ghost(struct refs_ghosts_walk *w, struct entry *ret)
 {
-    struct entry e;
     int err;
 
     do /* each step takes the lock anew: there may be very many ghosts of other shards */
-        err = step(r, shard, &number, &e);
+        err = step(w, ret);
     while (err == 1);
-    if (err < 0)
-        return err;
-    *ret_number = number;
-    *ret = e;
-    return 0;
+    return err;
 }
 
 uint64_t refs_ghosts(struct refs *r)

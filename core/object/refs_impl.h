@@ -10,25 +10,12 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-/* What a walk over the ghosts has read ahead: of the numbers above `from` and up to `to` those in
- * `v` are ghosts, as far as they have not ceased to be. */
-#define GHOSTS_AHEAD 256
-struct ghosts_ahead {
-    uint64_t from, to; /* both 0: nothing */
-    uint64_t v[GHOSTS_AHEAD];
-    size_t count;
-    uint64_t used;
-};
-#define GHOST_WALKS 4 /* that go on side by side without each reading all changes at every step */
-
 struct refs_ghosts {
     struct map64 count, bytes; /* shard -> what its ghosts are */
     _Atomic uint64_t all; /* changed under the lock */
     uint64_t dead; /* records of the dying without an entry, that lead to other shards, */
     struct map64 dead_on; /* shard -> of these; for people: without memory some are missing */
     bool damaged;  /* a row does not decode, so nobody knows how many there are */
-    struct ghosts_ahead ahead[GHOST_WALKS];
-    uint64_t tick;
 };
 
 struct refs {
@@ -60,8 +47,16 @@ struct refs {
 int refs_load(struct refs *r, uint64_t number, struct entry *ret);
 int refs_save(struct refs *r, uint64_t number, const struct entry *e);
 int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta);
+/* Makes room, so that a change of so many entries, of their holds and of their records among the
+ * dying needs no memory. -ENOMEM: no change was made. */
+int refs_room(struct refs *r, size_t numbers);
 int refs_set_pending(struct refs *r, uint64_t number);
 int refs_hold_locked(struct refs *r, uint64_t number, int64_t delta);
+/* Is there a row among the pins? 0, -ENOENT, -errno */
+int refs_pin_row(struct refs *r, uint64_t number);
+/* The number that an id leads to; 0: the id is a chain marker. -ENOENT, -EUCLEAN */
+int refs_index_get(struct refs *r, const struct id *id, uint64_t *ret_number);
+int refs_index_put(struct refs *r, const struct id *id, uint64_t number);
 /* Take the id out of the index, leaving a marker if its chain goes on. */
 int refs_unindex(struct refs *r, uint64_t number, const struct id *id);
 

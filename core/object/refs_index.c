@@ -10,8 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* The number that an id leads to; 0: the id is a chain marker. */
-static int index_get(struct refs *r, const struct id *id, uint64_t *ret_number)
+int refs_index_get(struct refs *r, const struct id *id, uint64_t *ret_number)
 {
     uint8_t buf[8];
     size_t len;
@@ -25,7 +24,7 @@ static int index_get(struct refs *r, const struct id *id, uint64_t *ret_number)
     return 0;
 }
 
-static int index_put(struct refs *r, const struct id *id, uint64_t number)
+int refs_index_put(struct refs *r, const struct id *id, uint64_t number)
 {
     uint8_t buf[8];
 
@@ -39,17 +38,17 @@ int refs_unindex(struct refs *r, uint64_t number, const struct id *id)
 {
     struct id successor;
     uint64_t at;
-    int err = index_get(r, id, &at);
+    int err = refs_index_get(r, id, &at);
 
     if (err == -ENOENT || (err == 0 && at != number))
         return 0;
     if (err < 0 && err != -EUCLEAN)
         return err;
     id_derive(r->key, id, &successor);
-    err = index_get(r, &successor, &at);
+    err = refs_index_get(r, &successor, &at);
     if (err == -ENOENT)
         return layer_del(r->ids, id->b);
-    return err < 0 && err != -EUCLEAN ? err : index_put(r, id, 0);
+    return err < 0 && err != -EUCLEAN ? err : refs_index_put(r, id, 0);
 }
 
 int refs_find(struct refs *r, const struct id *id, uint64_t *ret_number, struct entry *ret,
@@ -57,7 +56,7 @@ int refs_find(struct refs *r, const struct id *id, uint64_t *ret_number, struct 
 {
     uint64_t number, none;
     MUTEX_GUARD(&r->lock);
-    int err = index_get(r, id, &number);
+    int err = refs_index_get(r, id, &number);
 
     if (err == 0 && number == 0)
         return -EAGAIN;
@@ -141,7 +140,7 @@ int refs_seal_new(struct refs *r, uint64_t number, const struct entry *place)
         return err;
     if (!entry_is_unsealed(&e))
         return -EINVAL;
-    err = index_get(r, &place->id, &at);
+    err = refs_index_get(r, &place->id, &at);
     if (err == 0 && at != 0)
         return -EEXIST;
     if (err < 0 && err != -ENOENT)
@@ -152,7 +151,7 @@ int refs_seal_new(struct refs *r, uint64_t number, const struct entry *place)
     if (err == 0)
         err = put_place(r, number, &e, place);
     if (err == 0)
-        err = index_put(r, &place->id, number);
+        err = refs_index_put(r, &place->id, number);
     if (err == 0)
         r->live += e.count > 0;
     return err;
@@ -171,7 +170,8 @@ int refs_seal_alias(struct refs *r, uint64_t number, uint64_t target)
         return err;
     if (!entry_is_unsealed(&e) || !entry_is_sealed(&t))
         return -EINVAL;
-    if (e.count > 0)
+    err = refs_room(r, 2); /* the steps after the first cannot fail then */
+    if (err == 0 && e.count > 0)
         err = refs_change(r, target, &t, e.count);
     if (err == 0 && map64_get(&r->holds, number, &holds))
         err = refs_hold_locked(r, target, (int64_t)holds);

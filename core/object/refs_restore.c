@@ -6,20 +6,12 @@
 /* The number to which the index leads. *ret_number is 0 if it leads to none, or cannot be read. */
 static int leads_to(struct refs *r, const struct id *id, uint64_t *ret_number)
 {
-    uint8_t buf[8];
-    size_t len;
-    int err = layer_get(r->ids, id->b, buf, sizeof buf, &len);
+    int err = refs_index_get(r, id, ret_number);
 
-    *ret_number = err == 0 && len == 8 ? get_be64(buf) : 0;
-    return err == -ENOENT || err == -EUCLEAN || err == -ERANGE ? 0 : err;
-}
-
-static int index_put(struct refs *r, const struct id *id, uint64_t number)
-{
-    uint8_t buf[8];
-
-    put_be64(buf, number);
-    return layer_put(r->ids, id->b, buf, sizeof buf);
+    if (err != -ENOENT && err != -EUCLEAN)
+        return err;
+    *ret_number = 0;
+    return 0;
 }
 
 /* Does the id belong to another object in the index? 1, 0 or -errno; a damaged entry counts as
@@ -38,16 +30,6 @@ static int id_is_taken(struct refs *r, uint64_t number, const struct id *id)
     return err == -ENOENT ? 0 : err == -EUCLEAN ? 1 : err;
 }
 
-/* Is there a row among the pins? */
-static bool has_pin(struct refs *r, uint64_t number)
-{
-    uint8_t key[8], none;
-    size_t len;
-
-    put_be64(key, number);
-    return layer_get(r->pins, key, &none, 1, &len) == 0;
-}
-
 /* May a row be put there? 0: there is none, or it cannot be read, or it is an entry without bytes,
  * whose count is right and is kept in *ret, and its pin. -EEXIST: there is a good one. */
 static int look_at_row(struct refs *r, uint64_t number, const struct entry *e, struct entry *ret)
@@ -55,7 +37,7 @@ static int look_at_row(struct refs *r, uint64_t number, const struct entry *e, s
     struct entry now;
     int err = refs_load(r, number, &now);
 
-    ret->pinned = has_pin(r, number);
+    ret->pinned = refs_pin_row(r, number) == 0;
     if (err == -ENOENT || err == -EUCLEAN)
         return 0;
     if (err == 0 && now.kind == ENTRY_NEW && now.count > 0 && e->kind != ENTRY_NEW) {
@@ -72,7 +54,7 @@ static int put_sealed(struct refs *r, uint64_t number, const struct entry *e)
     int err = refs_note_ghost(r, number, NULL, e);
 
     if (err == 0)
-        err = index_put(r, &e->id, number);
+        err = refs_index_put(r, &e->id, number);
     if (err == 0)
         err = refs_save(r, number, e);
     if (err < 0)
@@ -115,7 +97,7 @@ int refs_reindex(struct refs *r, uint64_t number)
     err = leads_to(r, &e.id, &at);
     taken = err < 0 ? err : id_is_taken(r, number, &e.id);
     if (taken == 0 && at != number) {
-        err = index_put(r, &e.id, number);
+        err = refs_index_put(r, &e.id, number);
         put += err == 0;
     }
     if (err == 0 && taken >= 0 && entry_is_ghost(&e) &&

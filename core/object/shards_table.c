@@ -27,18 +27,9 @@ static int put_record(struct shards *s, uint16_t number, const struct shard_reco
 {
     uint8_t key[2], value[SHARD_RECORD_MAX];
     size_t len = shard_record_encode(r, number, value);
-    struct kv_txn *t;
-    int err = kv_txn_begin(s->kv, &t);
 
-    if (err < 0)
-        return err;
     key_of(number, key);
-    err = kv_put(t, s->table, key, sizeof key, value, len);
-    if (err < 0) {
-        kv_abort(t);
-        return err;
-    }
-    return kv_commit(t);
+    return kv_put_row(s->kv, s->table, key, sizeof key, value, len);
 }
 
 /* Deletes the record of a shard, and notes its incarnation as the floor for all later ones. */
@@ -56,11 +47,7 @@ static int drop_record(struct shards *s, uint16_t number, uint32_t floor)
     err = kv_del(t, s->table, key, sizeof key);
     if (err == 0)
         err = kv_put(t, s->table, zero, sizeof zero, value, sizeof value);
-    if (err < 0) {
-        kv_abort(t);
-        return err;
-    }
-    return kv_commit(t);
+    return kv_end(t, err);
 }
 
 int shards_write_record(struct shards *s, struct shards_slot *slot, const struct shard_record *r)

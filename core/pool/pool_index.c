@@ -220,20 +220,11 @@ int pool_index_update(struct pool_index *ix)
 /* The mark of the place in the view's list. A key with mark 0 is only unreferenced. */
 static uint64_t mark_of(const struct pool_view *v, const struct entry *e)
 {
+    const struct pool_marks *m = v->marks;
     struct id key = pool_key(e);
-    size_t low = 0, high = v->marks->count;
+    size_t at = id_lower_bound(m->v, m->count, sizeof *m->v, &key);
 
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        int order = id_compare(&v->marks->v[mid].id, &key);
-        if (order == 0)
-            return v->marks->v[mid].mark;
-        if (order < 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return 0;
+    return at < m->count && id_equal(&m->v[at].id, &key) ? m->v[at].mark : 0;
 }
 
 /* The nth place in the reports that is not absent. */

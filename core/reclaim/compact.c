@@ -93,22 +93,8 @@ int compact_find(struct state *p, const struct entry *at, uint64_t *ret_number)
     return 0;
 }
 
-int compact_visit(struct compaction *c, const struct entry *at, const void *data)
-{
-    uint64_t number;
-    int err = throttle(c);
-
-    c->done = c->at + at->offset;
-    if (err == 0)
-        err = compact_find(c->p, at, &number);
-    if (err <= 0)
-        return err;
-    err = c->move(c, number, at, data);
-    refs_unhold(c->p->refs, number);
-    return err;
-}
-
-/* Makes an entry of a scanned record, with the shard that it was read from. */
+/* Calls c->move for a scanned record if an entry names exactly its place, on the shard that it was
+ * read from. */
 static int visit_record(const struct id *id, const struct pack_place *at, const void *data,
                         uint32_t len, void *ctx)
 {
@@ -119,8 +105,17 @@ static int visit_record(const struct id *id, const struct pack_place *at, const 
                             .shard = c->shard,
                             .where = at->pack,
                             .offset = at->offset};
+    uint64_t number;
+    int err = throttle(c);
 
-    return compact_visit(c, &e, data);
+    c->done = c->at + at->offset;
+    if (err == 0)
+        err = compact_find(c->p, &e, &number);
+    if (err <= 0)
+        return err;
+    err = c->move(c, number, &e, data);
+    refs_unhold(c->p->refs, number);
+    return err;
 }
 
 /* ---- one pack ---- */
@@ -151,7 +146,7 @@ static int commit(struct compaction *c)
     return err;
 }
 
-int compact_rewrite(struct compaction *c, const struct pack_info *k, compact_read_fn *read)
+int compact_rewrite(struct compaction *c, const struct pack_info *k)
 {
     /* room for both copies, until the old one is deleted */
     int end, err = flush_room_for(c->p, k->bytes - k->dead);
@@ -159,7 +154,7 @@ int compact_rewrite(struct compaction *c, const struct pack_info *k, compact_rea
     if (err < 0)
         return err;
     c->move = compact_move;
-    err = read(c, k->number);
+    err = compact_scan(c, k->number);
     end = commit(c); /* also after an error: without a commit both copies would stay */
     return err < 0 ? err : end;
 }
@@ -168,7 +163,7 @@ int compact_rewrite(struct compaction *c, const struct pack_info *k, compact_rea
 static int rewrite(struct compaction *c, const struct pack_info *k)
 {
     uint64_t bytes = c->r->bytes;
-    int err = compact_rewrite(c, k, compact_scan);
+    int err = compact_rewrite(c, k);
 
     if (err == 0 && packs_is_known(c->p->packs, k->number) == 0) {
         uint64_t written = c->r->bytes - bytes;

@@ -44,7 +44,6 @@ struct compaction {
     uint64_t done, total;         /* progress, in bytes of files */
     uint64_t at;                  /* `done` when the current pack began */
     unsigned records;             /* records since the last wait for memory and room */
-    bool kept;                    /* a record stayed in the current pack of another node */
     uint8_t *buf;                 /* PACK_RECORD_MAX bytes */
 };
 
@@ -64,14 +63,12 @@ int compact_find(struct state *p, const struct entry *at, uint64_t *ret_number);
 /* Moves one record of `number`, whose bytes are `data`, from `from` to another place. The caller
  * holds the number in refs. */
 int compact_move(struct compaction *c, uint64_t number, const struct entry *from, const void *data);
-/* Visits one record: calls c->move if an entry names exactly this place. -ECANCELED. */
-int compact_visit(struct compaction *c, const struct entry *at, const void *data);
-/* Visits each sound record in the file of a pack. A missing file has no records and is no error. */
+/* Visits each sound record in the file of a pack: calls c->move if an entry names exactly its
+ * place. A missing file has no records and is no error. -ECANCELED. */
 int compact_scan(struct compaction *c, uint64_t pack);
-/* Moves what `read` visits of a pack, and commits that. Then the old places are reclaimed, except
- * for those that readers still hold. */
-typedef int compact_read_fn(struct compaction *c, uint64_t pack);
-int compact_rewrite(struct compaction *c, const struct pack_info *k, compact_read_fn *read);
+/* Moves the sound records of a pack that entries name, and commits that. Then the old places are
+ * reclaimed, except for those that readers still hold. */
+int compact_rewrite(struct compaction *c, const struct pack_info *k);
 
 /* Calls `fn` for each pack. A bad sector or damage concerns one pack: the others are done
  * nevertheless, and that error is returned at the end. */

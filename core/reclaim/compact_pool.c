@@ -5,7 +5,7 @@
  * what is dead in them: what cycles have removed (pool_held.h). Where little is left, each member
  * that still names some of it leaves the pack:
  *
- *     for each record that is held: does the entry of its id name this very place?
+ *     for each sound record: does the entry of its id name this very place?
  *     if the pool has the bytes at another place, compare them, and name that place
  *     otherwise copy them to the store's own open pack
  *
@@ -111,47 +111,16 @@ int compact_adopt(struct compaction *c, const struct entry *from, const void *da
     return -ENOENT;
 }
 
-/* Reads one record and moves it. A damaged or missing record stays, and so does its alarm; the pack
- * is then not counted as left. */
-static int read_and_move(struct compaction *c, uint64_t number, const struct entry *at,
-                         const void *none)
-{
-    const struct pack_place place = {at->where, at->offset};
-    int err = packs_read(c->p->packs, &place, &at->id, c->buf, (uint32_t)at->size);
-
-    (void)none;
-    if (err == -EUCLEAN || err == -EPROTO || err == -ENOENT) {
-        c->kept = true;
-        return 0;
-    }
-    return err < 0 ? err : compact_move(c, number, at, c->buf);
-}
-
-static int visit_entry(const struct entry *at, void *ctx)
-{
-    return compact_visit(ctx, at, NULL);
-}
-
 /* ---- one pack ---- */
 
-/* Visits the records that the pool holds of a pack. */
-static int read_held(struct compaction *c, uint64_t pack)
-{
-    int err;
-
-    c->move = read_and_move;
-    c->kept = false;
-    err = pool_held_records(c->p->shared->disk, pack, visit_entry, c);
-    return err == -ENOENT ? 0 : err;
-}
-
+/* A damaged record stays where it is, and then the pack is not counted as left. */
 int compact_pool_leave(struct compaction *c, const struct pack_info *k)
 {
     uint64_t records = c->r->records;
-    int err = compact_rewrite(c, k, read_held);
+    int err = compact_rewrite(c, k);
 
-    if (err == 0 && !c->kept)
-        c->r->packs += c->r->records > records;
+    if (err == 0 && c->r->records > records)
+        c->r->packs += concerns(c->p, k->number) == 0;
     return err;
 }
 

@@ -487,25 +487,18 @@ int gc_store_nodes(struct state *p, struct gc_node_info **ret_v, size_t *ret_cou
     return 0;
 }
 
+/* Without a pool there is no node but this one, which is never stale. */
 int gc_store_retire(struct state *p, uint64_t node, const _Atomic bool *interrupted)
 {
-    struct gc_config config;
-
     if (p->node)
         return node > POOL_NODE_MAX ? -ENOENT : gc_pool_retire(p, (unsigned)node, interrupted);
-    state_gc_config(p, &config);
-    return node == p->gc->node ? -EBUSY : gc_node_retire(p->gc->gc, &config, node);
+    return node == p->gc->node ? -EBUSY : -ENOENT;
 }
 
 int gc_store_prune(struct state *p, const _Atomic bool *interrupted, size_t *ret_retired)
 {
-    struct gc_config config;
-
     *ret_retired = 0;
-    if (p->node)
-        return gc_pool_prune(p, interrupted, ret_retired);
-    state_gc_config(p, &config);
-    return gc_node_prune(p->gc->gc, &config, ret_retired);
+    return p->node ? gc_pool_prune(p, interrupted, ret_retired) : 0;
 }
 
 /* ---- looking on ---- */

@@ -20,7 +20,8 @@ int gc_store_run(struct state *p, struct job *j, bool dry_run, int64_t grace,
 /* Lists the nodes. This store's own is among them, also before the first cycle. The caller frees
  * *ret_v. */
 int gc_store_nodes(struct state *p, struct gc_node_info **ret_v, size_t *ret_count);
-/* As gc_node_retire and gc_node_prune; in a pool as gc_pool_retire and gc_pool_prune. */
+/* As gc_pool_retire and gc_pool_prune. A store that is alone is never stale (-EBUSY), and there is
+ * no other node (-ENOENT). */
 int gc_store_retire(struct state *p, uint64_t node, const _Atomic bool *interrupted);
 int gc_store_prune(struct state *p, const _Atomic bool *interrupted, size_t *ret_retired);
 /* Sets *ret to what is known of an object that the table of objects does not have: it was left

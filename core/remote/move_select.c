@@ -289,12 +289,12 @@ static int select_table(struct selecting *g)
 /* Selects among the ghosts on one shard. refs lists them, so the table need not be walked. */
 static int select_ghosts(struct selecting *g)
 {
-    uint64_t number = 0;
+    struct refs_ghosts_walk w = {.refs = g->p->refs, .shard = (uint16_t)g->s->on};
     struct entry e;
     int err;
 
-    while ((err = refs_next_ghost(g->p->refs, (uint16_t)g->s->on, number, &number, &e)) == 0) {
-        err = select_one(g, number);
+    while ((err = refs_next_ghost(&w, &e)) == 0) {
+        err = select_one(g, w.number);
         if (err == 0)
             err = stop(g);
         if (err)

@@ -150,23 +150,24 @@ static int release_all(struct release *r)
     return err < 0 ? err : release_empty_packs(r);
 }
 
-/* Runs a pass on one shard. A failure of the same shard is reported once, until a pass succeeds. A
- * shard that cannot be used is not reported here: the status shows why. */
+/* Runs a pass on one shard. A failure is reported once for each shard, until a pass on it succeeds.
+ * A shard that cannot be used is not reported here: the status shows why. */
 static void release_shard(struct state *p, uint16_t shard)
 {
     struct release r = {.p = p, .shard = shard};
     struct shard *s;
+    uint64_t none;
     int err = shards_get(p->shards, shard, SHARDS_WRITE, &s, NULL);
 
     if (err < 0)
         return; /* the status shows why */
     (void)release_all(&r);
     shards_put_back(p->shards, shard);
-    if (r.error == 0 && p->releasing->told == shard)
-        p->releasing->told = 0;
-    if (r.error == 0 || is_of_shard(r.error) || p->releasing->told == shard)
+    if (r.error == 0)
+        (void)map64_del(&p->releasing->told, shard);
+    if (r.error == 0 || is_of_shard(r.error) || map64_get(&p->releasing->told, shard, &none))
         return;
-    p->releasing->told = shard;
+    (void)map64_put(&p->releasing->told, shard, 1); /* without memory it is reported again */
     report(REPORT_WARN, "deleting dead bytes on shard %u failed (%s): tried again later", shard,
            strerror(-r.error));
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "lock.h"
+#include "map64.h"
 #include "state.h"
 #include "sweep.h"
 #include "sweep_record.h"
@@ -20,7 +21,7 @@ struct moving {
 
 struct releasing {
     struct mutex lock;         /* "release": one pass at a time holds it */
-    uint16_t told;             /* lock; the last shard whose failure was reported; 0: none */
+    struct map64 told;         /* lock; the shards whose failure was reported */
     _Atomic uint64_t released; /* ghosts whose bytes were deleted since the start */
     _Atomic bool stop;         /* the store closes: end the pass after the current ghost */
 };

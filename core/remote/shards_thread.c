@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * shards_thread: the work that shards need from time to time. It has a thread of its own, since a
- * shard may be slow. It asks unreachable shards again, releases dead ghosts and begins sweeps.
+ * shard may be slow. It asks unreachable shards again, releases dead ghosts, and begins sweeps,
+ * which run as jobs.
  *
- * Without a shard the thread sleeps until one is added. A second thread, the looker, asks
- * the shards in doubt on demand, because the first one may be in the middle of a sweep.
+ * Without a shard the thread sleeps until one is added. A second thread, the looker, asks the
+ * shards in doubt on demand, because the first one may be deleting the bytes of very many dead
+ * ghosts.
  */
 #include "move.h"
 #include "remote_impl.h"

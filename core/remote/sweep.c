@@ -132,16 +132,17 @@ void sweep_count(struct sweep *s, struct sweep_ghost *v, size_t count)
  * it is open somewhere, and is purged after the last close. */
 static int gather_ghosts(struct sweep *s, uint64_t *number)
 {
+    struct refs_ghosts_walk w = {.refs = s->p->refs, .number = *number};
     struct sweep_ghost *g;
     int err = 0;
 
     s->count = 0;
     while (s->count < SWEEP_BATCH && err == 0) {
         g = &s->v[s->count];
-        err = refs_next_ghost(s->p->refs, 0, *number, &g->number, &g->e);
+        err = refs_next_ghost(&w, &g->e);
         if (err < 0)
             break;
-        *number = g->number;
+        *number = g->number = w.number;
         s->count += g->e.count > 0 || refs_holds(s->p->refs, g->number) == 0;
     }
     return err == -ENOENT ? 0 : err;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * sweep_ask: asks the shards for a batch of ghosts, in the order of shards and packs. The last
- * record of a pack is asked for first. A pack that has it has all records before it, so one
- * question answers for all. If the last record is missing, a binary search finds the first missing
- * one.
+ * sweep_ask: asks the shards for a batch of ghosts, in the order of shards and packs. Of a pack it
+ * asks for the last record alone. A pack that has it has all records before it; if it is missing,
+ * the size of the pack says which of the others are there.
  *
  * No hold is taken. Bytes are deleted only after the entry was removed, or names another place, and
  * that is committed. So after a denial the entry is read again, and the denial counts only if the
@@ -31,11 +30,12 @@ static int by_place(const void *a, const void *b)
     return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* Asks for one ghost. *ret: 1: it is there, 0: denied, < 0: it cannot be decided. An error of this
- * process, and not of the shard, is returned and ends the sweep. */
-static int ask(struct sweep *s, const struct entry *e, int *ret)
+/* Asks for one ghost. *ret: 1: it is there, 0: denied, < 0: it cannot be decided. *ret_size is the
+ * size of its pack. An error of this process, and not of the shard, is returned and ends the
+ * sweep. */
+static int ask(struct sweep *s, const struct entry *e, int *ret, uint64_t *ret_size)
 {
-    *ret = objects_ask(s->p->objects, e);
+    *ret = objects_ask(s->p->objects, e, ret_size);
     return *ret == -ENOMEM ? -ENOMEM : 0;
 }
 
@@ -72,12 +72,13 @@ static bool is_young(struct sweep *s, const struct entry *e)
  * MOVES_MAX times at most. */
 static int look_again(struct sweep *s, struct sweep_ghost *g)
 {
+    uint64_t size;
     int answer, err;
 
     for (unsigned moves = 0; !sweep_is_there(s, g); moves++) {
         if (g->reason != SWEEP_MOVED || moves == MOVES_MAX)
             return 0;
-        err = ask(s, &g->e, &answer);
+        err = ask(s, &g->e, &answer, &size);
         if (err < 0 || answer != 0) {
             g->reason = answer > 0 ? SWEEP_HERE : SWEEP_UNREACHABLE;
             return err;
@@ -102,48 +103,17 @@ static int settle(struct sweep *s, struct sweep_ghost *v, size_t count, int answ
     return err;
 }
 
-/* Finds the first missing record of a pack whose last one is missing, by halves. v[0 … *ret_first -
- * 1] are there, and v[*ret_known …] are missing. Both are equal unless the shard stopped answering:
- * nothing is known of those in between. */
-static int halve(struct sweep *s, struct sweep_ghost *v, size_t count, size_t *ret_first,
-                 size_t *ret_known)
-{
-    size_t low = 0, high = count - 1;
-    int answer, err;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        err = ask(s, &v[middle].e, &answer);
-        if (err < 0)
-            return err;
-        if (answer < 0)
-            break;
-        if (answer > 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    *ret_first = low;
-    *ret_known = high;
-    return 0;
-}
-
 /* Asks for the ghosts of one pack, or of one file. *ret is the answer for the last of them. */
 static int ask_for(struct sweep *s, struct sweep_ghost *v, size_t count, int *ret)
 {
-    size_t first, known;
-    int err = ask(s, &v[count - 1].e, ret);
+    uint64_t size;
+    int err = ask(s, &v[count - 1].e, ret, &size);
 
-    if (err < 0)
-        return err;
-    if (*ret != 0)
-        return settle(s, v, count, *ret);
-    err = halve(s, v, count, &first, &known);
-    if (err == 0)
-        err = settle(s, v, first, 1);
-    if (err == 0)
-        err = settle(s, v + first, known - first, -EHOSTUNREACH);
-    return err < 0 ? err : settle(s, v + known, count - known, 0);
+    if (err < 0 || *ret != 0)
+        return err < 0 ? err : settle(s, v, count, *ret);
+    for (size_t i = 0; i < count && err == 0; i++)
+        err = settle(s, v + i, 1, objects_pack_has(size, &v[i].e));
+    return err;
 }
 
 static bool same_file(const struct entry *a, const struct entry *b)

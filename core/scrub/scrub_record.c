@@ -61,16 +61,7 @@ int scrub_record_load(struct kv *kv, struct scrub_record *ret)
 int scrub_record_save(struct kv *kv, const struct scrub_record *r)
 {
     uint8_t buf[SCRUB_RECORD_LEN];
-    struct kv_txn *t;
-    int err = kv_txn_begin(kv, &t);
 
-    if (err < 0)
-        return err;
     scrub_record_encode(r, buf);
-    err = kv_put(t, TABLE_META, "scrub", 5, buf, sizeof buf);
-    if (err < 0) {
-        kv_abort(t);
-        return err;
-    }
-    return kv_commit(t);
+    return kv_put_row(kv, TABLE_META, "scrub", 5, buf, sizeof buf);
 }

@@ -75,10 +75,9 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
     [SET_REPORT_INTERVAL] = {"report_interval", SETTING_DURATION, SECOND, HOUR, 60 * SECOND,
                              "a node of a pool reports this often; a store alone in each GC cycle",
                              NULL},
-    [SET_STALE_POLICY] = {"stale_policy", SETTING_WORD, GC_STALE_RETAIN, GC_STALE_DROP,
-                          GC_STALE_RETAIN,
-                          "what only a stale node names: retain it, or drop the node's report; in "
-                          "a pool that retires the node",
+    [SET_STALE_POLICY] = {"stale_policy", SETTING_WORD, STALE_RETAIN, STALE_DROP, STALE_RETAIN,
+                          "what only a stale node of a pool names: retain it, or drop the node, "
+                          "which the next GC cycle retires",
                           stale_policy_words},
     [SET_COMPACT_BELOW] =
         {"compact_below", SETTING_PERCENT, 0, 95, 50,

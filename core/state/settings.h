@@ -36,7 +36,7 @@ enum setting {
     SET_STALE_REPORT_THRESHOLD, /* duration, 1s – 100d, 600s: a report of that age is stale */
     SET_MIN_NODES_REPORTING,    /* number, 1 – 1024, 1: with fewer a GC cycle does nothing */
     SET_REPORT_INTERVAL,        /* duration, 1s – 1h, 60s: a node of a pool reports so often */
-    SET_STALE_POLICY,           /* enum gc_stale_policy, retain */
+    SET_STALE_POLICY,           /* enum stale_policy, retain */
     SET_COMPACT_BELOW,          /* percent, 0 – 95, 50%: packs with less alive are rewritten */
     SET_SCRUB_RATE,             /* rate, 1M/s – 64G/s, 64M/s: a scrub reads so much */
     SET_SWEEP_INTERVAL, /* duration, 1m – 100d, 1h: between sweeps that begin by themselves */
@@ -52,6 +52,11 @@ enum setting {
 enum on_fatal {
     ON_FATAL_READONLY, /* the store goes on, and takes no changes */
     ON_FATAL_EXIT,     /* the mount ends */
+};
+
+enum stale_policy {
+    STALE_RETAIN, /* what a stale node of a pool could own stays until the node is retired */
+    STALE_DROP,   /* the next GC cycle retires the node */
 };
 
 struct setting_info {

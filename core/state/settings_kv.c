@@ -95,6 +95,5 @@ void state_gc_config(struct state *p, struct gc_config *ret)
     *ret = (struct gc_config){
         .grace_period = settings_get(&p->settings, SET_GRACE_PERIOD),
         .stale_report_threshold = settings_get(&p->settings, SET_STALE_REPORT_THRESHOLD),
-        .min_nodes_reporting = (unsigned)settings_get(&p->settings, SET_MIN_NODES_REPORTING),
-        .stale_policy = (enum gc_stale_policy)settings_get(&p->settings, SET_STALE_POLICY)};
+        .min_nodes_reporting = (unsigned)settings_get(&p->settings, SET_MIN_NODES_REPORTING)};
 }

@@ -48,11 +48,7 @@ static int put_identity(struct kv *kv, const struct identity *identity)
     err = kv_put(t, TABLE_META, "identity", 8, id, sizeof id);
     if (err == 0)
         err = kv_put(t, TABLE_META, "state", 5, state, sizeof state);
-    if (err < 0) {
-        kv_abort(t);
-        return err;
-    }
-    return kv_commit(t);
+    return kv_end(t, err);
 }
 
 /* Makes the namespace "main". */
@@ -502,6 +498,7 @@ void store_abandon(struct state *p)
     log_close(p->log);
     objects_close(p->objects);
     shards_close(p->shards);
+    map64_release(&p->releasing->told);
     shard_set_patience(settings_get(&p->settings, SET_SHARD_PATIENCE));
     packs_close(p->packs);
     refs_close(p->refs);

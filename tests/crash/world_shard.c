@@ -87,11 +87,11 @@ static bool is_of(const struct entry *e, const char *name)
 /* Does a ghost's entry lead to it? */
 static bool is_named(uint16_t shard, const char *name)
 {
-    uint64_t number = 0;
+    struct refs_ghosts_walk walk = {.refs = w.p->refs, .shard = shard};
     struct entry e;
     int err;
 
-    while ((err = refs_next_ghost(w.p->refs, shard, number, &number, &e)) == 0)
+    while ((err = refs_next_ghost(&walk, &e)) == 0)
         if (is_of(&e, name))
             return true;
     CHECK(err == -ENOENT);

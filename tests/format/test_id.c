@@ -306,3 +306,24 @@ Test(id, a_veiled_id_is_another_of_the_same_content)
     cr_assert(id_key_equal(&key, &key) && !id_key_equal(&key, &plain) &&
               !id_key_equal(&key, &other));
 }
+
+Test(id, an_ascending_array_is_searched_by_id)
+{
+    struct row {
+        struct id id;
+        unsigned other;
+    } v[5] = {0};
+
+    for (unsigned i = 0; i < 5; i++)
+        v[i].id.b[3] = (uint8_t)(10 * i + 10);
+    for (size_t n = 0; n <= 5; n++)
+        for (unsigned b = 0; b < 70; b++) {
+            struct id id = {.b = {0, 0, 0, (uint8_t)b}};
+            size_t want = 0;
+
+            while (want < n && v[want].id.b[3] < b)
+                want++;
+            cr_assert_eq(id_lower_bound(v, n, sizeof *v, &id), want);
+        }
+    cr_assert_eq(id_lower_bound(NULL, 0, 0, &v[0].id), 0);
+}

@@ -47,7 +47,6 @@ Test(gc, defaults_are_300_s_600_s_and_one_node)
     cr_assert_eq(c.grace_period, 300 * NSEC_PER_SEC);
     cr_assert_eq(c.stale_report_threshold, 600 * NSEC_PER_SEC);
     cr_assert_eq(c.min_nodes_reporting, 1);
-    cr_assert_eq(c.stale_policy, GC_STALE_RETAIN);
 }
 
 Test(gc, an_unknown_id_has_no_state)

@@ -38,7 +38,7 @@ static struct model {
     uint64_t mark[POOL_OBJECTS];
     unsigned nodes[POOL_OBJECTS];
     struct {
-        bool known, proven, retired;
+        bool known, proven;
         uint64_t serial, covers;
         int64_t seen;
     } node[POOL_NODES];
@@ -70,19 +70,13 @@ static bool is_behind(const struct model *k, unsigned n)
     return x.node[n].report.serial < k->node[n].serial;
 }
 
-static bool node_counts(const struct model *k, unsigned n)
-{
-    return k->node[n].known && !k->node[n].retired &&
-           (x.config.stale_policy == GC_STALE_RETAIN || !is_stale(k, n));
-}
-
 static void model_nodes(struct model *k)
 {
     for (unsigned n = 0; n < POOL_NODES; n++) {
         const struct gc_report *r = &x.node[n].report;
-        if (k->node[n].retired && !x.node[n].there)
+        if (x.node[n].there && r->gone)
             memset(&k->node[n], 0, sizeof k->node[n]);
-        if (!x.node[n].there)
+        if (!x.node[n].there || r->gone)
             continue;
         if (!k->node[n].known) {
             k->node[n].known = true;
@@ -94,7 +88,6 @@ static void model_nodes(struct model *k)
             k->node[n].seen = clock_ticks(&x.clock.base);
             k->node[n].covers = r->ack <= k->serial ? r->ack : 0;
             k->node[n].proven = true;
-            k->node[n].retired = false;
         } else if (r->ack < k->node[n].covers) {
             k->node[n].covers = r->ack;
         }
@@ -113,7 +106,7 @@ static void model_object(struct model *k, const struct model *old, unsigned i, b
     }
     for (unsigned n = 0; n < POOL_NODES; n++) {
         uint8_t named = x.node[n].names[i];
-        if (!x.node[n].there || !x.node[n].report.serial || !node_counts(k, n) || !named)
+        if (!x.node[n].there || !x.node[n].report.serial || !k->node[n].known || !named)
             continue;
         k->nodes[i]++;
         stale |= is_stale(k, n);
@@ -161,7 +154,7 @@ static void model_object(struct model *k, const struct model *old, unsigned i, b
 static bool acknowledged(const struct model *k, uint64_t mark)
 {
     for (unsigned n = 0; n < POOL_NODES; n++)
-        if (node_counts(k, n) && (!x.node[n].there || is_behind(k, n) || k->node[n].covers < mark))
+        if (k->node[n].known && (!x.node[n].there || is_behind(k, n) || k->node[n].covers < mark))
             return false;
     return true;
 }
@@ -195,8 +188,8 @@ static void model_cycle(struct model *k)
     *k = m;
     model_nodes(k);
     for (unsigned n = 0; n < POOL_NODES; n++) {
-        want.stale += k->node[n].known && !k->node[n].retired && is_stale(k, n);
-        want.reporting += k->node[n].known && !k->node[n].retired && x.node[n].there &&
+        want.stale += k->node[n].known && is_stale(k, n);
+        want.reporting += k->node[n].known && x.node[n].there &&
                           k->node[n].proven && !is_stale(k, n) && !is_behind(k, n);
     }
     want.below = want.reporting < (x.config.min_nodes_reporting ? x.config.min_nodes_reporting : 1);
@@ -232,10 +225,7 @@ static void may_be_removed(struct pool_of *p, unsigned i)
     CHECK(in_lists_since[i] && in_lists_since[i] < cycle, "object %u: no earlier mark\n", i);
     CHECK(!p->in_use[i], "object %u is in use\n", i);
     for (unsigned n = 0; n < POOL_NODES; n++) {
-        if (!m.node[n].known || m.node[n].retired)
-            continue;
-        if (p->config.stale_policy == GC_STALE_DROP && is_stale(&m, n) &&
-            (!p->node[n].there || p->node[n].report.serial <= m.node[n].serial))
+        if (!m.node[n].known || (p->node[n].there && p->node[n].report.gone))
             continue;
         CHECK(p->node[n].there, "object %u: node %u is silent\n", i, n + 1);
         CHECK(!p->node[n].names[i] || !p->node[n].report.serial, "object %u is named by node %u\n",
@@ -278,29 +268,9 @@ static void new_report(unsigned n)
     else if (what == 2)
         node->report.ack = x.published + 1 + chance(3);
     node->report.own = n == 0;
+    node->report.gone = false;
     for (unsigned k = chance(8); k-- > 0;)
         node->names[chance(POOL_OBJECTS)] = (uint8_t)(chance(12) ? 0 : 1 + chance(3));
-}
-
-static void retire(unsigned n)
-{
-    bool known = m.node[n].known && !m.node[n].retired;
-    int err = gc_node_retire(x.gc, &x.config, n + 1);
-
-    CHECK(err == (!known ? -ENOENT : is_stale(&m, n) ? 0 : -EBUSY), "node %u: %d\n", n + 1, err);
-    m.node[n].retired |= err == 0;
-}
-
-static void prune(void)
-{
-    size_t expect = 0, n;
-
-    for (unsigned i = 0; i < POOL_NODES; i++) {
-        bool gone = m.node[i].known && !m.node[i].retired && is_stale(&m, i);
-        expect += gone;
-        m.node[i].retired |= gone;
-    }
-    CHECK(gc_node_prune(x.gc, &x.config, &n) == 0 && n == expect, "%zu pruned\n", n);
 }
 
 static void lastuse_note_object(void)
@@ -332,13 +302,9 @@ static void touch_node(void)
             x.node[n].report.serial -= chance(3);
         break;
     case 2:
-        retire(n);
+        x.node[n].report.gone = n > 0; /* somebody retires it */
         break;
     case 3:
-        if (chance(8) == 0)
-            prune();
-        break;
-    case 4:
         if (!x.node[n].there && n) {
             memset(&x.node[n].names, 0, sizeof x.node[n].names);
             x.node[n].report = (struct gc_report){.node = n + 1}; /* registered anew */
@@ -357,7 +323,6 @@ static void choose_config(void)
     x.config.grace_period = grace[chance(5)] * NSEC_PER_SEC;
     x.config.stale_report_threshold = stale[chance(3)] * NSEC_PER_SEC;
     x.config.min_nodes_reporting = chance(6);
-    x.config.stale_policy = chance(3) ? GC_STALE_RETAIN : GC_STALE_DROP;
     x.batch = 1 + chance(20);
 }
 

@@ -33,7 +33,13 @@ static void fall_silent(void)
     pool_report(&x, 1);
 }
 
-Test(gc_nodes, retain_keeps_all_that_a_stale_node_could_own_until_it_is_retired)
+/* Somebody retires the node. */
+static void retire(unsigned node)
+{
+    x.node[node - 1].report.gone = true;
+}
+
+Test(gc_nodes, all_that_a_stale_node_could_own_stays_until_it_is_retired)
 {
     struct gc_result r;
     fall_silent();
@@ -43,7 +49,7 @@ Test(gc_nodes, retain_keeps_all_that_a_stale_node_could_own_until_it_is_retired)
     cr_assert_eq(r.kept[GC_KEEP_UNACKNOWLEDGED], 1, "it could own the other");
     cr_assert_eq(r.active, 1, "but its report is left out");
     cr_assert_eq(state_of(&x, 0), GC_UNREFERENCED);
-    cr_assert_eq(gc_node_retire(x.gc, &x.config, 2), 0);
+    retire(2);
     pool_report(&x, 1);
     r = pool_run(&x);
     cr_assert_eq(r.stale_count, 0);
@@ -52,49 +58,6 @@ Test(gc_nodes, retain_keeps_all_that_a_stale_node_could_own_until_it_is_retired)
     pool_report(&x, 1);
     cr_assert_eq(pool_run(&x).collected, 1);
     cr_assert_not(x.held[0]);
-}
-
-Test(gc_nodes, drop_lets_a_stale_report_count_no_longer)
-{
-    fall_silent();
-    x.config.stale_policy = GC_STALE_DROP;
-    struct gc_result r = pool_run(&x);
-    cr_assert_eq(r.stale_count, 1);
-    cr_assert_eq(r.collected, 1);
-    cr_assert_eq(state_of(&x, 0), GC_MARKED);
-    pool_report(&x, 1);
-    cr_assert_eq(pool_run(&x).collected, 1);
-    cr_assert(!x.held[0] && x.held[2]);
-}
-
-Test(gc_nodes, drop_still_waits_for_a_node_that_is_not_stale_yet)
-{
-    pool_holds(&x, 1);
-    x.config.grace_period = 0;
-    x.config.stale_policy = GC_STALE_DROP;
-    pool_own(&x, 1);
-    pool_report(&x, 2);
-    pool_run(&x);
-    x.node[1].there = false;
-    pool_wait(&x, 599);
-    pool_report(&x, 1);
-    cr_assert_eq(pool_run(&x).collected, 0);
-    pool_wait(&x, 1);
-    cr_assert_eq(pool_run(&x).collected, 1);
-}
-
-Test(gc_nodes, what_a_stale_node_names_is_unmarked_when_drop_becomes_retain)
-{
-    fall_silent();
-    x.config.stale_policy = GC_STALE_DROP;
-    pool_run(&x);
-    cr_assert_eq(state_of(&x, 0), GC_MARKED);
-    x.config.stale_policy = GC_STALE_RETAIN;
-    pool_report(&x, 1);
-    cr_assert_eq(pool_run(&x).kept[GC_KEEP_STALE], 1);
-    cr_assert_eq(state_of(&x, 0), GC_UNREFERENCED);
-    cr_assert_not(x.listed[0]);
-    cr_assert(x.held[0]);
 }
 
 /* ---- nodes ---- */
@@ -119,74 +82,6 @@ Test(gc_nodes, nodes_are_listed_with_what_is_known_of_them)
     cr_assert_eq(v[1].node, 3);
     cr_assert(v[1].own && !v[1].stale);
     free(v);
-}
-
-Test(gc_nodes, only_a_known_stale_node_can_be_retired)
-{
-    pool_own(&x, 1);
-    pool_report(&x, 2);
-    pool_run(&x);
-    cr_assert_eq(gc_node_retire(x.gc, &x.config, 3), -ENOENT);
-    cr_assert_eq(gc_node_retire(x.gc, &x.config, 2), -EBUSY);
-    pool_wait(&x, 600);
-    cr_assert_eq(gc_node_retire(x.gc, &x.config, 1), -EBUSY, "we are alive");
-    cr_assert_eq(gc_node_retire(x.gc, &x.config, 2), 0);
-    cr_assert_eq(gc_node_retire(x.gc, &x.config, 2), -ENOENT);
-}
-
-Test(gc_nodes, prune_retires_all_stale_nodes)
-{
-    size_t n;
-    pool_own(&x, 1);
-    pool_report(&x, 2);
-    pool_report(&x, 3);
-    pool_run(&x);
-    pool_wait(&x, 600);
-    pool_report(&x, 3);
-    pool_run(&x);
-    cr_assert_eq(gc_node_prune(x.gc, &x.config, &n), 0);
-    cr_assert_eq(n, 1);
-    cr_assert_eq(gc_node_prune(x.gc, &x.config, &n), 0);
-    cr_assert_eq(n, 0);
-}
-
-Test(gc_nodes, a_retired_node_whose_serial_advances_is_known_again)
-{
-    fall_silent();
-    cr_assert_eq(gc_node_retire(x.gc, &x.config, 2), 0);
-    pool_run(&x);
-    cr_assert_eq(state_of(&x, 0), GC_MARKED);
-    pool_report(&x, 2)->report.ack = 0;
-    pool_report(&x, 1);
-    struct gc_result r = pool_run(&x);
-    cr_assert_eq(r.reporting, 2);
-    cr_assert_eq(state_of(&x, 0), GC_ACTIVE);
-    cr_assert(x.held[0]);
-}
-
-Test(gc_nodes, a_retired_node_is_forgotten_with_its_report)
-{
-    fall_silent();
-    cr_assert_eq(gc_node_retire(x.gc, &x.config, 2), 0);
-    x.node[1].there = false;
-    pool_run(&x);
-    x.node[1].there = true; /* back as it was: a stranger that proves nothing */
-    cr_assert_eq(pool_run(&x).reporting, 1);
-    cr_assert_eq(state_of(&x, 0), GC_ACTIVE);
-}
-
-static void retire_it(struct pool_of *p)
-{
-    size_t n;
-    cr_assert_eq(gc_node_retire(p->gc, &p->config, 2), -EBUSY);
-    cr_assert_eq(gc_node_prune(p->gc, &p->config, &n), -EBUSY);
-}
-
-Test(gc_nodes, nobody_is_retired_while_a_cycle_runs)
-{
-    fall_silent();
-    x.at_list = retire_it;
-    pool_run(&x);
 }
 
 static int crowd(void *ctx, const struct gc_report **ret_v, size_t *ret_count)
@@ -241,7 +136,6 @@ Test(gc_nodes, ages_run_from_when_a_node_was_observed)
     observe();
     pool_wait(&x, 600);
     cr_assert_eq(pool_run(&x).reporting, 1);
-    cr_assert_eq(gc_node_retire(x.gc, &x.config, 2), 0);
 }
 
 Test(gc_nodes, what_somebody_else_retired_is_forgotten_although_it_is_not_stale)
@@ -251,7 +145,7 @@ Test(gc_nodes, what_somebody_else_retired_is_forgotten_although_it_is_not_stale)
     pool_report(&x, 2)->names[0] = GC_NAMED_ACTIVE;
     pool_holds(&x, 1);
     pool_run(&x);
-    x.node[1].report.gone = true;
+    retire(2);
     cr_assert_eq(pool_run(&x).marked, 1, "its report keeps nothing any more");
     pool_own(&x, 1);
     cr_assert_eq(pool_run(&x).collected, 1, "and nothing waits for it");

@@ -116,6 +116,27 @@ BOTH(kv, an_uncommitted_value_is_not_read)
     cr_assert_eq(count(x, 0), 0);
 }
 
+BOTH(kv, a_transaction_that_met_an_error_ends_without_a_change)
+{
+    struct kv_txn *t = begin(x);
+    put(t, 0, "key", "value");
+    cr_assert_eq(kv_end(t, -EIO), -EIO);
+    is(x, 0, "key", NULL);
+    t = begin(x);
+    put(t, 0, "key", "value");
+    cr_assert_eq(kv_end(t, 0), 0);
+    is(x, 0, "key", "value");
+}
+
+BOTH(kv, a_row_is_written_alone)
+{
+    cr_assert_eq(kv_put_row(x->kv, 0, "key", 3, "value", 5), 0);
+    is(x, 0, "key", "value");
+    cr_assert_eq(kv_put_row(x->kv, 0, "", 0, "value", 5), -EINVAL);
+    cr_assert_eq(kv_put_row(x->kv, 0, "key", 3, "other", 5), 0); /* no transaction was left open */
+    is(x, 0, "key", "other");
+}
+
 BOTH(kv, tables_are_apart)
 {
     struct kv_txn *t = begin(x);

@@ -672,6 +672,26 @@ Test(gc_pool, a_cycle_whose_list_comes_second_removes_nothing)
     cr_assert_eq(object_files(), 0);
 }
 
+/* A was silent for so long that its beat comes too late. */
+static void b_takes_the_lease(void)
+{
+    b_takes_over();
+    clock_manual_advance(&A->clock, LEASE_PATIENCE);
+}
+
+Test(gc_pool, a_cycle_that_lost_the_lease_ends_and_says_why)
+{
+    struct gc_result r;
+
+    put_large(A, "main/other", 'y');
+    marked_behind_the_back_of_b();
+    reports(B);
+    drop_file(A, "main/other");
+    cr_assert_eq(slow_cycle(b_takes_the_lease, &r), -EBUSY);
+    cr_assert_eq(object_files(), 2);
+    agreed(A, "status", "the last cycle ended with EBUSY: another node took the lease of the pool");
+}
+
 static void a_list_without_it(void)
 {
     struct pool_marks empty = {.serial = 2};

@@ -83,3 +83,79 @@ Test(refs_memory, what_cannot_be_sealed_whole_is_not_sealed)
     }
     cr_assert_gt(n, 2, "each row needs memory");
 }
+
+/* Changes and holds `filled` other numbers, so that there is no room for more in the midst of what comes
+ * next. */
+static void fill(struct table *t, unsigned filled)
+{
+    while (filled--)
+        cr_assert_eq(refs_hold(t->refs, fresh(t, 0)), 0);
+}
+
+/* Seals a number, which somebody holds, as an alias while one allocation fails. Returns the error. */
+static int alias_with(unsigned references, unsigned filled, unsigned n)
+{
+    struct table t;
+    uint64_t target, number;
+
+    table_create(&t);
+    target = object(&t, "a", 1);
+    number = fresh(&t, references);
+    cr_assert_eq(refs_hold(t.refs, number), 0);
+    commit(&t);
+    fill(&t, filled);
+    fails_at = n;
+    int err = refs_seal_alias(t.refs, number, target);
+    cr_assert(fails_at > 0 || err == -ENOMEM);
+    fails_at = 0;
+    if (err < 0) {
+        cr_assert_eq(count_of(&t, target), 1, "%u changes, allocation %u", filled, n);
+        cr_assert_eq(refs_holds(t.refs, target), 0, "%u changes, allocation %u", filled, n);
+        cr_assert_eq(refs_resolve(t.refs, number), number);
+        cr_assert_eq(refs_seal_alias(t.refs, number, target), 0);
+    }
+    cr_assert_eq(count_of(&t, target), 1 + references);
+    cr_assert_eq(refs_holds(t.refs, target), 1);
+    cr_assert_eq(refs_resolve(t.refs, number), target);
+    table_destroy(&t);
+    return err;
+}
+
+Test(refs_memory, what_cannot_become_an_alias_whole_is_not_counted_for_its_target)
+{
+    for (unsigned references = 0; references < 2; references++)
+        for (unsigned filled = 0; filled < 68; filled++)
+            for (unsigned n = 1; alias_with(references, filled, n) < 0; n++)
+                ;
+}
+
+/* Counts an alias up or down while one allocation fails. Returns the error. */
+static int count_with(bool up, unsigned filled, unsigned n)
+{
+    struct table t;
+    uint64_t target, number;
+
+    table_create(&t);
+    target = object(&t, "a", 1);
+    number = fresh(&t, 1);
+    cr_assert_eq(refs_seal_alias(t.refs, number, target), 0);
+    commit(&t);
+    fill(&t, filled);
+    fails_at = n;
+    int err = up ? refs_ref(t.refs, number) : refs_unref(t.refs, number);
+    cr_assert(fails_at > 0 || err == -ENOMEM);
+    fails_at = 0;
+    unsigned count = err < 0 ? 1 : up ? 2 : 0;
+    cr_assert_eq(count_of(&t, number), count, "%u changes, allocation %u", filled, n);
+    cr_assert_eq(count_of(&t, target), count + 1, "%u changes, allocation %u", filled, n);
+    table_destroy(&t);
+    return err;
+}
+
+Test(refs_memory, an_alias_and_its_target_are_counted_together_or_not_at_all)
+{
+    for (unsigned up = 0; up < 2; up++)
+        for (unsigned filled = 0; filled < 68; filled++)
+            for (unsigned n = 1; count_with(up, filled, n) < 0; n++)
+                ;
+}

@@ -41,6 +41,13 @@ TestSuite(remote, .init = setup, .fini = teardown);
 
 /* ---- objects ---- */
 
+static int asks(const struct entry *e)
+{
+    uint64_t size;
+
+    return objects_ask(w.objects, e, &size);
+}
+
 static char *fill(char seed, size_t len)
 {
     char *bytes = malloc(len);
@@ -307,7 +314,7 @@ Test(remote, wrong_bytes_are_damage_with_an_alarm)
         cr_assert_eq(reads(n[i], (char)('a' + i)), -EUCLEAN);
         cr_assert_eq(report_count(REPORT_ALARM), i + 1);
         cr_assert_eq(objects_verify(w.objects, &e), -EUCLEAN);
-        cr_assert_eq(objects_ask(w.objects, &e), 1, "as far as the size tells");
+        cr_assert_eq(asks(&e), 1, "as far as the size tells");
     }
 }
 
@@ -316,12 +323,31 @@ Test(remote, what_the_right_shard_does_not_have_is_lost_with_an_alarm)
     uint64_t n[2] = {small_ghost('a'), large_ghost('b')};
     for (unsigned i = 0; i < 2; i++) {
         struct entry e = entry_of(&w, n[i]);
-        cr_assert_eq(objects_ask(w.objects, &e), 1);
+        cr_assert_eq(asks(&e), 1);
         lose(n[i]);
-        cr_assert_eq(objects_ask(w.objects, &e), 0);
+        cr_assert_eq(asks(&e), 0);
         cr_assert_eq(reads(n[i], (char)('a' + i)), -EUCLEAN);
         cr_assert_eq(report_count(REPORT_ALARM), i + 1);
     }
+}
+
+Test(remote, the_size_of_a_pack_says_which_records_are_there)
+{
+    uint64_t n[2] = {small_ghost('a'), large_ghost('b')}, size;
+    struct entry e = entry_of(&w, n[0]), beyond = e;
+
+    cr_assert_eq(objects_ask(w.objects, &e, &size), 1);
+    cr_assert(objects_pack_has(size, &e) && !objects_pack_has(size - 1, &e));
+    beyond.offset += 64;
+    cr_assert_eq(objects_ask(w.objects, &beyond, &size), 0);
+    cr_assert(objects_pack_has(size, &e) && !objects_pack_has(size, &beyond));
+    lose(n[0]);
+    cr_assert_eq(objects_ask(w.objects, &e, &size), 0);
+    cr_assert_eq(size, 0);
+    e = entry_of(&w, n[1]);
+    lose(n[1]);
+    cr_assert_eq(objects_ask(w.objects, &e, &size), 0);
+    cr_assert_eq(size, 0, "it is no pack");
 }
 
 Test(remote, a_file_without_its_sums_is_asked_for_in_vain)
@@ -332,7 +358,7 @@ Test(remote, a_file_without_its_sums_is_asked_for_in_vain)
     name_there(n, name);
     snprintf(sums, sizeof sums, "%s.sums", name);
     cr_assert_eq(shard_mem_lose(cold, sums), 0);
-    cr_assert_eq(objects_ask(w.objects, &e), 0);
+    cr_assert_eq(asks(&e), 0);
     cr_assert_eq(objects_verify(w.objects, &e), -EUCLEAN);
 }
 
@@ -346,7 +372,7 @@ Test(remote, one_that_cannot_be_asked_is_no_damage_and_heals_by_itself)
         shard_mem_set(cold, ways[i % 2], true);
         cr_assert_eq(reads(n[i / 2], (char)('a' + i / 2)), -EHOSTUNREACH);
         cr_assert_eq(objects_verify(w.objects, &e), -EHOSTUNREACH);
-        cr_assert_eq(objects_ask(w.objects, &e), -EHOSTUNREACH);
+        cr_assert_eq(asks(&e), -EHOSTUNREACH);
         cr_assert_eq(reads(other, 'c'), 1);
         shard_mem_set(cold, ways[i % 2], false);
         come_back();
@@ -686,7 +712,7 @@ Test(remote, what_is_deleted_is_gone_and_may_be_gone_already)
 
     for (unsigned i = 0; i < 2; i++) {
         cr_assert_eq(objects_delete_remote(w.objects, &e[i]), 0);
-        cr_assert_eq(objects_ask(w.objects, &e[i]), 0);
+        cr_assert_eq(asks(&e[i]), 0);
         cr_assert_eq(objects_delete_remote(w.objects, &e[i]), 0);
     }
     cr_assert_eq(shard_mem_count(cold), names - 3);

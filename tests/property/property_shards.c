@@ -475,12 +475,13 @@ static bool is_of(const struct entry *e, const char *name)
 
 static int must_be_named(const char *name, uint64_t size, void *ctx)
 {
-    uint64_t number = 0;
+    struct refs_ghosts_walk walk = {.shard = *(uint16_t *)ctx};
     struct entry e;
 
     if (!strncmp(name, "claims/", 7)) /* who takes the fence next removes it */
         return 0;
-    while (w.p && refs_next_ghost(w.p->refs, *(uint16_t *)ctx, number, &number, &e) == 0)
+    walk.refs = w.p ? w.p->refs : NULL;
+    while (w.p && refs_next_ghost(&walk, &e) == 0)
         if (is_of(&e, name))
             return 0;
     fprintf(stderr, "shard %u: nothing names %s, of %llu bytes\n", *(uint16_t *)ctx, name,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of releases: dead bytes on a shard go when it can be asked, and nothing else does. */
 #include "move_fixture.h"
+#include "report.h"
 
 static struct world w;
 
@@ -164,4 +165,45 @@ Test(release, an_open_file_keeps_its_bytes)
     vfs_release(f);
     settle(&w);
     cr_assert_eq(names_in("mem:cold", "packs"), 0);
+}
+
+/* A pass on the shard, whose first deletion fails. */
+static void fails_on(uint16_t shard)
+{
+    struct fault *f = &w.x.fault;
+    uint64_t left;
+
+    f->loss = FAULT_LOSE_ALL;
+    f->fail_at = atomic_load(&f->writes) + 1;
+    cr_assert_eq(release_pass(w.x.p, shard, &left), 0);
+    cr_assert(fault_fired(f));
+    f->fail_at = 0;
+    cr_assert_eq(left, 1);
+}
+
+Test(release, a_failure_is_reported_once_for_each_shard_until_a_pass_succeeds)
+{
+    uint64_t left, before;
+
+    put_bytes(&w, "main/elsewhere", LARGE, 4);
+    put_bytes(&w, "main/later", LARGE, 5);
+    settle(&w);
+    agreed(&w.x, "move main/elsewhere 2 wait", "objects=1 ");
+    agreed(&w.x, "move main/later 1 wait", "objects=1 ");
+    remove_file(&w.x, "main/large");
+    remove_file(&w.x, "main/elsewhere");
+    cr_assert_eq(flush_now(w.x.p), 0);
+    before = report_count(REPORT_WARN);
+    for (unsigned turn = 0; turn < 3; turn++) {
+        fails_on(1);
+        fails_on(2);
+    }
+    cr_assert_eq(report_count(REPORT_WARN), before + 2);
+    cr_assert_eq(release_pass(w.x.p, 1, &left), 0);
+    cr_assert_eq(left, 0);
+    remove_file(&w.x, "main/later");
+    cr_assert_eq(flush_now(w.x.p), 0);
+    fails_on(1);
+    fails_on(2);
+    cr_assert_eq(report_count(REPORT_WARN), before + 3);
 }

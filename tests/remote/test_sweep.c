@@ -505,7 +505,9 @@ Test(sweep, of_a_pack_that_became_shorter_the_rest_is_kept)
     cr_assert_eq(shard_put(s, names[0], bytes, e.offset), 0);
     shard_close(s);
     struct ghost_report r;
+    uint64_t asked = shard_mem_calls(cold, SHARD_MEM_STAT);
     cr_assert_eq(sweep_store(x.p, NULL, false, NULL, &r), 0);
+    cr_assert_leq(shard_mem_calls(cold, SHARD_MEM_STAT), asked + 3);
     cr_assert_eq(r.checked, 100);
     cr_assert_eq(r.kept, 100);
     cr_assert(r.lost > 0 && r.lost < 100, "%llu", (unsigned long long)r.lost);
