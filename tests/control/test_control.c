@@ -172,7 +172,8 @@ Test(control, only_verbs_that_may_wait_are_said_to)
     static const char *const slow[] = {
         "drain",   "wait 1", "status", "drop x", "refs main/a", "rebuild wait", "branch a b\ndrain",
         "rebuild", "gc", /* the queue of jobs may be full */
-        "scrub",   "compact"};
+        "scrub",   "compact",
+        "log list main" /* reads all segments */};
     static const char *const quick[] = {"branch a b", "get", "help", "\"", ""};
 
     for (size_t i = 0; i < sizeof slow / sizeof *slow; i++)
