@@ -39,8 +39,7 @@ static void set_validity(struct fuse_entry_param *e)
         e->entry_timeout = OBJECT_NAME;
 }
 
-/* Does a lookup and answers it; `c` is its call, if it has one. If the kernel does not take the
- * answer, the lookup that was counted is given back. */
+/* Does a lookup and answers it; `c` is its call, if it has one. */
 static void lookup_and_reply(fuse_req_t req, uint64_t parent, const char *name, struct call *c)
 {
     struct fs *fs = fs_of(req);
@@ -52,8 +51,8 @@ static void lookup_and_reply(fuse_req_t req, uint64_t parent, const char *name, 
         call_settle(c);
     if (err < 0)
         fs_reply_err(req, err);
-    else if (fuse_reply_entry(req, &e) != 0)
-        taldir_forget(fs->tal, e.ino, 1);
+    else
+        fuse_reply_entry(req, &e);
 }
 
 static void do_lookup(struct call *c)
@@ -314,40 +313,24 @@ struct part {
 /* The fewest bytes that an entry takes in an answer. */
 #define ENTRY_LEAST 32
 
-/* Adds one entry to `buf`. With `plus` an object comes with its attributes and counts as looked up;
- * any other entry has ino 0, and is looked up when it is used. Returns the bytes that the entry
+/* Adds one entry to `buf`. With `plus` an object comes with its attributes; any other entry has ino
+ * 0, and is looked up when it is used. Returns the bytes that the entry
  * takes; more than `left`: it was not added. 0: there are no more entries. */
 static size_t add_entry(fuse_req_t req, const struct taldir_list *l, size_t index, char *buf,
                         size_t left, bool plus)
 {
-    struct taldir *t = fs_of(req)->tal;
     struct fuse_entry_param e = {.generation = fs_of(req)->tal_generation};
     uint64_t next;
-    const char *name = taldir_list_at(t, l, index, &e.attr, &next);
+    const char *name = taldir_list_at(fs_of(req)->tal, l, index, &e.attr, &next);
     if (!name)
         return 0;
     if (!plus)
         return fuse_add_direntry(req, buf, left, name, &e.attr, (off_t)next);
-    if (taldir_list_take(t, l, index) == 0)
+    if (taldir_kind(e.attr.st_ino) == TALDIR_OBJECT) {
         e.ino = e.attr.st_ino;
-    if (e.ino != 0)
         set_validity(&e);
-    size_t need = fuse_add_direntry_plus(req, buf, left, name, &e, (off_t)next);
-    if (need > left && e.ino != 0)
-        taldir_forget(t, e.ino, 1);
-    return need;
-}
-
-/* Gives back the lookups that were counted for the first `count` entries, since the kernel did not
- * take the answer. */
-static void forget_objects(struct taldir *t, const struct taldir_list *l, size_t count)
-{
-    struct stat st;
-    uint64_t cookie;
-    for (size_t i = 0; i < count; i++)
-        if (taldir_list_at(t, l, i, &st, &cookie) &&
-            taldir_kind(st.st_ino) == TALDIR_OBJECT)
-            taldir_forget(t, st.st_ino, 1);
+    }
+    return fuse_add_direntry_plus(req, buf, left, name, &e, (off_t)next);
 }
 
 /* Fills the answer with as many entries as fit. An empty answer is turned into an end that the
@@ -364,8 +347,7 @@ static void reply_list(fuse_req_t req, const struct part *part, const struct tal
     }
     if (used == 0)
         used = fs_end_uncached(buf, part->size);
-    if (fuse_reply_buf(req, buf, used) != 0 && part->plus)
-        forget_objects(fs_of(req)->tal, l, index);
+    fuse_reply_buf(req, buf, used);
 }
 
 /* Gathers a piece of the directory, about as many entries as can fit into the answer, and answers.
