@@ -88,24 +88,24 @@ int io_write(int fd, const void *buf, size_t len)
     return 0;
 }
 
-/* Reads to the end of the file. -EFBIG: it has more than `max` bytes, whatever its size was at
- * first. */
-static int read_all(int fd, size_t max, struct strbuf *b)
+int io_read_rest(int fd, size_t max, struct strbuf *ret)
 {
     char chunk[16384];
+    size_t left = max;
     for (;;) {
         ssize_t n = read(fd, chunk, sizeof chunk);
         if (n == 0)
-            return strbuf_error(b);
+            return strbuf_error(ret);
         if (n < 0 && errno != EINTR)
             return -errno;
         if (n < 0)
             continue;
-        if ((size_t)n > max - b->len)
+        if ((size_t)n > left)
             return -EFBIG;
-        strbuf_add(b, chunk, (size_t)n);
-        if (strbuf_error(b) < 0)
-            return strbuf_error(b);
+        left -= (size_t)n;
+        strbuf_add(ret, chunk, (size_t)n);
+        if (strbuf_error(ret) < 0)
+            return strbuf_error(ret);
     }
 }
 
@@ -116,7 +116,7 @@ int io_read_file(int dirfd, const char *name, size_t max, char **ret_buf, size_t
                                         : beneath_open(dirfd, name, O_RDONLY, 0);
     if (fd < 0)
         return *name == '/' ? -errno : fd;
-    int err = read_all(fd, max, &b);
+    int err = io_read_rest(fd, max, &b);
     if (err < 0)
         return err;
     size_t len;

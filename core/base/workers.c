@@ -2,22 +2,16 @@
 /*
  * workers: worker threads over the queues of jobs that are ready, one queue for each class.
  *
- *     submit --room?--> slot --no key, or first of its key--> ready[class] --> worker --> free
- *                         \--else--> behind --when no earlier one of its key is left--^
+ *     submit --room?--> ready[class] --worker--> begun --> free
  *
- * Slots are made before they are needed: at the start, and when the limits are raised. So a submit
- * allocates nothing, and cannot fail for want of memory. Threads for long work are started when
- * there is such work. One of them exists from the start, so it does no harm if others cannot be
- * started. Of the jobs with one key the first is ready or runs: it is in the map `keyed`, and has
- * the list of the others, which are behind it. So a submit and an end cost the same however many
- * wait.
+ * Threads for long work are started when there is such work. One of them exists from the start, so
+ * it does no harm if others cannot be started. Of the long work that is ready a worker passes over
+ * what has the key of work that has begun.
  *
  * One mutex guards everything here. A group has a mutex of its own. No thread holds both.
  */
 #include "workers.h"
 
-#include "array.h"
-#include "map64.h"
 #include "thread.h"
 
 #include <assert.h>
@@ -27,21 +21,12 @@
 
 #define WORKERS_THREADS_MAX 256
 #define LOOK_EVERY (50 * NSEC_PER_MSEC) /* how often the end of a rest looks at `stop` */
-#define SLOT_BITS 20                    /* of an id: the number of its slot */
-
-/* Where a slot is: free, behind an earlier job of its key, in a queue, or with a worker. */
-enum place { FREE, BEHIND, READY, RUNNING };
 
 TAILQ_HEAD(job_list, job);
 struct job {
     struct workers_work work;
     uint64_t id;
-    size_t number; /* of the slot */
-    enum place place;
-    TAILQ_ENTRY(job)
-    list;                   /* READY: in ready[class]; BEHIND: in `behind` of the first of its key;
-                             * FREE: in free */
-    struct job_list behind; /* of the first of a key: the others, in the order of submission */
+    TAILQ_ENTRY(job) list; /* in ready[class] or in begun */
 };
 
 struct workers {
@@ -54,8 +39,8 @@ struct workers {
     struct cond room;  /* signalled when a job has left a queue, or `closed` was set */
     struct cond ended; /* signalled when a job has ended after `closed` was set */
     /* The rest is guarded by: lock */
-    struct job_list ready[WORKERS_CLASSES], free;
-    struct map64 keyed; /* key -> the address of the first job of that key that has not ended */
+    struct job_list ready[WORKERS_CLASSES];
+    struct job_list begun; /* they run or rest */
     struct workers_class_stats of[WORKERS_CLASSES];
     size_t rested[WORKERS_CLASSES]; /* jobs whose rest is over and that wait for a place */
     uint64_t serial;
@@ -64,13 +49,10 @@ struct workers {
     bool fatal;       /* config.fatal was called */
     unsigned users;   /* threads inside submit(); workers_destroy waits for them */
     unsigned telling; /* withdrawn jobs that tell_dropped was not called for yet */
-    struct slots {
-        struct job *v;
-        size_t count;
-    } * slots; /* several arrays; the numbers of slots go on from one to the next */
-    size_t slots_made, slots_room, slot_count;
     unsigned threads; /* how many were started; `config` says how many may work */
-    pthread_t thread[4 * WORKERS_THREADS_MAX]; /* short, long, and those that rest: see slots_for */
+    /* For short work, for long work, and for as many as may run of each class of long work that
+     * rest: */
+    pthread_t thread[4 * WORKERS_THREADS_MAX];
 };
 
 const char *const workers_class_names[WORKERS_CLASSES] = {"urgent", "normal", "long", "long_idle"};
@@ -94,79 +76,41 @@ bool workers_here(const struct workers *p)
 
 /* ---- queues: need p->lock ---- */
 
-static void make_ready(struct workers *p, struct job *j)
+/* Has work with this key begun, and not ended? */
+static bool key_is_taken(const struct workers *p, uint64_t key)
 {
-    j->place = READY;
-    TAILQ_INSERT_TAIL(&p->ready[j->work.class], j, list);
-    cond_signal(&p->work);
+    const struct job *j;
+
+    TAILQ_FOREACH(j, &p->begun, list)
+    if (key && j->work.key == key)
+        return true;
+    return false;
 }
 
-/* The first job with this key, or NULL: it is the one that is ready or runs. */
-static struct job *first_of(const struct workers *p, uint64_t key)
+/* The first job of a class that is ready and whose key is not taken, or NULL. */
+static struct job *first_free(const struct workers *p, unsigned class)
 {
-    uint64_t address = 0;
+    struct job *j;
 
-    return key && map64_get(&p->keyed, key, &address) ? (struct job *)(uintptr_t)address : NULL;
+    TAILQ_FOREACH(j, &p->ready[class], list)
+    if (!key_is_taken(p, j->work.key))
+        break;
+    return j;
 }
 
-/* Makes a job the first of its key. The map has room for every slot, so this cannot fail. */
-static void set_first(struct workers *p, struct job *j)
+/* Finds a job in a list, or NULL. */
+static struct job *find(const struct job_list *list, uint64_t id)
 {
-    int err = map64_put(&p->keyed, j->work.key, (uint64_t)(uintptr_t)j);
+    struct job *j;
 
-    assert(err == 0);
-    (void)err;
+    TAILQ_FOREACH(j, list, list)
+    if (j->id == id)
+        break;
+    return j;
 }
 
-/* Queues a job that has its slot: behind an earlier job of its key, or as ready. */
-static void enqueue(struct workers *p, struct job *j)
-{
-    struct job *first = first_of(p, j->work.key);
-
-    mutex_held(&p->lock);
-    p->of[j->work.class].queued++;
-    TAILQ_INIT(&j->behind);
-    if (first) {
-        j->place = BEHIND;
-        TAILQ_INSERT_TAIL(&first->behind, j, list);
-        return;
-    }
-    if (j->work.key)
-        set_first(p, j);
-    make_ready(p, j);
-}
-
-/* The first job of a key leaves: the next one takes its place in the map, and becomes ready. */
-static void pass_on(struct workers *p, struct job *j)
-{
-    struct job *next = TAILQ_FIRST(&j->behind);
-
-    if (!next) {
-        (void)map64_del(&p->keyed, j->work.key);
-        return;
-    }
-    TAILQ_REMOVE(&j->behind, next, list);
-    TAILQ_CONCAT(&next->behind, &j->behind, list);
-    set_first(p, next);
-    make_ready(p, next);
-}
-
-/* Frees the slot of a job that ended or was withdrawn and is in no queue any more. The next job of
- * its key, which was waiting behind it, becomes ready. Needs p->lock. */
-static void give_back(struct workers *p, struct job *j)
-{
-    if (first_of(p, j->work.key) == j)
-        pass_on(p, j);
-    j->place = FREE;
-    j->id = 0;
-    TAILQ_INSERT_HEAD(&p->free, j, list);
-    cond_broadcast(&p->room); /* submitters of several classes wait: each looks again */
-    if (p->closed)
-        cond_broadcast(&p->ended);
-}
-
-/* Takes a job that has not begun out of its queue and frees its slot. *ret_w is a copy of its work:
- * the caller passes it to tell_dropped when it has released p->lock. */
+/* Takes a job that has not begun out of its queue and frees it. *ret_w is a copy of its work: the
+ * caller passes it to tell_dropped when it has released p->lock. */
 static void withdraw(struct workers *p, struct job *j, struct workers_work *ret_w)
 {
     struct workers_class_stats *of = &p->of[j->work.class];
@@ -176,11 +120,9 @@ static void withdraw(struct workers *p, struct job *j, struct workers_work *ret_
     of->dropped++;
     p->telling++;
     *ret_w = j->work;
-    if (j->place == READY)
-        TAILQ_REMOVE(&p->ready[j->work.class], j, list);
-    else
-        TAILQ_REMOVE(&first_of(p, j->work.key)->behind, j, list);
-    give_back(p, j);
+    TAILQ_REMOVE(&p->ready[j->work.class], j, list);
+    free(j);
+    cond_broadcast(&p->room); /* submitters of several classes wait: each looks again */
 }
 
 /* How many jobs workers_shutdown still waits for: queued, running, resting, or being dropped. */
@@ -214,23 +156,24 @@ static bool has_place(const struct workers *p, unsigned class)
     return long_running(p) < most && p->of[class].running < of_one;
 }
 
-/* The class of long work that may begin now, or WORKERS_CLASSES. Long work begins only if
- * config.threads workers are left for short work, and if no job whose rest is over can go on. */
-static unsigned pick_long(const struct workers *p)
+/* The long work that may begin now, or NULL. Long work begins only if config.threads workers are
+ * left for short work, and if no job whose rest is over can go on. */
+static struct job *pick_long(const struct workers *p)
 {
+    struct job *j = NULL;
+
     for (unsigned c = WORKERS_LONG; c < WORKERS_CLASSES; c++)
         if (p->rested[c] > 0 && has_place(p, c))
-            return WORKERS_CLASSES;
+            return NULL;
     if (long_taken(p) >= p->threads - p->config.threads)
-        return WORKERS_CLASSES;
-    for (unsigned c = WORKERS_LONG; c < WORKERS_CLASSES; c++)
-        if (!TAILQ_EMPTY(&p->ready[c]) && has_place(p, c))
-            return c;
-    return WORKERS_CLASSES;
+        return NULL;
+    for (unsigned c = WORKERS_LONG; c < WORKERS_CLASSES && !j; c++)
+        j = has_place(p, c) ? first_free(p, c) : NULL;
+    return j;
 }
 
-/* The class whose first job may begin now, or WORKERS_CLASSES. */
-static unsigned pick(const struct workers *p)
+/* The job that may begin now, or NULL. */
+static struct job *pick(const struct workers *p)
 {
     size_t normal = p->of[WORKERS_NORMAL].running;
     unsigned threads = p->config.threads, for_all = threads > 1 ? threads - 1 : 1;
@@ -238,9 +181,9 @@ static unsigned pick(const struct workers *p)
     if (p->of[WORKERS_URGENT].running + normal >= threads)
         return pick_long(p);
     if (!TAILQ_EMPTY(&p->ready[WORKERS_URGENT]))
-        return WORKERS_URGENT;
+        return TAILQ_FIRST(&p->ready[WORKERS_URGENT]);
     if (!TAILQ_EMPTY(&p->ready[WORKERS_NORMAL]) && normal < for_all)
-        return WORKERS_NORMAL;
+        return TAILQ_FIRST(&p->ready[WORKERS_NORMAL]);
     return pick_long(p);
 }
 
@@ -249,21 +192,19 @@ static unsigned pick(const struct workers *p)
 static struct job *take_job(struct workers *p)
 {
     struct job *j;
-    unsigned class;
     MUTEX_GUARD(&p->lock);
 
-    while ((class = pick(p)) == WORKERS_CLASSES) {
+    while (!(j = pick(p))) {
         if (p->stopping)
             return NULL;
         cond_wait(&p->work, &p->lock);
     }
-    j = TAILQ_FIRST(&p->ready[class]);
-    TAILQ_REMOVE(&p->ready[class], j, list);
-    j->place = RUNNING;
-    p->of[class].queued--;
-    p->of[class].running++;
+    TAILQ_REMOVE(&p->ready[j->work.class], j, list);
+    TAILQ_INSERT_TAIL(&p->begun, j, list);
+    p->of[j->work.class].queued--;
+    p->of[j->work.class].running++;
     cond_broadcast(&p->room);
-    if (pick(p) != WORKERS_CLASSES)
+    if (pick(p))
         cond_signal(&p->work);
     return j;
 }
@@ -294,7 +235,7 @@ static void tell_fatal(struct workers *p, const struct workers_work *w, int err)
         p->config.fatal(p->config.ctx, w->name ? w->name : "a job", err);
 }
 
-/* Runs one job without the lock, reports its result and frees its slot. */
+/* Runs one job without the lock, reports its result and frees it. */
 static void run_job(struct workers *p, struct job *j)
 {
     const struct workers_work w = j->work;
@@ -316,11 +257,13 @@ static void run_job(struct workers *p, struct job *j)
         p->of[w.class].running--;
         p->of[w.class].done++;
         p->of[w.class].failed += err < 0;
-        give_back(p, j);
+        TAILQ_REMOVE(&p->begun, j, list);
         cond_broadcast(&p->place);
+        if (p->closed)
+            cond_broadcast(&p->ended);
     }
-    /* After give_back: a thread that waited for the group then finds the slot of this job free. */
-    group_end(w.group, err);
+    free(j);
+    group_end(w.group, err); /* at last: whoever waited for the group finds the job gone */
 }
 
 static void *work(void *arg)
@@ -332,51 +275,6 @@ static void *work(void *arg)
     while ((j = take_job(p)))
         run_job(p, j);
     return NULL;
-}
-
-/* ---- slots: as many as queues and workers hold together ---- */
-
-/* How many slots suffice: each class may fill its queue while every worker runs a job, and as many
- * jobs of both classes of long work rest as may run. */
-static size_t slots_for(const struct workers_config *c)
-{
-    return c->queue * WORKERS_CLASSES + c->threads + 3 * (size_t)c->long_threads;
-}
-
-/* Makes slots until there are `count`. Slots are never freed before the end, since ids have their
- * numbers. -EINVAL: an id could not hold that many; -ENOMEM. Needs p->lock. */
-static int make_slots(struct workers *p, size_t count)
-{
-    size_t more = count > p->slot_count ? count - p->slot_count : 0;
-    struct job *v;
-
-    if (more == 0)
-        return 0;
-    if (count >> SLOT_BITS)
-        return -EINVAL;
-    v = calloc(more, sizeof *v);
-    if (!v || ARRAY_RESERVE(p->slots, p->slots_room, p->slots_made + 1) < 0 ||
-        map64_reserve(&p->keyed, count) < 0) {
-        free(v);
-        return -ENOMEM;
-    }
-    p->slots[p->slots_made++] = (struct slots){v, more};
-    for (size_t i = 0; i < more; i++) {
-        v[i].number = p->slot_count++;
-        TAILQ_INSERT_TAIL(&p->free, &v[i], list);
-    }
-    cond_broadcast(&p->room);
-    return 0;
-}
-
-/* The slot with that number, which exists. Needs p->lock. */
-static struct job *slot(struct workers *p, size_t number)
-{
-    const struct slots *s = p->slots;
-
-    for (; number >= s->count; s++)
-        number -= s->count;
-    return &s->v[number];
 }
 
 /* ---- making one ---- */
@@ -421,7 +319,7 @@ void workers_rest_begin(struct workers *p)
     of->resting++;
     start_for_long(p);
     cond_broadcast(&p->place);
-    if (pick(p) != WORKERS_CLASSES)
+    if (pick(p))
         cond_signal(&p->work);
 }
 
@@ -439,7 +337,7 @@ void workers_rest_end(struct workers *p, bool at_once, const _Atomic bool *stop)
     rests = false;
     of->resting--;
     of->running++;
-    if (pick(p) != WORKERS_CLASSES)
+    if (pick(p))
         cond_signal(&p->work);
 }
 
@@ -454,7 +352,7 @@ static void init(struct workers *p, const struct workers_config *config)
     cond_init(&p->place);
     cond_init(&p->room);
     cond_init(&p->ended);
-    TAILQ_INIT(&p->free);
+    TAILQ_INIT(&p->begun);
     for (unsigned c = 0; c < WORKERS_CLASSES; c++)
         TAILQ_INIT(&p->ready[c]);
 }
@@ -470,7 +368,7 @@ static bool is_right(const struct workers_config *c)
 static int resize(struct workers *p, const struct workers_config *to)
 {
     size_t busy = long_taken(p);
-    int err = is_right(to) ? make_slots(p, slots_for(to)) : -EINVAL;
+    int err = is_right(to) ? 0 : -EINVAL;
 
     if (err == 0)
         err = start(p, to->threads + (busy ? busy : 1));
@@ -576,10 +474,6 @@ void workers_destroy(struct workers *p)
     cond_destroy(&p->room);
     cond_destroy(&p->ended);
     mutex_destroy(&p->lock);
-    for (size_t i = 0; i < p->slots_made; i++)
-        free(p->slots[i].v);
-    free(p->slots);
-    map64_release(&p->keyed);
     free(p);
 }
 
@@ -594,15 +488,13 @@ static void group_begin(struct workers_group *g, const struct workers *p)
     g->left++;
 }
 
-/* Waits until the queue of the class has room and a slot is free. Returns 0, -EAGAIN (without
- * `wait`) or -ESHUTDOWN. Needs p->lock; gives it up while it waits. */
+/* Waits until the queue of the class has room. Returns 0, -EAGAIN (without `wait`) or -ESHUTDOWN.
+ * Needs p->lock; gives it up while it waits. */
 static int await_room(struct workers *p, struct workers_class_stats *of, bool wait)
 {
     int64_t since = 0;
 
-    /* After the limits were lowered, other queues may hold more slots than they would get now:
-     * so this queue can have room while no slot is free. */
-    while ((of->queued >= p->config.queue || TAILQ_EMPTY(&p->free)) && !p->closed) {
+    while (of->queued >= p->config.queue && !p->closed) {
         if (!wait)
             return -EAGAIN;
         if (since == 0)
@@ -616,24 +508,28 @@ static int await_room(struct workers *p, struct workers_class_stats *of, bool wa
     return p->closed ? -ESHUTDOWN : 0;
 }
 
-/* Gives the job a slot and an id, and queues it. `users` makes workers_destroy wait. */
+/* Gives the job an id and queues it. `users` makes workers_destroy wait. */
 static int submit(struct workers *p, const struct workers_work *w, bool wait, uint64_t *ret_id)
 {
+    struct job *j = malloc(sizeof *j);
     int err;
-    MUTEX_GUARD(&p->lock);
 
+    if (!j)
+        return -ENOMEM;
+    MUTEX_GUARD(&p->lock);
     p->users++;
     err = await_room(p, &p->of[w->class], wait);
     if (err == 0) {
-        struct job *j = TAILQ_FIRST(&p->free);
-        TAILQ_REMOVE(&p->free, j, list);
-        j->work = *w;
-        j->id = ++p->serial << SLOT_BITS | j->number;
+        *j = (struct job){.work = *w, .id = ++p->serial};
         if (ret_id)
             *ret_id = j->id;
-        enqueue(p, j);
+        TAILQ_INSERT_TAIL(&p->ready[w->class], j, list);
+        p->of[w->class].queued++;
+        cond_signal(&p->work);
         if (w->class >= WORKERS_LONG)
             start_for_long(p);
+    } else {
+        free(j);
     }
     if (--p->users == 0 && p->stopping)
         cond_broadcast(&p->ended);
@@ -675,16 +571,15 @@ int workers_submit(struct workers *p, struct workers_group *g, workers_job_fn *f
 
 int workers_cancel(struct workers *p, uint64_t id)
 {
-    size_t number = id & ((UINT64_C(1) << SLOT_BITS) - 1);
+    struct job *j = NULL;
     struct workers_work w;
 
     {
         MUTEX_GUARD(&p->lock);
-        struct job *j = number < p->slot_count ? slot(p, number) : NULL;
-        if (id == 0 || !j || j->id != id)
-            return -ENOENT;
-        if (j->place == RUNNING)
-            return -EBUSY;
+        for (unsigned c = 0; c < WORKERS_CLASSES && !j; c++)
+            j = find(&p->ready[c], id);
+        if (!j)
+            return find(&p->begun, id) ? -EBUSY : -ENOENT;
         withdraw(p, j, &w);
     }
     tell_dropped(p, &w);

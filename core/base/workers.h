@@ -9,8 +9,8 @@
  *
  * Each class has a queue with a limit: at the limit the submitter waits; nothing is dropped
  * (promise 9). Work begins in the order of its class's queue, and runs side by side, except work
- * of one key (not 0): it begins in the order in which it was submitted, whatever its classes, and
- * one at a time. Work that is behind another of its key takes no worker.
+ * of one key (not 0), which is long work of one class: it begins in the order in which it was
+ * submitted, and one at a time. Work that is behind another of its key takes no worker.
  *
  *     struct workers_group g;
  *     workers_group_init(&g);
@@ -31,8 +31,7 @@
  *  - Long work never begins if fewer than `threads` workers would be left. So the classes of
  *    short work share `threads` workers as if there were no long work.
  *  - Short work waits for no work, so each piece ends and each queue of short work gets shorter.
- *    One worker begins urgent work only: an urgent piece waits for urgent pieces alone. A key must
- *    not be common to short and long work, for a short piece would wait for the long one.
+ *    One worker begins urgent work only: an urgent piece waits for urgent pieces alone.
  *  - What long work waits for is short work, a thread that is no worker, or time. None of them
  *    waits for long work, so all long work ends, or fails as what it waits for fails.
  *  - Long work of a class begins when an earlier piece of it ends, rests, or is submitted again
@@ -91,7 +90,7 @@ struct workers_work {
     struct workers_group *group; /* or NULL */
     const char *name;            /* for `fatal`; static storage, or NULL */
     enum workers_class class;
-    uint64_t key; /* jobs with one key run in order, one at a time; 0: no key */
+    uint64_t key; /* long jobs with one key run in order, one at a time; 0: no key */
 };
 
 #define WORKERS_QUEUE_MAX 65536
@@ -118,8 +117,8 @@ int workers_set_queue(struct workers *p, size_t queue);
 /* workers_shutdown, then joins the workers. NULL is fine. */
 void workers_destroy(struct workers *p);
 
-/* Queues a job of the class normal, and waits while the queue is full. `g` may be NULL. -ESHUTDOWN:
- * the job was refused, and is not counted in the group. */
+/* Queues a job of the class normal, and waits while the queue is full. `g` may be NULL. -ESHUTDOWN,
+ * -ENOMEM: the job was refused, and is not counted in the group. */
 int workers_submit(struct workers *p, struct workers_group *g, workers_job_fn *fn, void *arg);
 /* The same for any job. *ret_id (may be NULL) is the number for workers_cancel. *w is copied; what
  * it points to must live until the job has ended. -EINVAL: there is no such class, or no fn. */

@@ -21,9 +21,10 @@
 
 struct asked {
     struct move_selection s;
-    char **words;   /* copies that belong to this struct */
-    uint16_t to;    /* the target shard; 0: home */
-    uint16_t drain; /* the shard that is drained, or 0 */
+    char **words;     /* copies that belong to this struct */
+    uint16_t to;      /* the target shard; 0: home */
+    uint16_t drain;   /* the shard that is drained, or 0 */
+    bool drains_anew; /* no earlier drain has set the shard to draining */
 };
 
 static void asked_free(struct asked *a)
@@ -186,12 +187,13 @@ static int move_job(struct state *p, struct job *j, void *arg)
     return err == -EHOSTUNREACH || err == -ENXIO ? -EIO : err;
 }
 
-/* Called if the job never began. A drain that was cancelled then leaves its shard usable. */
+/* Called if the job never began. A drain then leaves its shard as it was, and one that was
+ * cancelled leaves it usable. The end of the store leaves it draining. */
 static void not_moved(struct state *p, void *arg, int err)
 {
     struct asked *a = arg;
 
-    if (a->drain && err == -ECANCELED)
+    if (a->drain && (err == -ECANCELED || (a->drains_anew && err != -ESHUTDOWN)))
         (void)shards_set_draining(p->shards, a->drain, false);
     asked_free(a);
 }
@@ -234,7 +236,7 @@ static int start(struct call *call, const char *verb, const char *detail, struct
     int err = job_start(call->p, verb, detail, &j);
 
     if (err < 0) {
-        asked_free(a);
+        not_moved(call->p, a, err);
         return err;
     }
     number = j->number;
@@ -482,7 +484,7 @@ static int list_shards(struct call *call)
 static int drain_shard(struct call *call)
 {
     struct shards_info info;
-    struct asked *a;
+    struct asked *a = NULL;
     char detail[64];
     int err = find_shard(call, control_arg(call, 1), &info);
 
@@ -490,15 +492,17 @@ static int drain_shard(struct call *call)
         err = control_may_change(call);
     if (err == 0)
         err = check_use(call, info.number, SHARDS_READ);
+    if (err == 0 && !(a = calloc(1, sizeof *a)))
+        err = -ENOMEM;
     if (err == 0)
         err = shards_set_draining(call->p->shards, info.number, true);
-    if (err < 0)
+    if (err < 0) {
+        asked_free(a);
         return err;
-    a = calloc(1, sizeof *a);
-    if (!a)
-        return -ENOMEM;
+    }
     a->s = (struct move_selection){.idle = -1, .on = info.number};
     a->drain = info.number;
+    a->drains_anew = !info.draining;
     snprintf(detail, sizeof detail, "of shard %u", info.number);
     return start(call, "shard drain", detail, a);
 }

@@ -118,7 +118,7 @@ const struct verb control_verbs[] = {
      1, 4, control_wait},
     {"cancel", "cancel N", "ask job N to stop", NO_JOB, true, 1, 1, control_cancel},
     {"log", "log list NS [until=SEQ] | log find NS SEQ|TIME",
-     "list the changes of a namespace that the log still has, or find one", NO_JOB, false, 2, 3,
+     "list the changes of a namespace that the log still has, or find one", NO_JOB, true, 2, 3,
      control_log},
     {.name = NULL},
 };

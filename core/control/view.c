@@ -563,6 +563,19 @@ int view_object(struct state *p, const struct id *id, struct view_object *ret)
     return 0;
 }
 
+int view_object_numbered(struct state *p, uint64_t number, struct view_object *ret)
+{
+    struct entry e;
+    int err = refs_entry(p->refs, number, false, NULL, &e);
+
+    if (err < 0)
+        return err;
+    if (e.count == 0 || !(entry_is_sealed(&e) || e.kind == ENTRY_NONE))
+        return -ENOENT;
+    *ret = (struct view_object){.id = e.id, .number = number, .refs = e.count, .size = e.size};
+    return 0;
+}
+
 struct view_listing {
     view_object_fn *fn;
     void *ctx;

@@ -63,6 +63,8 @@ struct view_object {
     uint64_t number, refs, size;
 };
 int view_object(struct state *p, const struct id *id, struct view_object *ret);
+/* The same by number, which is never given twice. It seals nothing. */
+int view_object_numbered(struct state *p, uint64_t number, struct view_object *ret);
 /* Lists the objects with a count above zero whose id begins with the byte `prefix` and is above
  * `after` (NULL: all), in the order of ids. A result other than 0 of `fn` ends the listing, and is
  * no error. What was written just before has no id yet: the caller calls view_settle first, once
@@ -77,17 +79,23 @@ int view_objects(struct state *p, uint8_t prefix, const struct id *after, view_o
 int view_nodes(struct state *p, struct strbuf *out, size_t *ret_count);
 int view_gc_history(struct state *p, struct strbuf *out);
 int view_flushes(struct state *p, struct strbuf *out); /* the flushes that were named */
-/* Lists the names of namespaces, sorted. A result other than 0 of `fn` ends the listing. */
-typedef int view_name_fn(const char *name, void *ctx);
-int view_namespaces(struct state *p, view_name_fn *fn, void *ctx);
 /* The files under namespaces/<name>/. Each has one fact a line: "root", "seq", "durable",
  * "options", "usage", and, for the flushes that had changes of the namespace, how many ("flushes"),
  * and when the last one began ("flushed"). Those two are fields of its record (FORMAT.md, section
  * 4). */
-extern const char *const view_ns_files[];
-extern const unsigned view_ns_file_count;
-/* Appends the text of one of them. -ENOENT: no such namespace or file. */
-int view_namespace(struct state *p, const char *name, const char *file, struct strbuf *out);
+enum view_ns_file {
+    VIEW_NS_ROOT,
+    VIEW_NS_SEQ,
+    VIEW_NS_DURABLE,
+    VIEW_NS_OPTIONS,
+    VIEW_NS_FLUSHES,
+    VIEW_NS_FLUSHED,
+    VIEW_NS_USAGE,
+    VIEW_NS_FILES
+};
+extern const char *const view_ns_files[VIEW_NS_FILES];
+/* Appends the text of one of them for the namespace of that number. -ESTALE: there is none. */
+int view_namespace(struct state *p, uint32_t number, enum view_ns_file file, struct strbuf *out);
 /* appends lines of status, one for each of the first namespaces */
 void view_ns_flushes(struct state *p, struct strbuf *out);
 

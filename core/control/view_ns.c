@@ -15,14 +15,17 @@
 #define SHOWN 16 /* namespaces that the status lists */
 
 struct names {
-    char **v;
+    struct name {
+        uint32_t number;
+        char *name;
+    } *v;
     size_t count;
 };
 
 static void names_release(struct names *n)
 {
     for (size_t i = 0; i < n->count; i++)
-        free(n->v[i]);
+        free(n->v[i].name);
     free(n->v);
 }
 
@@ -31,15 +34,15 @@ static int names_collect(struct state *p, struct names *ret)
 {
     READ_GUARD(&p->names.lock);
 
-    ret->v = calloc(p->names.live + 1, sizeof(char *));
+    ret->v = calloc(p->names.live + 1, sizeof *ret->v);
     if (!ret->v)
         return -ENOMEM;
     for (size_t i = 0; i < NS_BUCKETS; i++)
         for (const struct ns *ns = p->names.by_name[i]; ns; ns = ns->by_name_next) {
             if (ns->target)
                 continue;
-            ret->v[ret->count] = strdup(ns->name);
-            if (!ret->v[ret->count])
+            ret->v[ret->count] = (struct name){ns->number, strdup(ns->name)};
+            if (!ret->v[ret->count].name)
                 return -ENOMEM;
             ret->count++;
         }
@@ -48,39 +51,16 @@ static int names_collect(struct state *p, struct names *ret)
 
 static int compare_names(const void *a, const void *b)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-int view_namespaces(struct state *p, view_name_fn *fn, void *ctx)
-{
-    struct names n = {0};
-    int err = names_collect(p, &n);
-
-    if (err == 0 && n.count)
-        qsort(n.v, n.count, sizeof(char *), compare_names);
-    for (size_t i = 0; err == 0 && i < n.count; i++)
-        if (fn(n.v[i], ctx))
-            break;
-    names_release(&n);
-    return err;
+    return strcmp(((const struct name *)a)->name, ((const struct name *)b)->name);
 }
 
 /* ---- one of them ---- */
 
-enum { NS_ROOT, NS_SEQ, NS_DURABLE, NS_OPTIONS, NS_FLUSHES, NS_FLUSHED, NS_USAGE };
-const char *const view_ns_files[] = {
-    [NS_ROOT] = "root",       [NS_SEQ] = "seq",         [NS_DURABLE] = "durable",
-    [NS_OPTIONS] = "options", [NS_FLUSHES] = "flushes", [NS_FLUSHED] = "flushed",
-    [NS_USAGE] = "usage"};
-const unsigned view_ns_file_count = sizeof view_ns_files / sizeof *view_ns_files;
-
-static int ns_file(const char *file)
-{
-    for (unsigned i = 0; i < view_ns_file_count; i++)
-        if (!strcmp(view_ns_files[i], file))
-            return (int)i;
-    return -ENOENT;
-}
+const char *const view_ns_files[VIEW_NS_FILES] = {
+    [VIEW_NS_ROOT] = "root",       [VIEW_NS_SEQ] = "seq",
+    [VIEW_NS_DURABLE] = "durable", [VIEW_NS_OPTIONS] = "options",
+    [VIEW_NS_FLUSHES] = "flushes", [VIEW_NS_FLUSHED] = "flushed",
+    [VIEW_NS_USAGE] = "usage"};
 
 struct ns_facts {
     uint64_t root, seq, durable, flushes;
@@ -89,13 +69,13 @@ struct ns_facts {
     bool frozen, verify, scattered, counted;
 };
 
-/* Reads the facts of one namespace. -ENOENT also for a symlink. */
-static int ns_look(struct state *p, const char *name, struct ns_facts *ret)
+/* Reads the facts of one namespace. -ESTALE also for a symlink. */
+static int ns_look(struct state *p, uint32_t number, struct ns_facts *ret)
 {
     uint64_t durable;
     bool gone;
     struct ns *ns;
-    int err = ns_get_by_name(p, name, &ns);
+    int err = ns_get(p, number, &ns);
 
     if (err < 0)
         return err;
@@ -116,7 +96,7 @@ static int ns_look(struct state *p, const char *name, struct ns_facts *ret)
     durable = flush_durable(p);
     /* never above its last change: equal numbers mean that all of it is durable */
     ret->durable = ret->seq < durable ? ret->seq : durable;
-    return gone ? -ENOENT : 0;
+    return gone ? -ESTALE : 0;
 }
 
 static void add_time_line(int64_t time_ns, struct strbuf *out)
@@ -134,72 +114,63 @@ static void add_usage(const struct ns_facts *f, struct strbuf *out)
         strbuf_adds(out, "inodes=unknown\nbytes=unknown\n");
 }
 
-int view_namespace(struct state *p, const char *name, const char *file, struct strbuf *out)
+int view_namespace(struct state *p, uint32_t number, enum view_ns_file file, struct strbuf *out)
 {
-    int which = ns_file(file), err;
     struct ns_facts f;
+    int err;
 
-    if (which < 0)
-        return which;
     (void)seal_settle(p);
-    err = ns_look(p, name, &f);
+    err = ns_look(p, number, &f);
     if (err < 0)
         return err;
-    if (which == NS_OPTIONS)
+    if (file == VIEW_NS_OPTIONS)
         strbuf_addf(out, "frozen=%s\nverify=%s\n", f.frozen ? "yes" : "no",
                     f.verify ? "open" : "never");
-    else if (which == NS_FLUSHED)
+    else if (file == VIEW_NS_FLUSHED)
         add_time_line(f.flushed, out);
-    else if (which == NS_USAGE)
+    else if (file == VIEW_NS_USAGE)
         add_usage(&f, out);
     else
         strbuf_addf(out, "%llu\n",
-                    U(which == NS_ROOT      ? f.root
-                      : which == NS_SEQ     ? f.seq
-                      : which == NS_DURABLE ? f.durable
-                                            : f.flushes));
+                    U(file == VIEW_NS_ROOT      ? f.root
+                      : file == VIEW_NS_SEQ     ? f.seq
+                      : file == VIEW_NS_DURABLE ? f.durable
+                                                : f.flushes));
     return strbuf_error(out);
 }
 
 /* ---- in status ---- */
 
-struct ns_listing {
-    struct state *p;
-    struct strbuf *out;
-    size_t shown, more;
-};
-
-/* Appends a line of status for one namespace, or counts it among those that are not shown. */
-static int add_one(const char *name, void *ctx)
+/* Appends a line of status for one namespace. False: it is gone. */
+static bool add_one(struct state *p, const struct name *n, struct strbuf *out)
 {
-    struct ns_listing *l = ctx;
     struct ns_facts f;
 
-    if (l->shown == SHOWN) {
-        l->more++;
-        return 0;
-    }
-    if (ns_look(l->p, name, &f) < 0)
-        return 0;
-    l->shown++;
-    strbuf_adds(l->out, "            name=");
-    command_add_word(l->out, name);
-    strbuf_addf(l->out, " seq=%llu durable=%llu flushes=%llu last_flush=", U(f.seq), U(f.durable),
+    if (ns_look(p, n->number, &f) < 0)
+        return false;
+    strbuf_adds(out, "            name=");
+    command_add_word(out, n->name);
+    strbuf_addf(out, " seq=%llu durable=%llu flushes=%llu last_flush=", U(f.seq), U(f.durable),
                 U(f.flushes));
-    strbuf_add_time(l->out, f.flushed);
+    strbuf_add_time(out, f.flushed);
     if (f.scattered)
-        strbuf_adds(l->out, " scattered=1");
-    strbuf_adds(l->out, "\n");
-    return 0;
+        strbuf_adds(out, " scattered=1");
+    strbuf_adds(out, "\n");
+    return true;
 }
 
 void view_ns_flushes(struct state *p, struct strbuf *out)
 {
-    struct ns_listing l = {.p = p, .out = out};
+    struct names n = {0};
+    size_t shown = 0, i = 0;
 
-    (void)view_namespaces(p, add_one, &l);
-    if (l.more)
-        strbuf_addf(out, "            and %zu more: .tally/namespaces\n", l.more);
+    if (names_collect(p, &n) == 0 && n.count)
+        qsort(n.v, n.count, sizeof *n.v, compare_names);
+    for (; i < n.count && shown < SHOWN; i++)
+        shown += add_one(p, &n.v[i], out);
+    if (i < n.count)
+        strbuf_addf(out, "            and %zu more: .tally/namespaces\n", n.count - i);
+    names_release(&n);
 }
 
 int view_flushes(struct state *p, struct strbuf *out)

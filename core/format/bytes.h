@@ -4,6 +4,8 @@
 #pragma once
 
 #include <endian.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -62,4 +64,27 @@ static inline uint8_t *append_le64(uint8_t *p, uint64_t v)
 {
     put_le64(p, v);
     return p + 8;
+}
+
+/* Reads fields one after the other. `over`: a read went beyond the end; all further reads fail. */
+struct field_reader {
+    const uint8_t *p, *end;
+    bool over;
+};
+
+/* The next `n` bytes; NULL: there are fewer. */
+static inline const uint8_t *field_bytes(struct field_reader *r, size_t n)
+{
+    const uint8_t *p = r->p;
+    r->over |= (size_t)(r->end - p) < n;
+    if (r->over)
+        return NULL;
+    r->p += n;
+    return p;
+}
+/* The next `n` bytes (2, 4 or 8) as a number; 0: there are fewer. */
+static inline uint64_t field_number(struct field_reader *r, size_t n)
+{
+    const uint8_t *p = field_bytes(r, n);
+    return !p ? 0 : n == 2 ? get_le16(p) : n == 4 ? get_le32(p) : get_le64(p);
 }

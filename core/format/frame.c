@@ -70,39 +70,9 @@ size_t op_encode(const struct op *op, uint8_t out[OP_HEAD_MAX])
     return (size_t)(p - out);
 }
 
-/* Reads fields one after the other. `over`: a read went beyond the end; all further reads fail. */
-struct reader {
-    const uint8_t *p, *end;
-    bool over;
-};
-
-/* The next `n` bytes; NULL: there are fewer. */
-static const uint8_t *take_bytes(struct reader *r, size_t n)
+static struct key take_key(struct field_reader *r)
 {
-    const uint8_t *p = r->p;
-
-    if (r->over || (size_t)(r->end - p) < n) {
-        r->over = true;
-        return NULL;
-    }
-    r->p += n;
-    return p;
-}
-static uint32_t take4(struct reader *r)
-{
-    const uint8_t *p = take_bytes(r, 4);
-
-    return p ? get_le32(p) : 0;
-}
-static uint64_t take8(struct reader *r)
-{
-    const uint8_t *p = take_bytes(r, 8);
-
-    return p ? get_le64(p) : 0;
-}
-static struct key take_key(struct reader *r)
-{
-    const uint8_t *p = take_bytes(r, KEY_LEN);
+    const uint8_t *p = field_bytes(r, KEY_LEN);
 
     return p ? key_decode(p) : (struct key){0};
 }
@@ -115,24 +85,24 @@ static bool is_range(struct key from, struct key to)
 
 int op_next(const void *payload, size_t len, size_t *at, struct op *ret)
 {
-    struct reader r = {(const uint8_t *)payload + *at, (const uint8_t *)payload + len, false};
+    struct field_reader r = {(const uint8_t *)payload + *at, (const uint8_t *)payload + len, false};
 
     if (*at >= len)
         return *at == len ? -ENOENT : -EUCLEAN;
-    struct op op = {.kind = (enum op_kind) * take_bytes(&r, 1)};
+    struct op op = {.kind = (enum op_kind) * field_bytes(&r, 1)};
 
     if (!op_kind_name(op.kind))
         return -EUCLEAN;
     unsigned f = kinds[op.kind].fields;
 
-    op.ns = f & HAS_NS ? take4(&r) : 0;
+    op.ns = f & HAS_NS ? (uint32_t)field_number(&r, 4) : 0;
     op.key = f & HAS_KEY ? take_key(&r) : op.key;
     op.end = f & HAS_END ? take_key(&r) : op.end;
-    op.number = f & HAS_NUMBER ? take8(&r) : 0;
-    op.a = f & HAS_A ? take8(&r) : 0;
-    op.b = f & HAS_B ? take8(&r) : 0;
-    op.len = f & HAS_DATA ? take4(&r) : 0;
-    op.data = f & HAS_DATA ? take_bytes(&r, op.len) : NULL;
+    op.number = f & HAS_NUMBER ? field_number(&r, 8) : 0;
+    op.a = f & HAS_A ? field_number(&r, 8) : 0;
+    op.b = f & HAS_B ? field_number(&r, 8) : 0;
+    op.len = f & HAS_DATA ? field_number(&r, 4) : 0;
+    op.data = f & HAS_DATA ? field_bytes(&r, op.len) : NULL;
     if (r.over || op.number > OBJECT_NUMBER_MAX || (f & HAS_END && !is_range(op.key, op.end)))
         return -EUCLEAN;
     *at = (size_t)(r.p - (const uint8_t *)payload);

@@ -76,48 +76,28 @@ size_t inode_encode(const struct inode *in, uint8_t out[INODE_ITEM_MAX])
     return (size_t)(p - out);
 }
 
-/* Reads fields one after the other. `over`: a read went beyond the end. */
-struct reader {
-    const uint8_t *p, *end;
-    bool over;
-};
-
-/* The next `n` bytes (2, 4 or 8) as a number. */
-static uint64_t take_number(struct reader *r, size_t n)
-{
-    uint64_t v;
-
-    if ((size_t)(r->end - r->p) < n) {
-        r->over = true;
-        return 0;
-    }
-    v = n == 2 ? get_le16(r->p) : n == 4 ? get_le32(r->p) : get_le64(r->p);
-    r->p += n;
-    return v;
-}
-
 int inode_decode(const void *val, size_t len, struct inode *ret)
 {
-    struct reader r = {val, (const uint8_t *)val + len, false};
+    struct field_reader r = {val, (const uint8_t *)val + len, false};
     struct inode in = {0};
-    unsigned m = (unsigned)take_number(&r, 2);
+    unsigned m = (unsigned)field_number(&r, 2);
 
-    in.mode = (uint32_t)take_number(&r, 2);
-    in.object = m & HAS_OBJECT ? take_number(&r, 8) : 0;
-    in.mtime = (int64_t)take_number(&r, 8);
-    in.nlink = m & HAS_NLINK ? (uint32_t)take_number(&r, 4) : 1;
-    in.uid = m & HAS_UID ? (uint32_t)take_number(&r, 4) : 0;
-    in.gid = m & HAS_GID ? (uint32_t)take_number(&r, 4) : 0;
-    in.size = m & HAS_SIZE4 ? take_number(&r, 4) : 0;
-    in.size = m & HAS_SIZE8 ? take_number(&r, 8) : in.size;
-    in.valid = m & HAS_VALID ? take_number(&r, 8) : in.object ? in.size : 0;
-    in.parent = m & HAS_PARENT ? take_number(&r, 8) : 0;
-    in.rdev = m & HAS_RDEV ? (uint32_t)take_number(&r, 4) : 0;
-    in.atime = m & HAS_ATIME ? (int64_t)take_number(&r, 8) : in.mtime;
-    in.ctime = m & HAS_CTIME ? (int64_t)take_number(&r, 8) : in.mtime;
-    in.btime = m & HAS_BTIME ? (int64_t)take_number(&r, 8) : in.ctime;
-    in.flags = m & HAS_FLAGS ? (uint32_t)take_number(&r, 4) : 0;
-    in.stored = m & HAS_STORED ? take_number(&r, 8) : in.valid;
+    in.mode = (uint32_t)field_number(&r, 2);
+    in.object = m & HAS_OBJECT ? field_number(&r, 8) : 0;
+    in.mtime = (int64_t)field_number(&r, 8);
+    in.nlink = m & HAS_NLINK ? (uint32_t)field_number(&r, 4) : 1;
+    in.uid = m & HAS_UID ? (uint32_t)field_number(&r, 4) : 0;
+    in.gid = m & HAS_GID ? (uint32_t)field_number(&r, 4) : 0;
+    in.size = m & HAS_SIZE4 ? field_number(&r, 4) : 0;
+    in.size = m & HAS_SIZE8 ? field_number(&r, 8) : in.size;
+    in.valid = m & HAS_VALID ? field_number(&r, 8) : in.object ? in.size : 0;
+    in.parent = m & HAS_PARENT ? field_number(&r, 8) : 0;
+    in.rdev = m & HAS_RDEV ? (uint32_t)field_number(&r, 4) : 0;
+    in.atime = m & HAS_ATIME ? (int64_t)field_number(&r, 8) : in.mtime;
+    in.ctime = m & HAS_CTIME ? (int64_t)field_number(&r, 8) : in.mtime;
+    in.btime = m & HAS_BTIME ? (int64_t)field_number(&r, 8) : in.ctime;
+    in.flags = m & HAS_FLAGS ? (uint32_t)field_number(&r, 4) : 0;
+    in.stored = m & HAS_STORED ? field_number(&r, 8) : in.valid;
     if (r.over || r.p != r.end || m & ~(unsigned)HAS_ALL)
         return -EUCLEAN;
     if (in.object > OBJECT_NUMBER_MAX || in.parent > KEY_INO_MAX)

@@ -445,8 +445,8 @@ static int submit_again(struct job *j)
     return submit(j->p, j);
 }
 
-/* Run a job on a worker. On JOB_AGAIN it is queued again; if the queue is full it is called again
- * at once. */
+/* Run a job on a worker. On JOB_AGAIN it is queued again; if the queue is full, or without memory,
+ * it is called again at once. */
 static int on_worker(void *arg)
 {
     struct job *j = arg;
@@ -460,7 +460,7 @@ static int on_worker(void *arg)
         err = submit_again(j);
         if (err == 0)
             return 0; /* the job may have ended already */
-        if (err != -EAGAIN) {
+        if (err != -EAGAIN && err != -ENOMEM) {
             on_dropped(j, err);
             return 0;
         }

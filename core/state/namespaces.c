@@ -512,18 +512,32 @@ int ns_next(struct state *p, const char *after, struct ns **ret_ns)
     return 0;
 }
 
+/* The live one with the lowest number above `after`, or NULL. Needs the lock. */
+static struct ns *next_number(struct ns_table *t, uint32_t after)
+{
+    struct ns *best = NULL;
+
+    /* Most numbers are in use, so the next one is near: a listing does not look at all for each. */
+    for (uint32_t number = after + 1; number <= after + NS_BUCKETS; number++) {
+        struct ns *ns = find_number(t, number);
+        if (ns && ns->live)
+            return ns;
+    }
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        for (struct ns *ns = t->by_number[i]; ns; ns = ns->by_number_next)
+            if (ns->live && ns->number > after && (!best || ns->number < best->number))
+                best = ns;
+    return best;
+}
+
 int ns_next_number(struct state *p, uint32_t after, struct ns **ret_ns)
 {
     READ_GUARD(&p->names.lock);
-    struct ns *best = NULL;
+    struct ns *ns = next_number(&p->names, after);
 
-    for (size_t i = 0; i < NS_BUCKETS; i++)
-        for (struct ns *ns = p->names.by_number[i]; ns; ns = ns->by_number_next)
-            if (ns->live && ns->number > after && (!best || ns->number < best->number))
-                best = ns;
-    if (!best)
+    if (!ns)
         return -ENOENT;
-    *ret_ns = ns_ref(best);
+    *ret_ns = ns_ref(ns);
     return 0;
 }
 

@@ -61,7 +61,7 @@
  *   "durable"      durable.c      mutex   up to which change all is known to be durable; a leaf
  *
  * The mount has locks of its own, in fs/. "ending" comes before all of these. The others ("defer",
- * "sync", "ring waiting", "ring done", "write back", "mode", "listed", "handles", "nodes",
+ * "sync", "ring waiting", "ring done", "write back", "mode", "listed", "handles",
  * "passthrough", "waiting") are leaves.
  *
  * A thread that waits for a flush (fsync, drain, throttled writers) holds none of them.

@@ -33,12 +33,17 @@ void fs_reply_err(fuse_req_t req, int64_t err)
         fuse_reply_err(req, fs_errno(err));
 }
 
-bool fs_must_seal(fuse_req_t req)
+bool fs_must_wait(fuse_req_t req)
 {
-    if (!fs_of(req)->o->nlink_refs || thread_may_wait())
+    if (thread_may_wait())
         return false;
     fs_of(req)->hooks->postpone(req);
     return true;
+}
+
+bool fs_must_seal(fuse_req_t req)
+{
+    return fs_of(req)->o->nlink_refs && fs_must_wait(req);
 }
 
 struct timespec fs_time(int64_t time_ns)

@@ -63,9 +63,11 @@ void fs_reply_set(fuse_req_t req, const struct vfs_attr *a);
 /* With nlink_refs: adds the object's other references to st_nlink, if the user `uid` may know of
  * them. */
 void fs_add_refs(struct fs *fs, uint32_t uid, uint64_t nodeid, struct stat *st);
-/* Called at the beginning of a request whose answer will call fs_add_refs. With nlink_refs that
- * seals what was written last, which waits. True: this thread must not wait, and another thread has
- * the request now; the caller returns at once. */
+/* Called at the beginning of an operation that may wait. True: this thread must not wait, and
+ * another thread has the request now; the caller returns at once. */
+bool fs_must_wait(fuse_req_t req);
+/* The same for a request whose answer will call fs_add_refs. With nlink_refs that seals what was
+ * written last, which waits. */
 bool fs_must_seal(fuse_req_t req);
 /* May that user know which other files have the bytes of a file? The id and the count of an object
  * reveal whether a file with certain bytes exists anywhere in the store, even in directories that

@@ -75,9 +75,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void forget(struct fs *fs, uint64_t ino, uint64_t count)
 {
-    if (taldir_owns(ino))
-        taldir_forget(fs->tal, ino, count);
-    else if (ino != VFS_ROOT)
+    if (!taldir_owns(ino) && ino != VFS_ROOT)
         vfs_forget(fs->p, ino, count);
 }
 

@@ -9,7 +9,6 @@
  */
 #include "ops.h"
 
-#include "defer.h"
 #include "reply.h"
 #include "tally_node.h"
 #include "translate.h"
@@ -39,42 +38,19 @@ static bool refused(fuse_req_t req)
     return r;
 }
 
-static void do_get_sealed(struct call *c)
-{
-    char buf[VFS_XATTR_OURS_MAX];
-    const size_t room = c->len < sizeof(buf) ? c->len : sizeof(buf);
-    const ssize_t n = vfs_getxattr(c->fs->p, c->ino, c->data, buf, room);
-    call_settle(c);
-    reply(c->req, n, buf, c->len);
-}
-
-/* Answers for user.tally.*, which describe the sealed file. So the file may have to be sealed
- * first, which waits. To users who may not know of other references the attribute does not
- * exist. */
-static void get_sealed(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
-{
-    const size_t len = strlen(name) + 1;
-    if (!fs_may_know(fs_of(req), fuse_req_ctx(req)->uid)) {
-        fuse_reply_err(req, ENODATA);
-        return;
-    }
-    call_defer(req, do_get_sealed,
-               &(struct call_args){
-                   .lane = CALL_SLOW, .ino = ino, .len = size, .data = name, .room = len});
-}
-
+/* The attributes user.tally.* describe the sealed file, which may have to be sealed first. To users
+ * who may not know of other references they do not exist. */
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
     if (refused(req))
         return;
-    if (taldir_owns(ino)) {
+    const bool sealed = strncmp(name, VFS_XATTR_OURS, strlen(VFS_XATTR_OURS)) == 0;
+    if (taldir_owns(ino) || (sealed && !fs_may_know(fs_of(req), fuse_req_ctx(req)->uid))) {
         fuse_reply_err(req, ENODATA);
         return;
     }
-    if (strncmp(name, VFS_XATTR_OURS, strlen(VFS_XATTR_OURS)) == 0) {
-        get_sealed(req, ino, name, size);
+    if (sealed && fs_must_wait(req))
         return;
-    }
     char *buf = fs_buffer(size > 0 ? size : 1);
     ssize_t n = !buf ? -ENOMEM : vfs_getxattr(fs_of(req)->p, ino, name, buf, size);
     reply(req, n, buf, size);

@@ -10,11 +10,11 @@
 
 #include "defer.h"
 #include "loop.h"
-#include "message.h"
 #include "reply.h"
 #include "serve.h"
 #include "taldir.h"
 
+#include <linux/fuse.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -77,7 +77,7 @@ static void fill(const struct stat *st, struct sx *ret)
 
 /* Fills the answer for one node. Nodes of `.tally` have no time of birth, and the kernel keeps
  * nothing of them. */
-static int answer(struct fs *fs, const struct in_header *in, struct statx_out *ret)
+static int answer(struct fs *fs, const struct fuse_in_header *in, struct statx_out *ret)
 {
     const uint64_t nodeid = in->nodeid;
     struct vfs_attr a;
@@ -104,10 +104,10 @@ static int answer(struct fs *fs, const struct in_header *in, struct statx_out *r
 }
 
 /* Sends the answer below libfuse. */
-static void reply(struct fs *fs, const struct in_header *in)
+static void reply(struct fs *fs, const struct fuse_in_header *in)
 {
     struct statx_out body = {0};
-    struct out_header head = {.len = sizeof(head), .unique = in->unique};
+    struct fuse_out_header head = {.len = sizeof(head), .unique = in->unique};
     struct iovec iov[2] = {{&head, sizeof(head)}, {&body, sizeof(body)}};
 
     head.error = -fs_errno(answer(fs, in, &body));
@@ -121,7 +121,7 @@ static void reply(struct fs *fs, const struct in_header *in)
 /* In a thread of defer.h. */
 static void reply_later(struct call *c)
 {
-    struct in_header in;
+    struct fuse_in_header in;
     memcpy(&in, c->data, sizeof(in));
     reply(c->fs, &in);
 }
@@ -135,7 +135,7 @@ static bool waits(const struct fs *fs, uint64_t nodeid)
 
 void statx_answer(struct fs *fs, const void *msg, size_t len)
 {
-    struct in_header in;
+    struct fuse_in_header in;
     int before;
 
     if (len < sizeof(in))

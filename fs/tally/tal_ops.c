@@ -7,9 +7,8 @@
  * attributes: when the object is gone, a request for them returns ESTALE, and the kernel looks the
  * name up again. So no client ever sees an old state.
  *
- * Operations that may wait are deferred calls: views seal files first, and control commands wait
- * for jobs. The operation copies its arguments into the call, and do_…() works, settles and
- * answers.
+ * Views seal files first, which waits: such an operation begins anew in a thread that may wait
+ * (fs_must_wait). Control commands wait for jobs: they are deferred calls.
  */
 #include "tal_ops.h"
 
@@ -39,62 +38,31 @@ static void set_validity(struct fuse_entry_param *e)
         e->entry_timeout = OBJECT_NAME;
 }
 
-/* Does a lookup and answers it; `c` is its call, if it has one. If the kernel does not take the
- * answer, the lookup that was counted is given back. */
-static void lookup_and_reply(fuse_req_t req, uint64_t parent, const char *name, struct call *c)
+void tal_op_lookup(fuse_req_t req, uint64_t parent, const char *name)
 {
     struct fs *fs = fs_of(req);
     struct fuse_entry_param e = {.generation = fs->tal_generation};
+    if (taldir_lookup_waits(parent) && fs_must_wait(req))
+        return;
     int err = taldir_lookup(fs->tal, parent, name, &e.attr);
     e.ino = e.attr.st_ino;
     set_validity(&e);
-    if (c)
-        call_settle(c);
-    if (err < 0)
-        fs_reply_err(req, err);
-    else if (fuse_reply_entry(req, &e) != 0)
-        taldir_forget(fs->tal, e.ino, 1);
-}
-
-static void do_lookup(struct call *c)
-{
-    lookup_and_reply(c->req, c->ino, c->data, c);
-}
-
-void tal_op_lookup(fuse_req_t req, uint64_t parent, const char *name)
-{
-    if (!taldir_lookup_waits(parent)) {
-        lookup_and_reply(req, parent, name, NULL);
-        return;
-    }
-    call_defer(req, do_lookup,
-               &(struct call_args){.ino = parent, .data = name, .room = strlen(name) + 1});
-}
-
-/* `c`: the call of the request, if it has one. */
-static void getattr_and_reply(fuse_req_t req, uint64_t ino, struct call *c)
-{
-    struct stat st;
-    int err = taldir_getattr(fs_of(req)->tal, ino, &st);
-    if (c)
-        call_settle(c);
     if (err < 0)
         fs_reply_err(req, err);
     else
-        fuse_reply_attr(req, &st, taldir_is_constant(ino) ? FS_FOREVER : 0);
-}
-
-static void do_getattr(struct call *c)
-{
-    getattr_and_reply(c->req, c->ino, c);
+        fuse_reply_entry(req, &e);
 }
 
 void tal_op_getattr(fuse_req_t req, uint64_t ino)
 {
-    if (taldir_kind(ino) == TALDIR_OBJECT)
-        call_defer(req, do_getattr, &(struct call_args){.ino = ino});
+    struct stat st;
+    if (taldir_kind(ino) == TALDIR_OBJECT && fs_must_wait(req))
+        return;
+    int err = taldir_getattr(fs_of(req)->tal, ino, &st);
+    if (err < 0)
+        fs_reply_err(req, err);
     else
-        getattr_and_reply(req, ino, NULL);
+        fuse_reply_attr(req, &st, taldir_is_constant(ino) ? FS_FOREVER : 0);
 }
 
 /* Only `echo … > control` is allowed, which truncates: there is nothing to do. Owners and modes
@@ -163,24 +131,17 @@ static int text_open(struct fs *fs, uint64_t ino, struct handle *h)
     return !h->text.s ? -ENOMEM : 0;
 }
 
-static void do_open_text(struct call *c)
+/* Opens a text or a spool. */
+static void open_view(fuse_req_t req, uint64_t ino, struct fuse_file_info *fi)
 {
-    struct fs *fs = c->fs;
-    struct handle *h = handle_new(fs, HANDLE_TEXT);
-    int err = text_open(fs, c->ino, h);
-    c->fi.direct_io = 1;
-    call_settle(c);
-    reply_open(c->req, &c->fi, h, err);
-}
-
-static void do_open_spool(struct call *c)
-{
-    struct fs *fs = c->fs;
-    struct handle *h = handle_new(fs, HANDLE_SPOOL);
-    int err = !h ? -ENOMEM : taldir_spool(fs->tal, c->ino, &h->fd);
-    c->fi.direct_io = 1;
-    call_settle(c);
-    reply_open(c->req, &c->fi, h, err);
+    struct fs *fs = fs_of(req);
+    const bool spool = taldir_kind(ino) == TALDIR_SPOOL;
+    if (fs_must_wait(req))
+        return;
+    struct handle *h = handle_new(fs, spool ? HANDLE_SPOOL : HANDLE_TEXT);
+    int err = !spool ? text_open(fs, ino, h) : !h ? -ENOMEM : taldir_spool(fs->tal, ino, &h->fd);
+    fi->direct_io = 1;
+    reply_open(req, fi, h, err);
 }
 
 void tal_op_open(fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)
@@ -194,24 +155,11 @@ void tal_op_open(fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)
     } else if (kind == TALDIR_OBJECT) {
         open_object(req, ino, &own);
     } else {
-        call_fn *fn = kind == TALDIR_SPOOL ? do_open_spool : do_open_text;
-        call_defer(req, fn, &(struct call_args){.ino = ino, .fi = fi});
+        open_view(req, ino, &own);
     }
 }
 
 /* ---- reading and writing ---- */
-
-/* In a thread of defer.h: it waits for a write of the same session, if one waits. */
-static void do_read_control(struct call *c)
-{
-    const struct handle *h = fs_handle(&c->fi);
-    ssize_t n = control_read_at(h->control, c->data, c->len, c->off);
-    call_settle(c);
-    if (n < 0)
-        fs_reply_err(c->req, n);
-    else
-        fuse_reply_buf(c->req, c->data, (size_t)n);
-}
 
 /* Answers a read of a text that was rendered at its open. */
 static void read_text(fuse_req_t req, const struct handle *h, size_t size, off_t off)
@@ -229,10 +177,13 @@ static void read_text(fuse_req_t req, const struct handle *h, size_t size, off_t
     fuse_reply_buf(req, buf, n);
 }
 
-static void read_spool(fuse_req_t req, const struct handle *h, size_t size, off_t off)
+/* Answers a read of the control file or of a spool. No read waits for a command. */
+static void read_file(fuse_req_t req, const struct handle *h, size_t size, off_t off)
 {
     char *buf = fs_buffer(size);
-    ssize_t n = !buf ? -ENOMEM : io_pread(h->fd, buf, size, (uint64_t)off);
+    ssize_t n = !buf                        ? -ENOMEM
+                : h->kind == HANDLE_CONTROL ? control_read_at(h->control, buf, size, off)
+                                            : io_pread(h->fd, buf, size, (uint64_t)off);
     if (n < 0)
         fs_reply_err(req, n);
     else
@@ -243,15 +194,12 @@ void tal_op_read(fuse_req_t req, size_t size, off_t off, const struct fuse_file_
 {
     const struct handle *h = fs_handle(fi);
     switch (h->kind) {
-    case HANDLE_CONTROL:
-        call_defer(req, do_read_control,
-                   &(struct call_args){.fi = fi, .len = size, .off = off, .room = size});
-        break;
     case HANDLE_TEXT:
         read_text(req, h, size, off);
         break;
+    case HANDLE_CONTROL:
     case HANDLE_SPOOL:
-        read_spool(req, h, size, off);
+        read_file(req, h, size, off);
         break;
     default:
         fuse_reply_err(req, EBADF);
@@ -303,102 +251,59 @@ void tal_op_write(fuse_req_t req, const char *buf, size_t size, off_t off,
 
 /* ---- directories ---- */
 
-/* The piece of a directory that a request reads. */
-struct part {
-    uint64_t ino;
-    size_t size;
-    off_t off;
-    bool plus;
-};
-
 /* The fewest bytes that an entry takes in an answer. */
 #define ENTRY_LEAST 32
 
-/* Adds one entry to `buf`. With `plus` an object comes with its attributes and counts as looked up;
- * any other entry has ino 0, and is looked up when it is used. Returns the bytes that the entry
+/* Adds one entry to `buf`. With `plus` an object comes with its attributes; any other entry has ino
+ * 0, and is looked up when it is used. Returns the bytes that the entry
  * takes; more than `left`: it was not added. 0: there are no more entries. */
 static size_t add_entry(fuse_req_t req, const struct taldir_list *l, size_t index, char *buf,
                         size_t left, bool plus)
 {
-    struct taldir *t = fs_of(req)->tal;
     struct fuse_entry_param e = {.generation = fs_of(req)->tal_generation};
     uint64_t next;
-    const char *name = taldir_list_at(t, l, index, &e.attr, &next);
+    const char *name = taldir_list_at(fs_of(req)->tal, l, index, &e.attr, &next);
     if (!name)
         return 0;
     if (!plus)
         return fuse_add_direntry(req, buf, left, name, &e.attr, (off_t)next);
-    if (taldir_list_take(t, l, index) == 0)
+    if (taldir_kind(e.attr.st_ino) == TALDIR_OBJECT) {
         e.ino = e.attr.st_ino;
-    if (e.ino != 0)
         set_validity(&e);
-    size_t need = fuse_add_direntry_plus(req, buf, left, name, &e, (off_t)next);
-    if (need > left && e.ino != 0)
-        taldir_forget(t, e.ino, 1);
-    return need;
-}
-
-/* Gives back the lookups that were counted for the first `count` entries, since the kernel did not
- * take the answer. */
-static void forget_objects(struct taldir *t, const struct taldir_list *l, size_t count)
-{
-    struct stat st;
-    uint64_t cookie;
-    for (size_t i = 0; i < count; i++)
-        if (taldir_list_at(t, l, i, &st, &cookie) &&
-            taldir_kind(st.st_ino) == TALDIR_OBJECT)
-            taldir_forget(t, st.st_ino, 1);
+    }
+    return fuse_add_direntry_plus(req, buf, left, name, &e, (off_t)next);
 }
 
 /* Fills the answer with as many entries as fit. An empty answer is turned into an end that the
  * kernel does not keep. */
-static void reply_list(fuse_req_t req, const struct part *part, const struct taldir_list *l,
-                       char *buf)
+static void reply_list(fuse_req_t req, const struct taldir_list *l, char *buf, size_t size,
+                       bool plus)
 {
-    size_t used = 0, index = 0, need;
-    for (;; index++) {
-        need = add_entry(req, l, index, buf + used, part->size - used, part->plus);
-        if (need == 0 || need > part->size - used)
+    size_t used = 0, need;
+    for (size_t index = 0;; index++) {
+        need = add_entry(req, l, index, buf + used, size - used, plus);
+        if (need == 0 || need > size - used)
             break;
         used += need;
     }
     if (used == 0)
-        used = fs_end_uncached(buf, part->size);
-    if (fuse_reply_buf(req, buf, used) != 0 && part->plus)
-        forget_objects(fs_of(req)->tal, l, index);
+        used = fs_end_uncached(buf, size);
+    fuse_reply_buf(req, buf, used);
 }
 
-/* Gathers a piece of the directory, about as many entries as can fit into the answer, and answers.
- * `c`: its call, if it has one. */
-static void read_list(fuse_req_t req, const struct part *part, struct call *c)
+/* Answers with a piece of the directory: about as many entries are gathered as can fit. */
+void tal_op_readdir(fuse_req_t req, uint64_t ino, size_t size, off_t off, bool plus)
 {
     struct taldir_list *l = NULL;
-    char *buf = fs_buffer(part->size);
-    int err = !buf ? -ENOMEM
-                   : taldir_list_new(fs_of(req)->tal, part->ino, (uint64_t)part->off,
-                                     part->size / ENTRY_LEAST + 1, &l);
-    if (c)
-        call_settle(c);
+    if (taldir_list_waits(ino) && fs_must_wait(req))
+        return;
+    char *buf = fs_buffer(size);
+    int err =
+        !buf ? -ENOMEM
+             : taldir_list_new(fs_of(req)->tal, ino, (uint64_t)off, size / ENTRY_LEAST + 1, &l);
     if (err < 0)
         fs_reply_err(req, err);
     else
-        reply_list(req, part, l, buf);
+        reply_list(req, l, buf, size, plus);
     taldir_list_free(l);
-}
-
-static void do_readdir(struct call *c)
-{
-    struct part part;
-    memcpy(&part, c->data, sizeof(part));
-    read_list(c->req, &part, c);
-}
-
-void tal_op_readdir(fuse_req_t req, uint64_t ino, size_t size, off_t off, bool plus)
-{
-    const struct part part = {.ino = ino, .size = size, .off = off, .plus = plus};
-    if (!taldir_list_waits(ino)) {
-        read_list(req, &part, NULL);
-        return;
-    }
-    call_defer(req, do_readdir, &(struct call_args){.data = &part, .room = sizeof(part)});
 }

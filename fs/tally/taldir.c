@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * taldir: names, attributes and texts of `.tally`. Fixed entries come from one table. Everything
- * else is computed from the nodeid, or found in the table of nodes that the kernel knows (nodes.h).
+ * else is computed from the nodeid.
  */
 #include "taldir_impl.h"
 
@@ -32,11 +32,6 @@ int taldir_create(const struct fs *fs, struct taldir **ret_t)
     struct taldir *t = calloc(1, sizeof(*t));
     if (!t)
         return -ENOMEM;
-    int err = nodes_create(&t->nodes);
-    if (err < 0) {
-        free(t);
-        return err;
-    }
     t->fs = fs;
     t->gid = getegid();
     clock_gettime(CLOCK_REALTIME, &t->since);
@@ -46,9 +41,6 @@ int taldir_create(const struct fs *fs, struct taldir **ret_t)
 
 void taldir_destroy(struct taldir *t)
 {
-    if (!t)
-        return;
-    nodes_destroy(t->nodes);
     free(t);
 }
 
@@ -135,29 +127,32 @@ void taldir_object_stat(const struct taldir *t, const struct view_object *o, str
     ret->st_blocks = (blkcnt_t)((o->size + 511) / 512);
 }
 
+/* Finds the object that the node is. -ESTALE: it is gone, or it was stored again under another
+ * number; the kernel must look the path up again. */
+static int find_object(const struct taldir *t, uint64_t nodeid, struct view_object *ret)
+{
+    int err = view_object_numbered(t->fs->p, vfs_node_ino(nodeid), ret);
+    return err == -ENOENT ? -ESTALE : err;
+}
+
 int taldir_object(struct taldir *t, uint64_t nodeid, struct id *ret)
 {
-    if (taldir_kind(nodeid) != TALDIR_OBJECT)
-        return -EPERM;
-    ssize_t n = nodes_get(t->nodes, nodeid, ret, sizeof(*ret));
-    return n < 0 ? (int)n : 0;
+    struct view_object o;
+    int err = taldir_kind(nodeid) != TALDIR_OBJECT ? -EPERM : find_object(t, nodeid, &o);
+    if (err == 0)
+        *ret = o.id;
+    return err;
 }
 
 int taldir_getattr(struct taldir *t, uint64_t nodeid, struct stat *ret)
 {
     struct view_object o;
-    struct id id;
     if (taldir_kind(nodeid) != TALDIR_OBJECT) {
         taldir_stat(t, nodeid, ret);
         return 0;
     }
-    int err = taldir_object(t, nodeid, &id);
-    if (err == 0)
-        err = view_object(t->fs->p, &id, &o);
-    /* The object is gone, or it was stored again under another number: the kernel must look the
-     * path up again. */
-    if (err == -ENOENT || (err == 0 && vfs_node(NS_OBJECT, o.number) != nodeid))
-        return -ESTALE;
+    view_settle(t->fs->p);
+    int err = find_object(t, nodeid, &o);
     if (err == 0)
         taldir_object_stat(t, &o, ret);
     return err;
@@ -208,35 +203,8 @@ static int lookup_object(struct taldir *t, uint64_t prefix, const char *name, st
         return -ENOENT;
     int err = view_object(t->fs->p, &id, &o);
     if (err == 0)
-        err = nodes_take(t->nodes, vfs_node(NS_OBJECT, o.number), &id, sizeof(id));
-    if (err < 0)
-        return err == -EEXIST ? -ESTALE : err;
-    taldir_object_stat(t, &o, ret);
-    return 0;
-}
-
-uint64_t taldir_hash(const char *name)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-    for (const char *c = name; *c != '\0'; c++)
-        hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
-/* Counts a lookup of the node of that namespace. Of names with the same hash the later ones get the
- * next free node. A name keeps its node as long as the kernel knows it. */
-static int take_namespace(struct taldir *t, const char *name, uint64_t *ret_node)
-{
-    uint64_t hash = taldir_hash(name);
-    for (unsigned i = 0; i < 64; i++, hash += UINT64_C(1) << 32) {
-        uint64_t node = taldir_namespace_node(hash);
-        int err = nodes_take(t->nodes, node, name, strlen(name) + 1);
-        if (err != -EEXIST) {
-            *ret_node = node;
-            return err;
-        }
-    }
-    return -EIO; /* 64 names with one hash: not by chance */
+        taldir_object_stat(t, &o, ret);
+    return err;
 }
 
 /* Looks up a namespace. The names in the root are namespaces and symlinks; a symlink is not found
@@ -244,34 +212,26 @@ static int take_namespace(struct taldir *t, const char *name, uint64_t *ret_node
 static int lookup_namespace(struct taldir *t, const char *name, struct stat *ret)
 {
     struct vfs_attr a;
-    uint64_t node;
     int err = vfs_lookup(t->fs->p, VFS_ROOT, name, &a);
     if (err < 0)
         return err;
     vfs_forget(t->fs->p, a.nodeid, 1);
     if (!S_ISDIR(a.mode))
         return -ENOENT;
-    err = take_namespace(t, name, &node);
-    if (err == 0)
-        taldir_stat(t, node, ret);
-    return err;
+    taldir_stat(t, taldir_namespace_node(a.nodeid), ret);
+    return 0;
 }
 
-/* Looks up a file of a namespace's directory. Its lookups are counted at the node of that
- * directory, which has the name. */
-static int lookup_ns_file(struct taldir *t, uint64_t dir, const char *name, struct stat *ret)
+/* Looks up a file of a namespace's directory. */
+static int lookup_ns_file(const struct taldir *t, uint64_t dir, const char *name, struct stat *ret)
 {
-    char ns[VFS_NAME_MAX + 1];
     if ((dir & NS_FILE_MASK) != 0)
         return -ENOTDIR;
-    for (unsigned i = 0; i < view_ns_file_count; i++) {
+    for (unsigned i = 0; i < VIEW_NS_FILES; i++) {
         if (strcmp(view_ns_files[i], name) != 0)
             continue;
-        ssize_t n = nodes_get(t->nodes, dir, ns, sizeof(ns));
-        int err = n < 0 ? (int)n : nodes_take(t->nodes, dir, ns, (size_t)n);
-        if (err == 0)
-            taldir_stat(t, dir + i + 1, ret);
-        return err;
+        taldir_stat(t, dir + i + 1, ret);
+        return 0;
     }
     return -ENOENT;
 }
@@ -324,24 +284,15 @@ bool taldir_lookup_waits(uint64_t parent)
     return vfs_node_ns(parent) == NS_PREFIX || parent == INO_JOBS;
 }
 
-void taldir_forget(struct taldir *t, uint64_t nodeid, uint64_t count)
-{
-    if (vfs_node_ns(nodeid) == NS_OBJECT)
-        nodes_forget(t->nodes, nodeid, count);
-    else if (vfs_node_ns(nodeid) == NS_NAMESPACE)
-        nodes_forget(t->nodes, nodeid & ~NS_FILE_MASK, count);
-}
-
 /* ---- texts ---- */
 
-static int ns_text(struct taldir *t, uint64_t nodeid, struct strbuf *out)
+static int ns_text(const struct taldir *t, uint64_t nodeid, struct strbuf *out)
 {
-    char ns[VFS_NAME_MAX + 1];
     const uint64_t file = (nodeid & NS_FILE_MASK) - 1;
-    ssize_t n = nodes_get(t->nodes, nodeid & ~NS_FILE_MASK, ns, sizeof(ns));
-    if (n < 0 || file >= view_ns_file_count)
+    const uint32_t number = (uint32_t)(vfs_node_ino(nodeid) >> NS_FILE_BITS);
+    if (file >= VIEW_NS_FILES)
         return -ESTALE;
-    return view_namespace(t->fs->p, ns, view_ns_files[file], out);
+    return view_namespace(t->fs->p, number, (enum view_ns_file)file, out);
 }
 
 /* Renders a text that also shows the mount: its requests, its transport and the like. */

@@ -7,10 +7,13 @@
  *     0        ‖ 2 …                          .tally and its fixed entries
  *     0x3ffffb ‖ job                          jobs/<job>
  *     0x3ffffc ‖ first byte                   objects/<ab>
- *     0x3ffffd ‖ hash of name : 4 bit file    namespaces/<name> (file 0) and its files
+ *     0x3ffffd ‖ number : 4 bit file          namespaces/<name> (file 0) and its files
  *     0x3ffffe ‖ counter                      control: another one at each lookup, since a waiting
  *                                             write holds the kernel's lock of its inode
  *     0x3fffff ‖ object number                objects/<ab>/<id>
+ *
+ * The number of an object is never given twice. That of a namespace is, after some 4 million
+ * others: a file of namespaces/ that is open for so long may show another namespace.
  *
  * Errors: 0 or -errno. Threads: any. Calls that are marked W may wait: they seal files that were
  * closed before, for at most the setting view_wait.
@@ -43,19 +46,15 @@ bool taldir_is_constant(uint64_t nodeid);
 int taldir_create(const struct fs *fs, struct taldir **ret_t);
 void taldir_destroy(struct taldir *t); /* NULL is fine */
 
-/* Looks a name up; ret->st_ino is its nodeid. The lookup is counted until taldir_forget. W if
- * taldir_lookup_waits(). The only name in VFS_ROOT is `.tally`. -ENOENT, -ENOTDIR. -ESTALE: try
- * again. */
+/* Looks a name up; ret->st_ino is its nodeid. Nothing counts lookups. W if taldir_lookup_waits().
+ * The only name in VFS_ROOT is `.tally`. -ENOENT, -ENOTDIR. */
 int taldir_lookup(struct taldir *t, uint64_t parent, const char *name, struct stat *ret);
 /* Does a lookup in this directory need a thread that may wait? */
 bool taldir_lookup_waits(uint64_t parent);
-/* Gives back `count` lookups. */
-void taldir_forget(struct taldir *t, uint64_t nodeid, uint64_t count);
 /* The attributes of a node. W for objects. -ESTALE: the object is gone, or has another number
  * now. */
 int taldir_getattr(struct taldir *t, uint64_t nodeid, struct stat *ret);
-/* The id of the object that the node is. -EPERM: it is no object. -ESTALE: the node is not
- * known. */
+/* The id of the object that the node is. -EPERM: it is no object. -ESTALE: the object is gone. */
 int taldir_object(struct taldir *t, uint64_t nodeid, struct id *ret);
 
 /* Appends to *out what a TALDIR_TEXT says now. W */
@@ -77,6 +76,3 @@ void taldir_list_free(struct taldir_list *l); /* NULL is fine */
  * ended. */
 const char *taldir_list_at(const struct taldir *t, const struct taldir_list *l, size_t index,
                            struct stat *ret, uint64_t *ret_cookie);
-/* Counts a lookup of an object in the listing, as taldir_lookup does. -EINVAL: the entry is no
- * object. */
-int taldir_list_take(struct taldir *t, const struct taldir_list *l, size_t index);

@@ -5,7 +5,6 @@
 #pragma once
 
 #include "mount.h"
-#include "nodes.h"
 #include "taldir.h"
 #include "view.h"
 
@@ -21,7 +20,9 @@
 #define NS_CONTROL 0x3ffffeu
 #define NS_OBJECT 0x3fffffu
 
-#define NS_FILE_MASK UINT64_C(15) /* in nodeids of NS_NAMESPACE: 0 the directory, else file + 1 */
+/* In nodeids of NS_NAMESPACE: 0 the directory, else file + 1. */
+#define NS_FILE_BITS 4
+#define NS_FILE_MASK ((UINT64_C(1) << NS_FILE_BITS) - 1)
 
 enum taldir_ino {
     INO_STATUS = 3,
@@ -48,7 +49,6 @@ extern const size_t taldir_fixed_count;
 
 struct taldir {
     const struct fs *fs;
-    struct nodes *nodes;
     uint32_t gid;          /* of the mount's owner */
     struct timespec since; /* when it was mounted: the times of all nodes */
     _Atomic uint64_t controls; /* the number of the next node of NS_CONTROL */
@@ -58,10 +58,8 @@ struct taldir {
 void taldir_stat(const struct taldir *t, uint64_t nodeid, struct stat *ret);
 /* The attributes of an object: st_nlink is its count of references. */
 void taldir_object_stat(const struct taldir *t, const struct view_object *o, struct stat *ret);
-/* The hash of a namespace's name. */
-uint64_t taldir_hash(const char *name);
-/* The node of a namespace with that hash, unless a name with an equal one was looked up before. */
-static inline uint64_t taldir_namespace_node(uint64_t hash)
+/* The node of the directory of a namespace, of which a node is given. */
+static inline uint64_t taldir_namespace_node(uint64_t nodeid)
 {
-    return vfs_node(NS_NAMESPACE, (hash >> 28 << 4) & INO_MASK);
+    return vfs_node(NS_NAMESPACE, (uint64_t)vfs_node_ns(nodeid) << NS_FILE_BITS);
 }

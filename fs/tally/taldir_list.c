@@ -7,10 +7,10 @@
  *
  *     1, 2            "." and ".."
  *     2 + n           the n-th fixed entry, the job n, the prefix n - 1
- *     2 + 62 bits     objects: bits of the id behind the prefix; namespaces: of a hash of the name
+ *     2 + 62 bits     objects: bits of the id behind the prefix
  *
- * Among 2^31 objects or namespaces two may have the same cookie. Then one of the two is left out if
- * a piece ends between them.
+ * Namespaces have the cookies of the mount root. Among 2^31 objects two may have the same cookie.
+ * Then one of the two is left out if a piece ends between them.
  */
 #include "taldir_impl.h"
 
@@ -141,28 +141,12 @@ static int list_prefixes(struct taldir *t, struct taldir_list *l)
 
 /* ---- namespaces, jobs, fixed ones ---- */
 
-static int add_namespace(const char *name, void *ctx)
+static bool add_namespace(const struct vfs_dirent *d, void *ctx)
 {
     struct gathering *g = ctx;
-    const uint64_t hash = taldir_hash(name);
-    g->error = add_node(g->l, name, taldir_namespace_node(hash),
-                        COOKIE_DOTS + 1 + (hash >> (64 - COOKIE_BITS)));
-    return g->error;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const struct entry *x = a, *y = b;
-    return x->cookie < y->cookie ? -1 : x->cookie > y->cookie;
-}
-
-/* Core gives the names in its own order, so the entries are sorted by their cookies. */
-static int list_namespaces(struct taldir *t, struct gathering *g)
-{
-    int err = view_namespaces(t->fs->p, add_namespace, g);
-    if (g->l->count > 0)
-        qsort(g->l->entries, g->l->count, sizeof(g->l->entries[0]), by_name);
-    return err;
+    if (S_ISDIR(d->attr.mode) && d->attr.nodeid != VFS_ROOT) /* not "." and ".." */
+        g->error = add_node(g->l, d->name, taldir_namespace_node(d->attr.nodeid), d->cookie);
+    return g->error == 0 && !is_full(g->l);
 }
 
 static int add_job(uint64_t job, void *ctx)
@@ -191,7 +175,7 @@ static int list_root(struct taldir_list *l)
 static int list_ns_files(struct taldir_list *l, uint64_t dir)
 {
     int err = 0;
-    for (unsigned i = 0; i < view_ns_file_count && err == 0; i++)
+    for (unsigned i = 0; i < VIEW_NS_FILES && err == 0; i++)
         err = add_node(l, view_ns_files[i], dir + i + 1, COOKIE_DOTS + 1 + i);
     return err;
 }
@@ -208,7 +192,7 @@ static int gather_names(struct taldir *t, uint64_t dir, struct taldir_list *l)
     if (vfs_node_ns(dir) == NS_NAMESPACE)
         return list_ns_files(l, dir);
     if (dir == INO_NAMESPACES)
-        err = list_namespaces(t, &g);
+        err = vfs_readdir(t->fs->p, VFS_ROOT, l->after, false, add_namespace, &g);
     else if (dir == INO_JOBS)
         err = list_jobs(t, &g);
     else if (vfs_node_ns(dir) == NS_PREFIX)
@@ -277,13 +261,4 @@ const char *taldir_list_at(const struct taldir *t, const struct taldir_list *l, 
         taldir_stat(t, e->nodeid, ret);
     }
     return l->names.s + e->name;
-}
-
-int taldir_list_take(struct taldir *t, const struct taldir_list *l, size_t index)
-{
-    struct id id;
-    const struct entry *e = &l->entries[index];
-    if (vfs_node_ns(e->nodeid) != NS_OBJECT || id_from_hex(l->names.s + e->name, &id) < 0)
-        return -EINVAL;
-    return nodes_take(t->nodes, e->nodeid, &id, sizeof(id));
 }

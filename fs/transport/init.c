@@ -22,34 +22,22 @@
 #include "init.h"
 
 #include "loop.h"
-#include "message.h"
 #include "serve.h"
 #include "waiting.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* From linux/fuse.h: the parts that are used here. */
-#define OPCODE_INIT 26
-#define INIT_ADDED (INIT_PARALLEL_DIROPS | INIT_KILLPRIV_V2 | INIT_SETXATTR_EXT)
+#define INIT_ADDED (FUSE_PARALLEL_DIROPS | FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT)
 
-struct init_in {
-    uint32_t major, minor, max_readahead, flags, flags2, unused[11];
-};
-
-struct init_out {
-    uint32_t major, minor, max_readahead, flags;
-    uint16_t max_background, congestion_threshold;
-    uint32_t max_write, time_gran;
-    uint16_t max_pages, map_alignment;
-    uint32_t flags2, max_stack_depth, unused[6];
-};
-_Static_assert(sizeof(struct init_out) == 64, "fuse_init_out");
+/* Where the answer has max_stack_depth, which headers before version 7.40 do not name. */
+#define INIT_STACK_DEPTH (offsetof(struct fuse_init_out, flags2) + sizeof(uint32_t))
 
 /* Asks for a feature if the kernel offers it, or declines it. */
 static void want(struct fuse_conn_info *conn, unsigned flag, bool yes)
@@ -123,7 +111,7 @@ static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
 {
     struct fs *fs = userdata;
     static _Thread_local uint32_t before; /* the opcode of what this thread read last */
-    const struct in_header *in = buf;
+    const struct fuse_in_header *in = buf;
     ssize_t n;
     size_t now;
 
@@ -136,12 +124,12 @@ static ssize_t hook_read(int fd, void *buf, size_t len, void *userdata)
         now = (size_t)n;
         before = in->opcode;
     } while (!serve_read(fs, buf, &now));
-    if (in->opcode == OPCODE_INIT) {
-        struct init_in init = {0}; /* older kernels send a shorter one */
+    if (in->opcode == FUSE_INIT) {
+        struct fuse_init_in init = {0}; /* older kernels send a shorter one */
         const size_t said = now - sizeof(*in);
         memcpy(&init, in + 1, said < sizeof(init) ? said : sizeof(init));
         atomic_store(&fs->init_offered, init.flags);
-        atomic_store(&fs->init_offered2, (init.flags & INIT_EXT) != 0 ? init.flags2 : 0);
+        atomic_store(&fs->init_offered2, (init.flags & FUSE_INIT_EXT) != 0 ? init.flags2 : 0);
         atomic_store(&fs->init_unique, in->unique);
     }
     return (ssize_t)now;
@@ -153,22 +141,24 @@ static ssize_t hook_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
     struct fs *fs = userdata;
     const uint64_t unique = atomic_load_explicit(&fs->init_unique, memory_order_relaxed);
-    const struct out_header *out = iov[0].iov_base;
+    const struct fuse_out_header *out = iov[0].iov_base;
     serve_answered(out->unique);
     if (unique == 0 || out->unique != unique)
         return loop_writev(fs, fd, iov, count);
 
-    const bool good = out->error == 0 && count == 2 && iov[1].iov_len >= sizeof(struct init_out);
+    const bool good =
+        out->error == 0 && count == 2 && iov[1].iov_len >= sizeof(struct fuse_init_out);
     if (good) {
-        struct init_out *init = iov[1].iov_base;
+        struct fuse_init_out *init = iov[1].iov_base;
         init->flags |= atomic_load(&fs->init_offered) & INIT_ADDED;
         if (loop_takes_ring(fs)) {
-            init->flags |= INIT_EXT;
+            init->flags |= FUSE_INIT_EXT;
             init->flags2 |= INIT2_OVER_IO_URING;
         }
-        init->max_stack_depth = fs->hooks->stack_depth(fs);
-        if (init->max_stack_depth != 0) {
-            init->flags |= INIT_EXT;
+        const uint32_t depth = fs->hooks->stack_depth(fs);
+        if (depth != 0) {
+            memcpy((char *)init + INIT_STACK_DEPTH, &depth, sizeof(depth));
+            init->flags |= FUSE_INIT_EXT;
             init->flags2 |= INIT2_PASSTHROUGH;
         }
     }

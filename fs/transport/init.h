@@ -7,11 +7,7 @@
 
 #include "mount.h"
 
-/* Flags of INIT that are used here, from linux/fuse.h. */
-#define INIT_PARALLEL_DIROPS (1u << 18)
-#define INIT_KILLPRIV_V2 (1u << 28)
-#define INIT_SETXATTR_EXT (1u << 29)
-#define INIT_EXT (1u << 30)
+/* Flags in `flags2` of INIT that are newer than the linux/fuse.h of 7.38. */
 #define INIT2_DIRECT_IO_MMAP (1u << 4)
 #define INIT2_PASSTHROUGH (1u << 5)
 #define INIT2_OVER_IO_URING (1u << 9)

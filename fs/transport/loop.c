@@ -2,7 +2,6 @@
 #include "loop.h"
 
 #include "init.h"
-#include "message.h"
 #include "report.h"
 #include "ring.h"
 #include "serve.h"
@@ -10,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -99,7 +99,7 @@ int loop_run(struct fs *fs)
 
 void loop_gather(const struct fs *fs, uint32_t opcode)
 {
-    if ((opcode == MESSAGE_FORGET || opcode == MESSAGE_BATCH_FORGET) &&
+    if ((opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET) &&
         atomic_load_explicit(&fs->ring_agreed, memory_order_relaxed))
         (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){.tv_nsec = GATHER_NS}, NULL);
 }
@@ -118,7 +118,7 @@ void loop_end(struct fs *fs)
 
 ssize_t loop_writev(struct fs *fs, int fd, struct iovec *iov, int count)
 {
-    const struct out_header *out = iov[0].iov_base;
+    const struct fuse_out_header *out = iov[0].iov_base;
     ssize_t n = 0;
     if (out->unique != 0)
         waiting_done(fs->waiting, out->unique);

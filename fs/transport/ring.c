@@ -24,6 +24,7 @@
 #include "uring.h"
 
 #include <errno.h>
+#include <linux/fuse.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -173,7 +174,7 @@ static void serve(struct queue *q, struct entry *e)
     size_t len = 0;
     char *m = entry_message(e, &len);
     if (!m) {
-        const struct out_header out = {.len = sizeof(out), .error = -EIO, .unique = e->unique};
+        const struct fuse_out_header out = {.len = sizeof(out), .error = -EIO, .unique = e->unique};
         entry_answer(e, &(struct iovec){(void *)(uintptr_t)&out, sizeof(out)}, 1);
         submit(q, e, CMD_COMMIT_AND_FETCH);
         return;
@@ -261,7 +262,7 @@ static void *queue_main(void *arg)
 
 bool ring_reply(struct ring *r, const struct iovec *iov, int count)
 {
-    struct out_header out;
+    struct fuse_out_header out;
     memcpy(&out, iov[0].iov_base, sizeof(out));
     struct entry *e = out.unique == 0 ? NULL : waiting_take(r, out.unique);
     if (!e)

@@ -2,6 +2,7 @@
 #include "ring_entry.h"
 
 #include <errno.h>
+#include <linux/fuse.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -36,7 +37,7 @@ void entry_trim(struct entry *e)
 
 char *entry_message(struct entry *e, size_t *ret_len)
 {
-    struct in_header in;
+    struct fuse_in_header in;
     memcpy(&in, e->head->in_out, sizeof(in));
     const size_t payload = e->head->entry.payload_len;
     if (payload > FS_IO_MAX || in.len < sizeof(in) + payload)
@@ -58,7 +59,7 @@ char *entry_message(struct entry *e, size_t *ret_len)
 
 void entry_answer(struct entry *e, const struct iovec *iov, int count)
 {
-    struct out_header out;
+    struct fuse_out_header out;
     size_t len = 0;
     memcpy(&out, iov[0].iov_base, sizeof(out));
     for (int i = 1; i < count && out.error == 0; i++) {

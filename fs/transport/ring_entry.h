@@ -5,8 +5,6 @@
  */
 #pragma once
 
-#include "message.h"
-
 #include "mount.h"
 
 #include <sys/uio.h>
@@ -20,7 +18,7 @@ struct ring_in_out {
     uint64_t reserved;
 };
 struct ring_head {
-    char in_out[128]; /* in_header of a request, out_header of an answer */
+    char in_out[128]; /* fuse_in_header of a request, fuse_out_header of an answer */
     char op_in[128];  /* the first argument */
     struct ring_in_out entry;
 };

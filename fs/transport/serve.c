@@ -6,7 +6,6 @@
 
 #include "defer.h"
 #include "loop.h"
-#include "message.h"
 #include "nowait.h"
 #include "report.h"
 #include "tally_node.h"
@@ -16,6 +15,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/fuse.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,13 +43,13 @@ static _Thread_local bool takes; /* for serve_takes */
 
 static bool has_answer(uint32_t opcode)
 {
-    return opcode != MESSAGE_FORGET && opcode != MESSAGE_BATCH_FORGET &&
-           opcode != MESSAGE_INTERRUPT && opcode != MESSAGE_NOTIFY_REPLY;
+    return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_INTERRUPT &&
+           opcode != FUSE_NOTIFY_REPLY;
 }
 
 void serve_began(struct fs *fs, const void *msg)
 {
-    struct in_header in;
+    struct fuse_in_header in;
     memcpy(&in, msg, sizeof(in));
     if (has_answer(in.opcode) && !taldir_owns(in.nodeid))
         waiting_add(fs->waiting, in.unique, in.opcode, in.nodeid);
@@ -58,7 +58,7 @@ void serve_began(struct fs *fs, const void *msg)
 /* Notes the request that this thread serves from here on. */
 static void begin_request(char *msg, size_t len, bool stays)
 {
-    struct in_header in;
+    struct fuse_in_header in;
     memcpy(&in, msg, sizeof(in));
     now.unique = in.unique;
     now.opcode = in.opcode;
@@ -73,7 +73,7 @@ static void begin_request(char *msg, size_t len, bool stays)
  * without an answer frees its entry of a ring. */
 static void end(struct fs *fs)
 {
-    struct out_header out = {.len = sizeof(out), .unique = now.unique};
+    struct fuse_out_header out = {.len = sizeof(out), .unique = now.unique};
     struct iovec iov = {&out, sizeof(out)};
     now.unique = 0;
     txn_set_request(0);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of workers.h. A freeze_lock (a mutex a job must pass) stands in for slow work: no sleeps.
  * */
+#include "clock_manual.h"
 #include "thread.h"
 #include "workers.h"
 
@@ -923,7 +924,7 @@ Test(workers, work_of_one_key_goes_in_order_and_one_at_a_time)
     mutex_lock(&freeze_lock);
     submit_of(7, WORKERS_LONG_IDLE, note_at_freeze_lock, '1');
     submit_of(7, WORKERS_LONG_IDLE, note, '2');
-    submit_of(7, WORKERS_LONG, note, '3'); /* whatever its class */
+    submit_of(7, WORKERS_LONG_IDLE, note, '3');
     submit_of(7, WORKERS_LONG_IDLE, note, '4');
     submit_of(8, WORKERS_LONG_IDLE, note, 'o');
     while (atomic_load(&ran) == 0)

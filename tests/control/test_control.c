@@ -172,7 +172,8 @@ Test(control, only_verbs_that_may_wait_are_said_to)
     static const char *const slow[] = {
         "drain",   "wait 1", "status", "drop x", "refs main/a", "rebuild wait", "branch a b\ndrain",
         "rebuild", "gc", /* the queue of jobs may be full */
-        "scrub",   "compact"};
+        "scrub",   "compact",
+        "log list main" /* reads all segments */};
     static const char *const quick[] = {"branch a b", "get", "help", "\"", ""};
 
     for (size_t i = 0; i < sizeof slow / sizeof *slow; i++)
@@ -621,7 +622,7 @@ static int count_object(const struct view_object *o, void *ctx)
 
 Test(control, objects_are_listed_by_the_first_byte_of_their_id)
 {
-    struct view_object o;
+    struct view_object o, same;
     char hex[33];
     struct id id;
     int n = 0, all = 0;
@@ -632,6 +633,8 @@ Test(control, objects_are_listed_by_the_first_byte_of_their_id)
     cr_assert_eq(id_from_hex(hex, &id), 0);
     cr_assert_eq(view_object(x.p, &id, &o), 0);
     cr_assert(o.refs == 1 && o.size == 5);
+    cr_assert_eq(view_object_numbered(x.p, o.number, &same), 0);
+    cr_assert(id_equal(&same.id, &id) && same.refs == 1 && same.size == 5);
     view_settle(x.p);
     cr_assert_eq(view_objects(x.p, id.b[0], NULL, count_object, &n), 0);
     cr_assert_geq(n, 1);
@@ -640,28 +643,25 @@ Test(control, objects_are_listed_by_the_first_byte_of_their_id)
     cr_assert_eq(all, 2);
     remove_file(&x, "main/a");
     cr_assert_eq(view_object(x.p, &id, &o), -ENOENT, "gone at once");
-}
-
-static int add_name(const char *name, void *ctx)
-{
-    strbuf_addf(ctx, "%s ", name);
-    return 0;
+    cr_assert_eq(view_object_numbered(x.p, same.number, &o), -ENOENT);
 }
 
 Test(control, namespaces_are_listed_by_name_with_their_facts)
 {
-    CLEANUP_STRBUF struct strbuf names = STRBUF_INIT, seq = STRBUF_INIT, durable = STRBUF_INIT;
+    CLEANUP_STRBUF struct strbuf status = STRBUF_INIT, seq = STRBUF_INIT, durable = STRBUF_INIT;
     char reply[4096];
 
     cr_assert_eq(say(&x, "branch main z\nbranch main b\n", reply), 28);
-    cr_assert_eq(view_namespaces(x.p, add_name, &names), 0);
-    cr_assert_str_eq(names.s, "b main z ");
+    cr_assert_eq(view_render(x.p, VIEW_STATUS, NULL, &status), 0);
+    const char *b = strstr(status.s, " name=b "), *main = strstr(status.s, " name=main ");
+    const char *z = strstr(status.s, " name=z ");
+    cr_assert(b && main && z && b < main && main < z, "%s", status.s);
     agreed(&x, "drain", "ok");
-    cr_assert_eq(view_namespace(x.p, "z", "seq", &seq), 0);
-    cr_assert_eq(view_namespace(x.p, "z", "durable", &durable), 0);
+    const uint32_t number = vfs_node_ns(node_of(&x, "z"));
+    cr_assert_eq(view_namespace(x.p, number, VIEW_NS_SEQ, &seq), 0);
+    cr_assert_eq(view_namespace(x.p, number, VIEW_NS_DURABLE, &durable), 0);
     cr_assert_str_eq(seq.s, durable.s);
-    cr_assert_eq(view_namespace(x.p, "z", "nothing", &seq), -ENOENT);
-    cr_assert_eq(view_namespace(x.p, "nobody", "seq", &seq), -ENOENT);
+    cr_assert_eq(view_namespace(x.p, number + 1, VIEW_NS_SEQ, &seq), -ESTALE);
 }
 
 static ssize_t at(struct control_session *s, int64_t off, size_t len, char *out)

@@ -303,6 +303,42 @@ Test(control_shard, a_drain_that_is_cancelled_before_it_begins_leaves_the_shard_
     agreed(&w.x, "cancel 1", "ok");
 }
 
+/* Commands a drain of shard 1 that is interrupted while the queue of jobs is full. */
+static void drain_in_vain(void)
+{
+    static const _Atomic bool interrupted = true;
+    struct control_session *s;
+
+    cr_assert_eq(control_open(w.x.p, &s), 0);
+    cr_assert_eq(control_write_at(s, "shard drain 1", 13, 0, &interrupted), -EINTR);
+    control_close(s);
+}
+
+static bool drains(void)
+{
+    struct shards_info info;
+
+    cr_assert_eq(shards_info_get(w.x.p->shards, 1, &info), 0);
+    return info.draining;
+}
+
+Test(control_shard, a_drain_that_no_job_does_leaves_the_shard_as_it_was)
+{
+    struct job *j;
+
+    one_at_work();
+    cr_assert_eq(workers_set_queue(w.x.p->workers, 1), 0);
+    cr_assert_eq(job_start(w.x.p, "test", "", &j), 0);
+    cr_assert_eq(job_run(w.x.p, j, &(struct job_work){.fn = until_told}, -1, NULL), 0);
+    drain_in_vain();
+    cr_assert_not(drains());
+    cr_assert_eq(shards_set_draining(w.x.p->shards, 1, true), 0);
+    drain_in_vain();
+    cr_assert(drains()); /* as an earlier drain has left it */
+    agreed(&w.x, "cancel 2", "ok");
+    agreed(&w.x, "cancel 1", "ok");
+}
+
 Test(control_shard, a_drain_that_is_queued_when_the_store_is_closed_leaves_the_shard_draining)
 {
     struct shards_info info;

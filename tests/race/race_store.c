@@ -465,13 +465,6 @@ static void *work(void *arg)
 
 /* ---- who only looks ---- */
 
-static int on_name(const char *name, void *ctx)
-{
-    (void)name;
-    (void)ctx;
-    return 0;
-}
-
 static int on_object(const struct view_object *o, void *ctx)
 {
     (void)ctx;
@@ -513,9 +506,8 @@ static void look(void)
     fclose(f);
     MUST(view_render(p, VIEW_STATS_JSON, NULL, &b) == 0);
     strbuf_clear(&b);
-    (void)view_namespace(p, "main", "durable", &b);
+    (void)view_namespace(p, vfs_node_ns(main_node), VIEW_NS_DURABLE, &b);
     strbuf_release(&b);
-    MUST(view_namespaces(p, on_name, NULL) == 0);
     MUST(view_jobs(p, 0, on_job, NULL) == 0);
     for (unsigned i = 0; i < 256; i += 16)
         MUST(view_objects(p, (uint8_t)i, NULL, on_object, NULL) == 0);

@@ -32,7 +32,7 @@ static void is_known(struct fixture *x, bool known)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
 
-    cr_assert_eq(view_namespace(x->p, "main", "usage", &text), 0);
+    cr_assert_eq(view_namespace(x->p, vfs_node_ns(node_of(x, "main")), VIEW_NS_USAGE, &text), 0);
     cr_assert_eq(strstr(text.s, "unknown") == NULL, known, "%s", text.s);
 }
 

@@ -214,29 +214,29 @@ Test(namespaces, one_with_a_file_in_it_is_neither_removed_nor_replaced)
     still_there(f);
 }
 
-static void file_is(const char *ns, const char *file, const char *want)
+static void file_is(const char *ns, enum view_ns_file file, const char *want)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
 
-    cr_assert_eq(view_namespace(x.p, ns, file, &text), 0);
-    cr_assert_str_eq(text.s, want, "%s of %s", file, ns);
+    cr_assert_eq(view_namespace(x.p, vfs_node_ns(node_of(&x, ns)), file, &text), 0);
+    cr_assert_str_eq(text.s, want, "%s of %s", view_ns_files[file], ns);
 }
 
 Test(namespaces, flushes_are_counted_for_each_also_after_a_remount)
 {
     agreed(&x, "branch main dev", "ok");
     agreed(&x, "flush", "ok");
-    file_is("dev", "flushes", "1\n");
+    file_is("dev", VIEW_NS_FLUSHES, "1\n");
     clock_manual_advance(&x.clock, 60 * NSEC_PER_SEC);
     put_file(&x, "dev/a", "hello");
     agreed(&x, "flush", "ok");
     agreed(&x, "flush", "ok");
-    file_is("dev", "flushes", "2\n");
-    file_is("dev", "flushed", "1970-01-01T00:17:40Z\n");
-    file_is("main", "flushed", "1970-01-01T00:16:40Z\n");
+    file_is("dev", VIEW_NS_FLUSHES, "2\n");
+    file_is("dev", VIEW_NS_FLUSHED, "1970-01-01T00:17:40Z\n");
+    file_is("main", VIEW_NS_FLUSHED, "1970-01-01T00:16:40Z\n");
     fixture_reopen(&x);
-    file_is("dev", "flushes", "2\n");
-    file_is("dev", "flushed", "1970-01-01T00:17:40Z\n");
+    file_is("dev", VIEW_NS_FLUSHES, "2\n");
+    file_is("dev", VIEW_NS_FLUSHED, "1970-01-01T00:17:40Z\n");
     agreed(&x, "status", "name=dev seq=");
     agreed(&x, "status", " flushes=2 last_flush=1970-01-01T00:17:40Z");
 }
@@ -246,7 +246,7 @@ static void usage_is_now(const char *ns, unsigned inodes, unsigned bytes)
     char want[64];
 
     snprintf(want, sizeof want, "inodes=%u\nbytes=%u\n", inodes, bytes);
-    file_is(ns, "usage", want);
+    file_is(ns, VIEW_NS_USAGE, want);
 }
 
 Test(namespaces, what_its_inodes_take_is_known_after_each_change)

@@ -47,16 +47,13 @@ int client_open(const char *mnt)
 
 int client_copy_status(const char *mnt)
 {
-    char buf[8192];
-    ssize_t n;
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     int fd = client_open_file(mnt, ".tally/status", O_RDONLY);
     if (fd < 0) {
         return fd;
     }
-    while ((n = read(fd, buf, sizeof(buf))) > 0) {
-        tally_print(buf, (size_t)n);
-    }
-    int err = n < 0 ? -errno : 0;
+    int err = io_read_rest(fd, SIZE_MAX, &text);
+    tally_print(text.s, text.len);
     io_cleanup_close(&fd);
     return err;
 }
@@ -67,22 +64,6 @@ json_t *client_load_stats(const char *mnt)
     json_t *stats = fd < 0 ? NULL : json_loadfd(fd, 0, NULL);
     io_cleanup_close(&fd);
     return stats;
-}
-
-/* Reads the reply to its end. */
-static int read_all(int fd, struct strbuf *out)
-{
-    char buf[16384];
-    for (;;) {
-        ssize_t n = read(fd, buf, sizeof(buf));
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return n < 0 ? -errno : strbuf_error(out);
-        }
-        strbuf_add(out, buf, (size_t)n);
-    }
 }
 
 /* Takes the first line of a reply: of "ok …" the rest, of "error NAME VERB: sentence" the
@@ -127,7 +108,7 @@ int client_run(int fd, const char *command, struct reply *ret)
         return -ENOMEM;
     }
     int err = write(fd, line.s, line.len) < 0 ? -errno : 0;
-    int err_read = read_all(fd, &text);
+    int err_read = io_read_rest(fd, SIZE_MAX, &text);
     split_reply(&text, ret);
     err = err ? err : err_read;
     if (err < 0 && ret->head.len == 0) {

@@ -58,7 +58,7 @@ static int add_ctl_mode(struct mount_options *m, const char *value, struct strbu
         strbuf_addf(why, "ctl_mode is an octal mode up to 0777, not '%s'", value);
         return -EINVAL;
     }
-    m->ctl_mode = (unsigned)mode;
+    m->fs.ctl_mode = (unsigned)mode;
     return 0;
 }
 
@@ -73,8 +73,8 @@ static int add_ctl_group(struct mount_options *m, const char *value, struct strb
         strbuf_addf(why, "ctl_group: there is no group '%s'", value);
         return -EINVAL;
     }
-    m->ctl_gid = g ? g->gr_gid : (gid_t)number;
-    m->has_ctl_gid = true;
+    m->fs.ctl_gid = g ? g->gr_gid : (gid_t)number;
+    m->fs.has_ctl_gid = true;
     return 0;
 }
 
@@ -103,7 +103,10 @@ static int add_passthrough(struct mount_options *m, const char *value, struct st
                                         [FS_PASSTHROUGH_ALL] = "all",
                                         [FS_PASSTHROUGH_OFF] = "off",
                                         NULL};
-    return choose("passthrough", names, value, &m->passthrough, why);
+    unsigned i = 0;
+    int err = choose("passthrough", names, value, &i, why);
+    m->fs.passthrough = (enum fs_passthrough)i;
+    return err;
 }
 
 static int add_transport(struct mount_options *m, const char *value, struct strbuf *why)
@@ -112,13 +115,19 @@ static int add_transport(struct mount_options *m, const char *value, struct strb
                                         [FS_TRANSPORT_URING] = "uring",
                                         [FS_TRANSPORT_THREADS] = "threads",
                                         NULL};
-    return choose("transport", names, value, &m->transport, why);
+    unsigned i = 0;
+    int err = choose("transport", names, value, &i, why);
+    m->fs.transport = (enum fs_transport)i;
+    return err;
 }
 
 static int add_nlink(struct mount_options *m, const char *value, struct strbuf *why)
 {
     static const char *const names[] = {"names", "refs", NULL};
-    return choose("nlink", names, value, &m->nlink_refs, why);
+    unsigned i = 0;
+    int err = choose("nlink", names, value, &i, why);
+    m->fs.nlink_refs = i != 0;
+    return err;
 }
 
 static int add_threads(struct mount_options *m, const char *value, struct strbuf *why)
@@ -128,7 +137,7 @@ static int add_threads(struct mount_options *m, const char *value, struct strbuf
         strbuf_addf(why, "threads is a number from 1 to %d, not '%s'", THREADS_MAX, value);
         return -EINVAL;
     }
-    m->threads = (unsigned)n;
+    m->fs.threads = (unsigned)n;
     return 0;
 }
 
@@ -190,9 +199,9 @@ static int add_common(struct mount_options *m, const char *word, bool sloppy, st
 static bool add_plain(struct mount_options *m, const char *word)
 {
     if (strcmp(word, "showctl") == 0) {
-        m->showctl = true;
+        m->fs.showctl = true;
     } else if (strcmp(word, "noxattr") == 0) {
-        m->noxattr = true;
+        m->fs.noxattr = true;
     } else if (strcmp(word, "foreign_store") == 0) {
         m->foreign_store = true;
     } else {
@@ -213,7 +222,7 @@ static int add_one(struct mount_options *m, const char *word, bool sloppy, struc
         return strbuf_error(&m->fixed);
     }
     if (strcmp(word, "allow_other") == 0) {
-        m->allow_other = true;
+        m->fs.allow_other = true;
         return 0;
     }
     return add_common(m, word, sloppy, why);

@@ -7,26 +7,18 @@
 
 #include "fs.h"
 #include "strbuf.h"
-#include <stdint.h>
 
 struct mount_options {
-    unsigned ctl_mode; /* permission bits of .tally/control; default 0600 */
-    uint32_t ctl_gid;
-    bool has_ctl_gid;
-    bool showctl, allow_other, noxattr;
-    unsigned nlink_refs; /* 0 or 1 */
-    bool foreign_store; /* STORE_FOREIGN */
-    unsigned transport;  /* enum fs_transport */
-    unsigned threads; /* 0: automatic */
-    unsigned passthrough; /* enum fs_passthrough */
-    unsigned long flags; /* bits of mount(2): mount_flags.h */
+    struct fs_options fs; /* what the words say of it; the rest is the caller's */
+    bool foreign_store;   /* STORE_FOREIGN */
+    unsigned long flags;  /* bits of mount(2): mount_flags.h */
     bool remount;        /* an existing mount is to be changed */
     struct strbuf extra; /* options for libfuse: "a,b" */
     struct strbuf fixed; /* options of tally, each with its NUL; no remount changes them */
 };
 #define MOUNT_OPTIONS_INIT                                                                         \
     {                                                                                              \
-        .ctl_mode = 0600, .extra = STRBUF_INIT, .fixed = STRBUF_INIT                               \
+        .fs = {.ctl_mode = 0600}, .extra = STRBUF_INIT, .fixed = STRBUF_INIT                       \
     }
 
 /* Adds the words of one list, "a,b=c". `sloppy`: unknown words are ignored. -EINVAL with a sentence

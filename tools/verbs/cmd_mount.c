@@ -123,34 +123,23 @@ static void on_unmounted(void *ctx)
 /* Serves an open store until it is unmounted. */
 static int serve_store(struct mounting *m, struct store_dir *store)
 {
-    struct fs_options o = {
-        .state = {.disk = store->disk,
-                  .kv = store->kv,
-                  .clock = clock_real(),
-                  .atime = remount_atime(m->options.flags),
-                  .background = true,
-                  .pool = store_get_pool(store)},
-        .store = m->store,
-        .mountpoint = m->mountpoint,
-        .ctl_mode = m->options.ctl_mode,
-        .ctl_gid = m->options.ctl_gid,
-        .has_ctl_gid = m->options.has_ctl_gid,
-        .showctl = m->options.showctl,
-        .transport = (enum fs_transport)m->options.transport,
-        .threads = m->options.threads,
-        .passthrough = (enum fs_passthrough)m->options.passthrough,
-        .nlink_refs = m->options.nlink_refs,
-        .noxattr = m->options.noxattr,
-        .allow_other = m->options.allow_other,
-        .extra = m->options.extra.len ? m->options.extra.s : NULL,
-        .set_attr = mount_flags_beyond_libfuse(m->options.flags),
-        .attr = mount_flags_attr(m->options.flags),
-        .ready = on_ready,
-        .unmounted = on_unmounted,
-        .ending = on_ending,
-        .ctx = m,
-    };
-    return fs_main(&o, m->why, sizeof(m->why));
+    struct fs_options *o = &m->options.fs;
+    o->state = (struct state_config){.disk = store->disk,
+                                     .kv = store->kv,
+                                     .clock = clock_real(),
+                                     .atime = remount_atime(m->options.flags),
+                                     .background = true,
+                                     .pool = store_get_pool(store)};
+    o->store = m->store;
+    o->mountpoint = m->mountpoint;
+    o->extra = m->options.extra.len ? m->options.extra.s : NULL;
+    o->set_attr = mount_flags_beyond_libfuse(m->options.flags);
+    o->attr = mount_flags_attr(m->options.flags);
+    o->ready = on_ready;
+    o->unmounted = on_unmounted;
+    o->ending = on_ending;
+    o->ctx = m;
+    return fs_main(o, m->why, sizeof(m->why));
 }
 
 /* What this process mounts, for callbacks that have no context. */
@@ -399,7 +388,7 @@ static int take_options(int argc, char **argv, struct mounting *m)
 int cmd_mount_run(int argc, char **argv)
 {
     struct mounting m = {.options = MOUNT_OPTIONS_INIT, .ready_fd = -1};
-    m.options.allow_other = geteuid() == 0;
+    m.options.fs.allow_other = geteuid() == 0;
     /* A mount of root is like that of a disk: suid and dev. */
     m.options.flags = geteuid() == 0 ? 0 : MS_NOSUID | MS_NODEV;
     int rc = take_options(argc, argv, &m);
