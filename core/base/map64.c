@@ -39,6 +39,15 @@ static int grow(struct map64 *m)
     return 0;
 }
 
+int map64_reserve(struct map64 *m, size_t count)
+{
+    int err = 0;
+
+    while (err == 0 && count * 3 >= m->room * 2)
+        err = grow(m);
+    return err;
+}
+
 void map64_release(struct map64 *m)
 {
     free(m->slots);

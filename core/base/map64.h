@@ -31,6 +31,8 @@ int map64_put(struct map64 *m, uint64_t key, uint64_t value);
 /* Adds to the value of a key (0 if it is not in the map). *ret_value, if not NULL, gets the sum.
  * -ENOMEM. */
 int map64_add(struct map64 *m, uint64_t key, int64_t delta, uint64_t *ret_value);
+/* Makes room, so that puts cannot fail as long as the map has at most `count` entries. -ENOMEM. */
+int map64_reserve(struct map64 *m, size_t count);
 bool map64_del(struct map64 *m, uint64_t key); /* true: it was in the map */
 /* Visits every entry once: the caller sets *at to 0 before the first call. False: there are no
  * more. The map must not change meanwhile. `ret_key` and `ret_value` must not be NULL. */
