@@ -91,3 +91,21 @@ Test(map64, it_does_what_an_array_does)
     compare(&m);
     map64_release(&m);
 }
+
+Test(map64, with_room_for_so_many_the_table_never_moves)
+{
+    struct map64 m = MAP64_INIT;
+    const struct map64_slot *slots;
+
+    cr_assert_eq(map64_reserve(&m, KEYS), 0);
+    slots = m.slots;
+    cr_assert_not_null(slots);
+    for (unsigned i = 1; i <= KEYS; i++)
+        cr_assert_eq(map64_put(&m, key_of(i), i), 0);
+    for (unsigned i = 1; i <= KEYS; i++) {
+        cr_assert(map64_del(&m, key_of(i)));
+        cr_assert_eq(map64_put(&m, key_of(KEYS + i), i), 0);
+    }
+    cr_assert_eq(m.slots, slots);
+    map64_release(&m);
+}
