@@ -24,8 +24,8 @@ int io_pwritev(int fd, struct iovec *iov, int count, uint64_t off);
 /* Writes all bytes at the current position. */
 int io_write(int fd, const void *buf, size_t len);
 
-/* Appends to `ret` what there is from the current position to the end. -EFBIG: that is more than `max`
- * bytes; -ENOMEM. What was read before an error stays in `ret`. */
+/* Appends to `ret` what there is from the current position to the end. -EFBIG: that is more than
+ * `max` bytes; -ENOMEM. What was read before an error stays in `ret`. */
 int io_read_rest(int fd, size_t max, struct strbuf *ret);
 /* Reads a whole small file below `dirfd` (beneath.h) into a new buffer with a NUL at its end, which
  * the caller frees. An absolute name is one of the machine, not of a store, and is opened as it is.

@@ -31,7 +31,8 @@ struct verb {
     /* an option that it takes stands in its usage: "[until=SEQ]" */
     const char *name, *usage, *help;
     enum verb_job job;         /* other than NO_JOB: it begins a job, and takes the word "wait" */
-    bool waits;                /* it may wait for a flush, a job, a seal or other verbs, or reads much */
+    bool waits;                /* it may wait for a flush, a job, a seal or other verbs, or reads
+                                * much */
     size_t min_args, max_args; /* words behind the verb, without options and "wait" */
     int (*run)(struct call *call); /* 0 or -errno */
 };

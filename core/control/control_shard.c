@@ -187,8 +187,8 @@ static int move_job(struct state *p, struct job *j, void *arg)
     return err == -EHOSTUNREACH || err == -ENXIO ? -EIO : err;
 }
 
-/* Called if the job never began. A drain then leaves its shard as it was, and one that was cancelled
- * leaves it usable. The end of the store leaves it draining. */
+/* Called if the job never began. A drain then leaves its shard as it was, and one that was
+ * cancelled leaves it usable. The end of the store leaves it draining. */
 static void not_moved(struct state *p, void *arg, int err)
 {
     struct asked *a = arg;

@@ -27,7 +27,7 @@ struct view_edge;
 /* Functions of higher rooms that lower rooms call. Each keeps the contract of the declaration that
  * its comment names. All are set, and none changes. */
 struct fs_hooks {
-    /* Called by reply.h when core returned -EWOULDWAIT, or an operation may wait: serve_postpone. */
+    /* Called by reply.h when core returned -EWOULDWAIT, or before it may: serve_postpone. */
     void (*postpone)(fuse_req_t req);
     /* Called by the transport to answer a STATX request: statx_answer. */
     void (*statx)(struct fs *fs, const void *msg, size_t len);

@@ -291,7 +291,7 @@ static void reply_list(fuse_req_t req, const struct taldir_list *l, char *buf, s
     fuse_reply_buf(req, buf, used);
 }
 
-/* Gathers a piece of the directory, about as many entries as can fit into the answer, and answers. */
+/* Answers with a piece of the directory: about as many entries are gathered as can fit. */
 void tal_op_readdir(fuse_req_t req, uint64_t ino, size_t size, off_t off, bool plus)
 {
     struct taldir_list *l = NULL;

@@ -12,8 +12,8 @@
  *                                             write holds the kernel's lock of its inode
  *     0x3fffff ‖ object number                objects/<ab>/<id>
  *
- * The number of an object is never given twice. That of a namespace is, after some 4 million others:
- * a file of namespaces/ that is open for so long may show another namespace.
+ * The number of an object is never given twice. That of a namespace is, after some 4 million
+ * others: a file of namespaces/ that is open for so long may show another namespace.
  *
  * Errors: 0 or -errno. Threads: any. Calls that are marked W may wait: they seal files that were
  * closed before, for at most the setting view_wait.
