@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * clock: the only source of time. Code that makes a time stamp, waits or lets something expire asks
- * a `struct clock`, so that tests can set the time by hand.
- *
- * Calling sequence: `clock_real()` in programs; in tests `clock_manual_init()`, then
- * `clock_manual_advance()`. Threads: all calls may come from any thread.
+ * a `struct clock`: `clock_real()` in programs; in tests one that they set by hand
+ * (clock_manual.h). Threads: all calls may come from any thread.
  */
 #pragma once
 
-#include <stdatomic.h>
 #include <stdint.h>
 
 struct clock {
@@ -18,16 +15,6 @@ struct clock {
 
 /* The machine's clocks. Static storage; never NULL. */
 const struct clock *clock_real(void);
-
-/* A clock for tests, which stands still until it is advanced. `base` is the first member, so
- * &m.base is a clock. */
-struct clock_manual {
-    struct clock base;
-    _Atomic int64_t now; /* nanoseconds; both clocks read it */
-};
-
-void clock_manual_init(struct clock_manual *m, int64_t start_ns);
-void clock_manual_advance(struct clock_manual *m, int64_t duration_ns);
 
 static inline int64_t clock_now(const struct clock *c)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of fault.h and clock.h. */
-#include "clock.h"
+#include "clock_manual.h"
 #include "fault.h"
 
 #include <criterion/criterion.h>

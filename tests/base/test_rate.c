@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of rate.h. */
+#include "clock_manual.h"
 #include "rate.h"
 
 #include <criterion/criterion.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of workers.h. A freeze_lock (a mutex a job must pass) stands in for slow work: no sleeps.
  * */
+#include "clock_manual.h"
 #include "thread.h"
 #include "workers.h"
 

@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include "clock_manual.h"
 #include "disk_mem.h"
 #include "kv_mem.h"
 #include "store_impl.h"

@@ -3,6 +3,7 @@
  * Claims of coordinator.h. Flushes do nothing but note what happens to them; streams run on
  * workers, each until the test lets it end, and may be made to fail.
  */
+#include "clock_manual.h"
 #include "coordinator.h"
 #include "fault.h"
 #include "lock.h"

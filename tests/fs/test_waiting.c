@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of waiting.h: what is told of requests that are not answered. */
+#include "clock_manual.h"
 #include "waiting.h"
 
 #include <criterion/criterion.h>

@@ -13,13 +13,6 @@ import sys
 # Functions that tests alone call, and may: name -> why.
 SEAMS = {
     'beneath_go_slowly': 'shows opens to a fault injection',
-    'clock_manual_init': 'a clock that is turned by hand',
-    'clock_manual_advance': 'likewise',
-    'fault_fired': 'faults of the doubles',
-    'fault_is_cut': 'likewise',
-    'fault_random': 'likewise',
-    'fault_reset': 'likewise',
-    'fault_write': 'likewise',
     'log_get_stats': 'how many syncs a caller shares is seen nowhere else',
     'log_scan_now': 'frames of a log that others append to meanwhile',
     'replay_frame': 'one frame, without a log',

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of log.h: what is read of a log after its end, whatever that was. */
+#include "clock_manual.h"
 #include "log_fixture.h"
 
 #include "frame.h"

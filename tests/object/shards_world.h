@@ -2,6 +2,7 @@
 /* shards_world: two shards in memory, and two stores, or a store and its copy, over them. */
 #pragma once
 
+#include "clock_manual.h"
 #include "shards.h"
 
 #include "kv_mem.h"

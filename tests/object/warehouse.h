@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "clock_manual.h"
 #include "disk_mem.h"
 #include "kv_mem.h"
 #include "objects.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of pool_lease.h. */
+#include "clock_manual.h"
 #include "pool_lease.h"
 
 #include "pool_fixture.h"

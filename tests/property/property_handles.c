@@ -16,6 +16,7 @@
  * Prints its seed; the same seed does the same.
  */
 #include "bytes.h"
+#include "clock_manual.h"
 #include "control.h"
 #include "disk_mem.h"
 #include "kv_mem.h"

@@ -17,6 +17,7 @@
  */
 #include "blob.h"
 #include "check.h"
+#include "clock_manual.h"
 #include "compact.h"
 #include "disk_mem.h"
 #include "durability.h"

@@ -15,6 +15,7 @@
  * with a small --size, which is the most that a file has. At the end everything is
  * dropped and nothing may be left on the disk. Prints its seed; the same seed does the same.
  */
+#include "clock_manual.h"
 #include "disk_mem.h"
 #include "history.h"
 #include "kv_mem.h"

@@ -10,6 +10,7 @@
  * and nothing may be left. Prints its seed; the same seed does the same.
  */
 #include "check.h"
+#include "clock_manual.h"
 #include "disk_mem.h"
 #include "kv_mem.h"
 #include "store_impl.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of shard_mem.h: what tests can do to a shard. */
-#include "clock.h"
+#include "clock_manual.h"
 #include "shards_both.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 /*
  * kv_mem: the in-memory twin of the LMDB store, for tests. What was committed lives in a
  * `struct kv_mem`, which outlives the `struct kv` handles opened on it: closing and opening again
- * is the reboot. A commit asks the shared `struct fault` (base/fault.h) first, so that "every write
+ * is the reboot. A commit asks the shared `struct fault` (fault.h) first, so that "every write
  * cut once" counts commits and disk writes in one sequence.
  */
 #pragma once
