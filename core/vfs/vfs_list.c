@@ -145,6 +145,9 @@ static int list_root(struct inode_listing *l, uint64_t cookie)
         }
         if (ns->target) {
             attr_fill_link(ns, &d.attr);
+        } else if (!l->plus) { /* its tree is not read: damage in one hides no other */
+            d.attr.nodeid = vfs_node(ns->number, NS_ROOT_INO);
+            d.attr.mode = S_IFDIR;
         } else {
             READ_GUARD(&ns->lock);
             err = ns->live ? inode_load(&ns->tree, NS_ROOT_INO, &in) : -ENOENT;

@@ -188,3 +188,24 @@ Test(listing, the_keys_are_those_of_the_identity)
     cr_assert_eq(memcmp(x.p->cookie_key.b, id.cookies.b, SIP_KEY_LEN), 0);
     cr_assert_eq(memcmp(x.p->name_key.sip.b, id.names.sip.b, SIP_KEY_LEN), 0);
 }
+
+Test(listing, a_namespace_whose_root_is_damaged_hides_no_other)
+{
+    struct vfs_attr a;
+    uint8_t key[8];
+    struct ns *ns;
+
+    cr_assert_eq(vfs_mknod(x.p, VFS_ROOT, "other", S_IFDIR | 0755, 0, &fixture_cred, &a), 0);
+    fixture_reopen(&x);
+    cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);
+    put_be64(key, ns->tree.root);
+    ns_put(x.p, ns);
+    cr_assert_eq(kv_mem_flip(x.mem, TABLE_PAGES, key, sizeof key, 5000, 1), 0);
+    cr_assert_eq(vfs_lookup(x.p, VFS_ROOT, "main", &a), -EUCLEAN, "the damage is seen");
+
+    all.count = 0;
+    cr_assert_eq(vfs_readdir(x.p, VFS_ROOT, 0, false, see, &all), 0);
+    cr_assert_eq(all.count, 4);
+    cr_assert_str_eq(all.name[2], "main");
+    cr_assert_str_eq(all.name[3], "other");
+}
