@@ -6,6 +6,8 @@
  * A call that would have to wait returns -EWOULDWAIT to such a thread, and has changed nothing
  * then. The thread has another thread make the call again, or allows itself to wait this once. So a
  * call looks at thread_may_wait before its first change, and does not return -EWOULDWAIT after it.
+ * The exception is vfs_write_back of which a part failed: the kernel keeps the pages meanwhile, so
+ * the second call writes the same bytes again.
  *
  * Taking a lock that is held for a moment, and reading from the store's own disk, does not count as
  * waiting.

@@ -134,8 +134,8 @@ size_t text_control_length(const char *text, size_t len)
 
 bool text_is_printable(const char *text)
 {
-    for (size_t len = strlen(text); len; text++, len--)
-        if (text_control_length(text, len))
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
             return false;
     return true;
 }

@@ -172,7 +172,10 @@ static int move_job(struct state *p, struct job *j, void *arg)
     int err;
 
     shards_look_now(p, SHARDS_LOOK_MOST);
-    err = move_all(p, j, a, &r, why);
+    /* again: another drain of the shard, which never began, may have left it as it was before */
+    err = a->drain ? shards_set_draining(p->shards, a->drain, true) : 0;
+    if (err == 0)
+        err = move_all(p, j, a, &r, why);
     if (err < 0)
         say_why(p, a->to, err, why);
     else

@@ -504,7 +504,12 @@ static bool needs_quotes(const char *text)
     if (!*text) {
         return true;
     }
-    return strpbrk(text, " \"\\") || !text_is_printable(text);
+    for (size_t len = strlen(text); len; text++, len--) {
+        if (strchr(" \"\\", *text) || text_control_length(text, len)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Bytes above 0x7f that are no control character are written as they are: they are letters of some

@@ -394,7 +394,7 @@ int refs_pin_again(struct refs *r, uint64_t number)
 int refs_unpin(struct refs *r, uint64_t number)
 {
     uint8_t key[8];
-    struct place p;
+    struct place p = {0};
     struct entry e;
     MUTEX_GUARD(&r->lock);
     int err = refs_load(r, number, &e);

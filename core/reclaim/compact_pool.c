@@ -113,7 +113,8 @@ int compact_adopt(struct compaction *c, const struct entry *from, const void *da
 
 /* ---- one pack ---- */
 
-/* A damaged record stays where it is, and then the pack is not counted as left. */
+/* A damaged record stays where it is, and then the pack is not counted as left. Neither is a pack
+ * whose records cannot be listed. */
 int compact_pool_leave(struct compaction *c, const struct pack_info *k)
 {
     uint64_t records = c->r->records;

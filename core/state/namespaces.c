@@ -517,6 +517,8 @@ static struct ns *next_number(struct ns_table *t, uint32_t after)
 {
     struct ns *best = NULL;
 
+    if (after > VFS_NS_MAX)
+        return NULL;
     /* Most numbers are in use, so the next one is near: a listing does not look at all for each. */
     for (uint32_t number = after + 1; number <= after + NS_BUCKETS; number++) {
         struct ns *ns = find_number(t, number);

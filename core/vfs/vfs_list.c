@@ -134,7 +134,8 @@ static int list_root(struct inode_listing *l, uint64_t cookie)
     }
     if (cookie < COOKIE_BASE)
         cookie = COOKIE_BASE;
-    while (more && ns_next_number(l->p, (uint32_t)(cookie - COOKIE_BASE), &ns) == 0) {
+    while (more && cookie - COOKIE_BASE <= VFS_NS_MAX &&
+           ns_next_number(l->p, (uint32_t)(cookie - COOKIE_BASE), &ns) == 0) {
         char name[VFS_NAME_MAX + 1];
         struct vfs_dirent d = {.cookie = ns->number + COOKIE_BASE};
         struct inode in;

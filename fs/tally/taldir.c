@@ -202,6 +202,8 @@ static int lookup_object(struct taldir *t, uint64_t prefix, const char *name, st
     if (strcmp(hex, name) != 0)
         return -ENOENT;
     int err = view_object(t->fs->p, &id, &o);
+    if (err == 0 && !taldir_has_node(&o))
+        err = -EOVERFLOW;
     if (err == 0)
         taldir_object_stat(t, &o, ret);
     return err;

@@ -10,7 +10,7 @@
  *     0x3ffffd ‖ number : 4 bit file          namespaces/<name> (file 0) and its files
  *     0x3ffffe ‖ counter                      control: another one at each lookup, since a waiting
  *                                             write holds the kernel's lock of its inode
- *     0x3fffff ‖ object number                objects/<ab>/<id>
+ *     0x3fffff ‖ object number                objects/<ab>/<id>; one above 42 bits is not shown
  *
  * The number of an object is never given twice. That of a namespace is, after some 4 million
  * others: a file of namespaces/ that is open for so long may show another namespace.
@@ -47,7 +47,8 @@ int taldir_create(const struct fs *fs, struct taldir **ret_t);
 void taldir_destroy(struct taldir *t); /* NULL is fine */
 
 /* Looks a name up; ret->st_ino is its nodeid. Nothing counts lookups. W if taldir_lookup_waits().
- * The only name in VFS_ROOT is `.tally`. -ENOENT, -ENOTDIR. */
+ * The only name in VFS_ROOT is `.tally`. -ENOENT, -ENOTDIR; -EOVERFLOW: no nodeid can have the
+ * number of the object. */
 int taldir_lookup(struct taldir *t, uint64_t parent, const char *name, struct stat *ret);
 /* Does a lookup in this directory need a thread that may wait? */
 bool taldir_lookup_waits(uint64_t parent);

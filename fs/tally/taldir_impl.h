@@ -58,6 +58,12 @@ struct taldir {
 void taldir_stat(const struct taldir *t, uint64_t nodeid, struct stat *ret);
 /* The attributes of an object: st_nlink is its count of references. */
 void taldir_object_stat(const struct taldir *t, const struct view_object *o, struct stat *ret);
+/* Can a nodeid have the number of the object? It has 42 bits for it, and a number up to 58. So many
+ * objects are never made, but a repair gives numbers above all that a damaged store names. */
+static inline bool taldir_has_node(const struct view_object *o)
+{
+    return vfs_node_ino(o->number) == o->number;
+}
 /* The node of the directory of a namespace, of which a node is given. */
 static inline uint64_t taldir_namespace_node(uint64_t nodeid)
 {

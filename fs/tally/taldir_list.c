@@ -102,7 +102,8 @@ static int add_object(const struct view_object *o, void *ctx)
                             .size = o->size,
                             .refs = o->refs};
     id_to_hex(&o->id, hex);
-    g->error = add_entry(g->l, hex, &e);
+    if (taldir_has_node(o))
+        g->error = add_entry(g->l, hex, &e);
     return g->error != 0 || is_full(g->l);
 }
 

@@ -98,8 +98,8 @@ with open(f"{top}/ask{i}", "wb") as f:
 try:
     os.getxattr(f"{top}/ask{i}", "user.tally.object")
 except OSError as e:
-    if e.errno not in (61, 28):
-        raise # ENODATA: not yet; ENOSPC: too many ask
+    if e.errno != 61:
+        raise # ENODATA: not yet
 steps[i] += 1'
     others_go_on
     fault ""

@@ -110,6 +110,25 @@ matches "$(cat .tally/namespaces/main/flushed)" '^20[0-9T:-]+Z$'
 matches "$("$TALLY" status)" 'name=main seq=[0-9]+ durable=[0-9]+ flushes=[1-9][0-9]* last_flush=20'
 eq "$(errno_of 'os.stat(".tally/namespaces/nothing")')" ENOENT
 
+claim "a listing of them that takes many pieces names each that stays once, while others come and go"
+mkdir s{0001..1500}
+got=$(python3 - <<'EOF'
+import os
+seen = []
+with os.scandir(".tally/namespaces") as entries:
+    for n, e in enumerate(entries):
+        seen.append(e.name)
+        if n % 100 == 50:
+            os.rmdir(f"s{n + 1:04}")
+            os.mkdir(f"t{n:04}")
+left = {n for n in os.listdir(".") if n[0] == "s"}
+assert len(seen) == len(set(seen)), "a name came twice"
+print(len(left), len(left - set(seen)))
+EOF
+)
+eq "$got" "1485 0"
+rmdir s* t*
+
 claim "names of flushes are in .tally/flushes, also after a remount and after a kill"
 is_named() {
     grep -qE "^seq=[0-9]+ time=20[0-9T:-]+Z name=\"$1\"\$" "$M/.tally/flushes" || fail "$1: $(cat "$M/.tally/flushes")"

@@ -335,6 +335,37 @@ Test(packs, a_scan_visits_what_is_beside_a_compressed_record)
     cr_assert_eq(offsets, a.offset + b.offset);
 }
 
+/* A read of any of these bytes fails. */
+static uint64_t unread_from, unread_end;
+
+ssize_t __real_disk_pread(struct disk_file *f, void *buf, size_t len, uint64_t off);
+ssize_t __wrap_disk_pread(struct disk_file *f, void *buf, size_t len, uint64_t off);
+ssize_t __wrap_disk_pread(struct disk_file *f, void *buf, size_t len, uint64_t off)
+{
+    return off < unread_end && off + len > unread_from ? -EIO : __real_disk_pread(f, buf, len, off);
+}
+
+Test(packs, what_cannot_be_read_hides_nothing_behind_it_from_a_scan)
+{
+    struct pack_place at[12];
+    static uint8_t buf[PACK_RECORD_MAX];
+    uint64_t offsets = 0, want = 0;
+    struct disk_file *f;
+
+    for (uint64_t i = 0; i < 12; i++)
+        at[i] = append(RECORD, i + 1);
+    unread_from = 4096;
+    unread_end = 8192;
+    for (unsigned i = 0; i < 12; i++)
+        if (at[i].offset + RECORD + PACK_RECORD_HEAD <= unread_from || at[i].offset >= unread_end)
+            want += at[i].offset;
+    cr_assert_eq(disk_open(disk, "packs/0000000000000001", DISK_READ, &f), 0);
+    cr_assert_eq(packs_scan(f, 1, buf, add_offset, &offsets), -EIO, "the caller is told of it");
+    disk_file_close(f);
+    cr_assert_eq(offsets, want);
+    cr_assert_gt(want, at[11].offset);
+}
+
 Test(packs, a_full_pack_is_followed_by_the_next_number)
 {
     packs_set_size(packs, 4000);

@@ -87,7 +87,9 @@ void tally_print(char *text, size_t len)
 
 void tally_print_json(const json_t *value, size_t flags)
 {
-    json_dumpf(value, stdout, flags | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(10));
+    /* to a terminal without control characters, as above */
+    const size_t ascii = isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0;
+    json_dumpf(value, stdout, flags | ascii | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(10));
     putchar('\n');
 }
 
