@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * drain: everything that was accepted becomes durable, and the dead are deleted. A drain works in
- * rounds, until two rounds have found nothing to do.
+ * rounds, until two rounds have found nothing to do. Others may find new work for it in each round,
+ * so it also ends after as many rounds as what was there at its beginning can need.
  *
  * The deadline is looked at where a round waits; a disk that does not answer may delay it
  * elsewhere. A caller that must not be late lets another thread drain, and looks at what is left
@@ -15,6 +16,10 @@
 #include "ticket.h"
 #include <errno.h>
 
+/* Rounds after which all is gone that was dead before the first of them. One takes the numbers out of
+ * the tables, commits that, and deletes the bytes; a second commits that their records are gone; a
+ * third removes the packs that these emptied. One more is for what somebody read meanwhile. */
+#define DRAIN_ROUNDS 4
 /* so many bytes of dirty pages end the working off of drops until a commit */
 #define DROP_PAGES_MAX ((size_t)64 << 20)
 
@@ -146,7 +151,7 @@ static int flush(const struct drain *d)
 
 /* One round: work off drops, commit, reclaim the dead, release ghosts. *ret_more: this round did
  * something or left something, so that another round may find work. */
-static int drain_round(const struct drain *d, bool *ret_more)
+static int drain_round(struct drain *d, bool *ret_more)
 {
     struct state *p = d->p;
     uint64_t reclaimed = atomic_load(&p->flush->reclaimed);
@@ -171,6 +176,7 @@ static int drain_round(const struct drain *d, bool *ret_more)
     release(p);
     *ret_more = atomic_load(&p->flush->reclaimed) != reclaimed || done > 0 ||
                 refs_dying(p->refs) > 0 || p->flush->hooks->ghosts_released(p) != released;
+    d->rounds += done == 0;
     return err;
 }
 
@@ -191,7 +197,8 @@ static void rest(const struct drain *d)
 }
 
 /* Do one round, and decide whether the drain is done. It is done after two quiet rounds: the first
- * may only have committed the last of the dead, which the second then deletes. */
+ * may only have committed the last of the dead, which the second then deletes. One that does not
+ * wait for idle is done after DRAIN_ROUNDS, too. */
 static int go_on(struct drain *d)
 {
     bool more = false, waits;
@@ -203,7 +210,7 @@ static int go_on(struct drain *d)
         return -EINTR;
     d->quiet = more ? 0 : d->quiet + 1;
     waits = d->idle && d->quiet >= 2 && !flush_is_idle(d->p);
-    if (d->quiet >= 2 && !waits)
+    if ((d->quiet >= 2 && !waits) || (!d->idle && d->rounds >= DRAIN_ROUNDS))
         return 0;
     if (time_left(d) == 0)
         return -ETIMEDOUT;

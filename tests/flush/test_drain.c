@@ -116,6 +116,34 @@ Test(drain, a_round_that_ends_late_is_a_success_if_all_is_done)
     cr_assert_eq(left.unsealed + left.dying + left.flushes + left.dropped_pages, 0);
 }
 
+/* Called twice in each round: somebody writes a file and removes it. */
+static unsigned written;
+static uint64_t write_and_remove(struct state *p)
+{
+    put_file(&x, "main/busy", "to be removed");
+    cr_assert_eq(vfs_unlink(p, node_of(&x, "main"), "busy"), 0);
+    written++;
+    return 0;
+}
+
+Test(drain, beside_a_writer_who_never_rests_it_ends_and_what_was_dead_before_it_is_gone)
+{
+    struct flush_hooks hooks = *x.p->flush->hooks;
+    uint64_t number = 1;
+    struct entry e;
+
+    put_file(&x, "main/a", "dead before the drain");
+    while (refs_entry(x.p->refs, number, false, NULL, &e) < 0) /* it is the only one */
+        number++;
+    cr_assert_eq(vfs_unlink(x.p, node_of(&x, "main"), "a"), 0);
+    hooks.ghosts_released = write_and_remove;
+    x.p->flush->hooks = &hooks;
+    cr_assert_eq(flush_drain(x.p, false, -1, NULL), 0);
+    cr_assert_gt(written, 0);
+    cr_assert_eq(refs_entry(x.p->refs, number, false, NULL, &e), -ENOENT);
+    cr_assert_eq(flush_drain(x.p, true, 0, NULL), -ETIMEDOUT, "one that waits for idle goes on");
+}
+
 Test(drain, one_that_is_interrupted_ends)
 {
     static const _Atomic bool yes = true;
