@@ -35,6 +35,7 @@ struct pass {
     enum seal_what what;
     bool freeze_lock_held; /* the caller holds it for writing */
     bool all;       /* slots that failed lately are tried again, too */
+    int64_t begun;  /* monotonic ns: slots that were changed later are left to the next pass */
     _Atomic size_t put_off, failed, sealed;
     _Atomic int full;      /* error of the store's full disk, or 0: no commit can be made then */
     _Atomic int one_error; /* error of a content that failed alone, or 0: the pass goes on */
@@ -47,8 +48,9 @@ struct task {
     enum content_state was; /* its state before it was marked */
 };
 
-/* May a pass of this kind seal the content? Whether its file is open is not looked at here, but in
- * mark. Needs contents. */
+/* May a pass of this kind seal the content? A slot takes long to seal, so a pass that took those that
+ * are closed meanwhile might never end beside a busy writer. Whether its file is open is not looked
+ * at here, but in mark. Needs contents. */
 static bool wanted(struct state *p, struct content *c, void *ctx)
 {
     const struct pass *pass = ctx;
@@ -57,7 +59,7 @@ static bool wanted(struct state *p, struct content *c, void *ctx)
         return false;
     if (!c->slot)
         return pass->what != SEAL_NEW || c->seal_error == 0 || c->changed > c->tried;
-    if (pass->what <= SEAL_BUFFERS ||
+    if (pass->what <= SEAL_BUFFERS || c->changed > pass->begun ||
         (c->seal_error && !pass->all && ticks(p) - c->tried < STUCK_RETRY))
         return false;
     return pass->what == SEAL_CLOSED ||
@@ -394,6 +396,7 @@ int seal_pass(struct state *p, enum seal_what what, int64_t since)
 
     if (!take_turn(p, since))
         return 0;
+    pass.begun = ticks(p);
     err = rounds(&pass, since);
     if (pass.all)
         p->flush->slot_error = atomic_load(&pass.one_error);

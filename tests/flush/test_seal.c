@@ -225,6 +225,36 @@ static bool drains_with(uint64_t n)
     return failed;
 }
 
+static bool has_slot(struct state *p, struct content *c, void *ctx)
+{
+    (void)p;
+    (void)ctx;
+    return c->slot;
+}
+
+static size_t change_later(int64_t ns)
+{
+    struct content *c = NULL;
+    size_t n = contents_pick(x.p, has_slot, NULL, &c, 1);
+
+    if (n == 1) {
+        MUTEX_GUARD(&x.p->contents.lock);
+        c->changed += ns;
+    }
+    content_unref(c);
+    return n;
+}
+
+Test(seal, a_pass_leaves_slots_that_were_changed_after_its_beginning_to_the_next_one)
+{
+    put_large("main/l", 'l');
+    cr_assert_eq(change_later(1), 1);
+    cr_assert_eq(seal_pass(x.p, SEAL_CLOSED, -1), 0);
+    cr_assert_eq(change_later(-1), 1, "it is a slot still");
+    cr_assert_eq(seal_pass(x.p, SEAL_CLOSED, -1), 0);
+    cr_assert_eq(change_later(0), 0);
+}
+
 Test(seal, whatever_the_disk_refuses_once_the_rest_is_committed)
 {
     uint64_t n = 1;
