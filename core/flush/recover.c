@@ -2,12 +2,14 @@
 /*
  * recover: restoring an open store's state at a start. A start does:
  *
+ *     before            store_open: files of packs that no table names are deleted, unless a lost
+ *                       row may have named them (lost_start.c)
  *     load              trees, counts, drops and contents as the last commit has them
  *     replay            the changes that the log has behind that commit (replay.c)
  *     orphans           are dropped: nobody has them open any more
  *     dead bytes        are deleted if their removal was committed
  *     slots             are opened if an entry names them; others are deleted
- *     objects           files and packs that no table names are deleted
+ *     objects           files that no table names are deleted, with the same exception
  *     log               is opened in the next epoch: no earlier frame is ever read again
  *     flush             commits all of this; then the old segments are deleted
  *

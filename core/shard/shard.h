@@ -17,7 +17,8 @@
  * Errors: 0 or -errno.
  *   -ENOENT        nothing has that name, as far as the driver can know: an empty mount point
  *                  looks the same
- *   -EHOSTUNREACH  the place cannot be asked now
+ *   -EHOSTUNREACH  the place cannot be asked now (as for any other error but -ENOENT, a sweep takes
+ *                  the answer as inconclusive)
  *   -EEXIST, -EROFS, -ENOSPC, -EDQUOT, -EACCES, -EIO, -ENOMEM as of any disk
  * After a failed put or delete the old or the new state may be found. Threads: all calls from any
  * thread, except open and close.

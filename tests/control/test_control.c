@@ -374,10 +374,14 @@ Test(control, a_dropped_namespace_is_gone_and_its_job_ends_with_the_drain)
 Test(control, a_namespace_with_open_files_is_dropped_by_force_only)
 {
     struct vfs_file *f;
+    uint32_t open = 0;
 
     put_file(&x, "main/a", "hello");
     cr_assert_eq(vfs_open(x.p, node_of(&x, "main/a"), 0, &f), 0);
     refused(&x, "drop main", -EBUSY, "1 file is open in it");
+    cr_assert_eq(ns_drop(x.p, "main", false, false, false, &open), -EBUSY,
+                 "a file that is opened after the verb has looked");
+    cr_assert_eq(open, 1);
     agreed(&x, "drop main force", "ok queued_bytes=");
     vfs_release(f);
 }
