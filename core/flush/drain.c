@@ -2,7 +2,8 @@
 /*
  * drain: everything that was accepted becomes durable, and the dead are deleted. A drain works in
  * rounds, until two rounds have found nothing to do. Others may find new work for it in each round,
- * so it also ends after as many rounds as what was there at its beginning can need.
+ * so one that does not wait for idle also ends after as many rounds as what was there at its
+ * beginning can need; and each part of a round leaves what came after the part began.
  *
  * The deadline is looked at where a round waits; a disk that does not answer may delay it
  * elsewhere. A caller that must not be late lets another thread drain, and looks at what is left
@@ -16,11 +17,11 @@
 #include "ticket.h"
 #include <errno.h>
 
-/* Rounds after which all is gone that was dead before the first of them. One takes the numbers out of
- * the tables, commits that, and deletes the bytes; a second commits that their records are gone; a
- * third removes the packs that these emptied. One more is for what somebody read meanwhile. */
+/* Rounds after which all is gone that was dead before the first of them. One takes the numbers out
+ * of the tables, commits that, and deletes the bytes; a second commits that their records are gone,
+ * and the pack that these emptied. Two more are for what somebody read meanwhile. */
 #define DRAIN_ROUNDS 4
-/* so many bytes of dirty pages end the working off of drops until a commit */
+/* The working off of drops makes so many bytes of pages dirty before a commit. */
 #define DROP_PAGES_MAX ((size_t)64 << 20)
 
 /* ---- looking ---- */
@@ -101,20 +102,23 @@ static void release(struct state *p)
         p->flush->hooks->release_ghosts(p);
 }
 
-/* Work off dropped pages until none is left, too many pages are dirty, or the drain has to end.
- * Each step takes the freeze lock anew, so that a thread that wants it for writing gets it in
- * between. *ret_done: entries worked off by the last step; 0: there are no more. */
-static int work_off_drops(const struct drain *d, unsigned *ret_done)
+/* Work off what is dropped by now, until too many pages are dirty, or the drain has to end. Each
+ * step takes the freeze lock anew, so that a thread that wants it for writing gets it in between.
+ * *ret_left: some of that is left. */
+static int work_off_drops(const struct drain *d, bool *ret_left)
 {
     struct state *p = d->p;
-    int err;
+    uint64_t pushed = drops_pushed(p->drops);
+    size_t most = pages_dirty_bytes(p->pages) + DROP_PAGES_MAX;
+    unsigned done;
+    int err = 0;
 
-    do {
+    while ((*ret_left = drops_has_older(p->drops, pushed)) && err == 0 &&
+           pages_dirty_bytes(p->pages) < most && time_left(d) != 0 && !is_interrupted(d)) {
         READ_GUARD(&p->freeze_lock);
-        err = drops_step(p->drops, DROP_AT_ONCE, ret_done);
-    } while (err == 0 && *ret_done && pages_dirty_bytes(p->pages) < DROP_PAGES_MAX &&
-             time_left(d) != 0 && !is_interrupted(d));
-    if (err == 0 && *ret_done == 0)
+        err = drops_step(p->drops, DROP_AT_ONCE, &done);
+    }
+    if (drops_left(p->drops) == 0)
         p->flush->hooks->drops_done(p);
     return err;
 }
@@ -156,8 +160,8 @@ static int drain_round(struct drain *d, bool *ret_more)
     struct state *p = d->p;
     uint64_t reclaimed = atomic_load(&p->flush->reclaimed);
     uint64_t released = p->flush->hooks->ghosts_released(p);
-    unsigned done = 0;
-    int err = work_off_drops(d, &done);
+    bool left;
+    int err = work_off_drops(d, &left);
 
     if (err < 0)
         blame_note(p, BLAME_FLUSH, err, 0, "working off what was dropped failed");
@@ -174,9 +178,9 @@ static int drain_round(struct drain *d, bool *ret_more)
         return err;
     (void)flush_reclaim_dead(p, SIZE_MAX); /* also waits for a thread that reclaims now */
     release(p);
-    *ret_more = atomic_load(&p->flush->reclaimed) != reclaimed || done > 0 ||
+    *ret_more = atomic_load(&p->flush->reclaimed) != reclaimed || left ||
                 refs_dying(p->refs) > 0 || p->flush->hooks->ghosts_released(p) != released;
-    d->rounds += done == 0;
+    d->rounds += !left;
     return err;
 }
 

@@ -35,7 +35,7 @@ struct drain {
     int64_t begun, until;            /* monotonic ns; until -1: for ever */
     const _Atomic bool *interrupted; /* or NULL */
     unsigned quiet;                  /* rounds without work, one after another */
-    unsigned rounds;                 /* rounds that left no dropped page */
+    unsigned rounds;                 /* rounds that left nothing of what was dropped before them */
 };
 struct drain drain_begin(struct state *p, bool idle, int64_t timeout,
                          const _Atomic bool *interrupted);

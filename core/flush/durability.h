@@ -18,9 +18,9 @@ int flush_now(struct state *p);
 int flush_sync(struct state *p);
 /* flush_now, and wait until background drops are worked off and dead bytes are deleted.
  * timeout in ns, -1: none. *interrupted may be NULL; looked at every 50 ms. `idle`: until nothing
- * at all is pending, otherwise what was accepted before the call. -ETIMEDOUT: the time is over and
- * not all is done (drain.h says what is left); a disk that does not answer may make it late.
- * -EINTR. */
+ * at all is pending, otherwise what was accepted before the call: then it ends beside writers who
+ * never rest. -ETIMEDOUT: the time is over and not all is done (drain.h says what is left); a disk
+ * that does not answer may make it late. -EINTR. */
 int flush_drain(struct state *p, bool idle, int64_t timeout, const _Atomic bool *interrupted);
 /* The number of the last change that is durable here, in the log or by a commit. */
 uint64_t flush_durable(struct state *p);

@@ -38,7 +38,7 @@
 #define RECLAIM_AT_ONCE 64 /* dead objects that are taken from the list at once */
 #define RECLAIM_TOGETHER                                                                           \
     8                 /* dead records under one hold of the freeze lock: each may punch a hole */
-#define SEAL_PASSES 4 /* passes before a freeze, at most */
+#define SEAL_PASSES 8 /* passes before a freeze, at most */
 #define SEAL_REST 64u /* buffers that may be left to be sealed while nobody may write */
 
 /* Called for each object that was collected. */
@@ -64,7 +64,8 @@ static int collect(struct state *p)
     return n < 0 ? n : 0;
 }
 
-void flush_note(struct state *p, int err)
+/* Record a failure (`err` < 0) or a commit (0). Needs flush.lock. */
+static void note_result(struct state *p, int err)
 {
     struct flusher *f = p->flush;
 
@@ -82,7 +83,7 @@ static int note_failure(struct state *p, int err, const char *what)
     if (err != -EROFS || !atomic_load(&p->readonly))
         blame_note(p, BLAME_FLUSH, err, 0, "%s failed", what);
     MUTEX_GUARD(&p->flush->lock);
-    flush_note(p, err);
+    note_result(p, err);
     return err;
 }
 
@@ -152,8 +153,8 @@ static bool few_buffers(struct state *p)
     return p->contents.count <= atomic_load(&p->contents.slots) + SEAL_REST;
 }
 
-/* Seal contents. While a pass runs writers make new ones, so further passes seal these, until
- * little is left for the time when nobody may write. */
+/* Seal contents. While a pass runs writers make new ones, which it leaves; further passes, each
+ * shorter, seal these, until little is left for the time when nobody may write. */
 static int seal(struct state *p, enum seal_what what)
 {
     int err = 0;
@@ -316,7 +317,7 @@ static void committed(struct state *p, uint64_t first, uint64_t last)
     (void)flush_add_names(p, first, last, &f->names);
     f->last_commit = now(p);
     f->commit_at[f->commits % FLUSH_RATE_OF] = ticks(p);
-    flush_note(p, 0);
+    note_result(p, 0);
 }
 
 /* Called by the coordinator: commits the batches. Everything after the commit only releases what

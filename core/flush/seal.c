@@ -22,7 +22,7 @@
 
 #define TURN_LOOK (50 * NSEC_PER_MSEC) /* how often a thread that waits for its turn looks at the
                                         * time */
-#define BATCH 1024      /* contents in one round on the workers */
+#define BATCH 1024      /* contents that are given to the workers at once */
 /* How soon a slot that failed is tried again: it may be long, and each attempt reads all of it. */
 #define STUCK_RETRY (10 * NSEC_PER_SEC)
 /* A buffer is made a slot only while there are fewer slots than this, or than half of the limit of
@@ -35,7 +35,7 @@ struct pass {
     enum seal_what what;
     bool freeze_lock_held; /* the caller holds it for writing */
     bool all;       /* slots that failed lately are tried again, too */
-    int64_t begun;  /* monotonic ns: slots that were changed later are left to the next pass */
+    int64_t begun;  /* monotonic ns: what was changed later is left to the next pass */
     _Atomic size_t put_off, failed, sealed;
     _Atomic int full;      /* error of the store's full disk, or 0: no commit can be made then */
     _Atomic int one_error; /* error of a content that failed alone, or 0: the pass goes on */
@@ -48,18 +48,19 @@ struct task {
     enum content_state was; /* its state before it was marked */
 };
 
-/* May a pass of this kind seal the content? A slot takes long to seal, so a pass that took those that
- * are closed meanwhile might never end beside a busy writer. Whether its file is open is not looked
- * at here, but in mark. Needs contents. */
+/* May a pass of this kind seal the content? What changes while it runs is left to the next one:
+ * otherwise it might never end beside a busy writer. Whether its file is open is looked at in mark,
+ * not here. Needs contents. */
 static bool wanted(struct state *p, struct content *c, void *ctx)
 {
     const struct pass *pass = ctx;
 
-    if (!content_is_open(c) || c->changing || atomic_load(&p->contents.barred))
+    if (!content_is_open(c) || c->changing || c->changed > pass->begun ||
+        atomic_load(&p->contents.barred))
         return false;
     if (!c->slot)
         return pass->what != SEAL_NEW || c->seal_error == 0 || c->changed > c->tried;
-    if (pass->what <= SEAL_BUFFERS || c->changed > pass->begun ||
+    if (pass->what <= SEAL_BUFFERS ||
         (c->seal_error && !pass->all && ticks(p) - c->tried < STUCK_RETRY))
         return false;
     return pass->what == SEAL_CLOSED ||
@@ -261,8 +262,8 @@ static void stays(struct pass *pass, struct content *c, int err, bool tell)
                c->slot ? "it stays as it is, and is" : "the metadata keeps its bytes, and it is");
 }
 
-/* Does that error of a buffer mean that there is no room for a commit either? In a pool it means the
- * disk of the pool, and commits are on the disk of the store. */
+/* Does that error of a buffer mean that there is no room for a commit either? In a pool it means
+ * the disk of the pool, and commits are on the disk of the store. */
 static bool no_room_for_commits(struct state *p, int err)
 {
     return io_is_full(err) && !p->shared;
@@ -313,17 +314,13 @@ static int run_task(void *arg)
     return 0;
 }
 
-/* One round of a pass: picks up to BATCH contents, seals them, and syncs the objects if some were
- * put off. */
-static int round_once(struct pass *pass, struct task *tasks, struct content **picked)
+/* Seals up to BATCH contents, from the place *at of the table on. */
+static void seal_some(struct pass *pass, struct task *tasks, struct content **picked, size_t *at)
 {
     struct state *p = pass->p;
     struct workers_group group;
-    size_t n = contents_pick(p, wanted, pass, picked, BATCH), todo = 0;
+    size_t n = contents_pick_next(p, wanted, pass, picked, BATCH, at), todo = 0;
 
-    atomic_store(&pass->put_off, 0);
-    atomic_store(&pass->failed, 0);
-    atomic_store(&pass->sealed, 0);
     for (size_t i = 0; i < n; i++) {
         tasks[todo] = (struct task){.pass = pass, .c = picked[i]};
         if (mark(p, picked[i], &tasks[todo].was))
@@ -337,18 +334,35 @@ static int round_once(struct pass *pass, struct task *tasks, struct content **pi
             (void)run_task(&tasks[i]);
     }
     (void)workers_group_wait(&group);
-    if (atomic_load(&pass->put_off) == 0)
-        return 0;
-    int err = objects_sync(p->objects);
-    if (err < 0 && !io_is_passing(err))
-        state_turn_readonly(p, "writing objects to disk", err);
-    return err;
 }
 
 /* Has a view that began at `since` waited as long as the setting view_wait allows? */
 static bool view_is_late(struct state *p, int64_t since)
 {
     return since >= 0 && ticks(p) - since >= settings_get(&p->settings, SET_VIEW_WAIT);
+}
+
+/* One round of a pass: seals all contents of the table that it may, unless they fail, and syncs the
+ * objects if some were put off. */
+static int round_once(struct pass *pass, struct task *tasks, struct content **picked, int64_t since)
+{
+    bool fails;
+    size_t at = 0;
+    int err;
+
+    atomic_store(&pass->put_off, 0);
+    atomic_store(&pass->failed, 0);
+    atomic_store(&pass->sealed, 0);
+    do {
+        seal_some(pass, tasks, picked, &at);
+        fails = atomic_load(&pass->failed) && !atomic_load(&pass->sealed);
+    } while (at < CONTENT_BUCKETS && !fails && !view_is_late(pass->p, since));
+    if (atomic_load(&pass->put_off) == 0)
+        return 0;
+    err = objects_sync(pass->p->objects);
+    if (err < 0 && !io_is_passing(err))
+        state_turn_readonly(pass->p, "writing objects to disk", err);
+    return err;
 }
 
 /* Rounds until no content is left, until no content gets sealed any more, or until the view has
@@ -361,7 +375,7 @@ static int rounds(struct pass *pass, int64_t since)
     int err = tasks && picked ? 0 : -ENOMEM;
 
     while (err == 0) {
-        err = round_once(pass, tasks, picked);
+        err = round_once(pass, tasks, picked, since);
         if (!atomic_load(&pass->put_off) && !atomic_load(&pass->failed) &&
             !atomic_load(&pass->sealed))
             break;
@@ -408,7 +422,7 @@ int seal_pass(struct state *p, enum seal_what what, int64_t since)
 
 int seal_rest(struct state *p)
 {
-    struct pass pass = {.p = p, .what = SEAL_NEW, .freeze_lock_held = true};
+    struct pass pass = {.p = p, .what = SEAL_NEW, .freeze_lock_held = true, .begun = INT64_MAX};
 
     rwlock_held_write(&p->freeze_lock);
     mutex_held(&p->flush->seal);

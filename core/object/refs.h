@@ -22,7 +22,7 @@
  *   count 0 ──> dying (still found by id, revived by any increment)
  *           ──refs_collect──> entry and id gone, dying record stays     not revivable any more
  *           ──commit──> refs_collected, then the bytes are deleted and, by refs_reclaimed, the
- *                       dying record: of a file the bytes first, of bytes in a pack the record first
+ *                       dying record: of a file the bytes first, of a pack the record first
  *
  * An entry is *pending* from refs_seal_new until the refs_settle of a sync that began after it: its
  * bytes are not durable yet, so a dedup hit on it is put off. `holds` (open handles, seals in
@@ -180,7 +180,8 @@ bool refs_is_pinned(struct refs *r, uint64_t number);
 /* ---- deletion ---- */
 
 /* Takes out up to `max` numbers with count 0 and no holds. `fn` is called with each, so that the
- * caller can drop what memory holds of it. Returns how many, or -errno. */
+ * caller can drop what memory holds of it. Returns how many, fewer than `max` if no more are there;
+ * or -errno: some may have been taken out all the same. */
 typedef void refs_dead_fn(uint64_t number, const struct entry *e, void *ctx);
 int refs_collect(struct refs *r, size_t max, refs_dead_fn *fn, void *ctx);
 /* After a commit: lists at most `max` places whose removal it carried. The caller deletes their

@@ -169,15 +169,17 @@ static size_t pick_zero(struct refs *r, uint64_t *out, size_t max)
     return pick_zero(r, out, max);
 }
 
-/* Collects one batch of up to `max` numbers under the lock, and lists what was taken out in
- * `out`. */
-static int collect_some(struct refs *r, size_t max, struct refs_dead *out, size_t *ret_count)
+/* Looks at one batch of up to `max` numbers under the lock, and lists what was taken out in `out`.
+ * *ret_more: the batch was full. */
+static int collect_some(struct refs *r, size_t max, struct refs_dead *out, size_t *ret_count,
+                        bool *ret_more)
 {
     uint64_t some[COLLECT_BATCH];
     int err = 0;
     MUTEX_GUARD(&r->lock);
     size_t n = pick_zero(r, some, max);
 
+    *ret_more = n == max;
     *ret_count = 0;
     for (size_t i = 0; i < n && err == 0; i++) {
         struct refs_dead *d = &out[*ret_count];
@@ -206,19 +208,18 @@ int refs_collect(struct refs *r, size_t max, refs_dead_fn *fn, void *ctx)
 {
     struct refs_dead some[COLLECT_BATCH];
     size_t done = 0, n;
+    bool more = true;
     int err = 0;
 
-    do {
+    while (more && err == 0 && done < max) {
         size_t want = max - done < COLLECT_BATCH ? max - done : COLLECT_BATCH;
         mutex_let_others(&r->lock);
-        err = collect_some(r, want, some, &n);
+        err = collect_some(r, want, some, &n, &more);
         for (size_t i = 0; i < n && fn; i++)
             fn(some[i].number, &some[i].entry, ctx);
         done += n;
-        if (n < want)
-            break;
-    } while (done < max && err == 0);
-    return done ? (int)done : err;
+    }
+    return err < 0 ? err : (int)done;
 }
 
 /* ---- reclaiming ---- */

@@ -201,9 +201,14 @@ int content_adopt_slot(struct state *p, uint64_t number, uint64_t size);
 void content_disown(struct state *p, uint64_t number);
 void contents_release(struct state *p);
 /* Fills `out` with up to `max` contents for which `want` is true, each with a reference; returns
- * how many. */
-size_t contents_pick(struct state *p, bool (*want)(struct state *, struct content *, void *),
-                     void *ctx, struct content **out, size_t max);
+ * how many. `want` is called with "contents" held. */
+typedef bool content_want_fn(struct state *p, struct content *c, void *ctx);
+size_t contents_pick(struct state *p, content_want_fn *want, void *ctx, struct content **out,
+                     size_t max);
+/* The same from *at on, which is 0 at first: the next call goes on there. *at is CONTENT_BUCKETS
+ * behind the last content. */
+size_t contents_pick_next(struct state *p, content_want_fn *want, void *ctx, struct content **out,
+                          size_t max, size_t *at);
 /* Removes a content from the table, and makes its state `to`. Nothing happens if it is not in the
  * table. */
 void content_unlist(struct state *p, struct content *c, enum content_state to);
@@ -256,11 +261,12 @@ enum seal_what {
     SEAL_READY,   /* also slots that were closed seal_delay ago */
     SEAL_CLOSED,  /* also all other closed slots */
 };
-/* One pass that seals, on the workers, what `what` says. `since` >= 0 (monotonic ns) is the
- * beginning of a view: then the pass ends when view_wait is over, and does not wait longer for
- * another pass either. Takes the freeze lock for reading, for each content. A failure of one
- * content does not fail the pass, unless the store's own disk is full. That content stays a slot,
- * which a commit can name, or a buffer, which a commit can keep (held.h). */
+/* One pass that seals, on the workers, what `what` says. It leaves what is changed after it began.
+ * `since` >= 0 (monotonic ns) is the beginning of a view: then the pass ends when view_wait is
+ * over, and does not wait longer for another pass either. Takes the freeze lock for reading, for
+ * each content. A failure of one content does not fail the pass, unless the store's own disk is
+ * full. That content stays a slot, which a commit can name, or a buffer, which a commit can keep
+ * (held.h). */
 int seal_pass(struct state *p, enum seal_what what, int64_t since);
 /* Seals the few buffers that are left, except for those that were tried. The caller holds the
  * freeze lock for writing. */
@@ -269,7 +275,8 @@ int seal_rest(struct state *p);
 size_t seal_waiting(struct state *p);
 /* Has all that was closed before sealed by a pass in another thread, and waits for that as long as
  * view_wait allows, even if the disk never answers. In a store without threads, and where no thread
- * can be made, the pass is made here, and such a disk holds the caller. The caller holds no lock. */
+ * can be made, the pass is made here, and such a disk holds the caller. The caller holds no
+ * lock. */
 void seal_for_view(struct state *p);
 /* seal_for_view, if there is something to be sealed. Returns how many contents are still unsealed.
  * The caller holds no lock. */

@@ -480,8 +480,9 @@ static uint64_t place_of(const struct entry *e)
            (uint64_t)e->kind << 60;
 }
 
-/* The error for bytes that are not in memory and have no place. A shortage keeps the slot closed; or
- * it is damaged; or it was forgotten just now; or the bytes were never in this store (ABSENT). */
+/* The error for bytes that are not in memory and have no place. A shortage keeps the slot closed;
+ * or it is damaged; or it was forgotten just now; or the bytes were never in this store
+ * (ABSENT). */
 static int no_bytes(struct state *p, const struct entry *e)
 {
     int err = e->kind == ENTRY_SLOT ? state_lacks(p) : 0;
@@ -588,14 +589,25 @@ int content_restore_length(struct state *p, uint64_t number, uint64_t len)
 
 /* ---- choosing, releasing ---- */
 
-size_t contents_pick(struct state *p, bool (*want)(struct state *, struct content *, void *),
-                     void *ctx, struct content **out, size_t max)
+size_t contents_pick(struct state *p, content_want_fn *want, void *ctx, struct content **out,
+                     size_t max)
 {
+    size_t at = 0;
+
+    return contents_pick_next(p, want, ctx, out, max, &at);
+}
+
+size_t contents_pick_next(struct state *p, content_want_fn *want, void *ctx, struct content **out,
+                          size_t max, size_t *at)
+{
+    struct content *c = NULL;
     size_t n = 0;
     MUTEX_GUARD(&p->contents.lock);
 
-    for (size_t i = 0; i < CONTENT_BUCKETS && n < max && p->contents.count; i++)
-        for (struct content *c = p->contents.bucket[i]; c && n < max; c = c->next)
+    if (p->contents.count == 0)
+        *at = CONTENT_BUCKETS;
+    for (; !c && *at < CONTENT_BUCKETS; *at += !c) /* a bucket that is left amid begins anew */
+        for (c = p->contents.bucket[*at]; c && n < max; c = c->next)
             if (want(p, c, ctx)) {
                 atomic_fetch_add(&c->refs, 1);
                 out[n++] = c;

@@ -17,7 +17,7 @@
 /* Page numbers, one for each reference that is to be given back. */
 struct queue {
     uint64_t *v;
-    size_t count, room;
+    size_t from, count, room; /* the first is v[from] */
 };
 
 /* The queue as a freeze found it. If it had not changed since the freeze before, `queue` is empty
@@ -35,6 +35,7 @@ struct drops {
     struct pages *pages;
     struct refs *refs;
     struct queue queue;
+    uint64_t pushed; /* how many drops_push put in front */
     bool in_hand; /* a page was taken out of the queue and is being worked off: its place stays free
                    * until it is worked off or put back */
     bool changed;
@@ -43,10 +44,31 @@ struct drops {
     _Atomic uint64_t worked, freed; /* not guarded */
 };
 
-/* Make room for `more` numbers. */
+/* Make room for `more` numbers at the end. */
 static int reserve(struct queue *q, size_t more)
 {
-    return ARRAY_RESERVE(q->v, q->room, q->count + more);
+    return ARRAY_RESERVE(q->v, q->room, q->from + q->count + more);
+}
+
+static void append(struct queue *q, uint64_t no)
+{
+    q->v[q->from + q->count++] = no;
+}
+
+/* Puts a number in front of all others, and keeps room for `more` at the end. */
+static int put_in_front(struct queue *q, uint64_t no, size_t more)
+{
+    size_t gap = q->from ? 0 : q->count + 1;
+    int err = reserve(q, gap + more);
+
+    if (err < 0)
+        return err;
+    if (gap)
+        memmove(q->v + gap, q->v, q->count * sizeof *q->v);
+    q->from += gap;
+    q->v[--q->from] = no;
+    q->count++;
+    return 0;
 }
 
 int drops_push(struct drops *d, uint64_t root)
@@ -56,10 +78,10 @@ int drops_push(struct drops *d, uint64_t root)
 
     if (root == 0)
         return 0;
-    err = reserve(&d->queue, 1u + d->in_hand);
+    err = put_in_front(&d->queue, root, d->in_hand);
     if (err < 0)
         return err;
-    d->queue.v[d->queue.count++] = root;
+    d->pushed++;
     d->changed = true;
     return 0;
 }
@@ -71,7 +93,7 @@ static bool pop(struct drops *d, uint64_t *ret_no)
 
     if (d->queue.count == 0)
         return false;
-    *ret_no = d->queue.v[--d->queue.count];
+    *ret_no = d->queue.v[d->queue.from + --d->queue.count];
     d->changed = true;
     d->in_hand = true;
     return true;
@@ -88,7 +110,7 @@ static void put_down(struct drops *d)
 static void put_back(struct drops *d, uint64_t no)
 {
     MUTEX_GUARD(&d->lock);
-    d->queue.v[d->queue.count++] = no;
+    append(&d->queue, no);
     d->in_hand = false;
 }
 
@@ -111,7 +133,7 @@ static int dissolve(struct drops *d, struct tree_page *p)
         MUTEX_GUARD(&d->lock);
         err = reserve(&d->queue, n);
         for (unsigned i = 0; i < n && err == 0; i++)
-            d->queue.v[d->queue.count++] = page_child(p->data, i);
+            append(&d->queue, page_child(p->data, i));
         return err;
     }
     for (unsigned i = 0; i < n; i++) {
@@ -183,6 +205,18 @@ size_t drops_left(struct drops *d)
     return d->queue.count + d->in_hand;
 }
 
+uint64_t drops_pushed(struct drops *d)
+{
+    MUTEX_GUARD(&d->lock);
+    return d->pushed;
+}
+
+bool drops_has_older(struct drops *d, uint64_t pushed)
+{
+    MUTEX_GUARD(&d->lock);
+    return d->queue.count + d->in_hand > d->pushed - pushed;
+}
+
 uint64_t drops_freed(const struct drops *d)
 {
     return atomic_load(&d->freed);
@@ -199,7 +233,7 @@ int drops_freeze(struct drops *d)
     if (err < 0)
         return err;
     if (d->changed && d->queue.count)
-        memcpy(b.queue.v, d->queue.v, d->queue.count * sizeof(uint64_t));
+        memcpy(b.queue.v, d->queue.v + d->queue.from, d->queue.count * sizeof(uint64_t));
     b.queue.count = d->changed ? d->queue.count : 0;
     d->batch[d->batches++] = b;
     d->changed = false;
@@ -280,8 +314,8 @@ static int load_chunk(struct queue *q, const uint8_t *val, size_t len)
     int err = len == 0 || len % 8 || len > CHUNK * 8 ? -EUCLEAN : reserve(q, len / 8);
 
     for (size_t i = 0; i < len && err == 0; i += 8) {
-        q->v[q->count++] = get_le64(val + i);
-        if (q->v[q->count - 1] == 0)
+        append(q, get_le64(val + i));
+        if (get_le64(val + i) == 0)
             err = -EUCLEAN;
     }
     return err;

@@ -5,8 +5,9 @@
  * An entry is one reference on a page that is to be given back. Working it off lowers the page's
  * count. At zero the page's children become entries, its objects lose a reference, and the page is
  * freed. The last entry is taken first, so dropping one tree adds at most the height of the tree
- * times the children of a page to the queue. Every step leaves counts and queue consistent. So a
- * commit may come between any two steps, and dropping continues after a restart.
+ * times the children of a page to the queue. A tree that is dropped later stands in front of all:
+ * it delays none that was there before. Every step leaves counts and queue consistent. So a commit
+ * may come between any two steps, and dropping continues after a restart.
  *
  * Errors: 0 or -errno. A damaged page is reported and its entry is given up: what it names leaks
  * until `rebuild`. Threads: any; the locks inside are "drop step" and, after it, "drops".
@@ -34,6 +35,10 @@ int drops_step(struct drops *d, unsigned budget, unsigned *ret_done);
 /* The number of entries that wait, with the one that is being worked off; 0: all is done. The call
  * does not wait for a step that runs. */
 size_t drops_left(struct drops *d);
+/* How many roots were put in since drops_open. */
+uint64_t drops_pushed(struct drops *d);
+/* Is anything left of what was in the queue when drops_pushed returned `pushed`? */
+bool drops_has_older(struct drops *d, uint64_t pushed);
 /* Number of entries worked off since drops_open; takes no lock. */
 uint64_t drops_worked(const struct drops *d);
 /* Number of pages freed since drops_open; takes no lock. */

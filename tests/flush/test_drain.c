@@ -116,32 +116,77 @@ Test(drain, a_round_that_ends_late_is_a_success_if_all_is_done)
     cr_assert_eq(left.unsealed + left.dying + left.flushes + left.dropped_pages, 0);
 }
 
-/* Called twice in each round: somebody writes a file and removes it. */
+/* Called twice in each round: somebody writes a file and removes it, and drops a namespace. */
 static unsigned written;
 static uint64_t write_and_remove(struct state *p)
 {
     put_file(&x, "main/busy", "to be removed");
     cr_assert_eq(vfs_unlink(p, node_of(&x, "main"), "busy"), 0);
+    agreed(&x, "branch main busy", "ok");
+    put_file(&x, "busy/a", "in the branch");
+    agreed(&x, "drop busy", "ok");
     written++;
     return 0;
 }
 
-Test(drain, beside_a_writer_who_never_rests_it_ends_and_what_was_dead_before_it_is_gone)
+static void begin_to_write(void)
 {
-    struct flush_hooks hooks = *x.p->flush->hooks;
+    static struct flush_hooks hooks;
+
+    hooks = *x.p->flush->hooks;
+    hooks.ghosts_released = write_and_remove;
+    x.p->flush->hooks = &hooks;
+}
+
+/* The number of the only object. */
+static uint64_t only_number(void)
+{
     uint64_t number = 1;
     struct entry e;
 
-    put_file(&x, "main/a", "dead before the drain");
-    while (refs_entry(x.p->refs, number, false, NULL, &e) < 0) /* it is the only one */
+    while (refs_entry(x.p->refs, number, false, NULL, &e) < 0)
         number++;
+    return number;
+}
+
+/* What the last commit says of the number. */
+static int committed(unsigned table, uint64_t number)
+{
+    const void *val;
+    struct kv_snap *s;
+    size_t len;
+    int err;
+
+    cr_assert_eq(kv_snap_begin(x.kv, &s), 0);
+    err = kv_snap_get_number(s, table, number, &val, &len);
+    kv_snap_end(s);
+    return err;
+}
+
+Test(drain, beside_writers_who_never_rest_it_ends_and_what_was_dead_before_it_is_gone, .timeout = 60)
+{
+    uint64_t number;
+
+    put_file(&x, "main/a", "dead before the drain");
+    number = only_number();
+    agreed(&x, "drain", "ok seq=");
+    cr_assert_eq(committed(TABLE_OBJECTS, number), 0);
     cr_assert_eq(vfs_unlink(x.p, node_of(&x, "main"), "a"), 0);
-    hooks.ghosts_released = write_and_remove;
-    x.p->flush->hooks = &hooks;
+    begin_to_write();
     cr_assert_eq(flush_drain(x.p, false, -1, NULL), 0);
     cr_assert_gt(written, 0);
-    cr_assert_eq(refs_entry(x.p->refs, number, false, NULL, &e), -ENOENT);
-    cr_assert_eq(flush_drain(x.p, true, 0, NULL), -ETIMEDOUT, "one that waits for idle goes on");
+    cr_assert_eq(committed(TABLE_OBJECTS, number), -ENOENT);
+    cr_assert_eq(committed(TABLE_DYING, number), -ENOENT, "its bytes are gone");
+}
+
+Test(drain, beside_writers_who_never_rest_one_that_waits_for_idle_goes_on, .timeout = 60)
+{
+    struct drain d = drain_begin(x.p, true, -1, NULL);
+
+    put_file(&x, "main/a", "hello");
+    begin_to_write();
+    for (unsigned i = 0; i < 8; i++)
+        cr_assert_eq(drain_step(&d), 1);
 }
 
 Test(drain, one_that_is_interrupted_ends)

@@ -225,17 +225,18 @@ static bool drains_with(uint64_t n)
     return failed;
 }
 
-static bool has_slot(struct state *p, struct content *c, void *ctx)
+static bool any(struct state *p, struct content *c, void *ctx)
 {
     (void)p;
     (void)ctx;
-    return c->slot;
+    return content_is_open(c);
 }
 
+/* Makes the last change of the only unsealed content so much later. Returns how many there are. */
 static size_t change_later(int64_t ns)
 {
     struct content *c = NULL;
-    size_t n = contents_pick(x.p, has_slot, NULL, &c, 1);
+    size_t n = contents_pick(x.p, any, NULL, &c, 1);
 
     if (n == 1) {
         MUTEX_GUARD(&x.p->contents.lock);
@@ -245,14 +246,57 @@ static size_t change_later(int64_t ns)
     return n;
 }
 
-Test(seal, a_pass_leaves_slots_that_were_changed_after_its_beginning_to_the_next_one)
+static void is_left_once(void)
 {
-    put_large("main/l", 'l');
     cr_assert_eq(change_later(1), 1);
     cr_assert_eq(seal_pass(x.p, SEAL_CLOSED, -1), 0);
-    cr_assert_eq(change_later(-1), 1, "it is a slot still");
+    cr_assert_eq(change_later(-1), 1, "it is unsealed still");
     cr_assert_eq(seal_pass(x.p, SEAL_CLOSED, -1), 0);
     cr_assert_eq(change_later(0), 0);
+}
+
+Test(seal, a_pass_leaves_what_was_changed_after_its_beginning_to_the_next_one)
+{
+    put_large("main/l", 'l');
+    is_left_once();
+    put_file(&x, "main/s", "a buffer");
+    is_left_once();
+}
+
+Test(seal, the_last_of_all_is_sealed_whenever_it_was_changed)
+{
+    put_file(&x, "main/s", "a buffer");
+    cr_assert_eq(change_later(1), 1);
+    MUTEX_GUARD(&x.p->flush->seal);
+    WRITE_GUARD(&x.p->freeze_lock);
+    cr_assert_eq(seal_rest(x.p), 0);
+    cr_assert_eq(change_later(0), 0);
+}
+
+#define OPEN 1100u /* more than are given to the workers at once */
+
+Test(seal, files_that_are_open_keep_none_from_being_sealed_that_is_closed)
+{
+    static struct vfs_file *open[OPEN];
+    static uint8_t bytes[5000];
+    char name[32];
+
+    x.p->flush->slots_wait = 10 * OPEN; /* else each writer flushes first */
+    agreed(&x, "set pack_limit 4096", "ok");
+    for (unsigned i = 0; i < OPEN; i++) {
+        name_of(i, name);
+        put_file(&x, name, "begins so");
+        cr_assert_eq(vfs_open(x.p, node_of(&x, name), VFS_WRITE, &open[i]), 0);
+        cr_assert_eq(vfs_write(open[i], bytes, sizeof bytes, 0), sizeof bytes);
+    }
+    put_large("main/l", 'l');
+    cr_assert_eq(seal_waiting(x.p), OPEN + 1);
+    cr_assert_eq(seal_pass(x.p, SEAL_CLOSED, -1), 0);
+    cr_assert_eq(seal_waiting(x.p), OPEN);
+    for (unsigned i = 0; i < OPEN; i++)
+        vfs_release(open[i]);
+    cr_assert_eq(seal_pass(x.p, SEAL_CLOSED, -1), 0);
+    cr_assert_eq(seal_waiting(x.p), 0);
 }
 
 Test(seal, whatever_the_disk_refuses_once_the_rest_is_committed)

@@ -926,6 +926,28 @@ Test(refs, what_dies_with_a_damaged_place_in_the_index_or_entry_holds_up_nobody)
     cr_assert_eq(refs_dying(t.refs), 1, "the bytes of a, until somebody deletes them");
 }
 
+Test(refs, damaged_ones_among_the_dead_do_not_end_a_collection)
+{
+    uint64_t number[40];
+
+    for (unsigned i = 0; i < 40; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "dead %u", i);
+        number[i] = object(&t, name, 1);
+        cr_assert_eq(refs_hold(t.refs, number[i]), 0);
+        cr_assert_eq(refs_unref(t.refs, number[i]), 0);
+    }
+    commit(&t);
+    for (unsigned i = 0; i < 40; i++) {
+        uint8_t key[8] = {[7] = (uint8_t)number[i]};
+        refs_unhold(t.refs, number[i]);
+        if (i % 4 == 0)
+            cr_assert_eq(kv_mem_flip(t.mem, 0, key, 8, 1, 1), 0);
+    }
+    cr_assert_eq(refs_collect(t.refs, 64, NULL, NULL), 30);
+    cr_assert_eq(report_count(REPORT_ALARM), 10);
+}
+
 Test(refs, sealed_objects_in_use_are_counted_now_and_after_a_restart)
 {
     struct refs_stats s;

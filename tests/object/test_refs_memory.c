@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Tests of the refcount table where memory ends: a change of several rows is made as a whole, or not at
- * all. */
+/* Tests of the refcount table where memory ends: a change of several rows is made as a whole, or
+ * not at all. */
 #include "table.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 void *__real_calloc(size_t count, size_t size);
@@ -15,7 +16,8 @@ void *__wrap_calloc(size_t count, size_t size)
     return fails_at && --fails_at == 0 ? NULL : __real_calloc(count, size);
 }
 
-/* Kills an object, commits that, and collects it while one allocation fails. *ret_err: the error. */
+/* Kills an object, commits that, and collects it while one allocation fails. *ret_err: the
+ * error. */
 static void collect_with(unsigned n, uint16_t shard, int *ret_err)
 {
     struct table t;
@@ -43,6 +45,44 @@ static void collect_with(unsigned n, uint16_t shard, int *ret_err)
     fails_at = 0;
     cr_assert_not(exists(&t, number));
     table_destroy(&t);
+}
+
+#define DEAD 300u
+
+/* Many are dead, and one allocation fails. Returns how many the next collection takes. */
+static unsigned left_of_many(unsigned n, int *ret_err)
+{
+    struct table t;
+    int left;
+
+    table_create(&t);
+    for (unsigned i = 0; i < DEAD; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "dead %u", i);
+        cr_assert_eq(refs_unref(t.refs, object(&t, name, 1)), 0);
+    }
+    refs_settle(t.refs, refs_pending_mark(t.refs));
+    commit(&t);
+    fails_at = n;
+    *ret_err = refs_collect(t.refs, 2 * DEAD, NULL, NULL);
+    fails_at = 0;
+    left = refs_collect(t.refs, 2 * DEAD, NULL, NULL);
+    table_destroy(&t);
+    cr_assert(left >= 0);
+    return (unsigned)left;
+}
+
+Test(refs_memory, a_collection_that_took_some_and_failed_says_that_it_failed)
+{
+    unsigned n = 0, in_part = 0;
+    int err = -ENOMEM;
+
+    while (err < 0) {
+        unsigned left = left_of_many(++n, &err);
+        in_part += err < 0 && left < DEAD;
+        cr_assert(err < 0 || left == 0);
+    }
+    cr_assert_gt(in_part, 0);
 }
 
 Test(refs_memory, what_cannot_be_collected_whole_stays_whole)
@@ -84,15 +124,16 @@ Test(refs_memory, what_cannot_be_sealed_whole_is_not_sealed)
     cr_assert_gt(n, 2, "each row needs memory");
 }
 
-/* Changes and holds `filled` other numbers, so that there is no room for more in the midst of what comes
- * next. */
+/* Changes and holds `filled` other numbers, so that there is no room for more in the midst of what
+ * comes next. */
 static void fill(struct table *t, unsigned filled)
 {
     while (filled--)
         cr_assert_eq(refs_hold(t->refs, fresh(t, 0)), 0);
 }
 
-/* Seals a number, which somebody holds, as an alias while one allocation fails. Returns the error. */
+/* Seals a number, which somebody holds, as an alias while one allocation fails. Returns the
+ * error. */
 static int alias_with(unsigned references, unsigned filled, unsigned n)
 {
     struct table t;

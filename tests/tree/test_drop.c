@@ -238,6 +238,34 @@ Test(drop, what_is_worked_on_is_still_left_and_who_asks_does_not_wait)
     cr_assert_eq(drops_left(f.drops), 0);
 }
 
+Test(drop, a_tree_that_is_dropped_later_delays_none_that_was_dropped_before)
+{
+    uint64_t mark, pages;
+    unsigned steps = 0;
+
+    for (unsigned i = 0; i < 3; i++)
+        grow(i);
+    drop(2);
+    while (work(10))
+        ;
+    pages = drops_freed(f.drops); /* of one tree */
+    drop(0);
+    mark = drops_pushed(f.drops);
+    cr_assert(drops_has_older(f.drops, mark));
+    cr_assert_eq(work(1), 1);
+    drop(1);
+    while (drops_has_older(f.drops, mark)) {
+        cr_assert_eq(work(1), 1);
+        cr_assert_lt(++steps, 10000u);
+    }
+    cr_assert_eq(drops_left(f.drops), 1);
+    cr_assert_eq(drops_freed(f.drops), 2 * pages, "nothing of the later one");
+    cr_assert(drops_has_older(f.drops, drops_pushed(f.drops)));
+    while (work(10))
+        ;
+    cr_assert_not(drops_has_older(f.drops, drops_pushed(f.drops)));
+}
+
 Test(drop, a_step_that_fails_keeps_its_entry_though_no_memory_is_left)
 {
     unsigned done;
@@ -272,8 +300,8 @@ Test(drop, what_is_stored_behind_a_chunk_that_is_lost_is_replaced_as_well)
     cr_assert_eq(stored_queue(), 4096 + 11);
 }
 
-/* A row that a damaged store may have: its sum is right, and its number is beyond all that there can
- * be. */
+/* A row that a damaged store may have: its sum is right, and its number is beyond all that there
+ * can be. */
 Test(drop, a_chunk_with_any_number_is_replaced, .timeout = 60)
 {
     uint8_t key[8] = {0x7f}, page[8] = {3};
