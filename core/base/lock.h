@@ -61,9 +61,9 @@ void rwlock_init(struct rwlock *l, const char *name);
 void rwlock_destroy(struct rwlock *l);
 void rwlock_rdlock(struct rwlock *l);
 void rwlock_wrlock(struct rwlock *l);
-/* Take a side of the lock if it is free now, or within the time for which the calls above spin (some
- * microseconds). False: it was not free, and the caller does not hold it. While a writer waits no
- * side is free. */
+/* Take a side of the lock if it is free now, or within the time for which the calls above spin
+ * (some microseconds). False: it was not free, and the caller does not hold it. While a writer
+ * waits no side is free. */
 bool rwlock_tryrdlock(struct rwlock *l);
 bool rwlock_trywrlock(struct rwlock *l);
 void rwlock_rdunlock(struct rwlock *l);

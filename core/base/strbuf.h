@@ -44,10 +44,10 @@ int strbuf_error(const struct strbuf *b);
 /* Gives the text to the caller, who frees it; *ret_len (may be NULL) is its length. The strbuf is
  * empty afterwards. NULL: it failed. */
 char *strbuf_detach(struct strbuf *b, size_t *ret_len);
-/* How many bytes the control character has with which the text begins: 1 if it is below U+0080; 2 if
- * it is one of U+0080 to U+009F in UTF-8, which some terminals obey as well; 0: it is none. */
+/* How many bytes the control character has with which the text begins: 1 if it is below U+0080; 2
+ * if it is one of U+0080 to U+009F in UTF-8, which some terminals obey as well; 0: it is none. */
 size_t text_control_length(const char *text, size_t len);
-/* Has the text no byte below a space and none of 127, so that it can be a value in a line of a file?
- * (It may have control characters of U+0080 to U+009F: files of earlier versions do.) */
+/* Has the text no byte below a space and none of 127, so that it can be a value in a line of a
+ * file? (It may have control characters of U+0080 to U+009F: files of earlier versions do.) */
 bool text_is_printable(const char *text);
 #define CLEANUP_STRBUF __attribute__((cleanup(strbuf_release)))

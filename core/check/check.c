@@ -136,8 +136,9 @@ static void fix_drop(struct check *c, uint64_t number, const char *where)
     check_fix(c, &f, "drop", where, "it is left out: what it named leaks");
 }
 
-/* Rows are lost, and nobody knows which (lost.h). That is no damage that could be repaired. A caller
- * who wants leaks to be freed gives up what these rows named, unless they were lost only now. */
+/* Rows are lost, and nobody knows which (lost.h). That is no damage that could be repaired. A
+ * caller who wants leaks to be freed gives up what these rows named, unless they were lost only
+ * now. */
 static void note_lost_rows(struct check *c, const char *why)
 {
     check_found(c, false, "note", "the tables", "%s", why);
@@ -317,7 +318,8 @@ static void check_setting(struct check *c, const void *key, size_t klen, size_t 
     check_fix(c, &f, "setting", name, "it has its default");
 }
 
-/* Check one setting of a namespace. One that is damaged, or of no namespace, is as if it were not. */
+/* Check one setting of a namespace. One that is damaged, or of no namespace, is as if it were
+ * not. */
 static int check_ns_setting(struct check *c, const struct kv_each *e)
 {
     char where[CHECK_WHERE] = "of a namespace";
@@ -348,7 +350,7 @@ static int check_ns_setting(struct check *c, const struct kv_each *e)
     return 0;
 }
 
-int check_settings(struct check *c)
+static int check_settings(struct check *c)
 {
     struct kv_each e = {.snap = c->snap, .table = TABLE_SETTINGS};
     struct kv_each of_ns = {.snap = c->snap, .table = TABLE_NS_SETTINGS};

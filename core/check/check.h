@@ -19,7 +19,7 @@
  *   id            object id: the index                     yes
  *   dying, pin, drop   number                              yes
  *   pack          "pack N": its head, its table entry      yes
- *   pack record   "<id> pack N offset O"                   yes, but where this version cannot read it
+ *   pack record   "<id> pack N offset O"                   yes, but not of a later version
  *   shard         "shard N": its record                    yes
  *   ghost         object id or number: the index of them   yes
  *   object block  "<id> block B"; "<id>" as a whole        yes
@@ -55,10 +55,10 @@
  * share a root are checked once, under the name of the first. For a damaged object some of the
  * paths that use it are reported.
  *
- * Where damage hides a part of the trees, or rows are lost that may have been namespaces, counts that
- * seem too high are not reported, because what is hidden or lost may have the missing references. The
- * same holds for the count of a sealed object while another object is not in the table, and for names
- * and link counts of a namespace with a hidden part.
+ * Where damage hides a part of the trees, or rows are lost that may have been namespaces, counts
+ * that seem too high are not reported, because what is hidden or lost may have the missing
+ * references. The same holds for the count of a sealed object while another object is not in the
+ * table, and for names and link counts of a namespace with a hidden part.
  *
  * Memory: 24 to 36 bytes for each inode of the largest namespace, what the recount takes
  * (recount.h), and a few words for each pack, large object and slot.

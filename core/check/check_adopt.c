@@ -45,9 +45,9 @@ struct adopting {
     int err;           /* the error that ends the search; 0: none */
 };
 
-/* Opens c->snap for a few reads, and closes it. If it were open while bytes are read, which may take
- * hours, the commits of a mounted store could not use freed pages of the tables again. False: an
- * error ends the search. */
+/* Opens c->snap for a few reads, and closes it. If it were open while bytes are read, which may
+ * take hours, the commits of a mounted store could not use freed pages of the tables again. False:
+ * an error ends the search. */
 static bool tables_begin(struct adopting *a)
 {
     if (a->kv && a->err == 0)

@@ -255,7 +255,8 @@ static int check_slot(struct check *c, uint64_t number, uint64_t size)
     return err;
 }
 
-int check_sealed_bytes(struct check *c, struct disk *from, const struct entry *e)
+/* The bytes of a sealed entry, wherever they are. */
+static int check_sealed_bytes(struct check *c, struct disk *from, const struct entry *e)
 {
     int err;
 

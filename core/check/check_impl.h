@@ -173,8 +173,6 @@ void check_where(const struct entry *e, uint64_t number, char out[CHECK_WHERE]);
 int check_objects(struct check *c);
 /* Look for the bytes of what is missing, for repair to give them an entry again (check_adopt.c). */
 int check_adopt(struct check *c);
-/* What was set. */
-int check_settings(struct check *c);
 /* The bytes of all objects and slots. */
 int check_bytes(struct check *c);
 /* Verify the bytes of an entry without reporting anything; c->buf must be allocated. 0: they are
@@ -198,8 +196,6 @@ int check_log(struct check *c);
 /* Check the index of ghosts, and in each place the table of packs and the files that nothing
  * names. */
 int check_files(struct check *c);
-/* The bytes of a sealed entry, wherever they are. */
-int check_sealed_bytes(struct check *c, struct disk *from, const struct entry *e);
 
 /* Other shards (check_shards.c). */
 int check_shards_open(struct check *c, struct kv *kv);

@@ -71,7 +71,8 @@ static void ns_free(struct ns *ns)
     free(ns);
 }
 
-/* Make a namespace from its record, and take over what the record has allocated. It is kept until the end of the call. */
+/* Make a namespace from its record, and take over what the record has allocated. It is kept until
+ * the end of the call. */
 static int ns_add(struct mender *m, uint32_t number, struct ns_fields *f)
 {
     struct ns **v = realloc(m->ns, (m->count + 1) * sizeof(struct ns *));
@@ -533,7 +534,8 @@ static int mender_open(struct mender *m, const struct clock *clock, struct id_ke
     m->p->clock = clock;
     m->p->hooks = &mender_hooks;
     m->p->name_key = id.names;
-    atomic_store(&m->p->next_ino, m->state.next_ino > NS_ROOT_INO ? m->state.next_ino : NS_ROOT_INO + 1);
+    atomic_store(&m->p->next_ino,
+                 m->state.next_ino > NS_ROOT_INO ? m->state.next_ino : NS_ROOT_INO + 1);
     m->state.seq++;
     err = pages_open(m->kv, TABLE_PAGES, TABLE_PAGE_COUNTS, m->state.next_page, CACHE_BYTES,
                      &m->p->pages);

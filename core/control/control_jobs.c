@@ -34,8 +34,8 @@ static int job_failed(struct call *call, uint64_t number, int error, char result
     return control_fail(call, error, "job %llu: %s (%s)", U(number), why, result);
 }
 
-/* Waits for a job, and returns its error. Its result becomes words of the reply, and its lines follow
- * them. */
+/* Waits for a job, and returns its error. Its result becomes words of the reply, and its lines
+ * follow them. */
 static int wait_number(struct call *call, uint64_t number, int64_t timeout)
 {
     CLEANUP_STRBUF struct strbuf lines = STRBUF_INIT;
@@ -56,8 +56,8 @@ static int wait_number(struct call *call, uint64_t number, int64_t timeout)
         return job_failed(call, number, error, result);
     if (*result)
         strbuf_addf(&call->head, " %s", result);
-    if (job_get_lines(call->p, number, &lines) < 0) /* it has none, or a later job's took their place */
-        return 0;
+    if (job_get_lines(call->p, number, &lines) < 0)
+        return 0; /* it has none, or those of a later job took their place */
     control_text(call, lines.s);
     return strbuf_error(&lines);
 }

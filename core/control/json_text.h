@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * json_text: texts from outside as JSON, which holds nothing but UTF-8. A path, a label or a URL may
- * be any bytes, and a sentence may be cut off within a character.
+ * json_text: texts from outside as JSON, which holds nothing but UTF-8. A path, a label or a URL
+ * may be any bytes, and a sentence may be cut off within a character.
  */
 #pragma once
 

@@ -25,10 +25,10 @@ struct view_number {
 
 /* Where numbers go: to the end of `metrics`, or, where that is NULL, into the object `json`. */
 struct view_numbers {
-    json_t *json; /* NULL also where there was no memory for it; what is added then only sets *failed */
+    json_t *json; /* NULL also if there was no memory for it: what is added then sets *failed */
     struct strbuf *metrics;
     const char *prefix; /* of the names of metrics, behind "tallyfs_" */
-    bool *failed; /* set if there is no memory for a JSON value; NULL for metrics: the strbuf has it */
+    bool *failed; /* set if there is no memory for a value; NULL for metrics: the strbuf has it */
 };
 
 void view_add_numbers(struct view_numbers *n, const struct view_number *v, size_t count);

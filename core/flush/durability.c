@@ -21,7 +21,8 @@ static int sync_slots(void *ctx)
     return slots_sync_logged(ctx);
 }
 
-/* Make all changes so far durable, by the log if possible. What a start recovered needs a commit. */
+/* Make all changes so far durable, by the log if possible. What a start recovered needs a
+ * commit. */
 static int sync_all(struct state *p)
 {
     uint64_t seq = atomic_load(&p->seq);

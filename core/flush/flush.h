@@ -42,9 +42,9 @@ int flush_begin_named(struct state *p, enum seal_what what, const char *name, in
 /* The name of flush `number`, while its ticket is kept. False: it has none, or is not kept. */
 bool flush_get_label(struct state *p, uint64_t number, char out[FLUSH_LABEL_MAX + 1]);
 /* Delete the bytes of up to `max` of the dying whose removal is committed. Returns how many it
- * tried. What fails is tried again after a later commit. Of bytes in a pack it removes the record of
- * the dying first, and counts them out then: that must not happen twice. Takes "reclaim dead", and
- * the freeze lock. */
+ * tried. What fails is tried again after a later commit. Of bytes in a pack it removes the record
+ * of the dying first, and counts them out then: that must not happen twice. Takes "reclaim dead",
+ * and the freeze lock. */
 size_t flush_reclaim_dead(struct state *p, size_t max);
 int flush_open(struct state *p);
 /* What is frozen and not committed is dropped. */

@@ -17,7 +17,8 @@ struct flush_hooks {
     void (*refresh_pool)(struct state *p);
     /* A run of the flush thread has ended: compact_if_due. */
     void (*flushed)(struct state *p);
-    /* Delete the bytes of dead ghosts, of all shards: release_ghosts of store.c, by release_pass. */
+    /* Delete the bytes of dead ghosts, of all shards: release_ghosts of store.c, by
+     * release_pass. */
     void (*release_ghosts)(struct state *p);
     /* How many dead ghosts lost their bytes since the start: ghosts_released of store.c. */
     uint64_t (*ghosts_released)(struct state *p);

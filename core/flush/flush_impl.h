@@ -76,11 +76,6 @@ struct flusher {
     size_t slots_wait; /* the number of open slots from which on writers wait; set at start */
 };
 
-/* ---- flush.c ---- */
-
-/* Record a failure (`err` < 0) or a commit (0). Needs flush.lock. */
-void flush_note(struct state *p, int err);
-
 /* ---- flush_labels.c ---- */
 
 /* The name of a batch. -ENOMEM */

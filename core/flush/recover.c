@@ -106,16 +106,17 @@ static void report_unsettled(struct state *p, int err)
             strerror(-err));
 }
 
-/* What was said to wait is committed. Of recover_settle and recover_settled whichever comes last says
- * this, and none says it twice. */
+/* What was said to wait is committed. Of recover_settle and recover_settled whichever comes last
+ * says this, and none says it twice. */
 static void report_settled(struct state *p)
 {
     if (atomic_exchange(&p->settles_late, false))
         report(REPORT_NOTE, "what was recovered from the log is committed: changes go on");
 }
 
-/* Commit what was replayed. If it fails, changes wait until a later flush succeeds. The thread of the
- * coordinator tries again by itself, and may have succeeded before the failure is looked at here. */
+/* Commit what was replayed. If it fails, changes wait until a later flush succeeds. The thread of
+ * the coordinator tries again by itself, and may have succeeded before the failure is looked at
+ * here. */
 void recover_settle(struct state *p)
 {
     int err = atomic_load(&p->unsettled) ? flush_run(p, SEAL_BUFFERS) : 0;

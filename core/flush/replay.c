@@ -240,7 +240,8 @@ static void insert_ns(struct state *p, struct ns *ns)
         p->names.next = ns->number + 1;
 }
 
-/* Change an existing namespace. What the record says of its tree and of its making stays as it is. */
+/* Change an existing namespace. What the record says of its tree and of its making stays as it
+ * is. */
 static int change_ns(struct state *p, struct ns *ns, struct ns_fields *f)
 {
     char *name = strdup(f->name);
@@ -346,8 +347,8 @@ static int do_request(struct replay *r, const struct op *op)
     return op->a ? 0 : -EUCLEAN;
 }
 
-/* A run of inode numbers. Which of them were given to files without a name is not known, so the next
- * one is behind the run. */
+/* A run of inode numbers. Which of them were given to files without a name is not known, so the
+ * next one is behind the run. */
 static int do_ino_run(struct replay *r, const struct op *op)
 {
     struct ns *ns;

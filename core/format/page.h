@@ -31,8 +31,8 @@ void page_set_number(uint8_t *p, uint64_t no);
 /* Computes the checksum, right before the page is written to the disk. */
 void page_seal(uint8_t *p);
 /* Checks of one page alone: checksum, number, version, bounds, order, sizes of values, no overlap.
- * What the values say is not checked, so the number of a child may be 0. 0, or -EUCLEAN with a reason
- * in *ret_why (static text; may be NULL). */
+ * What the values say is not checked, so the number of a child may be 0. 0, or -EUCLEAN with a
+ * reason in *ret_why (static text; may be NULL). */
 int page_check(const uint8_t *p, uint64_t no, const char **ret_why);
 
 static inline uint64_t page_number(const uint8_t *p)

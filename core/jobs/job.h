@@ -119,8 +119,8 @@ void job_withdraw(struct state *p, struct job *j, int error);
 /* Let a worker run the job: long work (workers.h), at idle I/O priority unless it `waits` or is
  * `prompt`, or somebody waits for it: it takes notice of that whenever it reports its progress or
  * may rest. The job ends with what the function returns. It may wait for a flush, but not for a
- * job. While the queue is full the call waits, for at most `timeout` ns (-1: no limit): -ETIMEDOUT, -EINTR. On failure
- * the job has ended with that error, and `dropped` was called. */
+ * job. While the queue is full the call waits, for at most `timeout` ns (-1: no limit): -ETIMEDOUT,
+ * -EINTR. On failure the job has ended with that error, and `dropped` was called. */
 int job_run(struct state *p, struct job *j, const struct job_work *w, int64_t timeout,
             const _Atomic bool *interrupted);
 /* Start a job and queue it as job_run does, if there is room in the queue. Never waits. On failure

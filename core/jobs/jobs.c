@@ -438,7 +438,8 @@ static int submit(struct state *p, struct job *j)
     return atomic_load(&j->cancel) ? -ECANCELED : workers_try_submit(p->workers, &w, &j->id);
 }
 
-/* As submit, for a job that returned JOB_AGAIN: if more jobs wait than may rest, they take turns. */
+/* As submit, for a job that returned JOB_AGAIN: if more jobs wait than may rest, they take
+ * turns. */
 static int submit_again(struct job *j)
 {
     MUTEX_GUARD(&j->p->jobs->lock);

@@ -4,8 +4,8 @@
  *
  * XXH3-64, all 8 bytes of it also behind the smallest values: of 8 bytes and less it is one to
  * one, so that no change of a count or of a number that leaves the length can pass, however many
- * bits it has; half of it would let one of 2^32 through. The seed has the table and the key: a value
- * that a damaged tree of keys leads to under another key does not pass either.
+ * bits it has; half of it would let one of 2^32 through. The seed has the table and the key: a
+ * value that a damaged tree of keys leads to under another key does not pass either.
  */
 #include "bytes.h"
 #include "id.h"

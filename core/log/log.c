@@ -21,7 +21,8 @@ static uint64_t room_beside(const struct segment *s, unsigned syncs)
     return s->size > kept ? s->size - kept : 0;
 }
 
-uint64_t segment_room(const struct log *l, const struct segment *s)
+/* How many bytes of frames, with their sync frames, the segment can still take. */
+static uint64_t segment_room(const struct log *l, const struct segment *s)
 {
     return room_beside(s, (unsigned)l->sync_runs + l->sync_due);
 }

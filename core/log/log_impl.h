@@ -110,8 +110,6 @@ static inline bool segment_is_slow(const struct segment *s)
 
 /* ---- log.c; need "log" ---- */
 
-/* How many bytes of frames, with their sync frames, the segment can still take. */
-uint64_t segment_room(const struct log *l, const struct segment *s);
 /* The first ready segment whose blocks were written before, or NULL. */
 struct segment *log_written_ready(const struct log *l);
 /* The largest reservation that can be had now, in bytes. */

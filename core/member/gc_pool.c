@@ -373,7 +373,8 @@ static int run_engine(struct gc_pool_run *c, bool dry_run, int64_t grace, struct
     return err;
 }
 
-/* Begins a cycle as soon as no thread looks at the nodes (with_nodes). -EBUSY: another cycle runs. */
+/* Begins a cycle as soon as no thread looks at the nodes (with_nodes). -EBUSY: another cycle
+ * runs. */
 static int begin_run(struct gc_pool_run *c)
 {
     struct pool_node *n = c->p->node;

@@ -33,8 +33,8 @@
  * the reports the first time, ends a cycle with nothing removed. If a look fails later, or the
  * cycle is cancelled, what was noted before is still removed, since the proof holds for it. Errors
  * are those of gc_cycle; -EBUSY also: another node runs a cycle, or has taken the lease.
- * Threads: any. While a cycle runs no other one begins, and nobody looks at the nodes or retires one
- * (-EBUSY). What begins while another thread does that waits for it. The caller holds no lock.
+ * Threads: any. While a cycle runs no other one begins, and nobody looks at the nodes or retires
+ * one (-EBUSY). What begins while another thread does that waits for it. The caller holds no lock.
  */
 #pragma once
 

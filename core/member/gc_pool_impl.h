@@ -74,9 +74,9 @@ int gc_pool_beyond(void *ctx, const bool *counts, uint64_t *ret_active, uint64_t
 /* Lets the coordinator read the heads of all nodes' reports. */
 int gc_pool_look(struct gc_pool_run *c);
 /* Does for all retired nodes what a retiring that ended before (an error, an interrupt, a loss of
- * power) left: removes their reports and slots, and indexes their packs, also those that such a node
- * wrote until it learned that it was retired. Returns the first error of an index, and goes on after
- * it. */
+ * power) left: removes their reports and slots, and indexes their packs, also those that such a
+ * node wrote until it learned that it was retired. Returns the first error of an index, and goes on
+ * after it. */
 int gc_pool_finish_retired(struct gc_pool_run *c);
 /* Retires all nodes that the coordinator knows to be stale, but this one. `by` names the cause in
  * the report to people. */

@@ -46,8 +46,8 @@ static int may_go_on(const struct gc_pool_run *c)
     return c->interrupted && atomic_load(c->interrupted) ? -EINTR : 0;
 }
 
-/* A retired node writes nothing more, so all of its packs are closed. But those that are not indexed
- * when the thread must stop are left to a later cycle. */
+/* A retired node writes nothing more, so all of its packs are closed. But those that are not
+ * indexed when the thread must stop are left to a later cycle. */
 static bool is_left(void *ctx, uint64_t pack)
 {
     (void)pack;

@@ -110,10 +110,10 @@ size_t pool_node_who(struct state *p, const struct entry *e, unsigned *nodes, si
  * so none acknowledges a list of marks for names that were read before. */
 void pool_node_pause(struct state *p);
 void pool_node_resume(struct state *p);
-/* May the pool remove the place of this entry? True: the store's last report, which may be one of an
- * earlier incarnation, acknowledges the list that marked the place, and does not name it. True also
- * when that report cannot be read. A place that only a later list marked is not given up. Called
- * between pause and resume. */
+/* May the pool remove the place of this entry? True: the store's last report, which may be one of
+ * an earlier incarnation, acknowledges the list that marked the place, and does not name it. True
+ * also when that report cannot be read. A place that only a later list marked is not given up.
+ * Called between pause and resume. */
 bool pool_node_gave_up(struct state *p, const struct entry *e);
 /* objects_pool.find: the nth place where the pool has those bytes; `ctx` is the state. -ENOENT:
  * there is none. */

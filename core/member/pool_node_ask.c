@@ -38,9 +38,9 @@ void pool_node_resume(struct state *p)
         mutex_unlock(&p->node->report);
 }
 
-/* Does the last report on disk acknowledge the list `mark`, without the entry? Collectors go by that
- * report, whatever incarnation wrote it. True also when it cannot be read: then the caller does not
- * rely on the bytes of the entry. */
+/* Does the last report on disk acknowledge the list `mark`, without the entry? Collectors go by
+ * that report, whatever incarnation wrote it. True also when it cannot be read: then the caller
+ * does not rely on the bytes of the entry. */
 static bool report_gave_up(struct state *p, const struct entry *e, uint64_t mark)
 {
     const struct id key = pool_key(e);

@@ -12,7 +12,8 @@
 
 #define U(x) ((unsigned long long)(x))
 
-bool lost_is_stub(const struct entry *e)
+/* Is this the entry that a rebuild left where it found no bytes? */
+static bool is_stub(const struct entry *e)
 {
     return e->kind == ENTRY_NEW && e->count > 0;
 }
@@ -26,7 +27,7 @@ int lost_find(struct kv_snap *snap, const struct recount *count, struct map64 *r
     while (err == 0 && map64_next(&count->objects, &at, &number, &refs)) {
         struct entry e;
         err = refs ? refs_entry_in(snap, TABLE_OBJECTS, number, &e) : 0;
-        if (err == -ENOENT || err == -EUCLEAN || (err == 0 && refs && lost_is_stub(&e)))
+        if (err == -ENOENT || err == -EUCLEAN || (err == 0 && refs && is_stub(&e)))
             err = map64_put(ret, number, refs);
     }
     return err;
@@ -213,7 +214,7 @@ static int look_at_entry(void *ctx, uint64_t number, const void *val, size_t len
     char what[64];
     int err;
 
-    if (entry_decode(val, len, &e) < 0 || lost_is_stub(&e))
+    if (entry_decode(val, len, &e) < 0 || is_stub(&e))
         return 0; /* look_at_lost reports a stub, the scrub a damaged entry */
     (void)map64_get(&l->count.objects, number, &refs);
     snprintf(what, sizeof what, "the count of object number %llu", U(number));

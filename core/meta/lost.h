@@ -21,19 +21,18 @@
  * until a rebuild counts them, and too high a count deletes nothing. */
 #define RESTORE_BIAS (UINT32_C(1) << 20)
 
-/* Is this the entry that a rebuild left where it found no bytes? */
-bool lost_is_stub(const struct entry *e);
 /* Fills *ret with number -> references for each number that `count` names and that has no entry, a
- * damaged one, or one without bytes (lost_is_stub). The caller releases *ret. */
+ * damaged one, or one without bytes, as a rebuild leaves it. The caller releases *ret. */
 int lost_find(struct kv_snap *snap, const struct recount *count, struct map64 *ret);
 /* Asks whether bytes that no entry names may be deleted. -EUCLEAN, with an alarm: some number is
  * lost, or damage hides a part of the trees, so those bytes could belong to it. Walks all trees;
  * `step` is that of recount.h. */
 int lost_guard(struct kv *kv, bool (*step)(uint64_t pages, void *ctx), void *ctx);
 
-/* Notes durably that rows of any table may be lost, those of namespaces, too, and nobody knows which:
- * a part of the file with the tables could not be read. Every later recount is `damaged`, so nothing
- * that looks unused is freed. A repair that is asked to free leaks removes the note (repair.h). */
+/* Notes durably that rows of any table may be lost, those of namespaces, too, and nobody knows
+ * which: a part of the file with the tables could not be read. Every later recount is `damaged`, so
+ * nothing that looks unused is freed. A repair that is asked to free leaks removes the note
+ * (repair.h). */
 int lost_rows_note(struct kv *kv);
 
 struct lost_look {

@@ -25,8 +25,8 @@ struct ns_tail {
 
 struct ns_fields {
     char name[VFS_NAME_MAX + 1];
-    /* What a symlink at the top leads to; a namespace has none. ns_decode allocates it and the tail,
-     * and the caller frees both (ns_fields_release). */
+    /* What a symlink at the top leads to; a namespace has none. ns_decode allocates it and the
+     * tail, and the caller frees both (ns_fields_release). */
     char *target;
     struct ns_tail *tail; /* NULL: none */
     uint32_t generation, uid, gid;

@@ -10,8 +10,8 @@
  *         use(p.text + p.start);
  *
  * A tree is given as a walk (walk.h) with the parts source, pages, lock, root, and if wanted pause
- * and pause_ctx; the rest is not set. These functions return 1: found, 0: there is no such thing, or
- * damage hides it; or an error of that walk. Lock: none may be held that the walk takes.
+ * and pause_ctx; the rest is not set. These functions return 1: found, 0: there is no such thing,
+ * or damage hides it; or an error of that walk. Lock: none may be held that the walk takes.
  */
 #pragma once
 

@@ -256,10 +256,21 @@ static int count_pin(struct walk *w, uint64_t number, const void *val, size_t le
     return map64_add(&w->r->objects, number, 1, NULL);
 }
 
+/* Has the number a sound row among the pins? 1, 0 or -errno. An entry that is pinned and has none
+ * has lost it. */
+static int pin_row(struct kv_snap *snap, uint64_t number)
+{
+    const void *val;
+    size_t len;
+    int err = kv_snap_get_number(snap, TABLE_PINS, number, &val, &len);
+
+    return err == 0 ? len == 0 : err == -ENOENT || err == -EUCLEAN ? 0 : err;
+}
+
 /* Counts a pin whose row is lost or cannot be read, so that count_pin did not. */
 static int count_noted_pin(struct walk *w, uint64_t number, const struct entry *e)
 {
-    int err = e->pinned ? recount_pin_row(w->snap, number) : 1;
+    int err = e->pinned ? pin_row(w->snap, number) : 1;
 
     return err ? err < 0 ? err : 0 : map64_add(&w->r->objects, number, 1, NULL);
 }
@@ -285,15 +296,6 @@ static int count_entry(struct walk *w, uint64_t number, const void *val, size_t 
         return 0;
     }
     return map64_add(&w->r->objects, e.where, (int64_t)refs, NULL);
-}
-
-int recount_pin_row(struct kv_snap *snap, uint64_t number)
-{
-    const void *val;
-    size_t len;
-    int err = kv_snap_get_number(snap, TABLE_PINS, number, &val, &len);
-
-    return err == 0 ? len == 0 : err == -ENOENT || err == -EUCLEAN ? 0 : err;
 }
 
 int recount_run(struct kv_snap *snap, const struct recount_options *o, struct recount *ret)

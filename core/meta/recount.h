@@ -51,6 +51,3 @@ struct recount_options {
 /* Recounts the state of the snapshot. The caller releases *ret, also after an error. */
 int recount_run(struct kv_snap *snap, const struct recount_options *o, struct recount *ret);
 void recount_release(struct recount *r);
-/* Has the number a sound row among the pins? 1, 0 or -errno. An entry that is pinned and has none
- * has lost it. */
-int recount_pin_row(struct kv_snap *snap, uint64_t number);

@@ -8,8 +8,8 @@
  *
  * A damaged page hides what is below it, and the walk goes on behind it. A page is damaged, too, if
  * its level or its first key is not what its parent says. Items and children behind the keys that
- * the parent gives to a page are left out. So even in a damaged tree items come in rising order, and
- * pages that lead to each other do not make the walk endless.
+ * the parent gives to a page are left out. So even in a damaged tree items come in rising order,
+ * and pages that lead to each other do not make the walk endless.
  *
  * Errors: 0 or -errno: -ENOMEM, -EIO; or what `fn` or `pause` ended it with, which is not -ENOENT.
  */

@@ -77,8 +77,8 @@ int blob_sync_bytes(struct blob *b);
 /* True if a sync of the blob failed: what is on disk is unknown, and every later sync fails,
  * too. */
 bool blob_is_suspect(const struct blob *b);
-/* What a long work does after each piece, with its bytes and without a lock. An error of `fn`, which
- * is -ECANCELED or -ESHUTDOWN, ends the work and is returned. */
+/* What a long work does after each piece, with its bytes and without a lock. An error of `fn`,
+ * which is -ECANCELED or -ESHUTDOWN, ends the work and is returned. */
 struct blob_pace {
     int (*fn)(uint64_t bytes, void *ctx);
     void *ctx;

@@ -43,7 +43,8 @@ static struct blob *find_open(struct objects *o, uint16_t shard, uint64_t number
     return NULL;
 }
 
-struct blob *object_cache_get(struct objects *o, uint16_t shard, uint64_t number)
+/* The blob of a file that is kept open, or NULL. The caller gives it back with blob_unref. */
+static struct blob *cache_get(struct objects *o, uint16_t shard, uint64_t number)
 {
     MUTEX_GUARD(&o->lock);
     struct blob *b = find_open(o, shard, number);
@@ -51,7 +52,7 @@ struct blob *object_cache_get(struct objects *o, uint16_t shard, uint64_t number
     return b ? blob_ref(b) : NULL;
 }
 
-void object_cache_put(struct objects *o, uint16_t shard, uint64_t number, struct blob *b)
+static void cache_put(struct objects *o, uint16_t shard, uint64_t number, struct blob *b)
 {
     struct open_blob *oldest = &o->open[0];
     MUTEX_GUARD(&o->lock);
@@ -105,7 +106,7 @@ static int open_somehow(struct objects *o, struct disk *disk, const struct entry
 
 int object_open_file(struct objects *o, const struct entry *e, bool fresh, struct blob **ret_blob)
 {
-    struct blob *b = fresh ? NULL : object_cache_get(o, e->shard, e->where);
+    struct blob *b = fresh ? NULL : cache_get(o, e->shard, e->where);
     struct disk *disk;
     int err;
 
@@ -116,7 +117,7 @@ int object_open_file(struct objects *o, const struct entry *e, bool fresh, struc
         if (err < 0)
             return err;
         if (!fresh)
-            object_cache_put(o, e->shard, e->where, b);
+            cache_put(o, e->shard, e->where, b);
     }
     *ret_blob = b;
     return 0;

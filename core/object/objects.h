@@ -15,9 +15,9 @@
  * So every content finds a place.
  *
  * Errors: 0 or -errno. -EUCLEAN damaged bytes (reported with the id). -EPROTO sound bytes that this
- * version cannot read (likewise), or compare: they count as another content. -EAGAIN from sealing: the
- * same content, or of larger ones one that may be the same, is being sealed and not synced yet: try
- * again after objects_sync.
+ * version cannot read (likewise), or compare: they count as another content. -EAGAIN from sealing:
+ * the same content, or of larger ones one that may be the same, is being sealed and not synced yet:
+ * try again after objects_sync.
  * Threads: any; sealing of different numbers may run in parallel. Who seals holds the freeze lock
  * (read), so that no commit sees half of it; the long part of objects_seal_blob, objects_hash_blob,
  * needs no freeze lock.
@@ -117,9 +117,10 @@ enum objects_name { OBJECTS_NO_NAME, OBJECTS_PACK, OBJECTS_SLOT, OBJECTS_FILE };
 enum objects_name objects_parse_name(const char *name, struct id *ret_id, uint64_t *ret_number);
 /* The name of the file that has the bytes of the object `number`, at home or on its shard. */
 void objects_file_name(const struct entry *e, uint64_t number, char out[DISK_NAME_MAX + 1]);
-/* Lists the files of a shard, or of home if `shard` is NULL: those of objects, slots and packs, with
- * the directory in front, at home without sizes. As shard_list. A directory of home that is not there
- * is given to `gone`, whose result other than 0 ends the list; NULL: it is passed over. */
+/* Lists the files of a shard, or of home if `shard` is NULL: those of objects, slots and packs,
+ * with the directory in front, at home without sizes. As shard_list. A directory of home that is
+ * not there is given to `gone`, whose result other than 0 ends the list; NULL: it is passed
+ * over. */
 #define OBJECTS_NO_SIZE UINT64_MAX
 typedef int objects_gone_fn(const char *dir, void *ctx);
 int objects_list(struct disk *home, struct shard *shard, shard_list_fn *fn, objects_gone_fn *gone,

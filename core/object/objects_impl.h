@@ -42,9 +42,6 @@ struct objects {
  * returns what `err` means (object_said). -EUCLEAN: the file is not there. */
 int object_open_file(struct objects *o, const struct entry *e, bool fresh, struct blob **ret_blob);
 int object_close_file(struct objects *o, const struct entry *e, struct blob *b, int err);
-/* The blob of a file that is kept open, or NULL. The caller gives it back with blob_unref. */
-struct blob *object_cache_get(struct objects *o, uint16_t shard, uint64_t number);
-void object_cache_put(struct objects *o, uint16_t shard, uint64_t number, struct blob *b);
 /* Closes the file of that number, if it is kept open. */
 void object_forget_file(struct objects *o, uint16_t shard, uint64_t number);
 /* objects_read of at least one byte of a sealed entry, without an alarm. */

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * objects_remote: see objects.h: bytes on other shards: copying them there and back, asking for them
- * and deleting them. They are read as those at home are (objects.c).
+ * objects_remote: see objects.h: bytes on other shards: copying them there and back, asking for
+ * them and deleting them. They are read as those at home are (objects.c).
  *
  * A shard is in use (shards_get) only during one call or one copy, so that its disk can be removed.
  *
  * A shard that reports a missing or a wrong file may be another disk by now. So after such an error
- * the shard is asked for its identity again, before the error is believed (shards_said, object_said).
+ * the shard is asked for its identity again, before the error is believed (shards_said,
+ * object_said).
  */
 #include "array.h"
 #include "objects_impl.h"
@@ -212,8 +213,9 @@ static int reads_as(struct shard *s, const char *name, const uint8_t *data, uint
 /* Puts the pack on the shard and reads it back. A pack that reads differently is deleted. */
 static int put_and_compare(struct objects_batch *b, struct shard *s, const char *name)
 {
-    int same, err = shards_said(b->o->c.shards, b->shard, shard_put_if_absent(s, name, b->data, b->end));
+    int same, err = shard_put_if_absent(s, name, b->data, b->end);
 
+    err = shards_said(b->o->c.shards, b->shard, err);
     if (err < 0)
         return err;
     same = shards_said(b->o->c.shards, b->shard, reads_as(s, name, b->data, b->end));

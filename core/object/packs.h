@@ -2,9 +2,9 @@
 /*
  * packs: append-only files that hold many small objects, one checksummed record each.
  *
- * Files are "packs/<16 hex digits>", at home and on other shards. Each has a row in a kv table, which
- * says how many records and payload bytes are alive: in `packs` at home, whose number as a shard is
- * 0, else in `shard_packs`. Of the packs on other shards only the rows are kept here:
+ * Files are "packs/<16 hex digits>", at home and on other shards. Each has a row in a kv table,
+ * which says how many records and payload bytes are alive: in `packs` at home, whose number as a
+ * shard is 0, else in `shard_packs`. Of the packs on other shards only the rows are kept here:
  *
  *     put the pack, verified      packs_count_in         (with refs_relocate, one freeze lock)
  *     a record's entry is gone    packs_count_out        (with refs_reclaimed, one freeze lock)
@@ -58,11 +58,11 @@ struct packs_stats {
     uint64_t packs, live_records, live_bytes, dead_bytes, file_bytes; /* dead: without holes */
 };
 
-/* Opens the packs. `home` and `shards` are the kv tables; `next_pack` is the first number never used before,
- * which the caller keeps in the meta record of the store (packs_next). A file that is on disk and
- * not in the table was never committed, and is removed. One with a number below `next_pack` may
- * have been committed and have lost its row: it stays if `keep` returns true (NULL: it never
- * stays). */
+/* Opens the packs. `home` and `shards` are the kv tables; `next_pack` is the first number never
+ * used before, which the caller keeps in the meta record of the store (packs_next). A file that is
+ * on disk and not in the table was never committed, and is removed. One with a number below
+ * `next_pack` may have been committed and have lost its row: it stays if `keep` returns true (NULL:
+ * it never stays). */
 int packs_open(struct disk *disk, struct kv *kv, unsigned home, unsigned shards, uint64_t next_pack,
                bool (*keep)(void *ctx), void *ctx, struct packs **ret_packs);
 void packs_close(struct packs *p);                        /* NULL is fine */
@@ -117,12 +117,13 @@ int packs_get(struct packs *p, uint16_t shard, uint64_t number, struct pack_entr
  * shard and has `file_bytes` bytes. Makes the row if there is none. -EUCLEAN: they do not fit. */
 int packs_count_in(struct packs *p, uint16_t shard, uint64_t number, uint32_t records,
                    uint64_t bytes, uint64_t file_bytes);
-/* Counts out so many records that the row counts as alive and that no entry names. *ret_left (may be
- * NULL) is the row then. A pack at home that is empty now goes. -ENOENT; -EUCLEAN: the row has fewer
- * than that. */
+/* Counts out so many records that the row counts as alive and that no entry names. *ret_left (may
+ * be NULL) is the row then. A pack at home that is empty now goes. -ENOENT; -EUCLEAN: the row has
+ * fewer than that. */
 int packs_count_out(struct packs *p, uint16_t shard, uint64_t number, uint32_t records,
                     uint64_t bytes, struct pack_entry *ret_left);
-/* Removes the row of a pack that was deleted from its shard. -ENOENT; -EBUSY: something is alive. */
+/* Removes the row of a pack that was deleted from its shard. -ENOENT; -EBUSY: something is
+ * alive. */
 int packs_forget(struct packs *p, uint16_t shard, uint64_t number);
 /* Corrects the row of a pack after a recount: adds `records` and `bytes` (either sign) to it. A
  * pack without a row gets one, with the length of its file. -EUCLEAN: the result would be
@@ -168,8 +169,9 @@ int packs_check_record(struct disk_file *file, const struct pack_place *place, c
 int packs_read_from(struct disk *disk, const struct pack_place *place, const struct id *id,
                     void *buf, uint32_t len);
 /* Visits every sound record in the file of a pack that this version can read, dead or alive, and
- * skips all else: for finding lost records. What is skipped is not dead by that. `buf` has PACK_RECORD_MAX bytes. A result of `fn` other than 0 stops
- * the scan and is returned; -EIO, -ENOMEM. */
+ * skips all else: for finding lost records. What is skipped is not dead by that. `buf` has
+ * PACK_RECORD_MAX bytes. A result of `fn` other than 0 stops the scan and is returned; -EIO,
+ * -ENOMEM. */
 typedef int packs_scan_fn(const struct id *id, const struct pack_place *place, const void *data,
                           uint32_t len, void *ctx);
 int packs_scan(struct disk_file *file, uint64_t pack, void *buf, packs_scan_fn *fn, void *ctx);

@@ -84,14 +84,13 @@ int pack_entry_get(struct packs *p, uint16_t shard, uint64_t number, struct pack
 /* The first row of that shard above *number. -ENOENT, -EUCLEAN. */
 int pack_entry_next(struct packs *p, uint16_t shard, uint64_t *number, struct pack_entry *ret);
 void pack_stats_add(struct packs *p, const struct pack_entry *e);
-/* Adds `records` and `bytes` (either sign) to a row; *ret (may be NULL) is the row then. `file_bytes`
- * is the length of the pack's file, and then a pack without a row gets one; 0: -ENOENT. -EUCLEAN: the
- * result is impossible. */
+/* Adds `records` and `bytes` (either sign) to a row; *ret (may be NULL) is the row then.
+ * `file_bytes` is the length of the pack's file, and then a pack without a row gets one; 0:
+ * -ENOENT. -EUCLEAN: the result is impossible. */
 int pack_count(struct packs *p, uint16_t shard, uint64_t number, int64_t records, int64_t bytes,
                uint64_t file_bytes, struct pack_entry *ret);
 /* Adds bytes of a pack that the disk no longer keeps (holes). Without memory they count as kept. */
 void pack_holes_add(struct packs *p, uint64_t number, uint64_t bytes);
-void pack_holes_forget(struct packs *p, uint64_t number);
 uint64_t pack_holes(const struct packs *p, uint64_t number);
 bool pack_is_written(struct packs *p, uint64_t number);
 int pack_entry_drop(struct packs *p, uint16_t shard, uint64_t number);

@@ -19,8 +19,8 @@ struct window {
     size_t len;
 };
 
-/* The bytes at `off` that may be a head. NULL: the file ends before, or *ret_err. If a sector in the
- * window cannot be read, the head alone is. */
+/* The bytes at `off` that may be a head. NULL: the file ends before, or *ret_err. If a sector in
+ * the window cannot be read, the head alone is. */
 static const uint8_t *head_at(struct window *w, uint64_t off, int *ret_err)
 {
     if (off < w->off || off + RECORD_HEAD > w->off + w->len) {

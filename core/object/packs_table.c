@@ -130,7 +130,8 @@ int pack_entry_drop(struct packs *p, uint16_t shard, uint64_t number)
         return err;
     pack_stats_sub(p, &e);
     p->stats.packs--;
-    pack_holes_forget(p, number);
+    p->hole_bytes -= pack_holes(p, number);
+    (void)map64_del(&p->holes, number);
     return 0;
 }
 
@@ -148,12 +149,6 @@ uint64_t pack_holes(const struct packs *p, uint64_t number)
 
     (void)map64_get(&p->holes, number, &bytes);
     return bytes;
-}
-
-void pack_holes_forget(struct packs *p, uint64_t number)
-{
-    p->hole_bytes -= pack_holes(p, number);
-    (void)map64_del(&p->holes, number);
 }
 
 /* ---- packs in memory and their handles; all need p->lock ---- */

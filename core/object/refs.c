@@ -300,8 +300,8 @@ uint64_t refs_holds(struct refs *r, uint64_t number)
 
 /* ---- pins ---- */
 
-/* A pin is noted twice, so that neither a lost row nor a lost entry ends it: by a row among the pins,
- * and in the entry. Entries of older versions have no note. */
+/* A pin is noted twice, so that neither a lost row nor a lost entry ends it: by a row among the
+ * pins, and in the entry. Entries of older versions have no note. */
 struct place {
     uint64_t at;    /* the number under which the pin stands, or would stand */
     bool row, note; /* both false: it is not pinned */

@@ -50,7 +50,6 @@ int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta)
 /* Makes room, so that a change of so many entries, of their holds and of their records among the
  * dying needs no memory. -ENOMEM: no change was made. */
 int refs_room(struct refs *r, size_t numbers);
-int refs_set_pending(struct refs *r, uint64_t number);
 int refs_hold_locked(struct refs *r, uint64_t number, int64_t delta);
 /* Is there a row among the pins? 0, -ENOENT, -errno */
 int refs_pin_row(struct refs *r, uint64_t number);

@@ -102,6 +102,12 @@ int refs_set_held(struct refs *r, uint64_t number, uint64_t size)
     return set_unsealed(r, number, ENTRY_HELD, size);
 }
 
+/* The bytes of the number are not synced; refs_settle says when they are. -ENOMEM */
+static int set_pending(struct refs *r, uint64_t number)
+{
+    return map64_put(&r->pending, number, ++r->pending_serial);
+}
+
 /* Gives `number`, whose entry is `was`, the place of `place`. Its count stays, and its day never
  * falls. The ghosts and the dying are kept in step. */
 static int put_place(struct refs *r, uint64_t number, const struct entry *was,
@@ -147,7 +153,7 @@ int refs_seal_new(struct refs *r, uint64_t number, const struct entry *place)
         return err;
     err = layer_room(r->ids, 1, 8);
     if (err == 0)
-        err = refs_set_pending(r, number);
+        err = set_pending(r, number);
     if (err == 0)
         err = put_place(r, number, &e, place);
     if (err == 0)
@@ -192,7 +198,7 @@ int refs_move(struct refs *r, uint64_t number, const struct entry *place, struct
     if (!entry_is_sealed(&e) || !id_equal(&e.id, &place->id))
         return -EINVAL;
     *ret_old = e;
-    err = refs_set_pending(r, number);
+    err = set_pending(r, number);
     return err < 0 ? err : put_place(r, number, &e, place);
 }
 
@@ -207,13 +213,8 @@ int refs_relocate(struct refs *r, uint64_t number, const struct entry *from,
         return err;
     if (!entry_same_place(&e, from) || !id_equal(&e.id, &place->id))
         return -ESTALE;
-    err = refs_set_pending(r, number);
+    err = set_pending(r, number);
     return err < 0 ? err : put_place(r, number, &e, place);
-}
-
-int refs_set_pending(struct refs *r, uint64_t number)
-{
-    return map64_put(&r->pending, number, ++r->pending_serial);
 }
 
 uint64_t refs_pending_mark(struct refs *r)

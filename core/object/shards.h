@@ -45,8 +45,9 @@ enum shards_state {
 };
 enum shards_use { SHARDS_READ, SHARDS_WRITE };
 
-/* ns after which an answer of a shard is not believed any more when somebody wants to see its state.
- * Between two of them, programs that look each second cost no more than a person who looks once. */
+/* ns after which an answer of a shard is not believed any more when somebody wants to see its
+ * state. Between two of them, programs that look each second cost no more than a person who looks
+ * once. */
 #define SHARDS_BELIEVED (10 * NSEC_PER_SEC)
 
 #define SHARDS_MAX 256 /* at once; their numbers are 1 … 65535 */
@@ -97,9 +98,9 @@ const char *shards_state_name(enum shards_state state); /* "ok", "unreachable", 
 /* ---- using one ---- */
 
 /* Give it back with shards_put_back. For SHARDS_WRITE the fence is taken first. `ret_shard` or
- * `ret_disk` may be NULL. *ret_disk has the files (shard_disk_open). It asks for the shard itself for
- * each call, and its errors are those that shards_said returns. A file that was opened there may stay
- * open afterwards. */
+ * `ret_disk` may be NULL. *ret_disk has the files (shard_disk_open). It asks for the shard itself
+ * for each call, and its errors are those that shards_said returns. A file that was opened there
+ * may stay open afterwards. */
 int shards_get(struct shards *s, uint16_t number, enum shards_use use, struct shard **ret_shard,
                struct disk **ret_disk);
 void shards_put_back(struct shards *s, uint16_t number);

@@ -39,7 +39,7 @@
 
 #define SPARE_SIZE 65536 /* bytes */
 
-int shards_random(void *out, size_t len)
+static int fill_random(void *out, size_t len)
 {
     return getrandom(out, len, 0) == (ssize_t)len ? 0 : -EIO;
 }
@@ -349,7 +349,7 @@ static int offer_next(struct shards *s, struct shards_slot *slot)
 
     if (r.incarnation == UINT32_MAX)
         return -EOVERFLOW;
-    int err = r.has_next ? 0 : shards_random(r.next, sizeof r.next);
+    int err = r.has_next ? 0 : fill_random(r.next, sizeof r.next);
 
     r.has_next = true;
     r.incarnation++;
@@ -475,7 +475,7 @@ static int put_identity(struct shards *s, struct shard *shard, uint16_t number,
 
     *i = (struct shard_identity){.number = number};
     memcpy(i->store, s->store, sizeof i->store);
-    int err = shards_random(i->id, sizeof i->id);
+    int err = fill_random(i->id, sizeof i->id);
     size_t len = shard_identity_encode(i, text);
 
     return err < 0 ? err : shard_put_if_absent(shard, SHARD_IDENTITY, text, len);
@@ -507,7 +507,7 @@ static int check_taken(struct shards *s, struct shard *shard, uint16_t number,
 static int put_owner(struct shard *shard, uint8_t token[SHARD_TOKEN_LEN], char why[SHARD_WHY])
 {
     char name[SHARD_FENCE_NAME];
-    int err = shards_random(token, SHARD_TOKEN_LEN);
+    int err = fill_random(token, SHARD_TOKEN_LEN);
 
     if (err == 0)
         err = put_token(shard, SHARD_OWNER, token, false);

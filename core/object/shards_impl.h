@@ -89,7 +89,6 @@ int shards_write_record(struct shards *s, struct shards_slot *slot, const struct
 
 /* ---- shards_fence.c: the slot is busy, the lock not held, if not told otherwise ---- */
 
-int shards_random(void *out, size_t len);
 /* Opens the shard, recognises it, and sets its state. */
 void shards_ask(struct shards *s, struct shards_slot *slot);
 /* Opens the place in the record, and checks whether the right shard is there. Needs no busy

@@ -76,7 +76,8 @@ static int marks_load(struct disk *disk, uint64_t serial, struct pool_marks **re
     return 0;
 }
 
-void pool_view_release(struct pool_view *v)
+/* NULL is fine. */
+static void view_unref(struct pool_view *v)
 {
     if (!v || atomic_fetch_sub(&v->refs, 1) > 1)
         return;
@@ -140,7 +141,7 @@ static int make_view(struct pool_index *ix, struct pool_marks *marks, const stru
     v->marks = marks;
     err = open_reports(ix, old, v);
     if (err < 0)
-        pool_view_release(v);
+        view_unref(v);
     else
         *ret_view = v;
     return err;
@@ -162,7 +163,7 @@ int pool_index_load(struct pool_index *ix, uint64_t from, struct pool_view **ret
         err = marks_load(ix->disk, serial, &marks);
     if (err == 0)
         err = make_view(ix, marks, old, ret_view);
-    pool_view_release(old);
+    view_unref(old);
     return err;
 }
 
@@ -179,7 +180,7 @@ void pool_index_install(struct pool_index *ix, struct pool_view *v)
             ix->view = v;
         }
     }
-    pool_view_release(old);
+    view_unref(old);
 }
 
 /* Has any other node reported since? True also if that cannot be read. */
@@ -211,7 +212,7 @@ int pool_index_update(struct pool_index *ix)
         if (err == 0)
             pool_index_install(ix, v);
     }
-    pool_view_release(old);
+    view_unref(old);
     return err;
 }
 
@@ -251,7 +252,7 @@ int pool_index_find(void *ctx, const struct id *id, uint64_t size, unsigned nth,
     struct pool_view *v = current(ctx);
     int err = v ? find_in(v, id, size, nth, ret) : -ENOENT;
 
-    pool_view_release(v);
+    view_unref(v);
     return err;
 }
 
@@ -265,7 +266,7 @@ bool pool_index_names(struct pool_index *ix, const struct entry *e)
         struct pool_record r;
         named = v->reports[i] && pool_report_get(v->reports[i], &key, &r) == 0;
     }
-    pool_view_release(v);
+    view_unref(v);
     return named;
 }
 
@@ -274,7 +275,7 @@ uint64_t pool_index_mark(struct pool_index *ix, const struct entry *e)
     struct pool_view *v = current(ix);
     uint64_t mark = v ? mark_of(v, e) : 1;
 
-    pool_view_release(v);
+    view_unref(v);
     return mark;
 }
 
@@ -289,7 +290,7 @@ size_t pool_index_count_marked(struct pool_index *ix, const struct pool_record *
             at++;
         marked += at < m->count && m->v[at].mark && id_equal(&m->v[at].id, &v[i].key);
     }
-    pool_view_release(view);
+    view_unref(view);
     return marked;
 }
 
@@ -306,7 +307,7 @@ size_t pool_index_who(struct pool_index *ix, const struct id *id, uint64_t size,
         if (found++ < max)
             ret_nodes[found - 1] = i + 1;
     }
-    pool_view_release(v);
+    view_unref(v);
     return found;
 }
 
@@ -322,7 +323,7 @@ void pool_index_get_stats(struct pool_index *ix, struct pool_index_stats *ret)
         ret->reports += !!h;
         ret->keys += h ? h->active + h->pinned : 0;
     }
-    pool_view_release(v);
+    view_unref(v);
 }
 
 /* ---- the beginning and the end ---- */
@@ -344,7 +345,7 @@ void pool_index_destroy(struct pool_index *ix)
 {
     if (!ix)
         return;
-    pool_view_release(ix->view);
+    view_unref(ix->view);
     mutex_destroy(&ix->lock);
     free(ix);
 }

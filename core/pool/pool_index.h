@@ -47,7 +47,6 @@ void pool_index_destroy(struct pool_index *ix); /* NULL is fine */
  * serial of a list that is known to have been published; 0: none is. */
 int pool_index_load(struct pool_index *ix, uint64_t from, struct pool_view **ret_view);
 uint64_t pool_view_serial(const struct pool_view *v);
-void pool_view_release(struct pool_view *v); /* NULL is fine */
 /* Installs a view and takes it over. A view with an older list than the installed one is released
  * instead. */
 void pool_index_install(struct pool_index *ix, struct pool_view *v);

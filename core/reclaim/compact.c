@@ -35,7 +35,9 @@
 
 /* ---- one record ---- */
 
-int compact_move(struct compaction *c, uint64_t number, const struct entry *from, const void *data)
+/* Moves one record of `number`, whose bytes are `data`, from `from` to another place. */
+static int compact_move(struct compaction *c, uint64_t number, const struct entry *from,
+                        const void *data)
 {
     struct state *p = c->p;
     struct entry place;

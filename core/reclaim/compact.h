@@ -24,8 +24,8 @@ int compact_store(struct state *p, struct job *j, unsigned below, bool thorough,
                   struct compact_result *ret);
 /* A job_fn for a compaction that somebody asked for: thorough, below `compact_below`. */
 int compact_job(struct state *p, struct job *j, void *arg);
-/* Begins a compaction as a job "compaction", if enough is dead in packs below `compact_below`. It is
- * called often, and looks at most every COMPACT_EVERY. */
+/* Begins a compaction as a job "compaction", if enough is dead in packs below `compact_below`. It
+ * is called often, and looks at most every COMPACT_EVERY. */
 #define COMPACT_EVERY (60 * NSEC_PER_SEC)
 /* a compaction that nobody asked for begins when a 4th of `pack_size` is dead */
 #define COMPACT_DUE_PART 4

@@ -26,8 +26,7 @@ struct compact_choice {
 };
 
 struct compaction;
-/* Moves a record that the entry of `number` names. The caller holds the number in refs.
- * compact_move is one of these. */
+/* Moves a record that the entry of `number` names. The caller holds the number in refs. */
 typedef int compact_move_fn(struct compaction *c, uint64_t number, const struct entry *at,
                             const void *data);
 
@@ -60,9 +59,6 @@ void compact_choose(struct compact_choice *l, unsigned below, bool thorough);
 /* Looks for the number whose entry names exactly this place. 1: *ret_number has it, with a hold
  * that the caller gives back with refs_unhold; 0: there is none; or -errno. */
 int compact_find(struct state *p, const struct entry *at, uint64_t *ret_number);
-/* Moves one record of `number`, whose bytes are `data`, from `from` to another place. The caller
- * holds the number in refs. */
-int compact_move(struct compaction *c, uint64_t number, const struct entry *from, const void *data);
 /* Visits each sound record in the file of a pack: calls c->move if an entry names exactly its
  * place. A missing file has no records and is no error. -ECANCELED. */
 int compact_scan(struct compaction *c, uint64_t pack);

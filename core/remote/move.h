@@ -83,9 +83,9 @@ void shards_thread_stop(struct state *p);
 /* Watches the settings that the thread depends on. Called once, by the start. */
 void shards_thread_watch(struct state *p);
 void shards_thread_kick(struct state *p); /* wakes the thread: there is something to release */
-/* Call it before the state of a shard is shown, or a shard is left out because it is unreachable. It
- * has a thread of its own ask the shards in doubt (shards.h), and waits for the answers for at most
- * `most` ns. It returns at once if no shard is in doubt. The caller holds no lock. */
+/* Call it before the state of a shard is shown, or a shard is left out because it is unreachable.
+ * It has a thread of its own ask the shards in doubt (shards.h), and waits for the answers for at
+ * most `most` ns. It returns at once if no shard is in doubt. The caller holds no lock. */
 void shards_look_now(struct state *p, int64_t most);
 #define SHARDS_LOOK_MOST (2 * NSEC_PER_SEC)       /* for a command that uses a shard */
 #define SHARDS_LOOK_BRIEFLY (100 * NSEC_PER_MSEC) /* for a view */

@@ -22,8 +22,9 @@ struct state;
  * an object that such a number may have been an alias of. If damage hides a part of the trees,
  * counts are only raised, and -EUCLEAN is returned at the end.
  *
- * One caller recounts at a time: a rebuild, or the part of a sweep, of a GC cycle or of a scrub. With
- * a job `j` the call waits for the other, until `j` is to end (job_pause); with NULL it is -EBUSY.
+ * One caller recounts at a time: a rebuild, or the part of a sweep, of a GC cycle or of a scrub.
+ * With a job `j` the call waits for the other, until `j` is to end (job_pause); with NULL it is
+ * -EBUSY.
  *
  * -ECANCELED: the job was cancelled. What was changed before that stays, and entries that were put
  * back may have a count that is too high (restore.h), which a later rebuild corrects. -EROFS. `j`

@@ -17,15 +17,15 @@
 
 struct state;
 
-/* Give the numbers in `lost` (number -> references, as of a snapshot) an entry. Each number that got
- * one is added to *fresh. *ret_found: the number of objects whose bytes were found. The search can
- * take hours: the caller has no snapshot open. */
+/* Give the numbers in `lost` (number -> references, as of a snapshot) an entry. Each number that
+ * got one is added to *fresh. *ret_found: the number of objects whose bytes were found. The search
+ * can take hours: the caller has no snapshot open. */
 int restore_lost(struct state *p, const struct map64 *lost, struct map64 *fresh,
                  uint64_t *ret_found);
 /* Report an alarm, with the files that use it, for each number in `lost` whose bytes are still
  * missing. */
 int restore_tell(struct state *p, const struct map64 *lost);
 
-/* Restore and correct rows of the index, of ghosts, of pins and of packs. `lower`: damage hides nothing, so
- * counts that are too high may be lowered. *changed rises by the number of changes. */
+/* Restore and correct rows of the index, of ghosts, of pins and of packs. `lower`: damage hides
+ * nothing, so counts that are too high may be lowered. *changed rises by the number of changes. */
 int restore_rows(struct state *p, struct kv_snap *snap, bool lower, uint64_t *changed);

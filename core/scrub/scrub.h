@@ -5,23 +5,23 @@
  * last the values of the other tables (scrub_values.h), and whether rows are missing or counts are
  * wrong (lost.h).
  *
- * One job at a time, with idle priority unless somebody waits for it, at most `scrub_rate` bytes a second. It blocks nobody:
- * keys are taken from snapshots that last for SCRUB_KEYS of them; an object that is being read is
- * held, so that it is not deleted meanwhile.
+ * One job at a time, with idle priority unless somebody waits for it, at most `scrub_rate` bytes a
+ * second. It blocks nobody: keys are taken from snapshots that last for SCRUB_KEYS of them; an
+ * object that is being read is held, so that it is not deleted meanwhile.
  *
  *   damage    An alarm has the object's id and place. The paths that use the object are reported
- *             later (damage_live.h): once a minute, or when many are waiting. For the entry of a table
- *             the alarm has its key. An object that does not verify is looked up once more first,
- *             since it may have been moved or deleted.
+ *             later (damage_live.h): once a minute, or when many are waiting. For the entry of a
+ *             table the alarm has its key. An object that does not verify is looked up once more
+ *             first, since it may have been moved or deleted.
  *   ghosts    are read on their shards. If a shard cannot be asked its ghosts are counted, and are
  *             no damage. If a shard answers that it does not have a ghost, that is damage.
  *   stopping  The position is saved up to the first damage whose paths are not reported yet: that
  *             damage is found again. A scrub that was cancelled continues when the next one is
  *             started; one that a restart interrupted continues by itself.
  *
- * A scrub repairs no damage: a reader of damaged bytes gets an error as before, and writing the same
- * bytes again heals an object (objects.h). At the end it sets the usage of namespaces that no version
- * has counted yet (rebuild_first_usage).
+ * A scrub repairs no damage: a reader of damaged bytes gets an error as before, and writing the
+ * same bytes again heals an object (objects.h). At the end it sets the usage of namespaces that no
+ * version has counted yet (rebuild_first_usage).
  */
 #pragma once
 

@@ -12,7 +12,7 @@ enum scrub_phase { SCRUB_NONE, SCRUB_PAGES, SCRUB_OBJECTS, SCRUB_VALUES_OF_TABLE
 
 struct scrub_counts {
     uint64_t objects, pages, bytes, damaged;
-    uint64_t unasked; /* objects on shards that could not be asked, or that this version cannot read */
+    uint64_t unasked; /* those on shards that could not be asked, or of a later version */
 };
 
 struct scrub_record {

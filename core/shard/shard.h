@@ -107,18 +107,18 @@ int shard_delete(struct shard *s, const char *name); /* durable; -ENOENT: it doe
 int shard_list(struct shard *s, const char *dir, shard_list_fn *fn, void *ctx);
 int shard_space(struct shard *s, struct shard_space *ret);
 
-/* Who lends a shard to its disk, for one call at a time. `take_back` is told the result of the call,
- * and returns what it means; both are called with `ctx` and `number`. */
+/* Who lends a shard to its disk, for one call at a time. `take_back` is told the result of the
+ * call, and returns what it means; both are called with `ctx` and `number`. */
 struct shard_lender {
     int (*lend)(void *ctx, uint16_t number, struct shard **ret_shard);
     int (*take_back)(void *ctx, uint16_t number, int err);
     void *ctx;
     uint16_t number;
 };
-/* The files of a shard as those of a disk that can only be read: they are opened, read and asked for
- * their size, and every change of a name is -EROFS. Nothing else may be called; names are listed by
- * shard_list. An open file is only a name: it may stay open while the shard comes and goes, and longer
- * than the disk. */
+/* The files of a shard as those of a disk that can only be read: they are opened, read and asked
+ * for their size, and every change of a name is -EROFS. Nothing else may be called; names are
+ * listed by shard_list. An open file is only a name: it may stay open while the shard comes and
+ * goes, and longer than the disk. */
 int shard_disk_open(const struct shard_lender *lender, struct disk **ret_disk);
 
 /* ---- for drivers ---- */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shard_disk: the files of a shard as those of a disk (disk.h) that can only be read. So the code that
- * reads packs and files of the home shard reads those of other shards, too.
+ * shard_disk: the files of a shard as those of a disk (disk.h) that can only be read. So the code
+ * that reads packs and files of the home shard reads those of other shards, too.
  */
 #include "disk_impl.h"
 #include "shard.h"

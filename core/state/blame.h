@@ -2,8 +2,8 @@
 /*
  * blame: what could not be made durable, and why. The code that makes a flush fail notes it here.
  * The drain, the unmount or whatever else waits for the flush puts the note into its error. The
- * note stays until a commit, or a pass over the slots, succeeds. In a store that turned read-only it
- * stays for ever; where there is none, the reason of the read-only store stands for it.
+ * note stays until a commit, or a pass over the slots, succeeds. In a store that turned read-only
+ * it stays for ever; where there is none, the reason of the read-only store stands for it.
  *
  *     blame_note(p, BLAME_FLUSH, err, number, "content %llu cannot be sealed", number);
  *     blame_describe(p, err, &out);

@@ -125,7 +125,7 @@ bool event_describe(struct state *p, struct view_edge *ret)
     return described;
 }
 
-void event_stop(struct state *p)
+static void event_stop(struct state *p)
 {
     const struct state_events *e = enter_events(p);
 

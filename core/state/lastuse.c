@@ -17,7 +17,8 @@
 #define LASTUSE_AT_ONCE 256             /* entries changed under one hold of the freeze lock */
 #define DAY (24 * 3600 * NSEC_PER_SEC)
 
-uint16_t lastuse_today(struct state *p)
+/* Days since 1970 by the store's clock; at least 1, since 0 means unknown. */
+static uint16_t day_of_today(struct state *p)
 {
     int64_t day = now(p) / DAY;
 
@@ -37,7 +38,7 @@ static void note_use(struct state *p, struct lastuse_note what)
 {
     struct lastuse *t = &p->lastuse;
     uint64_t as = seen_as(&what), *slot = &t->seen[as >> 40 & (LASTUSE_SEEN - 1)];
-    uint16_t today = lastuse_today(p);
+    uint16_t today = day_of_today(p);
     MUTEX_GUARD(&t->lock);
 
     if (t->day != today) {

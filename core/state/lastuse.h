@@ -30,5 +30,3 @@ void lastuse_note_object(struct state *p, uint64_t number);
 /* Writes the noted days into the entries. Called before a flush; the caller holds no lock. */
 void lastuse_apply(struct state *p);
 void lastuse_release(struct state *p);
-/* Today, in days since 1970 by the store's clock; at least 1, since 0 means unknown. */
-uint16_t lastuse_today(struct state *p);

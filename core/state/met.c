@@ -186,19 +186,20 @@ bool met_has_rows(struct state *p)
     return false;
 }
 
+/* Is any number known? */
+static bool knows_any(struct state *p)
+{
+    MUTEX_GUARD(&p->met.lock);
+    return p->met.known.count > 0;
+}
+
 const char *met_trouble(struct state *p)
 {
-    if (met_count(p) == 0)
+    if (!knows_any(p))
         return NULL;
     if (met_has_rows(p))
         return "objects that files name are missing in their table; `rebuild` looks for them";
     return "reading met damage; `scrub` looks at everything";
-}
-
-uint64_t met_count(struct state *p)
-{
-    MUTEX_GUARD(&p->met.lock);
-    return p->met.known.count;
 }
 
 uint64_t met_mark(struct state *p)

@@ -54,8 +54,6 @@ int met_lost_all(struct state *p, const struct map64 *numbers);
 const char *met_trouble(struct state *p);
 /* Is a lost row known? */
 bool met_has_rows(struct state *p);
-/* How many numbers are known. */
-uint64_t met_count(struct state *p);
 /* Everything was looked at since `mark` was taken: forgets what was met before. `rows`: only lost
  * rows are forgotten. */
 uint64_t met_mark(struct state *p);

@@ -40,7 +40,7 @@ static struct ns *find_name(struct ns_table *t, const char *name)
     return ns;
 }
 
-struct ns *ns_ref(struct ns *ns)
+static struct ns *ns_ref(struct ns *ns)
 {
     atomic_fetch_add(&ns->refs, 1);
     return ns;

@@ -74,7 +74,6 @@ int ns_get(struct state *p, uint32_t number, struct ns **ret_ns);
 struct ns *ns_get_any(struct state *p, uint32_t number);
 /* with a reference; -ENOENT */
 int ns_get_by_name(struct state *p, const char *name, struct ns **ret_ns);
-struct ns *ns_ref(struct ns *ns);
 void ns_put(struct state *p, struct ns *ns); /* gives a reference back; NULL is fine */
 /* May a namespace have that name? -ENAMETOOLONG, -EINVAL. */
 int ns_check_name(const char *name);

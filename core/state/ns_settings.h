@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ns_settings: settings of single namespaces, as names and bytes. Whoever brings a setting gives its
- * bytes a meaning; this version has none of its own. They belong to the number of a namespace: they
- * stay when it is renamed, go when it is dropped, and a branch begins without any.
+ * ns_settings: settings of single namespaces, as names and bytes. Whoever brings a setting gives
+ * its bytes a meaning; this version has none of its own. They belong to the number of a namespace:
+ * they stay when it is renamed, go when it is dropped, and a branch begins without any.
  *
  * All of them are in memory, sorted by number and name. The lock "names" guards them.
  */
@@ -29,9 +29,9 @@ struct ns_settings {
     size_t count, room;
 };
 
-/* Changes a setting of a live namespace, or removes it if `s->value` is NULL; one change of its own.
- * -EINVAL: no setting has such a name or value, or one that is removed a length; -ENOSPC: it would
- * have more than NS_SETTINGS_MAX; -ESTALE, -ENOMEM, and what txn_begin returns. */
+/* Changes a setting of a live namespace, or removes it if `s->value` is NULL; one change of its
+ * own. -EINVAL: no setting has such a name or value, or one that is removed a length; -ENOSPC: it
+ * would have more than NS_SETTINGS_MAX; -ESTALE, -ENOMEM, and what txn_begin returns. */
 int ns_setting_set(struct state *p, struct ns *ns, const struct ns_setting *s);
 /* Copies a value. -ENOENT: the namespace does not have that setting. *ret_len is the length, also
  * with -ERANGE. */
@@ -43,8 +43,8 @@ int ns_setting_restore(struct state *p, const struct ns *ns, const struct ns_set
  * holds "names" for writing. */
 void ns_settings_drop(struct ns_settings *l, uint32_t ns);
 /* Reads the table, after that of the namespaces. A row that is damaged, or of no namespace, is as
- * if it were not, and so are those behind a place where the table cannot be read; of no namespace it
- * is also removed by the next commit. -ENOMEM, -EIO */
+ * if it were not, and so are those behind a place where the table cannot be read; of no namespace
+ * it is also removed by the next commit. -ENOMEM, -EIO */
 int ns_settings_load(struct state *p);
 void ns_settings_release(struct state *p);
 /* As ns_table_freeze and ns_table_frozen, which call them under "names". */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * remote_bytes: bytes of objects on other shards, gathered before the locks are taken under which
- * they are needed. content_read gives remote_bytes_keep a copy of what came from another shard. What
- * is asked for again before remote_bytes_end is found there. Objects do not change, so what was
- * gathered stays right. A reader under the locks is `near`: it asks no shard for other bytes.
+ * they are needed. content_read gives remote_bytes_keep a copy of what came from another shard.
+ * What is asked for again before remote_bytes_end is found there. Objects do not change, so what
+ * was gathered stays right. A reader under the locks is `near`: it asks no shard for other bytes.
  *
  * Threads: one at a time.
  */

@@ -254,7 +254,6 @@ void store_record_freeze(struct state *p, const struct log_pos *pos, uint8_t out
 void event_stale(struct state *p, uint64_t nodeid);
 void event_rights(struct state *p, uint64_t nodeid);
 void event_write_back(struct state *p, uint64_t nodeid);
-void event_stop(struct state *p);
 bool event_describe(struct state *p, struct view_edge *ret); /* false: there is no edge */
 
 static inline int64_t now(struct state *p)

@@ -133,9 +133,9 @@ static int take_room(struct state *p, size_t bytes, bool wait, struct txn_room *
 
 /* ---- beginning and ending ---- */
 
-/* Takes the freeze lock. A commit that begins holds it for writing while it seals the last contents,
- * and that writes to the disk, which may take for ever. So with `wait` false the lock is taken if it
- * is free. False: it was not. */
+/* Takes the freeze lock. A commit that begins holds it for writing while it seals the last
+ * contents, and that writes to the disk, which may take for ever. So with `wait` false the lock is
+ * taken if it is free. False: it was not. */
 static bool take_freeze_lock(struct state *p, bool alone, bool wait)
 {
     if (!wait)

@@ -155,7 +155,8 @@ int vfs_release(struct vfs_file *f);
  * -ERANGE. The mount root and the symlinks in it have no extended attributes.
  *
  * user.tally.object (32 hex digits, or "sha256:" and 64 of bytes that were never in the store;
- * -ENODATA for an empty or unsealable file) and user.tally.refs can be read by name. They are never listed, and setting or removing any user.tally.* is -EPERM.
+ * -ENODATA for an empty or unsealable file) and user.tally.refs can be read by name. They are never
+ * listed, and setting or removing any user.tally.* is -EPERM.
  */
 #define VFS_XATTR_OURS "user.tally."
 #define VFS_XATTR_OURS_MAX 71 /* bytes of the longest of their values */

@@ -134,14 +134,14 @@ int vfs_getattr(struct state *p, uint64_t nodeid, struct vfs_attr *ret)
     return inode_get(p, nodeid, &in, ret);
 }
 
-bool inode_kill_suid(struct inode *in)
+/* Drops set-uid, and set-gid where group-executable. */
+static void kill_suid(struct inode *in)
 {
     uint32_t kill = in->mode & S_ISUID;
 
     if ((in->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
         kill |= S_ISGID;
     in->mode &= ~kill;
-    return kill != 0;
 }
 
 /* Put the wanted attributes into `in`. ctime becomes now, unless the caller sets it. */
@@ -156,7 +156,7 @@ static void apply(struct state *p, unsigned set, const struct vfs_attr *want, st
     if (set & VFS_SET_GID)
         in->gid = want->gid;
     if (set & VFS_KILL_SUID && !S_ISDIR(in->mode))
-        (void)inode_kill_suid(in);
+        kill_suid(in);
     if (set & VFS_SET_ATIME)
         in->atime = want->atime;
     if (set & VFS_SET_MTIME)

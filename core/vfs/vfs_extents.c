@@ -93,7 +93,9 @@ static bool next_extent(struct each *e, struct block *ret)
     return e->err == 0;
 }
 
-int extent_next(const struct items *it, const struct inode *in, uint64_t off, struct block *ret)
+/* The first extent in or behind the block that holds `off`. -ENOENT. */
+static int first_extent(const struct items *it, const struct inode *in, uint64_t off,
+                        struct block *ret)
 {
     struct each e = extents_from(it, in, off);
     bool found = next_extent(&e, ret);
@@ -283,7 +285,7 @@ static int punch_find(const struct items *it, const struct inode *in, struct pun
     int err;
 
     if (u->pos >= in->valid)
-        return extent_next(it, in, u->pos, ret);
+        return first_extent(it, in, u->pos, ret);
     err = extents_seek(it, in, u->pos, true, &u->pos);
     if (err < 0)
         return err == -ENXIO ? -ENOENT : err;
@@ -390,7 +392,7 @@ int extents_settle(const struct items *it, struct inode *in)
     if (err != -ENOENT)
         return err;
     in->flags &= ~(uint32_t)INODE_SUBBLOCKS;
-    err = extent_next(it, in, 0, &any);
+    err = first_extent(it, in, 0, &any);
     if (err == -ENOENT)
         in->flags &= ~(uint32_t)INODE_EXTENTS;
     return err == -ENOENT ? 0 : err;

@@ -240,8 +240,8 @@ static int open_named(struct state *p, uint64_t parent, const char *name, unsign
     return err;
 }
 
-/* Make a file, without a name if `name` is NULL. What is made is opened in the same change: an error
- * behind it, or -EWOULDWAIT, would leave a file that the next try finds. */
+/* Make a file, without a name if `name` is NULL. What is made is opened in the same change: an
+ * error behind it, or -EWOULDWAIT, would leave a file that the next try finds. */
 static int make_opened(struct state *p, uint64_t parent, const char *name, uint32_t mode,
                        const struct vfs_cred *cred, unsigned flags, struct vfs_attr *ret,
                        struct vfs_file **ret_file)

@@ -6,8 +6,8 @@
 #include "vfs_impl.h"
 
 /* Read bytes of a file; returns how many, which is less than `len` only at the end of the file.
- * The caller holds v->io (either side), for which changes wait; therefore no shard is asked. -EAGAIN:
- * bytes are on another shard, and `remote` does not have them (NULL: it has none). */
+ * The caller holds v->io (either side), for which changes wait; therefore no shard is asked.
+ * -EAGAIN: bytes are on another shard, and `remote` does not have them (NULL: it has none). */
 ssize_t file_read(struct state *p, struct vnode *v, void *buf, size_t len, uint64_t off,
                   struct remote_bytes *remote);
 /* Gather the bytes of the range that are on other shards in r->remote, where file_read finds them.
@@ -20,12 +20,10 @@ bool file_is_fetched(struct state *p, struct vnode *v, uint64_t off, size_t len,
 /* Does a write at `off` copy all bytes of the file, because it is small? A write that changes the
  * file in place does not, even if this is true. */
 bool file_is_copied(struct state *p, struct vnode *v, uint64_t off);
-/* Write part of a step: *ret_len bytes, at least one. Needs the freeze lock (read) and v->io
- * (write), not the namespace's lock. -EAGAIN: old bytes that it keeps are on another shard, and
- * t->remote does not have them; no byte is written. */
-int file_write_step(struct txn *t, struct vnode *v, const uint8_t *buf, size_t len, uint64_t off,
-                    size_t *ret_len);
-/* As file_write_step, for zeros that are no data: the pages that the range covers become a hole. */
+/* Writes a part of zeros that are no data: the pages that the range covers become a hole. *ret_len
+ * is its bytes, at least one. Needs the freeze lock (read) and v->io (write), not the namespace's
+ * lock. -EAGAIN: old bytes that it keeps are on another shard, and t->remote does not have them; no
+ * byte is written. */
 int file_write_hole(struct txn *t, struct vnode *v, const uint8_t *zeros, size_t len, uint64_t off,
                     size_t *ret_len);
 /* May the file be changed through `f` now? Waits until there is memory for the change. 0, -EBADF,
@@ -38,12 +36,9 @@ int file_writable(struct vfs_file *f);
  * no lock (vfs_whole.c). */
 int file_consolidate(struct state *p, struct vnode *v);
 /* Asked before a truncation to `size`: 0, or -EWOULDWAIT: file_consolidate would say that behind
- * it. Where the truncation cuts off all holes of a file 0 may be wrong, and the file keeps its shape
- * until its next close. The caller holds no lock. */
+ * it. Where the truncation cuts off all holes of a file 0 may be wrong, and the file keeps its
+ * shape until its next close. The caller holds no lock. */
 int file_may_cut(struct state *p, struct vnode *v, uint64_t size);
-/* Cut the bytes of `c` past `valid`, which is where the item that names `c` says that the file's
- * bytes end. Done before a change that would make them visible. */
-int content_cut_stale(struct txn *t, struct content *c, uint64_t valid);
 /* If the file's content belongs to this file alone, is unsealed and not yet part of a commit, cut
  * it at `valid` now, so that no bytes are sealed without need. If it cannot be cut nothing is lost:
  * the item's `valid` decides which bytes are the file's. */
@@ -91,8 +86,6 @@ int block_load(const struct items *it, const struct inode *in, uint64_t off, str
  * fails, `was` is stored again, and the tree is unchanged. */
 int block_set(const struct items *it, const struct inode *was, struct inode *in,
               const struct block *b, const struct extent *e);
-/* The first extent in or behind the block that holds `off`. -ENOENT. */
-int extent_next(const struct items *it, const struct inode *in, uint64_t off, struct block *ret);
 /* The offset of the next data, or of the next hole, at or behind `off`. The hole behind all data
  * has no end. -ENXIO: no data follows. -EAGAIN: not found yet, the caller continues at *ret (so
  * that no lock is held for long). */

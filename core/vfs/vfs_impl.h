@@ -22,8 +22,8 @@ struct vfs_file {
 /* Load an inode, and fill the attributes that stat returns. The inode may be an orphan, or a
  * symlink at the root. */
 int inode_get(struct state *p, uint64_t nodeid, struct inode *ret, struct vfs_attr *attr);
-/* The refcount table's entry of a file that is one object as a whole, sealed or ABSENT. -ENODATA: the
- * file is not. */
+/* The refcount table's entry of a file that is one object as a whole, sealed or ABSENT. -ENODATA:
+ * the file is not. */
 int sealed_object(struct state *p, uint64_t nodeid, struct entry *ret);
 /* Fill the attributes of inode `ino` in `ns`. */
 void attr_fill(const struct ns *ns, uint64_t ino, const struct inode *in, struct vfs_attr *ret);
@@ -98,9 +98,9 @@ int each_end(struct each *e);
  * and to a directory its set-gid bit, too. */
 void inode_inherit(struct state *p, const struct inode *dir, const struct vfs_cred *cred,
                    struct inode *in);
-/* Make a regular file and open it, as one change: after an error it was not made. `name` NULL: it has
- * none, and is an orphan from the start. *ret_v is referenced once more than by the open. -EPERM at
- * the root. */
+/* Make a regular file and open it, as one change: after an error it was not made. `name` NULL: it
+ * has none, and is an orphan from the start. *ret_v is referenced once more than by the open.
+ * -EPERM at the root. */
 int make_file(struct state *p, uint64_t parent, const char *name, uint32_t mode,
               const struct vfs_cred *cred, unsigned flags, struct vfs_attr *ret,
               struct vnode **ret_v);
@@ -130,5 +130,3 @@ int acl_chmod_store(struct state *p, struct items *it, const uint8_t *value, siz
 /* ---- changing what a file's inode names (vfs_write.c); v->io (write) and the freeze lock held
  * ---- */
 int file_truncate(struct txn *t, struct vnode *v, uint64_t size);
-/* Drop set-uid, and set-gid where group-executable. */
-bool inode_kill_suid(struct inode *in);

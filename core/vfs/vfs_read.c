@@ -133,8 +133,8 @@ struct ghost_pieces {
     size_t count;
 };
 
-/* Add the piece if its object is on another shard, and if `remote` does not have it. The object gets
- * a hold, so that it is there without a lock, too. */
+/* Add the piece if its object is on another shard, and if `remote` does not have it. The object
+ * gets a hold, so that it is there without a lock, too. */
 static int ghost_pieces_add(struct state *p, struct ghost_pieces *pieces, const struct piece *piece,
                             const struct remote_bytes *remote)
 {

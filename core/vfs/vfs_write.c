@@ -112,7 +112,9 @@ static int plan_fresh(struct vnode *v, uint64_t start, uint64_t old_valid, struc
     return 0;
 }
 
-int content_cut_stale(struct txn *t, struct content *c, uint64_t valid)
+/* Cut the bytes of `c` past `valid`, which is where the item that names `c` says that the file's
+ * bytes end. Done before a change that would make them visible. */
+static int cut_stale(struct txn *t, struct content *c, uint64_t valid)
 {
     return content_length(c) > valid ? content_truncate(t, c, valid) : 0;
 }
@@ -124,7 +126,7 @@ static int plan_in_place(struct items *it, struct key k, uint64_t object, uint64
     int err = 0;
 
     plan->c = own_content(plan->t->p, it, k, object, valid, &err);
-    return plan->c ? content_cut_stale(plan->t, plan->c, valid) : err;
+    return plan->c ? cut_stale(plan->t, plan->c, valid) : err;
 }
 
 /* Use the content of the block, or the base if the block has no extent, if it may change in place.
@@ -401,8 +403,11 @@ static int write_step(struct plan *plan, struct vnode *v, const uint8_t *buf)
     return err;
 }
 
-int file_write_step(struct txn *t, struct vnode *v, const uint8_t *buf, size_t len, uint64_t off,
-                    size_t *ret_len)
+/* Write part of a step: *ret_len bytes, at least one. Needs the freeze lock (read) and v->io
+ * (write), not the namespace's lock. -EAGAIN: old bytes that it keeps are on another shard, and
+ * t->remote does not have them; no byte is written. */
+static int file_write_step(struct txn *t, struct vnode *v, const uint8_t *buf, size_t len,
+                           uint64_t off, size_t *ret_len)
 {
     struct plan plan = {.t = t, .len = len, .off = off};
     int err = write_step(&plan, v, buf);
@@ -461,8 +466,8 @@ static int write_part(struct txn *t, struct vfs_file *f, const struct write_mode
 }
 
 /* Put the range on the file's list of stale ranges if somebody has read the file beside the writer.
- * A read that begins after this sees the new bytes. If a turn before this one has put a range there,
- * which began at `off` too, that range is extended. Needs v->io. */
+ * A read that begins after this sees the new bytes. If a turn before this one has put a range
+ * there, which began at `off` too, that range is extended. Needs v->io. */
 static void leave_stale(struct vnode *v, struct write_mode *write_mode, uint64_t off, size_t len)
 {
     struct vfs_stale *s = write_mode->stale;
@@ -480,7 +485,8 @@ static void leave_stale(struct vnode *v, struct write_mode *write_mode, uint64_t
 
 /* Write, with all bytes of other shards that the write needs already in `remote`. -EAGAIN: some are
  * not, since they moved there just now. Nothing was written then, unless they moved while the write
- * was being made; all of it is written again. What was written has left a stale range in any case. */
+ * was being made; all of it is written again. What was written has left a stale range in any
+ * case. */
 static ssize_t write_near(struct vfs_file *f, struct write_mode *write_mode, const void *buf,
                           size_t len, uint64_t off, struct remote_bytes *remote)
 {
@@ -642,7 +648,7 @@ int file_cut_content(struct items *it, const struct inode *in)
     c = own_content(it->txn->p, it, key_make(it->ino, ITEM_INODE, 0), in->object, in->valid, &err);
     if (!c)
         return err;
-    err = in->valid ? content_cut_stale(it->txn, c, in->valid) : 0;
+    err = in->valid ? cut_stale(it->txn, c, in->valid) : 0;
     content_end(it->txn, c);
     content_unref(c);
     return err;

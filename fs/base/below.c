@@ -94,7 +94,8 @@ static bool in_cpu_group(void)
     return in;
 }
 
-bool below_is_group(void)
+/* Is the process a group of its own for the scheduler? False, too, if that cannot be found out. */
+static bool is_group(void)
 {
     return getsid(0) == getpid() && autogroups() && sees_all_cgroups() && !in_cpu_group();
 }
@@ -113,7 +114,7 @@ static void keep_io_priority(void)
 void below_all(void)
 {
     const struct sched_param none = {.sched_priority = 0};
-    if (!below_is_group())
+    if (!is_group())
         return;
     keep_io_priority();
     if (pthread_setschedparam(pthread_self(), SCHED_IDLE, &none) == 0) /* else slower */

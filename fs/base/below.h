@@ -31,6 +31,3 @@
 /* Changes the class of the calling thread. Threads that it makes afterwards inherit the class.
  * Nothing happens if the process is no group of its own. */
 void below_all(void);
-
-/* Is the process a group of its own for the scheduler? False, too, if that cannot be found out. */
-bool below_is_group(void);

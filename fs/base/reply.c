@@ -80,7 +80,13 @@ double fs_attr_timeout(const struct fs *fs, const struct vfs_attr *a)
     return asks && S_ISREG(a->mode) ? 0 : FS_FOREVER;
 }
 
-uint32_t fs_mode_unchanged(fuse_req_t req, uint32_t mode)
+/* The mode that the answer to a change shows if the change itself leaves the mode as it is. An
+ * answer to a question (GETATTR, LOOKUP) is dropped by the kernel if the inode has changed since it
+ * asked. The answer to a change is applied as it is, however late the client gets to it. So a
+ * client could delay such an answer until the file has lost its set-id bits, and the kernel would
+ * have the old bits again. Therefore only root is shown these bits here. Since attributes with
+ * set-id bits are not kept (fs_attr_timeout), the kernel asks again wherever the bits count. */
+static uint32_t mode_unchanged(fuse_req_t req, uint32_t mode)
 {
     if (!S_ISREG(mode) || fuse_req_ctx(req)->uid == 0)
         return mode;
@@ -138,7 +144,7 @@ void fs_reply_entry(fuse_req_t req, const struct vfs_attr *a)
 
 void fs_reply_linked(fuse_req_t req, const struct vfs_attr *a)
 {
-    reply_entry(req, a, fs_mode_unchanged(req, a->mode));
+    reply_entry(req, a, mode_unchanged(req, a->mode));
 }
 
 /* Answers with attributes that show `mode`. */
@@ -159,7 +165,7 @@ void fs_reply_attr(fuse_req_t req, const struct vfs_attr *a)
 
 void fs_reply_set(fuse_req_t req, const struct vfs_attr *a)
 {
-    reply_attr(req, a, fs_mode_unchanged(req, a->mode));
+    reply_attr(req, a, mode_unchanged(req, a->mode));
 }
 
 size_t fs_end_uncached(char *buf, size_t room)

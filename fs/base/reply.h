@@ -35,18 +35,11 @@ void fs_reply_err(fuse_req_t req, int64_t r);
 struct timespec fs_time(int64_t time_ns);
 /* The attributes as struct stat; st_nlink is the POSIX link count (see fs_add_refs). */
 void fs_stat(const struct vfs_attr *a, struct stat *ret);
-/* For how many seconds the kernel may keep the attributes `a`. 0 for a regular file with nlink_refs,
- * since the count of references changes without a request; with set-id bits, since these give
- * rights: the kernel then asks for the mode before each use; and without a name, since it goes with
- * its last open file without a request that answers with attributes. */
+/* For how many seconds the kernel may keep the attributes `a`. 0 for a regular file with
+ * nlink_refs, since the count of references changes without a request; with set-id bits, since
+ * these give rights: the kernel then asks for the mode before each use; and without a name, since
+ * it goes with its last open file without a request that answers with attributes. */
 double fs_attr_timeout(const struct fs *fs, const struct vfs_attr *a);
-/* The mode that the answer to a change shows if the change itself leaves the mode as it is. An
- * answer to a question (GETATTR, LOOKUP) is dropped by the kernel if the inode has changed since it
- * asked. The answer to a change is applied as it is, however late the client gets to it. So a
- * client could delay such an answer until the file has lost its set-id bits, and the kernel would
- * have the old bits again. Therefore only root is shown these bits here. Since attributes with
- * set-id bits are not kept (fs_attr_timeout), the kernel asks again wherever the bits count. */
-uint32_t fs_mode_unchanged(fuse_req_t req, uint32_t mode);
 /* An entry of a namespace as the kernel gets it; st_nlink is the POSIX link count (see
  * fs_add_refs). It calls nothing of core, so it may be used under locks of core. */
 void fs_entry(const struct fs *fs, const struct vfs_attr *a, struct fuse_entry_param *ret);
@@ -54,11 +47,12 @@ void fs_entry(const struct fs *fs, const struct vfs_attr *a, struct fuse_entry_p
  * did not take the answer. */
 void fs_reply_entry(fuse_req_t req, const struct vfs_attr *a);
 /* The same for an inode that existed before, after a change that leaves its mode as it is (see
- * fs_mode_unchanged). */
+ * fs_reply_set). */
 void fs_reply_linked(fuse_req_t req, const struct vfs_attr *a);
 /* Answers with attributes. */
 void fs_reply_attr(fuse_req_t req, const struct vfs_attr *a);
-/* The same after a change that leaves the mode as it is (see fs_mode_unchanged). */
+/* The same after a change that leaves the mode as it is. Others than root are shown no set-id bits
+ * (mode_unchanged in reply.c says why). */
 void fs_reply_set(fuse_req_t req, const struct vfs_attr *a);
 /* With nlink_refs: adds the object's other references to st_nlink, if the user `uid` may know of
  * them. */

@@ -175,7 +175,7 @@ static void drop_set_ids(fuse_req_t req, fuse_ino_t ino)
 }
 
 /* Answers a SETATTR. The next listing of a directory must reach the daemon, since its access time
- * may be due to move again. If the mode was not set, the answer shows the mode as fs_mode_unchanged
+ * may be due to move again. If the mode was not set, the answer shows the mode as fs_reply_set
  * says. */
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st, int to_set,
                        struct fuse_file_info *fi)

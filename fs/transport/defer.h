@@ -82,8 +82,8 @@ struct call_args {
 
 /* -ENOMEM. No thread is made yet. */
 int defer_start(struct defer **ret_d);
-/* Makes the first thread, which stays until defer_stop: so a call that waits never has to run in the
- * thread that took its request. Returns -errno if there can be no thread. */
+/* Makes the first thread, which stays until defer_stop: so a call that waits never has to run in
+ * the thread that took its request. Returns -errno if there can be no thread. */
 int defer_serve(struct defer *d);
 /* Interrupts all calls that run or are queued. Calls that come later begin interrupted. */
 void defer_interrupt_all(struct defer *d);

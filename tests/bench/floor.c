@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * floor: a filesystem in memory that does as little as can be done for a request, over tallyfs's own
- * transport, with its INIT and its timeouts. What it costs is what FUSE costs on this machine; what
- * tallyfs costs beyond it is tallyfs's.
+ * floor: a filesystem in memory that does as little as can be done for a request, over tallyfs's
+ * own transport, with its INIT and its timeouts. What it costs is what FUSE costs on this machine;
+ * what tallyfs costs beyond it is tallyfs's.
  *
  *     bench-floor [-o OPTION,…] MOUNTPOINT     in the foreground, until it is unmounted
  *
@@ -11,10 +11,11 @@
  *
  * When it ends it prints the number of requests of each kind, a line "OPCODE NUMBER" each.
  *
- * It answers as tallyfs does, so that the kernel asks the same: everything is kept for ever but names
- * at the root, missing names are remembered, data is kept over an open unless a read is to move the
- * access time, flush is unknown. Extended attributes it has none; fsync has nothing to do. It is for
- * measurements: a failed answer leaves a reference too many, and an exchange by rename is refused.
+ * It answers as tallyfs does, so that the kernel asks the same: everything is kept for ever but
+ * names at the root, missing names are remembered, data is kept over an open unless a read is to
+ * move the access time, flush is unknown. Extended attributes it has none; fsync has nothing to do.
+ * It is for measurements: a failed answer leaves a reference too many, and an exchange by rename is
+ * refused.
  */
 #include "floor_mem.h"
 #include "below.h"
@@ -552,7 +553,8 @@ static bool add_name(struct listing *l, fuse_ino_t parent, const struct name *na
     return fits;
 }
 
-/* The cookie of an entry counts it and all before it, "." and ".." first. The directory is locked. */
+/* The cookie of an entry counts it and all before it, "." and ".." first. The directory is
+ * locked. */
 static void list(struct listing *l, fuse_ino_t ino, const struct node *dir, off_t off)
 {
     if (off < 1 && !add_dots(l, ".", dir, 1))

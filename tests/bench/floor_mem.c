@@ -206,7 +206,8 @@ static const struct piece *piece_at(const struct node *n, size_t i)
     return i <= n->more_count ? &n->more[i - 1] : &none;
 }
 
-/* The first piece, as long as it is short, is of the heap; later ones are not copied when they grow. */
+/* The first piece, as long as it is short, is of the heap; later ones are not copied when they
+ * grow. */
 static int first_grow(struct piece *p, size_t start, size_t end)
 {
     size_t room = end > 2 * p->room ? end : 2 * p->room;

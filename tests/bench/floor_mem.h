@@ -32,8 +32,8 @@ struct name {
     char text[];
 };
 
-/* Bytes of a file from a multiple of PIECE on: `room` of them, the rest is zeros. The last ones, behind
- * the end of the file, are zeros, too. */
+/* Bytes of a file from a multiple of PIECE on: `room` of them, the rest is zeros. The last ones,
+ * behind the end of the file, are zeros, too. */
 struct piece {
     char *bytes;
     size_t room;

@@ -203,7 +203,8 @@ static int64_t fill(struct vfs_file *f)
     return 0;
 }
 
-/* At each place once: the places are those of a walk by a step that shares no factor with their number. */
+/* At each place once: the places are those of a walk by a step that shares no factor with their
+ * number. */
 static void subblock(struct worker *w)
 {
     struct vfs_attr a;

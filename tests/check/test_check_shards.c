@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Tests of check and repair over other shards: the tables against the entries, the bytes, what nobody
- * names, and what cannot be asked, which is no damage and costs nobody a ghost.
+ * Tests of check and repair over other shards: the tables against the entries, the bytes, what
+ * nobody names, and what cannot be asked, which is no damage and costs nobody a ghost.
  */
 #include "away.h"
 
@@ -165,7 +165,8 @@ Test(check_shards, a_shard_that_is_away_is_no_damage_and_no_ghost_goes)
     files_are();
 }
 
-/* The search for the bytes of a lost object asks the shard as well; that is no object of its own. */
+/* The search for the bytes of a lost object asks the shard as well; that is no object of its
+ * own. */
 Test(check_shards, what_a_search_cannot_ask_for_is_not_counted)
 {
     uint8_t key[8], val[ENTRY_MAX];

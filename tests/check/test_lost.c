@@ -854,8 +854,8 @@ static int stored_entry(unsigned table, uint64_t number, struct entry *ret)
     return err;
 }
 
-/* Lose an alias, and return the number of the object that it leads to: of two files with equal bytes
- * one names the object, and the other the alias. */
+/* Lose an alias, and return the number of the object that it leads to: of two files with equal
+ * bytes one names the object, and the other the alias. */
 static uint64_t lose_an_alias(struct entry *ret_target)
 {
     struct entry alias;

@@ -24,9 +24,9 @@
  *
  * For hours of it: --seeds, other operations for the workload `chance`, which are the seed's;
  * --jobs, so many processes; --real, the shard is a directory of the machine, made below DIR
- * (power.c; `format` and faults are not done there); --pool, the store is in a pool in memory, where
- * another one has done the same before it (without `format`); --tried, what was tried is read from the
- * file, not tried again, and added to it. At the end it says how many different triples of
+ * (power.c; `format` and faults are not done there); --pool, the store is in a pool in memory,
+ * where another one has done the same before it (without `format`); --tried, what was tried is read
+ * from the file, not tried again, and added to it. At the end it says how many different triples of
  * workload, write and loss pattern there were.
  *
  * The same options do the same cuts. A red run prints those that repeat it.

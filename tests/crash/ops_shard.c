@@ -29,7 +29,8 @@ void op_shard_add(uint16_t shard)
     DO(add(shard));
 }
 
-/* What an error said of a shard holds for a second, and one that is NEW is asked when it is used. */
+/* What an error said of a shard holds for a second, and one that is NEW is asked when it is
+ * used. */
 void op_look(void)
 {
     if (!w.sharded || !w.p)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * tried: the set of cuts that there were, each a hash: of the workload (of its seed, too, where that
- * decides what it does), whether the shard was a real directory, the write, and what was lost. A
- * pattern that loses the same as another one is the same. The two lowest bits say what it is.
+ * tried: the set of cuts that there were, each a hash: of the workload (of its seed, too, where
+ * that decides what it does), whether the shard was a real directory, the write, and what was lost.
+ * A pattern that loses the same as another one is the same. The two lowest bits say what it is.
  */
 #include "tried.h"
 #include "crash.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Claims of sync.h: who syncs together, and how long one waits for others. The store and the replies
- * are played here. */
+/* Claims of sync.h: who syncs together, and how long one waits for others. The store and the
+ * replies are played here. */
 #include "clock_manual.h"
 #include "durability.h"
 #include "reply.h"

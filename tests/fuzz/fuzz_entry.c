@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Whatever bytes an entry has, or a row of the ghosts, it is refused, or written again it is the same
- * bytes. */
+/* Whatever bytes an entry has, or a row of the ghosts, it is refused, or written again it is the
+ * same bytes. */
 #include "entry.h"
 
 #include "fuzz.h"

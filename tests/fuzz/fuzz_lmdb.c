@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * LMDB's file, damaged: lmdb_walk ends, within the file's bounds, and says how it is damaged; what it
- * finds sound can be read by LMDB to its end. Input: changes of a sound file of some tables, 5 bytes
- * each: where (4, modulo the length), and the byte that stands there then. An odd rest cuts the file.
+ * LMDB's file, damaged: lmdb_walk ends, within the file's bounds, and says how it is damaged; what
+ * it finds sound can be read by LMDB to its end. Input: changes of a sound file of some tables, 5
+ * bytes each: where (4, modulo the length), and the byte that stands there then. An odd rest cuts
+ * the file.
  */
 #include "bytes.h"
 #include "fuzz.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Whatever the records have that say what a store is (FORMAT.md, "Meta" and "Namespaces"), they are
- * refused, or written again they say the same. Checksums are made right, else nothing would pass them.
- * Input: one byte (what it is), then its bytes behind the sum.
+ * refused, or written again they say the same. Checksums are made right, else nothing would pass
+ * them. Input: one byte (what it is), then its bytes behind the sum.
  */
 #include "bytes.h"
 #include "flush_names.h"

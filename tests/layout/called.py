@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Each global function of the product is called by the product: reached from main(), from a table, or from
-a macro. What only a test calls is not proved by that test to be of use. The folders `mem` hold doubles and
-count as tests.
+a macro. What only a test calls is not proved by that test to be of use. And each is named in another file
+than its own, of the product or of the tests: else it is static. The folders `mem` hold doubles and count
+as tests.
 
 usage: called.py TOP
 """
@@ -32,12 +33,11 @@ ATTRIBUTES = re.compile(r'__attribute__\(\(.*?\)\)\)?\s*')
 
 
 def sources(top):
-    """The files of the product."""
-    for part in ('core', 'fs', 'tools'):
-        for folder, inner, files in os.walk(os.path.join(top, part)):
-            if 'mem' in inner:
-                inner.remove('mem')
-            yield from (os.path.join(folder, f) for f in sorted(files) if f.endswith(('.c', '.h')))
+    """The files of the product, and of its tests: (path, whether it is of the product)."""
+    for part in ('core', 'fs', 'tools', 'tests'):
+        for folder, _, files in os.walk(os.path.join(top, part)):
+            product = part != 'tests' and os.path.basename(folder) != 'mem'
+            yield from ((os.path.join(folder, f), product) for f in sorted(files) if f.endswith(('.c', '.h')))
 
 
 def plain(text):
@@ -62,18 +62,18 @@ class Calls:
     def __init__(self):
         self.globals = {}           # name -> the file that defines it
         self.named_by = {None: set()}  # function (None: a table or a macro) -> the names in it
+        self.named_in = {}          # file -> the names in it, but for those of prototypes
 
-    def read(self, path, text):
+    def read(self, path, text, product):
         for chunk in chunks(plain(text).split('\n')):
             head = not chunk.startswith('#') and HEAD.match(ATTRIBUTES.sub('', chunk))
-            if not head:
-                self.named_by[None].update(NAME.findall(chunk))
-                continue
-            if not re.search(r'^\{', chunk, re.M):
+            if head and not re.search(r'^\{', chunk, re.M):
                 continue  # a prototype
-            names = self.named_by.setdefault(head['name'], set())
-            names.update(n for n in NAME.findall(chunk) if n != head['name'])
-            if path.endswith('.c') and 'static' not in head['before'].split():
+            names = set(NAME.findall(chunk)) - {head['name'] if head else None}
+            self.named_in.setdefault(path, set()).update(names)
+            if product:
+                self.named_by.setdefault(head['name'] if head else None, set()).update(names)
+            if product and head and path.endswith('.c') and 'static' not in head['before'].split():
                 self.globals[head['name']] = path
 
     def unreached(self):
@@ -85,16 +85,26 @@ class Calls:
                 todo += self.named_by.get(name, ())
         return sorted(set(self.globals) - seen)
 
+    def private(self):
+        """What no other file names."""
+        files = {}
+        for path, names in self.named_in.items():
+            for name in names & self.globals.keys():
+                files.setdefault(name, set()).add(path)
+        return sorted(n for n, path in self.globals.items() if n != 'main' and files.get(n, {path}) == {path})
+
 
 def main():
     top = sys.argv[1]
     calls = Calls()
-    for path in sources(top):
+    for path, product in sources(top):
         with open(path, encoding='utf-8') as f:
-            calls.read(path, f.read())
+            calls.read(path, f.read(), product)
     found = calls.unreached()
     wrong = [f'{os.path.relpath(calls.globals[n], top)}: {n} is called by no function of the product'
              for n in found if n not in SEAMS]
+    wrong += [f'{os.path.relpath(calls.globals[n], top)}: {n} is named nowhere else, and not static'
+              for n in calls.private()]
     wrong += [f'called.py: {n} is in the list of seams, and need not be' for n in SEAMS if n not in found]
     print('\n'.join(wrong) or f'{len(calls.globals)} functions, {len(SEAMS)} for tests only')
     return 1 if wrong else 0

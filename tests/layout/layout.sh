@@ -79,6 +79,9 @@ done
 # Functions that have no place here.
 out=$(grep -rnE '\b(strcpy|strcat|sprintf|gets|strtok)\(' core fs tools --include='*.[ch]' || true)
 [[ -z $out ]] || wrong "unbounded functions: $out"
+# As .clang-format has it, which leaves comments alone. A character is a column.
+out=$(LC_ALL=C.UTF-8 grep -rnE '^.{101,}' core fs tools --include='*.[ch]' || true)
+[[ -z $out ]] || wrong "lines of more than 100 columns: $out"
 
 # Assertions of shell tests that cannot fail: `set -e` does not look at the status of `! COMMAND`
 # (`! COMMAND || fail "..."` is right), nor has a value another one than itself.

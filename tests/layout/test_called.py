@@ -71,16 +71,27 @@ int main(int argc, char **argv)
 }
 """,
 }
+TEST = """
+int main(void)
+{
+    return by_test() + by_text();
+}
+"""
 
 
 def main():
     calls = Calls()
     for path, text in PRODUCT.items():
-        calls.read(path, text)
+        calls.read(path, text, True)
+    calls.read('tests/test_a.c', TEST, False)
     got = calls.unreached()
     want = ['by_dead_helper', 'by_test', 'by_test_too', 'by_text', 'used_in_comment']
     if got != want:
         sys.exit(f'not called: {got}, and not {want}')
+    got = calls.private()
+    want = ['by_dead_helper', 'by_table', 'by_test_too', 'used_in_comment']
+    if got != want:
+        sys.exit(f'named in their file alone: {got}, and not {want}')
 
 
 if __name__ == '__main__':

@@ -352,8 +352,8 @@ static void has_all_that_was_acknowledged(uint64_t at)
     }
 }
 
-/* The environment's EVERY, or 6: of each six writes the claims below look at one each, each at another
- * one. With EVERY=1 each looks at every write, and all of them take three minutes. */
+/* The environment's EVERY, or 6: of each six writes the claims below look at one each, each at
+ * another one. With EVERY=1 each looks at every write, and all of them take three minutes. */
 static unsigned stride(void)
 {
     const char *every = getenv("EVERY");

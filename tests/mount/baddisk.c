@@ -312,8 +312,8 @@ static int bad_fsync(const char *path, int datasync, struct fuse_file_info *fi)
     return err ? err : result(datasync ? fdatasync(f->fd) : fsync(f->fd));
 }
 
-/* While it waited the kernel would keep the directory locked, against looking up, too, which a disk's
- * own sync does not do: it fails, but never stalls. */
+/* While it waited the kernel would keep the directory locked, against looking up, too, which a
+ * disk's own sync does not do: it fails, but never stalls. */
 static int bad_fsyncdir(const char *path, int datasync, struct fuse_file_info *fi)
 {
     const struct file *f = file_of(fi);

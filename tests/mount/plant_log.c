@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * plant_log: frames into the log of a store that nobody has mounted, as after the death of a daemon.
+ * plant_log: frames into the log of a store that nobody has mounted, as after the death of a
+ * daemon.
  *
  *     plant_log STORE [spoil]     three changes, a sync behind the second; `spoil` the first
  */

@@ -14,7 +14,7 @@ claim "every operation by owner, group, supplementary group and others says and 
 # One seed, so that a red test is red again; SEED=… draws others. Known to differ, and not drawn
 # in 30,000 operations: when another user has set the times of a file with set-id bits, the kernel
 # allows a link(2) of it by who may read and write it, until it asks for the mode again
-# (fs_mode_unchanged).
+# (mode_unchanged).
 "${test_file%/*}/users_modes.py" "${SEED:-1}" "$E/modes" "$M/main/modes"
 
 claim "many users at once in a set-gid directory: each file is its maker's and the group's, none is lost"

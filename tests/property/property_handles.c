@@ -5,13 +5,13 @@
  *
  *     property_handles [--seed S] [--ops N] [--size BYTES]     most files have at most BYTES
  *
- * A few namespaces of two directories. An inode of the model lives while it has names or handles, in
- * any of them: reads, writes, truncations, fallocate, lseek and shared ranges go through handles that
- * were opened long before, while the file is sealed, renamed, linked, unlinked, replaced, branched
- * and its namespace dropped by force. Settings are so small that flushing, sealing and spilling go on
- * all the time. Each read is compared; listings, sizes and link counts, too; and everything at each
- * restart, death of the process, loss of power (after a sync: property_vfs has those at any moment)
- * and at the end, when all is dropped and nothing may be left.
+ * A few namespaces of two directories. An inode of the model lives while it has names or handles,
+ * in any of them: reads, writes, truncations, fallocate, lseek and shared ranges go through handles
+ * that were opened long before, while the file is sealed, renamed, linked, unlinked, replaced,
+ * branched and its namespace dropped by force. Settings are so small that flushing, sealing and
+ * spilling go on all the time. Each read is compared; listings, sizes and link counts, too; and
+ * everything at each restart, death of the process, loss of power (after a sync: property_vfs has
+ * those at any moment) and at the end, when all is dropped and nothing may be left.
  *
  * Prints its seed; the same seed does the same.
  */

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * property_shards: random operations on files whose bytes move between three shards, of which two go
- * away, come back, turn read-only, run full and lie, against plain arrays.
+ * property_shards: random operations on files whose bytes move between three shards, of which two
+ * go away, come back, turn read-only, run full and lie, against plain arrays.
  *
  *     property_shards [--seed S] [--ops N]
  *
- * Writes, truncations, copies, branches, drops, removals, moves by name, by age, by size and by shard,
- * recalls, sweeps, cycles, compactions, flushes, drains, restarts, deaths of the process and losses
- * of power behind a drain are drawn at random, with time between them. Files of the namespace "safe"
- * are never moved and share no bytes with others: they can always be read and written. Every other
- * read shows exactly the bytes, or, while something is wrong with a shard, an error; and never one when
- * all are well. What could not be done then has changed nothing. Now and then all shards are well: then
- * everything is compared, a sweep finds nothing lost, and two cycles leave nothing on a shard that no
- * ghost names. At the end everything is dropped, and nothing is left anywhere. Prints its seed;
- * the same seed does the same.
+ * Writes, truncations, copies, branches, drops, removals, moves by name, by age, by size and by
+ * shard, recalls, sweeps, cycles, compactions, flushes, drains, restarts, deaths of the process and
+ * losses of power behind a drain are drawn at random, with time between them. Files of the
+ * namespace "safe" are never moved and share no bytes with others: they can always be read and
+ * written. Every other read shows exactly the bytes, or, while something is wrong with a shard, an
+ * error; and never one when all are well. What could not be done then has changed nothing. Now and
+ * then all shards are well: then everything is compared, a sweep finds nothing lost, and two cycles
+ * leave nothing on a shard that no ghost names. At the end everything is dropped, and nothing is
+ * left anywhere. Prints its seed; the same seed does the same.
  */
 #include "blob.h"
 #include "check.h"
@@ -100,7 +100,8 @@ static bool any_ill(void)
     return false;
 }
 
-/* What reading says of a shard that cannot be asked, or has wrong bytes: EIO for who has mounted it. */
+/* What reading says of a shard that cannot be asked, or has wrong bytes: EIO for who has mounted
+ * it. */
 static bool is_refusal(int64_t r)
 {
     return r == -EIO || r == -EHOSTUNREACH || r == -EUCLEAN;

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * race_stamps: who reads what others write, under ThreadSanitizer. Each block of each file carries the
- * stamp of who wrote it: owner, file, place, and a number that only grows. So a reader that knows
- * nothing of the writers sees a torn block, a foreign one, one at a wrong place and one from the past.
+ * race_stamps: who reads what others write, under ThreadSanitizer. Each block of each file carries
+ * the stamp of who wrote it: owner, file, place, and a number that only grows. So a reader that
+ * knows nothing of the writers sees a torn block, a foreign one, one at a wrong place and one from
+ * the past.
  *
  *     race_stamps [SEED [OPS]]          OPS of each writer
  *
- * Writers: blocks, truncations, holes, replacement by rename, shared copies, branches and forced drops.
- * Readers, until those have ended: by name, through handles that they keep, in branches (which stand
- * still, also when they are dropped meanwhile), and listings. Beside them flush, drain, compaction, GC,
- * and the store's own threads. Each writer knows what its files must have: compared while it runs,
- * at the end, and after a restart, and the store must be sound.
+ * Writers: blocks, truncations, holes, replacement by rename, shared copies, branches and forced
+ * drops. Readers, until those have ended: by name, through handles that they keep, in branches
+ * (which stand still, also when they are dropped meanwhile), and listings. Beside them flush,
+ * drain, compaction, GC, and the store's own threads. Each writer knows what its files must have:
+ * compared while it runs, at the end, and after a restart, and the store must be sound.
  */
 #include "check.h"
 #include "control.h"

@@ -7,10 +7,10 @@
  *
  * Each worker has files of its own in main, with an array beside each that says what is in it;
  * everything that shares them (branches, links across, shared ranges, forced drops under an open
- * handle, files without a name) is compared at once, and a GC cycle finds nothing to mark in it, nor
- * a scrub any damage. All workers write one file together, a block
- * at a time: a block is never torn. At the end all is compared, flushed, compared after a restart,
- * and the store checked: no damage, and no leak either.
+ * handle, files without a name) is compared at once, and a GC cycle finds nothing to mark in it,
+ * nor a scrub any damage. All workers write one file together, a block at a time: a block is never
+ * torn. At the end all is compared, flushed, compared after a restart, and the store checked: no
+ * damage, and no leak either.
  */
 #include "check.h"
 #include "control.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Tests of space in the packs of a pool: what is dead in a pack that was open goes with the next
- * cycles, and of packs that are mostly dead to all, each member takes what it still needs elsewhere,
- * so that they go.
+ * cycles, and of packs that are mostly dead to all, each member takes what it still needs
+ * elsewhere, so that they go.
  */
 #include "compact_impl.h"
 #include "fault.h"

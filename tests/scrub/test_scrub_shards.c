@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Tests of scrubs over ghosts: they are read where they are; what cannot be asked is counted and is no
- * damage; what a shard does not have, or has wrongly, is, with the paths of those who use it.
+ * Tests of scrubs over ghosts: they are read where they are; what cannot be asked is counted and is
+ * no damage; what a shard does not have, or has wrongly, is, with the paths of those who use it.
  */
 #include "away.h"
 

@@ -328,7 +328,8 @@ Test(shard_dir, no_part_of_a_store_a_pool_or_a_shard_becomes_one)
     }
 }
 
-/* ~/tally-store is where tools/quickstart makes a store: then ~/cold may be a shard all the same. */
+/* ~/tally-store is where tools/quickstart makes a store: then ~/cold may be a shard all the
+ * same. */
 Test(shard_dir, a_directory_that_has_the_name_of_a_mark_is_none)
 {
     static const char *const marks[] = {"tally-store", "tally-pool", "tally-shard"};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * baton: a second thread that runs only while the first one waits for it, so that work of a node can
- * stand still between two of its operations while everything else goes on. Workers of the same node
- * are on its side.
+ * baton: a second thread that runs only while the first one waits for it, so that work of a node
+ * can stand still between two of its operations while everything else goes on. Workers of the same
+ * node are on its side.
  */
 #include "sim.h"
 #include <pthread.h>

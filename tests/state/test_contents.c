@@ -187,7 +187,8 @@ Test(contents, what_is_given_up_while_somebody_seals_leaves_nothing)
 static const struct content *watched;
 static bool offered; /* it was in the table, and nobody was changing it */
 
-/* Whoever ends a change notes the time, with the table locked: the next to lock it may be a sealer. */
+/* Whoever ends a change notes the time, with the table locked: the next to lock it may be a
+ * sealer. */
 static int64_t look_at_it(const struct clock *clock)
 {
     if (watched && content_is_listed(watched) && watched->changing == 0)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Claims of forgotten_attrs.c: an inode that lost its last name answers until the kernel forgets it. */
+/* Claims of forgotten_attrs.c: an inode that lost its last name answers until the kernel forgets
+ * it. */
 #include "fixture.h"
 
 static struct fixture x;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Claims about the numbers of inodes: no two files get one, and what a branch knows of its origin. */
+/* Claims about the numbers of inodes: no two files get one, and what a branch knows of its
+ * origin. */
 #include "fixture.h"
 
 #include "bytes.h"

@@ -442,8 +442,8 @@ int __wrap_cond_wait_for(struct cond *c, struct mutex *m, int64_t ns)
     return 0;
 }
 
-/* Two jobs that run until they are cancelled: the first one runs, and the second one fills the queue.
- * Returns the number of the second one. */
+/* Two jobs that run until they are cancelled: the first one runs, and the second one fills the
+ * queue. Returns the number of the second one. */
 static uint64_t fill_the_queue(void)
 {
     const struct job_work w = {.fn = until_told};

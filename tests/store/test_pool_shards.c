@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Tests of a member of a pool that has a shard of its own beside it: what it moves there it lets go of
- * in the pool, and its reports do not name; and of du, which says what would come back elsewhere.
+ * Tests of a member of a pool that has a shard of its own beside it: what it moves there it lets go
+ * of in the pool, and its reports do not name; and of du, which says what would come back
+ * elsewhere.
  */
 #include "nodes_fixture.h"
 

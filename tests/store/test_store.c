@@ -364,8 +364,8 @@ static void set_flags(int fd, off_t page, uint16_t flags)
     cr_assert_eq(pwrite(fd, &flags, 2, page + 10), 2);
 }
 
-/* The last leaf in use is none; a leaf that is free is found sound, and left. The file was written at
- * another time than when it was closed: the clock of a filesystem has ticks of milliseconds. */
+/* The last leaf in use is none; a leaf that is free is found sound, and left. The file was written
+ * at another time than when it was closed: the clock of a filesystem has ticks of milliseconds. */
 static void spoil_leaf(const struct place *x)
 {
     char path[256], why[KV_WHY];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Claims of vfs_holes.c: holes are exact to a page of 4 KiB, in what lseek says and in the blocks that are
- * counted. Each claim ends with a comparison of all bytes, with what the next daemon makes of the log,
- * and with a check of the store, which counts what is stored by itself.
+ * Claims of vfs_holes.c: holes are exact to a page of 4 KiB, in what lseek says and in the blocks
+ * that are counted. Each claim ends with a comparison of all bytes, with what the next daemon makes
+ * of the log, and with a check of the store, which counts what is stored by itself.
  */
 #include "check_fixture.h"
 #include "disk_impl.h"

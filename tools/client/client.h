@@ -2,7 +2,7 @@
 /*
  * client: a session on a mount's control file, which sends commands and reads their replies.
  *
- *     fd = client_open(mnt); client_run(fd, "drain 1s", &reply); … reply_release(&reply); close(fd);
+ *     fd = client_open(mnt); client_run(fd, "drain 1s", &reply); reply_release(&reply); close(fd);
  */
 #pragma once
 

@@ -33,8 +33,8 @@ static json_t *value_of(const char *key, const char *text)
     return strchr(text, '.') ? json_real(x) : json_integer(strtoll(text, NULL, 10));
 }
 
-/* Adds a key to the object. One that a job may have in several lines (view_jobs.c) becomes an array,
- * even if there is one line. */
+/* Adds a key to the object. One that a job may have in several lines (view_jobs.c) becomes an
+ * array, even if there is one line. */
 static void add_key(json_t *job, const char *key, const char *text)
 {
     if (strcmp(key, "would_collect") != 0 && strcmp(key, "ghost") != 0) {

@@ -163,7 +163,8 @@ static int find_by_daemon(const struct tally_mountinfo *part, struct tally_mount
     char path[PATH_MAX + 32], dev[32];
     struct owner o;
     *ret = *part;
-    if (mountinfo_is_of_another(part) || !owner_read(part->source, &o) || strcmp(o.what, "mount") != 0 ||
+    if (mountinfo_is_of_another(part) || !owner_read(part->source, &o) ||
+        strcmp(o.what, "mount") != 0 ||
         snprintf(path, sizeof(path), "/proc/%d/root%s", o.pid, o.at) >= PATH_MAX ||
         dev_of(path, 0, dev) < 0 || strcmp(dev, part->dev) != 0) {
         return -EREMOTE;

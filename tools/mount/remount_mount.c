@@ -78,8 +78,8 @@ static int drain(const struct tally_mountinfo *m)
 {
     struct reply reply = REPLY_INIT;
     if (mountinfo_is_of_another(m)) {
-        return tally_fail("%s stays as it is: user %u mounted it, and root asks nothing of it, so it "
-                          "cannot be drained; unmount it",
+        return tally_fail("%s stays as it is: user %u mounted it, and root asks nothing of it, so "
+                          "it cannot be drained; unmount it",
                           m->point, (unsigned)m->user);
     }
     const int fd = client_open(m->point);

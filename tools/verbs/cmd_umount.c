@@ -173,8 +173,8 @@ static bool has_closed(const struct umounting *u)
         return false;
     }
     tally_progress("%s", "");
-    tally_warn("%s is unmounted and its store is closed; the shard %.700s did not answer, which may "
-               "keep process %d until it does",
+    tally_warn("%s is unmounted and its store is closed; the shard %.700s did not answer, which "
+               "may keep process %d until it does",
                u->m.point, o.at, u->pid);
     return true;
 }

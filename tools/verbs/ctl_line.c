@@ -122,8 +122,8 @@ static bool is_id(const char *text)
     return strlen(text) == 32 && strspn(text, "0123456789abcdefABCDEF") == 32;
 }
 
-/* Where the path argument is: below the directory of -C if it is relative and there is such a file, as
- * `git -C` takes it; else as it stands. */
+/* Where the path argument is: below the directory of -C if it is relative and there is such a file,
+ * as `git -C` takes it; else as it stands. */
 static const char *place_of(const char *arg, char buf[PATH_MAX])
 {
     struct stat st;
