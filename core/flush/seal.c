@@ -342,21 +342,19 @@ static bool view_is_late(struct state *p, int64_t since)
     return since >= 0 && ticks(p) - since >= settings_get(&p->settings, SET_VIEW_WAIT);
 }
 
-/* One round of a pass: seals all contents of the table that it may, unless they fail, and syncs the
- * objects if some were put off. */
+/* One round of a pass: seals all contents of the table that it may, unless the disk is full, and
+ * syncs the objects if some were put off. */
 static int round_once(struct pass *pass, struct task *tasks, struct content **picked, int64_t since)
 {
-    bool fails;
     size_t at = 0;
     int err;
 
     atomic_store(&pass->put_off, 0);
     atomic_store(&pass->failed, 0);
     atomic_store(&pass->sealed, 0);
-    do {
+    do
         seal_some(pass, tasks, picked, &at);
-        fails = atomic_load(&pass->failed) && !atomic_load(&pass->sealed);
-    } while (at < CONTENT_BUCKETS && !fails && !view_is_late(pass->p, since));
+    while (at < CONTENT_BUCKETS && !atomic_load(&pass->full) && !view_is_late(pass->p, since));
     if (atomic_load(&pass->put_off) == 0)
         return 0;
     err = objects_sync(pass->p->objects);

@@ -36,6 +36,7 @@ struct drops {
     struct refs *refs;
     struct queue queue;
     uint64_t pushed; /* how many drops_push put in front */
+    size_t fresh;    /* of those, the ones that were never taken in hand: they stand first */
     bool in_hand; /* a page was taken out of the queue and is being worked off: its place stays free
                    * until it is worked off or put back */
     bool changed;
@@ -82,6 +83,7 @@ int drops_push(struct drops *d, uint64_t root)
     if (err < 0)
         return err;
     d->pushed++;
+    d->fresh++;
     d->changed = true;
     return 0;
 }
@@ -94,6 +96,8 @@ static bool pop(struct drops *d, uint64_t *ret_no)
     if (d->queue.count == 0)
         return false;
     *ret_no = d->queue.v[d->queue.from + --d->queue.count];
+    if (d->fresh > d->queue.count)
+        d->fresh = d->queue.count;
     d->changed = true;
     d->in_hand = true;
     return true;
@@ -214,7 +218,9 @@ uint64_t drops_pushed(struct drops *d)
 bool drops_has_older(struct drops *d, uint64_t pushed)
 {
     MUTEX_GUARD(&d->lock);
-    return d->queue.count + d->in_hand > d->pushed - pushed;
+    uint64_t newer = d->pushed - pushed;
+
+    return d->fresh >= newer && d->queue.count + d->in_hand > newer;
 }
 
 uint64_t drops_freed(const struct drops *d)
