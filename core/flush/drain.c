@@ -21,7 +21,7 @@
  * of the tables, commits that, and deletes the bytes; a second commits that their records are gone,
  * and the pack that these emptied. Two more are for what somebody read meanwhile. */
 #define DRAIN_ROUNDS 4
-/* The working off of drops makes so many bytes of pages dirty before a commit. */
+/* So many bytes of pages that become dirty end the working off of drops until a commit. */
 #define DROP_PAGES_MAX ((size_t)64 << 20)
 
 /* ---- looking ---- */
