@@ -102,18 +102,20 @@ static void release(struct state *p)
         p->flush->hooks->release_ghosts(p);
 }
 
-/* Work off what is dropped by now, until too many pages are dirty, or the drain has to end. Each
- * step takes the freeze lock anew, so that a thread that wants it for writing gets it in between.
- * *ret_left: some of that is left. */
-static int work_off_drops(const struct drain *d, bool *ret_left)
+/* Work off what is dropped by now, until too many pages are dirty, or the drain has to end. What is
+ * left then is what the next round works off, and no more, so that it is done with some time. Each
+ * step takes the freeze lock anew, so that a thread that wants it for writing gets it in
+ * between. */
+static int work_off_drops(struct drain *d)
 {
     struct state *p = d->p;
-    uint64_t pushed = drops_pushed(p->drops);
     size_t most = pages_dirty_bytes(p->pages) + DROP_PAGES_MAX;
     unsigned done;
     int err = 0;
 
-    while ((*ret_left = drops_has_older(p->drops, pushed)) && err == 0 &&
+    if (!d->drops_left)
+        d->dropped = drops_pushed(p->drops);
+    while ((d->drops_left = drops_has_older(p->drops, d->dropped)) && err == 0 &&
            pages_dirty_bytes(p->pages) < most && time_left(d) != 0 && !is_interrupted(d)) {
         READ_GUARD(&p->freeze_lock);
         err = drops_step(p->drops, DROP_AT_ONCE, &done);
@@ -160,8 +162,7 @@ static int drain_round(struct drain *d, bool *ret_more)
     struct state *p = d->p;
     uint64_t reclaimed = atomic_load(&p->flush->reclaimed);
     uint64_t released = p->flush->hooks->ghosts_released(p);
-    bool left;
-    int err = work_off_drops(d, &left);
+    int err = work_off_drops(d);
 
     if (err < 0)
         blame_note(p, BLAME_FLUSH, err, 0, "working off what was dropped failed");
@@ -178,9 +179,9 @@ static int drain_round(struct drain *d, bool *ret_more)
         return err;
     (void)flush_reclaim_dead(p, SIZE_MAX); /* also waits for a thread that reclaims now */
     release(p);
-    *ret_more = atomic_load(&p->flush->reclaimed) != reclaimed || left ||
+    *ret_more = atomic_load(&p->flush->reclaimed) != reclaimed || d->drops_left ||
                 refs_dying(p->refs) > 0 || p->flush->hooks->ghosts_released(p) != released;
-    d->rounds += !left;
+    d->rounds += !d->drops_left;
     return err;
 }
 

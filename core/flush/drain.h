@@ -32,6 +32,8 @@ struct drain {
     struct state *p;
     bool idle;                       /* wait until nothing at all is left to do */
     uint64_t seq;                    /* the changes up to this one are to be durable */
+    uint64_t dropped;                /* drops_pushed when a round began to work off drops */
+    bool drops_left;                 /* some of these are left for the next round */
     int64_t begun, until;            /* monotonic ns; until -1: for ever */
     const _Atomic bool *interrupted; /* or NULL */
     unsigned quiet;                  /* rounds without work, one after another */

@@ -38,8 +38,8 @@
 #define RECLAIM_AT_ONCE 64 /* dead objects that are taken from the list at once */
 #define RECLAIM_TOGETHER                                                                           \
     8                 /* dead records under one hold of the freeze lock: each may punch a hole */
-#define SEAL_PASSES 8 /* passes before a freeze, at most */
-#define SEAL_REST 64u /* buffers that may be left to be sealed while nobody may write */
+#define SEAL_PASSES 64 /* passes before a freeze, at most */
+#define SEAL_REST 64u  /* buffers that may be left to be sealed while nobody may write */
 
 /* Called for each object that was collected. */
 static void forget(uint64_t number, const struct entry *e, void *ctx)
@@ -146,24 +146,29 @@ static int freeze(struct state *p, struct batch *b)
     return 0;
 }
 
-/* Are few enough buffers left to be sealed while writers wait? */
-static bool few_buffers(struct state *p)
+/* How many buffers wait to be sealed. */
+static size_t buffers(struct state *p)
 {
     MUTEX_GUARD(&p->contents.lock);
-    return p->contents.count <= atomic_load(&p->contents.slots) + SEAL_REST;
+    size_t slots = atomic_load(&p->contents.slots);
+
+    return p->contents.count > slots ? p->contents.count - slots : 0;
 }
 
 /* Seal contents. While a pass runs writers make new ones, which it leaves; further passes, each
- * shorter, seal these, until little is left for the time when nobody may write. */
+ * shorter, seal these, until little is left for the time when nobody may write, or a pass leaves
+ * no fewer than the one before it. */
 static int seal(struct state *p, enum seal_what what)
 {
-    int err = 0;
+    size_t left = SIZE_MAX, before;
+    unsigned i = 0;
+    int err;
 
-    for (unsigned i = 0; i < SEAL_PASSES && err == 0; i++) {
+    do {
+        before = left;
         err = seal_pass(p, i == 0 ? what : SEAL_NEW, -1);
-        if (few_buffers(p))
-            break;
-    }
+        left = buffers(p);
+    } while (err == 0 && ++i < SEAL_PASSES && left > SEAL_REST && left < before);
     return err;
 }
 

@@ -189,6 +189,29 @@ Test(drain, beside_writers_who_never_rest_one_that_waits_for_idle_goes_on, .time
         cr_assert_eq(drain_step(&d), 1);
 }
 
+static void drop_branch(void)
+{
+    agreed(&x, "branch main gone", "ok");
+    put_file(&x, "gone/a", "in the branch");
+    agreed(&x, "drop gone", "ok");
+}
+
+Test(drain, a_round_works_off_what_the_one_before_it_left_and_no_later_drops)
+{
+    struct drain d = drain_begin(x.p, false, 0, NULL);
+
+    drop_branch();
+    cr_assert_eq(drain_step(&d), -ETIMEDOUT);
+    cr_assert(d.drops_left);
+    cr_assert_eq(d.dropped, drops_pushed(x.p->drops));
+    drop_branch();
+    d.until = -1;
+    cr_assert_eq(drain_step(&d), 1);
+    cr_assert_lt(d.dropped, drops_pushed(x.p->drops));
+    cr_assert_eq(drain_step(&d), 1);
+    cr_assert_eq(d.dropped, drops_pushed(x.p->drops), "the next one takes these");
+}
+
 Test(drain, one_that_is_interrupted_ends)
 {
     static const _Atomic bool yes = true;

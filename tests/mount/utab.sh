@@ -26,13 +26,17 @@ up() {
     mount8
     matches "$(<"$utab")" 'TARGET=[^ ]*mount\\040point .*uhelper=fuse.tally'
 }
+nobody_unmounts() { ! pgrep -f "umount .*${W##*/}" >"$W/said"; }
 over() {
     wait_until ended "$daemon" || fail "the daemon does not end"
     # umount(8) unmounts then, and outlives the daemon. If it finds that the daemon had unmounted, and
-    # was forced to end before it got to the line, the next mount clears up, which the next way shows.
+    # was forced to end before it got to the line, the line stays until the next mount.
     if [[ $1 == *TERM*INT* ]]; then
-        wait_until is_unmounted || fail "it is still mounted"
-        return
+        wait_until nobody_unmounts || fail "umount does not end: $(<"$W/said")"
+        is_unmounted || fail "it is still mounted"
+        up
+        umount2 "$M" 0
+        wait_until ended "$daemon" || fail "the next daemon does not end"
     fi
     is_unmounted || fail "dead mounts are left: $(<"/proc/self/mountinfo")"
     no_line "$1"
