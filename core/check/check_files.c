@@ -241,7 +241,7 @@ static int list_name(const char *name, uint64_t size, void *ctx)
     if (named == 0)
         leak(l, name,
              home && what != OBJECTS_FILE ? "nothing names it; the next mount removes it"
-                                          : "nothing names it; a GC cycle removes it",
+                                          : "nothing names it; GC cycles remove it",
              true);
     return named < 0 ? named : 0;
 }

@@ -21,8 +21,9 @@
  * of the tables, commits that, and deletes the bytes; a second commits that their records are gone,
  * and the pack that these emptied. Two more are for what somebody read meanwhile. */
 #define DRAIN_ROUNDS 4
-/* So many bytes of pages that become dirty end the working off of drops until a commit. */
-#define DROP_PAGES_MAX ((size_t)64 << 20)
+/* So many more uncommitted changes end the working off of drops until a commit, as memory holds
+ * them. */
+#define DROP_CHANGES_MAX 100000u
 
 /* ---- looking ---- */
 
@@ -102,26 +103,25 @@ static void release(struct state *p)
         p->flush->hooks->release_ghosts(p);
 }
 
-/* Work off what is dropped by now, until too many pages are dirty, or the drain has to end. What is
- * left then is what the next round works off, and no more, so that it is done with some time. Each
- * step takes the freeze lock anew, so that a thread that wants it for writing gets it in
+/* Work off what is dropped by now, until that has changed too much, or the drain has to end. What
+ * is left then is what the next round works off, and no more, so that it is done with some time.
+ * Each step takes the freeze lock anew, so that a thread that wants it for writing gets it in
  * between. */
 static int work_off_drops(struct drain *d)
 {
     struct state *p = d->p;
-    size_t most = pages_dirty_bytes(p->pages) + DROP_PAGES_MAX;
+    size_t most = refs_changes(p->refs) + DROP_CHANGES_MAX;
     unsigned done;
     int err = 0;
 
     if (!d->drops_left)
         d->dropped = drops_pushed(p->drops);
     while ((d->drops_left = drops_has_older(p->drops, d->dropped)) && err == 0 &&
-           pages_dirty_bytes(p->pages) < most && time_left(d) != 0 && !is_interrupted(d)) {
+           refs_changes(p->refs) < most && time_left(d) != 0 && !is_interrupted(d)) {
         READ_GUARD(&p->freeze_lock);
         err = drops_step(p->drops, DROP_AT_ONCE, &done);
     }
-    if (drops_left(p->drops) == 0)
-        p->flush->hooks->drops_done(p);
+    p->flush->hooks->drops_done(p);
     return err;
 }
 

@@ -40,6 +40,8 @@
     8                 /* dead records under one hold of the freeze lock: each may punch a hole */
 #define SEAL_PASSES 64 /* passes before a freeze, at most */
 #define SEAL_REST 64u  /* buffers that may be left to be sealed while nobody may write */
+#define LAST_PASSES 8u /* passes beside which no other pass begins, right before a freeze */
+#define LAST_FREE 2u   /* of these, while changes go on; beside the others they wait */
 
 /* Called for each object that was collected. */
 static void forget(uint64_t number, const struct entry *e, void *ctx)
@@ -172,6 +174,25 @@ static int seal(struct state *p, enum seal_what what)
     return err;
 }
 
+/* Right before the freeze: what was made meanwhile is sealed, too, so that little is left. Where
+ * writers make more than is sealed they wait from here to the freeze. Needs "seal". */
+static int seal_last(struct state *p)
+{
+    size_t left = SIZE_MAX, before;
+    int err = 0;
+
+    for (unsigned i = 0; i < LAST_PASSES && err == 0; i++) {
+        before = left;
+        left = buffers(p);
+        if (left <= SEAL_REST || (i > LAST_FREE && left >= before))
+            break;
+        if (i == LAST_FREE)
+            flush_hold_writers(p, true);
+        err = seal_again(p);
+    }
+    return err;
+}
+
 /* The first part of a rotation, while writers go on, and then the freeze. Objects are collected
  * once before sealing, so that they need no room on the disk, and once after it. */
 static int prepare(struct state *p, enum seal_what what, struct batch *b)
@@ -189,8 +210,13 @@ static int prepare(struct state *p, enum seal_what what, struct batch *b)
     if (err < 0)
         return err;
     MUTEX_GUARD(&p->flush->seal);
-    WRITE_GUARD(&p->freeze_lock);
-    return freeze(p, b);
+    err = seal_last(p);
+    if (err == 0) {
+        WRITE_GUARD(&p->freeze_lock);
+        err = freeze(p, b);
+    }
+    flush_hold_writers(p, false);
+    return err;
 }
 
 /* Called by the coordinator to make a batch. `arg` is a struct flush_ask. */

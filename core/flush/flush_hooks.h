@@ -9,7 +9,7 @@ struct state;
 
 /* For the flush, the drain and their threads. */
 struct flush_hooks {
-    /* The queue of drops was seen empty: jobs_drops_done. */
+    /* Some drops were worked off: jobs_drops_done. */
     void (*drops_done)(struct state *p);
     /* A drain has ended well: pool_node_drained. */
     void (*drained)(struct state *p);

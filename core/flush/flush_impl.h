@@ -54,6 +54,7 @@ struct flusher {
     bool kicked, urgent, stop;        /* lock */
     bool kick_drops;                  /* lock */
     unsigned in_flight;               /* lock; batches */
+    _Atomic bool writers_held;        /* written with lock; see flush_hold_writers */
     size_t waiting;                   /* lock; writers that wait for memory now */
     int64_t waited_ns;                /* lock; sum of all waits of writers for memory so far */
     _Atomic uint64_t reclaimed;       /* dead objects deleted so far */
@@ -88,6 +89,8 @@ int flush_write_names(struct state *p, uint64_t first, uint64_t last, struct kv_
 
 /* ---- flusher.c ---- */
 
+/* Have changes wait before they take any lock, or end that. */
+void flush_hold_writers(struct state *p, bool hold);
 /* Watch the settings that the flusher, or a caller that waits for it, depends on. At the start. */
 void flusher_watch(struct state *p);
 /* Pages of one step of a drop. A thread that wants the freeze lock for writing waits for the whole

@@ -17,7 +17,7 @@
 #include <errno.h>
 #include <sys/resource.h>
 
-#define DROP_STEPS 16 /* steps of a drop between two looks at give_way */
+#define DROP_STEPS 16 /* steps of a drop between two looks at jobs, and at give_way */
 #define DROP_RETRY NSEC_PER_SEC /* a drop that an error stopped is tried again after this time */
 #define ROOM_RESERVE (UINT64_C(16) << 20) /* bytes of the disk that new data may not take */
 /* If the disk has so many bytes more than needed, it cannot fill up within ROOM_KNOWN. For that
@@ -71,7 +71,8 @@ static int shared_flush(struct state *p, struct ticket **ret_ticket)
     while (f->finished < want) {
         if (f->stop)
             return -ESHUTDOWN;
-        kick(f, false);
+        if (f->started < want) /* else it runs, and one more would be for nobody */
+            kick(f, false);
         cond_wait(&f->done, &f->lock);
     }
     if (f->result < 0)
@@ -192,11 +193,36 @@ static int wait_for_memory(struct state *p)
     return err;
 }
 
+void flush_hold_writers(struct state *p, bool hold)
+{
+    MUTEX_GUARD(&p->flush->lock);
+
+    if (hold == atomic_load(&p->flush->writers_held))
+        return;
+    atomic_store(&p->flush->writers_held, hold);
+    cond_broadcast(&p->flush->done);
+}
+
+/* Wait as long as writers are held. */
+static void wait_while_held(struct flusher *f)
+{
+    MUTEX_GUARD(&f->lock);
+
+    while (atomic_load(&f->writers_held))
+        cond_wait(&f->done, &f->lock);
+}
+
 int flush_throttle(struct state *p)
 {
     struct flusher *f = p->flush;
-    int full = pressure(p);
+    int full;
 
+    if (atomic_load(&f->writers_held)) {
+        if (!thread_may_wait())
+            return -EWOULDWAIT;
+        wait_while_held(f);
+    }
+    full = pressure(p);
     if (full == 0)
         return 0;
     if (!thread_may_wait() && (full == 2 || !f->threads_running || has_too_many_slots(p)))
@@ -446,14 +472,16 @@ static void give_way(struct state *p)
 
 /* Work off drops until none is left or the threads have to end. *ret_seen is noted before a step
  * that fails. */
-static int work_off_drops(struct state *p, struct seen *ret_seen)
+static int work_off_queue(struct state *p, struct seen *ret_seen)
 {
     unsigned done, steps = 0;
     int err;
 
     do {
-        if (steps++ % DROP_STEPS == 0)
+        if (steps++ % DROP_STEPS == 0) {
+            p->flush->hooks->drops_done(p);
             give_way(p);
+        }
         *ret_seen = note_seen(p->flush);
         err = flush_throttle(p);
         if (err == 0) {
@@ -476,9 +504,8 @@ static void *drop_main(void *arg)
     int err = 0;
 
     while (drops_wait(p, err < 0 && err != -EROFS, &seen)) {
-        err = work_off_drops(p, &seen);
-        if (drops_left(p->drops) == 0)
-            p->flush->hooks->drops_done(p);
+        err = work_off_queue(p, &seen);
+        p->flush->hooks->drops_done(p);
     }
     return NULL;
 }

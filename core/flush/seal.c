@@ -319,7 +319,8 @@ static void seal_some(struct pass *pass, struct task *tasks, struct content **pi
 {
     struct state *p = pass->p;
     struct workers_group group;
-    size_t n = contents_pick_next(p, wanted, pass, picked, BATCH, at), todo = 0;
+    size_t from = *at, before = atomic_load(&pass->sealed), todo = 0;
+    size_t n = contents_pick_next(p, wanted, pass, picked, BATCH, at);
 
     for (size_t i = 0; i < n; i++) {
         tasks[todo] = (struct task){.pass = pass, .c = picked[i]};
@@ -334,6 +335,9 @@ static void seal_some(struct pass *pass, struct task *tasks, struct content **pi
             (void)run_task(&tasks[i]);
     }
     (void)workers_group_wait(&group);
+    /* BATCH of one bucket, none of which can be sealed now: those behind them in it have to wait */
+    if (n == BATCH && *at == from && atomic_load(&pass->sealed) == before)
+        ++*at;
 }
 
 /* Has a view that began at `since` waited as long as the setting view_wait allows? */
@@ -412,10 +416,18 @@ int seal_pass(struct state *p, enum seal_what what, int64_t since)
     err = rounds(&pass, since);
     if (pass.all)
         p->flush->slot_error = atomic_load(&pass.one_error);
-    if (pass.all && err == 0 && p->flush->slot_error == 0)
+    if (pass.all && err == 0 && p->flush->slot_error == 0 && stuck_count(p) == 0)
         blame_clear(p, BLAME_SLOT);
     mutex_unlock(&p->flush->seal);
     return err;
+}
+
+int seal_again(struct state *p)
+{
+    struct pass pass = {.p = p, .what = SEAL_NEW, .begun = ticks(p)};
+
+    mutex_held(&p->flush->seal);
+    return rounds(&pass, -1);
 }
 
 int seal_rest(struct state *p)

@@ -72,8 +72,8 @@ struct job {
     struct state *p;
     struct job_work work;
     uint64_t id;          /* number of the work at the workers; 0: never submitted */
-    uint64_t drop_ticket; /* drops: position in the order in which pages were queued; 0: not queued
-                           * yet */
+    bool queued;          /* drops: their pages are in the queue of drops */
+    uint64_t dropped;     /* drops_pushed at that time */
 };
 
 static inline bool job_is_over(const struct job *j)
@@ -146,8 +146,7 @@ size_t jobs_unfinished(struct state *p);
 void jobs_release(struct state *p);
 /* All pages of this drop job are in the queue of drops now. */
 void job_drop_queued(struct state *p, struct job *j);
-/* The caller saw the queue of drops empty. If it still is, end the drop jobs whose pages were
- * queued before. */
+/* End the drop jobs of whose pages none is left in the queue of drops. */
 void jobs_drops_done(struct state *p);
 
 /* The work that is left before the store is at rest, for callers that wait for that. jobs_get_rest

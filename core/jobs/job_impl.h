@@ -13,7 +13,6 @@ struct jobs {
     size_t count, room;
     size_t ended[2]; /* how many in `v` have ended: [1] drains, [0] others */
     uint64_t next;
-    uint64_t drop_tickets; /* the last drop_ticket that a job of a drop got (job.h) */
     unsigned with_workers; /* jobs that are queued, about to be queued, or run by a worker */
     char *lines;           /* the lines of the last job_lines, or NULL */
     uint64_t lines_of;     /* number of the job that `lines` belongs to */

@@ -620,7 +620,7 @@ static void note_progress(struct job *j, const struct jobs_rest *rest, uint64_t 
 {
     uint64_t pending = rest->unsealed + rest->dropped_pages + rest->flushes, done;
 
-    if (is_drop(j) && j->drop_ticket) {
+    if (is_drop(j) && j->queued) {
         done = worked > j->first ? worked - j->first : 0;
         grow(&j->done, &j->total, done, done + rest->dropped_pages);
         grow(&j->bytes_done, &j->bytes_total, done * PAGE_SIZE_BYTES,
@@ -735,8 +735,11 @@ void jobs_release(struct state *p)
 
 void job_drop_queued(struct state *p, struct job *j)
 {
+    uint64_t dropped = drops_pushed(p->drops);
     MUTEX_GUARD(&p->jobs->lock);
-    j->drop_ticket = ++p->jobs->drop_tickets;
+
+    j->dropped = dropped;
+    j->queued = true;
 }
 
 void jobs_resume(struct state *p)
@@ -750,19 +753,12 @@ void jobs_resume(struct state *p)
 void jobs_drops_done(struct state *p)
 {
     const struct jobs_rest none = {0};
-    uint64_t until, worked;
-
-    {
-        MUTEX_GUARD(&p->jobs->lock);
-        until = p->jobs->drop_tickets;
-    }
-    if (drops_left(p->drops)) /* counts entries that another thread is working on, too */
-        return;
-    worked = drops_worked(p->drops);
+    uint64_t worked = drops_worked(p->drops);
     MUTEX_GUARD(&p->jobs->lock);
+
     for (size_t i = 0; i < p->jobs->count; i++) {
         struct job *j = p->jobs->v[i];
-        if (job_is_over(j) || !j->drop_ticket || j->drop_ticket > until)
+        if (job_is_over(j) || !j->queued || drops_has_older(p->drops, j->dropped))
             continue;
         note_progress(j, &none, worked);
         end(p, j, 0);

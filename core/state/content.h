@@ -268,8 +268,10 @@ enum seal_what {
  * full. That content stays a slot, which a commit can name, or a buffer, which a commit can keep
  * (held.h). */
 int seal_pass(struct state *p, enum seal_what what, int64_t since);
-/* Seals the few buffers that are left, except for those that were tried. The caller holds the
- * freeze lock for writing. */
+/* One more pass of SEAL_NEW, by a caller that holds "seal" until the freeze. */
+int seal_again(struct state *p);
+/* Seals the few buffers that are left, except for those that were tried. The caller holds "seal",
+ * and the freeze lock for writing. */
 int seal_rest(struct state *p);
 /* How many contents are unsealed that a view should show. */
 size_t seal_waiting(struct state *p);

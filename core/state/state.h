@@ -50,7 +50,7 @@
  *   "pool index"   pool_index.c   mutex   which view of the pool is in use; a leaf
  *   "pool node"    pool_node.c    mutex   what the status shows of reports and cycles; a leaf
  *   "shards thread", "lastuse", "blame"    mutexes, leaves
- *   "jobs"         jobs/jobs.c    mutex   which jobs there are; a leaf but for "workers"
+ *   "jobs"         jobs/jobs.c    mutex   which jobs there are; before "drops" and "workers"
  *   "scrub", "sweep", "met", "last reply", "control session",
  *   "workers", "workers_group"    mutexes, leaves
  *   "shard dir", "shard files"    shard/shard_dir*.c mutexes  what a driver keeps open; leaves

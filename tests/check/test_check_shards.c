@@ -222,7 +222,7 @@ Test(check_shards, names_that_nobody_needs_are_leaks_and_stay)
     plant_name("mem:cold", "packs/letter", "not ours");
     look(false);
     cr_assert_eq(found.r.problems, 0, "%s", found.text);
-    says("nothing names it; a GC cycle removes it");
+    says("nothing names it; GC cycles remove it");
     says("leak|shard 1 packs/letter|it is no file of the store");
     (void)repaired(REPAIR_FREE_LEAKS);
     cr_assert(is_on("mem:cold", name));

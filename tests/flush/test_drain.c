@@ -196,6 +196,60 @@ static void drop_branch(void)
     agreed(&x, "drop gone", "ok");
 }
 
+static unsigned droppers; /* branches that others drop before each step */
+static unsigned steps;
+static size_t more_changes; /* that each step makes beside its own */
+
+int __real_drops_step(struct drops *d, unsigned budget, unsigned *ret_done);
+int __wrap_drops_step(struct drops *d, unsigned budget, unsigned *ret_done);
+int __wrap_drops_step(struct drops *d, unsigned budget, unsigned *ret_done)
+{
+    steps++;
+    return __real_drops_step(d, budget, ret_done);
+}
+
+size_t __real_refs_changes(struct refs *r);
+size_t __wrap_refs_changes(struct refs *r);
+size_t __wrap_refs_changes(struct refs *r)
+{
+    unsigned others = droppers;
+
+    droppers = 0; /* they ask, too */
+    for (unsigned i = 0; i < others; i++)
+        drop_branch();
+    droppers = others;
+    return __real_refs_changes(r) + steps * more_changes;
+}
+
+Test(drain, beside_others_who_drop_more_than_it_works_off_it_ends, .timeout = 60)
+{
+    drop_branch();
+    droppers = 5;
+    cr_assert_eq(flush_drain(x.p, false, -1, NULL), 0);
+    cr_assert_gt(drops_left(x.p->drops), 0);
+}
+
+Test(drain, a_commit_comes_between_the_changes_of_a_large_drop)
+{
+    struct drain d = drain_begin(x.p, false, -1, NULL);
+    char name[32];
+
+    agreed(&x, "branch main large", "ok");
+    for (unsigned i = 0; i < 600; i++) {
+        snprintf(name, sizeof name, "large/a name of a file %u", i);
+        put_file(&x, name, name);
+    }
+    agreed(&x, "drop large", "ok");
+    more_changes = 60000;
+    cr_assert_eq(drain_step(&d), 1);
+    cr_assert_eq(steps, 2);
+    cr_assert(d.drops_left);
+    steps = 0;
+    more_changes = 200000;
+    cr_assert_eq(drain_step(&d), 1);
+    cr_assert_eq(steps, 1, "each round does something");
+}
+
 Test(drain, a_round_works_off_what_the_one_before_it_left_and_no_later_drops)
 {
     struct drain d = drain_begin(x.p, false, 0, NULL);

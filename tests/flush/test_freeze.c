@@ -9,7 +9,7 @@ static struct fixture x;
 static bool drops_fail;
 static _Atomic bool steps_fail;
 static _Atomic unsigned steps_failed;
-static _Atomic uint64_t commits_at_step; /* those before the last step that was let through */
+static _Atomic uint64_t commits_at_step; /* those before the last step that had work to do */
 
 int __real_drops_freeze(struct drops *d);
 int __wrap_drops_freeze(struct drops *d);
@@ -23,7 +23,7 @@ int __wrap_drops_step(struct drops *d, unsigned budget, unsigned *ret_done);
 int __wrap_drops_step(struct drops *d, unsigned budget, unsigned *ret_done)
 {
     if (!atomic_load(&steps_fail)) {
-        if (atomic_load(&steps_failed) > 0)
+        if (atomic_load(&steps_failed) > 0 && drops_left(d) > 0)
             atomic_store(&commits_at_step, flush_commits(x.p));
         return __real_drops_step(d, budget, ret_done);
     }

@@ -310,6 +310,68 @@ Test(seal, whatever_the_disk_refuses_once_the_rest_is_committed)
     cr_assert_gt(n, 20);
 }
 
+/* ---- beside writers ---- */
+
+static unsigned writes;     /* files that are made beside each pass of a flush */
+static unsigned fewer;      /* so many fewer beside each next one */
+static unsigned passes;     /* beside which files were made */
+static size_t left_at_last; /* buffers, when nobody may write any more */
+
+int __real_seal_pass(struct state *p, enum seal_what what, int64_t since);
+int __wrap_seal_pass(struct state *p, enum seal_what what, int64_t since);
+int __real_seal_again(struct state *p);
+int __wrap_seal_again(struct state *p);
+int __real_seal_rest(struct state *p);
+int __wrap_seal_rest(struct state *p);
+
+/* Makes files as writers do that are not held, and changes them after the pass has begun. */
+static void write_beside(int64_t later)
+{
+    for (unsigned i = 0; i < writes && !atomic_load(&x.p->flush->writers_held); i++) {
+        char name[32];
+        snprintf(name, sizeof name, "main/%u-%u", passes, i);
+        put_file(&x, name, name);
+    }
+    passes += writes > 0;
+    writes -= writes < fewer ? writes : fewer;
+    clock_manual_advance(&x.clock, later);
+}
+int __wrap_seal_pass(struct state *p, enum seal_what what, int64_t since)
+{
+    int err = __real_seal_pass(p, what, since);
+    write_beside(1);
+    return err;
+}
+int __wrap_seal_again(struct state *p)
+{
+    int err = __real_seal_again(p);
+    write_beside(1);
+    return err;
+}
+int __wrap_seal_rest(struct state *p)
+{
+    left_at_last = seal_waiting(p);
+    return __real_seal_rest(p);
+}
+
+Test(seal, passes_go_on_as_long_as_each_leaves_less_so_that_a_freeze_finds_few)
+{
+    writes = 460;
+    fewer = 20;
+    cr_assert_eq(flush_now(x.p), 0);
+    cr_assert_gt(passes, 16);
+    cr_assert_leq(left_at_last, 64);
+}
+
+Test(seal, writers_who_are_as_fast_as_sealing_wait_for_the_freeze)
+{
+    writes = 100;
+    cr_assert_eq(flush_now(x.p), 0);
+    cr_assert_gt(passes, 2);
+    cr_assert_leq(left_at_last, 64);
+    cr_assert_not(atomic_load(&x.p->flush->writers_held));
+}
+
 /* ---- views ---- */
 
 static struct mutex stall; /* while it is held, nothing on the disk is opened */

@@ -185,6 +185,30 @@ Test(jobs, a_drop_that_is_not_queued_yet_is_not_ended_by_an_empty_queue)
     cr_assert_eq(waited(b, 0, result), 0);
 }
 
+Test(jobs, a_drop_ends_though_others_dropped_more_meanwhile)
+{
+    char result[256];
+    struct job *early, *late;
+    uint64_t a, b;
+    unsigned done;
+
+    put_file(&x, "main/a", "some");
+    agreed(&x, "branch main one", "ok");
+    agreed(&x, "branch main two", "ok");
+    agreed(&x, "drop one", "ok");
+    a = started("drop", &early);
+    job_drop_queued(x.p, early);
+    agreed(&x, "drop two", "ok");
+    b = started("drop", &late);
+    job_drop_queued(x.p, late);
+    jobs_drops_done(x.p);
+    cr_assert_eq(waited(a, 0, result), -ETIMEDOUT);
+    cr_assert_eq(drops_step(x.p->drops, 1, &done), 0);
+    jobs_drops_done(x.p);
+    cr_assert_eq(waited(a, 0, result), 0);
+    cr_assert_eq(waited(b, 0, result), -ETIMEDOUT);
+}
+
 Test(jobs, more_than_may_run_at_once_wait_for_a_place)
 {
     char result[256];
