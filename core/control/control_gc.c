@@ -200,8 +200,7 @@ int control_node(struct call *call)
         return node_retire(call);
     if (!strcmp(what, "prune") && nargs == 1)
         return node_prune(call);
-    return control_fail(call, -EINVAL, "these words do not go together; usage: %s",
-                        call->verb->usage);
+    return control_misuse(call, call->verb->usage);
 }
 
 int control_compact(struct call *call)

@@ -57,6 +57,8 @@ int control_not_durable(struct call *call, int err);
  * quoted if needed. */
 int control_fail_word(struct call *call, int err, const char *fmt, const char *word)
     __attribute__((format(printf, 3, 0)));
+/* As control_fail, for words that the verb takes, but not in this combination. Returns -EINVAL. */
+int control_misuse(struct call *call, const char *usage);
 /* Parses a duration, of which *ret is in ns. -EINVAL, with a sentence. */
 int control_duration(struct call *call, const char *word, int64_t *ret);
 /* Appends "| ", the text and a newline to `lines`. */

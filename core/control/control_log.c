@@ -108,8 +108,7 @@ static int list_frames(struct call *call, struct lookup *l)
     const char *until = command_option(call->c, "until");
 
     if (call->c->nargs != 2)
-        return control_fail(call, -EINVAL,
-                            "these words do not go together; usage: log list NS [until=SEQ]");
+        return control_misuse(call, "log list NS [until=SEQ]");
     if (until && command_number(until, &l->until) < 0)
         return control_fail_word(call, -EINVAL, "%s is not a sequence number", until);
     l->lines = calloc(LINES_MAX, sizeof *l->lines);
@@ -135,8 +134,7 @@ static int find_frames(struct call *call, struct lookup *l)
     char time[LOG_TIME];
 
     if (call->c->nargs != 3 || call->c->noptions)
-        return control_fail(call, -EINVAL,
-                            "these words do not go together; usage: log find NS SEQ|TIME");
+        return control_misuse(call, "log find NS SEQ|TIME");
     const char *what = control_arg(call, 2);
 
     if (command_number(what, &l->until) < 0 && parse_time(what, &l->until_time) < 0)

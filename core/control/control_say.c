@@ -26,6 +26,12 @@ int control_fail_word(struct call *call, int err, const char *fmt, const char *w
     return err;
 }
 
+int control_misuse(struct call *call, const char *usage)
+{
+    return control_fail(call, -EINVAL, "the command does not take these arguments; usage: %s",
+                        usage);
+}
+
 int control_duration(struct call *call, const char *word, int64_t *ret)
 {
     if (command_duration(word, ret) == 0)

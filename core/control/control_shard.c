@@ -591,6 +591,5 @@ int control_shard(struct call *call)
         return list_shards(call);
     if (!strcmp(what, "remove") && nargs == 2)
         return remove_shard(call);
-    return control_fail(call, -EINVAL, "these words do not go together; usage: %s",
-                        call->verb->usage);
+    return control_misuse(call, call->verb->usage);
 }

@@ -327,6 +327,10 @@ Test(control, a_flush_gives_a_ticket_which_says_what_became_durable_and_its_name
     snprintf(line, sizeof line, "wait ticket %llu", ticket + 2);
     refused(&x, line, -ENOENT, "those of earlier mounts ended with them: everything up to ");
     refused(&x, "wait ticket", -EINVAL, "usage: wait ticket T [DUR]");
+    refused(&x, "shard foo", -EINVAL, "does not take these arguments; usage: shard ");
+    refused(&x, "node prune 1", -EINVAL, "does not take these arguments; usage: node ");
+    refused(&x, "log list main 1", -EINVAL, "usage: log list NS [until=SEQ]");
+    refused(&x, "log find main", -EINVAL, "usage: log find NS SEQ|TIME");
     refused(&x, "wait ticket soon", -EINVAL, "soon is not the number of a ticket");
     refused(&x, "wait ticket 1 soon", -EINVAL, "soon is not a duration");
     refused(&x, "wait 1 2s 3s", -EINVAL, "usage: wait N [DUR]");
