@@ -305,6 +305,14 @@ Test(control, a_branch_answers_with_its_name_and_place_in_the_sequence)
     cr_assert_neq(node_of(&x, "d e v/a"), 0);
 }
 
+Test(control, words_that_a_verb_does_not_take_together_are_refused_with_its_usage)
+{
+    refused(&x, "shard foo", -EINVAL, "does not take these arguments; usage: shard ");
+    refused(&x, "node prune 1", -EINVAL, "does not take these arguments; usage: node ");
+    refused(&x, "log list main 1", -EINVAL, "usage: log list NS [until=SEQ]");
+    refused(&x, "log find main", -EINVAL, "usage: log find NS SEQ|TIME");
+}
+
 Test(control, a_flush_gives_a_ticket_which_says_what_became_durable_and_its_name)
 {
     char reply[4096], want[64], line[64];
@@ -327,10 +335,6 @@ Test(control, a_flush_gives_a_ticket_which_says_what_became_durable_and_its_name
     snprintf(line, sizeof line, "wait ticket %llu", ticket + 2);
     refused(&x, line, -ENOENT, "those of earlier mounts ended with them: everything up to ");
     refused(&x, "wait ticket", -EINVAL, "usage: wait ticket T [DUR]");
-    refused(&x, "shard foo", -EINVAL, "does not take these arguments; usage: shard ");
-    refused(&x, "node prune 1", -EINVAL, "does not take these arguments; usage: node ");
-    refused(&x, "log list main 1", -EINVAL, "usage: log list NS [until=SEQ]");
-    refused(&x, "log find main", -EINVAL, "usage: log find NS SEQ|TIME");
     refused(&x, "wait ticket soon", -EINVAL, "soon is not the number of a ticket");
     refused(&x, "wait ticket 1 soon", -EINVAL, "soon is not a duration");
     refused(&x, "wait 1 2s 3s", -EINVAL, "usage: wait N [DUR]");
