@@ -3,6 +3,7 @@
  * tally: finds the verb and runs it. mount(8) and umount(8) call the program by the names
  * mount.fuse.tally and umount.fuse.tally; then the name is the verb.
  */
+#include "engines.h"
 #include "run.h"
 #include "say.h"
 #include "verbs.h"
@@ -87,5 +88,6 @@ static int run_main(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    engines_register();
     tally_end(run_main(argc, argv));
 }

@@ -82,6 +82,7 @@ void shard_close(struct shard *s);
  * put may take a second longer for each MiB. The time counts from the call on, and a change applies
  * to calls that wait, too. */
 void shard_set_patience(int64_t duration_ns);
+int64_t shard_patience(void); /* for drivers: their own time limits are shorter */
 /* Is that place silent, or with NULL any place? *ret_url (may be NULL) gets its URL. Then a thread
  * of this process hangs there, and the process should end by _exit, since exit may wait for that
  * thread. */

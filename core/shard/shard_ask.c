@@ -41,6 +41,11 @@ void shard_set_patience(int64_t duration_ns)
     atomic_store(&patience, duration_ns);
 }
 
+int64_t shard_patience(void)
+{
+    return atomic_load(&patience);
+}
+
 /* ---- places ---- */
 
 /* Needs places_lock. */

@@ -54,6 +54,8 @@
  *   "scrub", "sweep", "met", "last reply", "control session",
  *   "workers", "workers_group"    mutexes, leaves
  *   "shard dir", "shard files"    shard/shard_dir*.c mutexes  what a driver keeps open; leaves
+ *   "s3", "rados", "engine pieces" (in engine)   mutexes  keys, connections, what is in memory of
+ *                  long puts; leaves
  *   "place"        shard/shard_ask.c mutex  what is asked of a place; a leaf; not held while
  *                  a driver or its caller runs
  *   "coordinator", "ticket"       mutexes the flushes in flight; leaves, never held while flushing

@@ -27,7 +27,11 @@ room() { # HEADER ROOM
 }
 room 'lmdb\.h' core/kv
 room 'fuse(_lowlevel|_common)?\.h' fs
-room 'xxhash\.h' core/format
+room 'xxhash\.h' 'core/\(format\|engine\)'
+room 'curl/.*' core/engine
+room 'rados/.*' core/engine
+room 'openssl/.*' core/engine
+room 'expat\.h' core/engine
 
 # The rooms of core.
 tests/layout/rooms.py || bad=1

@@ -14,7 +14,7 @@
     Test(shard_dir, claim)                                                                         \
     {                                                                                              \
         struct place p;                                                                            \
-        place_make(&p, true);                                                                      \
+        place_make(&p, PLACE_DIR);                                                                      \
         struct shard *s = opened(p.url, 0);                                                        \
         claim(&p, s);                                                                              \
         shard_close(s);                                                                            \
@@ -122,7 +122,7 @@ DIR_CLAIM(no_symlink_is_followed)
     char path[256];
     struct place other;
 
-    place_make(&other, true);
+    place_make(&other, PLACE_DIR);
     write_file(&other, "secret", "secret");
     path_of(p, "packs", path);
     cr_assert_eq(symlink(other.path, path), 0);
@@ -314,7 +314,7 @@ Test(shard_dir, no_part_of_a_store_a_pool_or_a_shard_becomes_one)
     for (int i = 0; i < 3; i++) {
         struct place p;
 
-        place_make(&p, true);
+        place_make(&p, PLACE_DIR);
         path_of(&p, "below", path);
         cr_assert_eq(mkdir(path, 0700), 0);
         path_of(&p, "below/more", path);
@@ -336,7 +336,7 @@ Test(shard_dir, a_directory_that_has_the_name_of_a_mark_is_none)
     char out[SHARD_URL_MAX + 1], url[300], path[256];
     struct place p;
 
-    place_make(&p, true);
+    place_make(&p, PLACE_DIR);
     path_of(&p, "cold", path);
     cr_assert_eq(mkdir(path, 0700), 0);
     snprintf(url, sizeof url, "dir:%s", path);
@@ -354,9 +354,9 @@ Test(shard_dir, what_is_no_directory_cannot_be_opened)
     struct shard *s;
     char url[300], why[SHARD_WHY] = "";
 
-    place_make(&p, true);
+    place_make(&p, PLACE_DIR);
     write_file(&p, "file", "");
-    snprintf(url, sizeof url, "%s/file", p.url);
+    snprintf(url, sizeof url, "dir:%s/file", p.path);
     cr_assert_eq(shard_open(url, 0, &s, why), -EHOSTUNREACH);
     cr_assert_str_not_empty(why);
     cr_assert_eq(shard_open("dir:relative", 0, &s, why), -EINVAL);

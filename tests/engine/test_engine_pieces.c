@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A long stream goes in pieces, several at once, with bounded memory. */
+#include "engine_pieces.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+
+#define PIECE 1000u
+#define COUNT 50u
+
+struct seen {
+    struct mutex lock;
+    struct cond changed;
+    bool wait; /* each piece waits until PIECES_AT_ONCE are under way, or the last one is */
+    unsigned under_way, most, put[COUNT + 1];
+    uint64_t read_to; /* the source was read up to here */
+    int fail;         /* index of the piece that fails; -1: none */
+};
+
+static int read_bytes(void *ctx, void *buf, size_t len, uint64_t off)
+{
+    struct seen *s = ctx;
+
+    cr_assert_eq(off, s->read_to, "it is read front to back");
+    s->read_to += len;
+    memset(buf, (int)(off / PIECE), len);
+    return 0;
+}
+
+static int put(void *ctx, uint64_t index, const void *data, size_t len)
+{
+    struct seen *s = ctx;
+    MUTEX_GUARD(&s->lock);
+
+    cr_assert_leq(++s->under_way, PIECES_AT_ONCE);
+    s->most = s->most > s->under_way ? s->most : s->under_way;
+    cond_broadcast(&s->changed);
+    while (s->wait && index < COUNT - 2 && s->most < PIECES_AT_ONCE)
+        cond_wait(&s->changed, &s->lock);
+    s->put[index]++;
+    cr_assert_eq(len, index < COUNT ? PIECE : 1);
+    cr_assert_eq(((const uint8_t *)data)[len - 1], index);
+    s->under_way--;
+    return (int)index == s->fail ? -ENOSPC : 0;
+}
+
+static int run(struct seen *s, uint64_t size)
+{
+    const struct shard_source source = {read_bytes, s, size};
+    struct pieces_room room;
+    int err;
+
+    mutex_init(&s->lock, "seen");
+    cond_init(&s->changed);
+    pieces_room_init(&room);
+    err = pieces_put(&room, &source, PIECE, put, s);
+    cr_assert_eq(room.used, 0);
+    cr_assert_eq(s->under_way, 0);
+    pieces_room_release(&room);
+    return err;
+}
+
+Test(engine_pieces, every_piece_is_put_once_and_several_at_once)
+{
+    struct seen s = {.fail = -1, .wait = true};
+
+    cr_assert_eq(run(&s, COUNT * PIECE + 1), 0);
+    for (unsigned i = 0; i <= COUNT; i++)
+        cr_assert_eq(s.put[i], 1);
+    cr_assert_eq(s.most, PIECES_AT_ONCE);
+}
+
+Test(engine_pieces, after_an_error_no_further_piece_is_begun)
+{
+    struct seen s = {.fail = 3};
+
+    cr_assert_eq(run(&s, COUNT * PIECE), -ENOSPC);
+    cr_assert_leq(s.read_to, (3 + 1 + PIECES_AT_ONCE) * PIECE);
+}
+
+static int fail_to_read(void *ctx, void *buf, size_t len, uint64_t off)
+{
+    return off >= 2 * PIECE ? -EUCLEAN : read_bytes(ctx, buf, len, off);
+}
+
+Test(engine_pieces, an_error_of_the_source_is_returned)
+{
+    struct seen s = {.fail = -1};
+    const struct shard_source source = {fail_to_read, &s, COUNT * PIECE};
+    struct pieces_room room;
+
+    mutex_init(&s.lock, "seen");
+    cond_init(&s.changed);
+    pieces_room_init(&room);
+    cr_assert_eq(pieces_put(&room, &source, PIECE, put, &s), -EUCLEAN);
+    cr_assert_eq(room.used, 0);
+    pieces_room_release(&room);
+}
