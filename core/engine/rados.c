@@ -278,7 +278,7 @@ static int connect_to(struct rados *r, char why[SHARD_WHY])
         return fail(err, why, "librados cannot begin", "");
     err = r->lib->conf_read_file(r->cluster, *r->url.conf ? r->url.conf : NULL);
     if (err < 0)
-        return fail(err, why, "cannot read the configuration of Ceph", r->url.conf);
+        return fail(err, why, "cannot read the configuration of Ceph ", r->url.conf);
     err = configure(r);
     if (err < 0)
         return fail(err, why, "librados does not know an option", "");
