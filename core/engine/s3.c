@@ -46,8 +46,8 @@ static ssize_t s3_range(struct shard *shard, const char *name, void *buf, size_t
         return err == -EFBIG ? -EIO : err; /* the server does not know ranges */
     if (len == 0 || r.status == 416)
         return 0;
-    /* The range ends at the end of the object, or it was cut on the way. */
-    if (r.got < len && (r.total == UINT64_MAX || off + r.got != r.total))
+    /* It must be that range, and end where the object does unless it is as long as it was asked. */
+    if (r.from != off || (r.got < len && off + r.got != r.total))
         return -EIO;
     return (ssize_t)r.got;
 }

@@ -142,7 +142,7 @@ static size_t on_header(char *line, size_t one, size_t len, void *ctx)
     else if (value_of(line, len, "Date", value, sizeof value))
         a->r->date = (int64_t)a->s->lib->getdate(value, NULL);
     else if (value_of(line, len, "Content-Range", value, sizeof value))
-        (void)sscanf(value, "bytes %*[^/]/%" SCNu64, &a->r->total);
+        (void)sscanf(value, "bytes %" SCNu64 "-%*[^/]/%" SCNu64, &a->r->from, &a->r->total);
     return len;
 }
 
@@ -265,7 +265,7 @@ static void forget_answer(struct s3_request *r)
 {
     r->status = 0;
     r->got = 0;
-    r->total = UINT64_MAX;
+    r->total = r->from = UINT64_MAX;
     r->date = 0;
     *r->etag = '\0';
     strbuf_clear(&r->text);

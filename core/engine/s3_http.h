@@ -61,6 +61,7 @@ struct s3_request {
     long status;
     size_t got;     /* bytes in `into` */
     uint64_t total; /* size of the object, of HEAD and of a range */
+    uint64_t from;  /* where the range begins that was answered; UINT64_MAX: it is no range */
     char etag[128];
     int64_t date; /* seconds since the epoch, by the server's clock; 0: unknown */
     bool again;   /* the request may have been done already by an earlier try */

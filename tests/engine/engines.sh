@@ -1,0 +1,185 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Shards on a real Ceph and on a real server of S3 (radosgw): what every driver promises, a tree that
+# moves there and comes home, engines that die, hang, are full, or refuse.
+#
+#     TALLY=… SHARD_CLAIMS=… bash engines.sh
+set -euo pipefail
+# shellcheck source=tests/mount/lib.sh
+. "$(dirname "$0")/../mount/lib.sh"
+# shellcheck source=tests/engine/ceph.sh
+. "$(dirname "$0")/ceph.sh"
+: "${SHARD_CLAIMS:?is the program test-shard}"
+[[ $(id -u) -eq 0 ]] || skip "not root"
+
+t() { "$TALLY" -C "$M" "$@"; }
+shard_is() { t shard list | grep -E "^(shard=)?$1 .*state=$2" >/dev/null; }
+same_tree() { [[ $(tree_digest "$M/main/tree" 2>/dev/null) == "$want" ]]; }
+# The time in ms that a command takes.
+took() {
+    local from
+    from=$(date +%s%N)
+    "$@" >/dev/null 2>&1 || true
+    echo $((($(date +%s%N) - from) / 1000000))
+}
+cold() {
+    drain
+    echo 3 >/proc/sys/vm/drop_caches
+}
+
+claim "a Ceph and a radosgw start"
+ceph_begin
+rgw_begin
+
+claim "a shard on an engine is a shard"
+for url in "$CEPH_RADOS" "$CEPH_S3"; do
+    TALLY_ENGINES=$url "$SHARD_CLAIMS" -j4 >"$W/claims" 2>&1 || fail "$(tail -n 40 "$W/claims")"
+done
+
+claim "what a person got wrong is said in one sentence, and nothing is added"
+# shellcheck disable=SC2119
+begin
+cd "$W"
+printf '[default]\naws_access_key_id = %s\naws_secret_access_key = wrong\n' "$S3_ID" >wrong-keys
+# refused URL REGEX
+refused() {
+    fails t shard add 9 "$1"
+    matches "$(<"$W/said")" "$2"
+    fails shard_is 9 .
+}
+s3_at="endpoint=http://127.0.0.1:$rgw_port"
+refused "s3://tally/x?$s3_at&credentials=$W/wrong-keys" 'SignatureDoesNotMatch'
+refused "s3://tally/x?$s3_at&credentials=$W/none" 'credentials cannot be read'
+refused "s3://no-such-bucket?$s3_at" 'NoSuchBucket'
+refused "s3://tally?endpoint=http://127.0.0.1:1" "connect"
+refused "rados:no-such-pool?conf=$CONF&id=tallytest" 'no-such-pool'
+refused "rados:tally?conf=$CONF&id=nobody" 'client.nobody'
+refused "rados:tally?conf=$W/none" 'configuration'
+refused "s3://tally?$s3_at&secret=x" 'unknown option'
+may_log 'shard|s3://'
+
+claim "what answers in place of the server is not taken for one"
+cat >proxy.py <<'END'
+import http.server, sys
+class Page(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def answer(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        text = b"<html><body>Please log in</body></html>"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(text)
+    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = answer
+    def log_message(self, *args): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+print(server.server_port, flush=True)
+server.serve_forever()
+END
+python3 proxy.py >proxy.port &
+pids+=("$!")
+wait_until test -s proxy.port
+t set shard_patience 2s >/dev/null
+refused "s3://tally?endpoint=http://127.0.0.1:$(<proxy.port)" 'no S3 server'
+t set shard_patience 30s >/dev/null
+
+claim "a tree moves there, is read there, is swept and comes home"
+mkdir "$M/main/tree"
+cp -r /usr/include/linux "$M/main/tree/"
+head -c 40000000 /dev/urandom >"$M/main/tree/large"
+want=$(tree_digest "$M/main/tree")
+drain
+t shard add 1 "s3://tally/one?$s3_at" >/dev/null
+t shard add 2 "rados:tally/two?conf=$CONF&id=tallytest" >/dev/null
+for n in 1 2; do
+    t move --wait "$M/main/tree" $n >/dev/null
+    shard_is $n "ok .* objects=[1-9]"
+    cold
+    same_tree
+    t sweep --wait >/dev/null
+    eq "$(t shard list | grep -c 'lost=[1-9]' || true)" 0
+    t recall --wait "$M/main/tree" >/dev/null
+    drain
+    shard_is $n "ok .* objects=0 "
+    same_tree
+done
+
+claim "no secret is in the store, the log, the process list or in .tally"
+t move --wait "$M/main/tree" 1 >/dev/null
+drain
+fails grep -rqF "$S3_SECRET" "$S" "$W/log"
+fails grep -qF "$S3_SECRET" "/proc/$daemon/cmdline"
+for f in "$M"/.tally/*; do
+    if [[ -f $f && $f != */control ]]; then
+        fails grep -qF "$S3_SECRET" "$f"
+    fi
+done
+
+claim "a server that is gone gives an error in time, and when it is back so are the bytes"
+cold
+t set shard_patience 6s >/dev/null
+ceph_kill rgw
+ms=$(took cat "$M/main/tree/large")
+[[ $ms -lt 20000 ]] || fail "a read took $ms ms"
+matches "$(errno_of 'open(argv[0], "rb").read()' "$M/main/tree/large")" 'EIO|EHOSTUNREACH'
+shard_is 1 unreachable
+ceph_start rgw
+wait_until rgw_answers
+wait_until shard_is 1 ok
+same_tree
+
+claim "an OSD that hangs holds neither a read nor a sweep for ever"
+t recall --wait "$M/main/tree" >/dev/null
+t move --wait "$M/main/tree" 2 >/dev/null
+cold
+kill -STOP "${ceph_pid[osd]}"
+ms=$(took cat "$M/main/tree/large")
+[[ $ms -lt 20000 ]] || fail "a read took $ms ms"
+t sweep --wait >"$W/said"
+kill -CONT "${ceph_pid[osd]}"
+wait_until pool_works
+wait_until shard_is 2 ok
+same_tree
+eq "$(t shard list | grep -c 'lost=[1-9]' || true)" 0
+
+claim "an OSD that dies in a move loses nothing"
+t recall --wait "$M/main/tree" >/dev/null
+t move "$M/main/tree" 2 >/dev/null
+ceph_kill osd
+drain
+ceph_start osd
+wait_until osd_is_up
+wait_until pool_works
+wait_until shard_is 2 ok
+t move --wait "$M/main/tree" 2 >/dev/null
+cold
+same_tree
+
+claim "a pool that is full says so, and what did not fit stays at home"
+t recall --wait "$M/main/tree" >/dev/null
+drain
+ceph_ osd pool set-quota tally max_bytes 1000 >/dev/null 2>&1
+is_full() { ceph_ health detail 2>/dev/null | grep -q POOL_FULL; }
+wait_until is_full
+fails t move --wait "$M/main/tree" 2
+matches "$(<"$W/said")" 'space|quota|full'
+same_tree
+ceph_ osd pool set-quota tally max_bytes 0 >/dev/null 2>&1
+not_full() { ! is_full; }
+wait_until not_full
+t move --wait "$M/main/tree" 2 >/dev/null
+same_tree
+
+claim "a mount ends although the cluster hangs"
+kill -STOP "${ceph_pid[osd]}" "${ceph_pid[mon]}"
+ms=$(took "$TALLY" umount "$M")
+kill -CONT "${ceph_pid[osd]}" "${ceph_pid[mon]}"
+[[ $ms -lt 30000 ]] || fail "umount took $ms ms"
+wait "$daemon" || true
+wait_until pool_works
+mount_store
+same_tree
+unmount_store
+check_clean
