@@ -81,9 +81,9 @@ void shards_close(struct shards *s);
 /* ---- which there are ---- */
 
 /* -EEXIST the number is taken; -EINVAL number or URL; -EBUSY that place is another store's shard,
- * or another number's; -ENOTEMPTY it has other things in it; -EHOSTUNREACH, -EROFS, -ENOSPC. What
- * an interrupted one left is taken over. Nothing is changed on an error, but for half of an
- * identity. */
+ * or another number's; -ENOTEMPTY it has other things in it; -EOPNOTSUPP it does not decide between
+ * writers (shard_probe); -EHOSTUNREACH, -EROFS, -ENOSPC. What an interrupted one left is taken
+ * over. Nothing is changed on an error, but for half of an identity, and the file of a probe. */
 int shards_add(struct shards *s, uint16_t number, const char *url, char why[SHARD_WHY]);
 /* Removes a shard on which, as the caller knows, nothing of the store lives any more. Its identity
  * is deleted too if it can be reached; otherwise only the record is. -EBUSY: the shard is in use

@@ -25,6 +25,9 @@
  * finishes first deletes claims/T, and N without claims/T lets nobody in. An older backup of the
  * store has a T that `owner` does not have any more.
  *
+ * All of this rests on puts of which one wins. So a place is probed before it becomes a shard
+ * (shard_probe).
+ *
  * A full shard may have no room for a fence file, and without the fence nothing could be deleted
  * there. So each shard has a spare file, which is deleted to make that room.
  */
@@ -523,6 +526,18 @@ static int put_owner(struct shard *shard, uint8_t token[SHARD_TOKEN_LEN], char w
     return err == 0 ? -EBUSY : err == -ENOENT ? 0 : err;
 }
 
+/* Probes a place before it gets an identity. Where another addition has been quicker meanwhile its
+ * store may have deleted the probe, which then says nothing of the place. */
+static int probe(struct shard *shard, bool found, char why[SHARD_WHY])
+{
+    struct shard_identity other;
+    int err = shard_probe(shard, why);
+
+    if (err == -EOPNOTSUPP && !found && read_identity(shard, &other) == 0)
+        return -EEXIST;
+    return err;
+}
+
 int shards_take(struct shards *s, struct shard *shard, uint16_t number, struct shard_record *r,
                 char why[SHARD_WHY])
 {
@@ -532,6 +547,8 @@ int shards_take(struct shards *s, struct shard *shard, uint16_t number, struct s
 
     if (err == 0 || err == -ENOENT)
         err = shard_list(shard, "", find_other, why);
+    if (err == 0)
+        err = probe(shard, found, why);
     if (err == 0 && !found)
         err = put_identity(s, shard, number, &identity);
     if (err == -EEXIST) { /* another addition was quicker */

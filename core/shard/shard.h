@@ -45,6 +45,7 @@
 #define SHARD_WHY 256 /* bytes of a sentence, with the NUL */
 #define SHARD_SILENT "it does not answer"
 #define SHARD_URL_MAX 700 /* bytes, without the NUL */
+#define SHARD_PROBE_DIR "claims" /* where shard_probe puts its name */
 /* Bytes of a pack that is put on a shard: one batch, kept in memory. */
 #define SHARD_PACK_MAX (UINT32_C(8) << 20)
 
@@ -107,6 +108,15 @@ int shard_delete(struct shard *s, const char *name); /* durable; -ENOENT: it doe
  * there are listed, too, even if these functions would refuse their names. */
 int shard_list(struct shard *s, const char *dir, shard_list_fn *fn, void *ctx);
 int shard_space(struct shard *s, struct shard_space *ret);
+
+/* Does this place decide between writers, and show what it has? 16 threads put different bytes
+ * under one new name, "claims/probe-" and 32 hex digits, if it is absent. One of them must succeed,
+ * and the 15 others must be told -EEXIST; a get must return the bytes of that one; a list must show
+ * the name with its size; and after a delete neither may show it. 0: all of that is so, and nothing
+ * is left there. -EOPNOTSUPP: it is not, and `why` has a sentence. Other errors are those of the
+ * calls, with an empty `why`. It waits for a few answers of the place. A process that dies in
+ * between leaves one file of 64 bytes under that name. */
+int shard_probe(struct shard *s, char why[SHARD_WHY]);
 
 /* Who lends a shard to its disk, for one call at a time. `take_back` is told the result of the
  * call, and returns what it means; both are called with `ctx` and `number`. */

@@ -57,6 +57,29 @@ WORLD(a_place_with_other_things_in_it_is_refused)
     cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
 }
 
+WORLD(a_place_that_lets_several_put_one_name_is_refused_and_left_as_it_was)
+{
+    shard_mem_set(w->cold, SHARD_MEM_CLOBBERS, true);
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), -EOPNOTSUPP);
+    cr_assert_eq(shard_mem_count(w->cold), 0);
+    shard_mem_set(w->cold, SHARD_MEM_CLOBBERS, false);
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+}
+
+WORLD(what_a_dead_probe_left_is_no_obstacle_and_goes_with_the_first_fence)
+{
+    static const char left[] = SHARD_PROBE_DIR "/probe-00000000000000000000000000000000";
+    struct shard *shard;
+    char why[SHARD_WHY];
+
+    cr_assert_eq(shard_open("mem:cold", 0, &shard, why), 0);
+    cr_assert_eq(shard_put(shard, left, "x", 1), 0);
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    cr_assert_eq(use(&w->a, SHARDS_WRITE), 0);
+    cr_assert_eq(shard_stat(shard, left, &(uint64_t){0}), -ENOENT);
+    shard_close(shard);
+}
+
 WORLD(another_stores_shard_is_refused)
 {
     static const uint8_t another[16] = {9};

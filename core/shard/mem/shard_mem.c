@@ -386,7 +386,7 @@ static int put_file(struct mem_shard *s, const char *name, uint8_t *data, uint64
         return err;
     if (m->on[SHARD_MEM_READONLY])
         return -EROFS;
-    if (!replace && find_there(m->medium, name))
+    if (!replace && !m->on[SHARD_MEM_CLOBBERS] && find_there(m->medium, name))
         return -EEXIST;
     if (is_full(m, size))
         return -ENOSPC;
@@ -394,6 +394,13 @@ static int put_file(struct mem_shard *s, const char *name, uint8_t *data, uint64
     if (*ret_done)
         set(m->medium, name, data, size);
     return err;
+}
+
+/* With SHARD_MEM_RACES, decides now, and not when the file is put, whether the name is free. */
+static bool looked_before(struct mem_shard *s, const char *name)
+{
+    MUTEX_GUARD(&s->place->lock);
+    return s->place->on[SHARD_MEM_RACES] && !find_there(s->place->medium, name);
 }
 
 /* Reads the source before it takes the lock: the source runs in the thread of the caller. */
@@ -404,6 +411,8 @@ static int mem_put(struct shard *base, const char *name, const struct shard_sour
     uint8_t *data = must(malloc(source->size ? source->size : 1));
     bool done = false;
 
+    if (!replace)
+        replace = looked_before(s, name);
     arrive(s->place, SHARD_MEM_PUT);
     int err = source->size ? source->read(source->ctx, data, source->size, 0) : 0;
 
@@ -431,7 +440,7 @@ static int mem_remove(struct shard *base, const char *name)
     if (!find_there(m->medium, name) || m->on[SHARD_MEM_DENIES])
         return -ENOENT;
     err = ask_fault(m, &done);
-    if (done)
+    if (done && !m->on[SHARD_MEM_KEEPS])
         erase(m->medium, find_link(m->medium, name));
     return err;
 }
@@ -525,7 +534,7 @@ static int gather_names(struct mem_shard *s, const char *dir, struct name_list *
     MUTEX_GUARD(&m->lock);
     int err = check_shard(s);
 
-    if (err < 0 || m->on[SHARD_MEM_DENIES])
+    if (err < 0 || m->on[SHARD_MEM_DENIES] || m->on[SHARD_MEM_FORGETS])
         return err;
     l->v = must(calloc(m->medium->count + 1, sizeof *l->v));
     for (size_t i = 0; i < BUCKETS; i++)

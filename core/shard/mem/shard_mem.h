@@ -34,6 +34,11 @@ enum shard_mem_switch {
     SHARD_MEM_DENIES,      /* every name is -ENOENT, and lists are empty */
     SHARD_MEM_SHORT_LISTS, /* lists have half of the names, and end with -EIO */
     SHARD_MEM_BLOCKED,     /* no call returns while this is on */
+    SHARD_MEM_CLOBBERS,    /* a put replaces what is there, also if it should not */
+    SHARD_MEM_RACES,       /* a put looks whether the name is there, then waits for the latency, and
+                            * then puts, whatever is there by then */
+    SHARD_MEM_FORGETS,     /* lists have no names */
+    SHARD_MEM_KEEPS,       /* a delete returns 0 and deletes nothing */
     SHARD_MEM_SWITCHES
 };
 
