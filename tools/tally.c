@@ -6,6 +6,7 @@
 #include "engines.h"
 #include "run.h"
 #include "say.h"
+#include "shard.h"
 #include "verbs.h"
 #include "which_mount.h"
 
@@ -47,6 +48,21 @@ static int run_word(int argc, char **argv)
     return run_verb(v, argc, argv);
 }
 
+static void print_driver(const char *scheme, const char *form, void *ctx)
+{
+    (void)form;
+    (void)ctx;
+    printf(" %s", scheme);
+}
+
+/* Prints the version, and the schemes of URLs that `shard add` takes. */
+static void print_version(void)
+{
+    printf("tally %s\ndrivers:", TALLY_VERSION);
+    shard_drivers(print_driver, NULL);
+    printf("\n");
+}
+
 /* Handles the options before the verb, and finds the verb. Returns the exit code. */
 static int run_main(int argc, char **argv)
 {
@@ -62,7 +78,7 @@ static int run_main(int argc, char **argv)
             return 0;
         }
         if (strcmp(argv[i], "--version") == 0 || strcmp(argv[i], "-V") == 0) {
-            printf("tally %s\n", TALLY_VERSION);
+            print_version();
             return 0;
         }
         if (strcmp(argv[i], "--json") == 0) {

@@ -74,10 +74,28 @@ int shard_register(const struct shard_driver *driver)
     for (; drivers[count]; count++)
         if (strcmp(drivers[count]->scheme, driver->scheme) == 0)
             return -EEXIST;
-    if (count == DRIVERS_MAX || strlen(driver->scheme) > SCHEME_MAX)
+    if (count == DRIVERS_MAX || strlen(driver->scheme) > SCHEME_MAX || !driver->form)
         return -EINVAL;
     drivers[count] = driver;
     return 0;
+}
+
+void shard_drivers(shard_driver_fn *fn, void *ctx)
+{
+    for (size_t i = 0; drivers[i]; i++)
+        fn(drivers[i]->scheme, drivers[i]->form, ctx);
+}
+
+/* Writes the sentence for a URL of no driver: it has the forms of all that there are. */
+static void say_unknown(const char *url, char why[SHARD_WHY])
+{
+    size_t at = (size_t)snprintf(why, SHARD_WHY, "'%.100s' is no URL of a shard: give ", url);
+
+    for (size_t i = 0; drivers[i] && at < SHARD_WHY; i++) {
+        const char *before = i == 0 ? "" : drivers[i + 1] ? ", " : " or ";
+
+        at += (size_t)snprintf(why + at, SHARD_WHY - at, "%s%s", before, drivers[i]->form);
+    }
 }
 
 /* Splits a URL into its driver and the text behind the colon. -EINVAL with a sentence in `why`. */
@@ -98,7 +116,7 @@ static int split(const char *url, const struct shard_driver **ret_driver, const 
             *ret_rest = colon + 1;
             return 0;
         }
-    snprintf(why, SHARD_WHY, "'%.100s' is no URL of a shard: give dir:PATH", url);
+    say_unknown(url, why);
     return -EINVAL;
 }
 

@@ -88,6 +88,10 @@ int64_t shard_patience(void); /* for drivers: their own time limits are shorter 
  * of this process hangs there, and the process should end by _exit, since exit may wait for that
  * thread. */
 bool shard_is_silent(const char *url, char ret_url[SHARD_URL_MAX + 1]);
+/* Calls `fn` for each driver that is known: its scheme, as "dir", and the form of its URLs, as
+ * "dir:PATH". */
+typedef void shard_driver_fn(const char *scheme, const char *form, void *ctx);
+void shard_drivers(shard_driver_fn *fn, void *ctx);
 /* The URL in the form in which it is stored. -EINVAL with a sentence in `why`. */
 int shard_normal_url(const char *url, char out[SHARD_URL_MAX + 1], char why[SHARD_WHY]);
 
@@ -138,6 +142,7 @@ int shard_disk_open(const struct shard_lender *lender, struct disk **ret_disk);
  * them are called, so none is NULL. Calls of one shard may run at the same time. */
 struct shard_driver {
     const char *scheme; /* the part of a URL before the colon: "dir" */
+    const char *form;   /* what a user writes, at most 60 bytes: "dir:PATH" */
     /* `rest` is the part of a URL behind the colon. `out` gets the form of it that is stored: a
      * string of at most `cap` bytes with the NUL, which means the same in every current directory.
      * The place need not exist. -EINVAL with a sentence in `why`. */
@@ -173,6 +178,6 @@ struct shard {
     struct place *place; /* shard_ask.h */
     struct shard *next;  /* in place.to_close (shard_ask.c) */
 };
-/* Makes a driver of a test known. -EEXIST: the scheme is taken. The driver is borrowed for ever.
- * Called by one thread, at the start. */
+/* Makes a driver of a test known. -EEXIST: the scheme is taken; -EINVAL: it has no form, or there
+ * are too many. The driver is borrowed for ever. Called by one thread, at the start. */
 int shard_register(const struct shard_driver *driver);

@@ -628,6 +628,7 @@ static int dir_open(const char *path, unsigned flags, struct shard **ret_shard, 
 
 const struct shard_driver shard_dir_driver = {
     .scheme = "dir",
+    .form = "dir:PATH",
     .normal = shard_dir_normal,
     .open = dir_open,
     .close = dir_close,

@@ -47,6 +47,7 @@ wrong_says 'not in a tally mount' -C "$W/empty" status
 wrong_says 'No such file' -C "$W/nothing" status
 wrong_says 'not in a tally mount' status
 matches "$("$TALLY" --version)" '^tally [0-9]'
+matches "$("$TALLY" --version)" 'drivers:.* dir'
 "$TALLY" help >/dev/null
 "$TALLY" help branch >/dev/null
 matches "$("$TALLY" help mount | head -n 1)" '^usage: tally mount'

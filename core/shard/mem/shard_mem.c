@@ -629,6 +629,7 @@ static void mem_close(struct shard *s)
 
 static const struct shard_driver mem_driver = {
     .scheme = "mem",
+    .form = "mem:NAME",
     .normal = mem_normal,
     .open = mem_open,
     .close = mem_close,
