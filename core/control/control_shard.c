@@ -464,7 +464,10 @@ static void list_one(struct call *call, const struct shards_info *s)
         strbuf_adds(out, " why=");
         command_add_word(out, s->why);
     }
-    strbuf_adds(out, "\n");
+    for (int i = 0; i < SHARD_REQUESTS; i++)
+        strbuf_addf(out, " %ss=%llu", shard_request_name((enum shard_request)i),
+                    U(s->traffic.requests[i]));
+    strbuf_addf(out, " sent=%llu received=%llu\n", U(s->traffic.sent), U(s->traffic.received));
 }
 
 /* shard list. It asks unreachable shards again first, so that their states are of now. */

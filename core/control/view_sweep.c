@@ -148,18 +148,34 @@ static json_t *count_json(const struct shard_facts *f, uint64_t count)
     return f->unknown ? json_null() : json_integer((json_int_t)count);
 }
 
+/* The requests of one shard by their kinds; NULL: no memory. */
+static json_t *requests_json(const struct shards_info *s)
+{
+    json_t *requests = json_object();
+
+    for (int i = 0; requests && i < SHARD_REQUESTS; i++)
+        if (json_object_set_new(requests, shard_request_name((enum shard_request)i),
+                                json_integer((json_int_t)s->traffic.requests[i])) < 0) {
+            json_decref(requests);
+            return NULL;
+        }
+    return requests;
+}
+
 /* The object of one shard; NULL: no memory. */
 static json_t *shard_json(const struct shard_facts *f)
 {
     const struct shards_info *s = &f->info;
 
-    return json_pack("{s:I, s:o, s:s, s:I, s:o, s:b, s:o, s:o, s:I, s:I, s:I}", "shard",
-                     (json_int_t)s->number, "url", json_text(s->url), "state",
+    return json_pack("{s:I, s:o, s:s, s:I, s:o, s:b, s:o, s:o, s:I, s:I, s:I, s:o, s:I, s:I}",
+                     "shard", (json_int_t)s->number, "url", json_text(s->url), "state",
                      shards_state_name(s->state), "since_seconds",
                      (json_int_t)(s->since / NSEC_PER_SEC), "why", json_text(s->why), "draining",
                      s->draining, "ghosts", count_json(f, f->ghosts), "bytes",
                      count_json(f, f->bytes), "to_be_deleted", (json_int_t)f->dead, "disk_bytes",
-                     (json_int_t)s->space.size, "avail_bytes", (json_int_t)s->space.avail);
+                     (json_int_t)s->space.size, "avail_bytes", (json_int_t)s->space.avail,
+                     "requests", requests_json(s), "sent_bytes", (json_int_t)s->traffic.sent,
+                     "received_bytes", (json_int_t)s->traffic.received);
 }
 
 /* In JSON an array with an object for each shard. */
@@ -199,6 +215,37 @@ static void add_shard_metric(struct state *p, unsigned which, struct strbuf *out
                     f.info.number, U(number_of(&f, which)));
 }
 
+/* Appends the requests of each shard by their kinds. */
+static void add_request_metric(struct state *p, struct strbuf *out)
+{
+    struct shard_facts f;
+
+    if (!next_shard(p, 0, &f))
+        return;
+    strbuf_adds(out, "# TYPE tallyfs_shard_requests_total counter\n");
+    for (unsigned at = 0; next_shard(p, at, &f); at = f.info.number)
+        for (int i = 0; i < SHARD_REQUESTS; i++)
+            strbuf_addf(out, "tallyfs_shard_requests_total{shard=\"%u\",kind=\"%s\"} %llu\n",
+                        f.info.number, shard_request_name((enum shard_request)i),
+                        U(f.info.traffic.requests[i]));
+}
+
+/* Appends the bytes that went to each shard, and those that came from there. */
+static void add_traffic_metric(struct state *p, struct strbuf *out)
+{
+    struct shard_facts f;
+
+    if (!next_shard(p, 0, &f))
+        return;
+    strbuf_adds(out, "# TYPE tallyfs_shard_transferred_bytes_total counter\n");
+    for (unsigned at = 0; next_shard(p, at, &f); at = f.info.number)
+        strbuf_addf(out,
+                    "tallyfs_shard_transferred_bytes_total{shard=\"%u\",kind=\"sent\"} %llu\n"
+                    "tallyfs_shard_transferred_bytes_total{shard=\"%u\",kind=\"received\"} %llu\n",
+                    f.info.number, U(f.info.traffic.sent), f.info.number,
+                    U(f.info.traffic.received));
+}
+
 void view_sweep_numbers(struct state *p, struct view_numbers *n)
 {
     const struct view_number ghosts[] = {{"ghosts", VIEW_GAUGE, refs_ghosts(p->refs)},
@@ -230,6 +277,10 @@ void view_sweep_numbers(struct state *p, struct view_numbers *n)
         add_shards(p, n);
     for (unsigned i = 0; !n->json && i < SHARD_NUMBERS; i++)
         add_shard_metric(p, i, n->metrics);
+    if (!n->json) {
+        add_request_metric(p, n->metrics);
+        add_traffic_metric(p, n->metrics);
+    }
     sweep = view_add_group(n, "sweep", "sweep_");
     view_add_numbers(&sweep, numbers, sizeof numbers / sizeof *numbers);
 }

@@ -95,6 +95,7 @@ void shards_destroy_slot(struct shards_slot *slot)
     close_handles(slot->replaced);
     close_handles(slot->handle);
     disk_close(slot->disk);
+    shard_meter_close(slot->meter);
     free(slot);
 }
 
@@ -201,6 +202,7 @@ static void get_info(const struct shards_slot *slot, struct shards_info *ret)
     memcpy(ret->url, slot->record.url, sizeof ret->url);
     memcpy(ret->why, slot->why, sizeof ret->why);
     ret->space = slot->space;
+    shard_meter_read(slot->meter, &ret->traffic);
 }
 
 int shards_next(struct shards *s, unsigned after, struct shards_info *ret)

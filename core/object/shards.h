@@ -70,6 +70,7 @@ struct shards_info {
     char url[SHARD_URL_MAX + 1];
     char why[SHARD_WHY]; /* a sentence, unless OK or NEW */
     struct shard_space space; /* as of the last look; zeros: unknown */
+    struct shard_traffic traffic; /* since the store was opened, or the shard added */
 };
 
 /* A record that is damaged is reported; its number is UNREACHABLE, and cannot be changed (-EUCLEAN)

@@ -30,6 +30,7 @@ struct shards_slot {
     char why[SHARD_WHY];
     struct shard_space space;
     struct disk *disk;            /* its files, whatever the handle */
+    struct shard_meter *meter;    /* never changes; NULL: the record is damaged */
     struct shards_handle *handle; /* NULL: not open */
     bool stale;                   /* the handle is of no use any more: the shard is unreachable */
     struct shards_handle *replaced;

@@ -95,6 +95,10 @@ static int read_one(struct shards *s, uint16_t number, const void *value, size_t
         return -ENOMEM;
     int err = shard_record_decode(value, len, number, &slot->record);
 
+    if (err == 0 && shard_meter_open(slot->record.url, &slot->meter) < 0) {
+        shards_destroy_slot(slot);
+        return -ENOMEM;
+    }
     MUTEX_GUARD(&s->lock);
     shards_insert(s, slot);
     if (err == 0)
@@ -171,7 +175,7 @@ static int reserve(struct shards *s, uint16_t number, const char *url,
                    struct shards_slot **ret_slot, char why[SHARD_WHY])
 {
     struct shards_slot *slot = shards_make_slot(s, number);
-    int err = slot ? 0 : -ENOMEM;
+    int err = slot ? shard_meter_open(url, &slot->meter) : -ENOMEM;
 
     MUTEX_GUARD(&s->lock);
     for (size_t i = 0; err == 0 && i < s->count; i++)

@@ -323,8 +323,11 @@ struct piece {
 static int read_piece(struct ask *a, void *arg)
 {
     const struct piece *p = arg;
+    int err = a->source->read(a->source->ctx, p->buf, p->len, p->off);
 
-    return a->source->read(a->source->ctx, p->buf, p->len, p->off);
+    if (err == 0)
+        atomic_fetch_add(&place_traffic(a->place)->sent, p->len);
+    return err;
 }
 
 /* In the asker: reads bytes of the source, in the caller's thread. */
@@ -354,7 +357,10 @@ static int put_from(struct shard *s, const char *name, const struct shard_source
     a->off = source->size;
     a->replace = replace;
     err = send(a, s->driver, name, (int64_t)(source->size >> MIB_SHIFT) * NSEC_PER_SEC);
-    return err < 0 ? err : (int)end(a);
+    if (err < 0)
+        return err;
+    shard_count(s, SHARD_PUT, 1);
+    return (int)end(a);
 }
 
 static int put_bytes(struct shard *s, const char *name, const void *data, size_t len, bool replace)
@@ -412,8 +418,11 @@ static ssize_t read_there(struct shard *s, const char *name, ask_fn *run, void *
     err = send(a, s->driver, name, 0);
     if (err < 0)
         return err;
-    if (a->result > 0)
+    shard_count(s, SHARD_GET, 1);
+    if (a->result > 0) {
         memcpy(buf, a->data, (size_t)a->result);
+        atomic_fetch_add(&place_traffic(s->place)->received, (uint64_t)a->result);
+    }
     return end(a);
 }
 
@@ -447,6 +456,7 @@ int shard_stat(struct shard *s, const char *name, uint64_t *ret_size)
 
     if (!a)
         return err;
+    shard_count(s, SHARD_STAT, 1);
     if (a->result == 0)
         *ret_size = a->off;
     return (int)end(a);
@@ -462,7 +472,10 @@ int shard_delete(struct shard *s, const char *name)
     int err = check_change(s, name);
     struct ask *a = err < 0 ? NULL : ask_about(s, name, run_remove, 0, &err);
 
-    return a ? (int)end(a) : err;
+    if (!a)
+        return err;
+    shard_count(s, SHARD_DELETE, 1);
+    return (int)end(a);
 }
 
 static ssize_t run_space(struct ask *a)
@@ -549,6 +562,7 @@ int shard_list(struct shard *s, const char *dir, shard_list_fn *fn, void *ctx)
     err = send(a, s->driver, dir, 0);
     if (err < 0)
         return err;
+    shard_count(s, SHARD_LIST, 1);
     stopped = hand_over(a, a->data);
     err = (int)end(a);
     return stopped ? stopped : err;

@@ -37,6 +37,7 @@
 #pragma once
 
 #include "disk.h"
+#include "shard_traffic.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * shard_ask: see shard_ask.h. An asker that has nothing to do stays for a while. A place has a
- * reference for each open shard, for each shard that is being opened, and for each ask that was
- * left; with the last one its askers end.
+ * reference for each open shard, for each shard that is being opened, for each meter, and for each
+ * ask that was left; with the last one its askers end.
  *
  * `idle` counts the askers that wait for work, less the asks in the queue: each of these asks will
  * be taken by one of them.
@@ -23,6 +23,7 @@ struct place {
     struct place *next;          /* guarded by: places_lock; in `places` */
     unsigned refs;               /* guarded by: places_lock */
     char url[SHARD_URL_MAX + 1]; /* never changes */
+    struct place_traffic traffic;
     struct mutex lock; /* "place"; guards all fields below */
     struct cond work, ended;
     STAILQ_HEAD(, ask) asks;
@@ -86,6 +87,11 @@ struct place *place_get(const char *url)
         p->refs++;
     pthread_mutex_unlock(&places_lock);
     return p;
+}
+
+struct place_traffic *place_traffic(struct place *p)
+{
+    return &p->traffic;
 }
 
 /* Gives up one reference. True: it was the last one, and the place is not in `places` any more. */

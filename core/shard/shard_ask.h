@@ -26,6 +26,12 @@
 #include <sys/queue.h>
 
 struct place; /* what a URL leads to; one for all shards that are open there */
+
+/* What went to a place since it was made (shard_traffic.h). */
+struct place_traffic {
+    _Atomic uint64_t requests[SHARD_REQUESTS];
+    _Atomic uint64_t sent, received; /* bytes */
+};
 struct ask;
 
 /* Runs in an asker. It uses the ask alone; it reaches memory of the caller only by ask_back. */
@@ -67,6 +73,7 @@ struct ask {
  * memory. */
 struct place *place_get(const char *url);
 void place_put(struct place *p);
+struct place_traffic *place_traffic(struct place *p); /* as long as the place is there */
 /* Makes an ask. `room`: bytes at a->data, which are zeros at first. NULL: no memory. */
 struct ask *ask_make(struct place *p, ask_fn *run, size_t room);
 void ask_free(struct ask *a); /* NULL is fine */

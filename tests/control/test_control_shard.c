@@ -214,6 +214,48 @@ Test(control_shard, one_that_is_back_is_seen_as_back_by_whoever_asks)
     }
 }
 
+/* The addition alone puts 19 times: 16 times for the probe, identity, owner and spare file. */
+Test(control_shard, requests_and_bytes_of_a_shard_are_shown_and_go_on_after_it_was_away)
+{
+    struct shards_info before, after;
+
+    moved();
+    cr_assert_eq(shards_info_get(w.x.p->shards, 1, &before), 0);
+    cr_assert_gt(before.traffic.requests[SHARD_PUT], 19);
+    cr_assert_gt(before.traffic.sent, 301000);
+    cr_assert_gt(before.traffic.received, 301000);
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    clock_manual_advance(&w.x.clock, SHARDS_BELIEVED);
+    agreed(&w.x, "shard list", "| shard=1 state=unreachable");
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+    clock_manual_advance(&w.x.clock, SHARDS_BELIEVED);
+    agreed(&w.x, "shard list", "| shard=1 state=ok");
+    cr_assert_eq(shards_info_get(w.x.p->shards, 1, &after), 0);
+    cr_assert_geq(after.traffic.requests[SHARD_PUT], before.traffic.requests[SHARD_PUT]);
+    cr_assert_gt(after.traffic.requests[SHARD_GET], before.traffic.requests[SHARD_GET]);
+
+    char text[200];
+    const struct shard_traffic *t = &after.traffic;
+
+    snprintf(text, sizeof text, " puts=%d gets=%d stats=%d deletes=%d lists=%d sent=%d received=%d\n",
+             (int)t->requests[SHARD_PUT], (int)t->requests[SHARD_GET],
+             (int)t->requests[SHARD_STAT], (int)t->requests[SHARD_DELETE],
+             (int)t->requests[SHARD_LIST], (int)t->sent, (int)t->received);
+    agreed(&w.x, "shard list", text);
+    snprintf(text, sizeof text, "tallyfs_shard_requests_total{shard=\"1\",kind=\"put\"} %d\n",
+             (int)t->requests[SHARD_PUT]);
+    cr_assert(shows(VIEW_METRICS, text));
+    snprintf(text, sizeof text,
+             "tallyfs_shard_transferred_bytes_total{shard=\"1\",kind=\"sent\"} %d\n",
+             (int)t->sent);
+    cr_assert(shows(VIEW_METRICS, text));
+    cr_assert(shows(VIEW_METRICS, "# TYPE tallyfs_shard_requests_total counter\n"));
+    snprintf(text, sizeof text, "\"sent_bytes\": %d", (int)t->sent);
+    cr_assert(shows(VIEW_STATS_JSON, text));
+    snprintf(text, sizeof text, "\"put\": %d", (int)t->requests[SHARD_PUT]);
+    cr_assert(shows(VIEW_STATS_JSON, text));
+}
+
 /* Nobody reads what is there, and no sweep runs. */
 Test(control_shard, one_that_went_away_unseen_is_seen_as_away_by_whoever_asks_a_little_later)
 {

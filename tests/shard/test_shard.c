@@ -382,9 +382,85 @@ Test(shard, urls_that_mean_nothing_are_refused_in_words)
 
 Test(shard, a_scheme_has_one_driver)
 {
-    static const struct shard_driver twin = {.scheme = "dir"};
+    static const struct shard_driver twin = {.scheme = "dir", .form = "dir:PATH"};
+    static const struct shard_driver formless = {.scheme = "vague"};
 
     cr_assert_eq(shard_register(&twin), -EEXIST);
+    cr_assert_eq(shard_register(&formless), -EINVAL);
+}
+
+static void note_driver(const char *scheme, const char *form, void *ctx)
+{
+    strcat(strcat(strcat(strcat(ctx, scheme), "="), form), " ");
+}
+
+Test(shard, the_drivers_are_listed_and_an_unknown_scheme_is_told_all_of_them)
+{
+    char all[256] = "", out[SHARD_URL_MAX + 1], why[SHARD_WHY] = "";
+
+    shard_drivers(note_driver, all);
+    cr_assert_str_eq(all, "dir=dir:PATH ");
+    cr_assert_eq(shard_normal_url("ftp://x", out, why), -EINVAL);
+    cr_assert_str_eq(why, "'ftp://x' is no URL of a shard: give dir:PATH");
+    shard_mem_register();
+    *all = '\0';
+    shard_drivers(note_driver, all);
+    cr_assert_str_eq(all, "dir=dir:PATH mem=mem:NAME ");
+    cr_assert_eq(shard_normal_url("ftp://x", out, why), -EINVAL);
+    cr_assert_str_eq(why, "'ftp://x' is no URL of a shard: give dir:PATH or mem:NAME");
+}
+
+/* ---- what went to a place ---- */
+
+static int see(const char *name, uint64_t size, void *ctx)
+{
+    (void)name;
+    (void)size;
+    (void)ctx;
+    return 0;
+}
+
+static void counted(const struct shard_meter *m, const struct shard_traffic *want)
+{
+    struct shard_traffic is;
+
+    shard_meter_read(m, &is);
+    for (int i = 0; i < SHARD_REQUESTS; i++)
+        cr_assert_eq(is.requests[i], want->requests[i], "%s: %d",
+                     shard_request_name((enum shard_request)i), (int)is.requests[i]);
+    cr_assert_eq(is.sent, want->sent, "sent: %d", (int)is.sent);
+    cr_assert_eq(is.received, want->received, "received: %d", (int)is.received);
+}
+
+BOTH(requests_and_bytes_are_counted_whatever_the_answer_and_also_after_another_opening)
+{
+    struct shard_traffic none = {0}, all = {.requests = {4, 3, 2, 2, 1}, .sent = 26, .received = 9};
+    struct shard *again;
+    struct shard_meter *m;
+    char buf[16];
+
+    cr_assert_eq(shard_meter_open(p->url, &m), 0);
+    counted(m, &none);
+    cr_assert_eq(PUT_TEXT(s, "a/1", "0123456789"), 0);
+    cr_assert_eq(shard_put_if_absent(s, "a/1", "other", 5), -EEXIST);
+    cr_assert_eq(shard_get(s, "a/1", buf, 4), -EFBIG);
+    cr_assert_eq(shard_range(s, "a/1", buf, 4, 3), 4);
+    cr_assert_eq(shard_stat(s, "a/1", &(uint64_t){0}), 0);
+    cr_assert_eq(shard_stat(s, "a/2", &(uint64_t){0}), -ENOENT);
+    cr_assert_eq(shard_list(s, "a", see, NULL), 0);
+    cr_assert_eq(PUT_TEXT(s, ".refused", "x"), -EINVAL);
+    again = opened(p->url, 0);
+    cr_assert_eq(PUT_TEXT(again, "a/3", "01234"), 0);
+    cr_assert_eq(PUT_TEXT(again, "a/4", "012345"), 0);
+    cr_assert_eq(shard_get(again, "a/3", buf, sizeof buf), 5);
+    cr_assert_eq(shard_delete(again, "a/3"), 0);
+    cr_assert_eq(shard_delete(again, "a/3"), -ENOENT);
+    shard_close(again);
+    counted(m, &all);
+    shard_count(s, SHARD_LIST, 7);
+    all.requests[SHARD_LIST] += 7;
+    counted(m, &all);
+    shard_meter_close(m);
 }
 
 BOTH(where_there_is_nothing_it_may_be_tried_again)
