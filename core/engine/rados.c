@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "engines_impl.h"
 #include "rados_impl.h"
+#include "shard_traffic.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -64,6 +65,7 @@ static ssize_t read_now(struct rados *r, const char *name, void *buf, size_t len
     if (n < 0 || !p.piece)
         return n;
     note_known(r, name, &p);
+    shard_count(&r->base, SHARD_GET, 1);
     return rados_long_read(r, name, &p, buf, len, off);
 }
 
@@ -143,6 +145,7 @@ static int rados_remove_(struct shard *shard, const char *name)
     int err = rados_object_stat(r, r->files, name, &size, NULL, &p);
 
     forget_known(r, name);
+    shard_count(shard, SHARD_STAT, 1);
     if (err < 0)
         return err;
     return p.piece ? rados_long_remove(r, name, &p) : rados_object_remove(r, r->files, name);
@@ -316,6 +319,7 @@ static int rados_open(const char *rest, unsigned flags, struct shard **ret_shard
 
 const struct shard_driver rados_driver = {
     .scheme = "rados",
+    .form = "rados:POOL[/NAMESPACE]",
     .normal = rados_url_normal,
     .open = rados_open,
     .close = rados_close,

@@ -21,5 +21,7 @@ static int rados_open(const char *rest, unsigned flags, struct shard **ret_shard
     return rados_normal(rest, NULL, 0, why);
 }
 
-const struct shard_driver rados_driver = {
-    .scheme = "rados", .normal = rados_normal, .open = rados_open};
+const struct shard_driver rados_driver = {.scheme = "rados",
+                                          .form = "rados:POOL[/NAMESPACE]",
+                                          .normal = rados_normal,
+                                          .open = rados_open};

@@ -72,8 +72,8 @@ int rados_long_put(struct rados *r, const char *name, const struct shard_source 
                    bool replace);
 /* As shard_range, of a file of which `p` says what it consists of. -ENOENT: a piece is missing,
  * because the file was removed or replaced meanwhile. */
-ssize_t rados_long_read(const struct rados *r, const char *name, const struct rados_pieces *p,
-                        void *buf, size_t len, uint64_t off);
+ssize_t rados_long_read(struct rados *r, const char *name, const struct rados_pieces *p, void *buf,
+                        size_t len, uint64_t off);
 int rados_long_remove(struct rados *r, const char *name, const struct rados_pieces *p);
 
 /* ---- rados_list.c ---- */

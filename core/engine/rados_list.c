@@ -4,6 +4,7 @@
  * the namespace. The sizes of those that are wanted are asked for with many operations at once.
  */
 #include "rados_impl.h"
+#include "shard_traffic.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -24,7 +25,7 @@ struct asked {
 };
 
 struct listing {
-    const struct rados *r;
+    struct rados *r;
     const char *dir;
     size_t dir_len;
     shard_list_fn *fn;
@@ -56,6 +57,7 @@ static int ask(struct listing *l, struct asked *a, const char *name)
     const struct rados_lib *lib = l->r->lib;
     int err;
 
+    shard_count(&l->r->base, SHARD_STAT, 1);
     *a = (struct asked){.name = strdup(name), .op = lib->create_read_op()};
     err = a->name && a->op ? lib->aio_create_completion2(NULL, NULL, &a->done) : -ENOMEM;
     if (err == 0) {

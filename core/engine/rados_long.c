@@ -12,6 +12,7 @@
  * The first long put of a process removes those whose note is a day old.
  */
 #include "rados_impl.h"
+#include "shard_traffic.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -41,11 +42,12 @@ static uint64_t count_pieces(const struct rados_pieces *p)
 /* ---- removing ---- */
 
 /* Removes `count` pieces, and then their note. What is missing is fine. */
-static int remove_pieces(const struct rados *r, const char *name, uint64_t token, uint64_t count)
+static int remove_pieces(struct rados *r, const char *name, uint64_t token, uint64_t count)
 {
     char piece[RADOS_NAME_MAX];
     int err = 0;
 
+    shard_count(&r->base, SHARD_DELETE, count + 1);
     for (uint64_t i = 0; i < count && (err == 0 || err == -ENOENT); i++) {
         piece_name(name, token, i, piece);
         err = rados_object_remove(r, r->pieces, piece);
@@ -149,6 +151,8 @@ int rados_long_put(struct rados *r, const char *name, const struct shard_source 
     if (getrandom(&p.token, sizeof p.token, 0) != sizeof p.token)
         return -EIO;
     w.token = p.token;
+    shard_count(&r->base, SHARD_STAT, 1);
+    shard_count(&r->base, SHARD_PUT, count_pieces(&p) + 1);
     clean(r);
     err = note(r, name, p.token, count_pieces(&p));
     if (err == 0)
@@ -159,6 +163,7 @@ int rados_long_put(struct rados *r, const char *name, const struct shard_source 
         piece_name(name, p.token, count_pieces(&p), noted);
         if (err == 0)
             (void)rados_object_remove(r, r->writes, noted);
+        shard_count(&r->base, SHARD_DELETE, err == 0);
         return err;
     }
     (void)remove_pieces(r, name, p.token, count_pieces(&p));
@@ -167,8 +172,8 @@ int rados_long_put(struct rados *r, const char *name, const struct shard_source 
 
 /* ---- reading ---- */
 
-ssize_t rados_long_read(const struct rados *r, const char *name, const struct rados_pieces *p,
-                        void *buf, size_t len, uint64_t off)
+ssize_t rados_long_read(struct rados *r, const char *name, const struct rados_pieces *p, void *buf,
+                        size_t len, uint64_t off)
 {
     char piece[RADOS_NAME_MAX];
     size_t done = 0;
@@ -177,6 +182,8 @@ ssize_t rados_long_read(const struct rados *r, const char *name, const struct ra
         return 0;
     if (len > p->size - off)
         len = (size_t)(p->size - off);
+    if (len)
+        shard_count(&r->base, SHARD_GET, (off + len - 1) / p->piece - off / p->piece);
     while (done < len) {
         uint64_t at = off + done, from = at % p->piece;
         size_t n = len - done < p->piece - from ? len - done : (size_t)(p->piece - from);

@@ -52,28 +52,35 @@ static ssize_t s3_range(struct shard *shard, const char *name, void *buf, size_t
     return (ssize_t)r.got;
 }
 
-static ssize_t s3_get(struct shard *shard, const char *name, void *buf, size_t cap)
+/* `further`: see struct s3_request. */
+static ssize_t get(struct s3 *s, const char *name, void *buf, size_t cap, bool further)
 {
-    struct s3_request r = {.method = "GET", .name = name, .into = buf, .cap = cap};
-    int err = perform(s3_of(shard), &r);
+    struct s3_request r = {
+        .method = "GET", .name = name, .into = buf, .cap = cap, .further = further};
+    int err = perform(s, &r);
 
     return err < 0 ? err : (ssize_t)r.got;
+}
+
+static ssize_t s3_get(struct shard *shard, const char *name, void *buf, size_t cap)
+{
+    return get(s3_of(shard), name, buf, cap, false);
 }
 
 /* Says whether a name is missing, or its whole bucket: an answer to HEAD has no text that does. */
 static int is_missing(struct s3 *s, const char *name)
 {
     char byte;
-    struct s3_request r = {.method = "GET", .name = name, .range = true, .into = &byte, .cap = 1};
+    struct s3_request r = {
+        .method = "GET", .name = name, .range = true, .into = &byte, .cap = 1, .further = true};
 
     return perform(s, &r);
 }
 
 /* -ENOENT is believed only from a server that says it in words. */
-static int s3_stat(struct shard *shard, const char *name, uint64_t *ret_size)
+static int get_size(struct s3 *s, const char *name, uint64_t *ret_size, bool further)
 {
-    struct s3 *s = s3_of(shard);
-    struct s3_request r = {.method = "HEAD", .name = name};
+    struct s3_request r = {.method = "HEAD", .name = name, .further = further};
     int err = perform(s, &r);
 
     if (err == -ENOENT) {
@@ -87,13 +94,18 @@ static int s3_stat(struct shard *shard, const char *name, uint64_t *ret_size)
     return err;
 }
 
+static int s3_stat(struct shard *shard, const char *name, uint64_t *ret_size)
+{
+    return get_size(s3_of(shard), name, ret_size, false);
+}
+
 /* ---- putting ---- */
 
 /* Has the object just these bytes? */
 static bool has_bytes(struct s3 *s, const char *name, const void *data, size_t len)
 {
     void *there = malloc(len + 1);
-    bool same = there && s3_get(&s->base, name, there, len + 1) == (ssize_t)len &&
+    bool same = there && get(s, name, there, len + 1, true) == (ssize_t)len &&
                 memcmp(there, data, len) == 0;
 
     free(there);
@@ -136,7 +148,7 @@ static int s3_remove(struct shard *shard, const char *name)
 {
     struct s3_request r = {.method = "DELETE", .name = name};
     uint64_t size;
-    int err = s3_stat(shard, name, &size);
+    int err = get_size(s3_of(shard), name, &size, true);
 
     if (err < 0)
         return err;
@@ -167,7 +179,7 @@ static int list_one(const char *key, uint64_t size, void *ctx)
 static int list_page(struct listing *l, const char *dir, const char *token, struct s3_page *ret)
 {
     CLEANUP_STRBUF struct strbuf query = STRBUF_INIT;
-    struct s3_request r = {.method = "GET"};
+    struct s3_request r = {.method = "GET", .further = *token};
     int err;
 
     if (*token) {
@@ -265,6 +277,8 @@ static int s3_open(const char *rest, unsigned flags, struct shard **ret_shard, c
 
 const struct shard_driver s3_driver = {
     .scheme = "s3",
+    .form = "s3://BUCKET[/PREFIX]?endpoint=URL",
+    .form = "s3://BUCKET[/PREFIX]?endpoint=URL",
     .normal = s3_url_normal,
     .open = s3_open,
     .close = s3_close,

@@ -20,4 +20,7 @@ static int s3_open(const char *rest, unsigned flags, struct shard **ret_shard, c
     return s3_normal(rest, NULL, 0, why);
 }
 
-const struct shard_driver s3_driver = {.scheme = "s3", .normal = s3_normal, .open = s3_open};
+const struct shard_driver s3_driver = {.scheme = "s3",
+                                       .form = "s3://BUCKET[/PREFIX]?endpoint=URL",
+                                       .normal = s3_normal,
+                                       .open = s3_open};

@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "report.h"
+#include "shard_traffic.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -401,6 +402,24 @@ static int judge(struct s3 *s, struct s3_request *r)
 
 /* ---- all tries ---- */
 
+/* Counts a request, or another try of it (shard_traffic.h). An open is not counted. */
+static void count(struct s3 *s, const struct s3_request *r)
+{
+    static const struct {
+        const char *method;
+        enum shard_request kind;
+    } kinds[] = {{"PUT", SHARD_PUT},
+                 {"POST", SHARD_PUT},
+                 {"GET", SHARD_GET},
+                 {"HEAD", SHARD_STAT},
+                 {"DELETE", SHARD_DELETE}};
+
+    for (size_t i = 0; s->base.place && i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(kinds[i].method, r->method) == 0)
+            shard_count(&s->base,
+                        r->name || kinds[i].kind != SHARD_GET ? kinds[i].kind : SHARD_LIST, 1);
+}
+
 static void pause_for(int64_t ns)
 {
     struct timespec t = {.tv_sec = ns / NSEC_PER_SEC, .tv_nsec = ns % NSEC_PER_SEC};
@@ -435,10 +454,13 @@ static int perform(struct s3 *s, struct s3_request *r, const char *url)
 {
     const int64_t end = clock_ticks(clock_real()) + time_limit(r);
     int64_t left, next = PAUSE_FIRST;
-    bool refused = false;
+    bool refused = false, counts = r->further;
     int err;
 
     for (;; next = next * 2 < PAUSE_MOST ? next * 2 : PAUSE_MOST) {
+        if (counts)
+            count(s, r);
+        counts = true;
         left = end - clock_ticks(clock_real());
         err = send_once(s, r, url, left > NSEC_PER_MSEC ? left : NSEC_PER_MSEC);
         if (err == 0)

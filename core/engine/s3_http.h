@@ -52,6 +52,7 @@ struct s3_request {
     const char *query; /* "" or parameters that are sorted, encoded, and all have a '=' */
     const void *body;
     size_t body_len;
+    bool further;   /* shard.c has not counted it: it is not the first one of a call */
     bool if_absent; /* a put that must not replace */
     bool range;     /* asks for `cap` bytes from `off` on */
     uint64_t off;

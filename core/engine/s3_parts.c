@@ -42,7 +42,7 @@ static int begin(struct upload *u)
 static int end(struct s3 *s, const char *name, const char *id)
 {
     CLEANUP_STRBUF struct strbuf query = STRBUF_INIT;
-    struct s3_request r = {.method = "DELETE", .name = name};
+    struct s3_request r = {.method = "DELETE", .name = name, .further = true};
     int err;
 
     add_id(&query, "", id);
@@ -56,7 +56,8 @@ static int put_part(void *ctx, uint64_t index, const void *data, size_t len)
 {
     struct upload *u = ctx;
     CLEANUP_STRBUF struct strbuf query = STRBUF_INIT;
-    struct s3_request r = {.method = "PUT", .name = u->name, .body = data, .body_len = len};
+    struct s3_request r = {
+        .method = "PUT", .name = u->name, .body = data, .body_len = len, .further = true};
     int err;
 
     strbuf_addf(&query, "partNumber=%" PRIu64, index + 1);
@@ -85,7 +86,7 @@ static void add_list(struct strbuf *b, const struct upload *u, uint64_t parts)
 /* Has the object been completed by a try whose answer was lost? Its name is this writer's own. */
 static bool is_there(struct upload *u, uint64_t size)
 {
-    struct s3_request r = {.method = "HEAD", .name = u->name};
+    struct s3_request r = {.method = "HEAD", .name = u->name, .further = true};
     bool there = s3_perform(u->s, &r) == 0 && r.total == size;
 
     s3_request_end(&r);
@@ -95,7 +96,8 @@ static bool is_there(struct upload *u, uint64_t size)
 static int complete(struct upload *u, uint64_t parts, uint64_t size, bool replace)
 {
     CLEANUP_STRBUF struct strbuf list = STRBUF_INIT, query = STRBUF_INIT;
-    struct s3_request r = {.method = "POST", .name = u->name, .if_absent = !replace};
+    struct s3_request r = {
+        .method = "POST", .name = u->name, .if_absent = !replace, .further = true};
     int err;
 
     add_list(&list, u, parts);
@@ -140,7 +142,7 @@ static int end_if_old(const char *key, const char *id, const char *initiated, vo
 static void clean(struct s3 *s)
 {
     CLEANUP_STRBUF struct strbuf query = STRBUF_INIT;
-    struct s3_request r = {.method = "GET"};
+    struct s3_request r = {.method = "GET", .further = true};
 
     {
         MUTEX_GUARD(&s->lock);
