@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of shard_mem.h: what tests can do to a shard. */
+#include "clock.h"
 #include "clock_manual.h"
 #include "shards_both.h"
 
@@ -49,6 +50,102 @@ MEM(puts_and_deletes_are_numbered_and_nothing_else)
     cr_assert_eq(shard_mem_calls(m->place, SHARD_MEM_GET), 1);
     cr_assert_eq(shard_mem_count(m->place), 1);
     cr_assert_eq(shard_mem_used(m->place), 4);
+}
+
+static void with_odds(struct mem *m, enum shard_mem_fault which, unsigned per_mille)
+{
+    struct shard_mem_odds odds = {.seed = 7, .patience = 30 * NSEC_PER_SEC};
+
+    odds.per_mille[which] = per_mille;
+    shard_mem_set_odds(m->place, &odds);
+}
+
+MEM(what_is_done_may_lose_its_reply)
+{
+    cr_assert_eq(PUT_TEXT(s, "packs/1", "old"), 0);
+    with_odds(m, SHARD_MEM_LOST_REPLY, 1000);
+    cr_assert_eq(PUT_TEXT(s, "packs/1", "text"), -EHOSTUNREACH);
+    cr_assert_eq(shard_put_if_absent(s, "packs/2", "text", 4), -EHOSTUNREACH);
+    cr_assert_eq(shard_put_if_absent(s, "packs/2", "text", 4), -EEXIST);
+    expect(s, "packs/1", "text");
+    expect(s, "packs/2", "text");
+    cr_assert_eq(shard_delete(s, "packs/2"), -EHOSTUNREACH);
+    cr_assert_eq(shard_delete(s, "packs/2"), -ENOENT);
+    cr_assert_eq(shard_mem_hits(m->place, SHARD_MEM_LOST_REPLY), 3);
+}
+
+MEM(what_is_sent_again_finds_itself_done)
+{
+    with_odds(m, SHARD_MEM_REPEATED, 1000);
+    cr_assert_eq(PUT_TEXT(s, "packs/1", "text"), 0);
+    cr_assert_eq(shard_put_if_absent(s, "packs/2", "more", 4), -EEXIST);
+    expect(s, "packs/1", "text");
+    expect(s, "packs/2", "more");
+    cr_assert_eq(shard_delete(s, "packs/2"), -ENOENT);
+    cr_assert_eq(shard_mem_count(m->place), 1);
+}
+
+MEM(the_same_seed_hits_the_same_calls)
+{
+    int results[2][100];
+
+    for (int run = 0; run < 2; run++) {
+        with_odds(m, SHARD_MEM_LOST_REPLY, 300);
+        for (int i = 0; i < 100; i++)
+            results[run][i] = PUT_TEXT(s, "packs/1", "text");
+    }
+    cr_assert_eq(memcmp(results[0], results[1], sizeof results[0]), 0);
+    cr_assert_gt(shard_mem_hits(m->place, SHARD_MEM_LOST_REPLY), 20);
+    cr_assert_lt(shard_mem_hits(m->place, SHARD_MEM_LOST_REPLY), 120);
+}
+
+MEM(that_a_name_exists_is_told_late)
+{
+    with_odds(m, SHARD_MEM_LATE_EXISTS, 1000);
+    cr_assert_eq(shard_put_if_absent(s, "packs/1", "text", 4), 0);
+    cr_assert_eq(shard_put_if_absent(s, "packs/1", "other", 5), -EEXIST);
+    cr_assert_eq(shard_mem_hits(m->place, SHARD_MEM_LATE_EXISTS), 1);
+    expect(s, "packs/1", "text");
+}
+
+static int collect_digits(const char *name, uint64_t size, void *ctx)
+{
+    (void)size;
+    strncat(ctx, strrchr(name, '/') + 1, 2);
+    return 0;
+}
+
+MEM(a_list_has_any_order_and_may_end_in_the_middle)
+{
+    char name[16], one[64] = "", two[64] = "", cut[64] = "";
+
+    for (int i = 10; i < 30; i++) {
+        snprintf(name, sizeof name, "packs/%d", i);
+        cr_assert_eq(PUT_TEXT(s, name, "x"), 0);
+    }
+    with_odds(m, SHARD_MEM_CUT_LIST, 0);
+    cr_assert_eq(shard_list(s, "packs", collect_digits, one), 0);
+    cr_assert_eq(shard_list(s, "packs", collect_digits, two), 0);
+    cr_assert_eq(strlen(one), 40);
+    cr_assert_eq(strlen(two), 40);
+    cr_assert_str_neq(one, two);
+    with_odds(m, SHARD_MEM_CUT_LIST, 1000);
+    cr_assert_eq(shard_list(s, "packs", collect_digits, cut), -EIO);
+    cr_assert_lt(strlen(cut), 40);
+}
+
+MEM(a_call_that_stalls_is_left_and_done_when_it_is_released)
+{
+    cr_assert_eq(PUT_TEXT(s, "packs/1", "old"), 0);
+    with_odds(m, SHARD_MEM_STALL, 1000);
+    cr_assert_eq(PUT_TEXT(s, "packs/1", "text"), -EHOSTUNREACH);
+    cr_assert(shard_is_silent("mem:place", NULL));
+    cr_assert_eq(shard_delete(s, "packs/1"), -EHOSTUNREACH);
+    shard_mem_set_odds(m->place, NULL);
+    shard_mem_release(m->place);
+    cr_assert_not(shard_is_silent("mem:place", NULL));
+    expect(s, "packs/1", "text");
+    cr_assert_eq(shard_mem_hits(m->place, SHARD_MEM_STALL), 1);
 }
 
 MEM(what_was_put_before_the_power_went_is_there_after_it)

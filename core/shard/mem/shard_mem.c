@@ -1,32 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shard_mem: a place has a medium, and the medium has files in a hash table by name. A lost file
- * stays in it, for SHARD_MEM_BOASTS. A test that runs out of memory is aborted.
+ * shard_mem: places, the switches that make them fail, and the functions of the driver. What is in
+ * a place is its medium (shard_mem_medium.c); what is drawn are its odds (shard_mem_odds.c).
  */
-#include "shard_mem.h"
+#include "shard_mem_impl.h"
 
+#include "clock.h"
 #include "lock.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define BUCKETS 4096
 #define NAME_MAX_ 63 /* bytes of the name of a place */
-
-struct thing {
-    struct thing *next;
-    char name[DISK_NAME_MAX + 1];
-    uint8_t *data;
-    uint64_t size;
-    bool lost;
-};
-
-struct medium {
-    uint64_t number; /* never used again */
-    uint64_t count, used;
-    struct thing *bucket[BUCKETS];
-};
+#define STALL_STEP NSEC_PER_MSEC /* how often a call that stalls looks whether it was left */
+#define LATE (5 * NSEC_PER_MSEC) /* what is late comes so much later, if no other call comes */
 
 struct shard_mem {
     struct shard_mem *next;
@@ -42,6 +31,9 @@ struct shard_mem {
     uint64_t capacity;
     uint64_t calls[SHARD_MEM_CALLS];
     unsigned waiting;
+    uint64_t arrivals; /* calls so far */
+    uint64_t releases; /* calls of shard_mem_release */
+    struct odds odds;
     _Atomic unsigned opened;
 };
 
@@ -53,104 +45,6 @@ struct mem_shard {
 
 static struct shard_mem *places; /* guarded by: places_lock */
 static pthread_mutex_t places_lock = PTHREAD_MUTEX_INITIALIZER;
-static _Atomic uint64_t media;
-
-static void *must(void *p)
-{
-    if (!p)
-        abort();
-    return p;
-}
-
-/* ---- things ---- */
-
-static struct medium *medium_create(void)
-{
-    struct medium *m = must(calloc(1, sizeof *m));
-
-    m->number = ++media;
-    return m;
-}
-
-static void medium_destroy(struct medium *m)
-{
-    for (size_t i = 0; i < BUCKETS; i++)
-        for (struct thing *t = m->bucket[i], *next; t; t = next) {
-            next = t->next;
-            free(t->data);
-            free(t);
-        }
-    free(m);
-}
-
-/* The link to the file of that name, lost or not. It points to NULL if there is none, and a new one
- * goes there. */
-static struct thing **find_link(struct medium *m, const char *name)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-
-    for (const char *c = name; *c; c++)
-        hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
-    struct thing **at = &m->bucket[(hash ^ hash >> 32) % BUCKETS];
-
-    while (*at && strcmp((*at)->name, name) != 0)
-        at = &(*at)->next;
-    return at;
-}
-
-/* The file of that name, if it is not lost. */
-static struct thing *find_there(struct medium *m, const char *name)
-{
-    struct thing *t = *find_link(m, name);
-
-    return t && !t->lost ? t : NULL;
-}
-
-static void lose(struct medium *m, struct thing *t)
-{
-    m->count--;
-    m->used -= t->size;
-    t->lost = true;
-}
-
-static void erase(struct medium *m, struct thing **at)
-{
-    struct thing *t = *at;
-
-    if (!t->lost)
-        lose(m, t);
-    *at = t->next;
-    free(t->data);
-    free(t);
-}
-
-/* Puts a file on the medium, which owns `data` from then on. */
-static void set(struct medium *m, const char *name, uint8_t *data, uint64_t size)
-{
-    struct thing **at = find_link(m, name);
-
-    if (*at)
-        erase(m, at);
-    struct thing *t = must(calloc(1, sizeof *t));
-
-    at = find_link(m, name);
-    t->next = *at;
-    snprintf(t->name, sizeof t->name, "%s", name);
-    t->data = data;
-    t->size = size;
-    *at = t;
-    m->count++;
-    m->used += size;
-}
-
-static uint8_t *copy_of(const void *data, uint64_t size)
-{
-    uint8_t *copy = must(malloc(size ? size : 1));
-
-    if (size)
-        memcpy(copy, data, size);
-    return copy;
-}
 
 /* ---- places ---- */
 
@@ -169,7 +63,7 @@ int shard_mem_create(const char *name, struct fault *f, struct shard_mem **ret_m
 {
     if (find_place(name))
         return -EEXIST;
-    struct shard_mem *m = must(calloc(1, sizeof *m));
+    struct shard_mem *m = mem_must(calloc(1, sizeof *m));
 
     snprintf(m->name, sizeof m->name, "%s", name);
     m->fault = f;
@@ -206,6 +100,37 @@ void shard_mem_set(struct shard_mem *m, enum shard_mem_switch which, bool on)
     MUTEX_GUARD(&m->lock);
     m->on[which] = on;
     cond_broadcast(&m->unblocked);
+}
+
+void shard_mem_set_odds(struct shard_mem *m, const struct shard_mem_odds *odds)
+{
+    MUTEX_GUARD(&m->lock);
+    odds_set(&m->odds, odds);
+}
+
+uint64_t shard_mem_hits(struct shard_mem *m, enum shard_mem_fault which)
+{
+    MUTEX_GUARD(&m->lock);
+    return m->odds.hits[which];
+}
+
+static bool is_silent(const struct shard_mem *m)
+{
+    char url[sizeof m->name + sizeof "mem:"];
+
+    snprintf(url, sizeof url, "mem:%s", m->name);
+    return shard_is_silent(url, NULL);
+}
+
+void shard_mem_release(struct shard_mem *m)
+{
+    {
+        MUTEX_GUARD(&m->lock);
+        m->releases++;
+        cond_broadcast(&m->unblocked);
+    }
+    while (is_silent(m))
+        usleep(1000);
 }
 
 void shard_mem_set_latency(struct shard_mem *m, int64_t duration_ns,
@@ -248,10 +173,10 @@ void shard_mem_copy(struct shard_mem *to, struct shard_mem *from)
 
     {
         MUTEX_GUARD(&from->lock);
-        for (size_t i = 0; i < BUCKETS; i++)
+        for (size_t i = 0; i < MEDIUM_BUCKETS; i++)
             for (struct thing *t = from->medium->bucket[i]; t; t = t->next)
                 if (!t->lost)
-                    set(copy, t->name, copy_of(t->data, t->size), t->size);
+                    medium_set(copy, t->name, medium_bytes(t->data, t->size), t->size);
     }
     medium_destroy(change_medium(to, copy));
 }
@@ -259,18 +184,18 @@ void shard_mem_copy(struct shard_mem *to, struct shard_mem *from)
 int shard_mem_lose(struct shard_mem *m, const char *name)
 {
     MUTEX_GUARD(&m->lock);
-    struct thing *t = find_there(m->medium, name);
+    struct thing *t = medium_find(m->medium, name);
 
     if (!t)
         return -ENOENT;
-    lose(m->medium, t);
+    medium_lose(m->medium, t);
     return 0;
 }
 
 int shard_mem_flip(struct shard_mem *m, const char *name, uint64_t byte, unsigned bit)
 {
     MUTEX_GUARD(&m->lock);
-    struct thing *t = find_there(m->medium, name);
+    struct thing *t = medium_find(m->medium, name);
 
     if (!t || byte >= t->size)
         return -ENOENT;
@@ -324,6 +249,8 @@ static void arrive(struct shard_mem *m, enum shard_mem_call what)
     {
         MUTEX_GUARD(&m->lock);
         m->calls[what]++;
+        m->arrivals++;
+        cond_broadcast(&m->unblocked);
         m->waiting++;
         while (m->on[SHARD_MEM_BLOCKED])
             cond_wait(&m->unblocked, &m->lock);
@@ -334,6 +261,43 @@ static void arrive(struct shard_mem *m, enum shard_mem_call what)
     }
     if (wait)
         wait(ctx, duration_ns);
+}
+
+/* Keeps a call that stalls until its caller has left it, and then until it is released. */
+static void stall(struct shard_mem *m)
+{
+    MUTEX_GUARD(&m->lock);
+    uint64_t release = m->releases;
+    int64_t patience = m->odds.set.patience; /* the odds may be set anew meanwhile */
+
+    if (!odds_hit(&m->odds, SHARD_MEM_STALL))
+        return;
+    while (!is_silent(m)) {
+        shard_set_patience(1);
+        (void)cond_wait_for(&m->unblocked, &m->lock, STALL_STEP);
+    }
+    shard_set_patience(patience);
+    while (m->releases == release)
+        cond_wait(&m->unblocked, &m->lock);
+}
+
+/* Waits until another call comes, but not for long. Needs the lock, which is released meanwhile. */
+static void be_late(struct shard_mem *m)
+{
+    uint64_t arrivals = m->arrivals;
+    int waited = 0;
+
+    while (waited == 0 && m->arrivals == arrivals)
+        waited = cond_wait_for(&m->unblocked, &m->lock, LATE);
+}
+
+/* What the caller hears of a put or delete that was done. `again`: what a second one would say.
+ * Needs the lock. */
+static int reply(struct shard_mem *m, int again)
+{
+    if (odds_hit(&m->odds, SHARD_MEM_REPEATED))
+        return again;
+    return odds_hit(&m->odds, SHARD_MEM_LOST_REPLY) ? -EHOSTUNREACH : 0;
 }
 
 /* Can this medium be asked? 0 or -errno. Needs the lock. */
@@ -386,21 +350,24 @@ static int put_file(struct mem_shard *s, const char *name, uint8_t *data, uint64
         return err;
     if (m->on[SHARD_MEM_READONLY])
         return -EROFS;
-    if (!replace && !m->on[SHARD_MEM_CLOBBERS] && find_there(m->medium, name))
+    if (!replace && !m->on[SHARD_MEM_CLOBBERS] && medium_find(m->medium, name)) {
+        if (odds_hit(&m->odds, SHARD_MEM_LATE_EXISTS))
+            be_late(m);
         return -EEXIST;
+    }
     if (is_full(m, size))
         return -ENOSPC;
     err = ask_fault(m, ret_done);
     if (*ret_done)
-        set(m->medium, name, data, size);
-    return err;
+        medium_set(m->medium, name, data, size);
+    return err < 0 ? err : reply(m, replace ? 0 : -EEXIST);
 }
 
 /* With SHARD_MEM_RACES, decides now, and not when the file is put, whether the name is free. */
 static bool looked_before(struct mem_shard *s, const char *name)
 {
     MUTEX_GUARD(&s->place->lock);
-    return s->place->on[SHARD_MEM_RACES] && !find_there(s->place->medium, name);
+    return s->place->on[SHARD_MEM_RACES] && !medium_find(s->place->medium, name);
 }
 
 /* Reads the source before it takes the lock: the source runs in the thread of the caller. */
@@ -408,16 +375,17 @@ static int mem_put(struct shard *base, const char *name, const struct shard_sour
                    bool replace)
 {
     struct mem_shard *s = shard_of(base);
-    uint8_t *data = must(malloc(source->size ? source->size : 1));
+    uint8_t *data = mem_must(malloc(source->size ? source->size : 1));
     bool done = false;
 
-    if (!replace)
-        replace = looked_before(s, name);
+    bool replaces = replace || looked_before(s, name);
+
     arrive(s->place, SHARD_MEM_PUT);
     int err = source->size ? source->read(source->ctx, data, source->size, 0) : 0;
 
+    stall(s->place);
     if (err == 0)
-        err = put_file(s, name, data, source->size, replace, &done);
+        err = put_file(s, name, data, source->size, replaces, &done);
     if (!done)
         free(data);
     return err;
@@ -430,6 +398,7 @@ static int mem_remove(struct shard *base, const char *name)
     bool done;
 
     arrive(m, SHARD_MEM_DELETE);
+    stall(m);
     MUTEX_GUARD(&m->lock);
     int err = check_shard(s);
 
@@ -437,12 +406,12 @@ static int mem_remove(struct shard *base, const char *name)
         return err;
     if (m->on[SHARD_MEM_READONLY])
         return -EROFS;
-    if (!find_there(m->medium, name) || m->on[SHARD_MEM_DENIES])
+    if (!medium_find(m->medium, name) || m->on[SHARD_MEM_DENIES])
         return -ENOENT;
     err = ask_fault(m, &done);
     if (done && !m->on[SHARD_MEM_KEEPS])
-        erase(m->medium, find_link(m->medium, name));
-    return err;
+        medium_erase(m->medium, medium_link(m->medium, name));
+    return err < 0 ? err : reply(m, -ENOENT);
 }
 
 /* Finds the file of that name, if calls may see it. 0 or -errno. Needs the lock. */
@@ -452,7 +421,7 @@ static int find_thing(struct mem_shard *s, const char *name, struct thing **ret_
 
     if (err < 0)
         return err;
-    *ret_thing = s->place->on[SHARD_MEM_DENIES] ? NULL : find_there(s->place->medium, name);
+    *ret_thing = s->place->on[SHARD_MEM_DENIES] ? NULL : medium_find(s->place->medium, name);
     return *ret_thing ? 0 : -ENOENT;
 }
 
@@ -462,6 +431,7 @@ static ssize_t mem_range(struct shard *base, const char *name, void *buf, size_t
     struct thing *t;
 
     arrive(s->place, SHARD_MEM_RANGE);
+    stall(s->place);
     MUTEX_GUARD(&s->place->lock);
     int err = find_thing(s, name, &t);
 
@@ -484,6 +454,7 @@ static ssize_t mem_get(struct shard *base, const char *name, void *buf, size_t c
     struct thing *t;
 
     arrive(s->place, SHARD_MEM_GET);
+    stall(s->place);
     MUTEX_GUARD(&s->place->lock);
     int err = find_thing(s, name, &t);
 
@@ -503,11 +474,12 @@ static int mem_stat(struct shard *base, const char *name, uint64_t *ret_size)
     struct thing *t;
 
     arrive(s->place, SHARD_MEM_STAT);
+    stall(s->place);
     MUTEX_GUARD(&s->place->lock);
     int err = find_thing(s, name, &t);
 
     if (err == -ENOENT && s->place->on[SHARD_MEM_BOASTS]) {
-        t = *find_link(s->place->medium, name);
+        t = *medium_link(s->place->medium, name);
         err = t ? 0 : -ENOENT;
     }
     if (err == 0)
@@ -525,7 +497,20 @@ struct name_list {
     } *v;
 };
 
-/* Copies the names below `dir`. -EIO with SHARD_MEM_SHORT_LISTS, after half of them. */
+/* Brings the names into any order. */
+static void shuffle(struct name_list *l, struct odds *o)
+{
+    for (size_t i = l->count; i > 1; i--) {
+        size_t other = (size_t)odds_pick(o, i);
+
+        memcpy(&l->v[l->count], &l->v[i - 1], sizeof *l->v); /* there is room for one more */
+        memcpy(&l->v[i - 1], &l->v[other], sizeof *l->v);
+        memcpy(&l->v[other], &l->v[l->count], sizeof *l->v);
+    }
+}
+
+/* Copies the names below `dir`. -EIO with SHARD_MEM_SHORT_LISTS or SHARD_MEM_CUT_LIST, after some
+ * of them. */
 static int gather_names(struct mem_shard *s, const char *dir, struct name_list *l)
 {
     struct shard_mem *m = s->place;
@@ -536,17 +521,21 @@ static int gather_names(struct mem_shard *s, const char *dir, struct name_list *
 
     if (err < 0 || m->on[SHARD_MEM_DENIES] || m->on[SHARD_MEM_FORGETS])
         return err;
-    l->v = must(calloc(m->medium->count + 1, sizeof *l->v));
-    for (size_t i = 0; i < BUCKETS; i++)
+    l->v = mem_must(calloc(m->medium->count + 1, sizeof *l->v));
+    for (size_t i = 0; i < MEDIUM_BUCKETS; i++)
         for (struct thing *t = m->medium->bucket[i]; t; t = t->next)
             if (!t->lost &&
                 (len == 0 || (strncmp(t->name, dir, len) == 0 && t->name[len] == '/'))) {
                 memcpy(l->v[l->count].name, t->name, sizeof t->name);
                 l->v[l->count++].size = t->size;
             }
-    if (!m->on[SHARD_MEM_SHORT_LISTS])
+    if (m->odds.random)
+        shuffle(l, &m->odds);
+    bool cut = odds_hit(&m->odds, SHARD_MEM_CUT_LIST);
+
+    if (!cut && !m->on[SHARD_MEM_SHORT_LISTS])
         return 0;
-    l->count /= 2;
+    l->count = cut ? (size_t)odds_pick(&m->odds, l->count + 1) : l->count / 2;
     return -EIO;
 }
 
@@ -557,6 +546,7 @@ static int mem_list(struct shard *base, const char *dir, shard_list_fn *fn, void
     int stopped = 0;
 
     arrive(s->place, SHARD_MEM_LIST);
+    stall(s->place);
     int err = gather_names(s, dir, &l);
 
     for (size_t i = 0; stopped == 0 && i < l.count; i++)
@@ -612,7 +602,7 @@ static int mem_open(const char *rest, unsigned flags, struct shard **ret_shard, 
         snprintf(why, SHARD_WHY, "mem:%.60s is not there", rest);
         return err;
     }
-    struct mem_shard *s = must(calloc(1, sizeof *s));
+    struct mem_shard *s = mem_must(calloc(1, sizeof *s));
 
     s->place = m;
     s->medium = medium;

@@ -53,6 +53,23 @@ enum shard_mem_call {
     SHARD_MEM_CALLS
 };
 
+/* Faults that are drawn for each call: those of a store of objects behind a network. */
+enum shard_mem_fault {
+    SHARD_MEM_LOST_REPLY,  /* a put or delete is done, and returns -EHOSTUNREACH */
+    SHARD_MEM_REPEATED,    /* a put or delete is done, its reply is lost, and the driver sends it
+                            * again: a put-if-absent returns -EEXIST, a delete -ENOENT */
+    SHARD_MEM_LATE_EXISTS, /* -EEXIST is returned after another call has come, or 5 ms later */
+    SHARD_MEM_CUT_LIST,    /* a list has some of the names, and ends with -EIO */
+    SHARD_MEM_STALL,       /* a call is done after its caller has left it: at shard_mem_release */
+    SHARD_MEM_FAULTS
+};
+
+struct shard_mem_odds {
+    uint64_t seed; /* the same seed and the same calls in the same order have the same faults */
+    unsigned per_mille[SHARD_MEM_FAULTS];
+    int64_t patience; /* ns; shard_set_patience after a stall: during one it is 1 ns, for all */
+};
+
 /* Makes the scheme known. A second call does nothing. */
 void shard_mem_register(void);
 /* Makes an empty place. `f` may be NULL; it is borrowed. -EEXIST: a place has that name. */
@@ -60,6 +77,12 @@ int shard_mem_create(const char *name, struct fault *f, struct shard_mem **ret_m
 void shard_mem_destroy(struct shard_mem *m); /* NULL is fine; no shard is open there */
 
 void shard_mem_set(struct shard_mem *m, enum shard_mem_switch which, bool on);
+/* Draws faults from now on, and gives lists in any order. NULL: no more. Calls that stall are not
+ * released by it. */
+void shard_mem_set_odds(struct shard_mem *m, const struct shard_mem_odds *odds);
+/* Has the calls that stall done, and waits until the place is not silent any more. */
+void shard_mem_release(struct shard_mem *m);
+uint64_t shard_mem_hits(struct shard_mem *m, enum shard_mem_fault which); /* so far */
 /* Each call first calls `wait` with that duration. NULL: it does not wait. */
 void shard_mem_set_latency(struct shard_mem *m, int64_t duration_ns,
                            void (*wait)(void *ctx, int64_t duration_ns), void *ctx);
