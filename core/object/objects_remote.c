@@ -8,6 +8,9 @@
  * A shard that reports a missing or a wrong file may be another disk by now. So after such an error
  * the shard is asked for its identity again, before the error is believed (shards_said,
  * object_said).
+ *
+ * A driver that lost the answer to a put, and sent it again, says -EEXIST of its own bytes. All
+ * names here are new, so what exists is compared, and is the copy if it is equal.
  */
 #include "array.h"
 #include "objects_impl.h"
@@ -210,15 +213,19 @@ static int reads_as(struct shard *s, const char *name, const uint8_t *data, uint
     return same;
 }
 
-/* Puts the pack on the shard and reads it back. A pack that reads differently is deleted. */
+/* Puts the pack on the shard and reads it back. A pack that reads differently is deleted, unless it
+ * was there before. */
 static int put_and_compare(struct objects_batch *b, struct shard *s, const char *name)
 {
     int same, err = shard_put_if_absent(s, name, b->data, b->end);
+    bool existed = err == -EEXIST;
 
-    err = shards_said(b->o->c.shards, b->shard, err);
+    err = existed ? 0 : shards_said(b->o->c.shards, b->shard, err);
     if (err < 0)
         return err;
     same = shards_said(b->o->c.shards, b->shard, reads_as(s, name, b->data, b->end));
+    if (same == 0 && existed)
+        return -EEXIST;
     if (same == 0 || same == -ENOENT) {
         err = is_lying(b->shard, name);
         (void)shard_delete(s, name);
@@ -295,9 +302,11 @@ static int put_sums(struct objects *o, struct shard *s, const struct entry *to,
         err = blob_encode_sums(blob, &bytes, &len);
     if (err < 0)
         return err;
-    err = shards_said(o->c.shards, to->shard, shard_put_if_absent(s, name, bytes, len));
+    err = shard_put_if_absent(s, name, bytes, len);
+    if (err == -EEXIST && reads_as(s, name, bytes, (uint32_t)len) == 1)
+        err = 0;
     free(bytes);
-    return err;
+    return shards_said(o->c.shards, to->shard, err);
 }
 
 /* Puts a file and its sums on a shard. The sums go first: bytes without sums count as damaged, but
@@ -358,10 +367,13 @@ static int copy_file(struct objects *o, struct shard *s, struct disk *disk, cons
                      struct outgoing *out)
 {
     int err = put_file(o, s, to, out);
+    bool existed = err == -EEXIST;
 
-    if (err == 0)
+    if (err == 0 || existed)
         err = check_copy(o, disk, to, out->pace);
-    if (err < 0 && err != -EEXIST) /* the name that exists is another file */
+    if (err < 0 && existed) /* the name that exists is another file */
+        return err == -EIO ? -EEXIST : err;
+    if (err < 0)
         (void)delete_file(s, to);  /* if this fails an orphan stays */
     return err;
 }

@@ -129,12 +129,17 @@ static bool is_token(const uint8_t *a, const uint8_t *b)
     return memcmp(a, b, SHARD_TOKEN_LEN) == 0;
 }
 
-/* Is the right shard still there, although a name is missing on it? */
-static bool is_there(struct shard *shard, const struct shard_record *r)
+static bool has_identity(struct shard *shard, const uint8_t id[SHARD_ID_LEN])
 {
     struct shard_identity i;
 
-    return read_identity(shard, &i) == 0 && memcmp(i.id, r->id, sizeof i.id) == 0;
+    return read_identity(shard, &i) == 0 && memcmp(i.id, id, sizeof i.id) == 0;
+}
+
+/* Is the right shard still there, although a name is missing on it? */
+static bool is_there(struct shard *shard, const struct shard_record *r)
+{
+    return has_identity(shard, r->id);
 }
 
 /* Called when `owner` has the next token already. 1: this store put it there when it took the fence
@@ -470,7 +475,8 @@ static int find_other(const char *name, uint64_t size, void *ctx)
     return -ENOTEMPTY;
 }
 
-/* Put a new identity. -EEXIST: there is one. */
+/* Puts a new identity. -EEXIST: there is another one. A driver that lost the answer to its put, and
+ * sent it again, says so of this one, too. */
 static int put_identity(struct shards *s, struct shard *shard, uint16_t number,
                         struct shard_identity *i)
 {
@@ -481,7 +487,9 @@ static int put_identity(struct shards *s, struct shard *shard, uint16_t number,
     int err = fill_random(i->id, sizeof i->id);
     size_t len = shard_identity_encode(i, text);
 
-    return err < 0 ? err : shard_put_if_absent(shard, SHARD_IDENTITY, text, len);
+    if (err == 0)
+        err = shard_put_if_absent(shard, SHARD_IDENTITY, text, len);
+    return err == -EEXIST && has_identity(shard, i->id) ? 0 : err;
 }
 
 /* Check an identity that exists already. It must be that of this store and number, left by an

@@ -19,7 +19,9 @@
  *                  looks the same
  *   -EHOSTUNREACH  the place cannot be asked now (as for any other error but -ENOENT, a sweep takes
  *                  the answer as inconclusive)
- *   -EEXIST, -EROFS, -ENOSPC, -EDQUOT, -EACCES, -EIO, -ENOMEM as of any disk
+ *   -EEXIST        a put-if-absent found the name. A driver that lost the answer to a put, and sent
+ *                  it again, says so of the bytes that it has put, too: whoever must know compares
+ *   -EROFS, -ENOSPC, -EDQUOT, -EACCES, -EIO, -ENOMEM as of any disk
  * After a failed put or delete the old or the new state may be found. Threads: all calls from any
  * thread, except open and close.
  *
@@ -107,7 +109,9 @@ ssize_t shard_get(struct shard *s, const char *name, void *buf, size_t cap);
 /* Returns the bytes read, fewer than `len` only at the end of the file. */
 ssize_t shard_range(struct shard *s, const char *name, void *buf, size_t len, uint64_t off);
 int shard_stat(struct shard *s, const char *name, uint64_t *ret_size);
-int shard_delete(struct shard *s, const char *name); /* durable; -ENOENT: it does not exist */
+/* Durable. -ENOENT: it does not exist, or a driver that lost the answer deleted it, and tried
+ * again. */
+int shard_delete(struct shard *s, const char *name);
 /* Lists all names that begin with `dir` and '/', or with "" all names, in no order. 0, too, if
  * there are none. An error means that the list is incomplete. Files that other programs have put
  * there are listed, too, even if these functions would refuse their names. */
@@ -116,11 +120,11 @@ int shard_space(struct shard *s, struct shard_space *ret);
 
 /* Does this place decide between writers, and show what it has? 16 threads put different bytes
  * under one new name, "claims/probe-" and 32 hex digits, if it is absent. One of them must succeed,
- * and the 15 others must be told -EEXIST; a get must return the bytes of that one; a list must show
- * the name with its size; and after a delete neither may show it. 0: all of that is so, and nothing
- * is left there. -EOPNOTSUPP: it is not, and `why` has a sentence. Other errors are those of the
- * calls, with an empty `why`. It waits for a few answers of the place. A process that dies in
- * between leaves one file of 64 bytes under that name. */
+ * and the 15 others must be told -EEXIST (with a lost answer all 16). A get must return the bytes
+ * of that one; a list must show the name with its size; and after a delete neither may show it. 0:
+ * all of that is so, and nothing is left there. -EOPNOTSUPP: it is not, and `why` has a sentence.
+ * Other errors are those of the calls, with an empty `why`. It waits for a few answers of the
+ * place. A process that dies in between leaves one file of 64 bytes under that name. */
 int shard_probe(struct shard *s, char why[SHARD_WHY]);
 
 /* Who lends a shard to its disk, for one call at a time. `take_back` is told the result of the

@@ -608,6 +608,56 @@ Test(remote, a_copy_that_finds_its_name_taken_leaves_what_has_it)
     shard_close(s);
 }
 
+/* The driver sends each put and delete again, since it loses each reply. */
+static void lose_replies(enum shard_mem_fault how)
+{
+    struct shard_mem_odds odds = {.seed = 1};
+
+    odds.per_mille[how] = 1000;
+    shard_mem_set_odds(cold, &odds);
+}
+
+Test(remote, a_copy_that_was_put_twice_is_there_and_deleted_bytes_are_gone)
+{
+    uint64_t s = small('a'), l = large('b'), names;
+
+    warehouse_commit(&w);
+    small_ghost('x'); /* the fence is taken */
+    names = shard_mem_count(cold);
+    lose_replies(SHARD_MEM_REPEATED);
+    cr_assert_eq(pack_out(s, 1), 0);
+    cr_assert_eq(file_out(l, 1), 0);
+    cr_assert_eq(shard_mem_hits(cold, SHARD_MEM_REPEATED), 3, "a pack, sums and a file");
+    cr_assert_eq(reads(s, 'a'), 1);
+    cr_assert_eq(reads(l, 'b'), 1);
+    cr_assert_eq(home(s), 0);
+    cr_assert_eq(home(l), 0);
+    reclaim_dead();
+    cr_assert_eq(shard_mem_count(cold), names);
+    cr_assert_eq(report_count(REPORT_WARN), 0);
+}
+
+/* Nobody knows whether it is there, so it is not named; a later one has another name. */
+Test(remote, a_copy_whose_reply_was_lost_is_not_named_and_the_next_one_is)
+{
+    uint64_t s = small('a'), l = large('b');
+
+    warehouse_commit(&w);
+    small_ghost('x');
+    lose_replies(SHARD_MEM_LOST_REPLY);
+    cr_assert_eq(pack_out(s, 1), -EHOSTUNREACH);
+    clock_manual_advance(&w.clock, 2 * NSEC_PER_SEC);
+    cr_assert_eq(file_out(l, 1), -EHOSTUNREACH);
+    cr_assert_eq(entry_of(&w, s).shard, 0);
+    cr_assert_eq(entry_of(&w, l).shard, 0);
+    shard_mem_set_odds(cold, NULL);
+    clock_manual_advance(&w.clock, 2 * NSEC_PER_SEC);
+    cr_assert_eq(pack_out(s, 1), 0);
+    cr_assert_eq(file_out(l, 1), 0);
+    cr_assert_eq(reads(s, 'a'), 1);
+    cr_assert_eq(reads(l, 'b'), 1);
+}
+
 /* ---- cut at every write ---- */
 
 static int both_out(uint64_t a, uint64_t b)

@@ -80,6 +80,41 @@ WORLD(what_a_dead_probe_left_is_no_obstacle_and_goes_with_the_first_fence)
     shard_close(shard);
 }
 
+WORLD(one_whose_puts_are_sent_twice_is_added_and_used)
+{
+    static const struct shard_mem_odds all = {.seed = 1, .per_mille = {[SHARD_MEM_REPEATED] = 1000}};
+
+    shard_mem_set_odds(w->cold, &all);
+    cr_assert_eq(add(&w->a, 1, "mem:cold"), 0);
+    cr_assert_gt(shard_mem_hits(w->cold, SHARD_MEM_REPEATED), 3);
+    cr_assert_eq(put(&w->a, "packs/1"), -EEXIST);
+    for (int i = 0; i < 3; i++) {
+        reopen(w, &w->a);
+        cr_assert_eq(use(&w->a, SHARDS_WRITE), 0);
+        cr_assert_eq(state(&w->a, 1), SHARDS_OK);
+    }
+}
+
+/* Each put and delete is done, and its answer is lost; so each of them may be the last one. */
+WORLD(whatever_answer_is_lost_it_is_added_and_used_at_last)
+{
+    static const struct shard_mem_odds half = {.seed = 5, .per_mille = {[SHARD_MEM_LOST_REPLY] = 500}};
+    int tries = 0, lost = 0;
+
+    shard_mem_set_odds(w->cold, &half);
+    while (add(&w->a, 1, "mem:cold") < 0)
+        cr_assert_lt(++tries, 1000);
+    for (int i = 0; i < 50; i++) {
+        reopen(w, &w->a);
+        for (tries = 0; use(&w->a, SHARDS_WRITE) < 0; lost++) {
+            cr_assert_lt(++tries, 1000);
+            cr_assert_neq(state(&w->a, 1), SHARDS_FOREIGN);
+            pass_time(w);
+        }
+    }
+    cr_assert_gt(lost, 10);
+}
+
 WORLD(another_stores_shard_is_refused)
 {
     static const uint8_t another[16] = {9};
