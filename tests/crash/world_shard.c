@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * world_shard: the other shards of the store that is cut. What is written there is counted with all
- * other writes, so a move is cut at each of its steps, wherever that is.
+ * other writes, so a move is cut at each of its steps, wherever that is. In memory they are as stores
+ * of objects behind a driver that loses some answers, always the same, and sends those puts and
+ * deletes again.
  */
 #include "blob.h"
 #include "crash.h"
@@ -22,6 +24,8 @@ void world_shard_url(uint16_t shard, char out[SHARD_URL_MAX + 1])
 }
 
 static struct shard_mem *place[SHARDS + 1];
+static const struct shard_mem_odds odds = {
+    .seed = 3, .per_mille = {[SHARD_MEM_REPEATED] = 250, [SHARD_MEM_LATE_EXISTS] = 100}};
 
 void world_shards_create(void)
 {
@@ -34,6 +38,8 @@ void world_shards_create(void)
             CHECK(mkdirat(w.dirfd, name, 0700) == 0 && fsync(w.dirfd) == 0);
         else
             CHECK(shard_mem_create(name, &w.fault, &place[i]) == 0);
+        if (place[i])
+            shard_mem_set_odds(place[i], &odds);
     }
 }
 

@@ -5,6 +5,10 @@
  *
  *     property_shards [--seed S] [--ops N]
  *
+ * The two are as stores of objects are: their drivers always lose some answers and send those puts
+ * and deletes again, say late that a name exists, and give lists in any order. This alone hinders
+ * nothing. For a while one of them also loses answers for good, cuts lists and stalls.
+ *
  * Writes, truncations, copies, branches, drops, removals, moves by name, by age, by size and by
  * shard, recalls, sweeps, cycles, compactions, flushes, drains, restarts, deaths of the process and
  * losses of power behind a drain are drawn at random, with time between them. Files of the
@@ -64,6 +68,17 @@ struct world {
     uint64_t rng, op;
     uint64_t refused, moved, failed, cuts, faults;
 };
+
+/* What the driver of a store of objects hides from its callers, and what it does not. */
+#define PATIENCE (600 * NSEC_PER_SEC) /* so that only what stalls is left */
+static const struct shard_mem_odds always = {
+    .patience = PATIENCE, .per_mille = {[SHARD_MEM_REPEATED] = 200, [SHARD_MEM_LATE_EXISTS] = 100}};
+static const struct shard_mem_odds unwell = {.patience = PATIENCE,
+                                             .per_mille = {[SHARD_MEM_LOST_REPLY] = 150,
+                                                           [SHARD_MEM_REPEATED] = 150,
+                                                           [SHARD_MEM_LATE_EXISTS] = 50,
+                                                           [SHARD_MEM_CUT_LIST] = 200,
+                                                           [SHARD_MEM_STALL] = 15}};
 
 static struct world w;
 static uint8_t buf[SIZE_MAX_MODEL + 1];
@@ -382,9 +397,27 @@ static void op_move(size_t s, size_t f)
     move_those(&what, to);
 }
 
+static void set_odds(unsigned shard, const struct shard_mem_odds *odds)
+{
+    struct shard_mem_odds seeded = *odds;
+
+    seeded.seed = fault_random(&w.rng);
+    shard_mem_set_odds(w.place[shard], &seeded);
+}
+
+/* What stalls is done now, after what was done since. */
+static void release_all(void)
+{
+    for (unsigned i = 1; i <= SHARDS; i++)
+        if (w.place[i])
+            shard_mem_release(w.place[i]);
+}
+
 static void heal(void)
 {
+    release_all();
     for (unsigned i = 1; i <= SHARDS; i++) {
+        set_odds(i, &always);
         for (unsigned k = 0; k < SHARD_MEM_SWITCHES; k++)
             shard_mem_set(w.place[i], (enum shard_mem_switch)k, false);
         w.ill[i] = false;
@@ -403,11 +436,13 @@ static void spoil(unsigned shard)
     static const enum shard_mem_switch ways[] = {
         SHARD_MEM_UNREACHABLE, SHARD_MEM_UNREACHABLE, SHARD_MEM_READONLY, SHARD_MEM_FULL,
         SHARD_MEM_FLIPS,       SHARD_MEM_DENIES,      SHARD_MEM_SHORT_LISTS};
-    uint64_t way = pick(9);
+    uint64_t way = pick(13);
 
     w.ill[shard] = true;
     if (way < 7) {
         shard_mem_set(w.place[shard], ways[way], true);
+    } else if (way > 8) {
+        set_odds(shard, &unwell);
     } else if (way == 7) {
         shard_mem_swap(w.place[1], w.place[2]);
         w.swapped = !w.swapped;
@@ -609,6 +644,8 @@ static void step(void)
     if (!w.exists[s])
         s = 0;
     clock_manual_advance(&w.clock, (int64_t)pick(400) * NSEC_PER_MSEC);
+    if (pick(8) == 0)
+        release_all();
     if (what < 16)
         op_replace(s, f);
     else if (what < 24)
@@ -641,6 +678,7 @@ static void begin(void)
     uint32_t mode = 0755;
 
     shard_mem_register();
+    shard_set_patience(PATIENCE);
     clock_manual_init(&w.clock, 1000 * NSEC_PER_SEC);
     CHECK(kv_mem_create(&w.fault, &w.mem) == 0 && disk_mem_create(&w.fault, 0, &w.disk) == 0);
     CHECK(kv_open_mem(w.mem, store_tables, store_table_count, KV_CREATE, &w.kv) == 0);
@@ -654,6 +692,7 @@ static void begin(void)
         snprintf(url, sizeof url, "mem:property%u", i);
         CHECK(shard_mem_create(url + 4, &w.elsewhere, &w.place[i]) == 0);
         CHECK(shards_add(w.p->shards, (uint16_t)i, url, why) == 0);
+        set_odds(i, &always);
     }
     struct vfs_attr attr;
     CHECK(vfs_mknod(w.p, VFS_ROOT, names[SAFE], 0040000 | mode, 0, &root, &attr) == 0);
@@ -682,6 +721,9 @@ static void drop_everything(void)
     disk_mem_usage(w.disk, &bytes, &count);
     CHECK(bytes == 0 && count == 0);
 }
+
+static const char *const fault_names[SHARD_MEM_FAULTS] = {
+    "lost replies", "sent again", "late", "lists cut", "stalls"};
 
 int main(int argc, char **argv)
 {
@@ -714,6 +756,14 @@ int main(int argc, char **argv)
            (unsigned long long)w.moved, (unsigned long long)w.failed,
            (unsigned long long)w.refused, (unsigned long long)w.cuts,
            (unsigned long long)w.faults);
+    for (unsigned i = 0; i < SHARD_MEM_FAULTS; i++) {
+        uint64_t hits = shard_mem_hits(w.place[1], (enum shard_mem_fault)i) +
+                        shard_mem_hits(w.place[2], (enum shard_mem_fault)i);
+
+        printf("%s %llu%s", fault_names[i], (unsigned long long)hits,
+               i + 1 < SHARD_MEM_FAULTS ? ", " : "\n");
+        CHECK(hits || ops < 4000 || i == SHARD_MEM_LATE_EXISTS);
+    }
     if (ops >= 4000)
         CHECK(w.moved && w.refused && w.cuts && w.faults);
     disk_close(w.disk);

@@ -8,9 +8,10 @@
  *
  * Each worker has files of its own, and an array beside each that says what is in it. Half of what
  * is written is drawn from a few contents, so that equal bytes come into being where there are
- * ghosts of them. In the first half everything must work; in the second a shard goes away and comes
- * back: then a call may be refused and have done nothing, and must never show other bytes. Flushes
- * never fail. At the end all is compared, again after a restart, and the store checked: no damage,
+ * ghosts of them. In the first half everything must work, although the drivers lose some answers and
+ * send those puts and deletes again; in the second a shard goes away and comes back, loses answers
+ * for good, cuts lists and stalls: then a call may be refused and have done nothing, and must never
+ * show other bytes. Flushes never fail. At the end all is compared, again after a restart, and the store checked: no damage,
  * and after two cycles no leak either.
  */
 #include "check.h"
@@ -441,6 +442,19 @@ static void *keeper(void *arg)
     return NULL;
 }
 
+/* Draws the faults of one shard anew. */
+static void set_odds(unsigned shard, bool unwell, uint64_t odds_seed)
+{
+    struct shard_mem_odds odds = {.seed = odds_seed, .patience = 30 * NSEC_PER_SEC};
+
+    odds.per_mille[SHARD_MEM_REPEATED] = 200;
+    odds.per_mille[SHARD_MEM_LATE_EXISTS] = 100;
+    odds.per_mille[SHARD_MEM_LOST_REPLY] = unwell ? 100 : 0;
+    odds.per_mille[SHARD_MEM_CUT_LIST] = unwell ? 200 : 0;
+    odds.per_mille[SHARD_MEM_STALL] = unwell ? 10 : 0;
+    shard_mem_set_odds(place[shard], &odds);
+}
+
 static void *flapper(void *arg)
 {
     uint64_t random = seed * 99 + 1;
@@ -448,9 +462,16 @@ static void *flapper(void *arg)
     (void)arg;
     while (!atomic_load(&stop)) {
         unsigned shard = 1 + below(&random, SHARDS);
-        shard_mem_set(place[shard], SHARD_MEM_UNREACHABLE, true);
+        bool away = below(&random, 2);
+
+        if (away)
+            shard_mem_set(place[shard], SHARD_MEM_UNREACHABLE, true);
+        else
+            set_odds(shard, true, fault_random(&random));
         usleep(1000 + below(&random, 20000));
         shard_mem_set(place[shard], SHARD_MEM_UNREACHABLE, false);
+        set_odds(shard, false, fault_random(&random));
+        shard_mem_release(place[shard]);
         (void)shards_look(p->shards);
         usleep(1000 + below(&random, 20000));
     }
@@ -480,6 +501,7 @@ static void add_shards(void)
         snprintf(url, sizeof url, "mem:race%u", i);
         MUST(shard_mem_create(url + 4, NULL, &place[i]) == 0);
         MUST(shards_add(p->shards, (uint16_t)i, url, why) == 0);
+        set_odds(i, false, seed * 55 + i);
     }
 }
 
@@ -489,6 +511,7 @@ static void all_are_back(void)
 
     for (unsigned i = 1; i <= SHARDS; i++) {
         shard_mem_set(place[i], SHARD_MEM_UNREACHABLE, false);
+        shard_mem_release(place[i]);
         for (unsigned n = 0;; n++) {
             (void)shards_look(p->shards);
             MUST(shards_info_get(p->shards, (uint16_t)i, &info) == 0);
