@@ -180,6 +180,8 @@ static int move_job(struct state *p, struct job *j, void *arg)
         say_why(p, a->to, err, why);
     else
         say_failed(&r, why);
+    if (atomic_load(&j->cancel) && (err < 0 || r.failed)) /* whatever it met before it saw that */
+        err = -ECANCELED;
     if (a->drain)
         end_drain(p, a->drain, err);
     else

@@ -314,3 +314,140 @@ Test(silent, the_store_is_closed_while_it_is_looked_for)
     agreed(&w.x, "shard list", "| shard=1 state=ok");
     has_bytes(&w, "main/a", 1000, 1);
 }
+
+/* ---- what somebody waits for ends, while the first call is in the shard ---- */
+
+/* The command, in a thread of its own; `reply` is read after the join. */
+struct command {
+    pthread_t thread;
+    const char *text;
+    char reply[4096];
+    ssize_t result;
+};
+
+static void *command_main(void *arg)
+{
+    struct command *c = arg;
+
+    c->result = say(&w.x, c->text, c->reply);
+    return NULL;
+}
+
+static void begins(struct command *c, const char *text)
+{
+    c->text = text;
+    cr_assert_eq(pthread_create(&c->thread, NULL, command_main, c), 0);
+}
+
+static void ends(struct command *c, ssize_t result, const char *part)
+{
+    pthread_join(c->thread, NULL);
+    cr_assert_eq(c->result, result, "'%s' gave %zd: %s", c->text, c->result, c->reply);
+    cr_assert(strstr(c->reply, part), "'%s' said '%s', without '%s'", c->text, c->reply, part);
+}
+
+Test(silent, a_drain_of_the_shard_ends_and_goes_on_when_it_is_back)
+{
+    struct command drain;
+
+    block();
+    begins(&drain, "shard drain 1 wait");
+    until_they_wait(1);
+    agreed(&w.x, "set shard_patience 1s", "ok");
+    ends(&drain, -EIO, "2 stayed where they are, the first because of: their shard cannot be asked");
+    agreed(&w.x, "set shard_patience 1h", "ok");
+    unblock();
+    agreed(&w.x, "shard drain 1 wait", "ok objects=2");
+    has_bytes(&w, "main/large", LARGE, 3);
+    has_bytes(&w, "main/a", 1000, 1);
+    agreed(&w.x, "shard remove 1", "ok");
+}
+
+static void remove_large(void)
+{
+    const char *name;
+    uint64_t dir = parent_of(&w.x, "main/large", &name);
+
+    cr_assert_eq(vfs_unlink(w.x.p, dir, name), 0);
+}
+
+Test(silent, a_drain_of_the_store_ends_although_the_dead_there_stay)
+{
+    struct command drain;
+
+    block();
+    remove_large();
+    put_bytes(&w, "main/new", 1000, 5);
+    begins(&drain, "drain");
+    until_they_wait(1);
+    agreed(&w.x, "set shard_patience 1s", "ok");
+    ends(&drain, (ssize_t)strlen("drain"), "ok seq=");
+    agreed(&w.x, "set shard_patience 1h", "ok");
+    cr_assert_eq(refs_dead_ghosts(w.x.p->refs), 1);
+    unblock();
+    agreed(&w.x, "shard list", "| shard=1 state=ok");
+    agreed(&w.x, "drain", "ok seq=");
+    cr_assert_eq(refs_dead_ghosts(w.x.p->refs), 0);
+    cr_assert_eq(names_in("mem:cold", "objects"), 0);
+}
+
+/* The number in "ok job=N". */
+static unsigned job_of(const char *text)
+{
+    char reply[4096];
+
+    cr_assert_eq(say(&w.x, text, reply), (ssize_t)strlen(text), "%s", reply);
+    cr_assert_not_null(strstr(reply, "job="));
+    return (unsigned)strtoul(strstr(reply, "job=") + 4, NULL, 10);
+}
+
+Test(silent, jobs_that_wait_for_it_can_be_cancelled)
+{
+    static const char *const jobs[] = {"recall main/large", "shard drain 1", "sweep"};
+    struct shards_info info;
+    char text[40];
+
+    for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; i++) {
+        block();
+        unsigned number = job_of(jobs[i]);
+
+        until_they_wait(1);
+        snprintf(text, sizeof text, "cancel %u", number);
+        agreed(&w.x, text, "ok");
+        agreed(&w.x, "set shard_patience 1s", "ok");
+        snprintf(text, sizeof text, "wait %u", number);
+        refused(&w.x, text, -ECANCELED, "");
+        cr_assert_eq(shards_info_get(w.x.p->shards, 1, &info), 0);
+        cr_assert_not(info.draining);
+        agreed(&w.x, "set shard_patience 1h", "ok");
+        unblock();
+        agreed(&w.x, "shard list", "| shard=1 state=ok");
+    }
+    has_bytes(&w, "main/large", LARGE, 3);
+}
+
+Test(silent, the_store_is_closed_while_it_and_the_shard_are_drained)
+{
+    struct command shard, store;
+
+    block();
+    remove_large();
+    put_bytes(&w, "main/last", 1000, 7);
+    begins(&shard, "shard drain 1 wait");
+    until_they_wait(1);
+    begins(&store, "drain");
+    until_they_wait(2);
+    shards_hurry(w.x.p);
+    pthread_join(shard.thread, NULL);
+    pthread_join(store.thread, NULL);
+    reopen();
+    cr_assert(shard_is_silent("mem:cold", NULL));
+    has_bytes(&w, "main/last", 1000, 7);
+    has_bytes(&w, "main/elsewhere", LARGE, 4);
+    unblock();
+    agreed(&w.x, "shard list", "| shard=1 state=ok");
+    agreed(&w.x, "shard drain 1 wait", "ok objects=1");
+    has_bytes(&w, "main/a", 1000, 1);
+    agreed(&w.x, "drain", "ok");
+    cr_assert_eq(names_in("mem:cold", "objects"), 0);
+}
