@@ -278,7 +278,6 @@ static int s3_open(const char *rest, unsigned flags, struct shard **ret_shard, c
 const struct shard_driver s3_driver = {
     .scheme = "s3",
     .form = "s3://BUCKET[/PREFIX]?endpoint=URL",
-    .form = "s3://BUCKET[/PREFIX]?endpoint=URL",
     .normal = s3_url_normal,
     .open = s3_open,
     .close = s3_close,
