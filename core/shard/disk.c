@@ -53,6 +53,11 @@ bool disk_is_foreign(const struct disk *d)
     return d->foreign;
 }
 
+bool disk_is_whole(const struct disk *d)
+{
+    return d->whole;
+}
+
 int disk_mkdir(struct disk *d, const char *name)
 {
     int err = check_change(d, name);
@@ -132,8 +137,13 @@ int disk_fstat(struct disk_file *f, struct disk_stat *ret)
 int disk_stat(struct disk *d, const char *name, struct disk_stat *ret)
 {
     struct disk_file *f;
-    int err = disk_open(d, name, DISK_READ, &f);
+    int err = check_name(name);
 
+    if (err < 0)
+        return err;
+    if (d->ops->stat)
+        return d->ops->stat(d, name, ret);
+    err = disk_open(d, name, DISK_READ, &f);
     if (err < 0)
         return err;
     err = disk_fstat(f, ret);
@@ -194,6 +204,15 @@ int disk_link(struct disk *d, const char *from, const char *to)
         return err;
     err = check_change(d, to);
     return err ? err : d->ops->link(d, from, to);
+}
+
+int disk_put_copy(struct disk *d, const char *to, struct disk_file *from)
+{
+    int err = check_change(d, to);
+
+    if (err)
+        return err;
+    return d->ops->put_copy ? d->ops->put_copy(d, to, from) : -EOPNOTSUPP;
 }
 
 int disk_unlink(struct disk *d, const char *name)

@@ -2,7 +2,9 @@
 /*
  * disk: the interface to the files of the home shard: plain files in plain directories, which
  * become durable by explicit calls only. It has two implementations: a directory of the machine
- * (disk_dir.c), and one in memory that can lose power and flip bits (mem/disk_mem.c).
+ * (disk_dir.c), and one in memory that can lose power and flip bits (mem/disk_mem.c). A third one
+ * keeps whole files alone, on a shard (disk_put.h); what it lacks is said there, and
+ * disk_is_whole tells it from the others.
  *
  * Names are paths of at most DISK_NAME_MAX bytes below the root, such as "objects/ab/0123". `mkdir`
  * makes their directories. Durability is that of POSIX: the bytes of a file are durable after
@@ -35,6 +37,7 @@ struct disk_stat {
 };
 
 struct disk_space {
+    /* `blocks` 0: no limit of the disk is known, and blocks_avail says nothing */
     uint64_t block_size, blocks, blocks_free, blocks_avail, files, files_free;
     int full; /* error of a write when no space is left: -ENOSPC, or -EDQUOT if a quota limits it */
 };
@@ -46,6 +49,10 @@ enum disk_open_flags {
     /* The file will stay open for a long time. -EMFILE: only those descriptors are left that are
      * reserved for commits and for files that are closed soon. */
     DISK_HELD = 1 << 2,
+    /* For reading only: where to look for the name costs a request, the first read looks for it,
+     * and may return -ENOENT. So a caller may hold a lock that nobody may hold while a shard is
+     * asked. */
+    DISK_LATER = 1 << 3,
 };
 
 /* Called by disk_list for each name. It stops at a result other than 0, which disk_list then
@@ -62,6 +69,9 @@ enum disk_flags {
 int disk_open_fd(int fd, unsigned flags, struct disk **ret_disk);
 /* Was it opened with DISK_FOREIGN, so that its files may belong to other users? */
 bool disk_is_foreign(const struct disk *d);
+/* Are the files in objects/ and packs/ of this disk whole, so that they are put at once and never
+ * changed (disk_put.h)? Then a pack that was synced cannot be appended to, punched or changed. */
+bool disk_is_whole(const struct disk *d);
 void disk_close(struct disk *d); /* NULL is fine; all files must be closed */
 
 int disk_mkdir(struct disk *d, const char *name); /* 0, too, if it exists */
@@ -99,6 +109,9 @@ void disk_map_wrote(struct disk_file *f, void *map, size_t at, size_t len);
 int disk_fd(struct disk_file *f);
 
 int disk_link(struct disk *d, const char *from, const char *to); /* -EEXIST */
+/* Puts a copy of all bytes of `from`, a file of any disk that nobody changes meanwhile, under the
+ * name `to`, durably. -EEXIST; -EOPNOTSUPP: the disk is not of whole files. */
+int disk_put_copy(struct disk *d, const char *to, struct disk_file *from);
 int disk_unlink(struct disk *d, const char *name);
 int disk_rename(struct disk *d, const char *from, const char *to); /* replaces */
 int disk_sync_dir(struct disk *d, const char *name);               /* "" is the root */

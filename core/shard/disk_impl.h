@@ -15,7 +15,9 @@ struct disk_ops {
     void (*close)(struct disk *d);
     int (*mkdir)(struct disk *d, const char *name);
     int (*open)(struct disk *d, const char *name, unsigned flags, struct disk_file **ret_file);
+    int (*stat)(struct disk *d, const char *name, struct disk_stat *ret); /* NULL: open, fstat */
     int (*link)(struct disk *d, const char *from, const char *to);
+    int (*put_copy)(struct disk *d, const char *to, struct disk_file *from); /* NULL: none */
     int (*unlink)(struct disk *d, const char *name);
     int (*rename)(struct disk *d, const char *from, const char *to);
     int (*sync_dir)(struct disk *d, const char *name);
@@ -42,6 +44,7 @@ struct disk {
     const struct disk_ops *ops;
     bool readonly;
     bool foreign; /* for disk_is_foreign */
+    bool whole;   /* for disk_is_whole */
 };
 
 struct disk_file {

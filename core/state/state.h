@@ -59,6 +59,9 @@
  *   "place"        shard/shard_ask.c mutex  what is asked of a place; a leaf; not held while
  *                  a driver or its caller runs
  *   "shard probe"  shard/shard_probe.c mutex  the writers of a probe begin at once; a leaf
+ *   "disk put", "put file"        shard/disk_put.c, shard/disk_put_draft.c mutexes  files in the
+ *                  making on the disk of a pool, and the bytes of one; leaves; not held while a
+ *                  shard is asked
  *   "coordinator", "ticket"       mutexes the flushes in flight; leaves, never held while flushing
  *   "flush"        flusher.c      mutex   threads that wait for a flush or memory; a leaf likewise
  *   "durable"      durable.c      mutex   up to which change all is known to be durable; a leaf
