@@ -253,18 +253,21 @@ static int stream(void *ctx, uint64_t number)
 {
     struct state *p = ctx;
     int err = atomic_load(&p->readonly) ? -EROFS : objects_sync(p->objects);
+    bool lost = objects_sync_is_lost(p->objects, err);
 
     if (err < 0 && err != -EROFS && packs_suspect(p->packs))
         blame_note(p, BLAME_FLUSH, err, 0, "syncing pack %llu failed",
                    (unsigned long long)packs_suspect(p->packs));
-    if (err == 0)
+    if (err == 0) {
         err = slots_sync_recorded(p, &(*batch_at(p, number))->slots);
+        lost = !io_is_passing(err);
+    }
     if (err == 0)
         return 0;
     /* After a failed sync the kernel may have dropped the dirty bytes, so a second sync would
      * prove nothing. Packs and slots remember a failed sync, so that nothing is acknowledged on
      * top of lost bytes. */
-    if (!io_is_passing(err))
+    if (lost)
         state_turn_readonly(p, "writing objects to disk", err);
     return note_failure(p, err, "writing objects to disk");
 }

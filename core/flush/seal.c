@@ -205,7 +205,10 @@ static int seal_slot(struct pass *pass, struct content *c)
         return err;
     objects_look_blob(p->objects, b, &id, &seen);
     READ_GUARD(&p->freeze_lock);
-    return place(pass, c, &id, &seen);
+    err = place(pass, c, &id, &seen);
+    if (err < 0 && seen.ahead > 0)
+        blob_unseal(b); /* it may be written again */
+    return err;
 }
 
 /* Seal one content. Equal objects are looked for without the freeze lock where that is possible. */
@@ -362,7 +365,7 @@ static int round_once(struct pass *pass, struct task *tasks, struct content **pi
     if (atomic_load(&pass->put_off) == 0)
         return 0;
     err = objects_sync(pass->p->objects);
-    if (err < 0 && !io_is_passing(err))
+    if (objects_sync_is_lost(pass->p->objects, err))
         state_turn_readonly(pass->p, "writing objects to disk", err);
     return err;
 }

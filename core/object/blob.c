@@ -437,13 +437,13 @@ int blob_truncate(struct blob *b, uint64_t length)
 
 /* ---- reading ---- */
 
-/* Read `len` bytes. -EUCLEAN: the file is shorter. */
+/* Read `len` bytes. -EUCLEAN: the file is shorter, or is gone since it was opened. */
 static int read_exactly(struct blob *b, void *buf, size_t len, uint64_t off)
 {
     ssize_t n = disk_pread(b->file, buf, len, off);
 
     if (n < 0)
-        return (int)n;
+        return n == -ESTALE ? -EUCLEAN : (int)n;
     return (size_t)n == len ? 0 : -EUCLEAN;
 }
 

@@ -143,6 +143,11 @@ static int pin(struct objects *o, uint64_t number, struct blob *b, struct blob *
     return 0;
 }
 
+bool objects_is_remote(const struct objects *o, const struct entry *e)
+{
+    return entry_is_ghost(e) || (entry_is_sealed(e) && disk_is_whole(o->c.disk));
+}
+
 int objects_pin(struct objects *o, const struct entry *e, struct blob **ret_blob)
 {
     struct blob *b;
@@ -389,6 +394,11 @@ int objects_sync(struct objects *o)
     if (err == 0)
         refs_settle(o->c.refs, mark);
     return err;
+}
+
+bool objects_sync_is_lost(const struct objects *o, int err)
+{
+    return err < 0 && !io_is_passing(err) && !disk_is_whole(o->c.disk);
 }
 
 int objects_delete(struct objects *o, const struct refs_dead *d)

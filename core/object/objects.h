@@ -67,15 +67,19 @@ int objects_reap(struct objects *o, uint64_t next, bool (*keep)(void *ctx), void
  * were moved since the entry was read, they are read where they are now. */
 ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t len, uint64_t off);
 
+/* Is reading the entry to ask a shard: is it a ghost, or is the store's home a pool on a shard? Who
+ * reads such bytes holds no lock that a change takes. */
+bool objects_is_remote(const struct objects *o, const struct entry *e);
+
 /* Keep the file of a FILE entry of the home shard open, until objects_unpin was called as often as
  * this. Meanwhile all reads of the object are through this one open file; only objects_verify and
  * copies open it anew. -EUCLEAN: there is no such file, or it is damaged; no alarm is raised. */
 int objects_pin(struct objects *o, const struct entry *e, struct blob **ret_blob);
 void objects_unpin(struct objects *o, uint64_t where);
 
-/* The objects on other shards that may equal a content, and the results of comparing them. The
- * shards are read before the freeze lock is taken, since no thread that holds the freeze lock asks
- * a shard. More than OBJECTS_SEEN_MAX objects with the same id and size do not happen by chance. */
+/* The objects on shards that may equal a content, and the results of comparing them. The shards are
+ * read before the freeze lock is taken, since no thread that holds the freeze lock asks a shard.
+ * More than OBJECTS_SEEN_MAX objects with the same id and size do not happen by chance. */
 #define OBJECTS_SEEN_MAX 4
 struct objects_seen {
     unsigned count;
@@ -83,9 +87,15 @@ struct objects_seen {
         struct entry at;
         int same; /* 1, 0, -EUCLEAN its bytes are damaged or lost, -errno */
     } v[OBJECTS_SEEN_MAX];
+    /* Of a blob in a pool on a shard that equals nothing: 1: its bytes were put already, as the
+     * file of that id with the number ahead_where; -errno: they could not be put; 0: neither. The
+     * blob then reads as an object until objects_seal_blob, which must follow. */
+    int ahead;
+    struct id ahead_id;
+    uint64_t ahead_where;
 };
-/* Fill *ret for the seal that follows. The caller holds no lock. In a store without ghosts these
- * cost nothing. */
+/* Fill *ret for the seal that follows. The caller holds no lock. In a store without ghosts, whose
+ * home is no pool on a shard, these cost nothing. */
 void objects_look_buffer(struct objects *o, const void *data, uint32_t len,
                          struct objects_seen *ret);
 void objects_look_blob(struct objects *o, struct blob *b, const struct id *id,
@@ -110,6 +120,10 @@ int objects_seal_blob(struct objects *o, uint64_t number, struct blob *b, const 
 int objects_are_at(struct objects *o, const struct entry *place, const void *data, uint32_t len);
 /* Everything sealed before the call is durable (and dedup hits on it need not wait). */
 int objects_sync(struct objects *o);
+/* After objects_sync returned this: is it unknown what is on the disk, so that nothing may be built
+ * on it? Not after a shortage, and not if the bytes were to be put on a shard: all of them are
+ * still here, and the next objects_sync puts them. */
+bool objects_sync_is_lost(const struct objects *o, int err);
 
 /* What a file name, at home or on a shard, stands for. Only names exactly as the store writes them
  * count; a file of sums counts as the file that it belongs to. */

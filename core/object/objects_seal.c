@@ -10,6 +10,10 @@
  *     cannot be compared   -> go on likewise: its bytes cannot be read, its row is lost or
  *                             damaged, or it can have no more references
  *
+ * If home is a pool on a shard, its bytes are compared like those of a ghost, before the freeze
+ * lock is taken, and a large content that is most likely new is put then, too (put_ahead): the name
+ * of its file is used once, so if nothing names it after all a cycle of the pool removes it.
+ *
  * ID_CHAIN_MAX collisions do not happen by chance: an attacker made them. A content that finds no
  * place in the chain is stored all the same, under an id with a salt that nothing leads to
  * (seal_apart); then its bytes are not shared.
@@ -29,6 +33,7 @@ struct source {
     uint32_t len;
     struct blob *blob;
     const struct objects_seen *seen; /* NULL: nothing was looked up */
+    bool *took; /* set to true if the place where the bytes were put ahead is taken; or NULL */
 };
 
 /* The length of the content. */
@@ -110,52 +115,85 @@ static int compare_bytes(struct objects *o, const struct entry *e, const struct 
     return s->blob ? compare_blob(o, e, s) : compare_small(o, e, s);
 }
 
-/* Must another shard be asked for the comparison? Only for a ghost of the same size. */
-static bool may_be_equal(const struct entry *e, const struct source *s)
+/* Must a shard be asked for the comparison? Only for bytes there of the same size. */
+static bool may_be_equal(struct objects *o, const struct entry *e, const struct source *s)
 {
-    return entry_is_ghost(e) && e->size == size_of(s);
+    return objects_is_remote(o, e) && e->size == size_of(s);
 }
 
-/* As compare, but with the freeze lock held, which must not wait for a shard: for a ghost it uses
- * what the look before has found. -EAGAIN: the caller must look again. */
+/* As compare, but with the freeze lock held, which must not wait for a shard: for bytes there it
+ * uses what the look before has found. -EAGAIN: the caller must look again. A buffer that is sealed
+ * while nobody may write was not looked for: it waits for a pool, and for no other shard. */
 static int compare_held(struct objects *o, const struct entry *e, const struct source *s)
 {
-    if (!may_be_equal(e, s))
+    if (!may_be_equal(o, e, s) || !s->seen)
         return entry_is_ghost(e) ? 0 : compare_bytes(o, e, s);
-    if (!s->seen)
-        return 0;
     for (unsigned i = 0; i < s->seen->count; i++)
         if (entry_same_place(e, &s->seen->v[i].at))
             return s->seen->v[i].same;
     return s->seen->count == OBJECTS_SEEN_MAX ? 0 : -EAGAIN;
 }
 
-/* Compares the content with the ghosts in its chain that have its size, up to the first that is
- * equal, and keeps the results in *ret. */
-static void look_for_equal(struct objects *o, const struct source *s, struct id id,
-                           struct objects_seen *ret)
+/* Compares the content with one entry, if a shard has to be asked, and notes the result. Returns
+ * the result, or 0. */
+static int look_at(struct objects *o, const struct entry *e, const struct source *s,
+                   struct objects_seen *ret)
+{
+    int same;
+
+    if (!may_be_equal(o, e, s))
+        return 0;
+    same = compare_bytes(o, e, s);
+    ret->v[ret->count].at = *e;
+    ret->v[ret->count++].same = same;
+    return same;
+}
+
+/* Compares the content with what the pool has under the id. */
+static int look_in_pool(struct objects *o, const struct source *s, const struct id *id,
+                        struct objects_seen *ret)
+{
+    struct entry e;
+    int same = 0;
+
+    if (!o->c.pool || !disk_is_whole(o->c.disk))
+        return 0;
+    for (unsigned nth = 0; same != 1 && ret->count < OBJECTS_SEEN_MAX &&
+                           o->pool.find(o->pool.ctx, id, size_of(s), nth, &e) == 0;
+         nth++)
+        same = look_at(o, &e, s, ret);
+    return same;
+}
+
+/* Compares the content with those entries in its chain that have its size and are on a shard, and
+ * then with what the pool has under the first id that is free, up to the first that is equal. It
+ * keeps the results in *ret. True: nothing is equal, and *ret_free is that id. */
+static bool look_for_equal(struct objects *o, const struct source *s, struct id id,
+                           struct objects_seen *ret, struct id *ret_free)
 {
     uint64_t target;
-    bool pending;
+    bool pending, free = false;
 
     for (unsigned i = 0; i < ID_CHAIN_MAX && ret->count < OBJECTS_SEEN_MAX; i++) {
         struct entry e;
-        struct id next;
         int same = 0, err = refs_find(o->c.refs, &id, &target, &e, &pending);
-        if (err < 0 && err != -EAGAIN && err != -EUCLEAN)
-            return;
-        if (err == 0 && may_be_equal(&e, s)) {
-            same = compare_bytes(o, &e, s);
-            ret->v[ret->count].at = e;
-            ret->v[ret->count++].same = same;
+        if (err < 0 && err != -ENOENT && err != -EAGAIN && err != -EUCLEAN)
+            return false;
+        if ((err == -ENOENT || err == -EAGAIN) && !free) {
+            *ret_free = id;
+            free = true;
         }
-        if (err == 0)
+        if (err == 0) {
+            same = pending ? 0 : look_at(o, &e, s, ret);
             refs_unhold(o->c.refs, target);
-        if (same != 0)
-            return;
-        id_derive(o->c.key, &id, &next);
-        id = next;
+        }
+        if (same != 0 || (err == 0 && pending && disk_is_whole(o->c.disk)))
+            return false; /* one that is not synced yet is looked at when it is */
+        if (err == -ENOENT)
+            break;
+        id_derive(o->c.key, &id, &id);
     }
+    return free && look_in_pool(o, s, ret_free, ret) == 0;
 }
 
 /* ---- sealing ---- */
@@ -176,19 +214,47 @@ int object_file_number(struct objects *o, uint64_t number, uint64_t *ret_where)
 }
 
 /* Gives the file of a slot the name of an object; *place is where it is. */
-static int store_file(struct objects *o, uint64_t number, const struct source *s,
-                      const struct id *id, struct entry *place)
+static int link_file(struct objects *o, uint64_t number, const struct source *s,
+                     const struct id *id, struct entry *place)
 {
     int err = object_file_number(o, number, &place->where);
 
     if (err < 0)
         return err;
-    place->kind = ENTRY_FILE;
-    place->size = blob_length(s->blob);
     err = blob_link_object(s->blob, id, place->where);
     if (err < 0) /* the next try may well have other bytes, and so another name */
         (void)blob_unlink_object(o->c.disk, id, place->where);
     return err;
+}
+
+/* Stores a slot as a file of its own, or takes the file that was put ahead under that id. */
+static int store_file(struct objects *o, uint64_t number, const struct source *s,
+                      const struct id *id, struct entry *place)
+{
+    const struct objects_seen *seen = s->seen;
+
+    place->kind = ENTRY_FILE;
+    place->size = blob_length(s->blob);
+    if (!seen || !seen->ahead || !id_equal(&seen->ahead_id, id))
+        return link_file(o, number, s, id, place);
+    if (seen->ahead < 0)
+        return seen->ahead;
+    place->where = seen->ahead_where;
+    *s->took = true;
+    return 0;
+}
+
+/* Puts the bytes of a slot into a pool on a shard, under an id that is free: the seal that follows
+ * most likely takes that file. It takes as long as its bytes take, so no lock is held. */
+static void put_ahead(struct objects *o, const struct source *s, const struct id *id,
+                      struct objects_seen *ret)
+{
+    struct entry place = {.kind = ENTRY_FILE};
+    int err = link_file(o, 0, s, id, &place);
+
+    ret->ahead = err < 0 ? err : 1;
+    ret->ahead_id = *id;
+    ret->ahead_where = place.where;
 }
 
 /* Stores the bytes of a content, as a record or as a file. Nothing names *ret_place yet. */
@@ -257,8 +323,8 @@ static int adopt(struct objects *o, uint64_t number, const struct source *s, con
     if (!o->c.pool)
         return 0;
     for (unsigned nth = 0; o->pool.find(o->pool.ctx, id, size, nth, &e) == 0; nth++) {
-        int same = compare_bytes(o, &e, s);
-        if (same == -ENOMEM)
+        int same = compare_held(o, &e, s);
+        if (same == -ENOMEM || same == -EAGAIN)
             return same;
         int err = same == 1 ? name_place(o, number, &e) : -EBUSY;
         if (err != -EBUSY)
@@ -446,21 +512,25 @@ static int seal(struct objects *o, uint64_t number, const struct source *s, stru
 void objects_look_buffer(struct objects *o, const void *data, uint32_t len,
                          struct objects_seen *ret)
 {
-    struct id id;
+    struct id id, free;
 
-    ret->count = 0;
-    if (len == 0 || refs_ghosts(o->c.refs) == 0)
+    *ret = (struct objects_seen){.count = 0};
+    if (len == 0 || (refs_ghosts(o->c.refs) == 0 && !disk_is_whole(o->c.disk)))
         return;
     id_of(o->c.key, data, len, &id);
-    look_for_equal(o, &(struct source){.data = data, .len = len}, id, ret);
+    (void)look_for_equal(o, &(struct source){.data = data, .len = len}, id, ret, &free);
 }
 
 void objects_look_blob(struct objects *o, struct blob *b, const struct id *id,
                        struct objects_seen *ret)
 {
-    ret->count = 0;
-    if (refs_ghosts(o->c.refs))
-        look_for_equal(o, &(struct source){.blob = b}, *id, ret);
+    const struct source s = {.blob = b};
+    bool whole = disk_is_whole(o->c.disk);
+    struct id free;
+
+    *ret = (struct objects_seen){.count = 0};
+    if ((refs_ghosts(o->c.refs) || whole) && look_for_equal(o, &s, *id, ret, &free) && whole)
+        put_ahead(o, &s, &free, ret);
 }
 
 int objects_seal_buffer(struct objects *o, uint64_t number, const void *data, uint32_t len,
@@ -488,5 +558,11 @@ void objects_follow_blob(struct objects *o, struct blob *b)
 int objects_seal_blob(struct objects *o, uint64_t number, struct blob *b, const struct id *id,
                       const struct objects_seen *seen, uint64_t *ret_number)
 {
-    return seal(o, number, &(struct source){.blob = b, .seen = seen}, *id, ret_number);
+    bool took = false, ahead = seen && seen->ahead > 0;
+    int err =
+        seal(o, number, &(struct source){.blob = b, .seen = seen, .took = &took}, *id, ret_number);
+
+    if (ahead && !took)
+        blob_unseal(b); /* a cycle of the pool removes what was put ahead */
+    return err;
 }

@@ -130,7 +130,7 @@ static int read_exactly(struct disk_file *f, void *buf, size_t len, uint64_t off
     ssize_t n = disk_pread(f, buf, len, off);
 
     if (n < 0)
-        return (int)n;
+        return n == -ESTALE ? -EUCLEAN : (int)n; /* gone since it was opened: nothing is left */
     return (size_t)n == len ? 0 : -EUCLEAN;
 }
 

@@ -128,6 +128,7 @@ static int append_end(struct packs *p, struct pack *k, uint32_t offset, uint32_t
         if (err)
             pack_dead_add(k, offset, offset + pack_record_size(len));
         k->writing--;
+        cond_broadcast(&p->written);
         if (err)
             drop = pack_drop_if_empty(p, number);
         pack_unref(p, k);
@@ -200,6 +201,18 @@ struct sync_item {
     size_t count; /* number of records that this sync makes durable */
 };
 
+/* On a disk of whole files a sync puts the pack for good. So it is closed first, and what is being
+ * appended to it is waited for, and put with it. Needs the lock, and gives it up meanwhile; the
+ * caller has referenced the pack. */
+static void close_for_good(struct packs *p, struct pack *k)
+{
+    mutex_held(&p->lock);
+    if (p->current == k)
+        p->current = NULL;
+    while (k->writing)
+        cond_wait(&p->written, &p->lock);
+}
+
 /* Lists the packs with unsynced records; each is referenced. *ret_names: some file has a name that
  * is not durable yet. */
 static int sync_collect(struct packs *p, struct sync_item **ret_items, size_t *ret_count,
@@ -218,7 +231,12 @@ static int sync_collect(struct packs *p, struct sync_item **ret_items, size_t *r
             continue;
         k->refs++;
         *ret_names |= !k->named;
-        items[n++] = (struct sync_item){k, k->unsynced_count};
+        items[n++] = (struct sync_item){.pack = k};
+    }
+    for (size_t i = 0; i < n; i++) { /* those in the list may change, these are referenced */
+        if (disk_is_whole(p->disk))
+            close_for_good(p, items[i].pack);
+        items[i].count = items[i].pack->unsynced_count;
     }
     *ret_items = items;
     *ret_count = n;
@@ -226,14 +244,15 @@ static int sync_collect(struct packs *p, struct sync_item **ret_items, size_t *r
 }
 
 /* Ends the sync of one pack with its result `r`. A pack whose sync failed is suspect: it is never
- * appended to or synced again. */
+ * appended to or synced again. One that could not be put has all of its bytes here still, so the
+ * next sync puts it. */
 static void sync_finish(struct packs *p, const struct sync_item *item, int err)
 {
     MUTEX_GUARD(&p->lock);
     struct pack *k = item->pack;
 
-    if (io_is_short(err)) {
-        ; /* a shortage: the sync did not begin, and the next one repeats it */
+    if (io_is_short(err) || (err < 0 && disk_is_whole(p->disk))) {
+        ; /* a shortage, or a failed put: the next sync repeats it */
     } else if (err) {
         k->suspect = true;
         if (p->current == k)

@@ -21,7 +21,9 @@
  * are hole-punched (a record's neighbours that died before count with it where that is known).
  *
  * In a pool (disk_route.h) to unlink and to punch is to let go: the bytes stay for who else names
- * them.
+ * them. If the pool is on a shard (disk_is_whole), a sync closes the open pack and puts it whole,
+ * with all its records: so a pack there has at most SHARD_PACK_MAX bytes. Records that are not
+ * synced yet are read from the bytes here.
  *
  * Order (promises 2, 5): packs_append, ..., packs_sync, commit that names the place; commit that
  * forgets the place, packs_release.
@@ -29,8 +31,9 @@
  * Errors: 0 or -errno; -EUCLEAN a record is not what the place says (id, length or checksum);
  * -EPROTO it is, and is compressed by a newer version, so that this one cannot read it.
  * After a failed packs_sync the packs concerned are never appended to or trusted: its records'
- * owners must not be committed. Threads: all calls from any thread; own lock inside, never held
- * across reads, writes of payload, or syncs.
+ * owners must not be committed. A pack that could not be put on a shard is put by the next sync.
+ * Threads: all calls from any thread; own lock inside, never held across reads, writes of payload,
+ * or syncs.
  */
 #pragma once
 

@@ -8,6 +8,7 @@
 #include "lock.h"
 #include "map64.h"
 #include "packs.h"
+#include "shard.h"
 #include <sys/queue.h>
 
 #define FILE_MAGIC 0x4b504c54u /* "TLPK" */
@@ -19,7 +20,10 @@
 #define RECORD_METHOD 32 /* offset of the field behind it */
 #define PACK_SIZE_DEFAULT (UINT64_C(64) << 20)
 #define PACK_SIZE_MAX (UINT64_C(2) << 30) /* offsets are u32 */
-#define PUNCH_MIN (64 * 1024)             /* bytes worth a hole */
+/* The size on a disk of whole files, where a pack is put by one request: it may exceed this by one
+ * record. */
+#define PACK_SIZE_PUT (SHARD_PACK_MAX - PACK_RECORD_HEAD - PACK_RECORD_MAX - 8)
+#define PUNCH_MIN (64 * 1024) /* bytes worth a hole */
 #define PUNCH_ALIGN 4096
 #define HANDLES_MAX 32
 #define BUCKETS 1024
@@ -36,8 +40,8 @@ struct pack {
     LIST_ENTRY(pack) bucket;
     TAILQ_ENTRY(pack) lru; /* in p->open while `file` is set */
     struct disk_file *file;
-    unsigned refs;      /* users of `file` right now */
-    unsigned writing;   /* of these, appends */
+    unsigned refs;    /* users of `file` right now */
+    unsigned writing; /* of these, appends */
     /* where the last range that was taken ends, bytes; 0: not a pack of this run */
     uint64_t end;
     uint32_t *unsynced; /* offsets of the records appended since the last sync */
@@ -56,7 +60,8 @@ struct packs {
     struct disk *disk;
     struct mutex sync_lock; /* outside `lock`: one sync at a time, so that none misses an error */
     struct mutex lock;      /* all below */
-    struct layer *rows[2]; /* of packs at home; of those on shards */
+    struct cond written;    /* an append has ended */
+    struct layer *rows[2];  /* of packs at home; of those on shards */
     struct pack_bucket buckets[BUCKETS];
     struct pack_list open; /* most recently used first */
     size_t handles;        /* in `open` */

@@ -62,6 +62,8 @@ static void find_holes(struct packs *p, uint64_t number, const struct pack_entry
     char name[DISK_NAME_MAX + 1];
     struct disk_stat st;
 
+    if (disk_is_whole(p->disk)) /* there are none, and asking would take long */
+        return;
     pack_name(number, name);
     if (dead < PUNCH_MIN || disk_stat(p->disk, name, &st) < 0 || st.blocks >= st.size ||
         st.size < e->file_bytes)
@@ -135,10 +137,11 @@ int packs_open(struct disk *disk, struct kv *kv, unsigned home, unsigned shards,
     if (!p)
         return -ENOMEM;
     p->disk = disk;
-    p->size = PACK_SIZE_DEFAULT;
     p->next = next_pack ? next_pack : 1;
     TAILQ_INIT(&p->open);
     mutex_init(&p->lock, "packs");
+    cond_init(&p->written);
+    packs_set_size(p, PACK_SIZE_DEFAULT);
     mutex_init(&p->sync_lock, "packs sync");
     int err = layer_create(kv, home, 8, &p->rows[0]);
 
@@ -169,6 +172,7 @@ void packs_close(struct packs *p)
     layer_destroy(p->rows[0]);
     layer_destroy(p->rows[1]);
     map64_release(&p->holes);
+    cond_destroy(&p->written);
     mutex_destroy(&p->sync_lock);
     mutex_destroy(&p->lock);
     free(p);
@@ -176,8 +180,10 @@ void packs_close(struct packs *p)
 
 void packs_set_size(struct packs *p, uint64_t pack_size)
 {
+    uint64_t most = disk_is_whole(p->disk) ? PACK_SIZE_PUT : PACK_SIZE_MAX;
     MUTEX_GUARD(&p->lock);
-    p->size = pack_size < PACK_SIZE_MAX ? pack_size : PACK_SIZE_MAX;
+
+    p->size = pack_size < most ? pack_size : most;
 }
 
 uint64_t packs_next(struct packs *p)

@@ -235,12 +235,13 @@ void pack_handle_add(struct packs *p, struct pack *k, struct disk_file *file)
     p->handles++;
 }
 
-/* Open the file of a pack for writing, or for reading on a read-only disk. */
+/* Open the file of a pack for writing, or for reading on a read-only disk. The lock is held, so no
+ * shard may be asked for the name. */
 static int open_pack(struct packs *p, const char *name, struct disk_file **ret_file)
 {
     int err = disk_open(p->disk, name, DISK_WRITE, ret_file);
 
-    return err == -EROFS ? disk_open(p->disk, name, DISK_READ, ret_file) : err;
+    return err == -EROFS ? disk_open(p->disk, name, DISK_READ | DISK_LATER, ret_file) : err;
 }
 
 /* Opens the file of a pack; on a shortage of handles or memory the idle handles are closed

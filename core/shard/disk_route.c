@@ -6,6 +6,7 @@
 #include "disk_route.h"
 
 #include "disk_impl.h"
+#include "disk_put.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +43,7 @@ static bool is_shared(const char *name)
 static struct disk *find_disk(struct disk *d, const char *name, char ret_name[NAME_ROOM])
 {
     const struct route *r = route_of(d);
-    bool slot = is_below(name, SLOTS);
+    bool slot = is_below(name, SLOTS) && !r->pool->whole;
 
     if (slot)
         snprintf(ret_name, NAME_ROOM, "nodes/%04x/%s", r->node, name);
@@ -80,19 +81,48 @@ static int route_open(struct disk *d, const char *name, unsigned flags, struct d
     return err;
 }
 
+static int route_stat(struct disk *d, const char *name, struct disk_stat *ret)
+{
+    char there[NAME_ROOM];
+
+    return disk_stat(find_disk(d, name, there), there, ret);
+}
+
+/* Puts the bytes of a file of the store into the pool. */
+static int copy_over(const struct route *r, const char *from, const char *to)
+{
+    struct disk_file *f;
+    int err = disk_open(r->own, from, DISK_READ, &f);
+
+    if (err < 0)
+        return err;
+    err = disk_put_copy(r->pool, to, f);
+    disk_file_close(f);
+    return err;
+}
+
 static int route_link(struct disk *d, const char *from, const char *to)
 {
+    const struct route *r = route_of(d);
     char here[NAME_ROOM], there[NAME_ROOM];
     struct disk *disk = find_disk(d, from, here);
 
-    return find_disk(d, to, there) == disk ? disk_link(disk, here, there) : -EXDEV;
+    if (find_disk(d, to, there) == disk)
+        return disk_link(disk, here, there);
+    return r->pool->whole && disk == r->own ? copy_over(r, here, there) : -EXDEV;
 }
 
+/* What was put into a pool stays there. A file in the making, which only this store has, does
+ * not. */
 static int route_unlink(struct disk *d, const char *name)
 {
     char there[NAME_ROOM];
 
-    return is_shared(name) ? 0 : disk_unlink(find_disk(d, name, there), there);
+    if (!is_shared(name))
+        return disk_unlink(find_disk(d, name, there), there);
+    if (route_of(d)->pool->whole)
+        disk_put_forget(route_of(d)->pool, name);
+    return 0;
 }
 
 static int route_rename(struct disk *d, const char *from, const char *to)
@@ -140,7 +170,8 @@ static int route_space(struct disk *d, struct disk_space *ret)
 
     if (err == 0)
         err = disk_space(r->pool, &pool);
-    if (err == 0 && pool.blocks_avail * pool.block_size < ret->blocks_avail * ret->block_size)
+    if (err == 0 && pool.blocks &&
+        pool.blocks_avail * pool.block_size < ret->blocks_avail * ret->block_size)
         *ret = pool;
     return err;
 }
@@ -173,6 +204,7 @@ static const struct disk_ops route_ops = {
     .close = route_close,
     .mkdir = route_mkdir,
     .open = route_open,
+    .stat = route_stat,
     .link = route_link,
     .unlink = route_unlink,
     .rename = route_rename,
@@ -191,6 +223,7 @@ int disk_route_open(struct disk *own, struct disk *pool, uint32_t node, struct d
     r->base.ops = &route_ops;
     r->base.readonly = own->readonly || pool->readonly;
     r->base.foreign = own->foreign;
+    r->base.whole = pool->whole;
     r->own = own;
     r->pool = pool;
     r->node = node;

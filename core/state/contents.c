@@ -451,9 +451,9 @@ static ssize_t read_unsealed(struct content *c, void *buf, size_t len, uint64_t 
     return n;
 }
 
-/* Reads from another shard, or from what was gathered there before. */
-static ssize_t read_ghost(struct state *p, uint64_t number, const struct entry *e, void *buf,
-                          size_t len, uint64_t off, struct reader *r)
+/* Reads from a shard, or from what was gathered there before. */
+static ssize_t read_remote(struct state *p, uint64_t number, const struct entry *e, void *buf,
+                           size_t len, uint64_t off, struct reader *r)
 {
     ssize_t n = r->remote ? remote_bytes_get(r->remote, number, buf, len, off) : -ENOENT;
 
@@ -517,8 +517,9 @@ ssize_t content_read(struct state *p, uint64_t number, void *buf, size_t len, ui
         n = c ? read_unsealed(c, buf, len, off) : no_bytes(p, &e);
         content_unref(c);
     } else {
-        n = entry_is_ghost(&e) ? read_ghost(p, number, &e, buf, len, off, r)
-                               : objects_read(p->objects, &e, buf, len, off);
+        n = objects_is_remote(p->objects, &e)
+                ? read_remote(p, number, &e, buf, len, off, r)
+                : objects_read(p->objects, &e, buf, len, off);
     }
     if (n == -ENOENT)
         r->absent = number;

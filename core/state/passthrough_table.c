@@ -327,7 +327,7 @@ int passthrough_file_prepare(struct state *p, const struct inode *in,
 
     c->tried = true;
     if (refs_entry(p->refs, in->object, true, &c->object, &e) < 0 || e.kind != ENTRY_FILE ||
-        entry_is_ghost(&e) || e.size != in->size)
+        objects_is_remote(p->objects, &e) || e.size != in->size)
         return 0;
     if (c->verify && !thread_may_wait())
         return -EWOULDWAIT;

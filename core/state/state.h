@@ -200,7 +200,9 @@ struct state {
     struct settings settings;
     struct mutex settings_lock; /* "settings" */
     struct map64 settings_changed GUARDED_BY(settings); /* setting + 1 -> value, to be committed */
-    _Atomic bool has_ghosts;       /* there are ghosts, or there were some since the start */
+    /* there are ghosts, or there were some since the start; or home itself is on a shard
+     * (objects_is_remote) */
+    _Atomic bool has_ghosts;
     _Atomic uint64_t logged;       /* bytes of frames since the last freeze */
     struct blames blames;
     struct lastuse lastuse;

@@ -267,7 +267,7 @@ static int open_floors(struct state *p, const struct store_record *s)
     settings_watch(&p->settings, SET_PACK_SIZE, pack_size_set, p);
     err = open_objects(p);
     if (err == 0)
-        atomic_store(&p->has_ghosts, refs_ghosts(p->refs) > 0);
+        atomic_store(&p->has_ghosts, refs_ghosts(p->refs) > 0 || disk_is_whole(p->config.disk));
     if (err == 0)
         err = drops_open(kv, TABLE_DROPS, p->pages, p->refs, &p->drops);
     return err;

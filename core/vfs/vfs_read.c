@@ -133,7 +133,7 @@ struct ghost_pieces {
     size_t count;
 };
 
-/* Add the piece if its object is on another shard, and if `remote` does not have it. The object
+/* Add the piece if its object is on a shard, and if `remote` does not have it. The object
  * gets a hold, so that it is there without a lock, too. */
 static int ghost_pieces_add(struct state *p, struct ghost_pieces *pieces, const struct piece *piece,
                             const struct remote_bytes *remote)
@@ -143,7 +143,8 @@ static int ghost_pieces_add(struct state *p, struct ghost_pieces *pieces, const 
     int err;
 
     if (!piece->object || refs_entry(p->refs, piece->object, true, &number, &e) < 0 ||
-        !entry_is_ghost(&e) || remote_bytes_has(remote, number, piece->len, piece->at))
+        !objects_is_remote(p->objects, &e) ||
+        remote_bytes_has(remote, number, piece->len, piece->at))
         return 0;
     err = refs_hold(p->refs, piece->object);
     if (err == 0)

@@ -563,7 +563,7 @@ static void damage_the_head_of(unsigned node)
     char path[DISK_NAME_MAX + 1];
 
     pool_node_path(node, "head", path);
-    cr_assert_eq(disk_mem_flip(shared, path, 40, 1), 0);
+    cr_assert_eq(pool_disk_flip(shared, path, 40, 1), 0);
 }
 
 Test(gc_pool, a_damaged_report_ends_the_cycle_with_nothing_removed)
@@ -598,7 +598,7 @@ Test(gc_pool, an_acknowledgement_that_something_was_removed_on_outlives_a_loss_o
     node_die(&nodes[0]);
     node_die(&nodes[1]);
     shared_fault.loss = FAULT_LOSE_ALL;
-    disk_mem_power_cycle(shared);
+    pool_disk_power_cycle(&shared);
     cr_assert_eq(pool_head_read(shared, 2, &head), 0);
     cr_assert_eq(head.ack, 1);
 }
@@ -933,7 +933,7 @@ Test(gc_pool, a_report_whose_records_were_damaged_is_written_anew_sooner_or_late
     cr_assert_eq(pool_head_read(shared, 2, &head), 0);
     snprintf(name, sizeof name, "base.%016llx", (unsigned long long)head.base.serial);
     pool_node_path(2, name, path);
-    cr_assert_eq(disk_mem_flip(shared, path, 4100, 1), 0);
+    cr_assert_eq(pool_disk_flip(shared, path, 4100, 1), 0);
     cr_assert_eq(try_cycle(A, 0, &r), -EUCLEAN);
     for (; try_cycle(A, 0, &r) < 0; i++) {
         cr_assert_lt(i, 12);

@@ -39,7 +39,7 @@ Test(pool_lease, one_has_it_and_the_other_is_told_who)
     cr_assert_eq(a_takes(), 0, "it is ours");
     cr_assert_eq(b_takes(), -EBUSY);
     cr_assert(b.seen.node == 1 && b.seen.term == 1 && !b.seen.released && b.own.term == 0);
-    disk_close(disk);
+    pool_disk_destroy(disk);
 }
 
 Test(pool_lease, one_that_is_released_is_taken_at_once)
@@ -53,7 +53,7 @@ Test(pool_lease, one_that_is_released_is_taken_at_once)
     cr_assert_eq(b.own.term, 2);
     cr_assert_eq(a_takes(), -EBUSY);
     cr_assert_eq(names_in("lease"), 1, "old terms go");
-    disk_close(disk);
+    pool_disk_destroy(disk);
 }
 
 Test(pool_lease, one_whose_owner_beats_is_never_taken)
@@ -66,7 +66,7 @@ Test(pool_lease, one_whose_owner_beats_is_never_taken)
         cr_assert_eq(lease_beat(disk, &a), 0);
     }
     cr_assert_eq(b_takes(), -EBUSY);
-    disk_close(disk);
+    pool_disk_destroy(disk);
 }
 
 Test(pool_lease, one_whose_owner_is_silent_is_taken_after_a_while)
@@ -82,7 +82,7 @@ Test(pool_lease, one_whose_owner_is_silent_is_taken_after_a_while)
     cr_assert_eq(lease_beat(disk, &a), -ESTALE, "it slept");
     cr_assert_eq(lease_beat(disk, &b), 0);
     cr_assert_eq(a_takes(), -EBUSY);
-    disk_close(disk);
+    pool_disk_destroy(disk);
 }
 
 Test(pool_lease, an_earlier_life_is_not_waited_for_and_a_later_one_is)
@@ -95,19 +95,19 @@ Test(pool_lease, an_earlier_life_is_not_waited_for_and_a_later_one_is)
     cr_assert_eq(next.own.term, 2);
     cr_assert_eq(lease_beat(disk, &a), -ESTALE);
     cr_assert_eq(a_takes(), -EBUSY);
-    disk_close(disk);
+    pool_disk_destroy(disk);
 }
 
 Test(pool_lease, a_damaged_one_is_waited_for_like_any)
 {
     two_nodes();
     cr_assert_eq(a_takes(), 0);
-    cr_assert_eq(disk_mem_flip(disk, "lease/0000000000000001", 30, 2), 0);
+    cr_assert_eq(pool_disk_flip(disk, "lease/0000000000000001", 30, 2), 0);
     cr_assert_eq(b_takes(), -EBUSY);
     cr_assert(b.seen.node == 0 && b.seen.term == 1);
     wait(LEASE_PATIENCE);
     cr_assert_eq(b_takes(), 0);
-    disk_close(disk);
+    pool_disk_destroy(disk);
 }
 
 Test(pool_lease, after_the_last_of_all_terms_that_somebody_forged_there_is_none)
@@ -122,7 +122,7 @@ Test(pool_lease, after_the_last_of_all_terms_that_somebody_forged_there_is_none)
     cr_assert_eq(b_takes(), -EOVERFLOW);
     cr_assert_eq(b.own.term, 0);
     cr_assert_eq(names_in("lease"), 1, "a term 0 is no term");
-    disk_close(disk);
+    pool_disk_destroy(disk);
 }
 
 Test(pool_lease, a_beat_of_a_term_that_was_taken_over_changes_nothing)
@@ -139,7 +139,7 @@ Test(pool_lease, a_beat_of_a_term_that_was_taken_over_changes_nothing)
     cr_assert_eq(lease_release(disk, &a), 0, "it does not know");
     cr_assert_eq(a_takes(), -EBUSY);
     cr_assert(a.seen.node == 2 && a.seen.term == 2 && !a.seen.released);
-    disk_close(disk);
+    pool_disk_destroy(disk);
 }
 
 Test(pool_lease, faults_never_leave_it_with_nobody_for_ever)

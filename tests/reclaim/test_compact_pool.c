@@ -207,7 +207,7 @@ static void flip_at(const struct entry *e)
     char pack[DISK_NAME_MAX + 1];
 
     pack_name(e->where, pack);
-    cr_assert_eq(disk_mem_flip(shared, pack, e->offset + PACK_RECORD_HEAD + 100, 2), 0);
+    cr_assert_eq(pool_disk_flip(shared, pack, e->offset + PACK_RECORD_HEAD + 100, 2), 0);
 }
 
 Test(compact_pool, a_damaged_copy_elsewhere_is_not_taken)
