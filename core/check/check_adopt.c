@@ -40,9 +40,10 @@ struct adopting {
     struct map64 done;     /* numbers that have been found */
     struct wanted *wanted; /* ascending by id */
     size_t count, room;
-    uint16_t shard;    /* the shard that is searched now; 0: home */
-    struct disk *disk; /* the disk of that shard, or of home */
-    int err;           /* the error that ends the search; 0: none */
+    uint16_t shard;        /* the shard that is searched now; 0: home */
+    struct disk *disk;     /* the disk of that shard, or of home */
+    struct pool_dead dead; /* what the pool has removed from the pack that is searched now */
+    int err;               /* the error that ends the search; 0: none */
 };
 
 /* Opens c->snap for a few reads, and closes it. If it were open while bytes are read, which may
@@ -261,8 +262,8 @@ static int adopt_file(struct adopting *a, const char *path, struct entry *e)
 
 /* ---- records of packs ---- */
 
-/* Adopt a record of a pack if the index leads from its id to a wanted number. The record's
- * checksum was verified; its id is verified here. */
+/* Adopt a record of a pack, unless a pool has removed it, if the index leads from its id to a
+ * wanted number. The record's checksum was verified; its id is verified here. */
 static int take_record(const struct id *id, const struct pack_place *place, const void *data,
                        uint32_t len, void *ctx)
 {
@@ -270,7 +271,7 @@ static int take_record(const struct id *id, const struct pack_place *place, cons
     struct id hash;
     uint64_t refs, number;
 
-    if (!find_wanted(a, id, &number, &refs))
+    if (pool_dead_has(&a->dead, place->offset) || !find_wanted(a, id, &number, &refs))
         return 0;
     id_of(&a->c->key, data, len, &hash);
     if (!check_id_fits(a->c, id, hash))
@@ -293,10 +294,12 @@ static int adopt_pack(struct adopting *a, const char *path, uint64_t number)
     struct disk_file *file;
     int err;
 
-    if (!looked(a, disk_open(a->disk, path, DISK_READ, &file)))
+    if (!looked(a, check_read_dead(a->c->o->pool, a->shard, number, &a->dead)) ||
+        !looked(a, disk_open(a->disk, path, DISK_READ, &file)))
         return a->err;
     err = packs_scan(file, number, a->c->buf, take_record, a);
     disk_file_close(file);
+    pool_dead_release(&a->dead);
     return err == -EIO ? a->err : err; /* an I/O error hides the rest of the pack; the search
                                         * continues */
 }

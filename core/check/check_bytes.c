@@ -6,6 +6,7 @@
  */
 #include "check_impl.h"
 #include "io.h"
+#include "pool_held.h"
 #include "shards.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -42,6 +43,29 @@ int check_open_pack(struct check *c, uint64_t number)
     return err;
 }
 
+int check_read_dead(const struct pool_member *pool, uint16_t shard, uint64_t number,
+                    struct pool_dead *ret)
+{
+    *ret = (struct pool_dead){0};
+    return pool && shard == 0 && disk_is_whole(pool->disk) ? pool_dead_read(pool->disk, number, ret)
+                                                           : 0;
+}
+
+/* Has the pool removed the record? It reads which ones it has removed once for each pack. */
+static int is_removed(struct check *c, const struct entry *e)
+{
+    int err = 0;
+
+    if (c->dead_number != e->where || e->shard) {
+        pool_dead_release(&c->dead);
+        c->dead_number = 0;
+        err = check_read_dead(c->o->pool, e->shard, e->where, &c->dead);
+    }
+    if (err == 0 && e->shard == 0)
+        c->dead_number = e->where;
+    return err < 0 ? err : pool_dead_has(&c->dead, e->offset);
+}
+
 /* The text "shard N " for an object on another shard, otherwise "". */
 static const char *shard_prefix(const struct entry *e, char out[16])
 {
@@ -59,7 +83,10 @@ static int check_record(struct check *c, const struct entry *e)
     char hex[ID_HEX + 1], where[CHECK_WHERE], prefix[16];
     struct id hash;
     int err = e->size <= PACK_RECORD_MAX ? check_open_pack(c, e->where) : -EUCLEAN;
+    int removed = err == 0 ? is_removed(c, e) : 0;
 
+    if (removed < 0)
+        err = removed;
     if (err == 0)
         err = packs_check_record(c->pack, &place, &e->id, c->buf, (uint32_t)e->size);
     if (err < 0 && err != -ENOENT && err != -EUCLEAN && err != -EIO && err != -EPROTO)
@@ -82,6 +109,9 @@ static int check_record(struct check *c, const struct entry *e)
                                    : "the record is damaged");
     else if (!check_id_fits(c, &e->id, hash))
         check_found(c, true, "pack record", where, "its bytes are not those of its id");
+    else if (removed == 1)
+        check_found(c, true, "pack record", where,
+                    "the pool has removed it, and its bytes go with its pack");
     return 0;
 }
 
@@ -300,9 +330,9 @@ static int ask(struct check *c, struct shard *shard, const struct entry *e)
 
     objects_file_name(e, 0, name);
     err = shard_stat(shard, name, &size);
-    if (err == 0 && (e->kind == ENTRY_FILE
-                         ? size == e->size
-                         : size >= e->offset + pack_record_size((uint32_t)e->size)))
+    if (err == 0 &&
+        (e->kind == ENTRY_FILE ? size == e->size
+                               : size >= e->offset + pack_record_size((uint32_t)e->size)))
         return 0;
     if (err < 0)
         err = shards_said(c->shards, e->shard, err);

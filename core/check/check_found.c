@@ -105,6 +105,7 @@ bool check_count(struct check *c, const char *where, uint64_t stored, uint64_t r
 void check_release(struct check *c)
 {
     disk_file_close(c->pack);
+    pool_dead_release(&c->dead);
     free(c->buf);
     recount_release(&c->count);
     map64_release(&c->slots);

@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "state.h"
+#include "pool_held.h"
 #include "recount.h"
 #include "repair.h"
 #include "walk.h"
@@ -115,9 +116,11 @@ struct check {
     struct disk *from; /* the disk that bytes are read from now: home's or a shard's */
     uint16_t from_shard;
     struct disk_file *pack;
-    uint64_t pack_number; /* number of `pack`, or of a pack that could not be opened */
-    uint16_t pack_shard;  /* shard of the pack `pack_number` */
-    uint8_t *buf;         /* PACK_RECORD_MAX bytes */
+    uint64_t pack_number;  /* number of `pack`, or of a pack that could not be opened */
+    uint16_t pack_shard;   /* shard of the pack `pack_number` */
+    struct pool_dead dead; /* what a pool on a shard has removed from the pack `dead_number` */
+    uint64_t dead_number;  /* 0: none */
+    uint8_t *buf;          /* PACK_RECORD_MAX bytes */
 };
 
 /* The text on one line, what is no printable character as \ooo, cut off to fit. Backslashes stay:
@@ -180,6 +183,10 @@ int check_bytes(struct check *c);
 int check_quietly(struct check *c, uint64_t number, const struct entry *e);
 /* As check_quietly, for an entry on the shard whose disk is `from`; for home c->disk. */
 int check_quietly_on(struct check *c, struct disk *from, uint64_t number, const struct entry *e);
+/* Reads which records of a pack the pool has removed, if these still have their bytes there: none
+ * at home, and none of a pool whose packs are changed. The caller releases *ret. */
+int check_read_dead(const struct pool_member *pool, uint16_t shard, uint64_t number,
+                    struct pool_dead *ret);
 /* Open the pack as c->pack, unless it is open already. -ENOENT, -EIO. */
 int check_open_pack(struct check *c, uint64_t number);
 /* Is `id` the `hash` of a content, or derived from it? Always true if the secret is lost, since

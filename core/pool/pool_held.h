@@ -16,7 +16,10 @@
  * A removal does this, in this order. It removes object files, each after its sums. Then, for each
  * pack, it overwrites the heads of removed records with zeros, makes holes of runs of at least 64
  * KiB, syncs the pack, and writes the new dead list durably. So no bytes that are not held can be
- * taken for an object. A pack is removed at once, durably, if all of its records are dead and it
+ * taken for an object. On a disk of whole files (disk_is_whole) no pack is changed: the dead list
+ * alone says what was removed, and who scans a pack asks it (pool_dead_read). There the space of
+ * removed records comes back with their pack; members leave one of which little is left
+ * (compact_pool.c). A pack is removed at once, durably, if all of its records are dead and it
  * has nothing else; then its dead list and its index are removed. (Bytes between records that are
  * neither a record nor zeros count as something else: they may be a damaged record that is needed.)
  * After a loss of power in between, everything that is left is held or is found again. The next
@@ -73,6 +76,17 @@ int pool_held_packs(struct disk *disk, pool_held_pack_fn *fn, void *ctx);
  * result other than 0 ends the walk and is returned. -ENOENT, -EUCLEAN: those of its index. */
 typedef int pool_held_record_fn(const struct entry *at, void *ctx);
 int pool_held_records(struct disk *disk, uint64_t pack, pool_held_record_fn *fn, void *ctx);
+
+/* The offsets of the records that were removed from one pack. */
+struct pool_dead {
+    uint32_t *v; /* rising */
+    size_t count;
+};
+/* Reads the dead list of a pack. One that is missing or damaged has nothing: then these records are
+ * held again. The caller releases *ret, which is empty after an error. */
+int pool_dead_read(struct disk *disk, uint64_t pack, struct pool_dead *ret);
+bool pool_dead_has(const struct pool_dead *d, uint32_t offset);
+void pool_dead_release(struct pool_dead *d);
 
 struct pool_removed {
     uint64_t files, records; /* removed keys of each kind */

@@ -128,47 +128,74 @@ static int load_index(struct disk *disk, struct held_pack *k)
     return err;
 }
 
-struct removed_records {
-    struct held_pack *pack;
-    size_t at; /* the first record that no dead offset was compared with */
-};
+/* ---- what was removed from one pack ---- */
 
-/* Marks the dead records. Offsets rise in both lists. An offset at which no record begins is
- * ignored. */
+/* Called for the records of a dead list. Their offsets rise. */
 static int add_dead(void *ctx, const uint8_t *records, size_t count, uint64_t first)
 {
-    struct removed_records *b = ctx;
+    struct pool_dead *d = ctx;
 
     (void)first;
     for (size_t i = 0; i < count; i++) {
         uint32_t offset = get_le32(records + i * POOL_DEAD_LEN);
 
-        while (b->at < b->pack->count && b->pack->v[b->at].offset < offset)
-            b->at++;
-        if (b->at < b->pack->count && b->pack->v[b->at].offset == offset)
-            b->pack->dead[b->at] = 1;
+        if (d->count && offset <= d->v[d->count - 1])
+            return -EUCLEAN;
+        d->v[d->count++] = offset;
     }
     return 0;
 }
 
-/* Reads the dead list. A missing or damaged one counts as empty (pool_held.h). */
-static int load_dead(struct disk *disk, struct held_pack *k)
+int pool_dead_read(struct disk *disk, uint64_t pack, struct pool_dead *ret)
 {
-    struct removed_records b = {.pack = k};
     char name[DISK_NAME_MAX + 1];
     struct disk_file *file;
     struct pool_body body;
 
-    held_pack_name(k->number, ".dead", name);
-    int err = pool_body_open(disk, name, POOL_BODY_DEAD, k->number, &file, &body);
+    *ret = (struct pool_dead){0};
+    held_pack_name(pack, ".dead", name);
+    int err = pool_body_open(disk, name, POOL_BODY_DEAD, pack, &file, &body);
 
     if (err == 0) {
-        err = pool_body_each(file, &body, add_dead, &b);
+        ret->v = calloc(body.count + 1, sizeof *ret->v);
+        err = ret->v ? pool_body_each(file, &body, add_dead, ret) : -ENOMEM;
         disk_file_close(file);
     }
-    if (err == -EUCLEAN)
-        memset(k->dead, 0, k->count);
+    if (err < 0)
+        pool_dead_release(ret);
     return err == -ENOENT || err == -EUCLEAN ? 0 : err;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+bool pool_dead_has(const struct pool_dead *d, uint32_t offset)
+{
+    return d->count && bsearch(&offset, d->v, d->count, sizeof *d->v, by_offset);
+}
+
+void pool_dead_release(struct pool_dead *d)
+{
+    free(d->v);
+    *d = (struct pool_dead){0};
+}
+
+/* Marks the records of the pack that were removed. An offset at which no record begins counts for
+ * nothing. */
+static int load_dead(struct disk *disk, struct held_pack *k)
+{
+    struct pool_dead dead;
+    int err = pool_dead_read(disk, k->number, &dead);
+
+    for (size_t i = 0; err == 0 && i < k->count; i++)
+        k->dead[i] = pool_dead_has(&dead, k->v[i].offset);
+    if (err == 0)
+        pool_dead_release(&dead);
+    return err;
 }
 
 int held_pack_load(struct disk *disk, uint64_t number, struct held_pack *ret)

@@ -305,7 +305,8 @@ static int remove_pack_file(struct removal *r, const char *name, const struct di
 }
 
 /* Remove records of one pack: the whole file if nothing in it is held any more; else first the
- * records themselves, then their dead list (the order is in pool_held.h). */
+ * records themselves, then their dead list (the order is in pool_held.h). On a disk of whole files
+ * the dead list alone says that they are removed. */
 static int remove_records(struct removal *r, struct held_pack *k, const char *name)
 {
     struct disk_stat st = stat_of(r->disk, name);
@@ -315,7 +316,7 @@ static int remove_records(struct removal *r, struct held_pack *k, const char *na
     if (is_spent(k, &st)) {
         err = remove_pack_file(r, name, &st);
     } else if (removed > 0) {
-        err = destroy(r, k);
+        err = disk_is_whole(r->disk) ? 0 : destroy(r, k);
         if (err == 0)
             err = write_dead(r, k);
     }
