@@ -14,7 +14,8 @@
 static const char *const kinds[FEATURE_KINDS] = {"compatible", "read_only", "incompatible"};
 
 /* The features that this version knows. */
-static const uint64_t known[FEATURE_KINDS] = {[FEATURE_INCOMPATIBLE] = FEATURE_ABSENT_OBJECTS};
+static const uint64_t known[FEATURE_KINDS] = {
+    [FEATURE_INCOMPATIBLE] = FEATURE_ABSENT_OBJECTS | FEATURE_POOL_ON_SHARD};
 
 /* ---- three lines of a text ---- */
 

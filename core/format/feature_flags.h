@@ -17,6 +17,9 @@ enum feature_kind {
 
 /* Incompatible ones. Bit 0, compressed-records, is taken and not known to this version. */
 #define FEATURE_ABSENT_OBJECTS (UINT64_C(1) << 1) /* entries of kind ABSENT (entry.h) */
+/* of a store and of its pool: the pool is on a shard (disk_put.h) */
+#define FEATURE_POOL_ON_SHARD (UINT64_C(1) << 6)
+#define FEATURE_POOL_ON_SHARD_NAME "pool-on-shard"
 
 #define FEATURES_NAMES 128 /* bytes, with the NUL */
 #define FEATURES_WHY 200   /* bytes, with the NUL */

@@ -192,7 +192,8 @@ struct pool_term {
     bool released; /* the holder has given it up */
 };
 
-/* The file `pool` of a store: which node of which pool the store is. */
+/* The file `pool` of a store: which node of which pool the store is. The text is of version 2 if
+ * the pool is on a shard. */
 #define POOL_PATH_MAX 700
 struct pool_home {
     uint8_t id[16]; /* of the pool */
@@ -200,7 +201,9 @@ struct pool_home {
     uint32_t incarnation;           /* the last one, or the one that it was about to begin */
     uint8_t token[POOL_TOKEN_LEN];  /* of that incarnation */
     uint8_t before[POOL_TOKEN_LEN]; /* the pool's token before that; once entered: `token` */
-    char path[POOL_PATH_MAX + 1];   /* of the directory of the pool; absolute, printable */
+    bool is_shard;                  /* the pool is on a shard, and not in a directory */
+    /* of the directory of the pool: absolute; or the URL of the shard, "SCHEME:REST"; printable */
+    char path[POOL_PATH_MAX + 1];
 };
 
 /* Which lists of marks may still exist. */

@@ -61,12 +61,12 @@ size_t pool_home_encode(const struct pool_home *h, char out[POOL_TEXT_MAX])
 {
     struct text_writer w = {out, POOL_TEXT_MAX, 0};
 
-    text_add(&w, "tallyfs pool home " TEXT_VERSION "\n");
+    text_add(&w, "tallyfs pool home %d\n", h->is_shard ? 2 : 1);
     text_add_hex(&w, "id", h->id, sizeof h->id);
     text_add(&w, "node=%u\nlife=%" PRIu32 "\n", h->node, h->incarnation);
     text_add_hex(&w, "token", h->token, sizeof h->token);
     text_add_hex(&w, "before", h->before, sizeof h->before);
-    text_add(&w, "path=%s\n", h->path);
+    text_add(&w, "%s=%s\n", h->is_shard ? "url" : "path", h->path);
     return text_end(&w, 0);
 }
 
@@ -148,6 +148,16 @@ int pool_term_decode(const char *text, size_t len, uint64_t term, struct pool_te
     return 0;
 }
 
+/* Is it an absolute path, or the URL of a shard? */
+static bool is_place(const struct pool_home *h)
+{
+    const char *colon = strchr(h->path, ':');
+
+    return text_is_printable(h->path) &&
+           (h->is_shard ? colon && colon != h->path : h->path[0] == '/');
+}
+
+/* text_begin returns -EPROTO for version 2, too, since it knows version 1 alone. */
 int pool_home_decode(const char *text, size_t len, struct pool_home *ret)
 {
     char copy[POOL_TEXT_MAX], again[POOL_TEXT_MAX];
@@ -155,18 +165,19 @@ int pool_home_decode(const char *text, size_t len, struct pool_home *ret)
     const char *at;
     int err = text_begin(text, len, "tallyfs pool home ", 0, copy, sizeof copy, &at);
 
-    if (err < 0)
+    h.is_shard = err == -EPROTO && at[0] == '2' && at[1] == '\n';
+    if (err < 0 && !h.is_shard)
         return err;
     text_bytes(&at, "id", h.id, sizeof h.id);
     h.node = (unsigned)text_number(&at, "node");
     h.incarnation = (uint32_t)text_number(&at, "life");
     text_bytes(&at, "token", h.token, sizeof h.token);
     text_bytes(&at, "before", h.before, sizeof h.before);
-    const char *path = text_value(&at, "path");
+    const char *path = text_value(&at, h.is_shard ? "url" : "path");
 
     snprintf(h.path, sizeof h.path, "%.*s", (int)strcspn(path, "\n"), path);
-    if (!text_is_printable(h.path) || h.path[0] != '/' || h.node == 0 || h.node > POOL_NODE_MAX ||
-        h.incarnation == 0 || h.incarnation > POOL_INCARNATION_MAX ||
+    if (!is_place(&h) || h.node == 0 || h.node > POOL_NODE_MAX || h.incarnation == 0 ||
+        h.incarnation > POOL_INCARNATION_MAX ||
         !text_is_same(again, pool_home_encode(&h, again), text, len))
         return -EUCLEAN;
     *ret = h;

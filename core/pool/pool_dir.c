@@ -97,10 +97,10 @@ static int find_stranger(const char *name, void *ctx)
 static int is_fresh(struct disk *disk)
 {
     char name[DISK_NAME_MAX + 1];
-    int err = disk_list(disk, "", find_stranger, NULL), fresh = 1;
+    int err = disk_list(disk, "", disk_is_whole(disk) ? stop : find_stranger, NULL), fresh = 1;
 
-    if (err)
-        return err < 0 ? err : 0;
+    if (err || disk_is_whole(disk)) /* which has no directories, so nothing at all is left there */
+        return err < 0 ? err : !err;
     for (size_t i = 0; i + 1 < DIRECTORIES && fresh == 1; i++)
         fresh = is_empty(disk, directories[i]);
     for (unsigned i = 0; i < 256 && fresh == 1; i++) {
@@ -226,6 +226,18 @@ static int sync_below(struct disk *disk, unsigned node)
     return err;
 }
 
+/* Is that node this very store, since an earlier attempt was done whose answer was lost? Its token
+ * tells. 1, 0 or -errno. */
+static int is_taken_by(struct disk *disk, const struct pool_who *who)
+{
+    struct pool_who there;
+    int err = pool_node_read(disk, who->node, &there);
+
+    if (err < 0)
+        return err == -ENOENT || err == -EUCLEAN || err == -EPROTO ? 0 : err;
+    return memcmp(there.token, who->token, sizeof there.token) == 0;
+}
+
 /* Makes the directory of node who->node, and puts its file "node". -EEXIST: another store has this
  * number. */
 static int take_number(struct disk *disk, struct pool_who *who)
@@ -244,7 +256,11 @@ static int take_number(struct disk *disk, struct pool_who *who)
     pool_node_path(who->node, "node", name);
     if (err == 0)
         err = pool_file_put(disk, who->node, name, text, pool_who_encode(who, text), POOL_PUT);
-    return err;
+    if (err != -EEXIST)
+        return err;
+    int taken = is_taken_by(disk, who);
+
+    return taken == 1 ? pool_node_settle(disk, who->node) : taken < 0 ? taken : -EEXIST;
 }
 
 /* Tries one number after the other until one is free. */

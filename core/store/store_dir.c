@@ -607,7 +607,8 @@ static int fill_pooled(const struct making *m, struct disk *own)
     struct id_key key;
     struct disk *pool, *route;
     struct pool_home home;
-    int err = store_pool_join(m->dirfd, m->pool, m->label, m->flags, m->why, &pool, &home, &key);
+    int err = store_pool_join(m->dirfd, own, m->pool, m->label, m->flags, m->why, &pool, &home,
+                              &key);
 
     if (err < 0)
         return err;
@@ -648,10 +649,12 @@ static int sync_parent(int dirfd)
  * if the directory was empty before. */
 static int init_locked(const struct making *m, const char *path, char why[STORE_WHY])
 {
-    const struct store_text text = {.pooled = m->pool};
+    struct store_text text = {.pooled = m->pool};
     int dirfd = m->dirfd, empty;
     int err = check_identity(dirfd, NULL);
 
+    if (m->pool && store_pool_is_shard(m->pool))
+        store_pool_features(&text.features);
     if (err == 0 || err == -EPROTO || err == -EUCLEAN)
         return fail(-EEXIST, why, "%s is a store already", path);
     empty = is_empty(dirfd);

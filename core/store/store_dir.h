@@ -46,8 +46,9 @@ enum store_flags {
     STORE_VERIFY = 1 << 2, /* the structure of the metadata is checked even after a clean close */
 };
 
-/* Makes a new store. The directory may exist if it is empty. `pool` is "dir:PATH", and the store
- * becomes a new node of that pool, which is made if there is nothing yet; NULL: a store alone.
+/* Makes a new store. The directory may exist if it is empty. `pool` is "dir:PATH" or the URL of a
+ * shard (shard.h), and the store becomes a new node of that pool, which is made if there is nothing
+ * yet; NULL: a store alone.
  * `flags`: STORE_FOREIGN or 0. -EEXIST: it is a store already; -ENOTEMPTY; -EINVAL: a bad label or
  * pool, or a directory within a store; -EPERM, -EUCLEAN as for store_dir_open. After an error what
  * it made is removed again. */
@@ -66,7 +67,8 @@ int store_explain(const char *path, char why[STORE_WHY]);
  * writing of a node of a pool begins a new incarnation of the node.
  *
  * -EBUSY: another process owns the store (`why` names it). -ENOENT: not a store, or its pool is
- * missing. -EPERM: the store or its pool does not belong to the caller, or others may write it.
+ * missing. -EHOSTUNREACH: the shard of its pool cannot be asked now. -EPERM: the store or its pool
+ * does not belong to the caller, or others may write it.
  * -EPROTO: another version wrote it. -ESTALE: it is not, or not any more, a node of the pool that
  * is there: a copy of the store is, or it was retired; nothing was changed. -EUCLEAN: a name in it
  * is a symlink, a FIFO or a device; or the structure of its metadata is damaged; or, unless

@@ -7,6 +7,7 @@
 #include "pool_dir.h"
 #include "pool_file.h"
 #include "store_own.h"
+#include "store_pool_place.h"
 #include "strbuf.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define URL_START "dir:"
 #define CLAIM "life."
 
 _Static_assert(sizeof(((struct pool_member *)0)->token) == POOL_TOKEN_LEN, "a token");
@@ -50,127 +50,48 @@ static int write_home(int dirfd, const struct pool_home *h)
 
 /* ---- joining ---- */
 
-/* Syncs the parent directory, which has the name of the pool; also that of an existing pool, since
- * the process that made it may have been interrupted. If we may not read it, its owner has to sync
- * it. */
-static int sync_parent(const char *path, char why[STORE_WHY])
-{
-    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int err = fd < 0 ? -errno : io_sync_dir(fd, "..");
-
-    return err == 0 || err == -EACCES
-               ? 0
-               : fail(err, why, "cannot make the pool %s: %s", path, strerror(-err));
-}
-
-/* Finds the directory that `url` means, and makes it if there is none. ret_path is absolute and
- * without symlinks. */
-static int find_directory(const char *url, char why[STORE_WHY], char ret_path[POOL_PATH_MAX + 1])
-{
-    const char *name = url + strlen(URL_START);
-    char *path;
-    int err;
-
-    if (strncmp(url, URL_START, strlen(URL_START)) != 0 || !*name)
-        return fail(-EINVAL, why, "a pool is dir:PATH, not '%.200s'", url);
-    if (mkdir(name, 0700) < 0 && errno != EEXIST)
-        return fail(-errno, why, "cannot make the pool %s: %s", name, strerror(errno));
-    path = realpath(name, NULL);
-    if (!path)
-        return fail(-errno, why, "cannot find the pool %s: %s", name, strerror(errno));
-    err = strlen(path) > POOL_PATH_MAX || !text_is_printable(path) ? -EINVAL : 0;
-    if (err == 0)
-        snprintf(ret_path, POOL_PATH_MAX + 1, "%s", path);
-    free(path);
-    return err ? fail(err, why,
-                      "the path of a pool has at most %d bytes and no control characters; %.200s",
-                      POOL_PATH_MAX, name)
-               : sync_parent(ret_path, why);
-}
-
-/* Is `path` the directory `in` or below it? Both are absolute, without symlinks. */
-static bool is_within(const char *path, const char *in)
-{
-    size_t n = strcmp(in, "/") == 0 ? 0 : strlen(in);
-
-    return strncmp(path, in, n) == 0 && (path[n] == '/' || path[n] == '\0');
-}
-
-/* Refuses a pool inside of the store and a store inside of the pool. Whoever removes the store
- * would remove what others keep in that pool; and what is in a pool belongs to the pool. A pool
- * that was made just now is removed again. */
-static int refuse_inside(int dirfd, const char *pool, char why[STORE_WHY])
-{
-    char self[64], store[POOL_PATH_MAX + 1] = "";
-    ssize_t n;
-    bool within;
-
-    snprintf(self, sizeof self, "/proc/self/fd/%d", dirfd);
-    n = readlink(self, store, sizeof store - 1);
-    if (n <= 0 || (size_t)n >= sizeof store - 1)
-        return 0;
-    within = is_within(pool, store);
-    if (!within && !is_within(store, pool))
-        return 0;
-    if (strcmp(store, pool) == 0)
-        return fail(-EINVAL, why,
-                    "the store %s cannot be the pool itself; give a directory of its own", store);
-    if (!within)
-        return fail(-EINVAL, why,
-                    "the store %s would be inside of the pool; give another directory", store);
-    (void)rmdir(pool);
-    return fail(-EINVAL, why,
-                "the pool %s would be inside of the store; give a directory of its own", pool);
-}
-
-/* Opens the directory of the pool, and checks who owns it. The caller closes *ret_fd, also after an
- * error. */
-static int open_disk(const char *path, unsigned flags, int *ret_fd, struct disk **ret_disk,
-                     char why[STORE_WHY])
-{
-    static const char *const names[] = {POOL_IDENTITY_FILE, "packs", "marks", "lease",
-                                        "nodes",            "objects", NULL};
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
-
-    *ret_fd = fd;
-    if (fd < 0)
-        return -errno;
-    err = store_own_check(fd, "pool", path, names, flags, why);
-    if (err == 0)
-        err = store_own_check_objects(fd, "pool", path, flags, why);
-    return err < 0 ? err : disk_open_fd(fd, store_disk_flags(flags), ret_disk);
-}
-
-/* Checks the features that the members agreed on when the pool was made. */
-static int check_features(const struct pool_identity *i, const char *path, bool writes,
+/* Checks the features that the members agreed on when the pool was made. One of them says whether
+ * the pool is on a shard. Its files must not be used as a directory as well, as through a mount of
+ * a bucket: there they would be changed in place. */
+static int check_features(const struct pool_identity *i, const struct pool_home *home, bool writes,
                           char why[STORE_WHY])
 {
+    bool on_shard = i->features.mask[FEATURE_INCOMPATIBLE] & FEATURE_POOL_ON_SHARD;
     char uses[FEATURES_WHY];
 
-    if (features_check(&i->features, writes, uses) == 0)
+    if (features_check(&i->features, writes, uses) < 0)
+        return fail(-EPROTO, why,
+                    "the pool %s was made by a newer version of tally: it uses %s, which this one "
+                    "does not know",
+                    home->path, uses);
+    if (on_shard == home->is_shard)
         return 0;
     return fail(-EPROTO, why,
-                "the pool %s was made by a newer version of tally: it uses %s, which this one does "
-                "not know",
-                path, uses);
+                on_shard
+                    ? "the pool %s is on a shard, and cannot be used as a directory: give the "
+                      "URL by which it was made"
+                    : "the pool %s is a directory, and cannot be used as a shard: give dir:PATH",
+                home->path);
 }
 
 /* Reads the identity of the pool, or makes the pool. If two processes make it at the same time, the
  * slower one joins. */
-static int identify_or_create(struct disk *disk, const char *path, struct pool_identity *ret,
-                              char why[STORE_WHY])
+static int identify_or_create(struct disk *disk, const struct pool_home *home,
+                              struct pool_identity *ret, char why[STORE_WHY])
 {
     char reason[POOL_WHY] = "";
     int err = pool_dir_identity(disk, ret, reason);
 
     if (err == -ENOENT) {
         err = pool_identity_make(ret);
+        if (home->is_shard)
+            store_pool_features(&ret->features);
         if (err == 0)
             err = pool_dir_create(disk, ret, reason);
         if (err == -EEXIST)
             err = pool_dir_identity(disk, ret, reason);
     }
-    return err < 0 ? fail(err, why, "cannot use %s as a pool: %s", path,
+    return err < 0 ? fail(err, why, "cannot use %s as a pool: %s", home->path,
                           *reason ? reason : strerror(-err))
                    : 0;
 }
@@ -195,46 +116,62 @@ static int join(struct disk *disk, const char *label, struct pool_home *home, ch
     return 0;
 }
 
-int store_pool_join(int dirfd, const char *url, const char *label, unsigned flags,
+bool store_pool_is_shard(const char *url)
+{
+    return strncmp(url, STORE_POOL_DIRECTORY, strlen(STORE_POOL_DIRECTORY)) != 0;
+}
+
+void store_pool_features(struct features *f)
+{
+    f->mask[FEATURE_INCOMPATIBLE] |= FEATURE_POOL_ON_SHARD;
+    snprintf(f->names[FEATURE_INCOMPATIBLE], FEATURES_NAMES, " " FEATURE_POOL_ON_SHARD_NAME);
+}
+
+/* Joins the pool on that disk, and writes STORE/pool. */
+static int join_on(int dirfd, struct disk *disk, const char *label, struct pool_home *home,
+                   struct id_key *ret_key, char why[STORE_WHY])
+{
+    struct pool_identity identity;
+    int err = identify_or_create(disk, home, &identity, why);
+
+    if (err == 0)
+        err = check_features(&identity, home, true, why);
+    if (err == 0)
+        err = join(disk, label, home, why);
+    if (err < 0)
+        return err;
+    memcpy(home->id, identity.id, sizeof home->id);
+    *ret_key = identity.key;
+    err = write_home(dirfd, home);
+    if (err == 0)
+        return 0;
+    store_pool_leave(disk, home);
+    return fail(err, why, "cannot write the store's file " STORE_POOL_FILE ": %s", strerror(-err));
+}
+
+int store_pool_join(int dirfd, struct disk *own, const char *url, const char *label, unsigned flags,
                     char why[STORE_WHY], struct disk **ret_disk, struct pool_home *ret_home,
                     struct id_key *ret_key)
 {
-    struct pool_identity identity;
+    CLEANUP_CLOSE int fd = -1;
     struct pool_home home = {.incarnation = 1};
     struct disk *disk = NULL;
-    int err = find_directory(url, why, home.path);
+    int err = pool_place_find(dirfd, url, &home, why);
 
-    if (err == 0)
-        err = refuse_inside(dirfd, home.path, why);
     if (err < 0)
         return err;
     *why = '\0';
-    CLEANUP_CLOSE int fd = -1;
-    err = open_disk(home.path, flags, &fd, &disk, why);
+    err = pool_place_open(&home, own, flags, &fd, &disk, why);
     if (err < 0)
         return *why ? err
                     : fail(err, why, "cannot open the pool %s: %s", home.path, strerror(-err));
-    err = identify_or_create(disk, home.path, &identity, why);
-    if (err == 0)
-        err = check_features(&identity, home.path, true, why);
-    if (err == 0)
-        err = join(disk, label, &home, why);
-    if (err == 0) {
-        memcpy(home.id, identity.id, sizeof home.id);
-        err = write_home(dirfd, &home);
-        if (err < 0) {
-            store_pool_leave(disk, &home);
-            (void)fail(err, why, "cannot write the store's file " STORE_POOL_FILE ": %s",
-                       strerror(-err));
-        }
-    }
+    err = join_on(dirfd, disk, label, &home, ret_key, why);
     if (err < 0) {
         disk_close(disk);
         return err;
     }
     *ret_disk = disk;
     *ret_home = home;
-    *ret_key = identity.key;
     return 0;
 }
 
@@ -281,7 +218,7 @@ static int check_pool(struct store_dir *s, const char *path, const struct pool_h
                     "one",
                     home->path, path);
     s->pool.key = identity.key;
-    return check_features(&identity, home->path, writes, why);
+    return check_features(&identity, home, writes, why);
 }
 
 /* Did the last opening reach step 7? */
@@ -330,12 +267,14 @@ static int check_node(struct store_dir *s, const char *path, const struct pool_h
 
 /* ---- a new incarnation ---- */
 
-/* Step 1. If the pool's disk knows no locks, the tokens alone decide. */
+/* Step 1. If the pool's disk knows no locks, as one on a shard, the tokens alone decide. */
 static int lock_node(struct store_dir *s, int poolfd, const char *path,
                      const struct pool_home *home, char why[STORE_WHY])
 {
     char name[DISK_NAME_MAX + 1];
 
+    if (home->is_shard)
+        return 0;
     pool_node_path(home->node, "lock", name);
     s->nodefd = beneath_open(poolfd, name, O_RDWR | O_CREAT, 0600);
     if (s->nodefd < 0)
@@ -349,14 +288,45 @@ static int lock_node(struct store_dir *s, int poolfd, const char *path,
                 path, home->node, home->path);
 }
 
+#define CLAIM_MAX (2 * POOL_TOKEN_LEN + 1) /* bytes: the token in hex, and a newline */
+
+/* What a claim has in it: nothing in a directory, and the token on a shard. */
+static size_t claim_text(const struct pool_home *home, char out[CLAIM_MAX + 1])
+{
+    size_t len = 0;
+
+    *out = '\0';
+    for (size_t i = 0; home->is_shard && i < POOL_TOKEN_LEN; i++)
+        len += (size_t)snprintf(out + len, CLAIM_MAX + 1 - len, "%02x%s", home->token[i],
+                                i + 1 < POOL_TOKEN_LEN ? "" : "\n");
+    return len;
+}
+
+/* Is the claim of that name an attempt of this very opening, whose answer was lost? Its token
+ * tells. 1, 0 or -errno. */
+static int is_own_claim(struct disk *pool, const struct pool_home *home, const char *name)
+{
+    char want[CLAIM_MAX + 1], text[CLAIM_MAX + 2];
+    size_t len, want_len = claim_text(home, want);
+    int err = want_len ? pool_file_get(pool, name, text, sizeof text, &len) : -EUCLEAN;
+
+    return err == 0 ? len == want_len && memcmp(text, want, len) == 0 : err == -EUCLEAN ? 0 : err;
+}
+
 /* Step 4. -EEXIST: another opening has claimed this incarnation. */
 static int claim_incarnation(struct disk *pool, const struct pool_home *home)
 {
-    char claim[16], name[DISK_NAME_MAX + 1];
+    char claim[16], name[DISK_NAME_MAX + 1], text[CLAIM_MAX + 1];
+    size_t len = claim_text(home, text);
+    int err, own;
 
     snprintf(claim, sizeof claim, CLAIM "%05x", (unsigned)home->incarnation);
     pool_node_path(home->node, claim, name);
-    return pool_file_put(pool, home->node, name, "", 0, POOL_PUT);
+    err = pool_file_put(pool, home->node, name, text, len, POOL_PUT);
+    if (err != -EEXIST)
+        return err;
+    own = is_own_claim(pool, home, name);
+    return own == 1 ? 0 : own < 0 ? own : -EEXIST;
 }
 
 struct claims {
@@ -457,13 +427,15 @@ static int become_node(struct store_dir *s, int poolfd, const char *path, struct
 
 /* ---- opening, closing ---- */
 
-/* Checks the directories that only this node writes. */
+/* Checks the directories that only this node writes. Who may write to a shard is up to it. */
 static int check_node_own(int poolfd, const struct pool_home *home, unsigned flags,
                           char why[STORE_WHY])
 {
     char dir[DISK_NAME_MAX + 1], slots[DISK_NAME_MAX + 1];
     const char *const names[] = {dir, slots, NULL};
 
+    if (home->is_shard)
+        return 0;
     pool_node_path(home->node, "", dir);
     pool_node_path(home->node, "slots", slots);
     return store_own_check(poolfd, "pool", home->path, names, flags, why);
@@ -480,7 +452,7 @@ int store_pool_open(struct store_dir *s, const char *path, unsigned flags, char 
     if (err < 0)
         return err;
     *why = '\0';
-    err = open_disk(home.path, flags, &fd, &s->pool.disk, why);
+    err = pool_place_open(&home, s->own, flags, &fd, &s->pool.disk, why);
     if (err < 0 && *why)
         return err;
     if (err < 0)

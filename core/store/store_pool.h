@@ -8,7 +8,8 @@
  * places that are given away already, and report that nothing needs what the other one has. So each
  * opening for writing is an incarnation of its own, with a random token:
  *
- *     1  lock nodes/N/lock                one process at a time, if the pool's disk knows locks
+ *     1  lock nodes/N/lock                one process at a time; not of a pool on a shard, which
+ *                                         knows no locks: there the other steps alone decide
  *     2  nodes/N/node has our token, or   else -ESTALE, and nothing is changed
  *        the one before it,
  *        and sync it                      else a loss of power could bring back a token that
@@ -33,11 +34,19 @@
 
 #define STORE_POOL_FILE "pool"
 
-/* Joins the pool `url`, "dir:PATH", as a new node, and writes STORE/pool. It makes the pool if
- * there is nothing yet. *ret_disk is the disk of the pool, which the caller closes; *ret_key is the
- * pool's key of ids. `flags` as for store_init. -EINVAL: a bad URL, or one inside of the other;
- * -EPERM, -EUCLEAN as for store_own_check; -EPROTO: a newer version made the pool. */
-int store_pool_join(int dirfd, const char *url, const char *label, unsigned flags,
+#define STORE_POOL_DIRECTORY "dir:"
+/* Does that URL name a shard, and no directory? Then the store and its pool have the feature that
+ * store_pool_features adds. */
+bool store_pool_is_shard(const char *url);
+void store_pool_features(struct features *f);
+
+/* Joins the pool `url`, "dir:PATH" or the URL of a shard, as a new node, and writes STORE/pool. It
+ * makes the pool if there is nothing yet. `own` is the store's own disk. *ret_disk is the disk of
+ * the pool, which the caller closes; *ret_key is the pool's key of ids. `flags` as for store_init.
+ * -EINVAL: a bad URL, or one inside of the other; -EPERM, -EUCLEAN as for store_own_check;
+ * -EHOSTUNREACH: the shard cannot be asked now; -EPROTO: a newer version made the pool, or it is of
+ * the other kind. */
+int store_pool_join(int dirfd, struct disk *own, const char *url, const char *label, unsigned flags,
                     char why[STORE_WHY], struct disk **ret_disk, struct pool_home *ret_home,
                     struct id_key *ret_key);
 /* Retires the node, after the store was not made after all. Its number is never given again. Errors

@@ -368,6 +368,23 @@ Test(pool_format, the_home_of_a_store_comes_back_and_is_a_place_that_can_be)
     cr_assert_eq(pool_home_decode(text, pool_home_encode(&h, text), &r), -EUCLEAN);
 }
 
+Test(pool_format, the_home_in_a_pool_on_a_shard_has_its_url)
+{
+    static const char *const bad[] = {"", "/pool", ":pool", "s3:with\na line"};
+    char text[POOL_TEXT_MAX];
+    struct pool_home h = {.node = 7, .incarnation = 9, .is_shard = true}, r;
+
+    memset(h.path, 'x', POOL_PATH_MAX);
+    h.path[2] = ':';
+    cr_assert_eq(pool_home_decode(text, pool_home_encode(&h, text), &r), 0);
+    cr_assert_eq(memcmp(&h, &r, sizeof r), 0);
+    cr_assert(strstr(text, "tallyfs pool home 2\n") == text && strstr(text, "\nurl=xx:x"));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        snprintf(h.path, sizeof h.path, "%s", bad[i]);
+        cr_assert_eq(pool_home_decode(text, pool_home_encode(&h, text), &r), -EUCLEAN, "%zu", i);
+    }
+}
+
 Test(pool_format, a_floor_comes_back_and_none_is_refused)
 {
     char text[POOL_TEXT_MAX];

@@ -8,10 +8,11 @@
 
 static const struct verb verbs[] = {
     {"init", OF_STORES, cmd_init_run, 0, NULL,
-     "[--label ORG/PROJECT] [--pool dir:PATH] [--foreign-store] STORE",
+     "[--label ORG/PROJECT] [--pool URL] [--foreign-store] STORE",
      "make a new store in an empty directory",
      "  --label ORG/PROJECT  its name, for people; local/ and the directory's name if left out\n"
-     "  --pool dir:PATH      keep its objects in that directory, which several stores share;\n"
+     "  --pool URL           keep its objects there, where several stores share them: dir:PATH,\n"
+     "                       a directory, or the URL of a shard, for stores on several machines;\n"
      "                       it is made a pool if it is missing or empty\n"
      "  --foreign-store      the directory, or the pool, may be somebody else's, or written by\n"
      "                       others: they are trusted\n"},

@@ -360,6 +360,8 @@ static int put_file(struct mem_shard *s, const char *name, uint8_t *data, uint64
     err = ask_fault(m, ret_done);
     if (*ret_done)
         medium_set(m->medium, name, data, size);
+    if (err == 0 && !replace && m->on[SHARD_MEM_REPEATS])
+        return -EEXIST;
     return err < 0 ? err : reply(m, replace ? 0 : -EEXIST);
 }
 
