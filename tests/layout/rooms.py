@@ -65,6 +65,14 @@ def compiles(header, rooms):
     return run.returncode == 0
 
 
+def findable(headers, rooms):
+    """Those headers that an include finds there."""
+    run = subprocess.run([os.environ.get('CC', 'cc'), '-E', '-P', '-x', 'c', '-'] + ['-I' + os.path.join(ROOT, 'core', r) for r in rooms],
+                         input=''.join(f'#if __has_include("{h}")\nfound "{h}"\n#endif\n' for h in headers), text=True,
+                         capture_output=True, check=True)
+    return re.findall(r'^found "(.*)"$', run.stdout, re.M)
+
+
 def intrusions(path, text):
     """Private headers of other folders that a file with this text would include."""
     folder = os.path.dirname(path)
@@ -114,9 +122,8 @@ for i, room in enumerate(order):
     for header in names(room, '.h'):
         if not compiles(header, visible):
             bad.append(f'core/{room}/{header} does not compile alone, with only the rooms that it stands on')
-    for other in order:
-        if other not in visible and names(other, '.h') and compiles(names(other, '.h')[0], visible):
-            bad.append(f'core/{room} can include headers of core/{other}')
+    for header in findable([h for other in order if other not in visible for h in names(other, '.h')], visible):
+        bad.append(f'core/{room} can include {header} of core/{owner[header]}')
 inner = sorted(f'{r}/{d}' for r in order for d in os.listdir(os.path.join(ROOT, 'core', r))
                if os.path.isdir(os.path.join(ROOT, 'core', r, d)))
 if inner != DOUBLES:
@@ -131,7 +138,7 @@ for doubles in inner:
             bad.append(f'{header} stands in core/{owner[header]} and in core/{doubles}')
         if not compiles(header, visible | {d for d in inner if d.split('/')[0] in visible}):
             bad.append(f'core/{doubles}/{header} does not compile alone, with core/{room}, what that stands on, and their doubles')
-        if compiles(header, order):
+        if findable([header], order):
             bad.append(f'the product can include core/{doubles}/{header}')
     for folder, _, files in (w for top in ('core', 'fs', 'tools') for w in os.walk(os.path.join(ROOT, top))):
         path = os.path.join(folder, 'meson.build')
