@@ -315,14 +315,15 @@ static ssize_t read_file(struct fixture *x, const char *path, char *buf, size_t 
 
 static void reads_are_right(struct fixture *x)
 {
+    static char want[LARGE];
     char path[32], text[4096], got[4096];
 
     for (int i = 0; i < LARGES; i++) {
         snprintf(path, sizeof path, "main/large%d", i);
         ssize_t n = read_file(x, path, large, sizeof large);
         cr_assert(n < 0 || n == LARGE, "%s: %zd", path, n);
-        for (ssize_t at = 0; at < n; at++)
-            cr_assert_eq(large[at], 'a' + i, "%s at %zd", path, at);
+        memset(want, 'a' + i, sizeof want);
+        cr_assert(n < 0 || memcmp(large, want, sizeof want) == 0, "%s", path);
     }
     for (int i = 0; i < SMALLS; i++) {
         snprintf(path, sizeof path, "main/f%d", i);
