@@ -6,6 +6,7 @@
 #include "pool_dir.h"
 
 #include "pool_file.h"
+#include "shard.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -91,13 +92,21 @@ static int find_stranger(const char *name, void *ctx)
     return strncmp(name, "tmp.", 4) != 0 && strcmp(name, "lost+found") != 0;
 }
 
+/* On a disk of whole files: 1 for all but what those leave who try the place (shard_probe). */
+static int find_content(const char *name, void *ctx)
+{
+    (void)ctx;
+    return strcmp(name, SHARD_PROBE_DIR) != 0;
+}
+
 /* Has the directory only what an interrupted creation leaves, empty directories? 1, 0 or -errno.
  * Files in them would belong to a pool whose identity was lost, and new members would take them for
  * unneeded. */
 static int is_fresh(struct disk *disk)
 {
     char name[DISK_NAME_MAX + 1];
-    int err = disk_list(disk, "", disk_is_whole(disk) ? stop : find_stranger, NULL), fresh = 1;
+    int err = disk_list(disk, "", disk_is_whole(disk) ? find_content : find_stranger, NULL),
+        fresh = 1;
 
     if (err || disk_is_whole(disk)) /* which has no directories, so nothing at all is left there */
         return err < 0 ? err : !err;

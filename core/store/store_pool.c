@@ -161,7 +161,7 @@ int store_pool_join(int dirfd, struct disk *own, const char *url, const char *la
     if (err < 0)
         return err;
     *why = '\0';
-    err = pool_place_open(&home, own, flags, &fd, &disk, why);
+    err = pool_place_open(&home, own, flags, true, &fd, &disk, why);
     if (err < 0)
         return *why ? err
                     : fail(err, why, "cannot open the pool %s: %s", home.path, strerror(-err));
@@ -452,7 +452,7 @@ int store_pool_open(struct store_dir *s, const char *path, unsigned flags, char 
     if (err < 0)
         return err;
     *why = '\0';
-    err = pool_place_open(&home, s->own, flags, &fd, &s->pool.disk, why);
+    err = pool_place_open(&home, s->own, flags, false, &fd, &s->pool.disk, why);
     if (err < 0 && *why)
         return err;
     if (err < 0)

@@ -139,9 +139,20 @@ static int find_shard(const char *url, char why[STORE_WHY], char ret_url[POOL_PA
     return 0;
 }
 
+/* Tries whether the place decides between several writers (shard_probe). */
+static int probe(struct shard *s, const char *url, char why[STORE_WHY])
+{
+    char reason[SHARD_WHY] = "";
+    int err = shard_probe(s, reason);
+
+    return err < 0 ? fail(err, why, "cannot use %s as a pool: %s", url,
+                          *reason ? reason : strerror(-err))
+                   : 0;
+}
+
 /* Opens the shard, and makes a disk of it. */
-static int open_shard(const char *url, struct disk *own, unsigned flags, struct disk **ret_disk,
-                      char why[STORE_WHY])
+static int open_shard(const char *url, struct disk *own, unsigned flags, bool joins,
+                      struct disk **ret_disk, char why[STORE_WHY])
 {
     unsigned how =
         (flags & STORE_READONLY ? SHARD_READONLY : 0) | (flags & STORE_FOREIGN ? SHARD_FOREIGN : 0);
@@ -154,7 +165,9 @@ static int open_shard(const char *url, struct disk *own, unsigned flags, struct 
                     reason);
     if (err < 0)
         return fail(err, why, "cannot open the pool %s: %s", url, reason);
-    err = disk_put_open(s, own, store_disk_flags(flags), ret_disk);
+    err = joins ? probe(s, url, why) : 0;
+    if (err == 0)
+        err = disk_put_open(s, own, store_disk_flags(flags), ret_disk);
     if (err < 0)
         shard_close(s);
     return err;
@@ -173,10 +186,10 @@ int pool_place_find(int dirfd, const char *url, struct pool_home *home, char why
     return err < 0 ? err : refuse_inside(dirfd, home->path, why);
 }
 
-int pool_place_open(const struct pool_home *home, struct disk *own, unsigned flags, int *ret_fd,
-                    struct disk **ret_disk, char why[STORE_WHY])
+int pool_place_open(const struct pool_home *home, struct disk *own, unsigned flags, bool joins,
+                    int *ret_fd, struct disk **ret_disk, char why[STORE_WHY])
 {
     *ret_fd = -1;
-    return home->is_shard ? open_shard(home->path, own, flags, ret_disk, why)
+    return home->is_shard ? open_shard(home->path, own, flags, joins, ret_disk, why)
                           : open_directory(home->path, flags, ret_fd, ret_disk, why);
 }

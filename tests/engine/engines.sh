@@ -141,7 +141,7 @@ t sweep --wait >"$W/said"
 kill -CONT "${ceph_pid[osd]}"
 wait_until pool_works
 wait_until shard_is 2 ok
-same_tree
+wait_until same_tree
 eq "$(t shard list | grep -c 'lost=[1-9]' || true)" 0
 
 claim "an OSD that dies in a move loses nothing"
@@ -155,7 +155,7 @@ wait_until pool_works
 wait_until shard_is 2 ok
 t move --wait "$M/main/tree" 2 >/dev/null
 cold
-same_tree
+wait_until same_tree
 
 claim "a pool that is full says so, and what did not fit stays at home"
 t recall --wait "$M/main/tree" >/dev/null
@@ -183,3 +183,86 @@ mount_store
 same_tree
 unmount_store
 check_clean
+
+# ---- two stores in one pool ----
+
+# in_pool - how many files with contents the pool has.
+in_pool() { rados -c "$CONF" --log-file=/dev/null -p tally -N shared ls | grep -cE '^(objects|packs)/.*[0-9a-f]$'; }
+s3_in_pool() {
+    s3_curl GET '/tally' -G -d list-type=2 -d max-keys=1000 -d prefix=shared/ >/dev/null
+    grep -oE '<Key>shared/(objects|packs)/[^<]*[0-9a-f]</Key>' "$W/said" | wc -l
+}
+# use one|two
+use() {
+    S=$W/store.$1 M=$W/mnt.$1 daemon=${daemons[$1]:-}
+}
+reported() { "$TALLY" -C "$1" status | grep -Eq '^ *report=[1-9]'; }
+told() {
+    "$TALLY" -C "$1" drain >/dev/null
+    "$TALLY" -C "$1" gc --dry-run --wait >/dev/null
+}
+collected() {
+    "$TALLY" -C "$W/mnt.one" gc --grace 0s --wait >/dev/null
+    "$TALLY" -C "$W/mnt.two" gc --grace 0s --wait >/dev/null
+    [[ $($1) -le $2 ]]
+}
+declare -A daemons
+
+# share URL COUNT_FUNCTION
+share() {
+    local url=$1 count=$2 both node
+    for node in one two; do
+        use "$node"
+        rm -rf "$S"
+        "$TALLY" init --pool "$url" "$S" >/dev/null
+        mount_store
+        daemons[$node]=$daemon
+        wait_until reported "$M"
+    done
+    use one
+    cp -r /usr/include/linux "$M/main/tree"
+    head -c 20000000 /dev/urandom >"$M/main/large"
+    told "$M"
+    told "$W/mnt.two"
+    both=$($count)
+    cp "$M/main/large" "$W/mnt.two/main/large"
+    cp -r "$M/main/tree" "$W/mnt.two/main/tree"
+    told "$W/mnt.two"
+    [[ $($count) -le $((both + 1)) ]] || fail "the pool has $($count) files, and had $both"
+    want=$(tree_digest "$M/main")
+    echo 3 >/proc/sys/vm/drop_caches
+    eq "$(tree_digest "$W/mnt.two/main")" "$want"
+    rm -r "$M/main/tree" "$M/main/large"
+    told "$M"
+    collected "$count" 100000 || true
+    eq "$(tree_digest "$W/mnt.two/main")" "$want" "what one store let go of, the other keeps"
+    rm -r "$W/mnt.two/main/tree" "$W/mnt.two/main/large"
+    told "$W/mnt.two"
+    wait_until collected "$count" 0
+    for node in one two; do
+        use "$node"
+        unmount_store
+        check_clean
+    done
+}
+
+claim "two stores in a pool on RADOS have what both have there once, and what nobody has goes"
+share "rados:tally/shared?conf=$CONF&id=tallytest" in_pool
+claim "and so on S3"
+share "s3://tally/shared?$s3_at" s3_in_pool
+
+claim "a server that only pretends to know puts that must not replace is refused"
+# shellcheck disable=SC2119
+S=$W/store M=$W/mnt
+mount_store
+python3 "$(dirname "$test_file")/s3_server.py" >server.port 2>/dev/null &
+pids+=("$!")
+wait_until test -s server.port
+export AWS_ACCESS_KEY_ID=ID AWS_SECRET_ACCESS_KEY=SECRET
+unmount_store
+mount_store
+refused "s3://pretends?endpoint=http://127.0.0.1:$(<server.port)" '16 writers'
+fails "$TALLY" init --pool "s3://pretends?endpoint=http://127.0.0.1:$(<server.port)" "$W/store.three"
+matches "$(<"$W/said")" '16 writers'
+t shard add 9 "s3://plain?endpoint=http://127.0.0.1:$(<server.port)" >/dev/null
+unmount_store

@@ -138,6 +138,32 @@ Test(store_pool_url, a_shard_with_other_things_on_it_is_no_pool)
     shard_mem_destroy(other);
 }
 
+Test(store_pool_url, a_place_that_does_not_decide_between_writers_is_no_pool)
+{
+    struct shard_mem *other;
+
+    cr_assert_eq(shard_mem_create("other", NULL, &other), 0);
+    shard_mem_set(other, SHARD_MEM_CLOBBERS, true);
+    cr_assert_eq(store_init(at("two"), "org/project", "mem:other", 0, why), -EOPNOTSUPP);
+    says("could both own it");
+    cr_assert_eq(shard_mem_count(other), 0);
+    shard_mem_destroy(other);
+}
+
+Test(store_pool_url, what_an_interrupted_trial_left_does_not_make_a_place_used)
+{
+    struct shard_mem *other;
+    struct shard *s;
+    char reason[SHARD_WHY];
+
+    cr_assert_eq(shard_mem_create("other", NULL, &other), 0);
+    cr_assert_eq(shard_open("mem:other", 0, &s, reason), 0);
+    cr_assert_eq(shard_put(s, SHARD_PROBE_DIR "/probe-1", "x", 1), 0);
+    shard_close(s);
+    cr_assert_eq(store_init(at("two"), "org/project", "mem:other", 0, why), 0, "%s", why);
+    shard_mem_destroy(other);
+}
+
 /* As of a bucket that is mounted: there its files would be changed in place. */
 Test(store_pool_url, the_files_of_such_a_pool_are_not_used_as_a_directory)
 {
