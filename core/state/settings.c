@@ -92,6 +92,9 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
                         "reading from an unreachable shard waits this long for it", NULL},
     [SET_SHARD_PATIENCE] = {"shard_patience", SETTING_DURATION, SECOND, HOUR, 30 * SECOND,
                             "a shard that does not answer for this long is unreachable", NULL},
+    [SET_SHARD_PARALLEL] = {"shard_parallel", SETTING_NUMBER, 1, 64, 16,
+                            "a move, a sweep or a release asks a shard for so many things at once",
+                            NULL},
     [SET_BRANCH_FRAGMENT_WARN] = {"branch_fragment_warn", SETTING_NUMBER, 0, 1000000000, 10000,
                                   "flushes of a branch, or pieces of its files, after which a "
                                   "warning says that it is scattered; 0: none",
