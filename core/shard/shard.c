@@ -35,6 +35,12 @@ static int send(struct ask *a, const struct shard_driver *driver, const char *na
     return shard_ask(a, longer);
 }
 
+/* So many ns more than others may a call take that transfers so many bytes. */
+static int64_t longer_for(uint64_t bytes)
+{
+    return (int64_t)(bytes >> MIB_SHIFT) * NSEC_PER_SEC;
+}
+
 /* Writes the sentence for a question that was not answered. */
 static void say_silent(int err, char why[SHARD_WHY])
 {
@@ -356,7 +362,7 @@ static int put_from(struct shard *s, const char *name, const struct shard_source
     a->source = source;
     a->off = source->size;
     a->replace = replace;
-    err = send(a, s->driver, name, (int64_t)(source->size >> MIB_SHIFT) * NSEC_PER_SEC);
+    err = send(a, s->driver, name, longer_for(source->size));
     if (err < 0)
         return err;
     shard_count(s, SHARD_PUT, 1);
@@ -403,10 +409,10 @@ static ssize_t run_range(struct ask *a)
     return a->driver->range(a->shard, a->name, a->data, a->len, a->off);
 }
 
-/* Has `run` read into memory of the ask, and copies the bytes to `buf`. A call that comes back late
- * must not write to `buf`, which its caller may have freed. */
-static ssize_t read_there(struct shard *s, const char *name, ask_fn *run, void *buf, size_t len,
-                          uint64_t off)
+/* Has `run` read into memory of the ask, which *ret_data gets. A call that comes back late must not
+ * write to memory that its caller may have freed. */
+static ssize_t read_alloc(struct shard *s, const char *name, ask_fn *run, size_t len, uint64_t off,
+                          void **ret_data)
 {
     struct ask *a = ask_make(s->place, run, len);
     int err;
@@ -415,15 +421,29 @@ static ssize_t read_there(struct shard *s, const char *name, ask_fn *run, void *
         return -ENOMEM;
     a->shard = s;
     a->off = off;
-    err = send(a, s->driver, name, 0);
+    err = send(a, s->driver, name, longer_for(len));
     if (err < 0)
         return err;
     shard_count(s, SHARD_GET, 1);
-    if (a->result > 0) {
-        memcpy(buf, a->data, (size_t)a->result);
+    if (a->result >= 0) {
         atomic_fetch_add(&place_traffic(s->place)->received, (uint64_t)a->result);
+        *ret_data = a->data;
+        a->data = NULL;
     }
     return end(a);
+}
+
+/* The same, and copies the bytes to `buf`. */
+static ssize_t read_there(struct shard *s, const char *name, ask_fn *run, void *buf, size_t len,
+                          uint64_t off)
+{
+    void *data = NULL;
+    ssize_t n = read_alloc(s, name, run, len, off, &data);
+
+    if (n > 0)
+        memcpy(buf, data, (size_t)n);
+    free(data);
+    return n;
 }
 
 ssize_t shard_get(struct shard *s, const char *name, void *buf, size_t cap)
@@ -433,13 +453,27 @@ ssize_t shard_get(struct shard *s, const char *name, void *buf, size_t cap)
     return err < 0 ? err : read_there(s, name, run_get, buf, cap, 0);
 }
 
-ssize_t shard_range(struct shard *s, const char *name, void *buf, size_t len, uint64_t off)
+/* -EFBIG: no file reaches that far. */
+static int check_range(const char *name, size_t len, uint64_t off)
 {
     int err = check_name(name);
 
-    if (err == 0 && (off > OFFSET_MAX || len > OFFSET_MAX - off))
-        err = -EFBIG;
+    return err == 0 && (off > OFFSET_MAX || len > OFFSET_MAX - off) ? -EFBIG : err;
+}
+
+ssize_t shard_range(struct shard *s, const char *name, void *buf, size_t len, uint64_t off)
+{
+    int err = check_range(name, len, off);
+
     return err < 0 ? err : read_there(s, name, run_range, buf, len, off);
+}
+
+ssize_t shard_range_alloc(struct shard *s, const char *name, size_t len, uint64_t off,
+                          void **ret_data)
+{
+    int err = check_range(name, len, off);
+
+    return err < 0 ? err : read_alloc(s, name, run_range, len, off, ret_data);
 }
 
 /* ---- the rest ---- */

@@ -83,8 +83,8 @@ int shard_open(const char *url, unsigned flags, struct shard **ret_shard, char w
 /* Closes the shard. No thread uses it, or a disk made of it, any more. NULL is fine. */
 void shard_close(struct shard *s);
 /* Sets how long one answer may take, in ns, for all shards of this process; the default is 30 s. A
- * put may take a second longer for each MiB. The time counts from the call on, and a change applies
- * to calls that wait, too. */
+ * put, and a read of a range, may take a second longer for each MiB. The time counts from the call
+ * on, and a change applies to calls that wait, too. */
 void shard_set_patience(int64_t duration_ns);
 int64_t shard_patience(void); /* for drivers: their own time limits are shorter */
 /* Is that place silent, or with NULL any place? *ret_url (may be NULL) gets its URL. Then a thread
@@ -108,6 +108,10 @@ int shard_put_stream(struct shard *s, const char *name, const struct shard_sourc
 ssize_t shard_get(struct shard *s, const char *name, void *buf, size_t cap);
 /* Returns the bytes read, fewer than `len` only at the end of the file. */
 ssize_t shard_range(struct shard *s, const char *name, void *buf, size_t len, uint64_t off);
+/* The same, into memory that the caller frees, so that many bytes are not copied once more. After
+ * an error *ret_data is not set. */
+ssize_t shard_range_alloc(struct shard *s, const char *name, size_t len, uint64_t off,
+                          void **ret_data);
 int shard_stat(struct shard *s, const char *name, uint64_t *ret_size);
 /* Durable. -ENOENT: it does not exist, or a driver that lost the answer deleted it, and tried
  * again. */
