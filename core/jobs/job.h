@@ -93,6 +93,9 @@ int job_start_one(struct state *p, const char *verb, const char *detail, struct 
                   uint64_t *ret_number);
 void job_progress(struct state *p, struct job *j, uint64_t done, uint64_t total);
 void job_progress_bytes(struct state *p, struct job *j, uint64_t done, uint64_t total);
+/* In a thread that works for the job beside its worker: takes over the I/O priority that the job
+ * has now. */
+void job_lend_priority(struct state *p, struct job *j);
 /* An earlier job had done `bytes` already, so they took this job no time. */
 void job_goes_on_from(struct state *p, struct job *j, uint64_t bytes);
 /* Rest for `duration_ns`, or until the job is to end: -ECANCELED, -ESHUTDOWN. Called by the job's

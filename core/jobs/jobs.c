@@ -178,14 +178,28 @@ static struct job *present_of(struct jobs *jobs, const char *verb)
     return NULL;
 }
 
-/* In the worker that runs the job: normal I/O priority if the job is prompt, or while somebody
- * waits for it. In any other thread this does nothing. Needs jobs->lock. */
-static void set_priority(struct job *j)
+/* Gives the calling thread normal I/O priority if the job is prompt, or while somebody waits for
+ * it; else idle priority. Needs jobs->lock. */
+static void take_priority(const struct job *j)
 {
     bool idle = !j->work.waits && !j->work.prompt && j->waiters == 0;
 
-    if (workers_here(j->p->workers) && thread_io_is_idle() != idle)
+    if (thread_io_is_idle() != idle)
         thread_io_idle(idle);
+}
+
+/* The same in the worker that runs the job. In any other thread this does nothing. Needs
+ * jobs->lock. */
+static void set_priority(const struct job *j)
+{
+    if (workers_here(j->p->workers))
+        take_priority(j);
+}
+
+void job_lend_priority(struct state *p, struct job *j)
+{
+    MUTEX_GUARD(&p->jobs->lock);
+    take_priority(j);
 }
 
 /* Makes a job and puts it into the table, unless it must be the only one of its verb and is not. */

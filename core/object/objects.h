@@ -155,24 +155,9 @@ int objects_verify_slowly(struct objects *o, const struct entry *e,
  *
  * Reading is as of any entry: objects_read, objects_verify. What cannot be asked is -EHOSTUNREACH.
  * To copy bytes elsewhere, `from` being sealed and held by the caller, wherever it is now. -ESTALE:
- * it is not there any more, since it was moved; -EUCLEAN, with an alarm, it is damaged.
+ * it is not there any more, since it was moved; -EUCLEAN, with an alarm, it is damaged. Many small
+ * ones are copied together: objects_batch.h.
  */
-
-/* Records gathered for one pack on one shard. */
-struct objects_batch;
-int objects_batch_begin(struct objects *o, uint16_t shard, struct objects_batch **ret_batch);
-/* Read `from` (of at most PACK_RECORD_MAX bytes), verify it and take it along. -EFBIG: the batch is
- * full; put it and begin another one. */
-int objects_batch_add(struct objects_batch *b, uint64_t number, const struct entry *from);
-/* Put the pack, durably, and read it back. Nothing names it yet. */
-int objects_batch_put(struct objects_batch *b);
-/* The nth record that was added, from 0: its number, where it was, and where its copy is now.
- * -ENOENT: there are no more. The caller holds the freeze lock from packs_count_in until the entry
- * names the new place (move.c). */
-int objects_batch_get(const struct objects_batch *b, size_t nth, uint64_t *ret_number,
-                      struct entry *ret_from, struct entry *ret_to);
-uint64_t objects_batch_file_bytes(const struct objects_batch *b); /* of the pack as it was put */
-void objects_batch_end(struct objects_batch *b); /* NULL is fine */
 
 /* Append the bytes of `from`, which the caller has verified, to the open pack; *ret_to is the entry
  * of the copy. As after sealing it is durable when objects_sync has returned; the freeze lock is

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* objects_impl: what objects.c, objects_seal.c and objects_remote.c share. Nobody else includes
- * this. */
+/* objects_impl: what objects.c, objects_seal.c, objects_remote.c and objects_batch.c share. Nobody
+ * else includes this. */
 #pragma once
 
 #include "lock.h"
@@ -68,3 +68,13 @@ int object_use(struct objects *o, uint16_t shard, enum shards_use how, struct sh
 int object_said(struct objects *o, uint16_t shard, int err);
 /* The same, and gives back the place, which was in use. */
 int object_put_back(struct objects *o, uint16_t shard, int err);
+/* The entry of a copy of `from` on `shard`, at a place that is still to be filled in. */
+struct entry object_copy_of(struct objects *o, uint16_t shard, const struct entry *from);
+/* What an error of reading the source of a copy means. -ESTALE: the source was moved meanwhile. */
+int object_source_said(struct objects *o, const struct entry *from, int err);
+/* Reports that a shard does not return what was just put there, so it cannot be trusted. Always
+ * -EIO. */
+int object_is_lying(uint16_t shard, const char *name);
+/* Has the file of that name just these bytes? 1, 0 or -errno. One byte more is asked for than there
+ * should be, which tells whether the file ends there. */
+int object_reads_as(struct shard *s, const char *name, const void *data, uint32_t len);

@@ -12,9 +12,7 @@
  * A driver that lost the answer to a put, and sent it again, says -EEXIST of its own bytes. All
  * names here are new, so what exists is compared, and is the copy if it is equal.
  */
-#include "array.h"
 #include "objects_impl.h"
-#include "packs_impl.h"
 #include "report.h"
 #include <errno.h>
 #include <stdio.h>
@@ -61,8 +59,7 @@ static int sums_name_of(const struct entry *e, char out[DISK_NAME_MAX + 1])
     return sums_name(name, out);
 }
 
-/* The entry of a copy of `from` on `shard`, at a place that is still to be filled in. */
-static struct entry copy_of(struct objects *o, uint16_t shard, const struct entry *from)
+struct entry object_copy_of(struct objects *o, uint16_t shard, const struct entry *from)
 {
     struct entry to = {.kind = from->kind, .id = from->id, .size = from->size, .day = from->day};
 
@@ -74,7 +71,7 @@ static struct entry copy_of(struct objects *o, uint16_t shard, const struct entr
     return to;
 }
 
-/* A number for a new pack or file on a shard. */
+/* A number for a new file on a shard. */
 static int new_number(struct objects *o, uint16_t shard, uint64_t *ret_where)
 {
     int err = object_use(o, shard, SHARDS_WRITE, NULL, NULL);
@@ -86,17 +83,14 @@ static int new_number(struct objects *o, uint16_t shard, uint64_t *ret_where)
     return err;
 }
 
-/* Reports that a shard does not return what was just put there, so it cannot be trusted. Always
- * -EIO. */
-static int is_lying(uint16_t shard, const char *name)
+int object_is_lying(uint16_t shard, const char *name)
 {
     report(REPORT_WARN, "shard %u: %.120s reads back as other bytes: nothing is moved there", shard,
            name);
     return -EIO;
 }
 
-/* What an error of reading the source of a copy means. -ESTALE: the source was moved meanwhile. */
-static int source_said(struct objects *o, const struct entry *from, int err)
+int object_source_said(struct objects *o, const struct entry *from, int err)
 {
     struct entry now = *from;
 
@@ -105,165 +99,14 @@ static int source_said(struct objects *o, const struct entry *from, int err)
     return object_unreadable(from, err);
 }
 
-/* ---- many small ones: a pack ---- */
-
-/* An object of a batch, at its old and its new place. */
-struct item {
-    uint64_t number;
-    struct entry from, to;
-};
-
-/* A pack that is made in memory for a shard (objects.h). */
-struct objects_batch {
-    struct objects *o;
-    uint16_t shard;
-    uint64_t where; /* number of the pack */
-    uint8_t *data;  /* SHARD_PACK_MAX bytes */
-    uint32_t end;   /* offset of the end of the last record */
-    struct item *v;
-    size_t count, room;
-};
-
-int objects_batch_begin(struct objects *o, uint16_t shard, struct objects_batch **ret_batch)
+int object_reads_as(struct shard *s, const char *name, const void *data, uint32_t len)
 {
-    struct objects_batch *b = calloc(1, sizeof *b);
-    int err = b ? 0 : -ENOMEM;
+    void *buf = NULL;
+    ssize_t n = shard_range_alloc(s, name, (size_t)len + 1, 0, &buf);
+    int same = n < 0 ? (int)n : n == (ssize_t)len && memcmp(buf, data, len) == 0;
 
-    if (err == 0) {
-        b->data = malloc(SHARD_PACK_MAX);
-        err = b->data ? new_number(o, shard, &b->where) : -ENOMEM;
-    }
-    if (err < 0) {
-        objects_batch_end(b);
-        return err;
-    }
-    b->o = o;
-    b->shard = shard;
-    pack_file_head(b->data, b->where);
-    b->end = FILE_HEAD;
-    *ret_batch = b;
-    return 0;
-}
-
-void objects_batch_end(struct objects_batch *b)
-{
-    if (!b)
-        return;
-    free(b->data);
-    free(b->v);
-    free(b);
-}
-
-/* Reads all the bytes of `from`, and checks them against its id. */
-static int load_object(struct objects *o, const struct entry *from, void *buf)
-{
-    struct id hash;
-    ssize_t n = object_read_quietly(o, from, buf, from->size, 0);
-
-    if (n >= 0) {
-        id_of(o->c.key, buf, from->size, &hash);
-        n = (uint64_t)n == from->size && id_fits(o->c.key, &from->id, &hash) ? 0 : -EUCLEAN;
-    }
-    return n < 0 ? source_said(o, from, (int)n) : 0;
-}
-
-int objects_batch_add(struct objects_batch *b, uint64_t number, const struct entry *from)
-{
-    uint32_t size = (uint32_t)from->size;
-    uint8_t *record = b->data + b->end;
-    struct pack_place at = {b->where, b->end};
-    struct entry to;
-    int err;
-
-    if (!entry_is_sealed(from) || from->size > PACK_RECORD_MAX)
-        return -EINVAL;
-    if (b->end + pack_record_size(size) > SHARD_PACK_MAX)
-        return -EFBIG;
-    err = ARRAY_RESERVE(b->v, b->room, b->count + 1);
-    if (err == 0)
-        err = load_object(b->o, from, record + RECORD_HEAD);
-    if (err < 0)
-        return err;
-    memset(record + RECORD_HEAD + size, 0, pack_record_size(size) - RECORD_HEAD - size);
-    pack_record_head(record, &from->id, record + RECORD_HEAD, size, &at);
-    to = copy_of(b->o, b->shard, from);
-    to.kind = ENTRY_PACK;
-    to.where = b->where;
-    to.offset = b->end;
-    b->v[b->count++] = (struct item){number, *from, to};
-    b->end += (uint32_t)pack_record_size(size);
-    return 0;
-}
-
-/* Does the file of that name have just these bytes? 1, 0 or -errno. */
-static int reads_as(struct shard *s, const char *name, const uint8_t *data, uint32_t len)
-{
-    uint8_t *buf = malloc(PIECE);
-    uint64_t size = 0;
-    int same = buf ? shard_stat(s, name, &size) : -ENOMEM;
-
-    if (same == 0)
-        same = size == len;
-    for (uint32_t off = 0; same == 1 && off < len; off += PIECE) {
-        size_t want = len - off < PIECE ? len - off : PIECE;
-        ssize_t n = shard_range(s, name, buf, want, off);
-        same = n < 0 ? (int)n : (size_t)n == want && memcmp(buf, data + off, want) == 0;
-    }
     free(buf);
     return same;
-}
-
-/* Puts the pack on the shard and reads it back. A pack that reads differently is deleted, unless it
- * was there before. */
-static int put_and_compare(struct objects_batch *b, struct shard *s, const char *name)
-{
-    int same, err = shard_put_if_absent(s, name, b->data, b->end);
-    bool existed = err == -EEXIST;
-
-    err = existed ? 0 : shards_said(b->o->c.shards, b->shard, err);
-    if (err < 0)
-        return err;
-    same = shards_said(b->o->c.shards, b->shard, reads_as(s, name, b->data, b->end));
-    if (same == 0 && existed)
-        return -EEXIST;
-    if (same == 0 || same == -ENOENT) {
-        err = is_lying(b->shard, name);
-        (void)shard_delete(s, name);
-    }
-    return same < 0 && same != -ENOENT ? same : err;
-}
-
-int objects_batch_put(struct objects_batch *b)
-{
-    char name[DISK_NAME_MAX + 1];
-    struct shard *s;
-    int err;
-
-    if (b->count == 0)
-        return 0;
-    err = object_use(b->o, b->shard, SHARDS_WRITE, &s, NULL);
-    if (err < 0)
-        return err;
-    pack_name(b->where, name);
-    err = put_and_compare(b, s, name);
-    shards_put_back(b->o->c.shards, b->shard);
-    return err;
-}
-
-int objects_batch_get(const struct objects_batch *b, size_t nth, uint64_t *ret_number,
-                      struct entry *ret_from, struct entry *ret_to)
-{
-    if (nth >= b->count)
-        return -ENOENT;
-    *ret_number = b->v[nth].number;
-    *ret_from = b->v[nth].from;
-    *ret_to = b->v[nth].to;
-    return 0;
-}
-
-uint64_t objects_batch_file_bytes(const struct objects_batch *b)
-{
-    return b->end;
 }
 
 /* ---- a large one: a file ---- */
@@ -303,7 +146,7 @@ static int put_sums(struct objects *o, struct shard *s, const struct entry *to,
     if (err < 0)
         return err;
     err = shard_put_if_absent(s, name, bytes, len);
-    if (err == -EEXIST && reads_as(s, name, bytes, (uint32_t)len) == 1)
+    if (err == -EEXIST && object_reads_as(s, name, bytes, (uint32_t)len) == 1)
         err = 0;
     free(bytes);
     return shards_said(o->c.shards, to->shard, err);
@@ -342,7 +185,7 @@ static int check_copy(struct objects *o, struct disk *disk, const struct entry *
         err = -EUCLEAN;
     err = object_said(o, to->shard, err);
     objects_file_name(to, 0, name);
-    return err == -EUCLEAN ? is_lying(to->shard, name) : err;
+    return err == -EUCLEAN ? object_is_lying(to->shard, name) : err;
 }
 
 /* Deletes a file and its sums; the bytes go first. -ENOENT: the shard is the right one, and had
@@ -474,7 +317,7 @@ static int file_home(struct objects *o, uint64_t number, struct outgoing *in, st
 int objects_copy_file(struct objects *o, uint16_t shard, uint64_t number, const struct entry *from,
                       const struct blob_pace *pace, struct entry *ret_to)
 {
-    struct entry to = copy_of(o, shard, from);
+    struct entry to = object_copy_of(o, shard, from);
     struct outgoing out = {.pace = pace};
     int end, err;
 
@@ -482,11 +325,11 @@ int objects_copy_file(struct objects *o, uint16_t shard, uint64_t number, const 
         return -EINVAL;
     err = object_open_file(o, from, true, &out.blob);
     if (err < 0)
-        return source_said(o, from, err);
+        return object_source_said(o, from, err);
     err = shard ? file_out(o, &out, &to) : file_home(o, number, &out, &to);
     end = object_close_file(o, from, out.blob, out.err);
     if (end < 0)
-        return source_said(o, from, end);
+        return object_source_said(o, from, end);
     if (err == 0)
         *ret_to = to;
     return err;

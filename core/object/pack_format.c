@@ -125,6 +125,38 @@ void pack_file_head(uint8_t head[FILE_HEAD], uint64_t number)
     put_le64(head + 24, id_checksum(head, 24, number));
 }
 
+/* Is this the head of the record of `id`, with `len` bytes of payload? */
+static int decode_head_of(const uint8_t head[RECORD_HEAD], const struct id *id, uint32_t len,
+                          struct pack_record *ret)
+{
+    int err = pack_record_decode(head, ret);
+
+    return err == 0 && (ret->size != len || !id_equal(&ret->id, id)) ? -EUCLEAN : err;
+}
+
+/* Does the payload fit the checksum in its head? And can this version read it? */
+static int verify_payload(const uint8_t head[RECORD_HEAD], const struct pack_record *r,
+                          const void *data, const struct pack_place *place)
+{
+    if (record_sum(head, r, data, place) != get_le64(head + 24))
+        return -EUCLEAN;
+    return r->method == PACK_PLAIN ? 0 : -EPROTO;
+}
+
+int pack_record_verify(const void *record, size_t have, const struct pack_place *place,
+                       const struct id *id, uint32_t len)
+{
+    const uint8_t *head = record;
+    struct pack_record r;
+    bool whole = pack_place_ok(place, len) && have >= RECORD_HEAD;
+    int err = whole ? decode_head_of(head, id, len, &r) : -EUCLEAN;
+
+    if (err < 0)
+        return err;
+    return have - RECORD_HEAD < r.stored ? -EUCLEAN
+                                         : verify_payload(head, &r, head + RECORD_HEAD, place);
+}
+
 static int read_exactly(struct disk_file *f, void *buf, size_t len, uint64_t off)
 {
     ssize_t n = disk_pread(f, buf, len, off);
@@ -142,16 +174,10 @@ int pack_record_read(struct disk_file *f, const struct pack_place *place, const 
     int err = read_exactly(f, head, sizeof head, place->offset);
 
     if (err == 0)
-        err = pack_record_decode(head, &is);
-    if (err == 0 && (is.size != len || !id_equal(&is.id, id)))
-        err = -EUCLEAN;
+        err = decode_head_of(head, id, len, &is);
     if (err == 0)
         err = read_exactly(f, buf, is.stored, place->offset + (uint64_t)RECORD_HEAD);
-    if (err)
-        return err;
-    if (record_sum(head, &is, buf, place) != get_le64(head + 24))
-        return -EUCLEAN;
-    return is.method == PACK_PLAIN ? 0 : -EPROTO;
+    return err < 0 ? err : verify_payload(head, &is, buf, place);
 }
 
 bool pack_place_ok(const struct pack_place *place, uint32_t len)

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * move: see the header. Small objects are gathered in a batch (objects_batch). The move holds them
- * until the batch was put and their entries name it. A large object is moved at once. Bytes are
- * copied without a lock, and the freeze lock is taken only to change entries, so nobody waits for a
- * shard with a lock held.
+ * move: see the header, and move_impl.h for the way of a cargo. This file has the moves in
+ * progress, packs cargoes, ships them, and commits. Small objects are gathered to a cargo until it
+ * is a pack; a large object is a cargo at once. Threads of a crew carry the cargoes, so that many
+ * requests to shards are under way. All that has an order is done by the thread of the move:
+ * holding, naming, committing.
  *
- * All records of a pack are counted, and their entries changed, under one hold of the freeze lock.
- * Otherwise the first record could die, and its pack be deleted, before the last record is counted.
+ * Bytes are carried without a lock, and the freeze lock is taken only to change entries, so nobody
+ * waits for a shard with a lock held.
  *
  * The moves in progress form a list, with one for each target. A second move to the same target
  * waits. GC cycles read the list, too: they must not take what is just being moved for an orphan.
@@ -16,47 +17,25 @@
 #include "durability.h"
 #include "flush.h"
 #include "job.h"
+#include "move_impl.h"
 #include "remote_impl.h"
 #include "shards.h"
 #include <errno.h>
 #include <stdlib.h>
 
-#define BATCH_RECORDS 2048u             /* changed under one hold of the freeze lock */
 #define COMMIT_EVERY (5 * NSEC_PER_SEC) /* ns; a slow move commits so often */
 /* ns; a move that waits for another one looks so often whether it was cancelled */
 #define LOOK_EVERY (50 * NSEC_PER_MSEC)
 #define STALE_TRIES 8 /* of one object whose bytes go elsewhere each time they are read */
 
-struct move {
-    struct state *p;
-    struct job *job; /* may be NULL */
-    uint16_t shard;
-    struct move_result r;
-    int error; /* the error that ended the move, or 0 */
-    struct objects_batch *batch;
-    uint64_t *held; /* the numbers in the batch, each with a hold of refs */
-    size_t held_count, held_room;
-    uint64_t held_bytes;  /* bytes of the objects in the batch */
-    uint64_t uncommitted; /* bytes at new places that no commit has yet */
-    bool changed;         /* a commit is needed */
-    int64_t committed;    /* time of the last commit, monotonic ns */
-    uint64_t seen;        /* objects that are done, for the progress */
-    uint64_t bytes;       /* bytes that are done, for the progress */
-    uint64_t part, size;  /* `part` of the `size` bytes of the file in work */
-    void *buf;            /* PACK_RECORD_MAX, to copy records home */
-    uint64_t floor;       /* guarded by: move; see move_in_flight */
-    struct move *next;    /* guarded by: move */
-};
-
 /* ---- which are at work ---- */
 
-static bool is_cancelled(struct state *p, struct job *j)
+bool move_is_cancelled(struct state *p, struct job *j)
 {
     return atomic_load(&p->closing) || (j && atomic_load(&j->cancel));
 }
 
-/* The lowest number that was not given yet. */
-static uint64_t next_number(struct move *m)
+uint64_t move_next_number(struct move *m)
 {
     return m->shard ? shards_first_number(m->p->shards, m->shard) : refs_next(m->p->refs);
 }
@@ -88,11 +67,11 @@ static int enlist(struct move *m)
     MUTEX_GUARD(&all->lock);
 
     while (find_move(m->p, m->shard)) {
-        if (is_cancelled(m->p, m->job))
+        if (move_is_cancelled(m->p, m->job))
             return -ECANCELED;
         (void)cond_wait_for(&all->changed, &all->lock, LOOK_EVERY);
     }
-    m->floor = next_number(m);
+    m->floor = move_next_number(m);
     m->next = all->first;
     all->first = m;
     return 0;
@@ -112,11 +91,16 @@ static void delist(struct move *m)
     cond_broadcast(&all->changed);
 }
 
-/* All that was put is committed, so GC cycles may judge it. */
+/* All that was put and is not on its way any more is committed, so GC cycles may judge it. */
 static void raise_floor(struct move *m)
 {
+    uint64_t floor = move_next_number(m);
+
+    for (const struct cargo *c = m->on_way; c; c = c->next)
+        if (c->floor < floor)
+            floor = c->floor;
     MUTEX_GUARD(&m->p->moving->lock);
-    m->floor = next_number(m);
+    m->floor = floor;
 }
 
 uint64_t move_in_flight(struct state *p, uint16_t shard)
@@ -129,31 +113,14 @@ uint64_t move_in_flight(struct state *p, uint16_t shard)
 
 /* ---- progress, and errors ---- */
 
-static void show(struct move *m)
+void move_done_with(struct move *m, uint64_t objects, uint64_t bytes)
 {
+    m->seen += objects;
+    bytes += atomic_fetch_add(&m->bytes, bytes);
     if (!m->job)
         return;
     job_progress(m->p, m->job, m->seen, 0);
-    job_progress_bytes(m->p, m->job, m->bytes + m->part, 0);
-}
-
-static void done_with(struct move *m, uint64_t objects, uint64_t bytes)
-{
-    m->seen += objects;
-    m->bytes += bytes;
-    m->part = 0;
-    show(m);
-}
-
-/* Shows progress while a file is copied. Its bytes are read twice, from the source and back from
- * the target, so each read counts half. */
-static int pace(uint64_t bytes, void *ctx)
-{
-    struct move *m = ctx;
-
-    m->part = m->part + bytes / 2 < m->size ? m->part + bytes / 2 : m->size;
-    show(m);
-    return is_cancelled(m->p, m->job) ? -ECANCELED : 0;
+    job_progress_bytes(m->p, m->job, bytes, 0);
 }
 
 static bool target_is_well(struct move *m)
@@ -180,8 +147,7 @@ static bool ends_all(struct move *m, int err)
     }
 }
 
-/* Counts `objects` as failed and returns 0, or returns an error that ends the move. */
-static int fail(struct move *m, uint64_t objects, int err)
+int move_fail(struct move *m, uint64_t objects, int err)
 {
     if (ends_all(m, err))
         return err;
@@ -191,9 +157,21 @@ static int fail(struct move *m, uint64_t objects, int err)
     return 0;
 }
 
-static int skip(struct move *m)
+int move_skip(struct move *m)
 {
     m->r.skipped++;
+    return 0;
+}
+
+int move_again(struct move *m, const struct move_load *l, bool *ret_taken)
+{
+    if (l->tries + 1 >= STALE_TRIES)
+        return move_fail(m, 1, -ESTALE);
+    if (ARRAY_RESERVE(m->again, m->again_room, m->again_count + 1) < 0)
+        return -ENOMEM;
+    m->again[m->again_count] = *l;
+    m->again[m->again_count++].tries++;
+    *ret_taken = true;
     return 0;
 }
 
@@ -214,276 +192,117 @@ static int commit(struct move *m)
     m->uncommitted = 0;
     m->committed = ticks(m->p);
     (void)flush_reclaim_dead(m->p, SIZE_MAX);
-    if (!m->batch)
-        raise_floor(m);
+    raise_floor(m);
+    return 0;
+}
+
+int move_commit_if_due(struct move *m)
+{
+    if (m->uncommitted >= MOVE_COMMIT || ticks(m->p) - m->committed >= COMMIT_EVERY)
+        return commit(m);
     return 0;
 }
 
 /* Called before each object: waits while memory is short, and commits when it is time. */
 static int throttle(struct move *m)
 {
-    int err = is_cancelled(m->p, m->job) ? -ECANCELED : state_writable(m->p);
+    int err = move_is_cancelled(m->p, m->job) ? -ECANCELED : state_writable(m->p);
 
     if (err == 0)
         err = flush_throttle(m->p);
-    if (err < 0)
-        return err;
-    if (m->uncommitted >= MOVE_COMMIT || ticks(m->p) - m->committed >= COMMIT_EVERY)
-        return commit(m);
-    return 0;
+    return err < 0 ? err : move_commit_if_due(m);
 }
 
-/* ---- changing entries: the freeze lock is held ---- */
+/* ---- one object ---- */
 
-/* Lets a place join the dying, so that its bytes are deleted after the next commit. */
-static int retire_place(struct move *m, const struct entry *place)
+/* Has home room for `size` bytes more, beside those that are on their way? What is on its way may
+ * have taken its room already, so without room that is awaited first. */
+static int await_home(struct move *m, uint64_t size)
 {
-    m->changed = true;
-    return refs_reclaim_place(m->p->refs, place);
-}
+    int err = m->shard ? 0 : flush_room_for(m->p, m->to_come + size);
 
-/* Gives the object its new place, if it still is where it was read. If it is not, the new place is
- * retired. -ESTALE: it was healed or moved meanwhile. */
-static int name(struct move *m, uint64_t number, const struct entry *from, const struct entry *to)
-{
-    int err = refs_relocate(m->p->refs, number, from, to);
-
-    if (err < 0) {
-        (void)retire_place(m, to);
-        return err == -ENOENT ? skip(m) : err; /* it was deleted meanwhile */
-    }
-    m->r.objects++;
-    m->r.bytes += from->size;
-    m->uncommitted += from->size;
-    return retire_place(m, from); /* after an error the old place stays counted until a GC cycle */
-}
-
-/* Counts in the pack of the batch, with all its records. */
-static int count_in(struct move *m)
-{
-    uint64_t number, bytes = 0;
-    struct entry from, to = {0};
-    uint32_t n = 0;
-
-    while (objects_batch_get(m->batch, n, &number, &from, &to) == 0) {
-        bytes += to.size;
-        n++;
-    }
-    return n ? packs_count_in(m->p->packs, m->shard, to.where, n, bytes,
-                              objects_batch_file_bytes(m->batch))
-             : 0;
-}
-
-/* Counts the pack and names all its records under one hold of the freeze lock. After an error in
- * between, the places of the remaining records are retired: what was counted in must be counted
- * out. */
-static int name_batch(struct move *m)
-{
-    uint64_t number;
-    struct entry from, to;
-    READ_GUARD(&m->p->freeze_lock);
-    int err = count_in(m);
-
-    if (err < 0)
-        return err; /* the pack is an orphan */
-    for (size_t i = 0; objects_batch_get(m->batch, i, &number, &from, &to) == 0; i++) {
+    if ((err == -ENOSPC || err == -EDQUOT) && m->to_come) {
+        err = move_ship_packed(m);
         if (err == 0)
-            err = name(m, number, &from, &to);
-        else
-            (void)retire_place(m, &to);
-        if (err == -ESTALE)
-            err = skip(m);
-    }
-    return err;
-}
-
-/* ---- small ones: records of a pack that is put ---- */
-
-/* Ends the batch and gives the holds back. */
-static void drop_batch(struct move *m)
-{
-    for (size_t i = 0; i < m->held_count; i++)
-        refs_unhold(m->p->refs, m->held[i]);
-    m->held_count = 0;
-    m->held_bytes = 0;
-    objects_batch_end(m->batch);
-    m->batch = NULL;
-}
-
-/* Puts the batch as a pack, and lets the entries name it. If it cannot be put, all its objects
- * count as failed. */
-static int put_batch(struct move *m)
-{
-    uint64_t objects = m->held_count, bytes = m->held_bytes;
-    int err;
-
-    if (!m->batch)
-        return 0;
-    err = objects ? objects_batch_put(m->batch) : 0;
-    if (err < 0)
-        err = fail(m, objects, err);
-    else if (objects)
-        err = name_batch(m);
-    drop_batch(m);
-    if (err == 0)
-        done_with(m, objects, bytes);
-    return err;
-}
-
-static int add_to_batch(struct move *m, uint64_t number, const struct entry *from)
-{
-    int err = m->batch ? 0 : objects_batch_begin(m->p->objects, m->shard, &m->batch);
-
-    if (err == 0)
-        err = objects_batch_add(m->batch, number, from);
-    return err;
-}
-
-/* Adds an object to the batch, and puts the batch when it is full. *ret_taken: the batch has the
- * hold of the number now, and the caller must not release it. */
-static int gather_one(struct move *m, uint64_t number, const struct entry *from, bool *ret_taken)
-{
-    int err = ARRAY_RESERVE(m->held, m->held_room, m->held_count + 1);
-
-    if (err == 0)
-        err = add_to_batch(m, number, from);
-    if (err == -EFBIG && m->held_count) {
-        err = put_batch(m);
+            err = move_land_all(m);
         if (err == 0)
-            err = add_to_batch(m, number, from);
+            err = flush_room_for(m->p, m->to_come + size);
     }
-    if (err < 0)
-        return err;
-    m->held[m->held_count++] = number;
-    m->held_bytes += from->size;
-    *ret_taken = true;
-    return m->held_count >= BATCH_RECORDS ? put_batch(m) : 0;
-}
-
-/* ---- one at once ---- */
-
-/* Takes a number that is never used again, for the name of a file at home. */
-static int fresh_number(struct state *p, uint64_t *ret)
-{
-    READ_GUARD(&p->freeze_lock);
-    int err = refs_new(p->refs, ret);
-
-    if (err == 0)
-        refs_cancel(p->refs, *ret);
-    return err;
-}
-
-/* Moves one large object to the shard, or home under a file name of its own. */
-static int copy_file(struct move *m, uint64_t number, const struct entry *from)
-{
-    const struct blob_pace slowly = {pace, m};
-    struct entry to;
-    uint64_t fresh = 0;
-    int err = m->shard ? 0 : fresh_number(m->p, &fresh);
-
-    m->size = from->size;
-    if (err == 0)
-        err = objects_copy_file(m->p->objects, m->shard, fresh, from, &slowly, &to);
-    if (err < 0)
-        return err;
-    READ_GUARD(&m->p->freeze_lock);
-    return name(m, number, from, &to);
-}
-
-/* Reads a whole packed object into m->buf; objects_read verifies it. */
-static int read_record(struct move *m, const struct entry *from)
-{
-    ssize_t n;
-
-    if (!m->buf && !(m->buf = malloc(PACK_RECORD_MAX)))
-        return -ENOMEM;
-    n = objects_read(m->p->objects, from, m->buf, from->size, 0);
-    if (n < 0)
-        return (int)n;
-    return (uint64_t)n == from->size ? 0 : -EUCLEAN;
-}
-
-/* Moves a packed object home, into the open pack. The shard is read before the freeze lock is
- * taken. */
-static int copy_record_home(struct move *m, uint64_t number, const struct entry *from)
-{
-    struct entry to;
-    int err = read_record(m, from);
-
-    if (err < 0)
-        return err;
-    READ_GUARD(&m->p->freeze_lock);
-    err = objects_append(m->p->objects, from, m->buf, &to);
-    return err < 0 ? err : name(m, number, from, &to);
-}
-
-/* Moves one object that is held, by the way that fits its kind and target. Home must have room for
- * it. */
-static int move_entry(struct move *m, uint64_t number, const struct entry *e, bool *ret_taken)
-{
-    bool packed = e->kind == ENTRY_PACK;
-    int err = m->shard ? 0 : flush_room_for(m->p, e->size);
-
-    if (err == 0 && m->shard && packed)
-        return gather_one(m, number, e, ret_taken);
-    if (err == 0)
-        err = packed ? copy_record_home(m, number, e) : copy_file(m, number, e);
-    if (err == 0)
-        done_with(m, 1, e->size);
     return err;
 }
 
 /* Is the object still one to move? Only sealed objects with references are moved. */
-static bool is_wanted(const struct move *m, const struct entry *e, const struct entry *from)
+static bool is_wanted(const struct move *m, const struct entry *e, const struct move_load *l)
 {
     if (!entry_is_sealed(e) || e->count == 0)
         return false;
-    return from ? entry_same_place(e, from) : e->shard != m->shard;
+    return l->only_there ? entry_same_place(e, &l->from) : e->shard != m->shard;
 }
 
-/* Reads the entry again now that the number is held, and moves the object or skips it. */
-static int move_as_it_is(struct move *m, uint64_t number, const struct entry *from, bool *ret_taken)
+/* Reads the entry of an object that is held, and sends the object on its way or skips it.
+ * *ret_taken: the caller must not give up the hold. */
+static int send_held(struct move *m, struct move_load *l, bool *ret_taken)
 {
     struct entry e;
-    int err = refs_entry(m->p->refs, number, false, NULL, &e);
+    int err = refs_entry(m->p->refs, l->number, false, NULL, &e);
 
-    if (err == -ENOENT || (err == 0 && !is_wanted(m, &e, from))) {
-        done_with(m, 1, 0);
-        return skip(m);
+    if (err == -ENOENT || (err == 0 && !is_wanted(m, &e, l))) {
+        move_done_with(m, 1, 0);
+        return move_skip(m);
     }
-    return err < 0 ? err : move_entry(m, number, &e, ret_taken);
+    if (err == 0)
+        err = await_home(m, e.size);
+    if (err < 0)
+        return err;
+    l->from = e;
+    return e.kind == ENTRY_PACK ? move_ship_small(m, l, ret_taken)
+                                : move_ship_large(m, l, ret_taken);
 }
 
-/* Moves or skips an object that is held. Another move, or a compaction, may take the bytes away
- * while they are read (-ESTALE); then the entry names their new place, and they are read there. */
-static int move_held(struct move *m, uint64_t number, const struct entry *from, bool *ret_taken)
+/* The same. The hold is given up or passed on in any case, and an error that concerns the object
+ * alone counts as a failure. */
+static int send(struct move *m, struct move_load *l)
 {
-    int err = -ESTALE;
+    bool taken = false;
+    int err = send_held(m, l, &taken);
 
-    for (int tries = 0; err == -ESTALE && tries < STALE_TRIES; tries++)
-        err = move_as_it_is(m, number, from, ret_taken);
-    return err;
+    if (!taken)
+        refs_unhold(m->p->refs, l->number);
+    if (err < 0 && m->error == 0) {
+        m->error = move_fail(m, 1, err);
+        move_done_with(m, 1, 0);
+    }
+    return m->error;
+}
+
+/* Sends the objects once more whose bytes were elsewhere. */
+static int send_again(struct move *m)
+{
+    while (m->again_count && m->error == 0) {
+        struct move_load l = m->again[--m->again_count];
+        (void)send(m, &l);
+    }
+    return m->error;
 }
 
 int move_one(struct move *m, uint64_t number, const struct entry *from)
 {
-    bool taken = false;
+    struct move_load l = {.number = number, .only_there = from};
     int err = m->error ? m->error : throttle(m);
 
     if (err == 0)
+        err = send_again(m);
+    if (err == 0)
         err = refs_hold(m->p->refs, number);
     if (err == -ENOENT) {
-        done_with(m, 1, 0);
-        return skip(m);
+        move_done_with(m, 1, 0);
+        return move_skip(m);
     }
     if (err < 0)
         return m->error = err;
-    err = move_held(m, number, from, &taken);
-    if (!taken)
-        refs_unhold(m->p->refs, number);
-    if (err < 0 && (err = fail(m, 1, err)) == 0)
-        done_with(m, 1, 0);
-    return m->error = err;
+    if (from)
+        l.from = *from;
+    return send(m, &l);
 }
 
 /* ---- the beginning and the end ---- */
@@ -515,8 +334,10 @@ int move_begin(struct state *p, struct job *j, uint16_t shard, struct move **ret
     if (err < 0)
         return err;
     m = calloc(1, sizeof *m);
-    if (!m)
+    if (!m || crew_open(move_carry, &m->crew) < 0) {
+        free(m);
         return -ENOMEM;
+    }
     m->p = p;
     m->job = j;
     m->shard = shard;
@@ -530,6 +351,7 @@ int move_begin(struct state *p, struct job *j, uint16_t shard, struct move **ret
             delist(m);
     }
     if (err < 0) {
+        crew_close(m->crew);
         free(m);
         return err;
     }
@@ -537,19 +359,38 @@ int move_begin(struct state *p, struct job *j, uint16_t shard, struct move **ret
     return 0;
 }
 
+/* Sends and lands what is left. */
+static int finish(struct move *m)
+{
+    do {
+        (void)send_again(m);
+        if (m->error == 0)
+            (void)move_ship_packed(m);
+        (void)move_land_all(m);
+    } while (m->error == 0 && m->again_count);
+    return m->error;
+}
+
+/* After an error: gives up what was not shipped. */
+static void give_up_all(struct move *m)
+{
+    while (m->again_count)
+        refs_unhold(m->p->refs, m->again[--m->again_count].number);
+    move_give_up(m);
+}
+
 int move_end(struct move *m, struct move_result *ret)
 {
-    int err = m->error, end;
+    int end, err;
 
-    if (err == 0)
-        err = put_batch(m);
-    else
-        drop_batch(m);
+    atomic_store(&m->stop, m->error != 0);
+    err = finish(m);
+    give_up_all(m);
     end = commit(m); /* also after an error: without a commit both copies would stay */
     *ret = m->r;
     delist(m);
-    free(m->held);
-    free(m->buf);
+    crew_close(m->crew);
+    free(m->again);
     free(m);
     return err < 0 ? err : end;
 }

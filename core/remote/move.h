@@ -10,6 +10,10 @@
  * commit everything is where the last commit has it.
  *
  * Small objects go in packs of at most SHARD_PACK_MAX bytes; a large one goes as a file of its own.
+ * Up to `shard_parallel` packs and files are on their way at once, of at most MOVE_ON_WAY bytes of
+ * memory, and as many again while they are read and compared. So one that is slow keeps no other
+ * from going on. What comes home from packs is read by one request for each run of neighbours.
+ *
  * A move commits every MOVE_COMMIT bytes. An object that cannot be moved (it is damaged or
  * unreadable) stays where it is and counts as failed, and the others go on. A target that is full
  * or unreachable ends the move, and what was done stays done.
@@ -20,6 +24,7 @@
 #include "state.h"
 
 #define MOVE_COMMIT (UINT64_C(64) << 20)
+#define MOVE_ON_WAY (UINT64_C(128) << 20)
 
 struct move_result {
     uint64_t objects, bytes; /* moved; `bytes` are those of the objects */
@@ -35,10 +40,11 @@ struct move;
  * no such shard; -EHOSTUNREACH; -EROFS: the target or the store is read-only; -EBUSY: the shard is
  * being drained; -ECANCELED. `j` may be NULL. The caller holds no lock. */
 int move_begin(struct state *p, struct job *j, uint16_t shard, struct move **ret_move);
-/* Moves the object `number` (not an alias), if it is sealed and not at the target yet. If `from` is
- * not NULL the object is moved only if it still is at that place; then a move within the target is
- * possible, too (compaction). It returns only errors that end the whole move: -ECANCELED, -ENOSPC,
- * -EDQUOT, -EHOSTUNREACH, -EROFS, -ENOMEM. The caller holds no lock. */
+/* Sends the object `number` (not an alias) on its way, if it is sealed and not at the target yet.
+ * It is there after a later call, at the latest after move_end. If `from` is not NULL the object is
+ * moved only if it still is at that place; then a move within the target is possible, too
+ * (compaction). It returns only errors that end the whole move, of this object or of one before:
+ * -ECANCELED, -ENOSPC, -EDQUOT, -EHOSTUNREACH, -EROFS, -ENOMEM. The caller holds no lock. */
 int move_one(struct move *m, uint64_t number, const struct entry *from);
 /* Puts and commits what is left, and frees the move, also after an error. *ret is the result of the
  * whole move. */

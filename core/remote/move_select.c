@@ -4,8 +4,9 @@
  *
  * By words: an object by its id; or all objects that the items of a file name, of all files below a
  * directory, or of a namespace. Their numbers are gathered (8 bytes each), so that each is selected
- * once, in the order in which they were given, which is about the order of their places. By age and
- * size: every entry of the table is looked at, a few at a time.
+ * once. By age and size: every entry of the table is looked at, a few at a time. In both ways the
+ * objects come in the order of their numbers. Up to SORTED of them at a time are brought into the
+ * order of their places, because neighbours in a pack are read by one request (objects_batch.h).
  *
  * Before the selection, unsealed contents are sealed, as far as that is done within view_wait.
  */
@@ -22,11 +23,20 @@
 #include <sys/stat.h>
 
 #define KEYS_AT_ONCE 256 /* entries read from one snapshot */
+#define SORTED 16384     /* objects; 24 bytes of memory each */
 #define DAY (24 * 3600 * NSEC_PER_SEC)
 
 struct numbers {
     uint64_t *v;
     size_t count, room;
+};
+
+/* An object that was selected, and where it is. */
+struct selected {
+    uint64_t number, where;
+    uint32_t offset;
+    uint16_t shard;
+    bool is_file;
 };
 
 struct selecting {
@@ -35,6 +45,8 @@ struct selecting {
     move_select_fn *fn;
     void *ctx;
     char *why;
+    struct selected *sorted; /* SORTED objects, of which there are `sorted_count` */
+    size_t sorted_count;
     struct numbers objects;
     struct numbers dirs, files; /* inode numbers that are still to be walked */
     bool hidden;                /* damage hid a part of the selection */
@@ -76,16 +88,50 @@ static bool matches(struct selecting *g, const struct entry *e)
            (g->s->larger == 0 || e->size > g->s->larger) && is_idle(g, e);
 }
 
-/* Gives an object to `fn` if it matches. An object that was deleted meanwhile is passed over. */
+/* By place: shard, then files before records, then pack and offset. */
+static int by_place(const void *a, const void *b)
+{
+    const struct selected *x = a, *y = b;
+
+    if (x->shard != y->shard)
+        return x->shard < y->shard ? -1 : 1;
+    if (x->is_file != y->is_file)
+        return x->is_file ? -1 : 1;
+    if (x->where != y->where)
+        return x->where < y->where ? -1 : 1;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* Gives the objects that were gathered for it to `fn`, in the order of their places. */
+static int tell_sorted(struct selecting *g)
+{
+    size_t count = g->sorted_count;
+    int err = 0;
+
+    g->sorted_count = 0;
+    if (count)
+        qsort(g->sorted, count, sizeof *g->sorted, by_place);
+    for (size_t i = 0; i < count && err == 0; i++)
+        err = g->fn(g->sorted[i].number, g->ctx);
+    return err;
+}
+
+/* Takes an object along if it matches. An object that was deleted meanwhile is passed over. */
 static int select_one(struct selecting *g, uint64_t number)
 {
-    struct entry e;
+    struct entry e = {.shard = 0};
     int err = refs_entry(g->p->refs, number, false, NULL, &e);
 
     if (err == -ENOENT || (err == 0 && !matches(g, &e)))
         return 0;
     /* A damaged entry is given to `fn` as well: the move reports it. */
-    return err < 0 && err != -EUCLEAN ? err : g->fn(number, g->ctx);
+    if (err < 0 && err != -EUCLEAN)
+        return err;
+    if (!g->sorted && !(g->sorted = malloc(SORTED * sizeof *g->sorted)))
+        return -ENOMEM;
+    g->sorted[g->sorted_count++] =
+        (struct selected){number, e.where, e.offset, e.shard, e.kind == ENTRY_FILE};
+    return g->sorted_count == SORTED ? tell_sorted(g) : 0;
 }
 
 static int by_number(const void *a, const void *b)
@@ -95,7 +141,7 @@ static int by_number(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
-/* Calls `fn` for each gathered number once, in ascending order. */
+/* Selects each gathered number once, in ascending order. */
 static int tell_gathered(struct selecting *g)
 {
     struct numbers *l = &g->objects;
@@ -320,6 +366,9 @@ int move_select(struct state *p, const struct move_selection *s, move_select_fn 
         if (err == 0)
             err = select_table(&g);
     }
+    if (err == 0)
+        err = tell_sorted(&g);
+    free(g.sorted);
     free(g.objects.v);
     free(g.dirs.v);
     free(g.files.v);

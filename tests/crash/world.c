@@ -195,6 +195,7 @@ void world_reopen(void)
         fprintf(stderr, "store_open: %s\n", strerror(-err));
     CHECK(err == 0);
     packs_set_size(w.p->packs, 200 * 1024);
+    settings_put(&w.p->settings, SET_SHARD_PARALLEL, 1); /* so that a run can be repeated */
     w.stopped = false;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of objects.h on other shards: reading what is there, copies there and home, sealing beside
  * it. */
+#include "objects_batch.h"
 #include "shard_mem.h"
 #include "warehouse.h"
 
@@ -129,20 +130,21 @@ static int name_copy(uint64_t number, const struct entry *from, const struct ent
 
 static int pack_out(uint64_t number, uint16_t shard)
 {
-    struct entry e = entry_of(&w, number), from, to;
+    struct entry e = entry_of(&w, number);
+    const struct objects_record *r;
     struct objects_batch *b;
-    uint64_t n;
-    int err = objects_batch_begin(w.objects, shard, &b);
+    int err;
 
-    if (err < 0)
-        return err;
-    err = objects_batch_add(b, number, &e);
+    cr_assert_eq(objects_batch_begin(w.objects, &b), 0);
+    cr_assert_eq(objects_batch_add(b, number, &e), 0);
+    cr_assert_eq(objects_batch_load(b, NULL), 0);
+    r = objects_batch_get(b, 0);
+    err = r->err;
     if (err == 0)
-        err = objects_batch_put(b);
+        err = objects_batch_put(b, shard);
     if (err == 0) {
-        cr_assert_eq(objects_batch_get(b, 0, &n, &from, &to), 0);
-        cr_assert(n == number && entry_same_place(&from, &e));
-        err = name_copy(number, &from, &to, objects_batch_file_bytes(b));
+        cr_assert(r->number == number && entry_same_place(&r->from, &e));
+        err = name_copy(number, &r->from, &r->to, objects_batch_file_bytes(b));
     }
     objects_batch_end(b);
     return err;
@@ -419,8 +421,9 @@ Test(remote, many_records_go_in_one_pack_and_a_full_one_says_so)
 {
     enum { N = 8 };
     struct objects_batch *b;
-    struct entry from, to, e;
-    uint64_t n[N], number, count = shard_mem_count(cold);
+    const struct objects_record *r;
+    struct entry e;
+    uint64_t n[N], count = shard_mem_count(cold);
     uint8_t *bytes = malloc(PACK_RECORD_MAX);
     int err = 0;
     unsigned i;
@@ -431,17 +434,18 @@ Test(remote, many_records_go_in_one_pack_and_a_full_one_says_so)
             objects_seal_buffer(w.objects, numbered(&w), bytes, PACK_RECORD_MAX, NULL, &n[i]), 0);
     }
     warehouse_commit(&w);
-    cr_assert_eq(objects_batch_begin(w.objects, 1, &b), 0);
+    cr_assert_eq(objects_batch_begin(w.objects, &b), 0);
     for (i = 0; i < N && err == 0; i++) {
         e = entry_of(&w, n[i]);
         err = objects_batch_add(b, n[i], &e);
     }
     cr_assert(err == -EFBIG && i == N, "eight times 1 MiB and their heads are more than 8 MiB");
-    cr_assert_eq(objects_batch_put(b), 0);
+    cr_assert_eq(objects_batch_load(b, NULL), 0);
+    cr_assert_eq(objects_batch_put(b, 1), 0);
     cr_assert_eq(shard_mem_count(cold), count + 1);
-    for (i = 0; objects_batch_get(b, i, &number, &from, &to) == 0; i++) {
-        cr_assert(number == n[i] && to.shard == 1 && to.kind == ENTRY_PACK);
-        cr_assert_eq(name_copy(number, &from, &to, objects_batch_file_bytes(b)), 0);
+    for (i = 0; (r = objects_batch_get(b, i)); i++) {
+        cr_assert(r->number == n[i] && r->to.shard == 1 && r->to.kind == ENTRY_PACK);
+        cr_assert_eq(name_copy(r->number, &r->from, &r->to, objects_batch_file_bytes(b)), 0);
     }
     cr_assert_eq(i, N - 1);
     objects_batch_end(b);
@@ -485,10 +489,11 @@ Test(remote, a_shard_that_gives_back_other_bytes_gets_nothing)
     struct entry e = entry_of(&w, a), to;
 
     warehouse_commit(&w);
-    cr_assert_eq(objects_batch_begin(w.objects, 1, &batch), 0);
+    cr_assert_eq(objects_batch_begin(w.objects, &batch), 0);
     cr_assert_eq(objects_batch_add(batch, a, &e), 0);
+    cr_assert_eq(objects_batch_load(batch, NULL), 0);
     shard_mem_set(cold, SHARD_MEM_FLIPS, true);
-    cr_assert_lt(objects_batch_put(batch), 0);
+    cr_assert_lt(objects_batch_put(batch, 1), 0);
     objects_batch_end(batch);
     e = entry_of(&w, b);
     cr_assert_lt(objects_copy_file(w.objects, 1, 0, &e, NULL, &to), 0);

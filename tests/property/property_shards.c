@@ -145,6 +145,7 @@ static void open_store(void)
     c.kv = w.kv;
     CHECK(store_open(&c, &w.p) == 0);
     packs_set_size(w.p->packs, 200 << 10);
+    settings_put(&w.p->settings, SET_SHARD_PARALLEL, 1); /* so that a seed gives one run */
 }
 
 static uint64_t space_node(size_t s)

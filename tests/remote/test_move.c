@@ -893,6 +893,7 @@ Test(move, what_another_move_takes_elsewhere_while_it_is_read_is_no_failure, .ti
 
 Test(move, the_process_dies_before_the_commit)
 {
+    agreed(&w.x, "set shard_parallel 1", "ok"); /* no thread is at work when it dies */
     move_begins(1);
     gathered("main/d/f1");
     gathered("main/d/large");
@@ -935,6 +936,7 @@ Test(move, cancelled_what_was_moved_stays_so)
     struct move_result r;
     struct entry e;
 
+    agreed(&w.x, "set shard_parallel 1", "ok"); /* each is there when the next one begins */
     cr_assert_eq(job_start(w.x.p, "move", "", &j), 0);
     cr_assert_eq(move_begin(w.x.p, j, 1, &begun), 0);
     cr_assert_eq(move_one(begun, place_of(&w, "main/d/large", &e), NULL), 0);
@@ -959,11 +961,11 @@ Test(move, what_is_on_its_way_is_told_to_gc_cycles)
     cr_assert_neq(from, UINT64_MAX);
     cr_assert_eq(move_in_flight(w.x.p, 2), UINT64_MAX);
     gathered("main/d/large");
+    (void)ended();
     struct entry e;
     (void)place_of(&w, "main/d/large", &e);
     cr_assert_eq(e.shard, 1);
     cr_assert_geq(e.where, from);
-    (void)ended();
     cr_assert_eq(move_in_flight(w.x.p, 1), UINT64_MAX);
 }
 
