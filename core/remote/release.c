@@ -12,19 +12,37 @@
  * to what still exists. To delete what is deleted already is no error. Bytes are deleted only from
  * a shard that this store may write to. Each step is one deletion, so nobody waits for more than
  * that.
+ *
+ * Up to `shard_parallel` deletions are under way, each made by a thread of a crew. The thread of
+ * the pass reclaims records, and forgets rows, after the deletion that goes before.
  */
+#include "crew.h"
 #include "move.h"
 #include "remote_impl.h"
 #include "report.h"
 #include "shards.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* A deletion: of a file, or of a pack without live records. */
+struct deletion {
+    struct crew_piece piece; /* first */
+    struct objects *objects;
+    struct refs_dead d;    /* of a pack: the record that was its last, or only its place */
+    bool is_ghost;         /* a dead ghost is counted as released with it */
+    int err;               /* set by the crew */
+    struct deletion *next; /* the pass; of those that are free */
+};
 
 struct release {
     struct state *p;
     uint16_t shard;
     uint64_t failed; /* ghosts of this shard that could not be deleted, and stay */
     int error;       /* -errno of the first of them */
+    int given_up;    /* the error after which this shard is given up for this pass, or 0 */
+    struct crew *crew;
+    struct deletion deletion[CREW_MAX], *free;
 };
 
 /* After such an error nothing more can be done on this shard now. */
@@ -34,19 +52,85 @@ static bool is_of_shard(int err)
            err == -ESHUTDOWN || err == -ENOMEM;
 }
 
-/* ---- packs ---- */
+/* ---- deletions ---- */
 
-/* Deletes a pack without live records, and then its row. */
-static int delete_pack(struct release *r, uint64_t pack)
+/* In a thread of the crew, which changes nothing but the deletion. */
+static void delete_bytes(struct crew_piece *piece)
 {
-    const struct entry e = {.kind = ENTRY_PACK, .shard = r->shard, .where = pack};
-    int err = objects_delete_remote(r->p->objects, &e);
-    READ_GUARD(&r->p->freeze_lock);
+    struct deletion *t = (struct deletion *)piece;
 
-    if (err == 0)
-        err = packs_forget(r->p->packs, r->shard, pack);
+    t->err = objects_delete_remote(t->objects, &t->d.entry);
+}
+
+/* The bytes of a file are deleted; its record goes. Interrupted before that, the record leads to a
+ * missing file, which is fine. */
+static int end_file(struct release *r, const struct refs_dead *d)
+{
+    READ_GUARD(&r->p->freeze_lock);
+    return refs_reclaimed(r->p->refs, d, 1);
+}
+
+/* A pack is deleted; its row goes. */
+static int end_pack(struct release *r, uint64_t pack)
+{
+    READ_GUARD(&r->p->freeze_lock);
+    int err = packs_forget(r->p->packs, r->shard, pack);
+
     return err == -ENOENT || err == -EBUSY ? 0 : err;
 }
+
+/* One dead ghost was released, or failed with `err`. */
+static void count_one(struct release *r, int err)
+{
+    if (err == 0) {
+        atomic_fetch_add(&r->p->releasing->released, 1);
+        return;
+    }
+    r->failed++;
+    if (r->error == 0)
+        r->error = err;
+    if (is_of_shard(err))
+        r->given_up = err;
+}
+
+/* Waits for a deletion, and ends it. */
+static void take_one(struct release *r)
+{
+    struct deletion *t = (struct deletion *)crew_take(r->crew, true);
+    int err = t->err;
+
+    if (err == 0)
+        err = t->d.entry.kind == ENTRY_PACK ? end_pack(r, t->d.entry.where) : end_file(r, &t->d);
+    if (t->is_ghost)
+        count_one(r, err);
+    else if (err < 0)
+        r->given_up = err;
+    t->next = r->free;
+    r->free = t;
+}
+
+static void take_down_to(struct release *r, unsigned most)
+{
+    while (crew_under_way(r->crew) >= most)
+        take_one(r);
+}
+
+/* Gives the crew a deletion, as soon as there may be one more. */
+static void give(struct release *r, const struct refs_dead *d, bool is_ghost)
+{
+    unsigned most = (unsigned)settings_get(&r->p->settings, SET_SHARD_PARALLEL);
+    struct deletion *t;
+
+    take_down_to(r, most);
+    t = r->free;
+    r->free = t->next;
+    *t = (struct deletion){.objects = r->p->objects, .d = *d, .is_ghost = is_ghost};
+    crew_give(r->crew, &t->piece, most);
+    if (most == 1)
+        take_one(r);
+}
+
+/* ---- packs ---- */
 
 /* Reclaims the record of a dead ghost in a pack, and counts it out of the pack. The record goes
  * first. A ghost that is counted out twice would make the pack seem emptier than it is; one that is
@@ -68,12 +152,16 @@ static int count_out(struct release *r, const struct refs_dead *d, bool *ret_las
     return err;
 }
 
-static int release_record(struct release *r, const struct refs_dead *d)
+/* After the last live record the pack is deleted. */
+static void release_record(struct release *r, const struct refs_dead *d)
 {
     bool last;
     int err = count_out(r, d, &last);
 
-    return err == 0 && last ? delete_pack(r, d->entry.where) : err;
+    if (err == 0 && last)
+        give(r, d, true);
+    else
+        count_one(r, err);
 }
 
 /* Finds the next pack on a shard without live records. -ENOENT: there is no more. */
@@ -89,87 +177,96 @@ static int next_empty(struct state *p, uint16_t shard, struct pack_info *k)
 
 /* Deletes packs without live records that an earlier pass, or an interrupted incarnation, left
  * behind. */
-static int release_empty_packs(struct release *r)
+static void release_empty_packs(struct release *r)
 {
     struct pack_info k = {.number = 0};
-    int err = 0;
 
-    while (err == 0 && (err = next_empty(r->p, r->shard, &k)) == 0)
-        err = delete_pack(r, k.number);
-    return err == -ENOENT ? 0 : err;
-}
-
-/* ---- files ---- */
-
-/* Deletes a file, and then its record. Interrupted in between, the record leads to a missing file,
- * which is fine. */
-static int release_file(struct release *r, const struct refs_dead *d)
-{
-    int err = objects_delete_remote(r->p->objects, &d->entry);
-
-    if (err < 0)
-        return err;
-    READ_GUARD(&r->p->freeze_lock);
-    return refs_reclaimed(r->p->refs, d, 1);
+    while (r->given_up == 0 && next_empty(r->p, r->shard, &k) == 0) {
+        const struct entry place = {.kind = ENTRY_PACK, .shard = r->shard, .where = k.number};
+        give(r, &(struct refs_dead){.entry = place}, false);
+    }
+    take_down_to(r, 1);
 }
 
 /* ---- one shard ---- */
 
-/* Deletes the bytes of one dead ghost. It returns only errors after which the shard is given up for
- * this pass. */
-static int release_one(struct release *r, const struct refs_dead *d)
+/* Deletes the bytes of one dead ghost, or gives the crew their deletion. */
+static void release_one(struct release *r, const struct refs_dead *d)
 {
-    int err = atomic_load(&r->p->readonly) ? -EROFS : 0;
-
-    if (err == 0)
-        err = d->entry.kind == ENTRY_PACK ? release_record(r, d) : release_file(r, d);
-    if (err == 0) {
-        atomic_fetch_add(&r->p->releasing->released, 1);
-        return 0;
-    }
-    r->failed++;
-    if (r->error == 0)
-        r->error = err;
-    return is_of_shard(err) ? err : 0;
+    if (atomic_load(&r->p->readonly))
+        count_one(r, -EROFS);
+    else if (d->entry.kind == ENTRY_PACK)
+        release_record(r, d);
+    else
+        give(r, d, true);
 }
 
 /* Deletes all dead ghosts of the shard, and then empty packs. After an error of one ghost it goes
  * on with the next. */
-static int release_all(struct release *r)
+static void release_all(struct release *r)
 {
     struct refs_dead d;
     uint64_t number = 0;
-    int err = 0;
 
-    while (err == 0 && refs_next_dead_ghost(r->p->refs, r->shard, number, &d) == 0) {
+    while (r->given_up == 0 && refs_next_dead_ghost(r->p->refs, r->shard, number, &d) == 0) {
         number = d.number;
-        err = release_one(r, &d);
-        if (err == 0 && atomic_load(&r->p->releasing->stop))
-            err = -ESHUTDOWN;
+        release_one(r, &d);
+        if (r->given_up == 0 && atomic_load(&r->p->releasing->stop))
+            r->given_up = -ESHUTDOWN;
     }
-    return err < 0 ? err : release_empty_packs(r);
+    take_down_to(r, 1);
+    release_empty_packs(r);
 }
 
-/* Runs a pass on one shard. A failure is reported once for each shard, until a pass on it succeeds.
- * A shard that cannot be used is not reported here: the status shows why. */
+/* As release_all, with a crew. -ENOMEM. */
+static int release_by_crew(struct release *r)
+{
+    int err = crew_open(delete_bytes, &r->crew);
+
+    if (err < 0)
+        return err;
+    for (size_t i = 0; i < CREW_MAX; i++) {
+        r->deletion[i].next = r->free;
+        r->free = &r->deletion[i];
+    }
+    release_all(r);
+    crew_close(r->crew);
+    return 0;
+}
+
+/* Reports a failure once for each shard, until a pass on it succeeds. That a shard cannot be used
+ * is not reported here: the status shows why. */
+static void tell(struct state *p, const struct release *r)
+{
+    uint64_t none;
+
+    if (r->error == 0)
+        (void)map64_del(&p->releasing->told, r->shard);
+    if (r->error == 0 || is_of_shard(r->error) || map64_get(&p->releasing->told, r->shard, &none))
+        return;
+    (void)map64_put(&p->releasing->told, r->shard, 1); /* without memory it is reported again */
+    report(REPORT_WARN, "deleting dead bytes on shard %u failed (%s): tried again later", r->shard,
+           strerror(-r->error));
+}
+
+/* Runs a pass on one shard. Without memory it is left to a later one. */
 static void release_shard(struct state *p, uint16_t shard)
 {
-    struct release r = {.p = p, .shard = shard};
+    struct release *r;
     struct shard *s;
-    uint64_t none;
     int err = shards_get(p->shards, shard, SHARDS_WRITE, &s, NULL);
 
     if (err < 0)
         return; /* the status shows why */
-    (void)release_all(&r);
+    r = calloc(1, sizeof *r);
+    if (r) {
+        r->p = p;
+        r->shard = shard;
+        if (release_by_crew(r) == 0)
+            tell(p, r);
+    }
+    free(r);
     shards_put_back(p->shards, shard);
-    if (r.error == 0)
-        (void)map64_del(&p->releasing->told, shard);
-    if (r.error == 0 || is_of_shard(r.error) || map64_get(&p->releasing->told, shard, &none))
-        return;
-    (void)map64_put(&p->releasing->told, shard, 1); /* without memory it is reported again */
-    report(REPORT_WARN, "deleting dead bytes on shard %u failed (%s): tried again later", shard,
-           strerror(-r.error));
 }
 
 /* Has the shard dead ghosts, or packs without live records? */

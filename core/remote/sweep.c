@@ -292,6 +292,7 @@ static void say_more(struct sweep *s)
 
 static void release(struct sweep *s)
 {
+    sweep_ask_end(s);
     free(s->denied);
     map64_release(&s->remembered);
     damage_release(&s->damage);
@@ -337,10 +338,14 @@ int sweep_store(struct state *p, struct job *j, bool dry_run, struct strbuf *lis
                 struct ghost_report *ret)
 {
     struct sweep *s = calloc(1, sizeof *s);
-    int err = s ? may_begin(p, j, dry_run) : -ENOMEM;
+    int err = s ? sweep_ask_begin(s) : -ENOMEM;
 
+    if (err == 0)
+        err = may_begin(p, j, dry_run);
     *ret = (struct ghost_report){0};
     if (err < 0) {
+        if (s)
+            sweep_ask_end(s);
         free(s);
         return err;
     }

@@ -4,6 +4,9 @@
  * asks for the last record alone. A pack that has it has all records before it; if it is missing,
  * the size of the pack says which of the others are there.
  *
+ * Up to `shard_parallel` questions are under way, each asked by a thread of a crew. What follows
+ * from an answer is done by the sweep's own thread.
+ *
  * No hold is taken. Bytes are deleted only after the entry was removed, or names another place, and
  * that is committed. So after a denial the entry is read again, and the denial counts only if the
  * entry has not changed.
@@ -30,13 +33,26 @@ static int by_place(const void *a, const void *b)
     return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* Asks for one ghost. *ret: 1: it is there, 0: denied, < 0: it cannot be decided. *ret_size is the
- * size of its pack. An error of this process, and not of the shard, is returned and ends the
- * sweep. */
-static int ask(struct sweep *s, const struct entry *e, int *ret, uint64_t *ret_size)
+/* In a thread of the crew, which changes nothing but the question. */
+static void ask(struct crew_piece *piece)
 {
-    *ret = objects_ask(s->p->objects, e, ret_size);
-    return *ret == -ENOMEM ? -ENOMEM : 0;
+    struct sweep_question *q = (struct sweep_question *)piece;
+
+    q->answer = objects_ask(q->p->objects, &q->e, &q->size);
+}
+
+int sweep_ask_begin(struct sweep *s)
+{
+    for (size_t i = 0; i < CREW_MAX; i++) {
+        s->question[i].next = s->free;
+        s->free = &s->question[i];
+    }
+    return crew_open(ask, &s->crew);
+}
+
+void sweep_ask_end(struct sweep *s)
+{
+    crew_close(s->crew);
 }
 
 bool sweep_is_there(struct sweep *s, struct sweep_ghost *g)
@@ -73,15 +89,15 @@ static bool is_young(struct sweep *s, const struct entry *e)
 static int look_again(struct sweep *s, struct sweep_ghost *g)
 {
     uint64_t size;
-    int answer, err;
+    int answer;
 
     for (unsigned moves = 0; !sweep_is_there(s, g); moves++) {
         if (g->reason != SWEEP_MOVED || moves == MOVES_MAX)
             return 0;
-        err = ask(s, &g->e, &answer, &size);
-        if (err < 0 || answer != 0) {
+        answer = objects_ask(s->p->objects, &g->e, &size);
+        if (answer != 0) {
             g->reason = answer > 0 ? SWEEP_HERE : SWEEP_UNREACHABLE;
-            return err;
+            return answer == -ENOMEM ? answer : 0;
         }
     }
     g->reason = is_young(s, &g->e) ? SWEEP_YOUNG : SWEEP_DENIED_YET;
@@ -103,16 +119,18 @@ static int settle(struct sweep *s, struct sweep_ghost *v, size_t count, int answ
     return err;
 }
 
-/* Asks for the ghosts of one pack, or of one file. *ret is the answer for the last of them. */
-static int ask_for(struct sweep *s, struct sweep_ghost *v, size_t count, int *ret)
+/* Takes the answer for the ghosts of one pack, or of one file. An error of this process, and not of
+ * the shard, is returned and ends the sweep. */
+static int take_answer(struct sweep *s, const struct sweep_question *q)
 {
-    uint64_t size;
-    int err = ask(s, &v[count - 1].e, ret, &size);
+    int err = 0;
 
-    if (err < 0 || *ret != 0)
-        return err < 0 ? err : settle(s, v, count, *ret);
-    for (size_t i = 0; i < count && err == 0; i++)
-        err = settle(s, v + i, 1, objects_pack_has(size, &v[i].e));
+    if (q->answer == -ENOMEM)
+        return -ENOMEM;
+    if (q->answer != 0)
+        return settle(s, q->v, q->count, q->answer);
+    for (size_t i = 0; i < q->count && err == 0; i++)
+        err = settle(s, q->v + i, 1, objects_pack_has(q->size, &q->v[i].e));
     return err;
 }
 
@@ -124,23 +142,63 @@ static bool same_file(const struct entry *a, const struct entry *b)
 
 /* ---- a shard ---- */
 
+/* Waits for an answer and takes it. *silent becomes the answer of a shard that cannot be asked. */
+static int take_one(struct sweep *s, int *silent)
+{
+    struct sweep_question *q = (struct sweep_question *)crew_take(s->crew, true);
+    int err = take_answer(s, q);
+
+    if (q->answer == -EHOSTUNREACH || q->answer == -ENXIO)
+        *silent = q->answer;
+    q->next = s->free;
+    s->free = q;
+    return err;
+}
+
+/* Waits until fewer than `most` questions are under way. After an error the answers are not
+ * needed. */
+static int take_down_to(struct sweep *s, unsigned most, int *silent)
+{
+    int end, err = 0;
+
+    while (crew_under_way(s->crew) >= most) {
+        end = take_one(s, silent);
+        err = err < 0 ? err : end;
+    }
+    return err;
+}
+
+/* Asks for the ghosts of one pack, or of one file, as soon as there may be one more question. Once
+ * the shard cannot be asked it is not asked. */
+static int ask_for(struct sweep *s, struct sweep_ghost *v, size_t count, int *silent)
+{
+    unsigned most = (unsigned)settings_get(&s->p->settings, SET_SHARD_PARALLEL);
+    int err = take_down_to(s, most, silent);
+    struct sweep_question *q = s->free;
+
+    if (err < 0 || *silent)
+        return err < 0 ? err : settle(s, v, count, *silent);
+    s->free = q->next;
+    *q = (struct sweep_question){.p = s->p, .v = v, .count = count, .e = v[count - 1].e};
+    crew_give(s->crew, &q->piece, most);
+    return most == 1 ? take_one(s, silent) : 0;
+}
+
 /* Asks for all ghosts of one shard. Once the shard cannot be asked, the rest of this batch is not
  * asked for. */
 static int ask_shard(struct sweep *s, struct sweep_ghost *v, size_t count)
 {
-    int answer = 1, err = 0;
+    int end, silent = 0, err = 0;
 
     for (size_t i = 0, n; i < count && err == 0; i += n) {
         for (n = 1; i + n < count && same_file(&v[i].e, &v[i + n].e);)
             n++;
-        if (answer == -EHOSTUNREACH || answer == -ENXIO)
-            err = settle(s, v + i, n, answer);
-        else
-            err = ask_for(s, v + i, n, &answer);
+        err = ask_for(s, v + i, n, &silent);
         if (err == 0)
             err = sweep_spend(s, n);
     }
-    return err;
+    end = take_down_to(s, 1, &silent);
+    return err < 0 ? err : end;
 }
 
 int sweep_ask(struct sweep *s)

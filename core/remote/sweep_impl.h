@@ -2,6 +2,7 @@
 /* sweep_impl: private to sweep.c, sweep_ask.c and sweep_lost.c. */
 #pragma once
 
+#include "crew.h"
 #include "damage_live.h"
 #include "rate.h"
 #include "sweep.h"
@@ -27,9 +28,23 @@ struct sweep_ghost {
     enum sweep_reason reason;
 };
 
+/* What a shard is asked: for the last ghost of a pack, or for a file. */
+struct sweep_question {
+    struct crew_piece piece; /* first */
+    struct state *p;
+    struct sweep_ghost *v; /* the sweep's thread: the ghosts that the answer is for */
+    size_t count;
+    struct entry e; /* the last of these */
+    int answer;     /* 1: it is there, 0: denied, < 0: it cannot be decided */
+    uint64_t size;  /* of its pack */
+    struct sweep_question *next; /* the sweep's thread; of those that are free */
+};
+
 struct sweep {
     struct state *p;
     struct job *j;
+    struct crew *crew; /* asks the questions that are under way */
+    struct sweep_question question[CREW_MAX], *free;
     bool dry_run;
     struct strbuf *list;
     uint64_t lines; /* lines of the list, written or omitted */
@@ -62,7 +77,11 @@ static inline int64_t sweep_now_ms(struct sweep *s)
     return now(s->p) / NSEC_PER_MSEC;
 }
 
-/* sweep_ask.c: gives each ghost of the batch a reason. -ENOMEM, -ECANCELED, -ESHUTDOWN. */
+/* sweep_ask.c */
+
+int sweep_ask_begin(struct sweep *s); /* before the first sweep_ask; -ENOMEM */
+void sweep_ask_end(struct sweep *s);
+/* Gives each ghost of the batch a reason. -ENOMEM, -ECANCELED, -ESHUTDOWN. */
 int sweep_ask(struct sweep *s);
 /* Is it still a ghost at that place, with a reference? False: g->reason says what it is now, and
  * after SWEEP_MOVED g->e is its new entry. */
