@@ -53,6 +53,7 @@
  *   "jobs"         jobs/jobs.c    mutex   which jobs there are; before "drops" and "workers"
  *   "scrub", "sweep", "met", "last reply", "control session",
  *   "workers", "workers_group", "crew"    mutexes, leaves
+ *   "ahead"        vfs/vfs_ahead.c mutex  what is read ahead of readers; a leaf
  *   "shard dir", "shard files"    shard/shard_dir*.c mutexes  what a driver keeps open; leaves
  *   "s3", "rados", "engine pieces" (in engine)   mutexes  keys, connections, what is in memory of
  *                  long puts; leaves
@@ -220,6 +221,7 @@ struct state {
     struct releasing *releasing;
     struct shards_thread *shards_thread;
     struct sweep_of_store *sweep;
+    struct aheads *aheads;
     struct control_of_store *control;
 };
 

@@ -373,6 +373,7 @@ static void init_locks(struct state *p)
     mutex_init(&p->blames.lock, "blame");
     mutex_init(&p->lastuse.lock, "lastuse");
     mutex_init(&p->sweep->lock, "sweep");
+    aheads_init(p->aheads);
     mutex_init(&p->met.lock, "met");
     cond_init(&p->jobs->changed);
     p->jobs->next = 1;
@@ -397,6 +398,7 @@ static struct state *alloc(void)
     s->state.releasing = &s->releasing;
     s->state.shards_thread = &s->shards_thread;
     s->state.sweep = &s->sweep;
+    s->state.aheads = &s->aheads;
     s->state.control = &s->control;
     return &s->state;
 }
@@ -483,6 +485,7 @@ void store_abandon(struct state *p)
     shards_hurry(p);
     shards_thread_stop(p);
     pool_node_stop(p);
+    aheads_stop(p);
     flush_stop_threads(p);
     jobs_release(p);
     pool_node_close(p);

@@ -15,6 +15,7 @@
 #include "state.h"
 #include "store.h"
 #include "vfs.h"
+#include "vfs_ahead.h"
 
 struct store {
     struct state state;
@@ -29,5 +30,6 @@ struct store {
     struct releasing releasing;
     struct shards_thread shards_thread;
     struct sweep_of_store sweep;
+    struct aheads aheads;
     struct control_of_store control;
 };

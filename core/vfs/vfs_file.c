@@ -91,6 +91,7 @@ static int close_file(struct vfs_file *f)
     int err = close_named(f) ? 0 : close_unlinked(f);
 
     if (err == 0) {
+        ahead_drop(f->p, &f->ahead);
         vnode_put(f->p, f->v);
         free(f);
     }

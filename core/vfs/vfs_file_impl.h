@@ -11,8 +11,10 @@
 ssize_t file_read(struct state *p, struct vnode *v, void *buf, size_t len, uint64_t off,
                   struct remote_bytes *remote);
 /* Gather the bytes of the range that are on other shards in r->remote, where file_read finds them.
- * The caller holds no lock. Errors are those of content_read; -EHOSTUNREACH: r->unreachable. */
-int file_fetch(struct state *p, struct vnode *v, uint64_t off, uint64_t len, struct reader *r);
+ * `ahead` is the window of who reads the file in order, perhaps; NULL: nothing is read ahead. The
+ * caller holds no lock. Errors are those of content_read; -EHOSTUNREACH: r->unreachable. */
+int file_fetch(struct state *p, struct vnode *v, uint64_t off, uint64_t len, struct ahead *ahead,
+               struct reader *r);
 /* Are the bytes of the range that are on other shards in `remote`? Looks at the first MiB of the
  * range only. */
 bool file_is_fetched(struct state *p, struct vnode *v, uint64_t off, size_t len,

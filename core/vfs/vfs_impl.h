@@ -2,6 +2,7 @@
 /* vfs_impl: what the vfs_*.c files share. */
 #pragma once
 
+#include "vfs_ahead.h"
 #include "names.h"
 #include "state.h"
 #include "vfs_dir.h"
@@ -17,6 +18,7 @@ struct vfs_file {
     bool write, noatime;                  /* writing is allowed; reading does not move atime */
     _Atomic bool uncached;                /* counted in v->uncached (vfs_set_uncached) */
     uint64_t object; /* without `v`: the object's number, held until the release */
+    struct ahead ahead; /* what is read ahead of its readers */
 };
 
 /* Load an inode, and fill the attributes that stat returns. The inode may be an orphan, or a

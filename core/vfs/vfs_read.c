@@ -222,11 +222,28 @@ static void note_damage(struct state *p, int err)
         atomic_store(&p->passthroughs.damage, true);
 }
 
-/* Read a held piece from its shard; and once more if it was not there, since it may have moved. */
-static int fetch_piece(struct state *p, const struct piece *piece, uint8_t *buf, struct reader *r)
+/* Gather a piece that was read ahead. -ENOENT: it was not. */
+static int take_ahead(struct state *p, const struct piece *piece, uint8_t *buf, struct ahead *ahead,
+                      struct reader *r)
 {
-    int err = read_piece(p, piece, buf, r);
+    ssize_t n = -ENOENT;
 
+    if (ahead)
+        n = ahead_read(p, ahead, piece->object, buf, piece->len, piece->at);
+    if (n < 0)
+        return (int)n;
+    return remote_bytes_keep(r->remote, piece->object, buf, piece->len, (size_t)n, piece->at);
+}
+
+/* Read a held piece from its shard; and once more if it was not there, since it may have moved. */
+static int fetch_piece(struct state *p, const struct piece *piece, uint8_t *buf,
+                       struct ahead *ahead, struct reader *r)
+{
+    int err = take_ahead(p, piece, buf, ahead, r);
+
+    if (err == 0)
+        return 0;
+    err = read_piece(p, piece, buf, r);
     if (err == -ENOENT)
         err = read_piece(p, piece, buf, r);
     note_damage(p, err);
@@ -234,7 +251,7 @@ static int fetch_piece(struct state *p, const struct piece *piece, uint8_t *buf,
 }
 
 static int fetch_step(struct state *p, struct vnode *v, uint64_t off, size_t len, uint8_t *buf,
-                      struct reader *r)
+                      struct ahead *ahead, struct reader *r)
 {
     struct ghost_pieces pieces;
     int err = ghost_pieces_find(p, v, off, len, r->remote, &pieces);
@@ -242,12 +259,13 @@ static int fetch_step(struct state *p, struct vnode *v, uint64_t off, size_t len
     if (err < 0)
         return err;
     for (size_t i = 0; i < pieces.count && err == 0; i++)
-        err = fetch_piece(p, &pieces.v[i], buf, r);
+        err = fetch_piece(p, &pieces.v[i], buf, ahead, r);
     ghost_pieces_end(p, &pieces);
     return err;
 }
 
-int file_fetch(struct state *p, struct vnode *v, uint64_t off, uint64_t len, struct reader *r)
+int file_fetch(struct state *p, struct vnode *v, uint64_t off, uint64_t len, struct ahead *ahead,
+               struct reader *r)
 {
     const uint64_t end = off + len;
     uint8_t *buf;
@@ -260,7 +278,7 @@ int file_fetch(struct state *p, struct vnode *v, uint64_t off, uint64_t len, str
         return -ENOMEM;
     for (size_t n; off < end && err == 0; off += n) {
         n = end - off < READ_STEP ? (size_t)(end - off) : READ_STEP;
-        err = fetch_step(p, v, off, n, buf, r);
+        err = fetch_step(p, v, off, n, buf, ahead, r);
     }
     free(buf);
     return err;
@@ -354,7 +372,7 @@ static ssize_t read_file(struct vfs_file *f, void *buf, size_t len, uint64_t off
     remote_bytes_init(&remote);
     do
         n = read_once(f, buf, len, off, cached, &remote);
-    while (remote_bytes_for_read(f->p, f->v, len, off, &remote, &turns, &n));
+    while (remote_bytes_for_read(f->p, f->v, len, off, &f->ahead, &remote, &turns, &n));
     remote_bytes_end(&remote);
     if (n >= 0 && !f->noatime)
         atime_touch(f->p, f->v);

@@ -22,13 +22,13 @@ bool remote_bytes_wait(struct state *p, uint16_t shard)
 
 /* file_fetch, and once more if an unreachable shard answers after a wait. */
 static int fetch(struct state *p, struct vnode *v, uint64_t off, uint64_t len,
-                 struct remote_bytes *remote)
+                 struct ahead *ahead, struct remote_bytes *remote)
 {
     struct reader r = {.remote = remote};
-    int err = file_fetch(p, v, off, len, &r);
+    int err = file_fetch(p, v, off, len, ahead, &r);
 
     if (err == -EHOSTUNREACH && remote_bytes_wait(p, r.unreachable))
-        err = file_fetch(p, v, off, len, &r);
+        err = file_fetch(p, v, off, len, ahead, &r);
     return err;
 }
 
@@ -63,7 +63,7 @@ int remote_bytes_begin(struct state *p, struct vnode *v, uint64_t off, uint64_t 
         return 0;
     kept = blocks_kept(p, v, off, len, write);
     for (unsigned i = 0; i < kept.count && err == 0; i++)
-        err = fetch(p, v, kept.at[i], EXTENT_BLOCK, remote);
+        err = fetch(p, v, kept.at[i], EXTENT_BLOCK, NULL, remote);
     return err;
 }
 
@@ -74,7 +74,7 @@ int remote_bytes_begin_all(struct state *p, struct vnode *v, uint64_t off, uint6
 
     if (!may_be_remote(p, len))
         return 0;
-    return fetch(p, v, first, block_start(off + len - 1) + EXTENT_BLOCK - first, remote);
+    return fetch(p, v, first, block_start(off + len - 1) + EXTENT_BLOCK - first, NULL, remote);
 }
 
 int remote_bytes_check(struct state *p, struct vnode *v, uint64_t off, uint64_t len, bool write,
@@ -102,12 +102,13 @@ bool remote_bytes_again(unsigned *turns, int *err)
 }
 
 bool remote_bytes_for_read(struct state *p, struct vnode *v, size_t len, uint64_t off,
-                           struct remote_bytes *remote, unsigned *turns, ssize_t *n)
+                           struct ahead *ahead, struct remote_bytes *remote, unsigned *turns,
+                           ssize_t *n)
 {
     int err = *n < 0 ? (int)*n : 0;
 
     if (remote_bytes_again(turns, &err)) {
-        err = fetch(p, v, off, len, remote);
+        err = fetch(p, v, off, len, ahead, remote);
         if (err == 0)
             return true;
     }

@@ -18,6 +18,7 @@
 
 #include "remote_bytes.h"
 #include "state.h"
+#include "vfs_ahead.h"
 
 #define REMOTE_TURNS 8 /* times that a call begins anew because bytes that it needs have moved */
 
@@ -42,9 +43,10 @@ int remote_bytes_check(struct state *p, struct vnode *v, uint64_t off, uint64_t 
 bool remote_bytes_again(unsigned *turns, int *err);
 /* After a file_read that returned *n: if that is -EAGAIN, gather what it lacked. True: the caller
  * reads again. Otherwise *n is the result of the read; -EHOSTUNREACH as above. The caller holds no
- * lock. */
+ * lock. `ahead` as of file_fetch. */
 bool remote_bytes_for_read(struct state *p, struct vnode *v, size_t len, uint64_t off,
-                           struct remote_bytes *remote, unsigned *turns, ssize_t *n);
+                           struct ahead *ahead, struct remote_bytes *remote, unsigned *turns,
+                           ssize_t *n);
 /* After a read failed with -EHOSTUNREACH: wait until that shard can be asked, for shard_wait at
  * most. True if it can. The caller holds no lock. */
 bool remote_bytes_wait(struct state *p, uint16_t shard);

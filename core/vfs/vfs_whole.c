@@ -348,7 +348,7 @@ static ssize_t read_some(struct state *p, struct vnode *v, uint8_t *buf, uint64_
     do {
         READ_GUARD(&v->io);
         n = file_read(p, v, buf, COPY_STEP, at, &remote);
-    } while (remote_bytes_for_read(p, v, COPY_STEP, at, &remote, &turns, &n));
+    } while (remote_bytes_for_read(p, v, COPY_STEP, at, NULL, &remote, &turns, &n));
     remote_bytes_end(&remote);
     return n;
 }
