@@ -20,8 +20,8 @@ int pool_place_find(int dirfd, const char *url, struct pool_home *home, char why
 /* Opens the pool, and checks who owns it, if it is a directory. Who owns a shard is up to its
  * driver. *ret_fd is the directory, which the caller closes, also after an error; -1: it is none.
  * `joins`: the store is to become a node, so a shard is tried first: does it decide between writers
- * (shard_probe)? `own` is the store's own disk, for files in the making (disk_put.h); the disk of the pool borrows
- * it. `why` may stay "" after an error of the directory itself. -EHOSTUNREACH: the shard cannot be
- * asked now. */
+ * (shard_probe)? `own` is the store's own disk, for files in the making (disk_put.h); the disk of
+ * the pool borrows it. `why` may stay "" after an error of the directory itself. -EHOSTUNREACH: the
+ * shard cannot be asked now. */
 int pool_place_open(const struct pool_home *home, struct disk *own, unsigned flags, bool joins,
                     int *ret_fd, struct disk **ret_disk, char why[STORE_WHY]);
