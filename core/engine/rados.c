@@ -115,6 +115,15 @@ static int rados_stat_(struct shard *shard, const char *name, uint64_t *ret_size
     return err;
 }
 
+static int rados_verify(struct shard *shard, const char *name)
+{
+    struct rados *r = rados_of(shard);
+    struct rados_pieces p = {.piece = 0};
+    int err = rados_object_verify(r, r->files, name, &p);
+
+    return err == 0 && p.piece ? rados_long_verify(r, name, &p) : err;
+}
+
 /* ---- changing ---- */
 
 static int rados_put(struct shard *shard, const char *name, const struct shard_source *source,
@@ -330,4 +339,5 @@ const struct shard_driver rados_driver = {
     .remove = rados_remove_,
     .list = rados_list,
     .space = rados_space,
+    .verify = rados_verify,
 };

@@ -30,6 +30,8 @@ struct rados_pieces {
     uint64_t size;  /* bytes of the file */
     uint32_t piece; /* bytes of a piece; 0: it is no long file */
     uint64_t token; /* names the pieces of this put */
+    uint64_t sum;   /* tally.sum of the object itself */
+    bool summed;    /* it has one */
 };
 
 struct rados {
@@ -61,6 +63,10 @@ ssize_t rados_object_read(const struct rados *r, rados_ioctx_t io, const char *n
 int rados_object_stat(const struct rados *r, rados_ioctx_t io, const char *name, uint64_t *ret_size,
                       int64_t *ret_age, struct rados_pieces *ret_pieces);
 int rados_object_remove(const struct rados *r, rados_ioctx_t io, const char *name);
+/* Has an OSD compare the bytes of an object with tally.sum, as shard_verify. *ret_pieces gets its
+ * tally.pieces. */
+int rados_object_verify(const struct rados *r, rados_ioctx_t io, const char *name,
+                        struct rados_pieces *ret_pieces);
 
 /* Reads tally.pieces from the attributes that a read operation has got, and frees these. */
 void rados_attributes_read(const struct rados *r, rados_xattrs_iter_t attributes,
@@ -74,6 +80,8 @@ int rados_long_put(struct rados *r, const char *name, const struct shard_source 
  * because the file was removed or replaced meanwhile. */
 ssize_t rados_long_read(struct rados *r, const char *name, const struct rados_pieces *p, void *buf,
                         size_t len, uint64_t off);
+/* As shard_verify, of all pieces. */
+int rados_long_verify(struct rados *r, const char *name, const struct rados_pieces *p);
 int rados_long_remove(struct rados *r, const char *name, const struct rados_pieces *p);
 
 /* ---- rados_list.c ---- */

@@ -32,6 +32,7 @@
     X(read_op_getxattrs)                                                                           \
     X(read_op_read)                                                                                \
     X(read_op_stat)                                                                                \
+    X(read_op_checksum)                                                                            \
     X(read_op_operate)                                                                             \
     X(aio_read_op_operate)                                                                         \
     X(aio_create_completion2)                                                                      \

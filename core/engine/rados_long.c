@@ -200,3 +200,17 @@ ssize_t rados_long_read(struct rados *r, const char *name, const struct rados_pi
     }
     return (ssize_t)len;
 }
+
+int rados_long_verify(struct rados *r, const char *name, const struct rados_pieces *p)
+{
+    char piece[RADOS_NAME_MAX];
+    struct rados_pieces of_piece;
+    int err = 0;
+
+    shard_count(&r->base, SHARD_STAT, count_pieces(p));
+    for (uint64_t i = 0; i < count_pieces(p) && err == 0; i++) {
+        piece_name(name, p->token, i, piece);
+        err = rados_object_verify(r, r->pieces, piece, &of_piece);
+    }
+    return err == -ENOENT ? -EUCLEAN : err;
+}

@@ -14,6 +14,7 @@
 
 #define SUM "tally.sum"
 #define PIECES "tally.pieces"
+#define SUM_LEN 8
 #define PIECES_LEN 20 /* bytes: size (8), piece (4), token (8), little-endian */
 
 int rados_told(int err)
@@ -52,6 +53,9 @@ void rados_attributes_read(const struct rados *r, rados_xattrs_iter_t attributes
             ret->size = get_le64((const uint8_t *)value);
             ret->piece = get_le32((const uint8_t *)value + 8);
             ret->token = get_le64((const uint8_t *)value + 12);
+        } else if (strcmp(name, SUM) == 0 && len == SUM_LEN) {
+            ret->sum = get_le64((const uint8_t *)value);
+            ret->summed = true;
         }
     r->lib->getxattrs_end(attributes);
 }
@@ -62,7 +66,7 @@ int rados_object_put(const struct rados *r, rados_ioctx_t io, const char *name, 
                      size_t len, const struct rados_pieces *p, bool replace)
 {
     rados_write_op_t op = r->lib->create_write_op();
-    uint8_t sum[8], attribute[PIECES_LEN];
+    uint8_t sum[SUM_LEN], attribute[PIECES_LEN];
     int err;
 
     if (!op)
@@ -142,4 +146,45 @@ int rados_object_stat(const struct rados *r, rados_ioctx_t io, const char *name,
     if (ret_age)
         *ret_age = time(NULL) - changed;
     return err < 0 ? rados_told(err) : 0;
+}
+
+/* ---- verifying ---- */
+
+/* Has an OSD hash the bytes [0, size) of an object: *ret_sum. */
+static int hash_there(const struct rados *r, rados_ioctx_t io, const char *name, uint64_t size,
+                      uint64_t *ret_sum)
+{
+    rados_read_op_t op = r->lib->create_read_op();
+    const uint8_t seed[8] = {0};
+    uint8_t answer[4 + 8] = {0}; /* how many sums there are, and the sum; little-endian */
+    int err, hash_err = 0;
+
+    if (!op)
+        return -ENOMEM;
+    r->lib->read_op_checksum(op, LIBRADOS_CHECKSUM_TYPE_XXHASH64, (const char *)seed, sizeof seed,
+                             0, size, 0, (char *)answer, sizeof answer, &hash_err);
+    err = r->lib->read_op_operate(op, io, name, LIBRADOS_OPERATION_NOFLAG);
+    r->lib->release_read_op(op);
+    if (err == 0)
+        err = hash_err;
+    if (err == 0 && get_le32(answer) != 1)
+        err = -EOPNOTSUPP;
+    *ret_sum = get_le64(answer + 4);
+    return err < 0 ? rados_told(err) : 0;
+}
+
+int rados_object_verify(const struct rados *r, rados_ioctx_t io, const char *name,
+                        struct rados_pieces *ret_pieces)
+{
+    uint64_t size, sum;
+    int err = rados_object_stat(r, io, name, &size, NULL, ret_pieces);
+
+    if (err < 0)
+        return err;
+    if (!ret_pieces->summed)
+        return -EOPNOTSUPP;
+    if (size == 0)
+        return ret_pieces->sum == XXH64("", 0, 0) ? 0 : -EUCLEAN;
+    err = hash_there(r, io, name, size, &sum);
+    return err < 0 ? err : sum == ret_pieces->sum ? 0 : -EUCLEAN;
 }

@@ -380,6 +380,24 @@ int objects_ask(struct objects *o, const struct entry *ghost, uint64_t *ret_size
     return err == -ENOENT ? 0 : err;
 }
 
+bool objects_sound_there(struct objects *o, const struct entry *ghost)
+{
+    char name[DISK_NAME_MAX + 1];
+    struct shard *s;
+    int err;
+
+    if (!entry_is_ghost(ghost) || object_use(o, ghost->shard, SHARDS_READ, &s, NULL) < 0)
+        return false;
+    objects_file_name(ghost, 0, name);
+    err = shard_verify(s, name);
+    if (err == 0 && ghost->kind == ENTRY_FILE)
+        err = sums_name_of(ghost, name);
+    if (err == 0 && ghost->kind == ENTRY_FILE)
+        err = shard_verify(s, name);
+    shards_put_back(o->c.shards, ghost->shard);
+    return err == 0;
+}
+
 int objects_delete_remote(struct objects *o, const struct entry *ghost)
 {
     char name[DISK_NAME_MAX + 1];

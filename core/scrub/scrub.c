@@ -37,6 +37,8 @@ struct scrub {
     uint64_t met; /* mark of the damage that readers had met before the scrub began */
     bool resumed;
     struct damage damage;
+    struct entry asked;  /* the ghost whose pack or file its shard was asked to verify last */
+    bool sound;          /* what it said */
     struct strbuf lines; /* what was reported of damage, at most SCRUB_LINES bytes */
     uint8_t *buf;        /* SUMS_BLOCK bytes */
 };
@@ -258,9 +260,24 @@ static int found_object(struct scrub *s, uint64_t number, const struct entry *e,
     return found(s, DAMAGE_OBJECT, number, name, why);
 }
 
-/* Read all bytes of an entry and verify them. */
+/* Has the ghost's shard itself found all of its pack or file to be sound? The records of a pack
+ * mostly come one after the other, so the shard is asked once for them. */
+static bool is_sound_there(struct scrub *s, const struct entry *e)
+{
+    if (!entry_is_ghost(e))
+        return false;
+    if (e->kind != ENTRY_PACK || e->shard != s->asked.shard || e->where != s->asked.where) {
+        s->asked = *e;
+        s->sound = objects_sound_there(s->p->objects, e);
+    }
+    return s->sound;
+}
+
+/* Read all bytes of an entry and verify them, unless its shard has done that. */
 static int verify(struct scrub *s, uint64_t number, const struct entry *e)
 {
+    if (is_sound_there(s, e))
+        return 0;
     return !entry_is_sealed(e) ? verify_unsealed(s, number)
                                : objects_verify_slowly(s->p->objects, e,
                                                        &(struct blob_pace){spend, s});

@@ -13,7 +13,8 @@
  *             later (damage_live.h): once a minute, or when many are waiting. For the entry of a
  *             table the alarm has its key. An object that does not verify is looked up once more
  *             first, since it may have been moved or deleted.
- *   ghosts    are read on their shards. If a shard cannot be asked its ghosts are counted, and are
+ *   ghosts    are verified by their shards themselves where these can (shard_verify), and else are
+ *             read there. If a shard cannot be asked its ghosts are counted, and are
  *             no damage. If a shard answers that it does not have a ghost, that is damage.
  *   stopping  The position is saved up to the first damage whose paths are not reported yet: that
  *             damage is found again. A scrub that was cancelled continues when the next one is

@@ -496,6 +496,22 @@ int shard_stat(struct shard *s, const char *name, uint64_t *ret_size)
     return (int)end(a);
 }
 
+static ssize_t run_verify(struct ask *a)
+{
+    return a->driver->verify(a->shard, a->name);
+}
+
+int shard_verify(struct shard *s, const char *name)
+{
+    int err = check_name(name);
+    struct ask *a = err < 0 ? NULL : ask_about(s, name, run_verify, 0, &err);
+
+    if (!a)
+        return err;
+    shard_count(s, SHARD_STAT, a->result != -EOPNOTSUPP);
+    return (int)end(a);
+}
+
 static ssize_t run_remove(struct ask *a)
 {
     return a->driver->remove(a->shard, a->name);

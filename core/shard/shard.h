@@ -121,6 +121,10 @@ int shard_delete(struct shard *s, const char *name);
  * there are listed, too, even if these functions would refuse their names. */
 int shard_list(struct shard *s, const char *dir, shard_list_fn *fn, void *ctx);
 int shard_space(struct shard *s, struct shard_space *ret);
+/* Has the engine itself compare the bytes of a file with a checksum that was taken when they were
+ * put, so that none of them is moved. 0: they are the same. -EUCLEAN: they are not. -EOPNOTSUPP:
+ * the engine cannot do that, or has no checksum of that file. -ENOENT. */
+int shard_verify(struct shard *s, const char *name);
 
 /* Does this place decide between writers, and show what it has? 16 threads put different bytes
  * under one new name, "claims/probe-" and 32 hex digits, if it is absent. One of them must succeed,
@@ -178,6 +182,7 @@ struct shard_driver {
      * `fn` other than 0 ends the list and is returned. The name is valid until `fn` returns. */
     int (*list)(struct shard *s, const char *dir, shard_list_fn *fn, void *ctx);
     int (*space)(struct shard *s, struct shard_space *ret);
+    int (*verify)(struct shard *s, const char *name);
 };
 /* An open shard. A driver embeds this as its first member; shard.c sets all of its fields. shard.c
  * has checked names, lengths and readonly before it calls the driver. */

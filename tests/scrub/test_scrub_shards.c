@@ -57,6 +57,30 @@ Test(scrub_shards, ghosts_are_read_where_they_are)
     cr_assert_gt(shard_mem_calls(a.cold, SHARD_MEM_RANGE), reads);
 }
 
+Test(scrub_shards, a_shard_that_can_verifies_them_itself_and_no_byte_is_read)
+{
+    uint64_t reads = shard_mem_calls(a.cold, SHARD_MEM_RANGE);
+
+    shard_mem_set(a.cold, SHARD_MEM_VERIFIES, true);
+    struct scrub_counts c = scrub();
+    cr_assert_eq(c.damaged, 0, "%s", said);
+    cr_assert_eq(c.objects, FILES + 1);
+    cr_assert_eq(shard_mem_calls(a.cold, SHARD_MEM_RANGE), reads);
+    cr_assert_eq(shard_mem_calls(a.cold, SHARD_MEM_VERIFY), 3, "a pack, a file, and its sums");
+}
+
+Test(scrub_shards, where_a_shard_finds_other_bytes_they_are_read_to_see_whose_they_are)
+{
+    struct entry e = place_of(&x, "main/f3");
+    char name[DISK_NAME_MAX + 1];
+
+    shard_mem_set(a.cold, SHARD_MEM_VERIFIES, true);
+    pack_name(e.where, name);
+    cr_assert_eq(shard_mem_flip(a.cold, name, e.offset + PACK_RECORD_HEAD + 5, 3), 0);
+    cr_assert_eq(scrub().damaged, 1, "%s", said);
+    cr_assert(strstr(said, "is used by main/f3"), "%s", said);
+}
+
 static void lose_entry(uint64_t number)
 {
     struct kv_txn *t;

@@ -329,6 +329,23 @@ BOTH(a_stream_that_breaks_off_leaves_nothing)
     cr_assert_str_empty(all);
 }
 
+/* On an engine that can, also of a file that has parts. */
+BOTH(what_an_engine_verifies_is_what_was_put)
+{
+    struct pattern pattern = {0};
+    struct shard_source source = {read_pattern, &pattern, 20 << 20};
+    int err;
+
+    cr_assert_eq(shard_verify(s, "packs/none"), p->mem || strncmp(p->url, "rados:", 6) == 0 ? -ENOENT : -EOPNOTSUPP);
+    cr_assert_eq(PUT_TEXT(s, "packs/1", "0123456789"), 0);
+    cr_assert_eq(PUT_TEXT(s, "packs/2", ""), 0);
+    cr_assert_eq(shard_put_stream(s, "objects/ab/1", &source), 0);
+    err = strncmp(p->url, "rados:", 6) == 0 ? 0 : -EOPNOTSUPP;
+    cr_assert_eq(shard_verify(s, "packs/1"), err);
+    cr_assert_eq(shard_verify(s, "packs/2"), err);
+    cr_assert_eq(shard_verify(s, "objects/ab/1"), err);
+}
+
 /* ---- opening ---- */
 
 BOTH(read_only_nothing_can_be_changed)

@@ -200,6 +200,7 @@ int shard_mem_flip(struct shard_mem *m, const char *name, uint64_t byte, unsigne
     if (!t || byte >= t->size)
         return -ENOENT;
     t->data[byte] ^= (uint8_t)(1u << (bit & 7));
+    t->flipped = true;
     return 0;
 }
 
@@ -489,6 +490,21 @@ static int mem_stat(struct shard *base, const char *name, uint64_t *ret_size)
     return err;
 }
 
+static int mem_verify(struct shard *base, const char *name)
+{
+    struct mem_shard *s = shard_of(base);
+    struct thing *t;
+
+    arrive(s->place, SHARD_MEM_VERIFY);
+    stall(s->place);
+    MUTEX_GUARD(&s->place->lock);
+    int err = find_thing(s, name, &t);
+
+    if (err == 0 && !s->place->on[SHARD_MEM_VERIFIES])
+        return -EOPNOTSUPP;
+    return err < 0 ? err : t->flipped ? -EUCLEAN : 0;
+}
+
 /* ---- lists: they are copied, so that `fn` may call the shard ---- */
 
 struct name_list {
@@ -632,6 +648,7 @@ static const struct shard_driver mem_driver = {
     .remove = mem_remove,
     .list = mem_list,
     .space = mem_space,
+    .verify = mem_verify,
 };
 
 void shard_mem_register(void)

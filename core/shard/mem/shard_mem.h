@@ -41,6 +41,7 @@ enum shard_mem_switch {
     SHARD_MEM_KEEPS,       /* a delete returns 0 and deletes nothing */
     SHARD_MEM_REPEATS,     /* each put that replaces nothing is done, and returns -EEXIST: as of a
                               driver that loses the answer and repeats the request by itself */
+    SHARD_MEM_VERIFIES,    /* shard_verify knows of flips; it is -EOPNOTSUPP while this is off */
     SHARD_MEM_SWITCHES
 };
 
@@ -52,6 +53,7 @@ enum shard_mem_call {
     SHARD_MEM_STAT,
     SHARD_MEM_LIST,
     SHARD_MEM_SPACE,
+    SHARD_MEM_VERIFY,
     SHARD_MEM_CALLS
 };
 

@@ -20,6 +20,7 @@ struct thing {
     char name[DISK_NAME_MAX + 1];
     uint8_t *data;
     uint64_t size;
+    bool flipped; /* shard_mem_flip has changed it */
     bool lost; /* it stays here for SHARD_MEM_BOASTS, and counts no more */
 };
 
