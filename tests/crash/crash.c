@@ -3,7 +3,7 @@
  * crash_store: every write of a workload cut, and what must hold afterwards.
  *
  *     crash_store [--workload W] [--from K] [--to K | --last-commit] [--every N]
- *                   [--loss all|keep|some] [--seed S | --seeds A..B] [--fault cut|eio|enospc]
+ *                   [--loss all|keep|some] [--seed S | --seeds A..B] [--fault cut|eio|enospc|lost]
  *                   [--chances N] [--pattern P] [--real DIR] [--pool] [--jobs N] [--tried FILE]
  *
  * A workload runs once without faults, to count its writes (of disk and kv, in one sequence), and
@@ -18,6 +18,9 @@
  *
  * `eio`, `enospc`: write k fails once. What failed can be repeated, or the store turned read-only
  * with an alarm and is the last good commit when opened again.
+ *
+ * `lost`, of workloads with other shards: write k is done if it is one on such a shard, and its
+ * answer is lost (EHOSTUNREACH). The same must hold as after `eio`.
  *
  * --last-commit: only the writes of the last commit of kv are cut. A call that cuts no write, and
  * fails none, fails.
@@ -46,8 +49,9 @@
 #define JOBS_MAX 64
 #define KNOWN_MAX 6 /* patterns in a row that were tried before: then no more of this write */
 
-enum mode { MODE_CUT, MODE_EIO, MODE_ENOSPC };
-static const char *const mode_names[] = {"cut", "eio", "enospc"};
+enum mode { MODE_CUT, MODE_EIO, MODE_ENOSPC, MODE_LOST, MODES };
+static const char *const mode_names[MODES] = {"cut", "eio", "enospc", "lost"};
+static const int mode_errors[MODES] = {0, EIO, ENOSPC, EHOSTUNREACH};
 static const char *const loss_names[] = {"all", "keep", "some"};
 
 struct cut now_at;
@@ -146,7 +150,8 @@ static void run_fault(void)
 {
     create();
     now_at.phase = "workload";
-    arm(now_at.k, false, mode == MODE_EIO ? EIO : ENOSPC);
+    arm(now_at.k, false, mode_errors[mode]);
+    w.fault.loss = mode == MODE_LOST ? FAULT_KEEP_ALL : FAULT_LOSE_ALL;
     now_at.workload->run();
     CHECK(fault_fired(&w.fault));
     now_at.phase = "after the fault went away";
@@ -308,10 +313,14 @@ static void run_workload(const struct options *o, const struct workload *workloa
     choose_loss(0);
     writes = run_whole(&from, &to);
     to = to && to < writes ? to : writes;
+    bool sharded = workload->run == workload_moved || workload->run == workload_recalled ||
+                   workload->run == workload_swept;
+
     memset(&count, 0, sizeof count);
-    for (int m = 0; m < (o->real ? 1 : 3); m++)
+    for (int m = 0; m < (o->real ? 1 : MODES); m++)
         for (now_at.k = from; now_at.k <= to; now_at.k += o->every)
-            if ((o->mode < 0 || o->mode == m) && now_at.k % o->jobs == o->job) {
+            if ((o->mode < 0 ? m != MODE_LOST || sharded : o->mode == m) &&
+                now_at.k % o->jobs == o->job) {
                 mode = (enum mode)m;
                 run_write(o);
             }
@@ -491,7 +500,7 @@ static void set(struct options *o, int which, const char *text)
     else if (which == 's')
         set_seeds(o, text);
     else if (which == 'm')
-        o->mode = name_index(text, mode_names, 3);
+        o->mode = name_index(text, mode_names, MODES);
     else if (which == 'c')
         o->chances = n;
     else if (which == 'p')

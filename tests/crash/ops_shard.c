@@ -111,6 +111,8 @@ static int leave(uint16_t shard)
         return (int)r;
     r = control_write_at(s, line, (size_t)n, -1, &never);
     control_close(s);
+    if (r < 0) /* perhaps since an answer of the shard was lost */
+        op_look();
     return r == -ENOENT ? 0 : r < 0 ? (int)r : 0; /* a commit that failed did it all the same */
 }
 
@@ -118,8 +120,11 @@ void op_shard_remove(uint16_t shard)
 {
     DO(shards_set_draining(w.p->shards, shard, true));
     op_move_all(shard, 0);
-    if (w.flush_failures) /* perhaps not all of it */
+    if (w.flush_failures) { /* perhaps not all of it; and a move that failed may have left a copy */
         op_move_all(shard, 0);
+        op_gc();
+        op_gc();
+    }
     DO(leave(shard));
 }
 
