@@ -257,20 +257,9 @@ static bool is_open(void *ctx, uint64_t pack)
     return packs_next_closed(p->packs, 0, pack - 1, &info) < 0 || info.number != pack;
 }
 
-static bool is_open_or_indexed(void *ctx, uint64_t pack)
-{
-    struct state *p = ctx;
-    char name[DISK_NAME_MAX + 1];
-
-    snprintf(name, sizeof name, "packs/%016llx.index", (unsigned long long)pack);
-    return is_open(p, pack) || pool_file_exists(p->shared->disk, name) != 0;
-}
-
 int gc_pool_index_closed(struct state *p)
 {
-    unsigned node = p->shared->node;
-
-    return pool_index_packs(p->shared->disk, node, node, is_open_or_indexed, p, NULL);
+    return pool_index_new_packs(p->shared->disk, p->shared->node, is_open, p);
 }
 
 /* Indexes the own closed packs. Here an error ends the cycle: without an index the listing has not

@@ -57,12 +57,23 @@ static int add_file(const char *name, void *ctx)
     return add_key(ctx, &e);
 }
 
-/* Lists the object files. Each of the 256 directories must be there: a missing one is an error. */
+static int add_file_below(const char *name, void *ctx)
+{
+    name = held_file_below(name);
+    return name ? add_file(name, ctx) : 0;
+}
+
+/* Lists the object files. Each of the 256 directories must be there: a missing one is an error. On
+ * a shard there are no directories, and one list has all. */
 static int list_files(struct held_listing *l)
 {
     char dir[sizeof "objects/00"];
     int err = 0;
 
+    if (disk_is_whole(l->disk)) {
+        err = disk_list_below(l->disk, "objects", add_file_below, l);
+        return err < 0 ? fail(l, err, "objects") : cancelled(l);
+    }
     for (unsigned i = 0; i < 256 && err == 0; i++) {
         snprintf(dir, sizeof dir, "objects/%02x", i & 0xff);
         err = disk_list(l->disk, dir, add_file, l);
@@ -73,20 +84,14 @@ static int list_files(struct held_listing *l)
     return err;
 }
 
-/* Lists the records of one pack. If the pack itself does not exist any more, its index counts for
- * nothing. */
-static int list_pack(struct held_listing *l, uint64_t number)
+/* Lists the records of one pack. */
+static int list_pack(struct held_listing *l, uint64_t number, const struct held_numbers *dead)
 {
     char name[DISK_NAME_MAX + 1];
     struct held_pack k;
-    int exists, err;
+    int err = held_pack_load(l->disk, number, dead, &k);
 
-    held_pack_name(number, "", name);
-    exists = pool_file_exists(l->disk, name);
-    if (exists <= 0)
-        return exists < 0 ? fail(l, exists, name) : 0; /* only its index is left */
     held_pack_name(number, ".index", name);
-    err = held_pack_load(l->disk, number, &k);
     if (err < 0)
         return err == -ENOENT ? 0 : fail(l, err, name);
     for (size_t i = 0; i < k.count && err == 0; i++) {
@@ -99,22 +104,21 @@ static int list_pack(struct held_listing *l, uint64_t number)
     return err < 0 ? err : cancelled(l);
 }
 
-/* Lists the records of all packs with an index. Packs without one are only counted. */
+/* Lists the records of all packs with an index. Packs without one are only counted. The index of a
+ * pack that is not listed counts for nothing: the pack does not exist any more, or stays. */
 static int list_packs(struct held_listing *l)
 {
-    struct held_numbers packs = {0}, indexes = {0};
-    int err = held_packs_list(l->disk, "", &packs);
+    struct held_beside b;
+    int err = held_beside_list(l->disk, &b);
 
-    if (err == 0)
-        err = held_packs_list(l->disk, ".index", &indexes);
     if (err < 0)
         err = fail(l, err, "packs");
-    for (size_t i = 0; i < packs.count && err == 0; i++)
-        l->held->unindexed += !held_numbers_have(&indexes, packs.v[i]);
-    for (size_t i = 0; i < indexes.count && err == 0; i++)
-        err = list_pack(l, indexes.v[i]);
-    held_numbers_release(&packs);
-    held_numbers_release(&indexes);
+    for (size_t i = 0; i < b.packs.count && err == 0; i++)
+        l->held->unindexed += !held_numbers_have(&b.indexes, b.packs.v[i]);
+    for (size_t i = 0; i < b.indexes.count && err == 0; i++)
+        if (held_numbers_have(&b.packs, b.indexes.v[i]))
+            err = list_pack(l, b.indexes.v[i], &b.dead);
+    held_beside_release(&b);
     return err;
 }
 

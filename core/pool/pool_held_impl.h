@@ -16,6 +16,14 @@ struct held_numbers {
 int held_packs_list(struct disk *disk, const char *suffix, struct held_numbers *ret);
 bool held_numbers_have(const struct held_numbers *n, uint64_t number);
 void held_numbers_release(struct held_numbers *n);
+/* The packs, and those that have an index or a dead list, by one list of packs/ for all three. */
+struct held_beside {
+    struct held_numbers packs, indexes, dead;
+};
+int held_beside_list(struct disk *disk, struct held_beside *ret); /* the caller releases *ret */
+void held_beside_release(struct held_beside *b);
+/* The name of the file "ab/<file>" below objects/. NULL: it is not in its directory. */
+const char *held_file_below(const char *name);
 
 /* The index of one pack, and which of its records were removed. */
 struct held_pack {
@@ -26,8 +34,10 @@ struct held_pack {
     uint8_t *dead;          /* dead[i]: 1 if record i was removed, else 0 */
     size_t count, live;
 };
-/* -ENOENT the pack has no index; -EUCLEAN its index is damaged. */
-int held_pack_load(struct disk *disk, uint64_t number, struct held_pack *ret);
+/* `dead`: the packs that have a dead list, so that nobody asks for that of another one; NULL: it is
+ * not known. -ENOENT the pack has no index; -EUCLEAN its index is damaged. */
+int held_pack_load(struct disk *disk, uint64_t number, const struct held_numbers *dead,
+                   struct held_pack *ret);
 void held_pack_release(struct held_pack *k);
 /* Record i of the pack, as a sealed entry with count 0; and the key of that record. */
 struct entry held_pack_entry(const struct held_pack *k, size_t i);

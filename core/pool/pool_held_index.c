@@ -130,8 +130,9 @@ static int make_index(struct disk *disk, unsigned node, uint64_t pack)
 /* Has the pack an index? 1, 0 or -errno. A damaged one is made again. */
 static int has_index(struct disk *disk, uint64_t pack)
 {
+    static const struct held_numbers none;
     struct held_pack k;
-    int err = held_pack_load(disk, pack, &k);
+    int err = held_pack_load(disk, pack, &none, &k);
 
     if (err == 0)
         held_pack_release(&k);
@@ -170,5 +171,25 @@ int pool_index_packs(struct disk *disk, unsigned node, unsigned owner, pool_is_o
     held_numbers_release(&packs);
     if (ret_made)
         *ret_made = made;
+    return err;
+}
+
+int pool_index_new_packs(struct disk *disk, unsigned node, pool_is_open_fn *is_open, void *ctx)
+{
+    struct held_beside b;
+    int err = held_beside_list(disk, &b);
+
+    for (size_t i = 0; i < b.packs.count; i++) {
+        uint64_t pack = b.packs.v[i];
+
+        if (pool_number_node(pack) != node || held_numbers_have(&b.indexes, pack) ||
+            is_open(ctx, pack))
+            continue;
+        int indexed = make_index(disk, node, pack);
+
+        if (indexed < 0 && indexed != -ENOENT && err == 0)
+            err = indexed;
+    }
+    held_beside_release(&b);
     return err;
 }

@@ -21,25 +21,34 @@ void held_pack_name(uint64_t pack, const char *suffix, char out[DISK_NAME_MAX + 
 /* ---- which packs ---- */
 
 struct pack_listing {
-    const char *suffix;
-    struct held_numbers *n;
+    const char *suffix; /* of the names that are noted in `one`; NULL: all three kinds, in `all` */
+    struct held_numbers *one;
+    struct held_beside *all;
 };
 
-/* Notes the number of a name "<16 hex>SUFFIX". */
+/* Where the number of a name "<16 hex>SUFFIX" is noted; NULL: nowhere. */
+static struct held_numbers *noted_in(const struct pack_listing *l, const char *suffix)
+{
+    if (l->suffix)
+        return strcmp(suffix, l->suffix) == 0 ? l->one : NULL;
+    return *suffix == '\0'                 ? &l->all->packs
+           : strcmp(suffix, ".index") == 0 ? &l->all->indexes
+           : strcmp(suffix, ".dead") == 0  ? &l->all->dead
+                                           : NULL;
+}
+
 static int add_number(const char *name, void *ctx)
 {
-    struct pack_listing *l = ctx;
+    struct held_numbers *n = strlen(name) < 16 ? NULL : noted_in(ctx, name + 16);
     char digits[17];
     uint64_t number;
 
-    if (strlen(name) != 16 + strlen(l->suffix) || strcmp(name + 16, l->suffix) != 0)
-        return 0;
     snprintf(digits, sizeof digits, "%.16s", name);
-    if (pack_parse_name(digits, &number) < 0)
+    if (!n || pack_parse_name(digits, &number) < 0)
         return 0;
-    if (ARRAY_RESERVE(l->n->v, l->n->room, l->n->count + 1) < 0)
+    if (ARRAY_RESERVE(n->v, n->room, n->count + 1) < 0)
         return -ENOMEM;
-    l->n->v[l->n->count++] = number;
+    n->v[n->count++] = number;
     return 0;
 }
 
@@ -50,20 +59,55 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Puts the numbers in order, and leaves each in once. */
+static void sort_numbers(struct held_numbers *n)
+{
+    size_t kept = 0;
+
+    if (n->count == 0)
+        return;
+    qsort(n->v, n->count, sizeof *n->v, by_number);
+    for (size_t i = 0; i < n->count; i++)
+        if (i == 0 || n->v[i] != n->v[kept - 1])
+            n->v[kept++] = n->v[i];
+    n->count = kept;
+}
+
 int held_packs_list(struct disk *disk, const char *suffix, struct held_numbers *ret)
 {
-    struct pack_listing l = {suffix, ret};
-    size_t kept = 0;
+    struct pack_listing l = {.suffix = suffix, .one = ret};
     int err = disk_list(disk, "packs", add_number, &l);
 
-    if (err < 0 || ret->count == 0)
+    if (err == 0)
+        sort_numbers(ret);
+    return err;
+}
+
+int held_beside_list(struct disk *disk, struct held_beside *ret)
+{
+    struct pack_listing l = {.all = ret};
+
+    *ret = (struct held_beside){0};
+    int err = disk_list(disk, "packs", add_number, &l);
+
+    if (err < 0)
         return err;
-    qsort(ret->v, ret->count, sizeof *ret->v, by_number);
-    for (size_t i = 0; i < ret->count; i++)
-        if (i == 0 || ret->v[i] != ret->v[kept - 1])
-            ret->v[kept++] = ret->v[i];
-    ret->count = kept;
+    sort_numbers(&ret->packs);
+    sort_numbers(&ret->indexes);
+    sort_numbers(&ret->dead);
     return 0;
+}
+
+void held_beside_release(struct held_beside *b)
+{
+    held_numbers_release(&b->packs);
+    held_numbers_release(&b->indexes);
+    held_numbers_release(&b->dead);
+}
+
+const char *held_file_below(const char *name)
+{
+    return strlen(name) > 3 && name[2] == '/' && strncmp(name, name + 3, 2) == 0 ? name + 3 : NULL;
 }
 
 bool held_numbers_have(const struct held_numbers *n, uint64_t number)
@@ -198,12 +242,13 @@ static int load_dead(struct disk *disk, struct held_pack *k)
     return err;
 }
 
-int held_pack_load(struct disk *disk, uint64_t number, struct held_pack *ret)
+int held_pack_load(struct disk *disk, uint64_t number, const struct held_numbers *dead,
+                   struct held_pack *ret)
 {
     struct held_pack k = {.number = number};
     int err = load_index(disk, &k);
 
-    if (err == 0)
+    if (err == 0 && (!dead || held_numbers_have(dead, number)))
         err = load_dead(disk, &k);
     if (err < 0) {
         held_pack_release(&k);
@@ -243,7 +288,7 @@ struct id held_pack_key(const struct held_pack *k, size_t i)
 static int sum_up(struct disk *disk, uint64_t number, struct pool_held_pack *ret)
 {
     struct held_pack k;
-    int err = held_pack_load(disk, number, &k);
+    int err = held_pack_load(disk, number, NULL, &k);
 
     if (err < 0)
         return err == -ENOMEM ? err : 0;
@@ -277,7 +322,7 @@ int pool_held_packs(struct disk *disk, pool_held_pack_fn *fn, void *ctx)
 int pool_held_records(struct disk *disk, uint64_t pack, pool_held_record_fn *fn, void *ctx)
 {
     struct held_pack k;
-    int err = held_pack_load(disk, pack, &k);
+    int err = held_pack_load(disk, pack, NULL, &k);
 
     if (err < 0)
         return err;

@@ -40,8 +40,7 @@ static int by_key(const void *a, const void *b)
 /* The index of `key` among the keys to be removed; -1: the key is not among them. */
 static int64_t find_removal(const struct removal *r, const struct id *key)
 {
-    const struct id *k =
-        r->count ? bsearch(key, r->keys, r->count, sizeof *r->keys, by_key) : NULL;
+    const struct id *k = r->count ? bsearch(key, r->keys, r->count, sizeof *r->keys, by_key) : NULL;
 
     return k ? k - r->keys : -1;
 }
@@ -124,8 +123,30 @@ static void remove_file(struct removal *r, const struct found *f)
 /* Remove the object files of all keys. A key begins with the first byte of the object's id, and the
  * directory of the object is named after the same byte: only directories of such bytes are listed.
  * */
+static int find_file_below(const char *name, void *ctx)
+{
+    name = held_file_below(name);
+    return name ? find_file(name, ctx) : 0;
+}
+
+/* The same on a shard, where one list has the files of all directories. */
+static void remove_files_below(struct removal *r)
+{
+    struct found_list l = {.r = r};
+
+    note_error(r, disk_list_below(r->disk, "objects", find_file_below, &l));
+    for (size_t n = 0; n < l.count; n++)
+        remove_file(r, &l.v[n]);
+    free(l.v);
+}
+
 static void remove_files(struct removal *r)
 {
+    if (disk_is_whole(r->disk)) {
+        if (r->count)
+            remove_files_below(r);
+        return;
+    }
     for (size_t i = 0; i < r->count;) {
         struct found_list l = {.r = r};
         uint8_t first = r->keys[i].b[0];
@@ -325,20 +346,16 @@ static int remove_records(struct removal *r, struct held_pack *k, const char *na
     return err;
 }
 
-/* Removes the keys from one pack, if it still exists and has an index. */
-static int visit_pack(struct removal *r, uint64_t number)
+/* Removes the keys from one pack with an index. */
+static int visit_pack(struct removal *r, uint64_t number, const struct held_numbers *dead)
 {
     char name[DISK_NAME_MAX + 1];
     struct held_pack k;
-    int err;
+    int err = held_pack_load(r->disk, number, dead, &k);
 
-    held_pack_name(number, "", name);
-    err = pool_file_exists(r->disk, name);
-    if (err <= 0)
-        return err; /* 0: the pack is gone, and only its index is left */
-    err = held_pack_load(r->disk, number, &k);
     if (err < 0)
         return err == -ENOENT ? 0 : err;
+    held_pack_name(number, "", name);
     err = remove_records(r, &k, name);
     held_pack_release(&k);
     return err;
@@ -361,34 +378,38 @@ static int remove_beside(struct removal *r, uint64_t number)
     return err < 0 ? err : pool_file_unlink(r->disk, name);
 }
 
-/* Remove what is left of packs that are gone and still have a file with that suffix. */
-static void remove_leftovers(struct removal *r, const char *suffix)
+/* Remove what is left of packs that are not listed, if they do not exist indeed. */
+static void remove_leftovers(struct removal *r)
 {
-    struct held_numbers n = {0};
+    struct held_beside b;
 
-    note_error(r, held_packs_list(r->disk, suffix, &n));
-    for (size_t i = 0; i < n.count; i++)
-        note_error(r, remove_beside(r, n.v[i]));
-    held_numbers_release(&n);
+    note_error(r, held_beside_list(r->disk, &b));
+    for (size_t i = 0; i < b.indexes.count; i++)
+        if (!held_numbers_have(&b.packs, b.indexes.v[i]))
+            note_error(r, remove_beside(r, b.indexes.v[i]));
+    for (size_t i = 0; i < b.dead.count; i++)
+        if (!held_numbers_have(&b.packs, b.dead.v[i]) &&
+            !held_numbers_have(&b.indexes, b.dead.v[i]))
+            note_error(r, remove_beside(r, b.dead.v[i]));
+    held_beside_release(&b);
 }
 
 /* Remove the keys from all packs that have an index. If packs/ cannot be synced then the leftovers
  * stay: a pack that comes back after a loss of power needs its dead list. */
 static void remove_from_packs(struct removal *r)
 {
-    struct held_numbers indexes = {0};
-    int err = held_packs_list(r->disk, ".index", &indexes);
+    struct held_beside b;
+    int err = held_beside_list(r->disk, &b);
 
     note_error(r, err);
-    for (size_t i = 0; i < indexes.count && err == 0; i++)
-        note_error(r, visit_pack(r, indexes.v[i]));
-    held_numbers_release(&indexes);
+    for (size_t i = 0; i < b.indexes.count && err == 0; i++)
+        if (held_numbers_have(&b.packs, b.indexes.v[i]))
+            note_error(r, visit_pack(r, b.indexes.v[i], &b.dead));
+    held_beside_release(&b);
     err = disk_sync_dir(r->disk, "packs");
     note_error(r, err);
-    if (err < 0)
-        return;
-    remove_leftovers(r, ".index");
-    remove_leftovers(r, ".dead");
+    if (err == 0)
+        remove_leftovers(r);
 }
 
 int pool_held_remove(struct disk *disk, unsigned node, const struct id *keys, size_t count,

@@ -242,6 +242,13 @@ int disk_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
     return strlen(name) > DISK_NAME_MAX ? -ENAMETOOLONG : d->ops->list(d, name, fn, ctx);
 }
 
+int disk_list_below(struct disk *d, const char *name, disk_list_fn *fn, void *ctx)
+{
+    if (strlen(name) > DISK_NAME_MAX)
+        return -ENAMETOOLONG;
+    return d->ops->list_below ? d->ops->list_below(d, name, fn, ctx) : -EOPNOTSUPP;
+}
+
 int disk_space(struct disk *d, struct disk_space *ret)
 {
     return d->ops->space(d, ret);

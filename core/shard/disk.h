@@ -117,6 +117,10 @@ int disk_rename(struct disk *d, const char *from, const char *to); /* replaces *
 int disk_sync_dir(struct disk *d, const char *name);               /* "" is the root */
 /* Lists the names in a directory, in no order, without "." and "..". -ENOENT. */
 int disk_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx);
+/* Lists all files below a directory of a disk of whole files, by their names from there on
+ * ("ab/0123"), in no order, and with fewer requests than lists of its directories would need.
+ * -EOPNOTSUPP: the disk is not of whole files. */
+int disk_list_below(struct disk *d, const char *name, disk_list_fn *fn, void *ctx);
 int disk_space(struct disk *d, struct disk_space *ret);
 /* A number of the disk's page cache, which is new after each boot and each mount. As long as it is
  * the same, all bytes that were written are there, synced or not. */

@@ -22,6 +22,7 @@ struct disk_ops {
     int (*rename)(struct disk *d, const char *from, const char *to);
     int (*sync_dir)(struct disk *d, const char *name);
     int (*list)(struct disk *d, const char *name, disk_list_fn *fn, void *ctx);
+    int (*list_below)(struct disk *d, const char *name, disk_list_fn *fn, void *ctx); /* or NULL */
     int (*space)(struct disk *d, struct disk_space *ret);
     int (*incarnation)(struct disk *d, uint8_t out[32]);
 

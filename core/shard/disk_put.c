@@ -434,6 +434,27 @@ static int put_list(struct disk *base, const char *name, disk_list_fn *fn, void 
     return err;
 }
 
+struct listing_below {
+    size_t skip;
+    disk_list_fn *fn;
+    void *ctx;
+};
+
+static int give_below(const char *name, uint64_t size, void *ctx)
+{
+    const struct listing_below *l = ctx;
+
+    (void)size;
+    return strlen(name) > l->skip ? l->fn(name + l->skip, l->ctx) : 0;
+}
+
+static int put_list_below(struct disk *base, const char *name, disk_list_fn *fn, void *ctx)
+{
+    struct listing_below l = {strlen(name) + 1, fn, ctx};
+
+    return shard_list(disk_of(base)->shard, name, give_below, &l);
+}
+
 static int put_space(struct disk *base, struct disk_space *ret)
 {
     struct put_disk *d = disk_of(base);
@@ -571,6 +592,7 @@ static const struct disk_ops put_ops = {
     .rename = put_rename,
     .sync_dir = put_sync_dir,
     .list = put_list,
+    .list_below = put_list_below,
     .space = put_space,
     .incarnation = put_incarnation,
     .file_close = put_file_close,

@@ -300,7 +300,7 @@ Test(pool_held, listing_can_be_cancelled)
 
     a_full_pool();
     cr_assert_eq(pool_held_list(disk, stop_at_ten, &steps, &h, why), -ECANCELED);
-    cr_assert_gt(steps, 256);
+    cr_assert_gt(steps, POOL_SLOTS ? 256u : 0u, "each directory is a step");
     cr_assert_null(h.keys);
     pool_disk_destroy(disk);
 }
@@ -314,7 +314,8 @@ Test(pool_held, a_listing_that_fails_is_no_shorter_one)
     fault.cut = true;
     cr_assert_lt(pool_file_put(disk, NODE, "x", "", 0, POOL_REPLACE), 0);
     cr_assert_eq(pool_held_list(disk, NULL, NULL, &h, why), -EIO);
-    cr_assert_str_eq(why, "objects/00 cannot be read: Input/output error");
+    cr_assert_str_eq(why, POOL_SLOTS ? "objects/00 cannot be read: Input/output error"
+                                     : "objects cannot be read: Input/output error");
     cr_assert_null(h.keys);
     pool_disk_destroy(disk);
 }

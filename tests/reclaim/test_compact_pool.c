@@ -122,6 +122,7 @@ Test(compact_pool, a_cycle_collects_what_is_dead_in_the_pack_that_is_open)
     has_small(A, 8);
 }
 
+#ifndef POOL_ON_SHARD /* where no pack that others see is open */
 Test(compact_pool, a_cycle_leaves_a_pack_open_in_which_nothing_is_dead)
 {
     put_small(A, 0, 4);
@@ -130,11 +131,12 @@ Test(compact_pool, a_cycle_leaves_a_pack_open_in_which_nothing_is_dead)
     (void)collect(A);
     cr_assert_eq(pack_files(), 1);
 }
+#endif
 
 Test(compact_pool, the_pack_that_was_open_at_a_clean_close_has_its_index)
 {
     put_small(A, 0, 4);
-    cr_assert_eq(indexes(), 0);
+    cr_assert_eq(indexes(), POOL_SLOTS ? 0 : 1, "on a shard it is closed already");
     node_close(&nodes[0]);
     cr_assert_eq(indexes(), 1);
     node_open(&nodes[0]);
@@ -289,9 +291,12 @@ static bool cut(bool pool, uint64_t at)
     node_die(&nodes[1]);
     if (pool)
         node_die(&nodes[0]);
-    f->loss = FAULT_LOSE_SOME;
-    disk_mem_power_cycle(pool ? shared : nodes[1].own);
     fault_reset(f);
+    f->loss = FAULT_LOSE_SOME;
+    if (pool)
+        pool_disk_power_cycle(&shared);
+    else
+        disk_mem_power_cycle(nodes[1].own);
     if (pool)
         node_open(&nodes[0]);
     node_open(&nodes[1]);

@@ -337,6 +337,31 @@ Test(pool_away, a_cycle_removes_what_nobody_names_and_nothing_else)
     cr_assert_eq(collect(B), 0);
 }
 
+static uint64_t requests(void)
+{
+    uint64_t n = 0;
+
+    for (int i = 0; i < SHARD_MEM_CALLS; i++)
+        n += shard_mem_calls(pool_place, (enum shard_mem_call)i);
+    return n;
+}
+
+Test(pool_away, a_cycle_asks_a_few_times_for_each_pack_and_not_for_each_directory)
+{
+    unsigned packs = 20;
+    uint64_t before;
+
+    for (unsigned i = 0; i < packs; i++)
+        put_small(A, (int)i, (int)i + 1);
+    cr_assert_geq(pack_files(), 2 * packs, "packs and indexes");
+    knows_all(A);
+    (void)cycle(A, 0);
+    all_report();
+    before = requests();
+    (void)cycle(A, 0);
+    cr_assert_leq(requests() - before, 60 + 3 * packs);
+}
+
 static void fails_and_takes_nothing(enum shard_mem_switch how)
 {
     struct gc_result r;
