@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# How fast a tree moves to a shard, is read there, again, swept, and comes home: on a directory, on RADOS
+# and on S3, beside the engines' own tools in the same run. It starts a Ceph and a radosgw of its own.
+#
+#     TALLY=build/tools/tally bash tests/bench/engines.sh [TREE]
+#
+# TREE: a directory or a tar file; default: /usr/src/linux-source-6.1.tar.xz.
+set -euo pipefail
+# shellcheck source=tests/mount/lib.sh
+. "$(dirname "$0")/../mount/lib.sh"
+# shellcheck source=tests/engine/ceph.sh
+. "$(dirname "$0")/../engine/ceph.sh"
+[[ $(id -u) -eq 0 ]] || skip "not root"
+tree=${1:-/usr/src/linux-source-6.1.tar.xz}
+limit=1000
+
+t() { "$TALLY" -C "$M" "$@"; }
+# What the requests to shard N were so far, and the bytes: "puts gets stats deletes lists".
+requests() { t shard list | sed -nE "s/^(shard=)?$1 .*(puts=.*)$/\2/p"; }
+# row NAME COMMAND… - seconds, MB/s and requests of the command.
+row() {
+    local name=$1 from to before
+    before=$(requests "$n")
+    from=$(date +%s.%N)
+    "${@:2}" >/dev/null
+    to=$(date +%s.%N)
+    awk -v name="$name" -v s="$(echo "$to - $from" | bc)" -v bytes="$bytes" -v a="$before" -v b="$(requests "$n")" '
+        BEGIN { na = split(a, x, /[ =]/); split(b, y, /[ =]/)
+            for (i = 1; i < na; i += 2) text = text sprintf(" %s %d", x[i], y[i + 1] - x[i + 1])
+            printf "%-14s %8.1f s %8.1f MB/s %s\n", name, s, bytes / s / 1e6, text }'
+}
+read_all() { find "$M/main/tree" -type f -print0 | xargs -0 cat | cat >/dev/null; }
+remount() {
+    unmount_store
+    echo 3 >/proc/sys/vm/drop_caches
+    mount_store
+}
+
+ceph_begin
+rgw_begin
+# shellcheck disable=SC2119
+begin
+may_log 'shard'
+mkdir "$M/main/tree" "$W/dir"
+if [[ -d $tree ]]; then cp -r "$tree/." "$M/main/tree"; else tar -xf "$tree" -C "$M/main/tree"; fi
+t drain >/dev/null
+bytes=$(t du --json "$M/main/tree" | python3 -c 'import json, sys; print(json.load(sys.stdin)["bytes"])' 2>/dev/null ||
+    du -sb "$M/main/tree" | cut -f1)
+printf '%d files, %d bytes\n' "$(find "$M/main/tree" -type f | wc -l)" "$bytes"
+
+n=0
+for url in "dir:$W/dir" "${CEPH_RADOS/tally?/tally/bench?}" "${CEPH_S3/tally?/tally/bench?}"; do
+    n=$((n + 1))
+    t shard add "$n" "$url" >/dev/null
+    printf '%s\n' "${url%%:*}:"
+    row move t move --wait "$M/main/tree" "$n"
+    remount
+    row "read, cold" read_all
+    echo 3 >/proc/sys/vm/drop_caches
+    row "read, again" read_all
+    row sweep t sweep --wait
+    row recall t recall --wait "$M/main/tree"
+    t drain >/dev/null
+done
+
+echo "rados bench, objects of 8 MiB, 16 at once:"
+rados -c "$CONF" --log-file=/dev/null -p tally -N bench bench 15 write -b 8388608 -t 16 --no-cleanup | grep -E '^(Bandwidth|Total writes)'
+echo 3 >/proc/sys/vm/drop_caches
+rados -c "$CONF" --log-file=/dev/null -p tally -N bench bench 15 seq -t 16 | grep -E '^(Bandwidth|Total reads)'
+echo "curl, objects of 8 MiB, 16 at once:"
+head -c 8388608 /dev/urandom >"$W/eight"
+one() {
+    curl -sf -o /dev/null --aws-sigv4 aws:amz:us-east-1:s3 --user "$S3_ID:$S3_SECRET" \
+        -H "x-amz-content-sha256: UNSIGNED-PAYLOAD" "${@:2}" "http://127.0.0.1:$rgw_port/tally/curl/$1"
+}
+export -f one
+export S3_ID S3_SECRET rgw_port W
+# curls NAME CURL_OPTION… - a hundred of them.
+curls() {
+    local from
+    from=$(date +%s.%N)
+    # shellcheck disable=SC2016  # it is for the inner shell
+    seq 100 | xargs -P 16 -I{} bash -c 'one "$@"' - {} "${@:2}"
+    awk -v name="$1" -v s="$(echo "$(date +%s.%N) - $from" | bc)" \
+        'BEGIN { printf "%s: %.1f MB/s\n", name, 100 * 8.388608 / s }'
+}
+curls put -T "$W/eight"
+curls get
+unmount_store
