@@ -17,7 +17,8 @@
  * error; and never one when all are well. What could not be done then has changed nothing. Now and
  * then all shards are well: then everything is compared, a sweep finds nothing lost, and two cycles
  * leave nothing on a shard that no ghost names. At the end everything is dropped, and nothing is
- * left anywhere. Prints its seed; the same seed does the same.
+ * left anywhere. Prints its seed. The same seed does the same operations; which call of a driver one
+ * of the drawn faults hits may differ by a few calls from run to run.
  */
 #include "blob.h"
 #include "check.h"
