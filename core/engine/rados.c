@@ -56,6 +56,18 @@ static void note_known(struct rados *r, const char *name, const struct rados_pie
 
 /* ---- reading ---- */
 
+/* A piece is missing: was the file removed or replaced meanwhile, or is it damaged? */
+static int why_missing(const struct rados *r, const char *name, uint64_t token)
+{
+    struct rados_pieces p = {.piece = 0};
+    uint64_t size;
+    int err = rados_object_stat(r, r->files, name, &size, NULL, &p);
+
+    if (err < 0)
+        return err;
+    return p.piece && p.token == token ? -EIO : -EHOSTUNREACH; /* replaced: ask again */
+}
+
 /* Reads from whatever has the name now. */
 static ssize_t read_now(struct rados *r, const char *name, void *buf, size_t len, uint64_t off)
 {
@@ -66,7 +78,8 @@ static ssize_t read_now(struct rados *r, const char *name, void *buf, size_t len
         return n;
     note_known(r, name, &p);
     shard_count(&r->base, SHARD_GET, 1);
-    return rados_long_read(r, name, &p, buf, len, off);
+    n = rados_long_read(r, name, &p, buf, len, off);
+    return n == -ENOENT ? why_missing(r, name, p.token) : n;
 }
 
 static ssize_t rados_range(struct shard *shard, const char *name, void *buf, size_t len,

@@ -17,6 +17,7 @@
     X(connect)                                                                                     \
     X(mon_command)                                                                                 \
     X(buffer_free)                                                                                 \
+    X(pool_lookup)                                                                                 \
     X(ioctx_create)                                                                                \
     X(ioctx_destroy)                                                                               \
     X(ioctx_set_namespace)                                                                         \

@@ -34,21 +34,29 @@ struct listing {
     unsigned next; /* the place that is used next, and whose answer is the oldest */
 };
 
+/* Is the pool still there? A list of a pool that was deleted ends, too. */
+static int check_pool(const struct rados *r)
+{
+    return r->lib->pool_lookup(r->cluster, r->url.pool) < 0 ? -EHOSTUNREACH : 0;
+}
+
 int rados_each(const struct rados *r, rados_ioctx_t io, shard_list_fn *fn, void *ctx)
 {
     const char *name, *key, *space;
     rados_list_ctx_t list;
-    int err = r->lib->nobjects_list_open(io, &list);
+    int stopped = 0, err = r->lib->nobjects_list_open(io, &list);
 
     if (err < 0)
         return rados_told(err);
-    while ((err = r->lib->nobjects_list_next(list, &name, &key, &space)) == 0) {
-        err = fn(name, 0, ctx);
-        if (err)
-            break;
+    while ((err = r->lib->nobjects_list_next(list, &name, &key, &space)) == 0 && stopped == 0) {
+        stopped = fn(name, 0, ctx);
+        if (stopped == 0)
+            stopped = shard_goes_on();
     }
     r->lib->nobjects_list_close(list);
-    return err == -ENOENT ? 0 : rados_told(err); /* -ENOENT: there is no further one */
+    if (stopped)
+        return stopped;
+    return err == -ENOENT ? check_pool(r) : rados_told(err); /* -ENOENT: there is no further one */
 }
 
 /* Starts to ask for the size of an object. */

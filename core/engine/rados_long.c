@@ -51,6 +51,8 @@ static int remove_pieces(struct rados *r, const char *name, uint64_t token, uint
     for (uint64_t i = 0; i < count && (err == 0 || err == -ENOENT); i++) {
         piece_name(name, token, i, piece);
         err = rados_object_remove(r, r->pieces, piece);
+        if (shard_goes_on() < 0)
+            return -ECANCELED; /* the note stays */
     }
     if (err < 0 && err != -ENOENT)
         return err;
@@ -94,6 +96,16 @@ static bool parse_note(const char *text, char name[RADOS_NAME_MAX], uint64_t *re
     return true;
 }
 
+/* Removes the pieces of a writer that has put no head and is taken for dead. An empty file takes the
+ * name meanwhile: if the writer lives after all, it cannot put a head whose pieces are gone. */
+static void remove_unfinished(struct rados *r, const char *name, uint64_t token, uint64_t count)
+{
+    if (rados_object_put(r, r->files, name, "", 0, NULL, false) < 0)
+        return;
+    if (remove_pieces(r, name, token, count) == 0)
+        (void)rados_object_remove(r, r->files, name);
+}
+
 /* Finishes what an old note is about: its pieces go, unless a head names them. */
 static int finish(const char *noted, uint64_t size, void *ctx)
 {
@@ -105,13 +117,17 @@ static int finish(const char *noted, uint64_t size, void *ctx)
     int err = rados_object_stat(r, r->writes, noted, &bytes, &age, &p);
 
     (void)size;
+    if (shard_goes_on() < 0)
+        return -ECANCELED;
     if (err < 0 || age < OLD || !parse_note(noted, name, &token, &count))
         return 0;
     err = rados_object_stat(r, r->files, name, &bytes, NULL, &p);
     if (err == 0 && p.piece && p.token == token)
         (void)rados_object_remove(r, r->writes, noted);
-    else if (err == 0 || err == -ENOENT)
+    else if (err == 0)
         (void)remove_pieces(r, name, token, count);
+    else if (err == -ENOENT)
+        remove_unfinished(r, name, token, count);
     return 0;
 }
 
@@ -137,6 +153,16 @@ static int put_piece(void *ctx, uint64_t index, const void *data, size_t len)
     return rados_object_put(w->r, w->r->pieces, name, data, len, NULL, true);
 }
 
+/* Is the head that exists the one of this put, which was sent twice? */
+static bool is_own_head(struct rados *r, const char *name, uint64_t token)
+{
+    struct rados_pieces p = {.piece = 0};
+    uint64_t bytes;
+
+    return rados_object_stat(r, r->files, name, &bytes, NULL, &p) == 0 && p.piece &&
+           p.token == token;
+}
+
 int rados_long_put(struct rados *r, const char *name, const struct shard_source *source,
                    bool replace)
 {
@@ -159,6 +185,8 @@ int rados_long_put(struct rados *r, const char *name, const struct shard_source 
         err = pieces_put(&r->room, source, RADOS_PIECE, put_piece, &w);
     if (err == 0)
         err = rados_object_put(r, r->files, name, "", 0, &p, replace);
+    if (err == -EEXIST && is_own_head(r, name, p.token))
+        err = 0;
     if (err == 0 || err == -EHOSTUNREACH) { /* the head may be there: then the pieces stay */
         piece_name(name, p.token, count_pieces(&p), noted);
         if (err == 0)
@@ -211,6 +239,8 @@ int rados_long_verify(struct rados *r, const char *name, const struct rados_piec
     for (uint64_t i = 0; i < count_pieces(p) && err == 0; i++) {
         piece_name(name, p->token, i, piece);
         err = rados_object_verify(r, r->pieces, piece, &of_piece);
+        if (err == 0)
+            err = shard_goes_on();
     }
     return err == -ENOENT ? -EUCLEAN : err;
 }

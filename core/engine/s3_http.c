@@ -250,6 +250,7 @@ static int sign(struct attempt *a, struct curl_slist **ret_headers)
     {
         MUTEX_GUARD(&a->s->lock);
         keys = a->s->keys;
+        a->r->keys = a->s->keys_read;
     }
     snprintf(how, sizeof how, "aws:amz:%s:s3", a->s->url.region);
     *ret_headers = make_headers(a->s, a->r, keys.token);
@@ -335,15 +336,43 @@ static int send_once(struct s3 *s, struct s3_request *r, const char *url, int64_
 
 /* ---- what an answer means ---- */
 
+/* Is the code of the answer one of these? */
+static bool is_code(const struct s3_request *r, const char *const *codes)
+{
+    for (; *codes; codes++)
+        if (strcmp(*codes, r->said.code) == 0)
+            return true;
+    return false;
+}
+
+/* 400 is for what is wrong with a request, but also for keys that are out of date. An answer to HEAD
+ * has no text that says which. */
+static int error_of_400(const struct s3_request *r)
+{
+    static const char *const keys[] = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "",
+                                       NULL};
+    static const char *const slow[] = {"RequestTimeout", NULL};
+
+    return is_code(r, keys) ? -EACCES : is_code(r, slow) ? -EAGAIN : -EIO;
+}
+
+/* 404 is believed of a name only where the server says so, or to HEAD, where it cannot. */
+static int error_of_404(const struct s3_request *r)
+{
+    static const char *const missing[] = {"NoSuchKey", "NoSuchUpload", NULL};
+
+    return is_code(r, missing) || strcmp(r->method, "HEAD") == 0 ? -ENOENT : -EHOSTUNREACH;
+}
+
 static int error_of(const struct s3_request *r)
 {
     const char *code = r->said.code;
 
     switch (r->status) {
+    case 400:
+        return error_of_400(r);
     case 404:
-        if (strcmp(code, "NoSuchBucket") == 0)
-            return -EHOSTUNREACH;
-        return -ENOENT;
+        return error_of_404(r);
     case 412:
         return -EEXIST;
     case 409:
@@ -427,8 +456,9 @@ static void pause_for(int64_t ns)
     (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
 }
 
-/* The keys may have been replaced since they were read: reads them again. True: they are others. */
-static bool keys_changed(struct s3 *s)
+/* The keys may have been replaced since they were read: reads them again. True: they are others
+ * than those that signed the request. */
+static bool keys_changed(struct s3 *s, const struct s3_request *r)
 {
     struct s3_keys keys;
     char why[SHARD_WHY];
@@ -438,8 +468,11 @@ static bool keys_changed(struct s3 *s)
         return false;
     {
         MUTEX_GUARD(&s->lock);
-        changed = memcmp(&keys, &s->keys, sizeof keys) != 0;
-        s->keys = keys;
+        if (memcmp(&keys, &s->keys, sizeof keys) != 0) {
+            s->keys = keys;
+            s->keys_read++;
+        }
+        changed = s->keys_read != r->keys;
     }
     s3_keys_forget(&keys);
     return changed;
@@ -447,7 +480,9 @@ static bool keys_changed(struct s3 *s)
 
 static int64_t time_limit(const struct s3_request *r)
 {
-    return shard_patience() / 3 * 2 + (int64_t)(r->body_len >> MIB_SHIFT) * NSEC_PER_SEC;
+    uint64_t bytes = r->body_len + (r->into ? r->cap : 0) + r->longer;
+
+    return shard_patience() / 3 * 2 + (int64_t)(bytes >> MIB_SHIFT) * NSEC_PER_SEC;
 }
 
 static int perform(struct s3 *s, struct s3_request *r, const char *url)
@@ -465,7 +500,7 @@ static int perform(struct s3 *s, struct s3_request *r, const char *url)
         err = send_once(s, r, url, left > NSEC_PER_MSEC ? left : NSEC_PER_MSEC);
         if (err == 0)
             err = judge(s, r);
-        if (err == -EACCES && !refused && keys_changed(s)) {
+        if (err == -EACCES && !refused && keys_changed(s, r)) {
             refused = true;
             continue;
         }

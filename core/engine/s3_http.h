@@ -10,7 +10,7 @@
  * refuses bytes that were changed on the way. Connections are kept and used again. A request that
  * failed for a reason that passes (429, 500, 502, 503, 504, a broken connection, no answer in time)
  * is repeated, with growing pauses, until two thirds of shard_patience() are over, and a second
- * more for each MiB of its body.
+ * more for each MiB of its body and of the bytes that are asked for.
  *
  * An answer counts only if it has the header x-amz-request-id, which every S3 server sends and a
  * proxy that answers for the server does not.
@@ -40,6 +40,7 @@ struct s3 {
     struct pieces_room pieces;
     struct mutex lock; /* "s3", a leaf; guards all fields below */
     struct s3_keys keys;
+    unsigned keys_read; /* how often they were replaced */
     CURL *idle[S3_HANDLES];
     unsigned idle_count;
     int64_t reported; /* monotonic ns: when a refusal was last reported */
@@ -52,9 +53,10 @@ struct s3_request {
     const char *query; /* "" or parameters that are sorted, encoded, and all have a '=' */
     const void *body;
     size_t body_len;
-    bool further;   /* shard.c has not counted it: it is not the first one of a call */
-    bool if_absent; /* a put that must not replace */
-    bool range;     /* asks for `cap` bytes from `off` on */
+    uint64_t longer; /* bytes that the server works on: a second more for each MiB */
+    bool further;    /* shard.c has not counted it: it is not the first one of a call */
+    bool if_absent;  /* a put that must not replace */
+    bool range;      /* asks for `cap` bytes from `off` on */
     uint64_t off;
     void *into; /* gets the body of the answer; NULL: `text` gets it */
     size_t cap;
@@ -64,8 +66,9 @@ struct s3_request {
     uint64_t total; /* size of the object, of HEAD and of a range */
     uint64_t from;  /* where the range begins that was answered; UINT64_MAX: it is no range */
     char etag[128];
-    int64_t date; /* seconds since the epoch, by the server's clock; 0: unknown */
-    bool again;   /* the request may have been done already by an earlier try */
+    int64_t date;  /* seconds since the epoch, by the server's clock; 0: unknown */
+    unsigned keys; /* s3.keys_read when it was signed */
+    bool again;    /* the request may have been done already by an earlier try */
     struct strbuf text;
     struct s3_said said;
     char why[SHARD_WHY]; /* a sentence, after an error */

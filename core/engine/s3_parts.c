@@ -83,11 +83,12 @@ static void add_list(struct strbuf *b, const struct upload *u, uint64_t parts)
     strbuf_adds(b, "</CompleteMultipartUpload>");
 }
 
-/* Has the object been completed by a try whose answer was lost? Its name is this writer's own. */
+/* Is there an object of that size, or with UINT64_MAX of any? The name is this writer's own, so one
+ * of the right size was completed by a try whose answer was lost. */
 static bool is_there(struct upload *u, uint64_t size)
 {
     struct s3_request r = {.method = "HEAD", .name = u->name, .further = true};
-    bool there = s3_perform(u->s, &r) == 0 && r.total == size;
+    bool there = s3_perform(u->s, &r) == 0 && (size == UINT64_MAX || r.total == size);
 
     s3_request_end(&r);
     return there;
@@ -97,7 +98,7 @@ static int complete(struct upload *u, uint64_t parts, uint64_t size, bool replac
 {
     CLEANUP_STRBUF struct strbuf list = STRBUF_INIT, query = STRBUF_INIT;
     struct s3_request r = {
-        .method = "POST", .name = u->name, .if_absent = !replace, .further = true};
+        .method = "POST", .name = u->name, .if_absent = !replace, .further = true, .longer = size};
     int err;
 
     add_list(&list, u, parts);
@@ -123,6 +124,17 @@ struct leftovers {
     int64_t now; /* of the server, seconds since the epoch */
 };
 
+/* Is it a name that long files of a store or a pool have? Other programs may use the bucket, too. */
+static bool is_ours(const char *name)
+{
+    static const char *const starts[] = {"objects/", "packs/", "nodes/", "marks/"};
+
+    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++)
+        if (strncmp(name, starts[i], strlen(starts[i])) == 0)
+            return true;
+    return false;
+}
+
 /* Ends an upload below the shard's prefix that is old. */
 static int end_if_old(const char *key, const char *id, const char *initiated, void *ctx)
 {
@@ -130,7 +142,9 @@ static int end_if_old(const char *key, const char *id, const char *initiated, vo
     size_t prefix = strlen(l->s->url.prefix);
     struct tm tm = {.tm_isdst = 0};
 
-    if (strncmp(key, l->s->url.prefix, prefix) != 0 ||
+    if (shard_goes_on() < 0)
+        return -ECANCELED;
+    if (strncmp(key, l->s->url.prefix, prefix) != 0 || !is_ours(key + prefix) ||
         !strptime(initiated, "%Y-%m-%dT%H:%M:%S", &tm) || timegm(&tm) > l->now - OLD)
         return 0;
     (void)end(l->s, key + prefix, id);
@@ -178,7 +192,7 @@ int s3_put_parts(struct s3 *s, const char *name, const struct shard_source *sour
 
     if (err == 0) {
         clean(s);
-        if (!replace && is_there(&u, source->size))
+        if (!replace && is_there(&u, UINT64_MAX))
             err = -EEXIST;
     }
     if (err == 0)

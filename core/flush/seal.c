@@ -350,7 +350,8 @@ static bool view_is_late(struct state *p, int64_t since)
 }
 
 /* One round of a pass: seals all contents of the table that it may, unless the disk is full, and
- * syncs the objects if some were put off. */
+ * syncs the objects if some were put off. But nobody waits for a shard with the freeze lock held:
+ * what was put off then stays for the next pass, and the commit keeps its bytes. */
 static int round_once(struct pass *pass, struct task *tasks, struct content **picked, int64_t since)
 {
     size_t at = 0;
@@ -362,7 +363,8 @@ static int round_once(struct pass *pass, struct task *tasks, struct content **pi
     do
         seal_some(pass, tasks, picked, &at);
     while (at < CONTENT_BUCKETS && !atomic_load(&pass->full) && !view_is_late(pass->p, since));
-    if (atomic_load(&pass->put_off) == 0)
+    if (atomic_load(&pass->put_off) == 0 ||
+        (pass->freeze_lock_held && disk_is_whole(pass->p->config.disk)))
         return 0;
     err = objects_sync(pass->p->objects);
     if (objects_sync_is_lost(pass->p->objects, err))

@@ -61,6 +61,8 @@ int put_bytes_once(struct shard *s, const char *name, struct put_bytes *b)
     if (err != -EEXIST)
         return err;
     same = is_same(s, name, b);
+    if (same == -ENOENT) /* it has gone since: nobody knows what is there */
+        return -EHOSTUNREACH;
     return same == 1 ? 0 : same < 0 ? same : -EEXIST;
 }
 

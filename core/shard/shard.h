@@ -192,6 +192,10 @@ struct shard {
     struct place *place; /* shard_ask.h */
     struct shard *next;  /* in place.to_close (shard_ask.c) */
 };
+/* Called by a driver in the midst of a call that takes long, by the thread that was given the call:
+ * the time of the one who waits begins anew. -ECANCELED: nobody waits any more, and the driver gives
+ * up as soon as it can. It costs little if it was called less than a second ago. */
+int shard_goes_on(void);
 /* Makes a driver of a test known. -EEXIST: the scheme is taken; -EINVAL: it has no form, or there
  * are too many. The driver is borrowed for ever. Called by one thread, at the start. */
 int shard_register(const struct shard_driver *driver);

@@ -207,6 +207,25 @@ int ask_back(struct ask *a, ask_back_fn *fn, void *arg)
 
 /* ---- askers ---- */
 
+static _Thread_local struct ask *running; /* what this asker runs now */
+static _Thread_local int64_t went_on;     /* ticks: when it last said that it goes on */
+
+static int do_nothing(struct ask *a, void *arg)
+{
+    (void)a, (void)arg;
+    return 0;
+}
+
+int shard_goes_on(void)
+{
+    int64_t now = clock_ticks(clock_real());
+
+    if (!running || now - went_on < NSEC_PER_SEC)
+        return 0;
+    went_on = now;
+    return ask_back(running, do_nothing, NULL);
+}
+
 /* All late calls have come back: closes the shards that were to be closed meanwhile. Needs the
  * lock, which it gives up. */
 static void close_late(struct place *p)
@@ -246,8 +265,10 @@ static bool answer(struct place *p, struct ask *a)
     mutex_unlock(&p->lock);
     if (thread_io_is_idle() != a->io_idle)
         thread_io_idle(a->io_idle);
+    running = a;
     ssize_t result = a->run(a);
 
+    running = NULL;
     mutex_lock(&p->lock);
     if (a->state == ASK_LEFT) {
         come_late(p, a);

@@ -17,9 +17,11 @@
     bad-part     the third part of an upload is refused
     full         a PUT is answered 507
     gone         there is no such bucket
+    expires      keys that begin with IDOLD are out of date (400) from the third request on
+    wordless     a name that is missing is answered 404, without a text
 
 A GET of the name "ended" lists the uploads that were ended, "open" those that are open. The upload
-"old" of the name PREFIX/left was begun two days ago."""
+"old" of the name PREFIX/objects/left was begun two days ago."""
 import datetime
 import hashlib
 import http.server
@@ -88,9 +90,9 @@ class Server(http.server.BaseHTTPRequestHandler):
         prefix = query.get('prefix', [''])[0]
         old = (datetime.datetime.utcnow() - datetime.timedelta(days=2)).strftime('%Y-%m-%dT%H:%M:%S.000Z')
         new = datetime.datetime.utcnow().strftime('%Y-%m-%dT%H:%M:%S.000Z')
-        text = f'<Upload><Key>{prefix}left</Key><UploadId>old</UploadId><Initiated>{old}</Initiated></Upload>'
-        text += f'<Upload><Key>{prefix}left</Key><UploadId>new</UploadId><Initiated>{new}</Initiated></Upload>'
-        text += f'<Upload><Key>elsewhere</Key><UploadId>other</UploadId><Initiated>{old}</Initiated></Upload>'
+        text = f'<Upload><Key>{prefix}objects/left</Key><UploadId>old</UploadId><Initiated>{old}</Initiated></Upload>'
+        text += f'<Upload><Key>{prefix}objects/left</Key><UploadId>new</UploadId><Initiated>{new}</Initiated></Upload>'
+        text += f'<Upload><Key>{prefix}elsewhere</Key><UploadId>other</UploadId><Initiated>{old}</Initiated></Upload>'
         self.answer(200, f'<ListMultipartUploadsResult>{text}</ListMultipartUploadsResult>'.encode())
 
     def read(self, bucket, key):
@@ -101,7 +103,7 @@ class Server(http.server.BaseHTTPRequestHandler):
             time.sleep(60)
         data = BUCKETS.get(bucket, {}).get(key)
         if data is None:
-            return self.error(404, 'NoSuchKey')
+            return self.answer(404) if bucket == 'wordless' else self.error(404, 'NoSuchKey')
         span = re.match(r'bytes=(\d+)-(\d+)', self.headers.get('Range', ''))
         headers, status, total = {}, 200, len(data)
         if span and bucket != 'no-range':
@@ -168,6 +170,11 @@ class Server(http.server.BaseHTTPRequestHandler):
             return self.error(400, 'XAmzContentSHA256Mismatch')
         if not self.headers.get('Authorization', '').startswith('AWS4-HMAC-SHA256 Credential=ID'):
             return self.error(403, 'InvalidAccessKeyId')
+        if bucket == 'expires' and 'Credential=IDOLD' in self.headers.get('Authorization', ''):
+            with LOCK:
+                TRIES['old'] = TRIES.get('old', 0) + 1
+            if TRIES['old'] > 2:
+                return self.error(400, 'ExpiredToken')
         if bucket == 'gone':
             return self.error(404, 'NoSuchBucket')
         what = (self.command, self.path)

@@ -201,6 +201,17 @@ CLAIM(a_bucket_that_is_missing_is_no_missing_file)
     cr_assert_not_null(strstr(why, "NoSuchBucket"));
 }
 
+CLAIM(a_missing_file_is_believed_only_in_words)
+{
+    struct shard *s = opened("wordless");
+
+    shard_set_patience(3 * NSEC_PER_SEC);
+    cr_assert_eq(shard_stat(s, "a", &(uint64_t){0}), -EHOSTUNREACH);
+    cr_assert_eq(shard_delete(s, "a"), -EHOSTUNREACH);
+    cr_assert_eq(shard_get(s, "a", (char[1]){0}, 1), -EHOSTUNREACH);
+    shard_close(s);
+}
+
 /* ---- uploads ---- */
 
 CLAIM(an_upload_that_fails_is_ended_and_leaves_nothing)
@@ -230,7 +241,21 @@ CLAIM(old_uploads_of_this_shard_are_ended_and_no_others)
 
 /* ---- keys ---- */
 
-CLAIM(keys_that_were_replaced_are_read_again)
+CLAIM(keys_that_are_out_of_date_are_read_again)
+{
+    struct shard *s;
+
+    setenv("AWS_ACCESS_KEY_ID", "IDOLD", 1);
+    s = opened("expires");
+    cr_assert_eq(shard_put(s, "a", "x", 1), 0);
+    cr_assert_eq(shard_put(s, "b", "x", 1), -EACCES);
+    setenv("AWS_ACCESS_KEY_ID", "IDNEW", 1);
+    cr_assert_eq(shard_put(s, "b", "x", 1), 0);
+    has(s, "b", "x");
+    shard_close(s);
+}
+
+CLAIM(keys_are_not_read_again_while_the_server_takes_them)
 {
     struct shard *s = opened("plain");
 
