@@ -37,9 +37,11 @@ static int lend(void *ctx, uint16_t number, struct shard **ret_shard)
     return err == -ENXIO ? -EHOSTUNREACH : err;
 }
 
+/* All that the disk does is reading. If that is refused, the shard is recognised anew: that it may
+ * not be written is not what was said. */
 static int take_back(void *ctx, uint16_t number, int err)
 {
-    err = shards_said(ctx, number, err);
+    err = shards_said(ctx, number, err == -EACCES ? -EIO : err);
     shards_put_back(ctx, number);
     return err;
 }

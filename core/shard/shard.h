@@ -28,7 +28,8 @@
  * A place may never answer: a mount whose server hangs keeps a thread that uses it in the kernel.
  * So every call waits at most for the time of shard_set_patience, and then returns -EHOSTUNREACH.
  * The request is not withdrawn: it may still be done, but before any later request of this process
- * to that place. Until it has come back the place is silent: every call there returns -EHOSTUNREACH
+ * to that place. (Of a place behind a network that holds for what the driver has sent; a server may
+ * be late with it, so a claim rests on put-if-absent, and not on a name that is replaced.) Until it has come back the place is silent: every call there returns -EHOSTUNREACH
  * at once.
  *
  * Drivers: a driver provides a struct shard_driver (below). `dir` is built in. Others are made
