@@ -56,8 +56,8 @@ static int put_in_place(struct disk *disk, const char *temporary, const char *na
                         enum pool_put how)
 {
     char dir[DISK_NAME_MAX + 1];
-    int err = how == POOL_REPLACE ? disk_rename(disk, temporary, name)
-                                  : disk_link(disk, temporary, name);
+    int err =
+        how == POOL_REPLACE ? disk_rename(disk, temporary, name) : disk_link(disk, temporary, name);
 
     if (err < 0 || how == POOL_PUT)
         (void)disk_unlink(disk, temporary);
@@ -219,8 +219,8 @@ int pool_writer_open(struct disk *disk, unsigned node, const struct pool_body *b
 static void write_window(struct pool_writer *w)
 {
     if (w->err == 0 && w->filled)
-        w->err = disk_pwrite(w->file, w->blocks, w->filled * POOL_BLOCK,
-                             (1 + w->written) * POOL_BLOCK);
+        w->err =
+            disk_pwrite(w->file, w->blocks, w->filled * POOL_BLOCK, (1 + w->written) * POOL_BLOCK);
     w->written += w->filled;
     w->filled = 0;
 }
@@ -302,11 +302,11 @@ static int check_body(struct disk_file *f, enum pool_body_kind kind, uint64_t ow
     return 0;
 }
 
-int pool_body_open(struct disk *disk, const char *name, enum pool_body_kind kind, uint64_t owner,
-                   struct disk_file **ret_file, struct pool_body *ret)
+int pool_body_open(struct disk *disk, const char *name, unsigned flags, enum pool_body_kind kind,
+                   uint64_t owner, struct disk_file **ret_file, struct pool_body *ret)
 {
     struct disk_file *f;
-    int err = disk_open(disk, name, DISK_READ, &f);
+    int err = disk_open(disk, name, DISK_READ | flags, &f);
 
     if (err < 0)
         return err;

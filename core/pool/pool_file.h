@@ -55,9 +55,10 @@ void pool_writer_add(struct pool_writer *w, const void *record);
 int pool_writer_end(struct pool_writer *w, const char *name, enum pool_put how,
                     struct pool_body *ret_body);
 
-/* Opens a body and checks its head and length. -ENOENT, -EUCLEAN. The caller closes *ret_file. */
-int pool_body_open(struct disk *disk, const char *name, enum pool_body_kind kind, uint64_t owner,
-                   struct disk_file **ret_file, struct pool_body *ret);
+/* Opens a body and checks its head and length. `flags`: 0, or DISK_COPIED for one that stays open.
+ * -ENOENT, -EUCLEAN. The caller closes *ret_file. */
+int pool_body_open(struct disk *disk, const char *name, unsigned flags, enum pool_body_kind kind,
+                   uint64_t owner, struct disk_file **ret_file, struct pool_body *ret);
 /* Reads blocks [index, index+n) into `buf`, and checks each. */
 int pool_body_read(struct disk_file *file, const struct pool_body *b, uint64_t index, size_t n,
                    uint8_t *buf);

@@ -159,7 +159,7 @@ static int load_index(struct disk *disk, struct held_pack *k)
     struct pool_body body;
 
     held_pack_name(k->number, ".index", name);
-    int err = pool_body_open(disk, name, POOL_BODY_INDEX, k->number, &file, &body);
+    int err = pool_body_open(disk, name, 0, POOL_BODY_INDEX, k->number, &file, &body);
 
     if (err < 0)
         return err;
@@ -198,7 +198,7 @@ int pool_dead_read(struct disk *disk, uint64_t pack, struct pool_dead *ret)
 
     *ret = (struct pool_dead){0};
     held_pack_name(pack, ".dead", name);
-    int err = pool_body_open(disk, name, POOL_BODY_DEAD, pack, &file, &body);
+    int err = pool_body_open(disk, name, 0, POOL_BODY_DEAD, pack, &file, &body);
 
     if (err == 0) {
         ret->v = calloc(body.count + 1, sizeof *ret->v);

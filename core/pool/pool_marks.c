@@ -101,7 +101,7 @@ int pool_marks_read(struct disk *disk, uint64_t serial, struct pool_marks *ret)
     struct pool_body body;
 
     pool_file_numbered(DIR_NAME, serial, name);
-    int err = pool_body_open(disk, name, POOL_BODY_MARKS, 0, &file, &body);
+    int err = pool_body_open(disk, name, 0, POOL_BODY_MARKS, 0, &file, &body);
 
     if (err < 0)
         return err;

@@ -109,7 +109,7 @@ static int part_open(struct disk *disk, const struct pool_head *h, enum pool_bod
         return -ENOMEM;
     atomic_init(&p->refs, 1);
     report_part_name(h->node, kind, named->serial, name);
-    int err = pool_body_open(disk, name, kind, h->node, &p->file, &p->body);
+    int err = pool_body_open(disk, name, DISK_COPIED, kind, h->node, &p->file, &p->body);
 
     if (err < 0) {
         free(p);

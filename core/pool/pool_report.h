@@ -12,11 +12,11 @@
  * removed that no head names any more.
  *
  * An opened report is what the node said at that time, for as long as it is open, whatever the node
- * writes meanwhile: its files stay open. All blocks are read and checked once when it is opened,
- * and each again whenever it is read. Damage is -EUCLEAN, and never data. Memory: 2 bytes for each
- * record, and 16 for each 85 of them. Reads come from the page cache, and an id that is not there
- * costs no read. After -ESTALE or -EIO, of a disk that lost the file, the caller opens the report
- * again.
+ * writes meanwhile: its files stay open, or are copied if they are on a shard. All blocks are read
+ * and checked once when it is opened, and each again whenever it is read. Damage is -EUCLEAN, and
+ * never data. Memory: 2 bytes for each record, and 16 for each 85 of them. Reads come from the page
+ * cache, and an id that is not there costs no read. After -ESTALE or -EIO, of a disk that lost the
+ * file, the caller opens the report again.
  *
  * Threads: any number of threads may ask an opened report at once; one thread at a time calls
  * pool_report_write.

@@ -53,6 +53,10 @@ enum disk_open_flags {
      * and may return -ENOENT. So a caller may hold a lock that nobody may hold while a shard is
      * asked. */
     DISK_LATER = 1 << 3,
+    /* For reading only: where each read costs a request, all bytes are read now and kept here. So
+     * it stays as it is, also if somebody replaces or removes it, and may be read with a lock held.
+     * */
+    DISK_COPIED = 1 << 4,
 };
 
 /* Called by disk_list for each name. It stops at a result other than 0, which disk_list then

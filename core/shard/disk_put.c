@@ -6,15 +6,16 @@
  */
 #include "disk_put_impl.h"
 
-#include "array.h"
 #include "clock.h"
+#include "io.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TMP "tmp." /* the start of the last part of names that are never put */
-#define BLOCK 4096 /* bytes: the unit in which disk_space counts */
+#define TMP "tmp."          /* the start of the last part of names that are never put */
+#define COPIED (512 * 1024) /* bytes that are read at once of a file that is copied */
+#define BLOCK 4096          /* bytes: the unit in which disk_space counts */
 
 struct put_file {
     struct disk_file base;
@@ -226,6 +227,43 @@ static int create(struct put_disk *d, const char *name, struct put_file *f)
     return -EEXIST;
 }
 
+/* Reads all of a file into a draft without a name. */
+static int fill_copy(struct put_disk *d, const char *name, struct draft *w)
+{
+    CLEANUP_FREE uint8_t *piece = malloc(COPIED);
+    uint64_t at = 0;
+    ssize_t n = piece ? COPIED : -ENOMEM;
+
+    while (n == COPIED) {
+        n = shard_range(d->shard, name, piece, COPIED, at);
+        if (n > 0) {
+            const struct iovec iov = {.iov_base = piece, .iov_len = (size_t)n};
+            int err = draft_write(d, w, &iov, 1, at);
+
+            if (err < 0)
+                return err;
+            at += (uint64_t)n;
+        }
+    }
+    return n == -ENOENT && at > 0 ? -ESTALE : n < 0 ? (int)n : 0;
+}
+
+static int open_copied(struct put_disk *d, const char *name, struct put_file *f)
+{
+    struct draft *w;
+    int err = draft_make("", &w);
+
+    if (err < 0)
+        return err;
+    w->put = true;
+    err = fill_copy(d, name, w);
+    if (err < 0)
+        draft_free(w);
+    else
+        f->draft = w;
+    return err;
+}
+
 static int open_there(struct put_disk *d, const char *name, unsigned flags, struct put_file *f)
 {
     f->draft = draft_get(d, name);
@@ -233,6 +271,8 @@ static int open_there(struct put_disk *d, const char *name, unsigned flags, stru
         return 0;
     if (flags & DISK_WRITE)
         return -EROFS;
+    if (flags & DISK_COPIED)
+        return open_copied(d, name, f);
     return put_view_open(d->shard, name, flags & DISK_LATER, &f->view);
 }
 
@@ -382,77 +422,14 @@ void disk_put_forget(struct disk *base, const char *name)
 
 /* ---- lists ---- */
 
-struct listing {
-    size_t skip; /* bytes of a name before its part in the directory */
-    char (*v)[DISK_NAME_MAX + 1];
-    size_t count, room;
-    disk_list_fn *fn; /* not NULL: names are given to it at once */
-    void *ctx;
-};
-
-static bool is_listed(const struct listing *l, const char *part)
-{
-    for (size_t i = l->count; i-- > 0;) /* names of one directory mostly follow each other */
-        if (strcmp(l->v[i], part) == 0)
-            return true;
-    return false;
-}
-
-/* Notes the part of a name that is in the directory. Only that of a subdirectory can come twice. */
-static int note_name(const char *name, uint64_t size, void *ctx)
-{
-    struct listing *l = ctx;
-    size_t len = strlen(name) > l->skip ? strcspn(name + l->skip, "/") : 0;
-    char part[DISK_NAME_MAX + 1];
-
-    (void)size;
-    if (len == 0 || len > DISK_NAME_MAX)
-        return 0;
-    snprintf(part, sizeof part, "%.*s", (int)len, name + l->skip);
-    if (name[l->skip + len] == '/' && is_listed(l, part))
-        return 0;
-    if (l->fn && name[l->skip + len] != '/')
-        return l->fn(part, l->ctx);
-    if (ARRAY_RESERVE(l->v, l->room, l->count + 1) < 0)
-        return -ENOMEM;
-    memcpy(l->v[l->count++], part, sizeof part);
-    return l->fn ? l->fn(part, l->ctx) : 0;
-}
-
-/* Names are given out when the list is complete, so that `fn` may ask the shard, and delete what
- * was listed. Those of the root, where the list may be that of a whole store of other things, are
- * given out at once: who lists the root only looks. */
 static int put_list(struct disk *base, const char *name, disk_list_fn *fn, void *ctx)
 {
-    bool root = !*name;
-    struct listing l = {.skip = root ? 0 : strlen(name) + 1, .fn = root ? fn : NULL, .ctx = ctx};
-    int err = shard_list(disk_of(base)->shard, name, note_name, &l);
-
-    for (size_t i = 0; i < l.count && err == 0 && !root; i++)
-        err = fn(l.v[i], ctx);
-    free(l.v);
-    return err;
-}
-
-struct listing_below {
-    size_t skip;
-    disk_list_fn *fn;
-    void *ctx;
-};
-
-static int give_below(const char *name, uint64_t size, void *ctx)
-{
-    const struct listing_below *l = ctx;
-
-    (void)size;
-    return strlen(name) > l->skip ? l->fn(name + l->skip, l->ctx) : 0;
+    return put_names(disk_of(base)->shard, name, fn, ctx);
 }
 
 static int put_list_below(struct disk *base, const char *name, disk_list_fn *fn, void *ctx)
 {
-    struct listing_below l = {strlen(name) + 1, fn, ctx};
-
-    return shard_list(disk_of(base)->shard, name, give_below, &l);
+    return put_names_below(disk_of(base)->shard, name, fn, ctx);
 }
 
 static int put_space(struct disk *base, struct disk_space *ret)

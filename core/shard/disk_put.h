@@ -30,7 +30,8 @@
  * Reading: disk_open asks for the first DISK_PUT_AHEAD bytes, so a small file costs one request,
  * and what was read of it is of one moment. A larger file is only a name that is read by ranges,
  * with one window of bytes read ahead. If it has vanished since it was opened, reading it returns
- * -ESTALE. A file of this process that was put is read from its own copy until it is closed.
+ * -ESTALE. With DISK_COPIED all of it is read by the open, and kept as files in the making are. A
+ * file of this process that was put is read from its own copy until it is closed.
  *
  * disk_space returns what the shard said at the open or after a put, at most DISK_PUT_SPACE ago if
  * anything was put; it asks nobody, and never waits. `blocks` is 0 where the shard does not know.

@@ -5,6 +5,7 @@
  *     disk_put.c         the disk: names, and what is put
  *     disk_put_draft.c   the bytes of a file in the making
  *     disk_put_send.c    puts bytes
+ *     disk_put_list.c    lists names
  *     disk_put_read.c    reading a file that was put
  */
 #pragma once
@@ -77,6 +78,12 @@ int put_bytes_first(struct shard *s, const char *name, struct put_bytes *b);
 int put_bytes_once(struct shard *s, const char *name, struct put_bytes *b);
 /* Puts them in place of what has the name. */
 int put_bytes_over(struct shard *s, const char *name, struct put_bytes *b);
+
+/* ---- disk_put_list.c ---- */
+
+/* As disk_list and disk_list_below. */
+int put_names(struct shard *s, const char *name, disk_list_fn *fn, void *ctx);
+int put_names_below(struct shard *s, const char *name, disk_list_fn *fn, void *ctx);
 
 /* ---- disk_put.c ---- */
 

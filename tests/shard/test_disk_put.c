@@ -336,6 +336,33 @@ Test(disk_put, a_file_that_is_looked_for_later_costs_nothing_until_it_is_read)
     cr_assert_eq(disk_open(other, "packs/2", DISK_READ, &f), -ENOENT);
 }
 
+Test(disk_put, a_file_that_is_copied_stays_as_it_is_and_costs_nothing_any_more)
+{
+    static const size_t lengths[] = {0, 100, LONG, 3 << 20};
+    uint8_t byte;
+
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        struct disk_stat st;
+        struct disk_file *f;
+        uint64_t before;
+
+        cr_assert_eq(put("base", lengths[i]), 0);
+        cr_assert_eq(disk_open(other, "base", DISK_READ | DISK_COPIED, &f), 0);
+        cr_assert_eq(disk_unlink(d, "base"), 0);
+        before = requests();
+        cr_assert_eq(disk_fstat(f, &st), 0);
+        cr_assert_eq(st.size, lengths[i]);
+        for (size_t at = 0; at < lengths[i]; at += 1 + lengths[i] / 7) {
+            cr_assert_eq(disk_pread(f, &byte, 1, at), 1);
+            cr_assert_eq(byte, pattern(at));
+        }
+        cr_assert_eq(requests(), before);
+        cr_assert_eq(disk_pwrite(f, "x", 1, 0), -EBADF);
+        disk_file_close(f);
+        cr_assert_eq(disk_open(other, "base", DISK_READ | DISK_COPIED, &f), -ENOENT);
+    }
+}
+
 Test(disk_put, a_file_that_vanished_since_it_was_opened_is_stale)
 {
     struct disk_file *f;
