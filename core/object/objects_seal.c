@@ -152,20 +152,21 @@ static int look_at(struct objects *o, const struct entry *e, const struct source
     return same;
 }
 
-/* Compares the content with what the pool has under the id. */
-static int look_in_pool(struct objects *o, const struct source *s, const struct id *id,
-                        struct objects_seen *ret)
+/* Compares the content with what the pool has under the id. True: it has the same bytes. A place
+ * that cannot be read is passed over, as by adopt. */
+static bool look_in_pool(struct objects *o, const struct source *s, const struct id *id,
+                         struct objects_seen *ret)
 {
     struct entry e;
     int same = 0;
 
     if (!o->c.pool || !disk_is_whole(o->c.disk))
-        return 0;
+        return false;
     for (unsigned nth = 0; same != 1 && ret->count < OBJECTS_SEEN_MAX &&
                            o->pool.find(o->pool.ctx, id, size_of(s), nth, &e) == 0;
          nth++)
         same = look_at(o, &e, s, ret);
-    return same;
+    return same == 1;
 }
 
 /* Compares the content with those entries in its chain that have its size and are on a shard, and
@@ -196,7 +197,7 @@ static bool look_for_equal(struct objects *o, const struct source *s, struct id 
             break;
         id_derive(o->c.key, &id, &id);
     }
-    return free && look_in_pool(o, s, ret_free, ret) == 0;
+    return free && !look_in_pool(o, s, ret_free, ret);
 }
 
 /* ---- sealing ---- */

@@ -468,3 +468,25 @@ Test(pool_away, a_check_tells_of_what_the_pool_has_removed_and_a_store_still_nam
     has_small(A, 0);
     cr_assert_geq(found_in(&nodes[0]), 1);
 }
+
+/* ---- what takes long is done without the freeze lock ---- */
+
+static unsigned copies_put, held_meanwhile;
+
+static int put_copy_freely(struct disk *d, const char *to, struct disk_file *from)
+{
+    copies_put++;
+    held_meanwhile += atomic_load(&A->p->freeze_lock.readers) > 0;
+    return unwrapped->put_copy(d, to, from);
+}
+
+Test(pool_away, a_large_content_is_put_while_others_may_write_and_branch)
+{
+    wrap_disk(true);
+    wrapped.put_copy = put_copy_freely;
+    put_large(A, "main/large", 'x');
+    wrap_disk(false);
+    cr_assert_eq(copies_put, 1);
+    cr_assert_eq(held_meanwhile, 0);
+    has_large(A, "main/large", 'x');
+}
