@@ -154,10 +154,9 @@ static bool has_room(struct aheads *all, const struct ahead *a, unsigned most)
 }
 
 /* Reads ahead up to `end`, or as far as there is room. `link` is where the next piece goes. */
-static void read_upto(struct state *p, struct ahead *a, uint64_t from, uint64_t end,
+static void read_upto(struct state *p, struct ahead *a, uint64_t from, uint64_t end, unsigned most,
                       struct ahead_piece **link)
 {
-    unsigned most = (unsigned)settings_get(&p->settings, SET_SHARD_PARALLEL);
     bool was_empty = !a->first;
 
     while (from < end && has_room(p->aheads, a, most)) {
@@ -172,18 +171,18 @@ static void read_upto(struct state *p, struct ahead *a, uint64_t from, uint64_t 
         TAILQ_INSERT_TAIL(&p->aheads->files, a, list);
 }
 
-/* Reads ahead as much as was read in order. `size` is that of the object. */
-static void extend(struct state *p, struct ahead *a, uint64_t size)
+/* Reads ahead as much as was read in order, `most` pieces at most. `size` is that of the object. */
+static void extend(struct state *p, struct ahead *a, uint64_t size, unsigned most)
 {
-    uint64_t from = a->next, run = a->next - a->begun, end;
+    uint64_t from = a->next, run = (a->next - a->begun + AHEAD_PIECE - 1) / AHEAD_PIECE, end;
     struct ahead_piece **link = &a->first;
 
     for (; *link; link = &(*link)->next)
         if ((*link)->off + (*link)->len > from)
             from = (*link)->off + (*link)->len;
-    end = a->next + (run + AHEAD_PIECE - 1) / AHEAD_PIECE * AHEAD_PIECE;
-    if (settings_get(&p->settings, SET_SHARD_PARALLEL) > 1 && end >= from + AHEAD_PIECE)
-        read_upto(p, a, from, end < size ? end : size, link);
+    end = a->next + (run < most ? run : most) * AHEAD_PIECE;
+    if (most > 1 && end >= from + AHEAD_PIECE)
+        read_upto(p, a, from, end < size ? end : size, most, link);
     if (a->first) { /* this file was read last */
         TAILQ_REMOVE(&p->aheads->files, a, list);
         TAILQ_INSERT_TAIL(&p->aheads->files, a, list);
@@ -258,7 +257,7 @@ ssize_t ahead_read(struct state *p, struct ahead *a, uint64_t object, void *buf,
     {
         MUTEX_GUARD(&p->aheads->lock);
         if (goes_on(p->aheads, a, object, off, len))
-            extend(p, a, size);
+            extend(p, a, size, (unsigned)settings_get(&p->settings, SET_SHARD_PARALLEL));
     }
     while (done < len && n > 0) {
         n = copy_some(p, a, object, (char *)buf + done, len - done, off + done);

@@ -7,8 +7,8 @@
  *     ahead_drop(p, &f->ahead)                               the file is closed
  *
  * Each open file has a window of pieces of AHEAD_PIECE bytes. It begins with the second read that
- * goes on where others have ended, is as large as what was read in order by then, and goes when a
- * read is elsewhere. Reads of one file may overtake one another by AHEAD_PIECE bytes.
+ * goes on where others have ended, is as large as what was read in order by then, up to
+ * `shard_parallel` pieces, and goes when a read is elsewhere. Reads of one file may overtake one another by AHEAD_PIECE bytes.
  *
  * Bounds, for all files of a store: `shard_parallel` pieces are under way, with 1 none; and
  * AHEAD_MOST are kept. At that limit the file that was read longest ago loses its window.
