@@ -123,7 +123,7 @@ static void drop_upto(struct aheads *all, struct ahead *a, uint64_t upto)
 /* Notes a read. True: it goes on where others have ended. */
 static bool goes_on(struct aheads *all, struct ahead *a, uint64_t object, uint64_t off, size_t len)
 {
-    bool is_near = a->object == object && off + AHEAD_PIECE >= a->next &&
+    bool is_near = a->object == object && off + AHEAD_BEHIND >= a->next &&
                    off <= a->next + AHEAD_PIECE && a->next > a->begun;
 
     if (!is_near) {
@@ -135,8 +135,8 @@ static bool goes_on(struct aheads *all, struct ahead *a, uint64_t object, uint64
     }
     if (off + len > a->next)
         a->next = off + len;
-    if (a->next > AHEAD_PIECE)
-        drop_upto(all, a, a->next - AHEAD_PIECE);
+    if (a->next > AHEAD_BEHIND)
+        drop_upto(all, a, a->next - AHEAD_BEHIND);
     return true;
 }
 
@@ -181,7 +181,7 @@ static void extend(struct state *p, struct ahead *a, uint64_t size, unsigned mos
         if ((*link)->off + (*link)->len > from)
             from = (*link)->off + (*link)->len;
     end = a->next + (run < most ? run : most) * AHEAD_PIECE;
-    if (most > 1 && end >= from + AHEAD_PIECE)
+    if (most > 1 && a->is_slow && end >= from + AHEAD_PIECE)
         read_upto(p, a, from, end < size ? end : size, most, link);
     if (a->first) { /* this file was read last */
         TAILQ_REMOVE(&p->aheads->files, a, list);
@@ -264,6 +264,12 @@ ssize_t ahead_read(struct state *p, struct ahead *a, uint64_t object, void *buf,
         done += n;
     }
     return done == len ? (ssize_t)len : -ENOENT;
+}
+
+void ahead_took(struct state *p, struct ahead *a, int64_t duration_ns)
+{
+    MUTEX_GUARD(&p->aheads->lock);
+    a->is_slow = duration_ns > AHEAD_WORTH;
 }
 
 void ahead_drop(struct state *p, struct ahead *a)

@@ -8,7 +8,12 @@
  *
  * Each open file has a window of pieces of AHEAD_PIECE bytes. It begins with the second read that
  * goes on where others have ended, is as large as what was read in order by then, up to
- * `shard_parallel` pieces, and goes when a read is elsewhere. Reads of one file may overtake one another by AHEAD_PIECE bytes.
+ * `shard_parallel` pieces, and goes when a read is elsewhere. The kernel sends reads of one file that
+ * overtake one another, so what is AHEAD_BEHIND bytes behind the last one still is in order, and is
+ * kept.
+ *
+ * A shard that has answered the reader's own last request within AHEAD_WORTH, as a disk of this
+ * machine does from its cache, is not read ahead: that would cost more than it gains.
  *
  * Bounds, for all files of a store: `shard_parallel` pieces are under way, with 1 none; and
  * AHEAD_MOST are kept. At that limit the file that was read longest ago loses its window.
@@ -30,7 +35,9 @@
 #include <sys/types.h>
 
 #define AHEAD_PIECE (UINT64_C(1) << 20) /* bytes */
-#define AHEAD_MOST 64                   /* pieces in memory, under way or not taken yet */
+#define AHEAD_WORTH 1000000             /* ns */
+#define AHEAD_BEHIND (4 * AHEAD_PIECE)
+#define AHEAD_MOST 64 /* pieces in memory, under way or not taken yet */
 
 struct state;
 struct ahead_piece;
@@ -40,6 +47,7 @@ struct ahead {
     TAILQ_ENTRY(ahead) list;   /* in aheads.files while it has pieces */
     struct ahead_piece *first; /* by offset */
     uint64_t object;           /* that was read last; 0: none */
+    bool is_slow;              /* its shard took longer than AHEAD_WORTH */
     uint64_t begun, next;      /* bytes of it that were read in order: from, to */
 };
 
@@ -61,5 +69,7 @@ void aheads_stop(struct state *p);
  * and the caller reads them. */
 ssize_t ahead_read(struct state *p, struct ahead *a, uint64_t object, void *buf, size_t len,
                    uint64_t off);
+/* Called after the caller has read them itself: that took so long. */
+void ahead_took(struct state *p, struct ahead *a, int64_t duration_ns);
 /* Forgets the window. No thread reads the file. */
 void ahead_drop(struct state *p, struct ahead *a);

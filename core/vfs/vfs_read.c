@@ -236,18 +236,27 @@ static int take_ahead(struct state *p, const struct piece *piece, uint8_t *buf, 
 }
 
 /* Read a held piece from its shard; and once more if it was not there, since it may have moved. */
+static int ask_for_piece(struct state *p, const struct piece *piece, uint8_t *buf,
+                         struct ahead *ahead, struct reader *r)
+{
+    int64_t begun = clock_ticks(clock_real());
+    int err = read_piece(p, piece, buf, r);
+
+    if (ahead)
+        ahead_took(p, ahead, clock_ticks(clock_real()) - begun);
+    if (err == -ENOENT)
+        err = read_piece(p, piece, buf, r);
+    note_damage(p, err);
+    return err == -ENOENT ? met_lost(p, r->absent) : err;
+}
+
+/* Gather a held piece. */
 static int fetch_piece(struct state *p, const struct piece *piece, uint8_t *buf,
                        struct ahead *ahead, struct reader *r)
 {
     int err = take_ahead(p, piece, buf, ahead, r);
 
-    if (err == 0)
-        return 0;
-    err = read_piece(p, piece, buf, r);
-    if (err == -ENOENT)
-        err = read_piece(p, piece, buf, r);
-    note_damage(p, err);
-    return err == -ENOENT ? met_lost(p, r->absent) : err;
+    return err == 0 ? 0 : ask_for_piece(p, piece, buf, ahead, r);
 }
 
 static int fetch_step(struct state *p, struct vnode *v, uint64_t off, size_t len, uint8_t *buf,

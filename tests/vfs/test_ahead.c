@@ -14,6 +14,14 @@ static struct world w;
 static struct gate gate;
 static uint8_t *want;
 
+/* Each call of the shard takes longer than AHEAD_WORTH, and passes the gate. */
+static void answer_slowly(void *ctx, int64_t duration_ns)
+{
+    (void)ctx;
+    usleep(2 * AHEAD_WORTH / 1000);
+    gate_pass(&gate, duration_ns);
+}
+
 static void up(void)
 {
     gate_init(&gate);
@@ -23,7 +31,7 @@ static void up(void)
     agreed(&w.x, "move main/large 1 wait", "objects=1 ");
     agreed(&w.x, "set shard_patience 1h", "ok"); /* on a busy machine any call may take a while */
     agreed(&w.x, "set shard_parallel 8", "ok");
-    shard_mem_set_latency(w.cold, 1, gate_pass, &gate);
+    shard_mem_set_latency(w.cold, 1, answer_slowly, NULL);
     want = malloc(SIZE);
     fill(want, SIZE, 7);
 }
@@ -123,6 +131,26 @@ Test(ahead, who_reads_here_and_there_has_nothing_read_ahead)
     cr_assert_eq(vfs_release(f), 0);
 }
 
+Test(ahead, of_a_shard_that_answers_at_once_nothing_is_read_ahead)
+{
+    struct ahead a = {.object = 0};
+    uint8_t *buf = malloc(STEP);
+    unsigned under_way;
+    struct entry e;
+    uint64_t number = place_of(&w, "main/large", &e);
+
+    cr_assert_eq(ahead_read(w.x.p, &a, number, buf, STEP, 0), -ENOENT);
+    ahead_took(w.x.p, &a, AHEAD_WORTH);
+    cr_assert_eq(ahead_read(w.x.p, &a, number, buf, STEP, STEP), -ENOENT);
+    cr_assert_eq(pieces(&under_way), 0);
+    ahead_took(w.x.p, &a, AHEAD_WORTH + 1);
+    cr_assert_eq(ahead_read(w.x.p, &a, number, buf, STEP, 2 * STEP), -ENOENT);
+    cr_assert_gt(pieces(&under_way), 0);
+    ahead_drop(w.x.p, &a);
+    until_quiet();
+    free(buf);
+}
+
 Test(ahead, with_a_limit_of_one_nothing_is_read_ahead)
 {
     agreed(&w.x, "set shard_parallel 1", "ok");
@@ -180,11 +208,11 @@ Test(ahead, reads_that_overtake_one_another_are_in_order_still)
     struct vfs_file *f = opened();
     uint64_t before = ranges();
 
-    for (size_t off = 0; off + 2 * STEP <= 12 * MIB; off += 2 * STEP) {
-        reads(f, off + STEP, off + 2 * STEP);
-        reads(f, off, off + STEP);
+    for (size_t off = 0; off + 4 * MIB <= 12 * MIB; off += 2 * MIB) {
+        reads(f, off + MIB, off + 2 * MIB);
+        reads(f, off, off + MIB);
     }
-    cr_assert_leq(ranges() - before, 24); /* of 96 reads */
+    cr_assert_leq(ranges() - before, 40); /* of 80 reads: the first MiB, and the pieces */
     cr_assert_eq(vfs_release(f), 0);
 }
 
