@@ -101,7 +101,7 @@ Test(ahead, who_reads_in_order_has_several_pieces_asked_for_at_once)
 
     gate_shut(&gate, 12, UINT_MAX); /* some MiB were read by then */
     cr_assert_eq(pthread_create(&reader, NULL, read_all, NULL), 0);
-    gate_until_held(&gate, 4);
+    gate_until_held(&gate, 2); /* the one that the reader needs may be among the first of them */
     gate_open(&gate);
     pthread_join(reader, NULL);
     cr_assert_leq(gate_most(&gate), 9); /* and the request of the reader */
@@ -212,7 +212,7 @@ Test(ahead, reads_that_overtake_one_another_are_in_order_still)
         reads(f, off + MIB, off + 2 * MIB);
         reads(f, off, off + MIB);
     }
-    cr_assert_leq(ranges() - before, 40); /* of 80 reads: the first MiB, and the pieces */
+    cr_assert_leq(ranges() - before, 30, "%llu", (unsigned long long)(ranges() - before));
     cr_assert_eq(vfs_release(f), 0);
 }
 
