@@ -342,6 +342,7 @@ static int rados_open(const char *rest, unsigned flags, struct shard **ret_shard
 const struct shard_driver rados_driver = {
     .scheme = "rados",
     .form = "rados:POOL[/NAMESPACE]",
+    .far = true,
     .normal = rados_url_normal,
     .open = rados_open,
     .close = rados_close,

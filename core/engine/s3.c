@@ -285,6 +285,7 @@ static int s3_verify(struct shard *shard, const char *name)
 const struct shard_driver s3_driver = {
     .scheme = "s3",
     .form = "s3://BUCKET[/PREFIX]?endpoint=URL",
+    .far = true,
     .normal = s3_url_normal,
     .open = s3_open,
     .close = s3_close,

@@ -126,6 +126,15 @@ static int split(const char *url, const struct shard_driver **ret_driver, const 
     return -EINVAL;
 }
 
+bool shard_is_far(const char *url)
+{
+    const struct shard_driver *driver;
+    const char *rest;
+    char why[SHARD_WHY];
+
+    return split(url, &driver, &rest, why) == 0 && driver->far;
+}
+
 static ssize_t run_normal(struct ask *a)
 {
     return a->driver->normal(a->name, a->data, a->len, a->why);

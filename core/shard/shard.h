@@ -136,6 +136,38 @@ int shard_verify(struct shard *s, const char *name);
  * place. A process that dies in between leaves one file of 64 bytes under that name. */
 int shard_probe(struct shard *s, char why[SHARD_WHY]);
 
+/* Is the place slow to ask, by its driver (shard_driver.far)? */
+bool shard_is_far(const char *url);
+
+/* How a cache asks for bytes of a file of a shard. The functions return what the shard says, after
+ * take_back (below). */
+struct shard_fetch {
+    ssize_t (*range)(void *ctx, void *buf, size_t len, uint64_t off); /* as shard_range */
+    int (*stat)(void *ctx, uint64_t *ret_size);                       /* as shard_stat */
+    void *ctx;
+};
+
+/* What keeps bytes of the files of one shard nearby (core/cache). It is a value, and may be copied;
+ * `tag` tells the shard from others in the same cache. `ops` NULL: nothing is kept. */
+struct cache;
+struct cache_file;
+struct shard_near {
+    const struct shard_near_ops *ops;
+    struct cache *cache; /* borrowed; it outlives the disk, and all of its files */
+    uint32_t tag;
+};
+/* Called from any thread, with no lock of this room held. Files that are kept are opened and read
+ * without a request; what is lacking is fetched by `from`, in the caller's thread. Errors are those
+ * of `from`, and -ENOMEM. */
+struct shard_near_ops {
+    int (*open)(const struct shard_near *near, const char *name, const struct shard_fetch *from,
+                struct cache_file **ret_file);
+    uint64_t (*size)(const struct cache_file *file); /* bytes */
+    ssize_t (*read)(struct cache *cache, struct cache_file *file, const struct shard_fetch *from,
+                    void *buf, size_t len, uint64_t off); /* as shard_range */
+    void (*close)(struct cache *cache, struct cache_file *file);
+};
+
 /* Who lends a shard to its disk, for one call at a time. `take_back` is told the result of the
  * call, and returns what it means; both are called with `ctx` and `number`. */
 struct shard_lender {
@@ -143,6 +175,7 @@ struct shard_lender {
     int (*take_back)(void *ctx, uint16_t number, int err);
     void *ctx;
     uint16_t number;
+    struct shard_near near; /* files are read through it */
 };
 /* The files of a shard as those of a disk that can only be read: they are opened, read and asked
  * for their size, and every change of a name is -EROFS. Nothing else may be called; names are
@@ -157,6 +190,9 @@ int shard_disk_open(const struct shard_lender *lender, struct disk **ret_disk);
 struct shard_driver {
     const char *scheme; /* the part of a URL before the colon: "dir" */
     const char *form;   /* what a user writes, at most 60 bytes: "dir:PATH" */
+    /* An answer takes much longer than one of a disk of this machine, so what is read there is
+     * worth keeping nearby. */
+    bool far;
     /* `rest` is the part of a URL behind the colon. `out` gets the form of it that is stored: a
      * string of at most `cap` bytes with the NUL, which means the same in every current directory.
      * The place need not exist. -EINVAL with a sentence in `why`. */

@@ -635,7 +635,7 @@ static void mem_close(struct shard *s)
     free(s);
 }
 
-static const struct shard_driver mem_driver = {
+static struct shard_driver mem_driver = {
     .scheme = "mem",
     .form = "mem:NAME",
     .normal = mem_normal,
@@ -654,4 +654,9 @@ static const struct shard_driver mem_driver = {
 void shard_mem_register(void)
 {
     (void)shard_register(&mem_driver);
+}
+
+void shard_mem_set_far(bool far)
+{
+    mem_driver.far = far;
 }

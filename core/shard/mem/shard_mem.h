@@ -76,6 +76,9 @@ struct shard_mem_odds {
 
 /* Makes the scheme known. A second call does nothing. */
 void shard_mem_register(void);
+/* Are all places far (shard_driver)? At first they are not. Shards that were added or opened before
+ * stay as they are. */
+void shard_mem_set_far(bool far);
 /* Makes an empty place. `f` may be NULL; it is borrowed. -EEXIST: a place has that name. */
 int shard_mem_create(const char *name, struct fault *f, struct shard_mem **ret_mem);
 void shard_mem_destroy(struct shard_mem *m); /* NULL is fine; no shard is open there */
