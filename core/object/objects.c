@@ -111,7 +111,7 @@ int object_open_file(struct objects *o, const struct entry *e, bool fresh, struc
     int err;
 
     if (!b) {
-        err = object_use(o, e->shard, SHARDS_READ, NULL, &disk);
+        err = object_use(o, e->shard, fresh ? SHARDS_READ : SHARDS_NEAR, NULL, &disk);
         if (err == 0)
             err = object_put_back(o, e->shard, open_somehow(o, disk, e, &b));
         if (err < 0)
@@ -205,12 +205,12 @@ int object_unreadable(const struct entry *e, int err)
 }
 
 /* Reads all of a record, from a pack at home or on another shard. */
-static int load_record(struct objects *o, const struct entry *e, void *buf)
+static int load_record(struct objects *o, const struct entry *e, enum shards_use how, void *buf)
 {
     const struct pack_place at = {e->where, e->offset};
     uint32_t len = (uint32_t)e->size;
     struct disk *disk;
-    int err = object_use(o, e->shard, SHARDS_READ, NULL, &disk);
+    int err = object_use(o, e->shard, how, NULL, &disk);
 
     if (err < 0)
         return err;
@@ -221,8 +221,8 @@ static int load_record(struct objects *o, const struct entry *e, void *buf)
 
 /* Reads a part of a record. The whole record is read, since its checksum covers all of it. -EUCLEAN
  * also for an entry that says more bytes than a record can have: none are allocated for it. */
-static ssize_t read_record(struct objects *o, const struct entry *e, void *buf, size_t len,
-                           uint64_t off)
+static ssize_t read_record(struct objects *o, const struct entry *e, enum shards_use how, void *buf,
+                           size_t len, uint64_t off)
 {
     bool whole = off == 0 && len >= e->size;
     uint8_t *record;
@@ -233,7 +233,7 @@ static ssize_t read_record(struct objects *o, const struct entry *e, void *buf, 
     record = whole ? buf : malloc(e->size);
     if (!record)
         return -ENOMEM;
-    err = load_record(o, e, record);
+    err = load_record(o, e, how, record);
     if (len > e->size - off)
         len = e->size - off;
     if (err == 0 && !whole)
@@ -245,16 +245,16 @@ static ssize_t read_record(struct objects *o, const struct entry *e, void *buf, 
 
 /* Reads from the place that the entry names, without a look at where the bytes may have been
  * moved. */
-static ssize_t read_at(struct objects *o, const struct entry *e, void *buf, size_t len,
-                       uint64_t off)
+static ssize_t read_at(struct objects *o, const struct entry *e, enum shards_use how, void *buf,
+                       size_t len, uint64_t off)
 {
     struct blob *b;
     ssize_t n;
     int err;
 
     if (e->kind == ENTRY_PACK)
-        return read_record(o, e, buf, len, off);
-    err = object_open_file(o, e, false, &b);
+        return read_record(o, e, how, buf, len, off);
+    err = object_open_file(o, e, entry_is_ghost(e) && how != SHARDS_NEAR, &b);
     if (err < 0)
         return err;
     n = blob_read(b, buf, len, off);
@@ -285,16 +285,53 @@ static bool may_have_moved(int err)
     return err == -EUCLEAN || err == -EHOSTUNREACH;
 }
 
-ssize_t object_read_quietly(struct objects *o, const struct entry *entry, void *buf, size_t len,
-                            uint64_t off)
+/* Forgets what a cache has of the object's files on its shard. True: there was something. */
+static bool forget_near(struct objects *o, const struct entry *e)
+{
+    char name[DISK_NAME_MAX + 1], sums[DISK_NAME_MAX + 1];
+    bool any;
+
+    if (!entry_is_ghost(e) || !o->c.shards)
+        return false;
+    if (e->kind == ENTRY_PACK) {
+        pack_name(e->where, name);
+        return shards_forget(o->c.shards, e->shard, name);
+    }
+    object_forget_file(o, e->shard, e->where); /* it has sums in memory */
+    objects_file_name(e, 0, name);
+    any = shards_forget(o->c.shards, e->shard, name);
+    return (sums_name(name, sums) == 0 && shards_forget(o->c.shards, e->shard, sums)) || any;
+}
+
+/* read_at. Bytes of a cache that are damaged may be what a shard or a network spoiled once, so the
+ * shard is asked again before they count as damaged. */
+static ssize_t read_or_ask(struct objects *o, const struct entry *e, enum shards_use how, void *buf,
+                           size_t len, uint64_t off)
+{
+    ssize_t n = read_at(o, e, how, buf, len, off);
+
+    if (n == -EUCLEAN && how == SHARDS_NEAR && forget_near(o, e))
+        n = read_at(o, e, how, buf, len, off);
+    return n;
+}
+
+/* Reads, and reads again at the new place if the bytes were moved meanwhile. */
+static ssize_t read_wherever(struct objects *o, const struct entry *entry, enum shards_use how,
+                             void *buf, size_t len, uint64_t off)
 {
     struct entry e = *entry;
     ssize_t n;
 
     do
-        n = read_at(o, &e, buf, len, off);
+        n = read_or_ask(o, &e, how, buf, len, off);
     while (may_have_moved((int)(n < 0 ? n : 0)) && object_has_moved(o, &e));
     return n;
+}
+
+ssize_t object_read_quietly(struct objects *o, const struct entry *e, void *buf, size_t len,
+                            uint64_t off)
+{
+    return read_wherever(o, e, SHARDS_READ, buf, len, off);
 }
 
 int objects_are_at(struct objects *o, const struct entry *place, const void *data, uint32_t len)
@@ -307,7 +344,7 @@ int objects_are_at(struct objects *o, const struct entry *place, const void *dat
     stored = malloc(len ? len : 1);
     if (!stored)
         return -ENOMEM;
-    n = read_at(o, place, stored, len, 0);
+    n = read_at(o, place, SHARDS_READ, stored, len, 0);
     if (n >= 0)
         n = (size_t)n == len && memcmp(stored, data, len) == 0;
     free(stored);
@@ -322,7 +359,7 @@ ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t
         return -EINVAL;
     if (off >= e->size || len == 0)
         return 0;
-    n = object_read_quietly(o, e, buf, len, off);
+    n = read_wherever(o, e, SHARDS_NEAR, buf, len, off);
     return n < 0 ? object_unreadable(e, (int)n) : n;
 }
 
@@ -345,7 +382,7 @@ static int hash_record(struct objects *o, const struct entry *e, const struct bl
 
     if (!buf)
         return -ENOMEM;
-    err = load_record(o, e, buf);
+    err = load_record(o, e, SHARDS_READ, buf);
     if (err == 0)
         id_of(o->c.key, buf, e->size, ret_hash);
     free(buf);

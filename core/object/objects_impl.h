@@ -37,14 +37,16 @@ struct objects {
     uint64_t files; /* in a pool: numbers given to files */
 };
 
-/* Opens an object's file, at home or on another shard; from those kept open unless `fresh`. The
+/* Opens an object's file, at home or on another shard; from those kept open unless `fresh`, and
+ * then without a cache of the shard. The
  * caller closes it with object_close_file, and passes the result of its reads as `err`; that call
  * returns what `err` means (object_said). -EUCLEAN: the file is not there. */
 int object_open_file(struct objects *o, const struct entry *e, bool fresh, struct blob **ret_blob);
 int object_close_file(struct objects *o, const struct entry *e, struct blob *b, int err);
 /* Closes the file of that number, if it is kept open. */
 void object_forget_file(struct objects *o, uint16_t shard, uint64_t number);
-/* objects_read of at least one byte of a sealed entry, without an alarm. */
+/* objects_read of at least one byte of a sealed entry, without an alarm. The bytes are read where
+ * they are, and not from a cache. */
 ssize_t object_read_quietly(struct objects *o, const struct entry *e, void *buf, size_t len,
                             uint64_t off);
 /* True if the bytes were moved since the entry was read (the old place may be gone, or hold other

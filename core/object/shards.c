@@ -48,7 +48,8 @@ static int take_back(void *ctx, uint16_t number, int err)
 
 struct shards_slot *shards_make_slot(struct shards *s, uint16_t number)
 {
-    const struct shard_lender lender = {lend, take_back, s, number};
+    const struct shard_lender lender = {.lend = lend, .take_back = take_back, .ctx = s,
+                                        .number = number};
     struct shards_slot *slot = calloc(1, sizeof *slot);
 
     if (slot && shard_disk_open(&lender, &slot->disk) == 0) {
@@ -58,6 +59,17 @@ struct shards_slot *shards_make_slot(struct shards *s, uint16_t number)
     }
     free(slot);
     return NULL;
+}
+
+int shards_make_near(struct shards *s, struct shards_slot *slot, const char *url)
+{
+    struct shard_lender lender = {.lend = lend, .take_back = take_back, .ctx = s,
+                                  .number = slot->number};
+
+    if (!s->cache || !shard_is_far(url))
+        return 0;
+    lender.near = slot->cache = cache_near(s->cache);
+    return shard_disk_open(&lender, &slot->near);
 }
 
 /* Put a slot into the set, by its number. Needs the lock, and room for it in s->slot. */
@@ -97,6 +109,7 @@ void shards_destroy_slot(struct shards_slot *slot)
     close_handles(slot->replaced);
     close_handles(slot->handle);
     disk_close(slot->disk);
+    disk_close(slot->near);
     shard_meter_close(slot->meter);
     free(slot);
 }
@@ -286,9 +299,42 @@ static int hand_out(struct shards_slot *slot, enum shards_use use, struct shard 
     return 0;
 }
 
+/* Lends the disk of a shard with its cache. False: there is none. */
+static bool lend_near(struct shards *s, uint16_t number, struct disk **ret_disk)
+{
+    MUTEX_GUARD(&s->lock);
+    struct shards_slot *slot = shards_find(s, number);
+
+    if (!slot || slot->leaving || !slot->near)
+        return false;
+    slot->users++;
+    *ret_disk = slot->near;
+    return true;
+}
+
+bool shards_forget(struct shards *s, uint16_t number, const char *name)
+{
+    struct shard_near near;
+
+    {
+        MUTEX_GUARD(&s->lock);
+        const struct shards_slot *slot = shards_find(s, number);
+
+        if (!slot || !slot->near)
+            return false;
+        near = slot->cache;
+    }
+    return cache_forget(&near, name);
+}
+
 int shards_get(struct shards *s, uint16_t number, enum shards_use use, struct shard **ret_shard,
                struct disk **ret_disk)
 {
+    if (use == SHARDS_NEAR) {
+        if (lend_near(s, number, ret_disk))
+            return 0;
+        use = SHARDS_READ;
+    }
     MUTEX_GUARD(&s->lock);
     for (;;) {
         struct shards_slot *slot = shards_find(s, number);

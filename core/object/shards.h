@@ -29,6 +29,7 @@
  */
 #pragma once
 
+#include "cache.h"
 #include "clock.h"
 #include "kv.h"
 #include "shard.h"
@@ -43,7 +44,13 @@ enum shards_state {
     SHARDS_WRONG,
     SHARDS_FOREIGN
 };
-enum shards_use { SHARDS_READ, SHARDS_WRITE };
+enum shards_use {
+    SHARDS_READ,
+    SHARDS_WRITE,
+    /* as SHARDS_READ, but bytes may come from the cache: for users that want the bytes, and not to
+     * know whether the shard has them */
+    SHARDS_NEAR,
+};
 
 /* ns after which an answer of a shard is not believed any more when somebody wants to see its
  * state. Between two of them, programs that look each second cost no more than a person who looks
@@ -54,6 +61,7 @@ enum shards_use { SHARDS_READ, SHARDS_WRITE };
 
 struct shards_config {
     struct kv *kv; /* borrowed */
+    struct cache *cache; /* borrowed, for shards that are far; NULL: none */
     unsigned table;
     const struct clock *clock;
     uint8_t store[16]; /* id of the store: stands in the identity of its shards */
@@ -101,10 +109,14 @@ const char *shards_state_name(enum shards_state state); /* "ok", "unreachable", 
 /* Give it back with shards_put_back. For SHARDS_WRITE the fence is taken first. `ret_shard` or
  * `ret_disk` may be NULL. *ret_disk has the files (shard_disk_open). It asks for the shard itself
  * for each call, and its errors are those that shards_said returns. A file that was opened there
- * may stay open afterwards. */
+ * may stay open afterwards. With SHARDS_NEAR, `ret_shard` is NULL; a shard that has a cache is then
+ * lent whatever its state, since the cache may have the bytes, and asks for it if not. */
 int shards_get(struct shards *s, uint16_t number, enum shards_use use, struct shard **ret_shard,
                struct disk **ret_disk);
 void shards_put_back(struct shards *s, uint16_t number);
+/* Forgets what the cache has of a file there, as the bytes were damaged. True: it had some, so
+ * another read may get better ones. */
+bool shards_forget(struct shards *s, uint16_t number, const char *name);
 /* Called with the result of a call to the shard, by the thread that made that call, before
  * shards_put_back: -EHOSTUNREACH, -EROFS and the like change its state. Returns `err`, with these
  * exceptions: -EACCES becomes -EROFS; -ENOENT and -EIO become -EHOSTUNREACH unless the shard, asked

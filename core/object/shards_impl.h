@@ -30,6 +30,8 @@ struct shards_slot {
     char why[SHARD_WHY];
     struct shard_space space;
     struct disk *disk;            /* its files, whatever the handle */
+    struct disk *near;            /* the same, through the cache; NULL: without one */
+    struct shard_near cache;      /* of `near` */
     struct shard_meter *meter;    /* never changes; NULL: the record is damaged */
     struct shards_handle *handle; /* NULL: not open */
     bool stale;                   /* the handle is of no use any more: the shard is unreachable */
@@ -45,6 +47,7 @@ struct shards_slot {
 
 struct shards {
     struct kv *kv;
+    struct cache *cache; /* NULL: none */
     unsigned table;
     const struct clock *clock;
     uint8_t store[16];
@@ -70,6 +73,9 @@ struct shards_slot *shards_find(struct shards *s, unsigned number);
 void shards_insert(struct shards *s, struct shards_slot *slot);
 void shards_take_out(struct shards *s, const struct shards_slot *slot);
 struct shards_slot *shards_make_slot(struct shards *s, uint16_t number); /* NULL: no memory */
+/* Gives the slot a disk with a cache, if the place at that URL is far. The slot is not in the set.
+ * -ENOMEM. */
+int shards_make_near(struct shards *s, struct shards_slot *slot, const char *url);
 void shards_destroy_slot(struct shards_slot *slot); /* it is not in the set; NULL is fine */
 /* Makes a slot busy: the caller is alone with it until shards_end_busy. NULL: there is no shard of
  * that number. */

@@ -95,7 +95,8 @@ static int read_one(struct shards *s, uint16_t number, const void *value, size_t
         return -ENOMEM;
     int err = shard_record_decode(value, len, number, &slot->record);
 
-    if (err == 0 && shard_meter_open(slot->record.url, &slot->meter) < 0) {
+    if (err == 0 && (shard_meter_open(slot->record.url, &slot->meter) < 0 ||
+                     shards_make_near(s, slot, slot->record.url) < 0)) {
         shards_destroy_slot(slot);
         return -ENOMEM;
     }
@@ -136,6 +137,7 @@ int shards_open(const struct shards_config *config, struct shards **ret_shards)
     if (!s)
         return -ENOMEM;
     s->kv = config->kv;
+    s->cache = config->cache;
     s->table = config->table;
     s->clock = config->clock;
     s->readonly = config->readonly;
@@ -177,6 +179,8 @@ static int reserve(struct shards *s, uint16_t number, const char *url,
     struct shards_slot *slot = shards_make_slot(s, number);
     int err = slot ? shard_meter_open(url, &slot->meter) : -ENOMEM;
 
+    if (err == 0)
+        err = shards_make_near(s, slot, url);
     MUTEX_GUARD(&s->lock);
     for (size_t i = 0; err == 0 && i < s->count; i++)
         if (s->slot[i]->number == number) {

@@ -57,6 +57,8 @@
  *   "shard dir", "shard files"    shard/shard_dir*.c mutexes  what a driver keeps open; leaves
  *   "s3", "rados", "engine pieces" (in engine)   mutexes  keys, connections, what is in memory of
  *                  long puts; leaves
+ *   "cache" (in cache)            mutex   what is kept of shards nearby; a leaf; not held while a
+ *                  shard or the disk is asked
  *   "place"        shard/shard_ask.c mutex  what is asked of a place; a leaf; not held while
  *                  a driver or its caller runs
  *   "shard probe"  shard/shard_probe.c mutex  the writers of a probe begin at once; a leaf
@@ -176,6 +178,7 @@ struct state {
     struct packs *packs;
     struct objects *objects;
     struct shards *shards;
+    struct cache *cache; /* of bytes of other shards; NULL: none */
     struct drops *drops;
     struct workers *workers;
     const struct pool_member *shared; /* &shared_pool: the pool of bytes; NULL: a store alone */

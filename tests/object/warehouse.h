@@ -25,6 +25,7 @@ struct warehouse {
     struct refs *refs;
     struct objects *objects;
     struct shards *shards; /* none of them, until one is added */
+    struct cache *cache; /* of the shards; NULL: none */
     struct clock_manual clock;
     uint64_t next[2]; /* object, pack: as of the last commit */
 };
@@ -44,7 +45,8 @@ static inline void warehouse_open(struct warehouse *w)
     cr_assert_eq(packs_open(w->disk, w->kv, 4, 7, w->next[1], NULL, NULL, &w->packs), 0);
     cr_assert_eq(
         refs_open(w->kv, &(struct refs_tables){0, 1, 2, 3, 5}, &w->key, w->next[0], &w->refs), 0);
-    struct shards_config sc = {.kv = w->kv, .table = 6, .clock = &w->clock.base, .store = {1}};
+    struct shards_config sc = {.kv = w->kv, .table = 6, .clock = &w->clock.base,
+                               .cache = w->cache, .store = {1}};
     cr_assert_eq(shards_open(&sc, &w->shards), 0);
     struct objects_config c = {.disk = w->disk,
                                .packs = w->packs,
