@@ -4,6 +4,7 @@
 #include "command.h"
 #include "json_text.h"
 #include "state.h"
+#include "cache.h"
 #include "shards.h"
 #include "strbuf.h"
 #include "sweep.h"
@@ -102,6 +103,21 @@ static void add_sweeps(struct state *p, const struct sweep_status *s, struct str
         add_lost(s, out);
 }
 
+/* Appends the line of what is kept nearby, once something was read through the cache. */
+static void add_cache(struct state *p, struct strbuf *out)
+{
+    struct cache_stats s;
+
+    if (!p->cache)
+        return;
+    cache_get_stats(p->cache, &s);
+    if (s.hits || s.misses)
+        strbuf_addf(out,
+                    "            cache: kept_bytes=%llu limit_bytes=%llu hits=%llu misses=%llu "
+                    "damaged_blocks=%llu not_kept=%llu\n",
+                    U(s.bytes), U(s.limit), U(s.hits), U(s.misses), U(s.damaged), U(s.failed));
+}
+
 void view_sweep_status(struct state *p, struct strbuf *out)
 {
     struct sweep_status s;
@@ -113,6 +129,8 @@ void view_sweep_status(struct state *p, struct strbuf *out)
         add_shard(&f, any ? "            " : "shards      ", out);
         any = true;
     }
+    if (any)
+        add_cache(p, out);
     if (any || s.sweeps || s.damage || s.lost || refs_ghosts(p->refs))
         add_sweeps(p, &s, out);
 }
@@ -246,6 +264,23 @@ static void add_traffic_metric(struct state *p, struct strbuf *out)
                     U(f.info.traffic.received));
 }
 
+/* Adds the numbers of the cache of shards: zeros if the store has none. */
+static void add_cache_numbers(struct state *p, struct view_numbers *n)
+{
+    struct view_numbers cache = view_add_group(n, "shard_cache", "shard_cache_");
+    struct cache_stats s = {0};
+
+    if (p->cache)
+        cache_get_stats(p->cache, &s);
+    const struct view_number numbers[] = {
+        {"bytes", VIEW_GAUGE, s.bytes},       {"limit_bytes", VIEW_GAUGE, s.limit},
+        {"hits", VIEW_COUNTER, s.hits},       {"misses", VIEW_COUNTER, s.misses},
+        {"damaged", VIEW_COUNTER, s.damaged}, {"not_kept", VIEW_COUNTER, s.failed},
+    };
+
+    view_add_numbers(&cache, numbers, sizeof numbers / sizeof *numbers);
+}
+
 void view_sweep_numbers(struct state *p, struct view_numbers *n)
 {
     const struct view_number ghosts[] = {{"ghosts", VIEW_GAUGE, refs_ghosts(p->refs)},
@@ -281,6 +316,7 @@ void view_sweep_numbers(struct state *p, struct view_numbers *n)
         add_request_metric(p, n->metrics);
         add_traffic_metric(p, n->metrics);
     }
+    add_cache_numbers(p, n);
     sweep = view_add_group(n, "sweep", "sweep_");
     view_add_numbers(&sweep, numbers, sizeof numbers / sizeof *numbers);
 }

@@ -7,6 +7,7 @@
  * flush. Writers wait before they take any lock: a flush needs the freeze lock for writing, which
  * they would hold for reading.
  */
+#include "cache.h"
 #include "coordinator.h"
 #include "durability.h"
 #include "flush_impl.h"
@@ -274,6 +275,15 @@ static int has_room(struct state *p, bool with_memory, uint64_t more)
     return avail >= needed ? 0 : s.full;
 }
 
+/* Has the cache of shards, which may be on the same disk, give back its room. Is that enough? As
+ * has_room. */
+static int room_of_cache(struct state *p, uint64_t more)
+{
+    if (p->cache)
+        (void)cache_let_go(p->cache);
+    return has_room(p, true, more);
+}
+
 /* Has a look at the disk a moment ago found plenty of room? */
 static bool knows_of_room(struct state *p)
 {
@@ -288,6 +298,8 @@ int flush_room(struct state *p)
         return 0;
     if (!thread_may_wait())
         return -EWOULDWAIT;
+    if (room_of_cache(p, 0) == 0)
+        return 0;
     err = flush_now(p); /* after that nothing in memory needs room */
     return err < 0 ? err : has_room(p, false, 0);
 }
@@ -297,7 +309,7 @@ int flush_room_for(struct state *p, uint64_t bytes)
     int err;
 
     assert(thread_may_wait());
-    if (has_room(p, true, bytes) == 0)
+    if (has_room(p, true, bytes) == 0 || room_of_cache(p, bytes) == 0)
         return 0;
     err = flush_now(p);
     return err < 0 ? err : has_room(p, false, bytes);

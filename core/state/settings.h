@@ -44,6 +44,7 @@ enum setting {
     SET_SHARD_WAIT,     /* duration, 0 – 10m, 0: readers wait so long for a shard */
     SET_SHARD_PATIENCE, /* duration, 1s – 1h, 30s: a shard has so long for an answer */
     SET_SHARD_PARALLEL, /* number, 1 – 64, 16: so many requests of one work to shards at once */
+    SET_SHARD_CACHE,    /* size, 0 – 1T, 1G: bytes of far shards that are kept nearby; 0: none */
     SET_BRANCH_FRAGMENT_WARN, /* number, 0 – 1000000000, 10000: flushes of a branch; 0: never */
     SETTING_COUNT
 };

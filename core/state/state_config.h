@@ -64,6 +64,7 @@ struct replay_limit {
 struct state_config {
     struct disk *disk; /* borrowed */
     struct kv *kv;     /* borrowed; opened with store_tables */
+    struct disk *cache; /* borrowed: where bytes of shards that are far are kept; NULL: nowhere */
     const struct clock *clock;
     void (*fold)(struct id *id);    /* for tests, see id.h; NULL */
     unsigned atime;                 /* bits of enum state_atime; 0: like relatime */

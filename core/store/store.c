@@ -5,6 +5,7 @@
  *   "identity"  version, label, time, keys        identity.h
  *   "state"     next numbers, sequence, orphans   in every commit
  */
+#include "cache.h"
 #include "member_hooks.h"
 #include "move.h"
 #include "pool_format.h"
@@ -194,12 +195,33 @@ static uint64_t next_pack(const struct state *p, const struct store_record *s)
     return p->shared ? pool_number(p->shared->node, p->shared->incarnation, 1) : s->next_pack;
 }
 
+static void shard_cache_set(void *ctx, int64_t value)
+{
+    struct state *p = ctx;
+
+    cache_set_limit(p->cache, (uint64_t)value);
+}
+
+/* Opens the cache of shards, if the store has a place for it. */
+static int open_cache(struct state *p)
+{
+    struct cache_config config = {
+        .disk = p->config.cache,
+        .clock = p->clock,
+        .limit = (uint64_t)settings_get(&p->settings, SET_SHARD_CACHE)};
+    int err = config.disk ? cache_open(&config, &p->cache) : 0;
+
+    if (err == 0 && p->cache)
+        settings_watch(&p->settings, SET_SHARD_CACHE, shard_cache_set, p);
+    return err;
+}
+
 /* Opens the shards. A damaged record of one shard means that this shard cannot be asked; the others
  * can, so that is no error. */
 static int open_shards(struct state *p)
 {
     struct shards_config config = {
-        .kv = p->config.kv, .table = TABLE_SHARDS, .clock = p->clock,
+        .kv = p->config.kv, .table = TABLE_SHARDS, .clock = p->clock, .cache = p->cache,
         .foreign = disk_is_foreign(p->config.disk)};
     int err;
 
@@ -258,6 +280,8 @@ static int open_floors(struct state *p, const struct store_record *s)
     if (err == 0)
         err = packs_open(p->config.disk, kv, TABLE_PACKS, TABLE_SHARD_PACKS, next_pack(p, s),
                          lost_start_keep, p, &p->packs);
+    if (err == 0)
+        err = open_cache(p);
     if (err == 0)
         err = open_shards(p);
     if (err < 0)
@@ -501,6 +525,7 @@ void store_abandon(struct state *p)
     log_close(p->log);
     objects_close(p->objects);
     shards_close(p->shards);
+    cache_close(p->cache);
     map64_release(&p->releasing->told);
     shard_set_patience(settings_get(&p->settings, SET_SHARD_PATIENCE));
     packs_close(p->packs);

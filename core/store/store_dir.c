@@ -244,7 +244,7 @@ static void drop_lock(int lockfd)
 /* The names that a store consists of (store_own.h). A missing one is fine. */
 static const char *const names[] = {
     IDENTITY_FILE, LOCK_FILE, STORE_POOL_FILE, "kv",      "kv/data.mdb", "kv/lock.mdb",
-    "log",         "packs",   "slots",         "objects", NULL};
+    "log",         "packs",   "slots",         "objects", "cache",       NULL};
 
 /* Is the store the caller's own, and is each of its names a file or a directory? */
 static int check_own(int dirfd, const char *path, unsigned flags, char why[STORE_WHY])

@@ -141,6 +141,23 @@ static int add_threads(struct mount_options *m, const char *value, struct strbuf
     return 0;
 }
 
+static int add_cache_dir(struct mount_options *m, const char *value, struct strbuf *why)
+{
+    char *path;
+
+    if (value[0] != '/') {
+        strbuf_addf(why, "shard_cache_dir is an absolute path, not '%s'", value);
+        return -EINVAL;
+    }
+    path = strdup(value);
+    if (!path) {
+        return -ENOMEM;
+    }
+    free(m->cache_dir);
+    m->cache_dir = path;
+    return 0;
+}
+
 /* The options that need a value. */
 static const struct {
     const char *name;
@@ -148,6 +165,7 @@ static const struct {
 } valued[] = {
     {"ctl_mode", add_ctl_mode}, {"ctl_group", add_ctl_group},     {"transport", add_transport},
     {"threads", add_threads},   {"passthrough", add_passthrough}, {"nlink", add_nlink},
+    {"shard_cache_dir", add_cache_dir},
 };
 
 /* Applies an option that needs a value. -ENOENT: it is none of these. */
@@ -261,4 +279,6 @@ void mount_options_release(struct mount_options *m)
 {
     strbuf_release(&m->extra);
     strbuf_release(&m->fixed);
+    free(m->cache_dir);
+    m->cache_dir = NULL;
 }

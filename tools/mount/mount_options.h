@@ -11,6 +11,7 @@
 struct mount_options {
     struct fs_options fs; /* what the words say of it; the rest is the caller's */
     bool foreign_store;   /* STORE_FOREIGN */
+    char *cache_dir;      /* absolute path of what is kept of shards; NULL: in the store */
     unsigned long flags;  /* bits of mount(2): mount_flags.h */
     bool remount;        /* an existing mount is to be changed */
     struct strbuf extra; /* options for libfuse: "a,b" */

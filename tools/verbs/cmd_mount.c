@@ -21,6 +21,7 @@
 #include "mount_flags.h"
 #include "mount_options.h"
 #include "mountinfo.h"
+#include "own.h"
 #include "owner_wait.h"
 #include "remount.h"
 #include "remount_mount.h"
@@ -48,6 +49,8 @@ struct mounting {
     struct mount_options options;
     bool create, foreground, fake;
     const struct store_dir *opened;
+    int cache_fd; /* the directory of the option shard_cache_dir; -1: none */
+    struct disk *cache_disk; /* the same as a disk, or NULL */
     int ready_fd; /* the pipe to the waiting parent; -1: none, or the parent knows */
     char why[STORE_WHY];
 };
@@ -120,12 +123,51 @@ static void on_unmounted(void *ctx)
     utab_clean(m->store);
 }
 
+/* Opens the directory of the option shard_cache_dir, before anything else: a path that is wrong is
+ * an error of the mount, not of reads. 0, or -errno with m->why. */
+static int open_cache_dir(struct mounting *m)
+{
+    const char *path = m->options.cache_dir;
+    char why[OWN_WHY] = "";
+    int err = 0;
+    if (!path) {
+        return 0;
+    }
+    m->cache_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (m->cache_fd < 0) {
+        err = -errno;
+    }
+    if (err == 0 && !m->options.foreign_store) {
+        err = own_check(m->cache_fd, why);
+    }
+    if (err == 0) {
+        err = disk_open_fd(m->cache_fd, m->options.foreign_store ? DISK_FOREIGN : 0,
+                           &m->cache_disk);
+    }
+    if (err < 0) {
+        snprintf(m->why, sizeof(m->why), "cannot use the shard_cache_dir %.300s: %s%s", path,
+                 *why ? "it " : "", *why ? why : strerror(-err));
+    }
+    return err;
+}
+
+static void close_cache_dir(struct mounting *m)
+{
+    disk_close(m->cache_disk);
+    if (m->cache_fd >= 0) {
+        close(m->cache_fd);
+    }
+    m->cache_disk = NULL;
+    m->cache_fd = -1;
+}
+
 /* Serves an open store until it is unmounted. */
 static int serve_store(struct mounting *m, struct store_dir *store)
 {
     struct fs_options *o = &m->options.fs;
     o->state = (struct state_config){.disk = store->disk,
                                      .kv = store->kv,
+                                     .cache = m->cache_disk ? m->cache_disk : store->own,
                                      .clock = clock_real(),
                                      .atime = remount_atime(m->options.flags),
                                      .background = true,
@@ -172,6 +214,9 @@ static int serve(struct mounting *m)
     mounted = m;
     int err = mapped_catch_faults(on_unreadable);
     tally_raise_file_limit();
+    if (err == 0) {
+        err = open_cache_dir(m);
+    }
     if (err == 0 && m->create && !store_exists(m->store)) {
         tally_default_label(m->store, label, sizeof(label));
         err = store_init(m->store, label, NULL, flags, m->why);
@@ -180,11 +225,13 @@ static int serve(struct mounting *m)
         err = owner_open(m->store, flags, "mount", m->mountpoint, &store, m->why);
     }
     if (err < 0) {
+        close_cache_dir(m);
         return err;
     }
     m->opened = &store;
     err = serve_store(m, &store);
     store_dir_close(&store);
+    close_cache_dir(m);
     if (err < 0 && !*m->why) {
         snprintf(m->why, sizeof(m->why), "%s", strerror(-err));
     }
@@ -387,7 +434,7 @@ static int take_options(int argc, char **argv, struct mounting *m)
 
 int cmd_mount_run(int argc, char **argv)
 {
-    struct mounting m = {.options = MOUNT_OPTIONS_INIT, .ready_fd = -1};
+    struct mounting m = {.options = MOUNT_OPTIONS_INIT, .cache_fd = -1, .ready_fd = -1};
     m.options.fs.allow_other = geteuid() == 0;
     /* A mount of root is like that of a disk: suid and dev. */
     m.options.flags = geteuid() == 0 ? 0 : MS_NOSUID | MS_NODEV;

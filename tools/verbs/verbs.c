@@ -32,6 +32,8 @@ static const struct verb verbs[] = {
      "                     write, all, none\n"
      "    nlink=refs       link counts show references to the content\n"
      "    noxattr          no extended attributes, ACLs or file capabilities: fewer requests\n"
+     "    shard_cache_dir=PATH\n"
+     "                     keep what is read from far shards there, not in the store\n"
      "    foreign_store    the store, its pool and its shards may be somebody else's, or\n"
      "                     written by others: they are trusted\n"
      "    allow_other      other users may look in (always when root mounts)\n"
