@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of the verbs shard, move and recall: what they say, and what they refuse. */
+#include "cache.h"
 #include "move_fixture.h"
 #include "refs_impl.h"
 #include "shards_impl.h"
@@ -34,6 +35,63 @@ Test(control_shard, list_says_what_there_is)
     shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
     cr_assert_eq(try_bytes(&w, "main/a", 1000, 1), -EIO);
     agreed(&w.x, "shard list", "| shard=1 state=unreachable url=mem:cold objects=2");
+}
+
+/* Has the store a cache on its own disk from now on, for shards that are far from now on? */
+static void with_cache(void)
+{
+    shard_mem_set_far(true);
+    w.x.cache = w.x.disk;
+    fixture_reopen(&w.x);
+}
+
+static void shows(enum view_text view, const char *text)
+{
+    CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
+
+    cr_assert_eq(view_render(w.x.p, view, NULL, &out), 0);
+    cr_assert(strstr(out.s, text), "%s is not in %s", text, out.s);
+}
+
+Test(control_shard, files_that_were_read_are_there_while_their_shard_is_away)
+{
+    moved();
+    with_cache();
+    has_bytes(&w, "main/a", 1000, 1);
+    has_bytes(&w, "main/large", LARGE, 3);
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    has_bytes(&w, "main/a", 1000, 1);
+    has_bytes(&w, "main/large", LARGE, 3);
+    fixture_reopen(&w.x);
+    cr_assert_eq(try_bytes(&w, "main/a", 1000, 1), -EIO, "the cache begins empty");
+}
+
+Test(control_shard, the_cache_is_shown_and_its_setting_counts_at_once)
+{
+    moved();
+    with_cache();
+    shows(VIEW_STATS_JSON, "\"limit_bytes\": 1073741824");
+    has_bytes(&w, "main/a", 1000, 1);
+    has_bytes(&w, "main/a", 1000, 1);
+    shows(VIEW_STATUS, "cache: kept_bytes=65536 limit_bytes=1073741824 hits=");
+    shows(VIEW_METRICS, "tallyfs_shard_cache_misses_total 1\n");
+    agreed(&w.x, "set shard_cache 0", "ok shard_cache=0");
+    shows(VIEW_METRICS, "tallyfs_shard_cache_bytes 0\n");
+    refused(&w.x, "set shard_cache 2T", -EINVAL, "between 0 and 1T");
+}
+
+Test(control_shard, a_store_whose_disk_is_short_of_room_takes_that_of_the_cache)
+{
+    struct cache_stats s;
+
+    moved();
+    with_cache();
+    has_bytes(&w, "main/large", LARGE, 3);
+    cache_get_stats(w.x.p->cache, &s);
+    cr_assert_gt(s.bytes, LARGE);
+    cr_assert_neq(flush_room_for(w.x.p, INT64_MAX), 0);
+    cache_get_stats(w.x.p->cache, &s);
+    cr_assert_eq(s.bytes, 0);
 }
 
 /* A sentence about a path may be cut off within a character, too. */

@@ -17,8 +17,13 @@
  * error; and never one when all are well. What could not be done then has changed nothing. Now and
  * then all shards are well: then everything is compared, a sweep finds nothing lost, and two cycles
  * leave nothing on a shard that no ghost names. At the end everything is dropped, and nothing is
+<<<<<<< HEAD
  * left anywhere. Prints its seed. The same seed does the same operations; which call of a driver one
  * of the drawn faults hits may differ by a few calls from run to run.
+=======
+ * left anywhere. With an even seed the shards are far and have a cache. Prints its seed; the same
+ * seed does the same.
+>>>>>>> b2c5f2a0 (tests: stores with a cache of shards)
  */
 #include "blob.h"
 #include "check.h"
@@ -137,6 +142,8 @@ static bool worked(size_t space, int64_t r)
 
 /* ---- the store ---- */
 
+static struct disk *near; /* for the cache of shards; NULL: none */
+
 static void open_store(void)
 {
     struct state_config c = {
@@ -144,7 +151,9 @@ static void open_store(void)
 
     CHECK(kv_open_mem(w.mem, store_tables, store_table_count, 0, &w.kv) == 0);
     c.kv = w.kv;
+    c.cache = near;
     CHECK(store_open(&c, &w.p) == 0);
+    settings_put(&w.p->settings, SET_SHARD_CACHE, 1 << 20); /* so that blocks come and go */
     packs_set_size(w.p->packs, 200 << 10);
     settings_put(&w.p->settings, SET_SHARD_PARALLEL, 1); /* so that a seed gives one run */
 }
@@ -679,7 +688,11 @@ static void begin(void)
     char url[SHARD_URL_MAX + 1], why[SHARD_WHY];
     uint32_t mode = 0755;
 
+    bool cached = w.rng % 2 == 0;
+
     shard_mem_register();
+    shard_mem_set_far(cached);
+    CHECK(!cached || disk_mem_create(NULL, 0, &near) == 0);
     shard_set_patience(PATIENCE);
     clock_manual_init(&w.clock, 1000 * NSEC_PER_SEC);
     CHECK(kv_mem_create(&w.fault, &w.mem) == 0 && disk_mem_create(&w.fault, 0, &w.disk) == 0);
@@ -769,6 +782,7 @@ int main(int argc, char **argv)
     if (ops >= 4000)
         CHECK(w.moved && w.refused && w.cuts && w.faults);
     disk_close(w.disk);
+    disk_close(near);
     kv_mem_destroy(w.mem);
     for (unsigned i = 1; i <= SHARDS; i++)
         shard_mem_destroy(w.place[i]);

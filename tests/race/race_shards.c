@@ -71,6 +71,7 @@ static _Atomic uint64_t moved, home;
 static uint64_t seed = 1;
 
 static struct shard_mem *place[SHARDS + 1];
+static struct disk *near; /* for the cache of shards */
 
 static _Noreturn void die(int line, const char *what)
 {
@@ -486,9 +487,11 @@ static struct kv *kv;
 static void open_store(void)
 {
     struct state_config c = {
-        .disk = disk, .kv = kv, .clock = clock_real(), .background = true, .threads = 2};
+        .disk = disk, .kv = kv, .cache = near, .clock = clock_real(), .background = true,
+        .threads = 2};
 
     MUST(store_open(&c, &p) == 0);
+    settings_put(&p->settings, SET_SHARD_CACHE, 1 << 20); /* so that blocks come and go */
     main_node = find(VFS_ROOT, "main");
 }
 
@@ -497,6 +500,7 @@ static void add_shards(void)
     char url[32], why[SHARD_WHY];
 
     shard_mem_register();
+    shard_mem_set_far(true);
     for (unsigned i = 1; i <= SHARDS; i++) {
         snprintf(url, sizeof url, "mem:race%u", i);
         MUST(shard_mem_create(url + 4, NULL, &place[i]) == 0);
@@ -607,6 +611,7 @@ int main(int argc, char **argv)
 
     seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
     MUST(disk_mem_create(&fault, 0, &disk) == 0);
+    MUST(disk_mem_create(NULL, 0, &near) == 0);
     MUST(kv_mem_create(&fault, &mem) == 0);
     MUST(kv_open_mem(mem, store_tables, store_table_count, KV_CREATE, &kv) == 0);
     MUST(store_format(disk, kv, clock_real(), "org/race", 0, 0, NULL) == 0);
@@ -630,6 +635,7 @@ int main(int argc, char **argv)
     kv_close(kv);
     kv_mem_destroy(mem);
     disk_close(disk);
+    disk_close(near);
     for (unsigned i = 1; i <= SHARDS; i++)
         shard_mem_destroy(place[i]);
     return 0;
