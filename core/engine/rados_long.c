@@ -96,8 +96,8 @@ static bool parse_note(const char *text, char name[RADOS_NAME_MAX], uint64_t *re
     return true;
 }
 
-/* Removes the pieces of a writer that has put no head and is taken for dead. An empty file takes the
- * name meanwhile: if the writer lives after all, it cannot put a head whose pieces are gone. */
+/* Removes the pieces of a writer that has put no head and is taken for dead. An empty file takes
+ * the name meanwhile: if the writer lives after all, it cannot put a head whose pieces are gone. */
 static void remove_unfinished(struct rados *r, const char *name, uint64_t token, uint64_t count)
 {
     if (rados_object_put(r, r->files, name, "", 0, NULL, false) < 0)

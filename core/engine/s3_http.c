@@ -345,8 +345,8 @@ static bool is_code(const struct s3_request *r, const char *const *codes)
     return false;
 }
 
-/* 400 is for what is wrong with a request, but also for keys that are out of date. An answer to HEAD
- * has no text that says which. */
+/* 400 is for what is wrong with a request, but also for keys that are out of date. An answer to
+ * HEAD has no text that says which. */
 static int error_of_400(const struct s3_request *r)
 {
     static const char *const keys[] = {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "",

@@ -124,7 +124,7 @@ struct leftovers {
     int64_t now; /* of the server, seconds since the epoch */
 };
 
-/* Is it a name that long files of a store or a pool have? Other programs may use the bucket, too. */
+/* Is it a name that long files of a store or a pool have? Other programs may use the bucket. */
 static bool is_ours(const char *name)
 {
     static const char *const starts[] = {"objects/", "packs/", "nodes/", "marks/"};

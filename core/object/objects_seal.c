@@ -123,8 +123,8 @@ static bool may_be_equal(struct objects *o, const struct entry *e, const struct 
 
 /* As compare, but with the freeze lock held, which must not wait for a shard: for bytes there it
  * uses what the look before has found. -EAGAIN: the caller must look again. A buffer that is sealed
- * while nobody may write was not looked for: it counts as other than a ghost, and waits for the next
- * pass where it may equal bytes of the pool. */
+ * while nobody may write was not looked for: it counts as other than a ghost, and waits for the
+ * next pass where it may equal bytes of the pool. */
 static int compare_held(struct objects *o, const struct entry *e, const struct source *s)
 {
     if (!may_be_equal(o, e, s))

@@ -29,8 +29,8 @@
  * So every call waits at most for the time of shard_set_patience, and then returns -EHOSTUNREACH.
  * The request is not withdrawn: it may still be done, but before any later request of this process
  * to that place. (Of a place behind a network that holds for what the driver has sent; a server may
- * be late with it, so a claim rests on put-if-absent, and not on a name that is replaced.) Until it has come back the place is silent: every call there returns -EHOSTUNREACH
- * at once.
+ * be late with it, so a claim rests on put-if-absent, and not on a name that is replaced.) Until it
+ * has come back the place is silent: every call there returns -EHOSTUNREACH at once.
  *
  * Drivers: a driver provides a struct shard_driver (below). `dir` is built in. Others are made
  * known by shard_register before the first shard_open. Threads of this module call the functions of
@@ -230,8 +230,8 @@ struct shard {
     struct shard *next;  /* in place.to_close (shard_ask.c) */
 };
 /* Called by a driver in the midst of a call that takes long, by the thread that was given the call:
- * the time of the one who waits begins anew. -ECANCELED: nobody waits any more, and the driver gives
- * up as soon as it can. It costs little if it was called less than a second ago. */
+ * the time of the one who waits begins anew. -ECANCELED: nobody waits any more, and the driver
+ * gives up as soon as it can. It costs little if it was called less than a second ago. */
 int shard_goes_on(void);
 /* Makes a driver of a test known. -EEXIST: the scheme is taken; -EINVAL: it has no form, or there
  * are too many. The driver is borrowed for ever. Called by one thread, at the start. */

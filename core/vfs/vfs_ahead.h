@@ -8,9 +8,9 @@
  *
  * Each open file has a window of pieces of AHEAD_PIECE bytes. It begins with the second read that
  * goes on where others have ended, is as large as what was read in order by then, up to
- * `shard_parallel` pieces, and goes when a read is elsewhere. The kernel sends reads of one file that
- * overtake one another, so what is AHEAD_BEHIND bytes behind the last one still is in order, and is
- * kept.
+ * `shard_parallel` pieces, and goes when a read is elsewhere. The kernel sends reads of one file
+ * that overtake one another, so what is AHEAD_BEHIND bytes behind the last one still is in order,
+ * and is kept.
  *
  * A shard that has answered the reader's own last request within AHEAD_WORTH, as a disk of this
  * machine does from its cache, is not read ahead: that would cost more than it gains.

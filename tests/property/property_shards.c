@@ -17,13 +17,9 @@
  * error; and never one when all are well. What could not be done then has changed nothing. Now and
  * then all shards are well: then everything is compared, a sweep finds nothing lost, and two cycles
  * leave nothing on a shard that no ghost names. At the end everything is dropped, and nothing is
-<<<<<<< HEAD
- * left anywhere. Prints its seed. The same seed does the same operations; which call of a driver one
- * of the drawn faults hits may differ by a few calls from run to run.
-=======
- * left anywhere. With an even seed the shards are far and have a cache. Prints its seed; the same
- * seed does the same.
->>>>>>> b2c5f2a0 (tests: stores with a cache of shards)
+ * left anywhere. With an even seed the shards are far and have a cache. Prints its seed. The same seed
+ * does the same operations; which call of a driver one of the drawn faults hits may differ by a few
+ * calls from run to run.
  */
 #include "blob.h"
 #include "check.h"
