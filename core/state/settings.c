@@ -96,8 +96,8 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
                             "a move, a sweep or a release asks a shard for so many things at once",
                             NULL},
     [SET_SHARD_CACHE] = {"shard_cache", SETTING_SIZE, 0, 1024 * GIB, GIB,
-                         "bytes on a disk of this machine for what was read from shards that are "
-                         "far (s3:, rados:); 0: none",
+                         "what is read from shards that are far (s3:, rados:) is kept on a disk of "
+                         "this machine, up to this size; 0: nothing is",
                          NULL},
     [SET_BRANCH_FRAGMENT_WARN] = {"branch_fragment_warn", SETTING_NUMBER, 0, 1000000000, 10000,
                                   "flushes of a branch, or pieces of its files, after which a "

@@ -130,6 +130,20 @@ wait_until rgw_answers
 wait_until shard_is 1 ok
 same_tree
 
+claim "what was read from a server is there while it is gone, until the next mount"
+cold
+ceph_kill rgw
+same_tree
+matches "$(<"$M/.tally/status")" 'cache: kept_bytes=[1-9][0-9]* .* hits=[1-9]'
+unmount_store
+eq "$(ls -A "$S/cache")" ""
+mount_store
+fails cat "$M/main/tree/large"
+ceph_start rgw
+wait_until rgw_answers
+wait_until shard_is 1 ok
+same_tree
+
 claim "an OSD that hangs holds neither a read nor a sweep for ever"
 t recall --wait "$M/main/tree" >/dev/null
 t move --wait "$M/main/tree" 2 >/dev/null

@@ -508,9 +508,11 @@ static int take_back(void *ctx, uint16_t number, int err)
 
 static struct disk *disk_of(struct shard **s)
 {
+    const struct shard_lender lender = {
+        .lend = lend, .take_back = take_back, .ctx = s, .number = 7};
     struct disk *d;
 
-    cr_assert_eq(shard_disk_open(&(struct shard_lender){lend, take_back, s, 7}, &d), 0);
+    cr_assert_eq(shard_disk_open(&lender, &d), 0);
     return d;
 }
 
