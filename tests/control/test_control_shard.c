@@ -45,7 +45,7 @@ static void with_cache(void)
     fixture_reopen(&w.x);
 }
 
-static void shows(enum view_text view, const char *text)
+static void text_has(enum view_text view, const char *text)
 {
     CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
 
@@ -70,13 +70,13 @@ Test(control_shard, the_cache_is_shown_and_its_setting_counts_at_once)
 {
     moved();
     with_cache();
-    shows(VIEW_STATS_JSON, "\"limit_bytes\": 1073741824");
+    text_has(VIEW_STATS_JSON, "\"limit_bytes\": 1073741824");
     has_bytes(&w, "main/a", 1000, 1);
     has_bytes(&w, "main/a", 1000, 1);
-    shows(VIEW_STATUS, "cache: kept_bytes=65536 limit_bytes=1073741824 hits=");
-    shows(VIEW_METRICS, "tallyfs_shard_cache_misses_total 1\n");
+    text_has(VIEW_STATUS, "cache: kept_bytes=65536 limit_bytes=1073741824 hits=");
+    text_has(VIEW_METRICS, "tallyfs_shard_cache_misses_total 1\n");
     agreed(&w.x, "set shard_cache 0", "ok shard_cache=0");
-    shows(VIEW_METRICS, "tallyfs_shard_cache_bytes 0\n");
+    text_has(VIEW_METRICS, "tallyfs_shard_cache_bytes 0\n");
     refused(&w.x, "set shard_cache 2T", -EINVAL, "between 0 and 1T");
 }
 
