@@ -93,7 +93,8 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
     [SET_SHARD_PATIENCE] = {"shard_patience", SETTING_DURATION, SECOND, HOUR, 30 * SECOND,
                             "a shard that does not answer for this long is unreachable", NULL},
     [SET_SHARD_PARALLEL] = {"shard_parallel", SETTING_NUMBER, 1, 64, 16,
-                            "a move, a sweep or a release asks a shard for so many things at once",
+                            "so many requests to shards are under way at once: of a move, of a "
+                            "sweep, of a release, and of all that is read ahead of readers",
                             NULL},
     [SET_SHARD_CACHE] = {"shard_cache", SETTING_SIZE, 0, 1024 * GIB, GIB,
                          "what is read from shards that are far (s3:, rados:) is kept on a disk of "
