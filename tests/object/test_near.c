@@ -5,6 +5,7 @@
 #include "warehouse.h"
 
 #include "cache.h"
+#include "objects_batch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
