@@ -48,8 +48,8 @@ static int take_back(void *ctx, uint16_t number, int err)
 
 struct shards_slot *shards_make_slot(struct shards *s, uint16_t number)
 {
-    const struct shard_lender lender = {.lend = lend, .take_back = take_back, .ctx = s,
-                                        .number = number};
+    const struct shard_lender lender = {
+        .lend = lend, .take_back = take_back, .ctx = s, .number = number};
     struct shards_slot *slot = calloc(1, sizeof *slot);
 
     if (slot && shard_disk_open(&lender, &slot->disk) == 0) {
@@ -63,8 +63,8 @@ struct shards_slot *shards_make_slot(struct shards *s, uint16_t number)
 
 int shards_make_near(struct shards *s, struct shards_slot *slot, const char *url)
 {
-    struct shard_lender lender = {.lend = lend, .take_back = take_back, .ctx = s,
-                                  .number = slot->number};
+    struct shard_lender lender = {
+        .lend = lend, .take_back = take_back, .ctx = s, .number = slot->number};
 
     if (!s->cache || !shard_is_far(url))
         return 0;

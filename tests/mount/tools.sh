@@ -74,6 +74,11 @@ wrong_says 'not a directory' mount "$W/store2" "$W/file"
 for options in colour threads=0 threads=65 ctl_mode=9 ctl_mode=7777 ctl_mode= ctl_group=nobody-has-this nlink=all remount; do
     wrong mount -o "$options" "$W/store2" "$W/empty"
 done
+wrong_says 'absolute path' mount -o shard_cache_dir=empty "$W/store2" "$W/empty"
+wrong_says 'No such file' mount -o "shard_cache_dir=$W/nothing" "$W/store2" "$W/empty"
+mkdir "$W/open"
+chmod 777 "$W/open"
+wrong_says 'may be written by everybody' mount -o "shard_cache_dir=$W/open" "$W/store2" "$W/empty"
 wrong mount -o
 eq "$(ls -A "$W/empty")$(ls -A "$W/full")" x
 "$TALLY" check "$W/store2" >/dev/null
