@@ -21,7 +21,7 @@
 struct far {
     uint8_t *bytes;
     _Atomic unsigned ranges, stats;
-    size_t asked; /* bytes of the last range */
+    _Atomic size_t asked; /* bytes of the last range */
     int error;    /* of each answer; 0: none */
     pthread_barrier_t *held; /* a range first waits here, twice; NULL: it does not */
 };
