@@ -44,7 +44,9 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
     [SET_PACK_LIMIT] = {"pack_limit", SETTING_SIZE, 4 * KIB, 128 * KIB, 128 * KIB,
                         "objects above this size get a file of their own", NULL},
     [SET_PACK_SIZE] = {"pack_size", SETTING_SIZE, MIB, GIB, 64 * MIB,
-                       "a pack is closed at about this size", NULL},
+                       "a pack is closed at about this size; in a pool on a shard at 8 MiB at "
+                       "most",
+                       NULL},
     [SET_MAX_ENQUEUED_JOBS] = {"max_enqueued_jobs", SETTING_NUMBER, 1, 65536, 1024,
                                "jobs that are queued, and work of each class that waits for a "
                                "worker; more waits to be taken",
