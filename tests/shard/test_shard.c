@@ -437,14 +437,18 @@ static int see(const char *name, uint64_t size, void *ctx)
     return 0;
 }
 
-static void counted(const struct shard_meter *m, const struct shard_traffic *want)
+/* An engine may need more than one request for a call. */
+static void counted(const struct place *p, const struct shard_meter *m,
+                    const struct shard_traffic *want)
 {
+    const bool exactly = p->mem || *p->path;
     struct shard_traffic is;
 
     shard_meter_read(m, &is);
     for (int i = 0; i < SHARD_REQUESTS; i++)
-        cr_assert_eq(is.requests[i], want->requests[i], "%s: %d",
-                     shard_request_name((enum shard_request)i), (int)is.requests[i]);
+        cr_assert(is.requests[i] == want->requests[i] ||
+                      (!exactly && is.requests[i] > want->requests[i]),
+                  "%s: %d", shard_request_name((enum shard_request)i), (int)is.requests[i]);
     cr_assert_eq(is.sent, want->sent, "sent: %d", (int)is.sent);
     cr_assert_eq(is.received, want->received, "received: %d", (int)is.received);
 }
@@ -457,7 +461,7 @@ BOTH(requests_and_bytes_are_counted_whatever_the_answer_and_also_after_another_o
     char buf[16];
 
     cr_assert_eq(shard_meter_open(p->url, &m), 0);
-    counted(m, &none);
+    counted(p, m, &none);
     cr_assert_eq(PUT_TEXT(s, "a/1", "0123456789"), 0);
     cr_assert_eq(shard_put_if_absent(s, "a/1", "other", 5), -EEXIST);
     cr_assert_eq(shard_get(s, "a/1", buf, 4), -EFBIG);
@@ -473,10 +477,10 @@ BOTH(requests_and_bytes_are_counted_whatever_the_answer_and_also_after_another_o
     cr_assert_eq(shard_delete(again, "a/3"), 0);
     cr_assert_eq(shard_delete(again, "a/3"), -ENOENT);
     shard_close(again);
-    counted(m, &all);
+    counted(p, m, &all);
     shard_count(s, SHARD_LIST, 7);
     all.requests[SHARD_LIST] += 7;
-    counted(m, &all);
+    counted(p, m, &all);
     shard_meter_close(m);
 }
 
