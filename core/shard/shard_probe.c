@@ -92,7 +92,7 @@ static int put_at_once(struct probe *p)
 /* Puts the sentence into `why`. Always -EOPNOTSUPP. */
 static int refuse(char why[SHARD_WHY], const char *sentence)
 {
-    snprintf(why, SHARD_WHY, "%s: it cannot be used as a shard", sentence);
+    snprintf(why, SHARD_WHY, "%.200s: it cannot be used as a shard", sentence);
     return -EOPNOTSUPP;
 }
 
