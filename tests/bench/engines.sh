@@ -45,8 +45,7 @@ may_log 'shard'
 mkdir "$M/main/tree" "$W/dir"
 if [[ -d $tree ]]; then cp -r "$tree/." "$M/main/tree"; else tar -xf "$tree" -C "$M/main/tree"; fi
 t drain >/dev/null
-bytes=$(t du --json "$M/main/tree" | python3 -c 'import json, sys; print(json.load(sys.stdin)["bytes"])' 2>/dev/null ||
-    du -sb "$M/main/tree" | cut -f1)
+bytes=$(du -sb "$M/main/tree" | cut -f1)
 printf '%d files, %d bytes\n' "$(find "$M/main/tree" -type f | wc -l)" "$bytes"
 
 n=0
