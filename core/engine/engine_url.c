@@ -80,10 +80,11 @@ int engine_url_print(const char *place, const struct engine_url *u, const char *
     return len < cap ? 0 : refuse(why, "the URL is too long");
 }
 
-int engine_url_check_path(const char *key, const char *value, char why[SHARD_WHY])
+int engine_url_take_path(const char *key, const char *value, char out[SHARD_URL_MAX + 1],
+                         char why[SHARD_WHY])
 {
-    if (!value || *value == '/')
-        return 0;
-    snprintf(why, SHARD_WHY, "%s= in a URL wants an absolute path, and not '%.100s'", key, value);
-    return -EINVAL;
+    if (value && *value != '/')
+        return refuse(why, "%s= in a URL wants an absolute path, and not '%.100s'", key, value);
+    snprintf(out, SHARD_URL_MAX + 1, "%s", value ? value : "");
+    return 0;
 }

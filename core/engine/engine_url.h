@@ -28,5 +28,7 @@ int engine_url_parse(const char *rest, const char *const *keys, struct engine_ur
  * place and options become the same text. -EINVAL: it has more than `cap` bytes with its NUL. */
 int engine_url_print(const char *place, const struct engine_url *u, const char *const *keys,
                      char *out, size_t cap, char why[SHARD_WHY]);
-/* Checks that the value is an absolute path, or NULL. -EINVAL with a sentence that names `key`. */
-int engine_url_check_path(const char *key, const char *value, char why[SHARD_WHY]);
+/* Copies the value of an option that is an absolute path; "" if it is not given. -EINVAL with a
+ * sentence that names `key`. */
+int engine_url_take_path(const char *key, const char *value, char out[SHARD_URL_MAX + 1],
+                         char why[SHARD_WHY]);

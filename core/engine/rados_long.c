@@ -7,10 +7,12 @@
  *     3. put the head, which has the token: from now on the file is there, whole
  *     4. remove the note
  *
- * To remove one: the note, the head, the pieces, the note. So pieces without a head always have a
- * note, and the pieces of dead processes are found by listing the notes, of which there are few.
- * The first long put of a process removes those whose note is a day old.
+ * To remove one: the note, the head, the pieces, the note; in a full pool the pieces and then the
+ * head. So pieces without a head always have a note, and the pieces of dead processes are found by
+ * listing the notes, of which there are few. The first long put of a process removes those whose
+ * note is a day old.
  */
+#include "io.h"
 #include "rados_impl.h"
 #include "shard_traffic.h"
 
@@ -41,23 +43,33 @@ static uint64_t count_pieces(const struct rados_pieces *p)
 
 /* ---- removing ---- */
 
-/* Removes `count` pieces, and then their note. What is missing is fine. */
-static int remove_pieces(struct rados *r, const char *name, uint64_t token, uint64_t count)
+/* Removes `count` pieces. What is missing is fine. */
+static int remove_each(struct rados *r, const char *name, uint64_t token, uint64_t count)
 {
     char piece[RADOS_NAME_MAX];
     int err = 0;
 
-    shard_count(&r->base, SHARD_DELETE, count + 1);
+    shard_count(&r->base, SHARD_DELETE, count);
     for (uint64_t i = 0; i < count && (err == 0 || err == -ENOENT); i++) {
         piece_name(name, token, i, piece);
         err = rados_object_remove(r, r->pieces, piece);
         if (shard_goes_on() < 0)
-            return -ECANCELED; /* the note stays */
+            return -ECANCELED;
     }
-    if (err < 0 && err != -ENOENT)
+    return err == -ENOENT ? 0 : err;
+}
+
+/* Removes the pieces, and then their note, which stays after an error. */
+static int remove_pieces(struct rados *r, const char *name, uint64_t token, uint64_t count)
+{
+    char noted[RADOS_NAME_MAX];
+    int err = remove_each(r, name, token, count);
+
+    if (err < 0)
         return err;
-    piece_name(name, token, count, piece);
-    err = rados_object_remove(r, r->writes, piece);
+    shard_count(&r->base, SHARD_DELETE, 1);
+    piece_name(name, token, count, noted);
+    err = rados_object_remove(r, r->writes, noted);
     return err == -ENOENT ? 0 : err;
 }
 
@@ -69,11 +81,22 @@ static int note(const struct rados *r, const char *name, uint64_t token, uint64_
     return rados_object_put(r, r->writes, written, "", 0, NULL, true);
 }
 
+/* Where a full pool takes no note, the pieces go before the head. If that is cut off, the head says
+ * which pieces are left, and the file is removed again. */
+static int remove_unnoted(struct rados *r, const char *name, const struct rados_pieces *p)
+{
+    int err = remove_each(r, name, p->token, count_pieces(p));
+
+    return err < 0 ? err : rados_object_remove(r, r->files, name);
+}
+
 int rados_long_remove(struct rados *r, const char *name, const struct rados_pieces *p)
 {
     uint64_t count = count_pieces(p);
     int err = note(r, name, p->token, count);
 
+    if (io_is_full(err))
+        return remove_unnoted(r, name, p);
     if (err == 0)
         err = rados_object_remove(r, r->files, name);
     if (err == 0 || err == -ENOENT)

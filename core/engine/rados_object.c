@@ -15,7 +15,8 @@
 #define SUM "tally.sum"
 #define PIECES "tally.pieces"
 #define SUM_LEN 8
-#define PIECES_LEN 20 /* bytes: size (8), piece (4), token (8), little-endian */
+#define PIECE_LEAST 4096 /* bytes: a smaller piece was never written */
+#define PIECES_LEN 20    /* bytes: size (8), piece (4), token (8), little-endian */
 
 int rados_told(int err)
 {
@@ -41,6 +42,17 @@ static void encode(const struct rados_pieces *p, uint8_t out[PIECES_LEN])
     put_le64(out + 12, p->token);
 }
 
+/* What cannot be is no long file: the head then reads as a file without bytes, which nobody has
+ * put. */
+static void decode(const uint8_t *value, struct rados_pieces *ret)
+{
+    ret->size = get_le64(value);
+    ret->piece = get_le32(value + 8);
+    ret->token = get_le64(value + 12);
+    if (ret->size > INT64_MAX || ret->piece < PIECE_LEAST)
+        ret->piece = 0;
+}
+
 void rados_attributes_read(const struct rados *r, rados_xattrs_iter_t attributes,
                            struct rados_pieces *ret)
 {
@@ -50,9 +62,7 @@ void rados_attributes_read(const struct rados *r, rados_xattrs_iter_t attributes
     *ret = (struct rados_pieces){.piece = 0};
     while (r->lib->getxattrs_next(attributes, &name, &value, &len) == 0 && name)
         if (strcmp(name, PIECES) == 0 && len == PIECES_LEN) {
-            ret->size = get_le64((const uint8_t *)value);
-            ret->piece = get_le32((const uint8_t *)value + 8);
-            ret->token = get_le64((const uint8_t *)value + 12);
+            decode((const uint8_t *)value, ret);
         } else if (strcmp(name, SUM) == 0 && len == SUM_LEN) {
             ret->sum = get_le64((const uint8_t *)value);
             ret->summed = true;

@@ -23,15 +23,6 @@ static bool take_name(const char *text, size_t len, char *out, size_t cap)
     return true;
 }
 
-static int take_path(const char *value, const char *key, char out[SHARD_URL_MAX + 1],
-                     char why[SHARD_WHY])
-{
-    int err = engine_url_check_path(key, value, why);
-
-    snprintf(out, SHARD_URL_MAX + 1, "%s", value ? value : "");
-    return err;
-}
-
 static int parse(const char *rest, struct engine_url *p, struct rados_url *u, char why[SHARD_WHY])
 {
     int err = engine_url_parse(rest, keys, p, why);
@@ -53,8 +44,8 @@ static int parse(const char *rest, struct engine_url *p, struct rados_url *u, ch
         snprintf(why, SHARD_WHY, "id= of the URL is no name of a user of Ceph");
         return -EINVAL;
     }
-    err = take_path(p->value[CONF], keys[CONF], u->conf, why);
-    return err < 0 ? err : take_path(p->value[KEYRING], keys[KEYRING], u->keyring, why);
+    err = engine_url_take_path(keys[CONF], p->value[CONF], u->conf, why);
+    return err < 0 ? err : engine_url_take_path(keys[KEYRING], p->value[KEYRING], u->keyring, why);
 }
 
 int rados_url_parse(const char *rest, struct rados_url *ret, char why[SHARD_WHY])

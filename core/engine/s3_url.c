@@ -85,15 +85,6 @@ static int take_name(const char *value, const char *key, char *out, size_t cap, 
     return 0;
 }
 
-static int take_path(const char *value, const char *key, char out[SHARD_URL_MAX + 1],
-                     char why[SHARD_WHY])
-{
-    int err = engine_url_check_path(key, value, why);
-
-    snprintf(out, SHARD_URL_MAX + 1, "%s", value ? value : "");
-    return err;
-}
-
 /* Takes the options. `p` has them as they are written. */
 static int take_options(const struct engine_url *p, struct s3_url *u, char why[SHARD_WHY])
 {
@@ -104,9 +95,9 @@ static int take_options(const struct engine_url *p, struct s3_url *u, char why[S
     if (err == 0)
         err = take_name(p->value[PROFILE], keys[PROFILE], u->profile, sizeof u->profile, why);
     if (err == 0)
-        err = take_path(p->value[CREDENTIALS], keys[CREDENTIALS], u->credentials, why);
+        err = engine_url_take_path(keys[CREDENTIALS], p->value[CREDENTIALS], u->credentials, why);
     if (err == 0)
-        err = take_path(p->value[CA], keys[CA], u->ca, why);
+        err = engine_url_take_path(keys[CA], p->value[CA], u->ca, why);
     if (err == 0 && p->value[ENDPOINT])
         return take_endpoint(p->value[ENDPOINT], u, why);
     snprintf(u->endpoint, sizeof u->endpoint, "https://s3.%s.amazonaws.com", u->region);

@@ -320,37 +320,32 @@ static int take_temporary(struct put_disk *d, const char *name, struct draft **r
     return *ret_draft ? 0 : -ENOENT;
 }
 
-static int put_link(struct disk *base, const char *from, const char *to)
+/* Puts the draft of a temporary name under the name `to`, by `put`. */
+static int put_temporary(struct put_disk *d, const char *from, const char *to,
+                         int (*put)(struct shard *s, const char *name, struct put_bytes *b))
 {
-    struct put_disk *d = disk_of(base);
     struct draft *w;
     int err = take_temporary(d, from, &w);
 
     if (err < 0)
         return err;
-    struct put_bytes b = {.draft = w, .size = draft_size(w)};
-
-    err = put_bytes_first(d->shard, to, &b);
+    err = put(d->shard, to, &(struct put_bytes){.draft = w, .size = draft_size(w)});
     draft_unref(d, w);
     return err;
 }
 
+static int put_link(struct disk *base, const char *from, const char *to)
+{
+    return put_temporary(disk_of(base), from, to, put_bytes_first);
+}
+
+/* The bytes under the name `to` are the shard's now, so those here go with the last handle. */
 static int put_rename(struct disk *base, const char *from, const char *to)
 {
-    struct put_disk *d = disk_of(base);
-    struct draft *w;
-    int err = take_temporary(d, from, &w);
+    int err = put_temporary(disk_of(base), from, to, put_bytes_over);
 
-    if (err < 0)
-        return err;
-    struct put_bytes b = {.draft = w, .size = draft_size(w)};
-
-    err = put_bytes_over(d->shard, to, &b);
-    if (err == 0) {
-        MUTEX_GUARD(&d->lock);
-        forget_name(w);
-    }
-    draft_unref(d, w);
+    if (err == 0)
+        disk_put_forget(base, from);
     return err;
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A server of S3 that fails in one way each: the name of a bucket says in which. It prints its port.
+"""A server of S3 that fails in one way each: the name of a bucket says in which. It prints its port. With
+the files of a certificate and its key as arguments it speaks TLS.
 
     plain        it does not fail
     lost-put     the first PUT of a name is done, and the connection is closed without an answer
@@ -26,6 +27,8 @@ import datetime
 import hashlib
 import http.server
 import re
+import ssl
+import sys
 import threading
 import time
 import urllib.parse
@@ -203,6 +206,10 @@ def main():
     http.server.ThreadingHTTPServer.daemon_threads = True
     http.server.ThreadingHTTPServer.request_queue_size = 64
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Server)
+    if len(sys.argv) > 2:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(sys.argv[1], sys.argv[2])
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     print(server.server_port, flush=True)
     server.serve_forever()
 

@@ -20,8 +20,8 @@
 static pid_t server;
 static int port;
 
-/* Starts the server, which ends with this process. */
-static void begin(void)
+/* Starts the server, which ends with this process. `certificate`, `key`: files, or NULL. */
+static void begin_with(const char *certificate, const char *key)
 {
     int pipes[2];
     char text[16] = "";
@@ -30,7 +30,7 @@ static void begin(void)
     server = fork();
     if (server == 0) {
         dup2(pipes[1], 1);
-        execlp("python3", "python3", getenv("S3_SERVER"), (char *)NULL);
+        execlp("python3", "python3", getenv("S3_SERVER"), certificate, key, (char *)NULL);
         _exit(127);
     }
     close(pipes[1]);
@@ -40,6 +40,11 @@ static void begin(void)
     setenv("AWS_ACCESS_KEY_ID", "ID", 1);
     setenv("AWS_SECRET_ACCESS_KEY", "SECRET", 1);
     engines_register();
+}
+
+static void begin(void)
+{
+    begin_with(NULL, NULL);
 }
 
 static void end(void)
@@ -210,6 +215,40 @@ CLAIM(a_missing_file_is_believed_only_in_words)
     cr_assert_eq(shard_delete(s, "a"), -EHOSTUNREACH);
     cr_assert_eq(shard_get(s, "a", (char[1]){0}, 1), -EHOSTUNREACH);
     shard_close(s);
+}
+
+static int open_tls(const char *options, struct shard **ret, char why[SHARD_WHY])
+{
+    char url[256];
+
+    snprintf(url, sizeof url, "s3://plain/p?endpoint=https://127.0.0.1:%d%s", port, options);
+    return shard_open(url, 0, ret, why);
+}
+
+Test(s3_faults, a_certificate_that_nobody_trusts_is_refused, .fini = end)
+{
+    char dir[] = "/tmp/tally-tls-XXXXXX", text[512], certificate[64], key[64];
+    struct shard *s;
+    char why[SHARD_WHY] = "";
+
+    cr_assert_not_null(mkdtemp(dir));
+    snprintf(certificate, sizeof certificate, "%s/certificate", dir);
+    snprintf(key, sizeof key, "%s/key", dir);
+    snprintf(text, sizeof text,
+             "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=tallyfs -addext "
+             "subjectAltName=IP:127.0.0.1 -keyout %s -out %s 2>/dev/null",
+             key, certificate);
+    cr_assert_eq(system(text), 0);
+    begin_with(certificate, key);
+    cr_assert_eq(open_tls("", &s, why), -EHOSTUNREACH);
+    cr_assert_not_null(strstr(why, "certificate"), "%s", why);
+    snprintf(text, sizeof text, "&ca=%s", certificate);
+    cr_assert_eq(open_tls(text, &s, why), 0, "%s", why);
+    cr_assert_eq(shard_put(s, "a", "x", 1), 0);
+    has(s, "a", "x");
+    shard_close(s);
+    snprintf(text, sizeof text, "rm -r %s", dir);
+    cr_assert_eq(system(text), 0);
 }
 
 /* ---- uploads ---- */
