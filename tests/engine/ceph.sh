@@ -6,7 +6,7 @@
 #     ceph_begin            # pool "tally" exists; $CONF is the configuration, $CEPH_RADOS a URL
 #     rgw_begin             # bucket "tally" exists; $CEPH_S3 is a URL, the keys are in the environment
 #     ceph_kill osd         # mon, mgr, osd or rgw; by SIGKILL
-#     ceph_start osd
+#     ceph_start osd        # or ceph_restart_osd, which waits until the pool can be used
 #
 # All ports are on the loopback address. Messages of the daemons are in $W/ceph/*.log.
 
@@ -117,6 +117,15 @@ ceph_start() {
 ceph_kill() {
     kill -KILL "${ceph_pid[$1]}"
     wait "${ceph_pid[$1]}" 2>/dev/null || true
+}
+
+# ceph_restart_osd - also of one that was stopped (SIGSTOP): where it only went on, groups of objects may stay
+# "laggy", and what is asked of them is blocked.
+ceph_restart_osd() {
+    ! kill -0 "${ceph_pid[osd]}" 2>/dev/null || ceph_kill osd
+    ceph_start osd
+    wait_until osd_is_up
+    wait_until pool_works
 }
 
 osd_is_up() { ceph_ osd stat 2>/dev/null | grep -q '1 up'; }

@@ -152,8 +152,7 @@ kill -STOP "${ceph_pid[osd]}"
 ms=$(took cat "$M/main/tree/large")
 [[ $ms -lt 20000 ]] || fail "a read took $ms ms"
 t sweep --wait >"$W/said"
-kill -CONT "${ceph_pid[osd]}"
-wait_until pool_works
+ceph_restart_osd
 wait_until shard_is 2 ok
 wait_until same_tree
 eq "$(t shard list | grep -c 'lost=[1-9]' || true)" 0
@@ -163,9 +162,7 @@ t recall --wait "$M/main/tree" >/dev/null
 t move "$M/main/tree" 2 >/dev/null
 ceph_kill osd
 drain
-ceph_start osd
-wait_until osd_is_up
-wait_until pool_works
+ceph_restart_osd
 wait_until shard_is 2 ok
 t move --wait "$M/main/tree" 2 >/dev/null
 cold
@@ -199,10 +196,10 @@ same_tree
 claim "a mount ends although the cluster hangs"
 kill -STOP "${ceph_pid[osd]}" "${ceph_pid[mon]}"
 ms=$(took "$TALLY" umount "$M")
-kill -CONT "${ceph_pid[osd]}" "${ceph_pid[mon]}"
+kill -CONT "${ceph_pid[mon]}"
 [[ $ms -lt 30000 ]] || fail "umount took $ms ms"
 wait "$daemon" || true
-wait_until pool_works
+ceph_restart_osd
 mount_store
 same_tree
 unmount_store
