@@ -27,6 +27,7 @@
 #define ERROR_MOST (64u << 10)
 #define MIB_SHIFT 20
 #define SHA256_LEN 32
+#define CLOCKS_DIFFER 60 /* seconds: less than a server may refuse */
 
 /* ---- texts ---- */
 
@@ -75,18 +76,35 @@ static bool add_header(const struct s3 *s, struct curl_slist **list, const char 
     return longer;
 }
 
-/* The headers of a request, the same for all of its tries but for the token. NULL: no memory. */
+/* The time of the signature, by the server's clock. Without this header libcurl takes that of this
+ * machine. */
+static void add_date(struct strbuf *b, int64_t ahead)
+{
+    time_t t = (time_t)(clock_now(clock_real()) / NSEC_PER_SEC + ahead);
+    char text[32] = "";
+    struct tm tm;
+
+    if (gmtime_r(&t, &tm))
+        (void)strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &tm);
+    strbuf_addf(b, "X-Amz-Date: %s", text);
+}
+
+/* The headers of a request, the same for all of its tries but for the token and the date. NULL: no
+ * memory. */
 static struct curl_slist *make_headers(const struct s3 *s, const struct s3_request *r,
                                        const char *token)
 {
     CLEANUP_STRBUF struct strbuf hash = STRBUF_INIT, range = STRBUF_INIT, session = STRBUF_INIT;
+    CLEANUP_STRBUF struct strbuf date = STRBUF_INIT;
     struct curl_slist *list = NULL;
 
     add_hash(&hash, s, r);
+    add_date(&date, r->ahead);
     strbuf_addf(&range, "Range: bytes=%" PRIu64 "-%" PRIu64, r->off, r->off + r->cap - 1);
     strbuf_addf(&session, "x-amz-security-token: %s", token);
     if (strbuf_error(&hash) == 0 && strbuf_error(&range) == 0 && strbuf_error(&session) == 0 &&
-        add_header(s, &list, hash.s) &&
+        strbuf_error(&date) == 0 && add_header(s, &list, hash.s) &&
+        (!r->ahead || add_header(s, &list, date.s)) &&
         add_header(s, &list, "Content-Type: application/octet-stream") &&
         (!r->if_absent || add_header(s, &list, "If-None-Match: *")) &&
         (!r->range || add_header(s, &list, range.s)) &&
@@ -251,6 +269,7 @@ static int sign(struct attempt *a, struct curl_slist **ret_headers)
         MUTEX_GUARD(&a->s->lock);
         keys = a->s->keys;
         a->r->keys = a->s->keys_read;
+        a->r->ahead = a->s->ahead;
     }
     snprintf(how, sizeof how, "aws:amz:%s:s3", a->s->url.region);
     *ret_headers = make_headers(a->s, a->r, keys.token);
@@ -478,6 +497,19 @@ static bool keys_changed(struct s3 *s, const struct s3_request *r)
     return changed;
 }
 
+/* Is the server's clock another one than that of the signature that it has refused? Then the next
+ * one has its time. (An answer to HEAD has no code that says so.) */
+static bool clock_differs(struct s3 *s, const struct s3_request *r)
+{
+    int64_t ahead = r->date - clock_now(clock_real()) / NSEC_PER_SEC, more = ahead - r->ahead;
+
+    if (r->date <= 0 || (more <= CLOCKS_DIFFER && more >= -CLOCKS_DIFFER))
+        return false;
+    MUTEX_GUARD(&s->lock);
+    s->ahead = ahead;
+    return true;
+}
+
 static int64_t time_limit(const struct s3_request *r)
 {
     uint64_t bytes = r->body_len + (r->into ? r->cap : 0) + r->longer;
@@ -500,7 +532,7 @@ static int perform(struct s3 *s, struct s3_request *r, const char *url)
         err = send_once(s, r, url, left > NSEC_PER_MSEC ? left : NSEC_PER_MSEC);
         if (err == 0)
             err = judge(s, r);
-        if (err == -EACCES && !refused && keys_changed(s, r)) {
+        if (err == -EACCES && !refused && (clock_differs(s, r) || keys_changed(s, r))) {
             refused = true;
             continue;
         }

@@ -12,6 +12,9 @@
  * is repeated, with growing pauses, until two thirds of shard_patience() are over, and a second
  * more for each MiB of its body and of the bytes that are asked for.
  *
+ * A server refuses a signature whose time differs from its own by more than 15 minutes. Then its
+ * clock is read from the answer, and the requests of this shard are signed by it from then on.
+ *
  * An answer counts only if it has the header x-amz-request-id, which every S3 server sends and a
  * proxy that answers for the server does not.
  *
@@ -45,6 +48,7 @@ struct s3 {
     unsigned idle_count;
     int64_t reported; /* monotonic ns: when a refusal was last reported */
     bool cleaned;     /* a stream has removed the uploads of dead processes */
+    int64_t ahead;    /* seconds: the server's clock less that of this machine, if it matters */
 };
 
 struct s3_request {
@@ -68,6 +72,7 @@ struct s3_request {
     char etag[128];
     int64_t date;  /* seconds since the epoch, by the server's clock; 0: unknown */
     unsigned keys; /* s3.keys_read when it was signed */
+    int64_t ahead; /* s3.ahead when it was signed */
     bool again;    /* the request may have been done already by an earlier try */
     struct strbuf text;
     struct s3_said said;

@@ -116,8 +116,24 @@ int object_reads_as(struct shard *s, const char *name, const void *data, uint32_
 struct outgoing {
     struct blob *blob;
     const struct blob_pace *pace;
+    struct id_stream *stream; /* of the bytes that were read; NULL: nobody needs it */
+    uint64_t hashed;          /* bytes that `stream` has */
     int err;
 };
+
+/* Adds a piece to the hash. A put that begins again reads from the front. What comes in another
+ * order is not hashed; then `hashed` is never the size. */
+static int hash_outgoing(struct outgoing *out, const void *data, size_t len, uint64_t off)
+{
+    if (off == 0) {
+        id_stream_restart(out->stream);
+        out->hashed = 0;
+    }
+    if (off != out->hashed)
+        return 0;
+    out->hashed += len;
+    return id_stream_add(out->stream, data, len);
+}
 
 /* Reads the next piece of the source for shard_put_stream. */
 static int read_outgoing(void *ctx, void *buf, size_t len, uint64_t off)
@@ -129,6 +145,8 @@ static int read_outgoing(void *ctx, void *buf, size_t len, uint64_t off)
         out->err = n < 0 ? (int)n : -EUCLEAN;
     else if (out->pace)
         out->err = out->pace->fn(len, out->pace->ctx);
+    if (out->err == 0 && out->stream)
+        out->err = hash_outgoing(out, buf, len, off);
     return out->err;
 }
 
@@ -168,9 +186,36 @@ static int put_file(struct objects *o, struct shard *s, const struct entry *to,
     return out->err ? out->err : shards_said(o->c.shards, to->shard, err);
 }
 
+/* Has the engine compare the bytes of a file, and those of its sums, with its own checksums. As
+ * shard_verify. */
+static int verify_there(struct shard *s, const struct entry *e)
+{
+    char name[DISK_NAME_MAX + 1];
+    int err;
+
+    objects_file_name(e, 0, name);
+    err = shard_verify(s, name);
+    if (err == 0 && e->kind == ENTRY_FILE)
+        err = sums_name_of(e, name);
+    if (err == 0 && e->kind == ENTRY_FILE)
+        err = shard_verify(s, name);
+    return err;
+}
+
+/* Was what was read for the copy the content of that id? */
+static bool was_right(const struct objects *o, const struct outgoing *out, const struct entry *to)
+{
+    struct id hash;
+
+    if (out->hashed != to->size)
+        return false;
+    id_stream_end(out->stream, &hash);
+    return id_fits(o->c.key, &to->id, &hash);
+}
+
 /* Reads a copy back and checks it against its id. */
-static int check_copy(struct objects *o, struct disk *disk, const struct entry *to,
-                      const struct blob_pace *pace)
+static int read_copy(struct objects *o, struct disk *disk, const struct entry *to,
+                     const struct blob_pace *pace)
 {
     char name[DISK_NAME_MAX + 1];
     struct blob *b;
@@ -186,6 +231,15 @@ static int check_copy(struct objects *o, struct disk *disk, const struct entry *
     err = object_said(o, to->shard, err);
     objects_file_name(to, 0, name);
     return err == -EUCLEAN ? object_is_lying(to->shard, name) : err;
+}
+
+/* Checks a copy: by the engine, if it can do that, or by reading it back. */
+static int check_copy(struct objects *o, struct shard *s, struct disk *disk, const struct entry *to,
+                      struct outgoing *out)
+{
+    if (was_right(o, out, to) && verify_there(s, to) == 0)
+        return out->pace ? out->pace->fn(to->size, out->pace->ctx) : 0;
+    return read_copy(o, disk, to, out->pace);
 }
 
 /* Deletes a file and its sums; the bytes go first. -ENOENT: the shard is the right one, and had
@@ -212,8 +266,10 @@ static int copy_file(struct objects *o, struct shard *s, struct disk *disk, cons
     int err = put_file(o, s, to, out);
     bool existed = err == -EEXIST;
 
-    if (err == 0 || existed)
-        err = check_copy(o, disk, to, out->pace);
+    if (err == 0)
+        err = check_copy(o, s, disk, to, out);
+    else if (existed)
+        err = read_copy(o, disk, to, out->pace);
     if (err < 0 && existed) /* the name that exists is another file */
         return err == -EIO ? -EEXIST : err;
     if (err < 0)
@@ -232,7 +288,10 @@ static int file_out(struct objects *o, struct outgoing *out, struct entry *to)
         err = object_use(o, to->shard, SHARDS_WRITE, &s, &disk);
     if (err < 0)
         return err;
-    err = copy_file(o, s, disk, to, out);
+    err = id_stream_create(o->c.key, &out->stream);
+    if (err == 0)
+        err = copy_file(o, s, disk, to, out);
+    id_stream_destroy(out->stream);
     shards_put_back(o->c.shards, to->shard);
     return err;
 }
@@ -382,18 +441,12 @@ int objects_ask(struct objects *o, const struct entry *ghost, uint64_t *ret_size
 
 bool objects_sound_there(struct objects *o, const struct entry *ghost)
 {
-    char name[DISK_NAME_MAX + 1];
     struct shard *s;
     int err;
 
     if (!entry_is_ghost(ghost) || object_use(o, ghost->shard, SHARDS_READ, &s, NULL) < 0)
         return false;
-    objects_file_name(ghost, 0, name);
-    err = shard_verify(s, name);
-    if (err == 0 && ghost->kind == ENTRY_FILE)
-        err = sums_name_of(ghost, name);
-    if (err == 0 && ghost->kind == ENTRY_FILE)
-        err = shard_verify(s, name);
+    err = verify_there(s, ghost);
     shards_put_back(o->c.shards, ghost->shard);
     return err == 0;
 }

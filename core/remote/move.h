@@ -2,8 +2,8 @@
 /*
  * move: moves objects to other shards, home again, and from pack to pack of one shard.
  *
- *     read and verify -> put at the target, durable -> read back -> change entry and packs under
- *     the freeze lock, the old place joins the dying -> commit -> delete the old bytes
+ *     read and verify -> put at the target, durable -> check it there -> change entry and packs
+ *     under the freeze lock, the old place joins the dying -> commit -> delete the old bytes
  *
  * Interrupted anywhere, the entry names bytes that exist, at one place. What was put and is named
  * by no entry is an orphan, which a GC cycle finds. A move writes nothing to the log: until the

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * move_carry: what a thread of the crew does with a cargo: it reads the bytes, puts them at the
- * target, durably, and reads them back. No entry names the new place yet, and the thread changes
+ * target, durably, and checks them there. No entry names the new place yet, and the thread changes
  * nothing but its cargo. Small objects that go home are read only: appending them to the open pack
  * is of one step with naming them (move_name.c).
  */

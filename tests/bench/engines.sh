@@ -42,6 +42,8 @@ rgw_begin
 # shellcheck disable=SC2119
 begin
 may_log 'shard'
+t set sweep_rate 1000000/s >/dev/null # else that is what is measured
+t set shard_cache 2G >/dev/null       # the tree fits
 mkdir "$M/main/tree" "$W/dir"
 if [[ -d $tree ]]; then cp -r "$tree/." "$M/main/tree"; else tar -xf "$tree" -C "$M/main/tree"; fi
 t drain >/dev/null

@@ -128,6 +128,7 @@ ceph_restart_osd() {
     wait_until pool_works
 }
 
+mon_answers() { ceph_ status >/dev/null 2>&1; }
 osd_is_up() { ceph_ osd stat 2>/dev/null | grep -q '1 up'; }
 pool_works() { timeout 20 rados -c "$CONF" -p tally --log-file=/dev/null put probe /dev/null 2>/dev/null; }
 

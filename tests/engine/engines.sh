@@ -3,13 +3,14 @@
 # Shards on a real Ceph and on a real server of S3 (radosgw): what every driver promises, a tree that
 # moves there and comes home, engines that die, hang, are full, or refuse.
 #
-#     TALLY=… SHARD_CLAIMS=… bash engines.sh
+#     TALLY=… SHARD_CLAIMS=… CLOCK_AHEAD=… bash engines.sh
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/../mount/lib.sh"
 # shellcheck source=tests/engine/ceph.sh
 . "$(dirname "$0")/ceph.sh"
 : "${SHARD_CLAIMS:?is the program test-shard}"
+: "${CLOCK_AHEAD:?is what clock_ahead.c became}"
 [[ $(id -u) -eq 0 ]] || skip "not root"
 
 t() { "$TALLY" -C "$M" "$@"; }
@@ -168,6 +169,41 @@ t move --wait "$M/main/tree" 2 >/dev/null
 cold
 wait_until same_tree
 
+claim "a move goes on while the monitor is dead, and when it is back"
+t recall --wait "$M/main/tree" >/dev/null
+t move "$M/main/tree" 2 >/dev/null
+ceph_kill mon
+drain
+same_tree
+ceph_start mon
+wait_until mon_answers
+wait_until shard_is 2 ok
+t move --wait "$M/main/tree" 2 >/dev/null
+cold
+same_tree
+t recall --wait "$M/main/tree" >/dev/null
+
+claim "a mount that is killed in the midst of an upload loses nothing"
+uploads() {
+    eq "$(s3_curl GET '/tally?uploads=')" 200
+    grep -c '<UploadId>' "$W/said" || true
+}
+uploading() { [[ $(uploads) -gt 0 ]]; }
+head -c 200000000 /dev/urandom >"$M/main/tree/larger"
+drain
+want=$(tree_digest "$M/main/tree")
+t move "$M/main/tree/larger" 1 >/dev/null
+wait_until uploading
+kill_daemon
+mount_store
+same_tree
+t move --wait "$M/main/tree" 1 >/dev/null
+cold
+same_tree
+[[ $(uploads) -le 1 ]] # it is ended when it is a day old
+rm "$M/main/tree/larger"
+want=$(tree_digest "$M/main/tree")
+
 claim "a pool that is full says so, what did not fit stays at home, and what is there can go"
 t recall --wait "$M/main/tree" >/dev/null
 # What the OSD's death left of an unfinished file stays for a day.
@@ -231,14 +267,24 @@ collected() {
 }
 declare -A daemons
 
-# share URL COUNT_FUNCTION
+# A GC cycle of the pool begins, and the only OSD dies.
+osd_dies_in_a_cycle() {
+    "$TALLY" -C "$W/mnt.one" set shard_patience 6s >/dev/null
+    "$TALLY" -C "$W/mnt.two" set shard_patience 6s >/dev/null
+    "$TALLY" -C "$W/mnt.one" gc --grace 0s >/dev/null
+    ceph_kill osd
+    "$TALLY" -C "$W/mnt.one" gc --grace 0s --wait >/dev/null 2>&1 || true
+    ceph_restart_osd
+}
+
+# share URL COUNT_FUNCTION [FAULT]: the clock of the second store is 1,000 s ahead
 share() {
-    local url=$1 count=$2 both node
+    local url=$1 count=$2 fault=${3:-true} both node
     for node in one two; do
         use "$node"
         rm -rf "$S"
         "$TALLY" init --pool "$url" "$S" >/dev/null
-        mount_store
+        LD_PRELOAD=$([[ $node != two ]] || echo "$CLOCK_AHEAD") mount_store
         daemons[$node]=$daemon
         wait_until reported "$M"
     done
@@ -257,6 +303,7 @@ share() {
     eq "$(tree_digest "$W/mnt.two/main")" "$want"
     rm -r "$M/main/tree" "$M/main/large"
     told "$M"
+    "$fault"
     collected "$count" 100000 || true
     eq "$(tree_digest "$W/mnt.two/main")" "$want" "what one store let go of, the other keeps"
     rm -r "$W/mnt.two/main/tree" "$W/mnt.two/main/large"
@@ -269,8 +316,10 @@ share() {
     done
 }
 
+may_log 'gc: '
 claim "two stores in a pool on RADOS have what both have there once, and what nobody has goes"
-share "rados:tally/shared?conf=$CONF&id=tallytest" in_pool
+# and that the only OSD dies in a cycle, and that their clocks differ, changes nothing of that
+share "rados:tally/shared?conf=$CONF&id=tallytest" in_pool osd_dies_in_a_cycle
 claim "and so on S3"
 share "s3://tally/shared?$s3_at" s3_in_pool
 

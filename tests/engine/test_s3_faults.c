@@ -197,6 +197,16 @@ CLAIM(a_full_server_says_so)
     shard_close(s);
 }
 
+CLAIM(a_server_with_another_clock_is_asked_with_its_time)
+{
+    struct shard *s = opened("ahead");
+
+    cr_assert_eq(shard_stat(s, "a", &(uint64_t){0}), -ENOENT);
+    cr_assert_eq(shard_put_if_absent(s, "a", "x", 1), 0);
+    has(s, "a", "x");
+    shard_close(s);
+}
+
 CLAIM(a_bucket_that_is_missing_is_no_missing_file)
 {
     struct shard *s;
