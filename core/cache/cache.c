@@ -211,20 +211,42 @@ static void keep(struct cache *c, struct cache_file *f, const struct fetch *r)
 
 /* ---- fetching ---- */
 
-/* How many blocks from `index` on a request takes: those that are wanted, and that nobody has or
- * fetches. */
-static size_t run_of(struct cache *c, const struct cache_file *f, uint64_t index, uint64_t end)
+static uint64_t min_of(uint64_t a, uint64_t b)
 {
+    return a < b ? a : b;
+}
+
+/* How many blocks a request takes at most: those that are wanted, up to `end`, and more where the
+ * file is read in order, by small reads: an eighth of what is kept at most. */
+static uint64_t most_of(const struct cache *c, const struct cache_file *f, uint64_t index,
+                        uint64_t end)
+{
+    uint64_t wanted = (end - 1) / CACHE_BLOCK - index + 1;
+    uint64_t left = (f->size - 1) / CACHE_BLOCK - index + 1;
+    uint64_t ahead = min_of(CACHE_RUN_AHEAD, c->limit / CACHE_BLOCK / 8);
+    uint64_t most = min_of(wanted, CACHE_RUN);
+
+    if (wanted < CACHE_RUN && index == f->behind && 2 * (uint64_t)f->run > most)
+        most = min_of(2 * (uint64_t)f->run, ahead > most ? ahead : most);
+    return min_of(most, left);
+}
+
+/* How many blocks from `index` on a request takes: none that is here, or that another fetches. */
+static size_t run_of(struct cache *c, struct cache_file *f, uint64_t index, uint64_t end)
+{
+    uint64_t most = most_of(c, f, index, end);
     size_t count = 1;
 
-    while (count < CACHE_RUN && (index + count) * CACHE_BLOCK < end &&
-           block_find(c, f, index + count) == NO_SLOT && !find_fetch(c, f, index + count))
+    while (count < most && block_find(c, f, index + count) == NO_SLOT &&
+           !find_fetch(c, f, index + count))
         count++;
+    f->behind = index + count;
+    f->run = (uint32_t)count;
     return count;
 }
 
 /* A new request in the list. NULL: no memory. */
-static struct fetch *begin_fetch(struct cache *c, const struct cache_file *f, uint64_t index,
+static struct fetch *begin_fetch(struct cache *c, struct cache_file *f, uint64_t index,
                                  uint64_t end)
 {
     struct fetch *r = calloc(1, sizeof *r);

@@ -17,6 +17,9 @@
  * fetches 64 times as much. That costs little: an answer of a store of objects takes 10 to 50 ms
  * whatever its length, and 256 KiB take 3 ms more at 100 MB/s. The readers above need most of it
  * anyway: a large file is checked in blocks of 128 KiB, and a pack has what was moved together.
+ * Who reads a tree in order reads its packs in order: a small read of the block behind the last
+ * request takes twice as many blocks as that one, up to CACHE_RUN_AHEAD, and
+ * to an eighth of the limit.
  * Where nothing can be kept (limit 0, or the disk fails), just the bytes that are wanted are asked
  * for.
  *
@@ -25,7 +28,7 @@
  *
  * Bounds. Blocks that were not used lately go first (CLOCK). A block counts for the 4 KiB pages
  * that it takes, and for CHARGE_MIN (64 KiB) at least, since it takes memory as well: some 250
- * bytes with its file. Requests in flight take CACHE_RUN blocks of memory for each reader.
+ * bytes with its file. Requests in flight take CACHE_RUN_AHEAD blocks of memory for each reader.
  *
  * The cache begins empty: its file has no name, so a crash leaves nothing, and nobody else can
  * change it. To keep it over a restart the index would have to be written and checked, for what a
@@ -46,7 +49,8 @@
 
 #define CACHE_BLOCK (256u << 10) /* bytes */
 #define CACHE_PIECE (64u << 10)  /* bytes */
-#define CACHE_RUN 4u             /* blocks of one request, at most */
+#define CACHE_RUN 4u             /* blocks of one request for bytes that are wanted, at most */
+#define CACHE_RUN_AHEAD 16u      /* blocks of one request of a file that is read in order */
 #define CACHE_PAUSE (60 * NSEC_PER_SEC)
 
 struct cache;

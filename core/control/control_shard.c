@@ -11,6 +11,7 @@
 #include "job.h"
 #include "move.h"
 #include "shards.h"
+#include "view_sweep.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -466,10 +467,8 @@ static void list_one(struct call *call, const struct shards_info *s)
         strbuf_adds(out, " why=");
         command_add_word(out, s->why);
     }
-    for (int i = 0; i < SHARD_REQUESTS; i++)
-        strbuf_addf(out, " %ss=%llu", shard_request_name((enum shard_request)i),
-                    U(s->traffic.requests[i]));
-    strbuf_addf(out, " sent=%llu received=%llu\n", U(s->traffic.sent), U(s->traffic.received));
+    view_traffic(&s->traffic, out);
+    strbuf_adds(out, "\n");
 }
 
 /* shard list. It asks unreachable shards again first, so that their states are of now. */

@@ -6,6 +6,7 @@
 #include "state.h"
 #include "strbuf.h"
 #include "view.h"
+#include "view_sweep.h"
 
 #define U(x) ((unsigned long long)(x))
 
@@ -41,6 +42,19 @@ static void add_garbage(const struct pool_node_status *s, struct strbuf *out)
                     command_errno_name(-s->cycle_error), *s->why ? ": " : "", s->why);
 }
 
+/* What the pool costs, if it is on a shard. */
+static void add_traffic(struct state *p, struct strbuf *out)
+{
+    struct shard_traffic t;
+
+    if (!p->shared->meter)
+        return;
+    shard_meter_read(p->shared->meter, &t);
+    strbuf_adds(out, "            requests:");
+    view_traffic(&t, out);
+    strbuf_adds(out, "\n");
+}
+
 void view_pool_status(struct state *p, struct strbuf *out)
 {
     struct pool_node_status s;
@@ -51,12 +65,30 @@ void view_pool_status(struct state *p, struct strbuf *out)
     strbuf_addf(out, "pool        node=%u life=%u\n", p->shared->node, p->shared->incarnation);
     add_reports(&s, out);
     add_garbage(&s, out);
+    add_traffic(p, out);
     if (settings_get(&p->settings, SET_STALE_POLICY) == STALE_DROP)
         strbuf_adds(out,
                     "            stale_policy=drop: a GC cycle retires nodes that are stale\n");
 }
 
 /* ---- stats.json and metrics ---- */
+
+/* Zeros for a pool that is a directory. */
+static void add_traffic_numbers(struct state *p, struct view_numbers *pool)
+{
+    struct view_count requests[SHARD_REQUESTS];
+    struct shard_traffic t;
+
+    shard_meter_read(p->shared->meter, &t);
+    for (int i = 0; i < SHARD_REQUESTS; i++)
+        requests[i] = (struct view_count){shard_request_name((enum shard_request)i), t.requests[i]};
+    view_add_labelled(pool, (struct view_number){"requests", VIEW_COUNTER, 0}, "kind", requests,
+                      SHARD_REQUESTS);
+    view_add_numbers(pool,
+                     (struct view_number[]){{"sent_bytes", VIEW_COUNTER, t.sent},
+                                            {"received_bytes", VIEW_COUNTER, t.received}},
+                     2);
+}
 
 void view_pool_numbers(struct state *p, struct view_numbers *n)
 {
@@ -94,4 +126,5 @@ void view_pool_numbers(struct state *p, struct view_numbers *n)
         kept[i] = (struct view_count){gc_keep_names[i], s.kept[i]};
     view_add_labelled(&pool, (struct view_number){"kept", VIEW_GAUGE, 0}, "reason", kept,
                       GC_KEEP_REASONS);
+    add_traffic_numbers(p, &pool);
 }

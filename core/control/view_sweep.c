@@ -158,6 +158,13 @@ const char *view_sweep_trouble(struct state *p)
     return s.damage ? "what sweeps remembered is damaged" : NULL;
 }
 
+void view_traffic(const struct shard_traffic *t, struct strbuf *out)
+{
+    for (int i = 0; i < SHARD_REQUESTS; i++)
+        strbuf_addf(out, " %ss=%llu", shard_request_name((enum shard_request)i), U(t->requests[i]));
+    strbuf_addf(out, " sent=%llu received=%llu", U(t->sent), U(t->received));
+}
+
 /* ---- stats.json and metrics ---- */
 
 /* A count of a shard, or null if it is unknown. */

@@ -148,7 +148,7 @@ static int rados_put(struct shard *shard, const char *name, const struct shard_s
 
     forget_known(r, name);
     if (source->size > RADOS_WHOLE_MOST)
-        return rados_long_put(r, name, source, replace);
+        return rados_long_put(r, name, source);
     data = malloc(source->size + 1);
     err = data ? 0 : -ENOMEM;
     if (err == 0 && source->size)

@@ -74,14 +74,15 @@ void rados_attributes_read(const struct rados *r, rados_xattrs_iter_t attributes
 
 /* ---- rados_long.c: long files ---- */
 
-int rados_long_put(struct rados *r, const char *name, const struct shard_source *source,
-                   bool replace);
+/* Puts a file in pieces, and then its head, if nothing has the name: else -EEXIST. */
+int rados_long_put(struct rados *r, const char *name, const struct shard_source *source);
 /* As shard_range, of a file of which `p` says what it consists of. -ENOENT: a piece is missing,
  * because the file was removed or replaced meanwhile. */
 ssize_t rados_long_read(struct rados *r, const char *name, const struct rados_pieces *p, void *buf,
                         size_t len, uint64_t off);
 /* As shard_verify, of all pieces. */
 int rados_long_verify(struct rados *r, const char *name, const struct rados_pieces *p);
+/* Removes the head, and then the pieces. */
 int rados_long_remove(struct rados *r, const char *name, const struct rados_pieces *p);
 
 /* ---- rados_list.c ---- */

@@ -186,14 +186,13 @@ static bool is_own_head(struct rados *r, const char *name, uint64_t token)
            p.token == token;
 }
 
-int rados_long_put(struct rados *r, const char *name, const struct shard_source *source,
-                   bool replace)
+int rados_long_put(struct rados *r, const char *name, const struct shard_source *source)
 {
     struct rados_pieces p = {.size = source->size, .piece = RADOS_PIECE}, old;
     struct write w = {.r = r, .name = name};
     char noted[RADOS_NAME_MAX];
     uint64_t bytes;
-    int err = replace ? -ENOENT : rados_object_stat(r, r->files, name, &bytes, NULL, &old);
+    int err = rados_object_stat(r, r->files, name, &bytes, NULL, &old);
 
     if (err != -ENOENT)
         return err == 0 ? -EEXIST : err;
@@ -207,7 +206,7 @@ int rados_long_put(struct rados *r, const char *name, const struct shard_source 
     if (err == 0)
         err = pieces_put(&r->room, source, RADOS_PIECE, put_piece, &w);
     if (err == 0)
-        err = rados_object_put(r, r->files, name, "", 0, &p, replace);
+        err = rados_object_put(r, r->files, name, "", 0, &p, false);
     if (err == -EEXIST && is_own_head(r, name, p.token))
         err = 0;
     if (err == 0 || err == -EHOSTUNREACH) { /* the head may be there: then the pieces stay */

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WHOLE_MOST (16u << 20) /* bytes; a longer put goes in parts */
+#define WHOLE_MOST (16u << 20) /* bytes; a longer put goes in parts, if it decides nothing */
 
 static struct s3 *s3_of(struct shard *s)
 {
@@ -131,8 +131,8 @@ static int s3_put(struct shard *shard, const char *name, const struct shard_sour
     void *data;
     int err;
 
-    if (source->size > WHOLE_MOST)
-        return told(s3_put_parts(s3_of(shard), name, source, replace));
+    if (source->size > WHOLE_MOST && !source->decides && !replace)
+        return told(s3_put_parts(s3_of(shard), name, source));
     data = malloc(source->size + 1);
     err = data ? 0 : -ENOMEM;
     if (err == 0 && source->size)

@@ -27,7 +27,6 @@
 #define ERROR_MOST (64u << 10)
 #define MIB_SHIFT 20
 #define SHA256_LEN 32
-#define CLOCKS_DIFFER 60 /* seconds: less than a server may refuse */
 
 /* ---- texts ---- */
 
@@ -76,35 +75,18 @@ static bool add_header(const struct s3 *s, struct curl_slist **list, const char 
     return longer;
 }
 
-/* The time of the signature, by the server's clock. Without this header libcurl takes that of this
- * machine. */
-static void add_date(struct strbuf *b, int64_t ahead)
-{
-    time_t t = (time_t)(clock_now(clock_real()) / NSEC_PER_SEC + ahead);
-    char text[32] = "";
-    struct tm tm;
-
-    if (gmtime_r(&t, &tm))
-        (void)strftime(text, sizeof text, "%Y%m%dT%H%M%SZ", &tm);
-    strbuf_addf(b, "X-Amz-Date: %s", text);
-}
-
-/* The headers of a request, the same for all of its tries but for the token and the date. NULL: no
- * memory. */
+/* The headers of a request, the same for all of its tries but for the token. NULL: no memory. */
 static struct curl_slist *make_headers(const struct s3 *s, const struct s3_request *r,
                                        const char *token)
 {
     CLEANUP_STRBUF struct strbuf hash = STRBUF_INIT, range = STRBUF_INIT, session = STRBUF_INIT;
-    CLEANUP_STRBUF struct strbuf date = STRBUF_INIT;
     struct curl_slist *list = NULL;
 
     add_hash(&hash, s, r);
-    add_date(&date, r->ahead);
     strbuf_addf(&range, "Range: bytes=%" PRIu64 "-%" PRIu64, r->off, r->off + r->cap - 1);
     strbuf_addf(&session, "x-amz-security-token: %s", token);
     if (strbuf_error(&hash) == 0 && strbuf_error(&range) == 0 && strbuf_error(&session) == 0 &&
-        strbuf_error(&date) == 0 && add_header(s, &list, hash.s) &&
-        (!r->ahead || add_header(s, &list, date.s)) &&
+        add_header(s, &list, hash.s) &&
         add_header(s, &list, "Content-Type: application/octet-stream") &&
         (!r->if_absent || add_header(s, &list, "If-None-Match: *")) &&
         (!r->range || add_header(s, &list, range.s)) &&
@@ -249,6 +231,7 @@ static void set_options(struct attempt *a, const char *url, int64_t left)
     (void)l->easy_setopt(a->curl, CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
     (void)l->easy_setopt(a->curl, CURLOPT_TIMEOUT_MS, (long)(left / NSEC_PER_MSEC) + 1);
     (void)l->easy_setopt(a->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)(connect / NSEC_PER_MSEC) + 1);
+    (void)l->easy_setopt(a->curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* those of a proxy */
     (void)l->easy_setopt(a->curl, CURLOPT_HEADERFUNCTION, on_header);
     (void)l->easy_setopt(a->curl, CURLOPT_HEADERDATA, a);
     (void)l->easy_setopt(a->curl, CURLOPT_WRITEFUNCTION, on_body);
@@ -269,7 +252,6 @@ static int sign(struct attempt *a, struct curl_slist **ret_headers)
         MUTEX_GUARD(&a->s->lock);
         keys = a->s->keys;
         a->r->keys = a->s->keys_read;
-        a->r->ahead = a->s->ahead;
     }
     snprintf(how, sizeof how, "aws:amz:%s:s3", a->s->url.region);
     *ret_headers = make_headers(a->s, a->r, keys.token);
@@ -416,14 +398,27 @@ static int error_of(const struct s3_request *r)
     }
 }
 
+/* What to say of a signature that the server refuses because of its time. */
+static void say_clocks(const struct s3_request *r, char out[64])
+{
+    int64_t ahead = clock_now(clock_real()) / NSEC_PER_SEC - r->date;
+
+    *out = '\0';
+    if (r->date > 0 && strcmp(r->said.code, "RequestTimeTooSkewed") == 0)
+        snprintf(out, 64, " (the clock here is %" PRId64 " seconds %s)", ahead < 0 ? -ahead : ahead,
+                 ahead < 0 ? "behind" : "ahead");
+}
+
 /* Writes the sentence, and reports it if it is one that only a person can do something about. */
 static void say(struct s3 *s, struct s3_request *r, int err)
 {
     const int64_t now = clock_ticks(clock_real());
     const struct s3_said *said = &r->said;
+    char clocks[64];
 
-    snprintf(r->why, SHARD_WHY, "the server answers %ld%s%s%s%s", r->status, *said->code ? " " : "",
-             said->code, *said->message ? ": " : "", said->message);
+    say_clocks(r, clocks);
+    snprintf(r->why, SHARD_WHY, "the server answers %ld%s%.40s%s%s%.120s", r->status,
+             *said->code ? " " : "", said->code, clocks, *said->message ? ": " : "", said->message);
     if (err == -ENOENT || err == -EEXIST)
         return;
     {
@@ -497,19 +492,6 @@ static bool keys_changed(struct s3 *s, const struct s3_request *r)
     return changed;
 }
 
-/* Is the server's clock another one than that of the signature that it has refused? Then the next
- * one has its time. (An answer to HEAD has no code that says so.) */
-static bool clock_differs(struct s3 *s, const struct s3_request *r)
-{
-    int64_t ahead = r->date - clock_now(clock_real()) / NSEC_PER_SEC, more = ahead - r->ahead;
-
-    if (r->date <= 0 || (more <= CLOCKS_DIFFER && more >= -CLOCKS_DIFFER))
-        return false;
-    MUTEX_GUARD(&s->lock);
-    s->ahead = ahead;
-    return true;
-}
-
 static int64_t time_limit(const struct s3_request *r)
 {
     uint64_t bytes = r->body_len + (r->into ? r->cap : 0) + r->longer;
@@ -532,7 +514,7 @@ static int perform(struct s3 *s, struct s3_request *r, const char *url)
         err = send_once(s, r, url, left > NSEC_PER_MSEC ? left : NSEC_PER_MSEC);
         if (err == 0)
             err = judge(s, r);
-        if (err == -EACCES && !refused && (clock_differs(s, r) || keys_changed(s, r))) {
+        if (err == -EACCES && !refused && keys_changed(s, r)) {
             refused = true;
             continue;
         }
@@ -549,6 +531,8 @@ int s3_perform(struct s3 *s, struct s3_request *r)
 {
     CLEANUP_STRBUF struct strbuf url = STRBUF_INIT;
 
+    if (r->further && shard_goes_on() < 0)
+        return -EHOSTUNREACH;
     if (!r->text.s)
         r->text = (struct strbuf)STRBUF_INIT;
     r->again = false;

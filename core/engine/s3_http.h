@@ -8,19 +8,18 @@
  *
  * Requests are signed by libcurl (AWS Signature Version 4), with the hash of their body: a server
  * refuses bytes that were changed on the way. Connections are kept and used again. A request that
- * failed for a reason that passes (429, 500, 502, 503, 504, a broken connection, no answer in time)
- * is repeated, with growing pauses, until two thirds of shard_patience() are over, and a second
- * more for each MiB of its body and of the bytes that are asked for.
- *
- * A server refuses a signature whose time differs from its own by more than 15 minutes. Then its
- * clock is read from the answer, and the requests of this shard are signed by it from then on.
+ * failed for a reason that passes (408, 429, 500, 502, 503, 504, a conflict of two writers, a
+ * broken connection, no answer in time, an answer of somebody else) is repeated, with growing
+ * pauses, until two thirds of shard_patience() are over, and a second more for each MiB of its
+ * body, of the bytes that are asked for, and of `longer`.
  *
  * An answer counts only if it has the header x-amz-request-id, which every S3 server sends and a
  * proxy that answers for the server does not.
  *
  * Errors: -ENOENT no such name; -EEXIST if_absent, and something has the name; -EACCES the server
  * refuses; -ENOSPC, -EDQUOT; -EFBIG the answer has more than `cap` bytes; -EHOSTUNREACH no server
- * answers, or there is no such bucket; -EBADMSG the answer is not as S3 has it; -ENOMEM. What the
+ * answers, or there is no such bucket; -EBADMSG the answer is not as S3 has it; -EIO any other
+ * answer; -ENOMEM. What the
  * server says about a refusal is reported, at most once a minute. Threads: any.
  */
 #pragma once
@@ -48,7 +47,6 @@ struct s3 {
     unsigned idle_count;
     int64_t reported; /* monotonic ns: when a refusal was last reported */
     bool cleaned;     /* a stream has removed the uploads of dead processes */
-    int64_t ahead;    /* seconds: the server's clock less that of this machine, if it matters */
 };
 
 struct s3_request {
@@ -72,8 +70,9 @@ struct s3_request {
     char etag[128];
     int64_t date;  /* seconds since the epoch, by the server's clock; 0: unknown */
     unsigned keys; /* s3.keys_read when it was signed */
-    int64_t ahead; /* s3.ahead when it was signed */
-    bool again;    /* the request may have been done already by an earlier try */
+    /* The request may have been done already, by an earlier try. libcurl itself repeats a request
+     * on a new connection if the kept one was closed, so a new one counts as a second try. */
+    bool again;
     struct strbuf text;
     struct s3_said said;
     char why[SHARD_WHY]; /* a sentence, after an error */

@@ -94,11 +94,11 @@ static bool is_there(struct upload *u, uint64_t size)
     return there;
 }
 
-static int complete(struct upload *u, uint64_t parts, uint64_t size, bool replace)
+static int complete(struct upload *u, uint64_t parts, uint64_t size)
 {
     CLEANUP_STRBUF struct strbuf list = STRBUF_INIT, query = STRBUF_INIT;
     struct s3_request r = {
-        .method = "POST", .name = u->name, .if_absent = !replace, .further = true, .longer = size};
+        .method = "POST", .name = u->name, .if_absent = true, .further = true, .longer = size};
     int err;
 
     add_list(&list, u, parts);
@@ -183,7 +183,7 @@ static size_t part_size(uint64_t size)
     return least <= S3_PART ? S3_PART : (size_t)((least | ((1u << 20) - 1)) + 1);
 }
 
-int s3_put_parts(struct s3 *s, const char *name, const struct shard_source *source, bool replace)
+int s3_put_parts(struct s3 *s, const char *name, const struct shard_source *source)
 {
     const size_t size = part_size(source->size);
     const uint64_t parts = (source->size + size - 1) / size;
@@ -192,7 +192,7 @@ int s3_put_parts(struct s3 *s, const char *name, const struct shard_source *sour
 
     if (err == 0) {
         clean(s);
-        if (!replace && is_there(&u, UINT64_MAX))
+        if (is_there(&u, UINT64_MAX))
             err = -EEXIST;
     }
     if (err == 0)
@@ -200,7 +200,7 @@ int s3_put_parts(struct s3 *s, const char *name, const struct shard_source *sour
     if (err == 0) {
         err = pieces_put(&s->pieces, source, size, put_part, &u);
         if (err == 0)
-            err = complete(&u, parts, source->size, replace);
+            err = complete(&u, parts, source->size);
         if (err < 0)
             (void)end(s, name, u.id);
     }

@@ -14,4 +14,4 @@
 /* -EEXIST: something has the name. That is asked before the upload, and said by the server at its
  * end if it can. So it decides nothing between two writers of one name, and streams have names that
  * only one writer uses. */
-int s3_put_parts(struct s3 *s, const char *name, const struct shard_source *source, bool replace);
+int s3_put_parts(struct s3 *s, const char *name, const struct shard_source *source);

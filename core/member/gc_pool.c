@@ -257,9 +257,38 @@ static bool is_open(void *ctx, uint64_t pack)
     return packs_next_closed(p->packs, 0, pack - 1, &info) < 0 || info.number != pack;
 }
 
-int gc_pool_index_closed(struct state *p)
+/* The next own closed pack of this incarnation. */
+static bool next_closed(struct state *p, uint64_t after, uint64_t *ret_pack)
 {
-    return pool_index_new_packs(p->shared->disk, p->shared->node, is_open, p);
+    struct pack_info info;
+
+    if (packs_next_closed(p->packs, 0, after, &info) < 0)
+        return false;
+    *ret_pack = info.number;
+    return info.number <= pool_number(p->shared->node, p->shared->incarnation, UINT32_MAX);
+}
+
+int gc_pool_index_closed(struct state *p, bool all)
+{
+    uint64_t pack, *indexed = &p->node->indexed, to = *indexed;
+    int err = 0;
+
+    mutex_held(&p->node->report);
+    if (to == 0)
+        to = pool_number(p->shared->node, p->shared->incarnation, 0);
+    if (*indexed == 0 || all) {
+        while (next_closed(p, to, &pack))
+            to = pack;
+        err = pool_index_new_packs(p->shared->disk, p->shared->node, is_open, p);
+        if (err < 0)
+            return err;
+    }
+    for (*indexed = to; err == 0 && next_closed(p, *indexed, &pack);) {
+        err = pool_index_pack(p->shared->disk, p->shared->node, pack);
+        if (err == 0)
+            *indexed = pack;
+    }
+    return err;
 }
 
 /* Indexes the own closed packs. Here an error ends the cycle: without an index the listing has not

@@ -51,8 +51,11 @@ struct state;
 int gc_pool_cycle(struct state *p, struct job *j, bool dry_run, int64_t grace,
                   struct gc_result *ret, char why[GC_POOL_WHY]);
 /* Writes indexes for the closed packs of this store that have none, so that cycles of other nodes
- * can collect what is in them. */
-int gc_pool_index_closed(struct state *p);
+ * can collect what is in them. All names of the pool are listed if `all` is set, and by the first
+ * call. A later call looks only at packs with higher numbers than those that it saw closed; one
+ * that was still open then is left to a call with `all`, or to a cycle of this store. "pool report"
+ * is held. */
+int gc_pool_index_closed(struct state *p, bool all);
 /* Reads the heads of all nodes' reports, so that their ages run on. It waits for no other thread.
  * -EBUSY: a cycle runs, which reads them itself, or another thread looks at the nodes or retires
  * one. */

@@ -184,7 +184,7 @@ static int write_names(struct state *p, struct pool_head *head)
     pool_names_release(&names);
     if (err < 0)
         return err;
-    (void)gc_pool_index_closed(p); /* errors are ignored: a later report or a cycle does it again */
+    (void)gc_pool_index_closed(p, false); /* after an error a later report or a cycle does it */
     n->told_commits = before;
     n->again = 0;
     MUTEX_GUARD(&n->lock);
@@ -492,7 +492,8 @@ void pool_node_leave(struct state *p)
         READ_GUARD(&p->freeze_lock);
         (void)packs_retire_current(p->packs);
     }
-    (void)gc_pool_index_closed(p);
+    MUTEX_GUARD(&p->node->report);
+    (void)gc_pool_index_closed(p, true);
 }
 
 int pool_node_start(struct state *p)

@@ -16,6 +16,7 @@ struct pool_node {
     uint64_t told_seq, told_reclaimed;
     uint64_t told_commits;   /* flush_commits() before its names were read from the tables */
     unsigned again;          /* reports since then that only rewrote the head */
+    uint64_t indexed;        /* gc_pool_index_closed has seen to the own packs up to this number */
     size_t told_marked;      /* so many of its names are marked by the list that it acknowledges */
     _Atomic int64_t doubted; /* ticks when lost rows were found; 0: none are known */
 

@@ -122,15 +122,17 @@ struct outgoing {
 };
 
 /* Adds a piece to the hash. A put that begins again reads from the front. What comes in another
- * order is not hashed; then `hashed` is never the size. */
+ * order cannot be hashed: then `hashed` is no size. */
 static int hash_outgoing(struct outgoing *out, const void *data, size_t len, uint64_t off)
 {
     if (off == 0) {
         id_stream_restart(out->stream);
         out->hashed = 0;
     }
-    if (off != out->hashed)
+    if (off != out->hashed) {
+        out->hashed = UINT64_MAX;
         return 0;
+    }
     out->hashed += len;
     return id_stream_add(out->stream, data, len);
 }
@@ -175,7 +177,7 @@ static int put_sums(struct objects *o, struct shard *s, const struct entry *to,
 static int put_file(struct objects *o, struct shard *s, const struct entry *to,
                     struct outgoing *out)
 {
-    const struct shard_source source = {read_outgoing, out, to->size};
+    const struct shard_source source = {.read = read_outgoing, .ctx = out, .size = to->size};
     char name[DISK_NAME_MAX + 1];
     int err = put_sums(o, s, to, out->blob);
 
@@ -186,20 +188,25 @@ static int put_file(struct objects *o, struct shard *s, const struct entry *to,
     return out->err ? out->err : shards_said(o->c.shards, to->shard, err);
 }
 
-/* Has the engine compare the bytes of a file, and those of its sums, with its own checksums. As
- * shard_verify. */
+/* Has the engine compare the bytes of a pack, or those of a file and its sums, with its own
+ * checksums. As shard_verify. The size of a file must be right, too: a checksum does not have
+ * it. */
 static int verify_there(struct shard *s, const struct entry *e)
 {
     char name[DISK_NAME_MAX + 1];
+    uint64_t size;
     int err;
 
     objects_file_name(e, 0, name);
     err = shard_verify(s, name);
-    if (err == 0 && e->kind == ENTRY_FILE)
+    if (err < 0 || e->kind != ENTRY_FILE)
+        return err;
+    err = shard_stat(s, name, &size);
+    if (err == 0 && size != e->size)
+        err = -EUCLEAN;
+    if (err == 0)
         err = sums_name_of(e, name);
-    if (err == 0 && e->kind == ENTRY_FILE)
-        err = shard_verify(s, name);
-    return err;
+    return err < 0 ? err : shard_verify(s, name);
 }
 
 /* Was what was read for the copy the content of that id? */

@@ -109,6 +109,9 @@ typedef bool pool_is_open_fn(void *ctx, uint64_t pack);
  * many were made. After an error it goes on with the next pack, and returns the first error. */
 int pool_index_packs(struct disk *disk, unsigned node, unsigned owner, pool_is_open_fn *is_open,
                      void *ctx, unsigned *ret_made);
-/* The same for the own packs that have no index at all, as a list of names says. It is called
- * often: what it leaves out pool_index_packs makes. */
+/* The same for the own packs that have no index at all, as a list of all names says. What it leaves
+ * out pool_index_packs makes. */
 int pool_index_new_packs(struct disk *disk, unsigned node, pool_is_open_fn *is_open, void *ctx);
+/* The same for one own pack, which is not open; nothing is listed. A pack that was removed is no
+ * error. */
+int pool_index_pack(struct disk *disk, unsigned node, uint64_t pack);

@@ -193,3 +193,10 @@ int pool_index_new_packs(struct disk *disk, unsigned node, pool_is_open_fn *is_o
     held_beside_release(&b);
     return err;
 }
+
+int pool_index_pack(struct disk *disk, unsigned node, uint64_t pack)
+{
+    int made = index_pack(disk, node, pack);
+
+    return made < 0 ? made : 0;
+}

@@ -22,7 +22,8 @@
  * earlier attempt was done although its answer was lost, and the result is 0. For a name that
  * decides something, which disk_link puts, -EEXIST may mean an own attempt, too; the callers read
  * back who was first where that matters. A rename of more than SHARD_PACK_MAX bytes is not atomic:
- * what has the name is deleted first. No file of a pool that is replaced is as long.
+ * what has the name is deleted first. Files of a pool that may be longer and are replaced have a
+ * new serial in their names, so usually there is nothing to replace.
  *
  * After a put that failed all bytes are still here, and it may be done or not. The same call can be
  * repeated, with the same bytes. -EHOSTUNREACH: the place cannot be asked now; it is never -ENOENT.

@@ -71,7 +71,8 @@ struct put_bytes {
     struct disk_file *file;
     uint64_t size;
 };
-/* Puts them if nothing has the name: else -EEXIST, also after an attempt whose answer was lost. */
+/* Puts them if nothing has the name: else -EEXIST, also after an attempt whose answer was lost. It
+ * decides between writers, so all bytes are in memory meanwhile. */
 int put_bytes_first(struct shard *s, const char *name, struct put_bytes *b);
 /* The same under a name that is used once: a file there with the same bytes is an earlier attempt,
  * and the result is 0. */

@@ -47,16 +47,32 @@ static int is_same(struct shard *s, const char *name, struct put_bytes *b)
     return size == b->size;
 }
 
-int put_bytes_first(struct shard *s, const char *name, struct put_bytes *b)
+/* Puts them under a name that only this writer uses. */
+static int put_own(struct shard *s, const char *name, struct put_bytes *b)
 {
     const struct shard_source source = {.read = read_bytes, .ctx = b, .size = b->size};
 
     return shard_put_stream(s, name, &source);
 }
 
+/* Puts all bytes by one request, with which shard_put or shard_put_if_absent is called. */
+static int put_whole(struct shard *s, const char *name, struct put_bytes *b,
+                     int (*put)(struct shard *s, const char *name, const void *data, size_t len))
+{
+    CLEANUP_FREE uint8_t *all = malloc(b->size ? (size_t)b->size : 1);
+    int err = all ? read_bytes(b, all, (size_t)b->size, 0) : -ENOMEM;
+
+    return err < 0 ? err : put(s, name, all, (size_t)b->size);
+}
+
+int put_bytes_first(struct shard *s, const char *name, struct put_bytes *b)
+{
+    return put_whole(s, name, b, shard_put_if_absent);
+}
+
 int put_bytes_once(struct shard *s, const char *name, struct put_bytes *b)
 {
-    int err = put_bytes_first(s, name, b), same;
+    int err = put_own(s, name, b), same;
 
     if (err != -EEXIST)
         return err;
@@ -68,17 +84,13 @@ int put_bytes_once(struct shard *s, const char *name, struct put_bytes *b)
 
 int put_bytes_over(struct shard *s, const char *name, struct put_bytes *b)
 {
-    CLEANUP_FREE uint8_t *all = NULL;
     int err;
 
-    if (b->size > SHARD_PACK_MAX) {
-        err = put_bytes_first(s, name, b);
-        if (err != -EEXIST)
-            return err;
-        err = shard_delete(s, name);
-        return err < 0 && err != -ENOENT ? err : put_bytes_first(s, name, b);
-    }
-    all = malloc(b->size ? (size_t)b->size : 1);
-    err = all ? read_bytes(b, all, (size_t)b->size, 0) : -ENOMEM;
-    return err < 0 ? err : shard_put(s, name, all, (size_t)b->size);
+    if (b->size <= SHARD_PACK_MAX)
+        return put_whole(s, name, b, shard_put);
+    err = put_own(s, name, b);
+    if (err != -EEXIST)
+        return err;
+    err = shard_delete(s, name);
+    return err < 0 && err != -ENOENT ? err : put_own(s, name, b);
 }

@@ -353,7 +353,8 @@ static int read_back(void *ctx, void *buf, size_t len, uint64_t off)
 
 static ssize_t run_put(struct ask *a)
 {
-    struct shard_source source = {.read = read_back, .ctx = a, .size = a->off};
+    struct shard_source source = {
+        .read = read_back, .ctx = a, .size = a->off, .decides = a->source->decides};
 
     return a->driver->put(a->shard, a->name, &source, a->replace);
 }
@@ -381,7 +382,8 @@ static int put_from(struct shard *s, const char *name, const struct shard_source
 static int put_bytes(struct shard *s, const char *name, const void *data, size_t len, bool replace)
 {
     struct bytes bytes = {data};
-    struct shard_source source = {.read = read_bytes, .ctx = &bytes, .size = len};
+    struct shard_source source = {
+        .read = read_bytes, .ctx = &bytes, .size = len, .decides = !replace};
     int err = check_change(s, name);
 
     return err < 0 ? err : put_from(s, name, &source, replace);
@@ -389,6 +391,8 @@ static int put_bytes(struct shard *s, const char *name, const void *data, size_t
 
 int shard_put(struct shard *s, const char *name, const void *data, size_t len)
 {
+    if (len > SHARD_PACK_MAX)
+        return -EFBIG;
     return put_bytes(s, name, data, len, true);
 }
 
@@ -399,11 +403,13 @@ int shard_put_if_absent(struct shard *s, const char *name, const void *data, siz
 
 int shard_put_stream(struct shard *s, const char *name, const struct shard_source *source)
 {
+    struct shard_source bytes = *source;
     int err = check_change(s, name);
 
     if (err == 0 && source->size > OFFSET_MAX)
         err = -EFBIG;
-    return err < 0 ? err : put_from(s, name, source, false);
+    bytes.decides = false;
+    return err < 0 ? err : put_from(s, name, &bytes, false);
 }
 
 /* ---- reading ---- */

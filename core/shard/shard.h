@@ -62,6 +62,9 @@ struct shard_source {
     int (*read)(void *ctx, void *buf, size_t len, uint64_t off);
     void *ctx;
     uint64_t size;
+    /* Set by shard.c, for drivers: other writers may put other bytes under that name, and one of
+     * all must be first. */
+    bool decides;
 };
 
 enum shard_open_flags {
@@ -99,11 +102,14 @@ void shard_drivers(shard_driver_fn *fn, void *ctx);
 /* The URL in the form in which it is stored. -EINVAL with a sentence in `why`. */
 int shard_normal_url(const char *url, char out[SHARD_URL_MAX + 1], char why[SHARD_WHY]);
 
-/* Puts a file, and replaces the one that has the name. shard_put_if_absent does not replace it:
- * -EEXIST. */
+/* Puts a file, and replaces the one that has the name. -EFBIG: it has more than SHARD_PACK_MAX
+ * bytes. A file that was put by shard_put_stream is deleted first, and not replaced. */
 int shard_put(struct shard *s, const char *name, const void *data, size_t len);
+/* Puts a file if nothing has the name: else -EEXIST. Of several writers, on any machines, one is
+ * the first, if their bytes differ; one whose very bytes are there already may be told 0, too. */
 int shard_put_if_absent(struct shard *s, const char *name, const void *data, size_t len);
-/* As shard_put_if_absent, of any size with bounded memory. */
+/* The same of any size with bounded memory, but not between writers: the name is used by one writer
+ * alone, since two may both be told 0. */
 int shard_put_stream(struct shard *s, const char *name, const struct shard_source *source);
 /* Reads a whole small file. Returns the bytes read; -EFBIG: it has more than `cap` bytes. */
 ssize_t shard_get(struct shard *s, const char *name, void *buf, size_t cap);
@@ -204,7 +210,8 @@ struct shard_driver {
      * after shard_close, and by another thread, if the place was silent meanwhile. */
     void (*close)(struct shard *s);
     /* Puts all bytes of the source, or none: the file is whole and durable when this returns 0. If
-     * something has the name it is replaced; with `replace` false it stays: -EEXIST. */
+     * something has the name it is replaced; with `replace` false it stays: -EEXIST. At most
+     * SHARD_PACK_MAX bytes replace a file. */
     int (*put)(struct shard *s, const char *name, const struct shard_source *source, bool replace);
     /* As shard_range: fewer bytes than `len` only at the end. The driver may keep files open for
      * it; `put` and `remove` then forget those of that name. */

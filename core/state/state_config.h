@@ -45,6 +45,7 @@ struct pool_member {
     uint8_t token
         [16]; /* POOL_TOKEN_LEN; what nodes/N/node says as long as this incarnation is its own */
     struct id_key key; /* the same for all members, so that equal bytes have equal ids */
+    struct shard_meter *meter; /* borrowed: counts what is asked there; NULL: it is a directory */
 };
 
 /* What reading does to access times. */

@@ -6,6 +6,7 @@
 #include "io.h"
 #include "pool_dir.h"
 #include "pool_file.h"
+#include "shard_traffic.h"
 #include "store_own.h"
 #include "store_pool_place.h"
 #include "strbuf.h"
@@ -472,7 +473,10 @@ int store_pool_open(struct store_dir *s, const char *path, unsigned flags, char 
     s->pool.node = home.node;
     s->pool.incarnation = home.incarnation;
     memcpy(s->pool.token, home.token, sizeof s->pool.token);
-    err = disk_route_open(s->own, s->pool.disk, home.node, &s->disk);
+    if (home.is_shard)
+        err = shard_meter_open(home.path, &s->pool.meter);
+    if (err == 0)
+        err = disk_route_open(s->own, s->pool.disk, home.node, &s->disk);
     return err < 0 ? fail(err, why, "cannot open %s: %s", path, strerror(-err)) : 0;
 }
 
@@ -481,6 +485,8 @@ void store_pool_close(struct store_dir *s)
     disk_close(s->disk);
     disk_close(s->pool.disk);
     s->disk = s->pool.disk = NULL;
+    shard_meter_close(s->pool.meter);
+    s->pool.meter = NULL;
     if (s->nodefd >= 0)
         close(s->nodefd);
     s->nodefd = -1;

@@ -21,6 +21,7 @@ requests() { t shard list | sed -nE "s/^(shard=)?$1 .*(puts=.*)$/\2/p"; }
 # row NAME COMMAND… - seconds, MB/s and requests of the command.
 row() {
     local name=$1 from to before
+    sync
     before=$(requests "$n")
     from=$(date +%s.%N)
     "${@:2}" >/dev/null
@@ -51,6 +52,8 @@ bytes=$(du -sb "$M/main/tree" | cut -f1)
 printf '%d files, %d bytes\n' "$(find "$M/main/tree" -type f | wc -l)" "$bytes"
 
 n=0
+remount
+row "read at home" read_all
 for url in "dir:$W/dir" "${CEPH_RADOS/tally?/tally/bench?}" "${CEPH_S3/tally?/tally/bench?}"; do
     n=$((n + 1))
     t shard add "$n" "$url" >/dev/null
@@ -64,6 +67,39 @@ for url in "dir:$W/dir" "${CEPH_RADOS/tally?/tally/bench?}" "${CEPH_S3/tally?/ta
     row recall t recall --wait "$M/main/tree"
     t drain >/dev/null
 done
+
+# ---- a GC cycle of a pool on RADOS, of 100,000 objects ----
+
+unmount_store
+S=$W/member
+"$TALLY" init --pool "${CEPH_RADOS/tally?/tally/pool?}" "$S" >/dev/null
+mount_store
+may_log 'gc: '
+pool_requests() { sed -nE 's/^ *requests: *(puts=.*)/\1/p' "$M/.tally/status"; }
+python3 - "$M/main" <<'END'
+import os, sys
+for i in range(100):
+    os.mkdir(f"{sys.argv[1]}/{i}")
+    for j in range(1000):
+        with open(f"{sys.argv[1]}/{i}/{j}", "w") as f:
+            f.write(f"{i} {j} " * 20)
+END
+t drain >/dev/null
+echo "GC cycles of a pool on RADOS with 100,000 objects:"
+timed() {
+    local from to before
+    before=$(pool_requests)
+    from=$(date +%s.%N)
+    "${@:2}" >/dev/null
+    to=$(date +%s.%N)
+    printf '%-14s %8.1f s  before: %s\n%25s after: %s\n' "$1" "$(echo "$to - $from" | bc)" "$before" "" "$(pool_requests)"
+}
+timed "nothing to do" t gc --grace 0s --wait
+rm -r "$M/main/"*
+t drain >/dev/null
+timed "all to delete" t gc --grace 0s --wait
+timed "the next one" t gc --grace 0s --wait
+unmount_store
 
 echo "rados bench, objects of 8 MiB, 16 at once:"
 rados -c "$CONF" --log-file=/dev/null -p tally -N bench bench 15 write -b 8388608 -t 16 --no-cleanup | grep -E '^(Bandwidth|Total writes)'
@@ -88,4 +124,3 @@ curls() {
 }
 curls put -T "$W/eight"
 curls get
-unmount_store

@@ -286,6 +286,18 @@ Test(cache, small_files_count_for_the_memory_that_they_take)
     cr_assert_gt(stats().bytes, 0);
 }
 
+Test(cache, a_file_that_is_read_in_order_takes_few_requests)
+{
+    make(64 * CACHE_BLOCK, 0);
+    struct cache_file *f = open_file();
+    static const int requests[] = {1, 1, 0, 1, 0, 0, 0, 1, 0, 0};
+
+    cr_assert_eq(reading_block(f, 11), 1);
+    for (uint64_t i = 0; i < 10; i++)
+        cr_assert_eq(reading_block(f, i), requests[i], "block %u", (unsigned)i);
+    close_file(f);
+}
+
 Test(cache, what_was_used_lately_stays)
 {
     make(4 * CACHE_BLOCK, 0);

@@ -255,6 +255,8 @@ s3_in_pool() {
 use() {
     S=$W/store.$1 M=$W/mnt.$1 daemon=${daemons[$1]:-}
 }
+# When the store reported last, by its own clock.
+reported_at() { sed -nE 's/.*"last_report_seconds": *([0-9]+).*/\1/p' "$1/.tally/stats.json" | head -n 1; }
 reported() { "$TALLY" -C "$1" status | grep -Eq '^ *report=[1-9]'; }
 told() {
     "$TALLY" -C "$1" drain >/dev/null
@@ -265,6 +267,7 @@ collected() {
     "$TALLY" -C "$W/mnt.two" gc --grace 0s --wait >/dev/null
     [[ $($1) -le $2 ]]
 }
+lists() { sed -nE 's/^ *requests: .* lists=([0-9]+) .*/\1/p' "$M/.tally/status"; }
 declare -A daemons
 
 # A GC cycle of the pool begins, and the only OSD dies.
@@ -273,18 +276,19 @@ osd_dies_in_a_cycle() {
     "$TALLY" -C "$W/mnt.two" set shard_patience 6s >/dev/null
     "$TALLY" -C "$W/mnt.one" gc --grace 0s >/dev/null
     ceph_kill osd
-    "$TALLY" -C "$W/mnt.one" gc --grace 0s --wait >/dev/null 2>&1 || true
+    fails "$TALLY" -C "$W/mnt.one" gc --grace 0s --wait
     ceph_restart_osd
 }
 
-# share URL COUNT_FUNCTION [FAULT]: the clock of the second store is 1,000 s ahead
+# share URL COUNT_FUNCTION [FAULT]: the clocks of both stores differ by 1,000 s
 share() {
-    local url=$1 count=$2 fault=${3:-true} both node
+    local url=$1 count=$2 fault=${3:-true} both node lists ahead dates
     for node in one two; do
         use "$node"
         rm -rf "$S"
         "$TALLY" init --pool "$url" "$S" >/dev/null
-        LD_PRELOAD=$([[ $node != two ]] || echo "$CLOCK_AHEAD") mount_store
+        ahead=$([[ $node == one ]] && echo 500 || echo -500)
+        LD_PRELOAD=$CLOCK_AHEAD SECONDS_AHEAD=$ahead mount_store
         daemons[$node]=$daemon
         wait_until reported "$M"
     done
@@ -293,22 +297,28 @@ share() {
     head -c 20000000 /dev/urandom >"$M/main/large"
     told "$M"
     told "$W/mnt.two"
+    lists=$(lists)
+    date >"$M/main/date"
+    "$TALLY" -C "$M" drain >/dev/null
+    eq "$(lists)" "$lists" "a report lists nothing"
     both=$($count)
     cp "$M/main/large" "$W/mnt.two/main/large"
-    cp -r "$M/main/tree" "$W/mnt.two/main/tree"
+    cp -r "$M/main/tree" "$M/main/date" "$W/mnt.two/main"
     told "$W/mnt.two"
     [[ $($count) -le $((both + 1)) ]] || fail "the pool has $($count) files, and had $both"
     want=$(tree_digest "$M/main")
     echo 3 >/proc/sys/vm/drop_caches
     eq "$(tree_digest "$W/mnt.two/main")" "$want"
-    rm -r "$M/main/tree" "$M/main/large"
+    rm -r "$M/main/tree" "$M/main/large" "$M/main/date"
     told "$M"
     "$fault"
     collected "$count" 100000 || true
     eq "$(tree_digest "$W/mnt.two/main")" "$want" "what one store let go of, the other keeps"
-    rm -r "$W/mnt.two/main/tree" "$W/mnt.two/main/large"
+    rm -r "$W/mnt.two/main/tree" "$W/mnt.two/main/large" "$W/mnt.two/main/date"
     told "$W/mnt.two"
     wait_until collected "$count" 0
+    dates=$(("$(reported_at "$W/mnt.one")" - "$(reported_at "$W/mnt.two")"))
+    [[ $dates -gt 900 ]] || fail "the clocks differ by $dates s"
     for node in one two; do
         use "$node"
         unmount_store

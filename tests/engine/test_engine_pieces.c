@@ -47,7 +47,7 @@ static int put(void *ctx, uint64_t index, const void *data, size_t len)
 
 static int run(struct seen *s, uint64_t size)
 {
-    const struct shard_source source = {read_bytes, s, size};
+    const struct shard_source source = {.read = read_bytes, .ctx = s, .size = size};
     struct pieces_room room;
     int err;
 
@@ -87,7 +87,7 @@ static int fail_to_read(void *ctx, void *buf, size_t len, uint64_t off)
 Test(engine_pieces, an_error_of_the_source_is_returned)
 {
     struct seen s = {.fail = -1};
-    const struct shard_source source = {fail_to_read, &s, COUNT * PIECE};
+    const struct shard_source source = {.read = fail_to_read, .ctx = &s, .size = COUNT * PIECE};
     struct pieces_room room;
 
     mutex_init(&s.lock, "seen");

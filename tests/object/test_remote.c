@@ -482,12 +482,14 @@ Test(remote, a_copy_has_the_day_of_the_original_and_the_time_when_it_became_a_gh
     cr_assert(e.created == 0 && e.day == 20000);
 }
 
-Test(remote, a_shard_that_gives_back_other_bytes_gets_nothing)
+/* Also one that compares what it has with its own checksums. */
+static void gets_nothing(bool verifies)
 {
     uint64_t a = small('a'), b = large('b');
     struct objects_batch *batch;
     struct entry e = entry_of(&w, a), to;
 
+    shard_mem_set(cold, SHARD_MEM_VERIFIES, verifies);
     warehouse_commit(&w);
     cr_assert_eq(objects_batch_begin(w.objects, &batch), 0);
     cr_assert_eq(objects_batch_add(batch, a, &e), 0);
@@ -500,6 +502,31 @@ Test(remote, a_shard_that_gives_back_other_bytes_gets_nothing)
     shard_mem_set(cold, SHARD_MEM_FLIPS, false);
     come_back();
     cr_assert(reads(a, 'a') == 1 && reads(b, 'b') == 1 && report_count(REPORT_ALARM) == 0);
+}
+
+Test(remote, a_shard_that_gives_back_other_bytes_gets_nothing)
+{
+    gets_nothing(false);
+}
+
+Test(remote, a_shard_that_finds_other_bytes_gets_nothing)
+{
+    gets_nothing(true);
+}
+
+Test(remote, what_the_shard_compares_itself_is_not_read_back)
+{
+    uint64_t a = small('a'), b = large('b');
+    struct shards_info before, after;
+
+    shard_mem_set(cold, SHARD_MEM_VERIFIES, true);
+    warehouse_commit(&w);
+    cr_assert_eq(shards_info_get(w.shards, 1, &before), 0);
+    cr_assert(pack_out(a, 1) == 0 && file_out(b, 1) == 0);
+    cr_assert_eq(shards_info_get(w.shards, 1, &after), 0);
+    cr_assert_gt(after.traffic.sent - before.traffic.sent, LARGE);
+    cr_assert_lt(after.traffic.received - before.traffic.received, LARGE / 2);
+    cr_assert(reads(a, 'a') == 1 && reads(b, 'b') == 1);
 }
 
 Test(remote, a_full_a_readonly_and_an_absent_shard_are_told_apart)

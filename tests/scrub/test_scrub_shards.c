@@ -60,13 +60,15 @@ Test(scrub_shards, ghosts_are_read_where_they_are)
 Test(scrub_shards, a_shard_that_can_verifies_them_itself_and_no_byte_is_read)
 {
     uint64_t reads = shard_mem_calls(a.cold, SHARD_MEM_RANGE);
+    uint64_t verified = shard_mem_calls(a.cold, SHARD_MEM_VERIFY);
 
     shard_mem_set(a.cold, SHARD_MEM_VERIFIES, true);
     struct scrub_counts c = scrub();
     cr_assert_eq(c.damaged, 0, "%s", said);
     cr_assert_eq(c.objects, FILES + 1);
     cr_assert_eq(shard_mem_calls(a.cold, SHARD_MEM_RANGE), reads);
-    cr_assert_eq(shard_mem_calls(a.cold, SHARD_MEM_VERIFY), 3, "a pack, a file, and its sums");
+    verified = shard_mem_calls(a.cold, SHARD_MEM_VERIFY) - verified;
+    cr_assert_eq(verified, 3, "a pack, a file, and its sums");
 }
 
 Test(scrub_shards, where_a_shard_finds_other_bytes_they_are_read_to_see_whose_they_are)

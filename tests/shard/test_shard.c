@@ -263,7 +263,7 @@ static int read_pattern(void *ctx, void *buf, size_t len, uint64_t off)
 BOTH(a_stream_is_put_whole)
 {
     struct pattern pattern = {0};
-    struct shard_source source = {read_pattern, &pattern, 5000001};
+    struct shard_source source = {.read = read_pattern, .ctx = &pattern, .size = 5000001};
     static uint8_t got[99999], want[99999];
     uint64_t size;
 
@@ -286,7 +286,7 @@ BOTH(a_stream_is_put_whole)
 BOTH(a_long_stream_is_put_whole_or_not_at_all)
 {
     struct pattern pattern = {0};
-    struct shard_source source = {read_pattern, &pattern, (40 << 20) + 1};
+    struct shard_source source = {.read = read_pattern, .ctx = &pattern, .size = (40 << 20) + 1};
     const size_t piece = 3 << 20;
     uint8_t *got = malloc(piece), *want = malloc(piece);
     char all[1024] = "";
@@ -320,7 +320,7 @@ BOTH(a_long_stream_is_put_whole_or_not_at_all)
 BOTH(a_stream_that_breaks_off_leaves_nothing)
 {
     struct pattern pattern = {.fail_at = 4000000};
-    struct shard_source source = {read_pattern, &pattern, 5000000};
+    struct shard_source source = {.read = read_pattern, .ctx = &pattern, .size = 5000000};
     char all[1024] = "";
 
     cr_assert_eq(shard_put_stream(s, "objects/ab/1", &source), -EUCLEAN);
@@ -333,7 +333,7 @@ BOTH(a_stream_that_breaks_off_leaves_nothing)
 BOTH(what_an_engine_verifies_is_what_was_put)
 {
     struct pattern pattern = {0};
-    struct shard_source source = {read_pattern, &pattern, 20 << 20};
+    struct shard_source source = {.read = read_pattern, .ctx = &pattern, .size = 20 << 20};
     int err;
 
     cr_assert_eq(shard_verify(s, "packs/none"), p->mem || strncmp(p->url, "rados:", 6) == 0 ? -ENOENT : -EOPNOTSUPP);

@@ -154,7 +154,7 @@ static int no_more(void *ctx, void *buf, size_t len, uint64_t off)
 SILENT(a_put_that_was_left_does_not_read_its_source_any_more)
 {
     int reads = 0;
-    struct shard_source source = {no_more, &reads, 10};
+    struct shard_source source = {.read = no_more, .ctx = &reads, .size = 10};
 
     shard_mem_set(t->place, SHARD_MEM_BLOCKED, true);
     shard_set_patience(SOON);
@@ -176,7 +176,7 @@ static int from_the_same_thread(void *ctx, void *buf, size_t len, uint64_t off)
 SILENT(a_source_is_read_by_who_puts)
 {
     pthread_t self = pthread_self();
-    struct shard_source source = {from_the_same_thread, &self, 4};
+    struct shard_source source = {.read = from_the_same_thread, .ctx = &self, .size = 4};
 
     cr_assert_eq(shard_put_stream(t->shard, "packs/3", &source), 0);
     expect(t->shard, "packs/3", "aaaa");

@@ -502,7 +502,7 @@ static int mem_verify(struct shard *base, const char *name)
 
     if (err == 0 && !s->place->on[SHARD_MEM_VERIFIES])
         return -EOPNOTSUPP;
-    return err < 0 ? err : t->flipped ? -EUCLEAN : 0;
+    return err < 0 ? err : t->flipped || s->place->on[SHARD_MEM_FLIPS] ? -EUCLEAN : 0;
 }
 
 /* ---- lists: they are copied, so that `fn` may call the shard ---- */
