@@ -25,10 +25,11 @@ struct pieces_room {
 void pieces_room_init(struct pieces_room *r);
 void pieces_room_release(struct pieces_room *r);
 
-/* Puts piece number `index`. It is called by several threads at once. */
+/* Puts piece number `index`. It is called by several threads at once, which are none of shard.c.
+ * `data` is borrowed until it returns. 0 or -errno. */
 typedef int pieces_fn(void *ctx, uint64_t index, const void *data, size_t len);
 /* Puts the whole source in pieces of `size` bytes, of which the last may be shorter. After an error
  * no further piece is begun; when it returns no piece is under way. Returns the first error: one of
- * `fn` or of the source, or -ENOMEM. */
+ * `fn` or of the source, -ENOMEM, or -EAGAIN: no thread could be started. */
 int pieces_put(struct pieces_room *r, const struct shard_source *source, size_t size, pieces_fn *fn,
                void *ctx);

@@ -9,8 +9,9 @@
  *
  * To remove one: the note, the head, the pieces, the note; in a full pool the pieces and then the
  * head. So pieces without a head always have a note, and the pieces of dead processes are found by
- * listing the notes, of which there are few. The first long put of a process removes those whose
- * note is a day old.
+ * listing the notes, of which there are few. The first long put after a shard was opened removes
+ * those whose note is a day old. A long file is never replaced (shard.h), so no head that is
+ * overwritten loses its pieces.
  */
 #include "io.h"
 #include "rados_impl.h"

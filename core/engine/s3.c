@@ -68,7 +68,7 @@ static ssize_t s3_get(struct shard *shard, const char *name, void *buf, size_t c
 }
 
 /* Says whether a name is missing, or its whole bucket: an answer to HEAD has no text that does. */
-static int is_missing(struct s3 *s, const char *name)
+static int confirm_missing(struct s3 *s, const char *name)
 {
     char byte;
     struct s3_request r = {
@@ -84,7 +84,7 @@ static int get_size(struct s3 *s, const char *name, uint64_t *ret_size, bool fur
     int err = perform(s, &r);
 
     if (err == -ENOENT) {
-        err = is_missing(s, name);
+        err = confirm_missing(s, name);
         return err == 0 ? -EIO : err; /* it came meanwhile */
     }
     if (err == 0 && r.total == UINT64_MAX)
@@ -213,6 +213,8 @@ static int s3_list(struct shard *shard, const char *dir, shard_list_fn *fn, void
             err = -EIO; /* the same page again, for ever */
         if (err == 0)
             snprintf(token, sizeof token, "%s", page.token);
+        if (err == 0 && page.more && shard_goes_on() < 0)
+            err = -ECANCELED; /* nobody waits for it */
     } while (err == 0 && page.more);
     return told(err);
 }

@@ -39,7 +39,7 @@ static int begin(struct upload *u)
 }
 
 /* Ends an upload. The server then forgets its parts. */
-static int end(struct s3 *s, const char *name, const char *id)
+static int abandon(struct s3 *s, const char *name, const char *id)
 {
     CLEANUP_STRBUF struct strbuf query = STRBUF_INIT;
     struct s3_request r = {.method = "DELETE", .name = name, .further = true};
@@ -147,7 +147,7 @@ static int end_if_old(const char *key, const char *id, const char *initiated, vo
     if (strncmp(key, l->s->url.prefix, prefix) != 0 || !is_ours(key + prefix) ||
         !strptime(initiated, "%Y-%m-%dT%H:%M:%S", &tm) || timegm(&tm) > l->now - OLD)
         return 0;
-    (void)end(l->s, key + prefix, id);
+    (void)abandon(l->s, key + prefix, id);
     return 0;
 }
 
@@ -202,7 +202,7 @@ int s3_put_parts(struct s3 *s, const char *name, const struct shard_source *sour
         if (err == 0)
             err = complete(&u, parts, source->size);
         if (err < 0)
-            (void)end(s, name, u.id);
+            (void)abandon(s, name, u.id);
     }
     free(u.etag);
     return err;

@@ -2,7 +2,8 @@
 /*
  * s3_parts: a long put in parts (multipart upload). The object is there whole, or not at all. After
  * an error the upload is ended, so that the server does not keep its parts. Uploads of processes
- * that died are ended by the first put of a process, once they are a day old by the server's clock.
+ * that died are ended by the first long put after a shard was opened, once they are a day old by
+ * the server's clock: those of the first page of its list, which usually has all.
  */
 #pragma once
 

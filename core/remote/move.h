@@ -50,8 +50,8 @@ int move_one(struct move *m, uint64_t number, const struct entry *from);
  * whole move. */
 int move_end(struct move *m, struct move_result *ret);
 
-/* For GC cycles: the lowest number on `shard` that a move in progress may have put, or is about to
- * put, without a commit that names it. A move has put nothing below it. UINT64_MAX: no move has
+/* For GC cycles: the lowest number on `shard` that a move in progress may have given to bytes that
+ * no commit names yet. It has given no lower one to such bytes. UINT64_MAX: no move has
  * that target. A move counts from before its first number is given until all that it has put is
  * committed, reclaimed, or left as an orphan. The caller holds the freeze lock for writing: then
  * this, refs and packs are of one instant. */

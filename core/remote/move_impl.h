@@ -84,8 +84,8 @@ int move_skip(struct move *m); /* counts one as skipped; returns 0 */
  * so too often. It takes over the hold if *ret_taken. Errors as move_fail. */
 int move_again(struct move *m, const struct move_load *l, bool *ret_taken);
 
-/* ---- move_ship.c: in the move's thread, with no lock held; errors are those that end the move,
- * unless the shipping of an object fails and m->error is not set ---- */
+/* ---- move_ship.c: in the move's thread, with no lock held. After an error m->error tells what it
+ * concerns: if it is set, the whole move; else this object alone ---- */
 
 /* Take over the hold of a small object (in a pack), or of a large one (a file), and send it on its
  * way. They may wait for others that are on their way. *ret_taken: the hold was taken over. */

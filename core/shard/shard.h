@@ -26,9 +26,10 @@
  * thread, except open and close.
  *
  * A place may never answer: a mount whose server hangs keeps a thread that uses it in the kernel.
- * So every call waits at most for the time of shard_set_patience, and then returns -EHOSTUNREACH.
- * The request is not withdrawn: it may still be done, but before any later request of this process
- * to that place. (Of a place behind a network that holds for what the driver has sent; a server may
+ * So every call waits at most for the time of shard_set_patience without a sign of life of the
+ * driver (a read of the source, shard_goes_on), and then returns -EHOSTUNREACH. The request is not
+ * withdrawn: it may still be done, but before any later request of this process to that place. (Of
+ * a place behind a network that holds for what the driver has sent; a server may
  * be late with it, so a claim rests on put-if-absent, and not on a name that is replaced.) Until it
  * has come back the place is silent: every call there returns -EHOSTUNREACH at once.
  *
@@ -192,7 +193,10 @@ int shard_disk_open(const struct shard_lender *lender, struct disk **ret_disk);
 /* ---- for drivers ---- */
 
 /* The functions of a driver keep the promises of the functions of a shard above, and these. All of
- * them are called, so none is NULL. Calls of one shard may run at the same time. */
+ * them are called, so none is NULL, except those of a driver whose `open` never succeeds. What a
+ * call has answered is seen by the next call of every machine. A single request ends in less than
+ * shard_patience(), and shard_goes_on is called between the requests of a call. Calls of one shard
+ * may run at the same time. */
 struct shard_driver {
     const char *scheme; /* the part of a URL before the colon: "dir" */
     const char *form;   /* what a user writes, at most 60 bytes: "dir:PATH" */
@@ -240,6 +244,7 @@ struct shard {
  * the time of the one who waits begins anew. -ECANCELED: nobody waits any more, and the driver
  * gives up as soon as it can. It costs little if it was called less than a second ago. */
 int shard_goes_on(void);
-/* Makes a driver of a test known. -EEXIST: the scheme is taken; -EINVAL: it has no form, or there
+/* Makes a driver known that is not built into this room: one of an engine (core/engine), or of a
+ * test. -EEXIST: the scheme is taken; -EINVAL: it has no form, or there
  * are too many. The driver is borrowed for ever. Called by one thread, at the start. */
 int shard_register(const struct shard_driver *driver);

@@ -125,7 +125,7 @@ static int open_directory(const char *path, unsigned flags, int *ret_fd, struct 
 
 /* ---- a shard ---- */
 
-/* Brings the URL into the form that is recorded. A driver leaves out of it what must not be. */
+/* Brings the URL into the form that is recorded. A driver refuses a URL with a secret in it. */
 static int find_shard(const char *url, char why[STORE_WHY], char ret_url[POOL_PATH_MAX + 1])
 {
     char normal[SHARD_URL_MAX + 1], reason[SHARD_WHY] = "";

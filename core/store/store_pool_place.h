@@ -6,7 +6,7 @@
  *     pool_place_find(dirfd, url, &home, why)           once, for a new store
  *     pool_place_open(&home, own, flags, joins, &fd, &disk, why)
  *
- * Errors: 0 or -errno, and a sentence in `why`.
+ * Errors: 0 or -errno, and a sentence in `why`, unless it is said below that it may stay "".
  */
 #pragma once
 
@@ -22,6 +22,6 @@ int pool_place_find(int dirfd, const char *url, struct pool_home *home, char why
  * `joins`: the store is to become a node, so a shard is tried first: does it decide between writers
  * (shard_probe)? `own` is the store's own disk, for files in the making (disk_put.h); the disk of
  * the pool borrows it. `why` may stay "" after an error of the directory itself. -EHOSTUNREACH: the
- * shard cannot be asked now. */
+ * shard cannot be asked now; -EOPNOTSUPP: it does not decide between writers. */
 int pool_place_open(const struct pool_home *home, struct disk *own, unsigned flags, bool joins,
                     int *ret_fd, struct disk **ret_disk, char why[STORE_WHY]);

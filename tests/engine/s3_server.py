@@ -22,7 +22,8 @@ the files of a certificate and its key as arguments it speaks TLS.
     ahead        its clock is 1,000 seconds ahead, and it refuses signatures of the right time
     wordless     a name that is missing is answered 404, without a text
 
-A GET of the name "ended" lists the uploads that were ended, "open" those that are open. The upload
+A GET of the name "ended" lists the uploads that were ended, "open" those that are open,
+"begun" how many began. The upload
 "old" of the name PREFIX/objects/left was begun two days ago."""
 import datetime
 import hashlib
@@ -41,6 +42,7 @@ SEEN = set()  # (bucket, method, key): the fault of this request is over
 TRIES = {}
 UPLOADS = {}  # id: (bucket, key, {number: bytes}, time)
 ENDED = []
+BEGUN = []
 
 
 def first(*what):
@@ -104,6 +106,8 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.answer(200, f'<ListMultipartUploadsResult>{text}</ListMultipartUploadsResult>'.encode())
 
     def read(self, bucket, key):
+        if key.endswith('/begun'):
+            return self.answer(200, str(len(BEGUN)).encode())
         if key.endswith('/ended') or key.endswith('/open'):
             names = ENDED if key.endswith('/ended') else list(UPLOADS)
             return self.answer(200, ' '.join(names).encode())
@@ -200,6 +204,7 @@ class Server(http.server.BaseHTTPRequestHandler):
             with LOCK:
                 upload = f'own{len(UPLOADS)}'
                 UPLOADS[upload] = (bucket, key, {}, 0)
+                BEGUN.append(upload)
             return self.answer(200, f'<InitiateMultipartUploadResult><UploadId>{upload}</UploadId>'
                                     '</InitiateMultipartUploadResult>'.encode())
         if self.command == 'POST':

@@ -287,6 +287,22 @@ CLAIM(old_uploads_of_this_shard_are_ended_and_no_others)
     shard_close(s);
 }
 
+CLAIM(a_long_put_that_decides_between_writers_is_one_request)
+{
+    struct shard *s = opened("plain");
+    const struct shard_source source = {.read = fill, .size = 20 << 20};
+    char *list = calloc(1, 20 << 20);
+
+    cr_assert_eq(shard_put_if_absent(s, "marks/1", list, 20 << 20), 0);
+    list[0] = 1;
+    cr_assert_eq(shard_put_if_absent(s, "marks/1", list, 20 << 20), -EEXIST);
+    has(s, "begun", "0");
+    cr_assert_eq(shard_put_stream(s, "a", &source), 0);
+    has(s, "begun", "1");
+    free(list);
+    shard_close(s);
+}
+
 /* ---- keys ---- */
 
 CLAIM(keys_that_are_out_of_date_are_read_again)

@@ -105,6 +105,26 @@ Test(gc_pool, records_of_a_node_that_never_runs_a_cycle_go_too)
     cr_assert_eq(collect(A), 1);
 }
 
+/* It is not known when the node is unmounted: each report writes the indexes that are missing. */
+Test(gc_pool, records_of_packs_that_were_closed_since_the_last_report_go_too)
+{
+    static const char *const others[] = {"main/2", "main/3", "main/4"};
+
+    for (int i = 0; i < 3; i++) {
+        put_file(B, "main/one", &"one small content"[i]);
+        drained(B);
+        {
+            READ_GUARD(&B->p->freeze_lock);
+            cr_assert_eq(packs_retire_current(B->p->packs), 0);
+        }
+        put_file(B, others[i], &"another small content"[i]);
+        drained(B);
+        reports(B);
+        drop_file(B, "main/one");
+        cr_assert_eq(collect(A), 1, "round %d", i);
+    }
+}
+
 Test(gc_pool, a_node_that_acknowledged_a_mark_puts_the_bytes_anew)
 {
     put_large(A, "main/a", 'x');

@@ -118,7 +118,8 @@ static const struct verb verbs[] = {
      "  --wait       return when the job has ended\n"},
     {"shard", IN_MOUNT, cmd_control_run, 1, "ktu", "list | add N URL | drain N [--wait] | remove N",
      "other places for objects: a second disk",
-     "  add N URL  from now on objects can be moved there; URL: dir:PATH, N: 1 to 65535\n"
+     "  add N URL  from now on objects can be moved there; URL: dir:PATH, s3://BUCKET or\n"
+     "             rados:POOL (man tallyfs-engines), N: 1 to 65535\n"
      "  drain N    bring all home from there, as a job; nothing is moved there any more\n"
      "  remove N   forget the shard; nothing of the store may be on it\n"
      "  --wait     return when the drain has ended\n"},
