@@ -216,33 +216,37 @@ static uint64_t min_of(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* How many blocks a request takes at most: those that are wanted, up to `end`, and more where the
- * file is read in order, by small reads: an eighth of what is kept at most. */
-static uint64_t most_of(const struct cache *c, const struct cache_file *f, uint64_t index,
-                        uint64_t end)
+/* How many blocks a request for a small file takes: twice as many as the last one for that file, an
+ * eighth of what is kept at most. */
+static uint64_t grown_run(const struct cache *c, struct cache_file *f)
 {
-    uint64_t wanted = (end - 1) / CACHE_BLOCK - index + 1;
-    uint64_t left = (f->size - 1) / CACHE_BLOCK - index + 1;
-    uint64_t ahead = min_of(CACHE_RUN_AHEAD, c->limit / CACHE_BLOCK / 8);
-    uint64_t most = min_of(wanted, CACHE_RUN);
+    uint64_t most = min_of(CACHE_RUN_AHEAD, c->limit / CACHE_BLOCK / 8);
 
-    if (wanted < CACHE_RUN && index == f->behind && 2 * (uint64_t)f->run > most)
-        most = min_of(2 * (uint64_t)f->run, ahead > most ? ahead : most);
-    return min_of(most, left);
+    f->run = (uint32_t)min_of(f->run ? 2 * (uint64_t)f->run : 1, most ? most : 1);
+    return f->run;
 }
 
-/* How many blocks from `index` on a request takes: none that is here, or that another fetches. */
-static size_t run_of(struct cache *c, struct cache_file *f, uint64_t index, uint64_t end)
+static bool is_free(struct cache *c, const struct cache_file *f, uint64_t index)
 {
-    uint64_t most = most_of(c, f, index, end);
-    size_t count = 1;
+    return block_find(c, f, index) == NO_SLOT && !find_fetch(c, f, index);
+}
 
-    while (count < most && block_find(c, f, index + count) == NO_SLOT &&
-           !find_fetch(c, f, index + count))
-        count++;
-    f->behind = index + count;
-    f->run = (uint32_t)count;
-    return count;
+/* Sets which blocks a request takes: `index` and those that are wanted behind it, up to `end`; of a
+ * small file the aligned group around these. None is here, or fetched by another request. */
+static void choose_run(struct cache *c, struct cache_file *f, uint64_t index, uint64_t end,
+                       struct fetch *r)
+{
+    uint64_t run = f->size <= SHARD_PACK_MAX ? grown_run(c, f) : 1, from = index / run * run;
+    uint64_t wanted = min_of(index + CACHE_RUN, (end - 1) / CACHE_BLOCK + 1);
+    uint64_t to = min_of(from + run, (f->size - 1) / CACHE_BLOCK + 1);
+
+    if (to < wanted)
+        to = wanted;
+    for (r->first = index; r->first > from && is_free(c, f, r->first - 1);)
+        r->first--;
+    for (index++; index < to && is_free(c, f, index);)
+        index++;
+    r->count = index - r->first;
 }
 
 /* A new request in the list. NULL: no memory. */
@@ -253,14 +257,13 @@ static struct fetch *begin_fetch(struct cache *c, struct cache_file *f, uint64_t
 
     if (!r)
         return NULL;
-    r->count = run_of(c, f, index, end);
+    choose_run(c, f, index, end, r);
     r->buf = malloc(r->count * CACHE_BLOCK);
     if (!r->buf) {
         free(r);
         return NULL;
     }
     r->file = f;
-    r->first = index;
     r->users = 1;
     LIST_INSERT_HEAD(&c->fetches, r, link);
     return r;

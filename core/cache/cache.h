@@ -17,9 +17,9 @@
  * fetches 64 times as much. That costs little: an answer of a store of objects takes 10 to 50 ms
  * whatever its length, and 256 KiB take 3 ms more at 100 MB/s. The readers above need most of it
  * anyway: a large file is checked in blocks of 128 KiB, and a pack has what was moved together.
- * Who reads a tree in order reads its packs in order: a small read of the block behind the last
- * request takes twice as many blocks as that one, up to CACHE_RUN_AHEAD, and
- * to an eighth of the limit.
+ * So a second miss in a file of the size of a pack fetches 2 blocks, a third one 4, and so on, up
+ * to CACHE_RUN_AHEAD, and to an eighth of the limit: what was moved together is read together,
+ * in some order. A larger file is read ahead by whoever reads it in order.
  * Where nothing can be kept (limit 0, or the disk fails), just the bytes that are wanted are asked
  * for.
  *
@@ -50,7 +50,7 @@
 #define CACHE_BLOCK (256u << 10) /* bytes */
 #define CACHE_PIECE (64u << 10)  /* bytes */
 #define CACHE_RUN 4u             /* blocks of one request for bytes that are wanted, at most */
-#define CACHE_RUN_AHEAD 16u      /* blocks of one request of a file that is read in order */
+#define CACHE_RUN_AHEAD 16u      /* blocks of one request for a pack, at most */
 #define CACHE_PAUSE (60 * NSEC_PER_SEC)
 
 struct cache;

@@ -45,8 +45,7 @@ struct cache_file {
     uint64_t hash;
     uint64_t serial; /* a new one for each; its blocks are known by it */
     uint64_t size;   /* bytes */
-    uint64_t behind; /* index of the block behind the last request */
-    uint32_t run;    /* blocks that the last request took */
+    uint32_t run; /* of a small file: blocks that the last request took, if it could */
     uint32_t tag;
     uint32_t opens, blocks; /* how many of each */
     char name[];
