@@ -437,11 +437,11 @@ static struct cache_file *open_known(struct cache *c, uint32_t tag, const char *
 }
 
 static int near_open(const struct shard_near *near, const char *name,
-                     const struct shard_fetch *from, struct cache_file **ret_file)
+                     const struct shard_fetch *from, uint64_t size,
+                     struct cache_file **ret_file)
 {
     struct cache *c = near->cache;
     struct cache_file *f;
-    uint64_t size;
     int err;
 
     {
@@ -449,7 +449,7 @@ static int near_open(const struct shard_near *near, const char *name,
         f = open_known(c, near->tag, name);
     }
     if (!f) {
-        err = from->stat(from->ctx, &size);
+        err = size == UINT64_MAX ? from->stat(from->ctx, &size) : 0;
         if (err < 0)
             return err;
         MUTEX_GUARD(&c->lock);

@@ -34,7 +34,8 @@ struct write {
 
 static void piece_name(const char *name, uint64_t token, uint64_t index, char out[RADOS_NAME_MAX])
 {
-    snprintf(out, RADOS_NAME_MAX, "%.*s/%016" PRIx64 "/%" PRIx64, DISK_NAME_MAX, name, token, index);
+    snprintf(out, RADOS_NAME_MAX, "%.*s/%016" PRIx64 "/%" PRIx64, DISK_NAME_MAX, name, token,
+             index);
 }
 
 static uint64_t count_pieces(const struct rados_pieces *p)

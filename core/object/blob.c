@@ -155,15 +155,17 @@ int blob_unlink_object(struct disk *disk, const struct id *id, uint64_t number)
 
 /* ---- opening ---- */
 
-/* Open a file, and make a blob without sums of it. */
+/* Open a file, and make a blob without sums of it. `length`: UINT64_MAX, or of an object's file. */
 static int open_file(struct disk *disk, const char *name, unsigned flags, uint64_t number,
-                     struct blob **ret_blob)
+                     uint64_t length, struct blob **ret_blob)
 {
     struct blob *b = calloc(1, sizeof *b);
 
     if (!b)
         return -ENOMEM;
-    int err = disk_open(disk, name, flags | DISK_HELD, &b->file);
+    int err = length == UINT64_MAX
+                  ? disk_open(disk, name, flags | DISK_HELD, &b->file)
+                  : disk_open_sized(disk, name, length, flags | DISK_HELD, &b->file);
 
     if (err) {
         free(b);
@@ -182,7 +184,7 @@ int blob_create_slot(struct disk *disk, uint64_t number, struct blob **ret_blob)
     char name[DISK_NAME_MAX + 1];
 
     blob_slot_name(number, name);
-    return open_file(disk, name, DISK_WRITE | DISK_CREATE, number, ret_blob);
+    return open_file(disk, name, DISK_WRITE | DISK_CREATE, number, UINT64_MAX, ret_blob);
 }
 
 /* Loads the sums of a slot. A damaged file of sums counts as none: a crash in the middle of
@@ -232,12 +234,12 @@ static int prepare_object(struct blob *b, const char *name, uint64_t length)
         return err;
     if (st.size != length)
         return -EUCLEAN;
-    err = sums_load(b->disk, name, &b->sums);
+    err = sums_load_sealed(b->disk, name, length, &b->sums);
     if (err)
         return err == -ENOENT ? -EUCLEAN : err;
     b->sealed = true;
     b->length = length;
-    return b->sums.length == length ? 0 : -EUCLEAN;
+    return 0;
 }
 
 int blob_open_slot(struct disk *disk, uint64_t number, uint64_t length, struct blob **ret_blob)
@@ -246,7 +248,7 @@ int blob_open_slot(struct disk *disk, uint64_t number, uint64_t length, struct b
     struct blob *b;
 
     blob_slot_name(number, name);
-    int err = open_file(disk, name, DISK_WRITE, number, &b);
+    int err = open_file(disk, name, DISK_WRITE, number, UINT64_MAX, &b);
 
     if (err)
         return err;
@@ -266,7 +268,7 @@ int blob_open_object(struct disk *disk, const struct id *id, uint64_t number, ui
     struct blob *b;
 
     blob_object_name(id, number, name);
-    int err = open_file(disk, name, DISK_READ, number, &b);
+    int err = open_file(disk, name, DISK_READ, number, length, &b);
 
     if (err)
         return err;

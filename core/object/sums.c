@@ -336,7 +336,8 @@ static int read_file(struct disk_file *f, uint8_t **ret_bytes, size_t *ret_len)
     return 0;
 }
 
-int sums_load(struct disk *disk, const char *name, struct sums *ret)
+/* `size`: of the file of sums, if it is known. */
+static int load(struct disk *disk, const char *name, uint64_t size, struct sums *ret)
 {
     char file[DISK_NAME_MAX + 1];
     CLEANUP_FREE uint8_t *bytes = NULL;
@@ -346,10 +347,27 @@ int sums_load(struct disk *disk, const char *name, struct sums *ret)
 
     if (err)
         return err;
-    err = disk_open(disk, file, DISK_READ, &f);
+    err = size == UINT64_MAX ? disk_open(disk, file, DISK_READ, &f)
+                             : disk_open_sized(disk, file, size, DISK_READ, &f);
     if (err)
         return err;
     err = read_file(f, &bytes, &len);
     disk_file_close(f);
     return err ? err : decode(bytes, len, ret);
+}
+
+int sums_load(struct disk *disk, const char *name, struct sums *ret)
+{
+    return load(disk, name, UINT64_MAX, ret);
+}
+
+int sums_load_sealed(struct disk *disk, const char *name, uint64_t length, struct sums *ret)
+{
+    int err = load(disk, name, SUMS_HEAD + blocks_of(length) * 8 + SUMS_TAIL, ret);
+
+    if (err == 0 && ret->length != length) {
+        sums_release(ret);
+        err = -EUCLEAN;
+    }
+    return err;
 }

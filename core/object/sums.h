@@ -56,3 +56,6 @@ uint8_t *sums_encode(const struct sums *s, size_t *ret_len);
 int sums_store(const struct sums *s, struct disk *disk, const char *name);
 /* Read "<name>.sums". -ENOENT there is none, -EUCLEAN it is damaged. */
 int sums_load(struct disk *disk, const char *name, struct sums *ret);
+/* The same of an object's file, which has `length` bytes, and so has its file of sums. -EUCLEAN
+ * also if those sums are of another length. */
+int sums_load_sealed(struct disk *disk, const char *name, uint64_t length, struct sums *ret);

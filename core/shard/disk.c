@@ -79,6 +79,20 @@ int disk_open(struct disk *d, const char *name, unsigned flags, struct disk_file
     return 0;
 }
 
+int disk_open_sized(struct disk *d, const char *name, uint64_t size, unsigned flags,
+                    struct disk_file **ret_file)
+{
+    int err = check_name(name);
+
+    if (err == 0 && !d->ops->open_sized)
+        return disk_open(d, name, flags, ret_file);
+    if (err == 0)
+        err = d->ops->open_sized(d, name, size, ret_file);
+    if (err == 0)
+        (*ret_file)->writable = false;
+    return err;
+}
+
 void disk_file_close(struct disk_file *f)
 {
     if (f)

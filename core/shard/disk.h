@@ -80,6 +80,11 @@ void disk_close(struct disk *d); /* NULL is fine; all files must be closed */
 
 int disk_mkdir(struct disk *d, const char *name); /* 0, too, if it exists */
 int disk_open(struct disk *d, const char *name, unsigned flags, struct disk_file **ret_file);
+/* As disk_open for reading, of a file whose size the caller knows, and which never changes. Where
+ * each answer takes long nobody is asked now: that the file is missing (-ENOENT) or has fewer bytes
+ * is seen when it is read, and its size counts as `size`. */
+int disk_open_sized(struct disk *d, const char *name, uint64_t size, unsigned flags,
+                    struct disk_file **ret_file);
 void disk_file_close(struct disk_file *f); /* NULL is fine */
 
 /* Returns the bytes read, fewer than `len` only at the end of the file, or -errno. */

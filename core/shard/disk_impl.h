@@ -15,6 +15,8 @@ struct disk_ops {
     void (*close)(struct disk *d);
     int (*mkdir)(struct disk *d, const char *name);
     int (*open)(struct disk *d, const char *name, unsigned flags, struct disk_file **ret_file);
+    int (*open_sized)(struct disk *d, const char *name, uint64_t size,
+                      struct disk_file **ret_file);                       /* NULL: open */
     int (*stat)(struct disk *d, const char *name, struct disk_stat *ret); /* NULL: open, fstat */
     int (*link)(struct disk *d, const char *from, const char *to);
     int (*put_copy)(struct disk *d, const char *to, struct disk_file *from); /* NULL: none */

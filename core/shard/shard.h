@@ -163,12 +163,13 @@ struct shard_near {
     struct cache *cache; /* borrowed; it outlives the disk, and all of its files */
     uint32_t tag;
 };
-/* Called from any thread, with no lock of this room held. Files that are kept are opened and read
- * without a request; what is lacking is fetched by `from`, in the caller's thread. Errors are those
+/* Called from any thread, with no lock of this room held. Files that are kept, and those whose
+ * `size` the caller knows (else UINT64_MAX), are opened without a request; what is lacking is
+ * fetched by `from`, in the caller's thread. Errors are those
  * of `from`, and -ENOMEM. */
 struct shard_near_ops {
     int (*open)(const struct shard_near *near, const char *name, const struct shard_fetch *from,
-                struct cache_file **ret_file);
+                uint64_t size, struct cache_file **ret_file);
     uint64_t (*size)(const struct cache_file *file); /* bytes */
     ssize_t (*read)(struct cache *cache, struct cache_file *file, const struct shard_fetch *from,
                     void *buf, size_t len, uint64_t off); /* as shard_range */

@@ -104,34 +104,39 @@ static int shard_file_fstat(struct disk_file *f, struct disk_stat *ret)
 
 /* The size is asked for to see whether the name exists. Reading would not tell: a driver may read
  * from a file that it has open, whose name has gone. A cache asks for it, too, unless it has the
- * file. */
-static int look_for(struct shard_file *f)
+ * file, or `size` is known. */
+static int look_for(struct shard_file *f, uint64_t size)
 {
     const struct shard_near *near = &f->lender.near;
     const struct shard_fetch from = fetch_of(f);
-    uint64_t size;
 
-    return near->ops ? near->ops->open(near, f->name, &from, &f->kept) : ask_stat(f, &size);
+    return near->ops ? near->ops->open(near, f->name, &from, size, &f->kept) : ask_stat(f, &size);
 }
 
-static int shard_disk_file(struct disk *d, const char *name, unsigned flags,
-                           struct disk_file **ret_file)
+static int open_sized(struct disk *d, const char *name, uint64_t size, struct disk_file **ret_file)
 {
     struct shard_file *f = calloc(1, sizeof *f);
     int err;
 
-    (void)flags; /* disk.c has refused everything but reading */
     if (!f)
         return -ENOMEM;
     f->base.ops = &shard_ops;
     f->lender = ((struct shard_disk *)d)->lender;
     memcpy(f->name, name, strlen(name) + 1);
-    err = look_for(f);
+    err = look_for(f, size);
     if (err < 0)
         free(f);
     else
         *ret_file = &f->base;
     return err;
+}
+
+/* disk.c has refused everything but reading. */
+static int shard_disk_file(struct disk *d, const char *name, unsigned flags,
+                           struct disk_file **ret_file)
+{
+    (void)flags;
+    return open_sized(d, name, UINT64_MAX, ret_file);
 }
 
 static int no_fd(struct disk_file *f)
@@ -145,6 +150,7 @@ static int no_fd(struct disk_file *f)
 static const struct disk_ops shard_ops = {
     .close = shard_disk_close,
     .open = shard_disk_file,
+    .open_sized = open_sized,
     .file_close = shard_file_close,
     .pread = shard_file_pread,
     .fstat = shard_file_fstat,

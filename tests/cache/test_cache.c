@@ -117,7 +117,7 @@ static struct cache_file *open_named(const char *name)
 {
     struct cache_file *f = NULL;
 
-    cr_assert_eq(near.ops->open(&near, name, &from, &f), 0);
+    cr_assert_eq(near.ops->open(&near, name, &from, UINT64_MAX, &f), 0);
     return f;
 }
 
@@ -206,7 +206,7 @@ Test(cache, the_error_of_a_shard_is_the_error_of_the_read_and_of_the_open)
 
     far.error = -EHOSTUNREACH;
     cr_assert_eq(near.ops->read(cache, f, &from, &byte, 1, 0), -EHOSTUNREACH);
-    cr_assert_eq(near.ops->open(&near, "packs/2", &from, &other), -EHOSTUNREACH);
+    cr_assert_eq(near.ops->open(&near, "packs/2", &from, UINT64_MAX, &other), -EHOSTUNREACH);
     far.error = 0;
     cr_assert_eq(reading_block(f, 0), 1);
     close_file(f);
@@ -247,7 +247,8 @@ Test(cache, equal_names_of_two_shards_are_two_files)
 
     cr_assert_eq(reading_block(f, 0), 1);
     second = cache_near(cache);
-    cr_assert_eq(second.ops->open(&second, "packs/1", &from, &g), 0);
+    cr_assert_eq(second.ops->open(&second, "packs/1", &from, SIZE, &g), 0);
+    cr_assert_eq(far.stats, 1, "the size of the second one was known");
     cr_assert_eq(reading_block(g, 0), 1);
     close_file(f);
     close_file(g);
