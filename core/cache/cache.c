@@ -216,13 +216,14 @@ static uint64_t min_of(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* How many blocks a request for a small file takes: twice as many as the last one for that file, an
- * eighth of what is kept at most. */
+/* How many blocks a request for a file of the size of a pack takes: twice as many as the last one
+ * for that file, and all that a small one has; an eighth of what is kept at most. */
 static uint64_t grown_run(const struct cache *c, struct cache_file *f)
 {
     uint64_t most = min_of(CACHE_RUN_AHEAD, c->limit / CACHE_BLOCK / 8);
+    uint64_t first = f->size <= (uint64_t)CACHE_RUN * CACHE_BLOCK ? CACHE_RUN : 1;
 
-    f->run = (uint32_t)min_of(f->run ? 2 * (uint64_t)f->run : 1, most ? most : 1);
+    f->run = (uint32_t)min_of(f->run ? 2 * (uint64_t)f->run : first, most ? most : 1);
     return f->run;
 }
 
@@ -232,7 +233,7 @@ static bool is_free(struct cache *c, const struct cache_file *f, uint64_t index)
 }
 
 /* Sets which blocks a request takes: `index` and those that are wanted behind it, up to `end`; of a
- * small file the aligned group around these. None is here, or fetched by another request. */
+ * file of the size of a pack the aligned group around these. None is here, or fetched by another request. */
 static void choose_run(struct cache *c, struct cache_file *f, uint64_t index, uint64_t end,
                        struct fetch *r)
 {

@@ -19,7 +19,8 @@
  * anyway: a large file is checked in blocks of 128 KiB, and a pack has what was moved together.
  * So a second miss in a file of the size of a pack fetches 2 blocks, a third one 4, and so on, up
  * to CACHE_RUN_AHEAD, and to an eighth of the limit: what was moved together is read together,
- * in some order. A larger file is read ahead by whoever reads it in order.
+ * in some order. A file of CACHE_RUN blocks or fewer is fetched whole. A file that is larger than a
+ * pack is read ahead by whoever reads it in order.
  * Where nothing can be kept (limit 0, or the disk fails), just the bytes that are wanted are asked
  * for.
  *

@@ -13,10 +13,13 @@
 #include "shard_traffic.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #define CONNECT_MOST (5 * NSEC_PER_SEC)   /* of one connection */
@@ -103,6 +106,7 @@ struct attempt {
     struct s3 *s;
     struct s3_request *r;
     CURL *curl;
+    curl_socket_t fd; /* of its connection, for hints alone */
     bool is_s3;   /* the answer has the header of an S3 server */
     bool too_big; /* it has more bytes than were asked for */
 };
@@ -130,13 +134,35 @@ static bool value_of(const char *line, size_t len, const char *name, char *out, 
     return true;
 }
 
+/* Called by libcurl for a new connection. */
+static int on_connect(void *ctx, curl_socket_t fd, curlsocktype purpose)
+{
+    struct attempt *a = ctx;
+
+    (void)purpose;
+    a->fd = fd;
+    return CURL_SOCKOPT_OK;
+}
+
+/* Acknowledges the head of the answer now. A server that sends a short body in a packet of its own,
+ * and lets the kernel put packets together (Nagle), as radosgw does, waits for that: 40 ms. */
+static void acknowledge(const struct attempt *a)
+{
+    const int on = 1;
+
+    if (a->fd != CURL_SOCKET_BAD)
+        (void)setsockopt(a->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
 static size_t on_header(char *line, size_t one, size_t len, void *ctx)
 {
     struct attempt *a = ctx;
     char value[128];
 
     (void)one;
-    if (value_of(line, len, "x-amz-request-id", value, sizeof value))
+    if (len <= 2)
+        acknowledge(a);
+    else if (value_of(line, len, "x-amz-request-id", value, sizeof value))
         a->is_s3 = true;
     else if (value_of(line, len, "ETag", value, sizeof value))
         snprintf(a->r->etag, sizeof a->r->etag, "%s", value);
@@ -171,28 +197,28 @@ static size_t on_body(char *data, size_t one, size_t len, void *ctx)
 
 /* ---- one try ---- */
 
-static CURL *take_handle(struct s3 *s)
+static struct s3_handle take_handle(struct s3 *s)
 {
     {
         MUTEX_GUARD(&s->lock);
         if (s->idle_count)
             return s->idle[--s->idle_count];
     }
-    return s->lib->easy_init();
+    return (struct s3_handle){s->lib->easy_init(), CURL_SOCKET_BAD};
 }
 
 /* Keeps the handle for a later request. After an error its connection is not used again. */
-static void put_handle(struct s3 *s, CURL *curl, bool good)
+static void put_handle(struct s3 *s, const struct s3_handle *h, bool good)
 {
     if (good) {
-        s->lib->easy_reset(curl);
+        s->lib->easy_reset(h->curl);
         MUTEX_GUARD(&s->lock);
         if (s->idle_count < S3_HANDLES) {
-            s->idle[s->idle_count++] = curl;
+            s->idle[s->idle_count++] = *h;
             return;
         }
     }
-    s->lib->easy_cleanup(curl);
+    s->lib->easy_cleanup(h->curl);
 }
 
 static void set_body(const struct attempt *a)
@@ -232,6 +258,8 @@ static void set_options(struct attempt *a, const char *url, int64_t left)
     (void)l->easy_setopt(a->curl, CURLOPT_TIMEOUT_MS, (long)(left / NSEC_PER_MSEC) + 1);
     (void)l->easy_setopt(a->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)(connect / NSEC_PER_MSEC) + 1);
     (void)l->easy_setopt(a->curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* those of a proxy */
+    (void)l->easy_setopt(a->curl, CURLOPT_SOCKOPTFUNCTION, on_connect);
+    (void)l->easy_setopt(a->curl, CURLOPT_SOCKOPTDATA, a);
     (void)l->easy_setopt(a->curl, CURLOPT_HEADERFUNCTION, on_header);
     (void)l->easy_setopt(a->curl, CURLOPT_HEADERDATA, a);
     (void)l->easy_setopt(a->curl, CURLOPT_WRITEFUNCTION, on_body);
@@ -309,7 +337,8 @@ static int broke(struct attempt *a, CURLcode code)
 /* Sends the request once. -EAGAIN: it failed for a reason that may pass. */
 static int send_once(struct s3 *s, struct s3_request *r, const char *url, int64_t left)
 {
-    struct attempt a = {.s = s, .r = r, .curl = take_handle(s)};
+    struct s3_handle h = take_handle(s);
+    struct attempt a = {.s = s, .r = r, .curl = h.curl, .fd = h.fd};
     struct curl_slist *headers = NULL;
     CURLcode code = CURLE_OUT_OF_MEMORY;
     long connections = 0;
@@ -322,7 +351,8 @@ static int send_once(struct s3 *s, struct s3_request *r, const char *url, int64_
         code = s->lib->easy_perform(a.curl);
     (void)s->lib->easy_getinfo(a.curl, CURLINFO_NUM_CONNECTS, &connections);
     take_answer(&a);
-    put_handle(s, a.curl, code == CURLE_OK);
+    h.fd = a.fd;
+    put_handle(s, &h, code == CURLE_OK);
     s->lib->slist_free_all(headers);
     /* libcurl itself repeats a request once whose old connection was closed: it may be done. */
     r->again = r->again || connections > 0;
@@ -549,6 +579,6 @@ void s3_request_end(struct s3_request *r)
 void s3_http_release(struct s3 *s)
 {
     while (s->idle_count)
-        s->lib->easy_cleanup(s->idle[--s->idle_count]);
+        s->lib->easy_cleanup(s->idle[--s->idle_count].curl);
     s3_keys_forget(&s->keys);
 }

@@ -43,7 +43,10 @@ struct s3 {
     struct mutex lock; /* "s3", a leaf; guards all fields below */
     struct s3_keys keys;
     unsigned keys_read; /* how often they were replaced */
-    CURL *idle[S3_HANDLES];
+    struct s3_handle {
+        CURL *curl;
+        curl_socket_t fd; /* of its connection, as far as libcurl has told */
+    } idle[S3_HANDLES];
     unsigned idle_count;
     int64_t reported; /* monotonic ns: when a refusal was last reported */
     bool cleaned;     /* a stream has removed the uploads of dead processes */
