@@ -233,7 +233,8 @@ static bool is_free(struct cache *c, const struct cache_file *f, uint64_t index)
 }
 
 /* Sets which blocks a request takes: `index` and those that are wanted behind it, up to `end`; of a
- * file of the size of a pack the aligned group around these. None is here, or fetched by another request. */
+ * file of the size of a pack the aligned group around these. None is here, or fetched by another
+ * request. */
 static void choose_run(struct cache *c, struct cache_file *f, uint64_t index, uint64_t end,
                        struct fetch *r)
 {

@@ -45,6 +45,14 @@ others_go_on() {
     matches "$(t status)" 'it does not answer'
 }
 
+# A thread of the disk that was about to take a request may take it although it was sent the signal. Then
+# nothing ends who waits for that request. So no request is made before all threads stand.
+stands() { ! cat "/proc/$disk/task"/*/status | grep '^State:' | grep -qv 'T (stopped)'; }
+stop_disk() {
+    kill -STOP "$disk"
+    wait_until stands
+}
+
 begin
 mkdir "$D/cold" "$W/warm"
 t shard add 1 "dir:$D/cold" >/dev/null
@@ -107,7 +115,7 @@ t sweep --wait >/dev/null
 claim "its server is stopped while files are read there: the same"
 unmount_store
 mount_store
-kill -STOP "$disk"
+stop_disk
 others_go_on four
 unmounts "$TALLY" umount
 wait_until ended "$daemon"
@@ -118,7 +126,7 @@ eq "$(<"$M/main/four")" four
 eq "$(digest "$M/main/cold")" "$cold"
 
 claim "back while it is mounted, it is seen as back"
-kill -STOP "$disk"
+stop_disk
 unseen() { [[ $(reads cold) == EIO ]]; }
 echo 3 >/proc/sys/vm/drop_caches
 wait_until unseen
