@@ -159,16 +159,18 @@ struct appender {
     int err;
 };
 
+#define APPENDED 60000 /* bytes: writing them takes long enough for a sync to come in between */
 static const struct id appended = {{7}};
+static char appended_bytes[APPENDED];
 
-/* Appends records, and syncs after every tenth. */
+/* Appends records, and syncs after every other one. */
 static void *append_some(void *arg)
 {
     struct appender *t = arg;
 
     for (int i = 0; i < APPENDS && t->err == 0; i++) {
-        t->err = packs_append(A->p->packs, &appended, "some bytes of a record", 22, &t->at[i]);
-        if (t->err == 0 && i % 10 == 9)
+        t->err = packs_append(A->p->packs, &appended, appended_bytes, APPENDED, &t->at[i]);
+        if (t->err == 0 && i % 2)
             t->err = packs_sync(A->p->packs);
     }
     return NULL;
@@ -179,6 +181,7 @@ Test(pool_away, records_that_are_appended_while_others_sync_are_all_put)
     static struct appender appenders[THREADS];
     pthread_t threads[THREADS];
 
+    memset(appended_bytes, 'x', sizeof appended_bytes);
     for (int i = 0; i < THREADS; i++)
         cr_assert_eq(pthread_create(&threads[i], NULL, append_some, &appenders[i]), 0);
     for (int i = 0; i < THREADS; i++)
@@ -187,7 +190,7 @@ Test(pool_away, records_that_are_appended_while_others_sync_are_all_put)
     for (int i = 0; i < THREADS; i++) {
         cr_assert_eq(appenders[i].err, 0);
         for (int k = 0; k < APPENDS; k++)
-            read_elsewhere(&appenders[i].at[k], &appended, 22);
+            read_elsewhere(&appenders[i].at[k], &appended, APPENDED);
     }
 }
 
