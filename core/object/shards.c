@@ -196,12 +196,13 @@ enum shards_state shards_state_of(struct shards *s, const struct shards_slot *sl
 
 void shards_ask_busy(struct shards *s, struct shards_slot *slot)
 {
-    {
-        MUTEX_GUARD(&s->lock);
-        slot->asked = clock_ticks(s->clock);
-    }
+    const int64_t begun = clock_ticks(s->clock);
+
     if (!slot->damaged)
         shards_ask(s, slot);
+    MUTEX_GUARD(&s->lock);
+    slot->asked = clock_ticks(s->clock);
+    slot->took = slot->asked - begun;
 }
 
 /* ---- information about shards ---- */
@@ -244,12 +245,16 @@ int shards_info_get(struct shards *s, uint16_t number, struct shards_info *ret)
 
 /* ---- using one ---- */
 
-/* Must the shard be asked before it can be used that way? Needs the lock. */
+/* Must the shard be asked before it can be used that way? One that took long to say nothing is left
+ * alone for as long: else each of many readers would wait for it, one after the other. Needs the
+ * lock. */
 static bool is_ask_due(const struct shards *s, const struct shards_slot *slot)
 {
+    int64_t rest = slot->took > ASK_AGAIN ? slot->took : ASK_AGAIN;
+
     if (slot->damaged || shards_is_readable(slot->state))
         return false;
-    return slot->state == SHARDS_NEW || clock_ticks(s->clock) - slot->asked >= ASK_AGAIN;
+    return slot->state == SHARDS_NEW || clock_ticks(s->clock) - slot->asked >= rest;
 }
 
 /* Is it time to check again that the shard still belongs to this copy of the store? */

@@ -26,6 +26,7 @@ struct shards_slot {
     enum shards_state state;
     int64_t since;   /* realtime ns */
     int64_t asked;   /* monotonic ns: when it was last looked for */
+    int64_t took;    /* ns that looking for it took then */
     int64_t checked; /* monotonic ns: when `owner` was last read */
     char why[SHARD_WHY];
     struct shard_space space;

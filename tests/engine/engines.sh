@@ -140,7 +140,15 @@ unmount_store
 eq "$(ls -A "$S/cache")" ""
 mount_store
 fails cat "$M/main/tree/large"
+
+claim "who reads or checks many files there does not wait for each of them"
+ms=$(took cat "$M"/main/tree/linux/*.h)
+[[ $ms -lt 30000 ]] || fail "reading took $ms ms"
+unmount_store
+ms=$(took "$TALLY" check "$S")
+[[ $ms -lt 60000 ]] || fail "the check took $ms ms"
 ceph_start rgw
+mount_store
 wait_until rgw_answers
 wait_until shard_is 1 ok
 same_tree
