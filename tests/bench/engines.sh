@@ -5,7 +5,8 @@
 #
 #     TALLY=build/tools/tally bash tests/bench/engines.sh [TREE]
 #
-# TREE: a directory or a tar file; default: /usr/src/linux-source-6.1.tar.xz.
+# TREE: a directory or a tar file; default: /usr/src/linux-source-6.1.tar.xz. The tools get objects of 8 MiB,
+# and of the sizes that the move has put: curl all of them, `rados bench` their mean.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/../mount/lib.sh"
@@ -38,6 +39,37 @@ remount() {
     mount_store
 }
 
+# The sizes of all objects that are in the bucket.
+sizes_put() {
+    local after=""
+    while eq "$(s3_curl GET "/tally?list-type=2&max-keys=1000&prefix=bench%2F$after")" 200 && grep -q '<Size>' "$W/said"; do
+        grep -oE '<Size>[0-9]+' "$W/said" | cut -d'>' -f2
+        after=$(grep -oE '<Key>[^<]+' "$W/said" | tail -n 1 | sed 's/<Key>//; s|/|%2F|g; s/^/\&start-after=/')
+    done
+}
+# curl_all - puts and gets of all these sizes by one curl, 16 at once.
+curl_all() {
+    local i=0 size sum
+    mkdir "$W/bodies"
+    head -c 100000000 /dev/urandom >"$W/random"
+    : >"$W/puts" >"$W/gets"
+    while read -r size; do
+        i=$((i + 1))
+        head -c "$size" "$W/random" >"$W/bodies/$i"
+        printf 'next\naws-sigv4 = "aws:amz:us-east-1:s3"\nuser = "%s"\nheader = "x-amz-content-sha256: UNSIGNED-PAYLOAD"\nsilent\nfail\nurl = "http://127.0.0.1:%s/tally/all/%s"\noutput = "/dev/null"\n' \
+            "$S3_ID:$S3_SECRET" "$rgw_port" "$i" | tee -a "$W/gets" >>"$W/puts"
+        printf 'upload-file = "%s"\n' "$W/bodies/$i" >>"$W/puts"
+    done <"$W/sizes"
+    sum=$(du -sb "$W/bodies" | cut -f1)
+    echo "curl, the $i objects that the move has put, $sum bytes, 16 at once:"
+    for kind in puts gets; do
+        from=$(date +%s.%N)
+        curl -Z --no-progress-meter --parallel-max 16 -K "$W/$kind"
+        awk -v name="$kind" -v bytes="$sum" -v s="$(echo "$(date +%s.%N) - $from" | bc)" \
+            'BEGIN { printf "%s: %.1f s %.1f MB/s\n", name, s, bytes / s / 1e6 }'
+    done
+}
+
 ceph_begin
 rgw_begin
 # shellcheck disable=SC2119
@@ -59,6 +91,7 @@ for url in "dir:$W/dir" "${CEPH_RADOS/tally?/tally/bench?}" "${CEPH_S3/tally?/ta
     t shard add "$n" "$url" >/dev/null
     printf '%s\n' "${url%%:*}:"
     row move t move --wait "$M/main/tree" "$n"
+    [[ $url != s3:* ]] || sizes_put >"$W/sizes"
     remount
     row "read, cold" read_all
     echo 3 >/proc/sys/vm/drop_caches
@@ -124,3 +157,9 @@ curls() {
 }
 curls put -T "$W/eight"
 curls get
+curl_all
+each=$(awk '{ sum += $1 } END { printf "%d", sum / NR }' "$W/sizes")
+echo "rados bench, objects of $each bytes, 16 at once:"
+rados -c "$CONF" --log-file=/dev/null -p tally -N bench2 bench 15 write -b "$each" -t 16 --no-cleanup | grep -E '^(Bandwidth|Total writes)'
+echo 3 >/proc/sys/vm/drop_caches
+rados -c "$CONF" --log-file=/dev/null -p tally -N bench2 bench 15 seq -t 16 | grep -E '^(Bandwidth|Total reads)'
