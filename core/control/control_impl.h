@@ -84,8 +84,8 @@ int control_started(struct call *call, uint64_t number);
  * `fn`, or to free it. */
 int control_run_one(struct call *call, const char *detail, job_fn *fn, void *arg);
 
-/* Finds a namespace. The caller gives its reference back with ns_put. -ENOENT, or -EINVAL: it is a
- * symlink; with a sentence. */
+/* Finds a namespace, or what is kept of one (ns_find.h). The caller gives its reference back with
+ * ns_put. -ENOENT, or -EINVAL: it is a symlink; with a sentence. */
 int control_find_ns(struct call *call, const char *name, struct ns **ret_ns);
 
 /* control_drain.c */
@@ -131,6 +131,14 @@ int control_rebuild(struct call *call);
 /* control_ns.c */
 int control_branch(struct call *call);
 int control_drop(struct call *call);
+
+/* control_kept.c */
+int control_snapshot(struct call *call);
+int control_hold(struct call *call);
+int control_unhold(struct call *call);
+int control_detach(struct call *call);
+int control_undrop(struct call *call);
+int control_trash(struct call *call);
 
 /* control_settings.c */
 int control_get(struct call *call);

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* control_ns: the verbs branch and drop. */
 #include "control_impl.h"
+#include "ns_branch.h"
+#include "ns_drop.h"
+#include "ns_label.h"
 #include "job.h"
+#include "kept.h"
 #include <errno.h>
 #include <time.h>
 
@@ -27,10 +31,8 @@ int control_branch(struct call *call)
     const char *from = control_arg(call, 0), *to = control_arg(call, 1);
     uint32_t number;
     uint64_t seq;
-    int err = check_namespace(call, from);
+    int err = check_namespace(call, to);
 
-    if (err == 0)
-        err = check_namespace(call, to);
     if (err == 0)
         err = control_may_change(call);
     if (err < 0)
@@ -52,26 +54,19 @@ int control_branch(struct call *call)
     return err;
 }
 
-/* Is there such a namespace, and can it be dropped? The kernel reports the close of a file after
- * close(2) has returned. So right after the last close a file may still seem to be open. A drop
- * without `force` waits for that a short time. *ret_open: files that are open still. */
-static int look_first(struct call *call, const char *name, bool force, uint32_t *ret_open)
+/* The kernel reports the close of a file after close(2) has returned. So right after the last close
+ * a file may still seem to be open. A drop without `force` waits for that a short time. *ret_open:
+ * files that are open still. */
+static int wait_for_closes(struct call *call, struct ns *ns, uint32_t *ret_open)
 {
-    struct ns *ns;
-    int err = ns_get_by_name(call->p, name, &ns);
-
-    if (err < 0)
-        return err;
-    err = ns->target ? -ENOTDIR : 0;
-    ns_put(call->p, ns);
-    for (unsigned i = 0; err == 0 && !force && (*ret_open = ns_open_files(call->p, name)); i++) {
+    for (unsigned i = 0; (*ret_open = ns_open_files(ns)); i++) {
         if (i == RELEASE_LOOKS)
             return -EBUSY;
         if (call->interrupted && atomic_load(call->interrupted))
             return control_fail(call, -EINTR, "interrupted; nothing was dropped");
         (void)nanosleep(&(struct timespec){.tv_nsec = RELEASE_LOOK_NS}, NULL);
     }
-    return err;
+    return 0;
 }
 
 /* Says why the namespace is not dropped. */
@@ -79,9 +74,9 @@ static int not_dropped(struct call *call, const char *name, uint32_t open, int e
 {
     if (err == -ENOENT)
         return control_fail_word(call, err, "there is no namespace %s", name);
-    if (err == -ENOTDIR)
-        return control_fail_word(call, -EINVAL, "%s is a symbolic link, not a namespace: use rm",
-                                 name);
+    if (err == -EBUSY && !open)
+        return control_fail_word(
+            call, err, "%s is a snapshot that is held, or has one: `tally unhold` first", name);
     if (err == -EBUSY)
         return control_fail(call, err,
                             "%u file%s open in it; `tally drop --force` drops it "
@@ -90,34 +85,73 @@ static int not_dropped(struct call *call, const char *name, uint32_t open, int e
     return err;
 }
 
-/* drop NS [force]: the job exists before the drop, so that it can be shown from the first moment.
- * What is refused takes no number of a job, unless a file is opened just then. */
-int control_drop(struct call *call)
-{
-    const char *name = control_arg(call, 0);
-    bool force = control_is_keyword(call, 1, "force");
-    uint32_t open = 0;
-    uint64_t number;
-    struct job *j;
-    int err = check_namespace(call, name);
+/* What a drop is asked to do. */
+struct drop_call {
+    const char *name;
+    bool force, now;
+    uint32_t open; /* files that are open */
+};
 
-    if (err == 0 && call->c->nargs == 2 && !force)
-        err = control_fail_word(call, -EINVAL, "after the namespace comes force, not %s",
-                                control_arg(call, 1));
-    if (err == 0)
-        err = control_may_change(call);
-    if (err == 0)
-        err = look_first(call, name, force, &open);
+static int read_drop(struct call *call, struct drop_call *ret)
+{
+    *ret = (struct drop_call){.name = control_arg(call, 0)};
+    for (size_t i = 1; i < call->c->nargs; i++) {
+        bool *word = control_is_keyword(call, i, "force") ? &ret->force
+                     : control_is_keyword(call, i, "now") ? &ret->now
+                                                          : NULL;
+        if (!word || *word)
+            return control_fail_word(call, -EINVAL,
+                                     "after the namespace come force and now, not %s",
+                                     control_arg(call, i));
+        *word = true;
+    }
+    return 0;
+}
+
+/* Is it kept in the trash? What is empty, and what was kept only, is not. */
+static bool goes_to_trash(struct call *call, struct ns *ns, bool at_once)
+{
+    READ_GUARD(&ns->lock);
+
+    return !at_once && !ns->hidden.kind && settings_get(&call->p->settings, SET_TRASH_KEEP) > 0 &&
+           ns_is_empty(ns) != 0;
+}
+
+static int to_trash(struct call *call, struct ns *ns, struct drop_call *d)
+{
+    char label[NS_LABEL_MAX];
+    struct ns_hidden hidden;
+    int err = ns_trash(call->p, ns, d->force, &d->open);
+
     if (err < 0)
-        return not_dropped(call, name, open, err);
-    err = job_start(call->p, "drop", name, &j);
+        return err;
+    {
+        READ_GUARD(&call->p->names.lock);
+        hidden = ns->hidden;
+    }
+    ns_label(call->p, ns, label);
+    strbuf_adds(&call->head, " kept=");
+    command_add_word(&call->head, label);
+    strbuf_adds(&call->head, " until=");
+    strbuf_add_time(&call->head, kept_until(call->p, &hidden));
+    return 0;
+}
+
+/* The job exists before the drop, so that it can be shown from the first moment. What is refused
+ * takes no number of a job, unless a file is opened just then. */
+static int drop_now(struct call *call, struct ns *ns, struct drop_call *d)
+{
+    struct job *j;
+    int err = job_start(call->p, "drop", d->name, &j);
+    uint64_t number;
+
     if (err < 0)
         return err;
     number = j->number;
-    err = ns_drop(call->p, name, force, false, false, &open);
+    err = ns_remove(call->p, ns, d->force, &d->open);
     if (err < 0) {
         job_withdraw(call->p, j, err);
-        return not_dropped(call, name, open, err);
+        return err;
     }
     job_drop_queued(call->p, j);
     strbuf_addf(&call->head, " queued_bytes=%zu job=%llu",
@@ -125,4 +159,25 @@ int control_drop(struct call *call)
     /* the dropper may be done already, and then nothing else would end the job */
     jobs_drops_done(call->p);
     return 0;
+}
+
+/* drop NS [force] [now] */
+int control_drop(struct call *call)
+{
+    struct drop_call d;
+    struct ns *ns;
+    int err = read_drop(call, &d);
+
+    if (err == 0)
+        err = control_may_change(call);
+    if (err == 0)
+        err = control_find_ns(call, d.name, &ns);
+    if (err < 0)
+        return err;
+    if (!d.force)
+        err = wait_for_closes(call, ns, &d.open);
+    if (err == 0)
+        err = goes_to_trash(call, ns, d.now) ? to_trash(call, ns, &d) : drop_now(call, ns, &d);
+    ns_put(call->p, ns);
+    return err < 0 ? not_dropped(call, d.name, d.open, err) : 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* control_say: what all verbs call to read their words and to write their reply. */
 #include "control_impl.h"
+#include "ns_find.h"
 #include "flush.h"
 #include <errno.h>
 
@@ -74,7 +75,7 @@ int control_may_change(struct call *call)
 
 int control_find_ns(struct call *call, const char *name, struct ns **ret_ns)
 {
-    int err = ns_get_by_name(call->p, name, ret_ns);
+    int err = ns_find(call->p, name, ret_ns);
 
     if (err < 0)
         return control_fail_word(call, err, "there is no namespace %s", name);

@@ -15,7 +15,11 @@ struct flush_hooks {
     void (*drained)(struct state *p);
     /* A flush begins, and may find objects in the pool: pool_node_refresh. */
     void (*refresh_pool)(struct state *p);
-    /* A run of the flush thread has ended: compact_if_due. */
+    /* The disk is full. Give up the oldest of what is kept only in case somebody wants it back:
+     * kept_give_back. False: there is nothing. */
+    bool (*give_back)(struct state *p);
+    /* A run of the flush thread has ended: flushed of store.c, by compact_if_due and
+     * kept_expire. */
     void (*flushed)(struct state *p);
     /* Delete the bytes of dead ghosts, of all shards: release_ghosts of store.c, by
      * release_pass. */

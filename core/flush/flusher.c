@@ -18,7 +18,7 @@
 #include <errno.h>
 #include <sys/resource.h>
 
-#define DROP_STEPS 16 /* steps of a drop between two looks at jobs, and at give_way */
+#define DROP_STEPS 16           /* steps of a drop between two looks at jobs, and at give_way */
 #define DROP_RETRY NSEC_PER_SEC /* a drop that an error stopped is tried again after this time */
 #define ROOM_RESERVE (UINT64_C(16) << 20) /* bytes of the disk that new data may not take */
 /* If the disk has so many bytes more than needed, it cannot fill up within ROOM_KNOWN. For that
@@ -27,7 +27,8 @@
 #define ROOM_KNOWN (20 * NSEC_PER_MSEC)
 #define CHANGES_KICK 100000u /* uncommitted table changes that start a flush */
 #define CHANGES_WAIT 400000u /* uncommitted table changes at which writers wait for a flush */
-#define SLOTS_KICK 4         /* at this part of SLOTS_WAIT (1/4) a flush seals all slots that it
+#define SLOTS_KICK                                                                                 \
+    4 /* at this part of SLOTS_WAIT (1/4) a flush seals all slots that it
                               * can */
 #define LOG_KICK (UINT64_C(64) << 20) /* bytes of the log that only a commit gives back */
 /* At so many slots, or at this part (1/4) of the limit of open files if that is less, each change
@@ -137,8 +138,7 @@ static int pressure(struct state *p)
     if (buffered > buffers || dirty > cache || changes > CHANGES_WAIT)
         return 2;
     return buffered > buffers / 2 || dirty > cache / 2 || changes > CHANGES_KICK ||
-           has_many_slots(p) ||
-           atomic_load(&p->logged) > LOG_KICK;
+           has_many_slots(p) || atomic_load(&p->logged) > LOG_KICK;
 }
 
 /* What may end a wait. A thread notes it before it looks at what it waits for: a change after that
@@ -290,6 +290,22 @@ static bool knows_of_room(struct state *p)
     return ticks(p) < atomic_load(&p->flush->plenty_until);
 }
 
+/* ns that a writer on a full disk waits for what is given up to be deleted */
+#define ROOM_WAIT (30 * NSEC_PER_SEC)
+
+/* Has what is kept in case somebody wants it back given up, the oldest first, until there is room
+ * for `more` bytes. 0 or the error of has_room. */
+static int room_of_kept(struct state *p, uint64_t more)
+{
+    int64_t until = ticks(p) + ROOM_WAIT, left;
+    int err;
+
+    while ((err = has_room(p, false, more)) < 0 && (left = until - ticks(p)) > 0)
+        if (!p->flush->hooks->give_back(p) || flush_drain(p, false, left, NULL) < 0)
+            break;
+    return err < 0 ? has_room(p, false, more) : 0;
+}
+
 int flush_room(struct state *p)
 {
     int err;
@@ -301,7 +317,7 @@ int flush_room(struct state *p)
     if (room_of_cache(p, 0) == 0)
         return 0;
     err = flush_now(p); /* after that nothing in memory needs room */
-    return err < 0 ? err : has_room(p, false, 0);
+    return err < 0 ? err : room_of_kept(p, 0);
 }
 
 int flush_room_for(struct state *p, uint64_t bytes)
@@ -312,7 +328,7 @@ int flush_room_for(struct state *p, uint64_t bytes)
     if (has_room(p, true, bytes) == 0 || room_of_cache(p, bytes) == 0)
         return 0;
     err = flush_now(p);
-    return err < 0 ? err : has_room(p, false, bytes);
+    return err < 0 ? err : room_of_kept(p, bytes);
 }
 
 void flush_know_limits(struct state *p)

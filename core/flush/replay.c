@@ -250,6 +250,7 @@ static int change_ns(struct state *p, struct ns *ns, struct ns_fields *f)
     if (!name)
         return -ENOMEM;
     free(ns_table_rename(&p->names, ns, name));
+    ns_table_hide(&p->names, ns, &f->hidden);
     ns->frozen = f->frozen;
     ns->verify = f->verify;
     ns->base = f->base;

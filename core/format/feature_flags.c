@@ -15,7 +15,8 @@ static const char *const kinds[FEATURE_KINDS] = {"compatible", "read_only", "inc
 
 /* The features that this version knows. */
 static const uint64_t known[FEATURE_KINDS] = {
-    [FEATURE_INCOMPATIBLE] = FEATURE_ABSENT_OBJECTS | FEATURE_POOL_ON_SHARD};
+    [FEATURE_INCOMPATIBLE] = FEATURE_ABSENT_OBJECTS | FEATURE_HELD_ROOTS |
+                             FEATURE_POOL_ON_SHARD};
 
 /* ---- three lines of a text ---- */
 
@@ -77,6 +78,19 @@ void features_read(const char **at, struct features *ret)
         ret->mask[i] = strtoull(value, &end, 16);
         read_names(end, ret->mask[i], ret->names[i]);
     }
+}
+
+void features_use(struct features *f, enum feature_kind kind, uint64_t feature, const char *name)
+{
+    char *at = f->names[kind], rest[FEATURES_NAMES];
+
+    if (f->mask[kind] & feature)
+        return;
+    for (uint64_t below = f->mask[kind] & (feature - 1); below && *at; below &= below - 1)
+        at += 1 + strcspn(at + 1, " ");
+    f->mask[kind] |= feature;
+    memcpy(rest, at, strlen(at) + 1);
+    (void)snprintf(at, (size_t)(f->names[kind] + FEATURES_NAMES - at), " %s%s", name, rest);
 }
 
 /* ---- features that are not known ---- */

@@ -17,6 +17,8 @@ enum feature_kind {
 
 /* Incompatible ones. Bit 0, compressed-records, is taken and not known to this version. */
 #define FEATURE_ABSENT_OBJECTS (UINT64_C(1) << 1) /* entries of kind ABSENT (entry.h) */
+#define FEATURE_HELD_ROOTS (UINT64_C(1) << 2) /* namespaces that are hidden (ns_record.h) */
+#define FEATURE_HELD_ROOTS_NAME "held-roots"
 /* of a store and of its pool: the pool is on a shard (disk_put.h) */
 #define FEATURE_POOL_ON_SHARD (UINT64_C(1) << 6)
 #define FEATURE_POOL_ON_SHARD_NAME "pool-on-shard"
@@ -31,6 +33,9 @@ struct features {
     char names[FEATURE_KINDS][FEATURES_NAMES];
 };
 
+/* Adds a feature with its name, a word; nothing if it is there. A name that finds no room becomes
+ * the end of the list. */
+void features_use(struct features *f, enum feature_kind kind, uint64_t feature, const char *name);
 /* Writes, and reads, three lines of a text (text.h). Names that find no room before the text's last
  * line are left out, those of the compatible features first; the rest must have room. */
 void features_add(struct text_writer *w, const struct features *f);

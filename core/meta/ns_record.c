@@ -18,6 +18,7 @@
 #define TARGET_MAX 4095
 #define TAG_HEAD 3          /* tag 1, length 2 */
 #define TAG_MUST_KNOW 0x80u /* who does not know such a tag must not go on */
+#define TAG_HIDDEN 0x83u    /* of the tags from 0x80 on the only one of this version */
 
 enum record_flags {
     IS_FROZEN = 1,
@@ -39,10 +40,29 @@ static struct ns_instant get_instant(const uint8_t *v)
     return (struct ns_instant){get_le32(v), get_le32(v + 4), get_le64(v + 8)};
 }
 
+enum hidden_flags {
+    IS_HELD = 1,
+    IS_THAWED = 2,
+};
+
+/* Encodes the tagged field of a hidden namespace; the others have none. Returns its length. */
+static size_t put_hidden(uint8_t *out, const struct ns_hidden *h)
+{
+    if (h->kind == NS_VISIBLE)
+        return 0;
+    out[0] = TAG_HIDDEN;
+    put_le16(out + 1, NS_HIDDEN_LEN - TAG_HEAD);
+    out[3] = (uint8_t)h->kind;
+    out[4] = (uint8_t)((h->held ? IS_HELD : 0) | (h->thawed ? IS_THAWED : 0));
+    put_instant(out + 5, &h->of);
+    put_le64(out + 21, (uint64_t)h->since);
+    return NS_HIDDEN_LEN;
+}
+
 size_t ns_record_encode(uint32_t number, const struct ns_fields *f, uint8_t *out)
 {
     size_t name = strlen(f->name), target = f->target ? strlen(f->target) : 0;
-    size_t tail = f->tail ? f->tail->len : 0;
+    size_t tail = f->tail ? f->tail->len : 0, hidden;
     uint8_t *p = out + RECORD_HEAD;
 
     memset(out, 0, RECORD_HEAD);
@@ -67,7 +87,6 @@ size_t ns_record_encode(uint32_t number, const struct ns_fields *f, uint8_t *out
     put_le64(out + 112, f->own_ino);
     put_instant(out + 120, &f->base);
     put_le16(out + 136, (uint16_t)target);
-    put_le16(out + 138, (uint16_t)tail);
     memcpy(p, f->name, name);
     p += name;
     if (target)
@@ -76,6 +95,9 @@ size_t ns_record_encode(uint32_t number, const struct ns_fields *f, uint8_t *out
     if (tail)
         memcpy(p, f->tail->bytes, tail);
     p += tail;
+    hidden = put_hidden(p, &f->hidden);
+    put_le16(out + 138, (uint16_t)(tail + hidden));
+    p += hidden;
     put_le64(out, id_checksum(out + 8, (size_t)(p - out) - 8, number));
     return (size_t)(p - out);
 }
@@ -101,21 +123,45 @@ static bool is_instant(const struct ns_instant *i)
     return i->ns ? i->ns <= VFS_NS_MAX : i->generation == 0 && i->seq == 0;
 }
 
-/* Is it a list of tagged fields, and may a program go on that knows none of them? */
-static bool is_tail(const uint8_t *tail, size_t len)
+/* Decodes the tagged field of a hidden namespace, without its tag and length. */
+static bool get_hidden(const uint8_t *v, size_t len, struct ns_hidden *ret)
 {
+    if (len != NS_HIDDEN_LEN - TAG_HEAD || v[0] == NS_VISIBLE || v[0] >= NS_KIND_END ||
+        v[1] > (IS_HELD | IS_THAWED))
+        return false;
+    *ret = (struct ns_hidden){
+        .kind = v[0],
+        .held = v[1] & IS_HELD,
+        .thawed = v[1] & IS_THAWED,
+        .of = get_instant(v + 2),
+        .since = (int64_t)get_le64(v + 18),
+    };
+    return ret->of.ns <= VFS_NS_MAX;
+}
+
+/* Is it a list of tagged fields, and does this version know those that must be known? *ret_known is
+ * where the fields from 0x80 on begin. */
+static bool is_tail(const uint8_t *tail, size_t len, size_t *ret_known, struct ns_hidden *ret)
+{
+    const uint8_t *at = tail, *end = tail + len;
     unsigned last = 0;
 
-    while (len >= TAG_HEAD) {
-        size_t field = TAG_HEAD + (size_t)get_le16(tail + 1);
+    *ret_known = len;
+    while (end - at >= TAG_HEAD) {
+        size_t field = TAG_HEAD + (size_t)get_le16(at + 1);
 
-        if (tail[0] <= last || tail[0] >= TAG_MUST_KNOW || field > len)
+        if (at[0] <= last || (at[0] >= TAG_MUST_KNOW && at[0] != TAG_HIDDEN) ||
+            field > (size_t)(end - at))
             return false;
-        last = tail[0];
-        tail += field;
-        len -= field;
+        last = at[0];
+        if (last == TAG_HIDDEN) {
+            *ret_known = (size_t)(at - tail);
+            if (!get_hidden(at + TAG_HEAD, field - TAG_HEAD, ret))
+                return false;
+        }
+        at += field;
     }
-    return len == 0;
+    return at == end;
 }
 
 /* Decodes what version 3 added about usage, inode numbers and branches. */
@@ -156,27 +202,30 @@ static bool decode_head(const uint8_t *v, size_t head, struct ns_fields *ret)
 }
 
 /* The parts behind the head: where each begins, and its length. Before version 3 the target is all
- * that is behind the name. */
+ * that is behind the name. Of the tail it is what this version does not know. */
 struct parts {
     const uint8_t *name, *target, *tail;
     size_t name_len, target_len, tail_len;
 };
 
-static bool find_parts(const uint8_t *v, size_t head, size_t len, struct parts *ret)
+static bool find_parts(const uint8_t *v, size_t head, size_t len, struct parts *ret,
+                       struct ns_hidden *ret_hidden)
 {
     size_t name = get_le16(v + 10), rest = len - head;
     size_t tail = head == RECORD_HEAD ? get_le16(v + 138) : 0;
 
-    if (name > rest || tail > rest - name || tail > NS_TAIL_MAX)
+    if (name > rest || tail > rest - name || tail > NS_TAIL_MAX + NS_HIDDEN_LEN)
         return false;
     *ret =
         (struct parts){v + head, v + head + name, v + len - tail, name, rest - name - tail, tail};
     if (head == RECORD_HEAD && get_le16(v + 136) != ret->target_len)
         return false;
-    return is_name(ret->name, name) && is_tail(ret->tail, tail) &&
-           (v[9] & IS_SYMLINK ? ret->target_len > 0 && ret->target_len <= TARGET_MAX &&
-                                    !memchr(ret->target, 0, ret->target_len)
-                              : ret->target_len == 0);
+    return is_name(ret->name, name) && is_tail(ret->tail, tail, &ret->tail_len, ret_hidden) &&
+           ret->tail_len <= NS_TAIL_MAX &&
+           (v[9] & IS_SYMLINK
+                ? ret_hidden->kind == NS_VISIBLE && ret->target_len > 0 &&
+                      ret->target_len <= TARGET_MAX && !memchr(ret->target, 0, ret->target_len)
+                : ret->target_len == 0);
 }
 
 /* Copies the parts. -ENOMEM */
@@ -205,7 +254,7 @@ int ns_decode(const void *val, size_t len, struct ns_fields *ret)
     struct parts parts;
 
     *ret = (struct ns_fields){.target = NULL};
-    if (head == 0 || !decode_head(v, head, ret) || !find_parts(v, head, len, &parts))
+    if (head == 0 || !decode_head(v, head, ret) || !find_parts(v, head, len, &parts, &ret->hidden))
         return -EUCLEAN;
     return copy_parts(v, &parts, ret);
 }

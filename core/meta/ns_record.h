@@ -15,8 +15,26 @@ struct ns_instant {
     uint64_t seq;            /* number of the last change of the store at that moment */
 };
 
-/* Tagged fields at the end of a record, as they stand there: each is a tag, 1, a length, 2, and as
- * many bytes; tags rise. This version has no tag of its own, and keeps those below 0x80. */
+/* Why a namespace is kept that is not in the root. */
+enum ns_kind {
+    NS_VISIBLE,  /* it is in the root */
+    NS_ORIGIN,   /* it is what a branch was made of, at that instant */
+    NS_SNAPSHOT, /* somebody named that instant */
+    NS_TRASH,    /* it was dropped, and can be taken back */
+    NS_DRAFT,    /* it is being made, and goes at the next start */
+    NS_KIND_END,
+};
+/* What a namespace that is not in the root has beside its other fields. */
+struct ns_hidden {
+    enum ns_kind kind; /* NS_VISIBLE: it is in the root, and the other fields are 0 */
+    bool held;         /* a snapshot that nothing removes */
+    bool thawed;       /* in the trash: it was not frozen when it was dropped */
+    struct ns_instant of; /* of which namespace, at which instant; in the trash: itself */
+    int64_t since;        /* when it began to be kept, ns since the epoch */
+};
+
+/* Tagged fields at the end of a record that this version does not know, as they stand there: each
+ * is a tag below 0x80, 1, a length, 2, and as many bytes; tags rise. */
 struct ns_tail {
     size_t len;
     uint8_t bytes[];
@@ -43,9 +61,11 @@ struct ns_fields {
     int64_t time, flushed;
     uint64_t flushes;
     struct usage usage; /* what its inodes take; valid if `counted` */
+    struct ns_hidden hidden;
     bool frozen, verify, branched, counted;
 };
-#define NS_RECORD_MAX (140 + VFS_NAME_MAX + 4095 + NS_TAIL_MAX)
+#define NS_HIDDEN_LEN 29 /* bytes of the tagged field of a hidden namespace */
+#define NS_RECORD_MAX (140 + VFS_NAME_MAX + 4095 + NS_TAIL_MAX + NS_HIDDEN_LEN)
 /* Encodes the record with its checksum, whose seed is the number. Returns the length, which is at
  * most NS_RECORD_MAX bytes; `out` has room for that. */
 size_t ns_record_encode(uint32_t number, const struct ns_fields *f, uint8_t *out);

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * namespaces: which trees exist, by name and by number, and the instants that make and branch them.
- * ns_drop.c drops and renames them. A namespace is a root page and a counter of inode numbers. A
- * branch is one more count on the root page, taken with the freeze lock held for writing, so that
- * it is a point in time of the whole tree.
+ * namespaces: which trees exist, by name and by number, and how they are made. A namespace is a
+ * root page and a counter of inode numbers.
  *
  * A dropped namespace leaves the names at once. Its struct stays while the kernel or an open file
  * knows its number, and the number is used again only after that.
@@ -125,9 +123,21 @@ bool ns_table_has(struct ns_table *t, uint32_t number)
     return ns && ns->live;
 }
 
+bool ns_table_has_name(struct ns_table *t, const char *name)
+{
+    return find_name(t, name);
+}
+
+/* The list by which it is found: that of its name in the root, or that of what it is kept of. */
+static struct ns **list_of(struct ns_table *t, const struct ns *ns)
+{
+    return ns->hidden.kind ? &t->hidden[ns->hidden.of.ns % NS_BUCKETS]
+                           : &t->by_name[hash_name(ns->name)];
+}
+
 static void unlink_name(struct ns_table *t, struct ns *ns)
 {
-    struct ns **b = &t->by_name[hash_name(ns->name)];
+    struct ns **b = list_of(t, ns);
 
     while (*b != ns)
         b = &(*b)->by_name_next;
@@ -136,7 +146,7 @@ static void unlink_name(struct ns_table *t, struct ns *ns)
 
 static void link_name(struct ns_table *t, struct ns *ns)
 {
-    struct ns **b = &t->by_name[hash_name(ns->name)];
+    struct ns **b = list_of(t, ns);
 
     ns->by_name_next = *b;
     *b = ns;
@@ -151,7 +161,7 @@ void ns_table_insert(struct ns_table *t, struct ns *ns)
     *n = ns;
     link_name(t, ns);
     ns->live = true;
-    t->live++;
+    t->live += !ns->hidden.kind;
     ns_settings_drop(&t->settings, ns->number);
 }
 
@@ -164,6 +174,37 @@ char *ns_table_rename(struct ns_table *t, struct ns *ns, char *name)
     link_name(t, ns);
     ns->dirty = true;
     return old;
+}
+
+void ns_table_hide(struct ns_table *t, struct ns *ns, const struct ns_hidden *hidden)
+{
+    unlink_name(t, ns);
+    t->live -= !ns->hidden.kind;
+    ns->hidden = *hidden;
+    t->live += !ns->hidden.kind;
+    link_name(t, ns);
+    ns->dirty = true;
+}
+
+static bool is_kept_of(const struct ns *ns, enum ns_kind kind, const struct ns_instant *of,
+                       const char *name)
+{
+    return ns->hidden.kind == kind && ns->hidden.of.ns == of->ns &&
+           ns->hidden.of.generation == of->generation &&
+           (name ? !strcmp(ns->name, name) : ns->hidden.of.seq == of->seq);
+}
+
+int ns_get_hidden(struct state *p, enum ns_kind kind, const struct ns_instant *of, const char *name,
+                  struct ns **ret_ns)
+{
+    READ_GUARD(&p->names.lock);
+
+    for (struct ns *ns = p->names.hidden[of->ns % NS_BUCKETS]; ns; ns = ns->by_name_next)
+        if (is_kept_of(ns, kind, of, name)) {
+            *ret_ns = ns_ref(ns);
+            return 0;
+        }
+    return -ENOENT;
 }
 
 /* Finds a number that no struct has. Numbers rise and wrap around. */
@@ -296,15 +337,13 @@ static int capture_birth(struct txn *t, const struct ns *ns, const struct ns *fr
     return ns->target ? 0 : capture_root(t, ns);
 }
 
-/* Gives the namespace a number and a place in the table. Nobody finds it before the log has it.
- * `from` is what it is a branch of, or NULL. On success the table owns it. */
-static int ns_publish(struct txn *t, struct ns *ns, const struct ns *from)
+int ns_publish(struct txn *t, struct ns *ns, const struct ns *from)
 {
     struct state *p = t->p;
     WRITE_GUARD(&p->names.lock);
     int err;
 
-    if (find_name(&p->names, ns->name))
+    if (!ns->hidden.kind && find_name(&p->names, ns->name))
         return -EEXIST;
     err = free_number(&p->names, &ns->number);
     if (err < 0)
@@ -393,59 +432,6 @@ int ns_create_symlink(struct txn *t, const char *name, const char *target,
     return 0;
 }
 
-/* Makes a new struct a branch of `from`. It has the inode numbers of its origin up to here, and
- * takes a run of its own when it needs one. */
-static void be_branch(struct state *p, struct ns *ns, const struct ns *from)
-{
-    ns->next_ino = ns->ino_end = ns->own_ino = from->next_ino;
-    ns->origin = (struct ns_instant){from->number, from->generation, atomic_load(&p->seq)};
-    ns->base = ns->origin;
-    ns->branched = true;
-    ns->counted = from->counted;
-}
-
-int ns_branch(struct state *p, const char *from, const char *to, uint64_t *ret_seq,
-              uint32_t *ret_number)
-{
-    TXN(t);
-    struct ns *src, *ns = NULL;
-    int err = ns_check_name(to);
-
-    if (err == 0)
-        err = ns_get_by_name(p, from, &src);
-    if (err < 0)
-        return err;
-    err = src->target ? -EINVAL : ns_alloc(p, to, &ns);
-    /* A shared mapping keeps its file open, so without files open for writing nothing has to be
-     * written back. */
-    if (err == 0)
-        err = vnodes_write_back(p, src);
-    if (err == 0)
-        err = txn_begin_alone(p, 0, &t);
-    if (err == 0) {
-        err = src->live ? tree_branch(&src->tree, &ns->tree) : -ENOENT;
-        be_branch(p, ns, src);
-        if (err == 0) {
-            err = ns_publish(&t, ns, src);
-            if (err < 0)
-                (void)drops_push(p->drops, ns->tree.root);
-        }
-        if (err == 0) {
-            *ret_number = ns->number;
-            *ret_seq = ns->seq;
-        }
-    }
-    txn_end(&t);
-    ns_put(p, src);
-    if (err < 0) {
-        if (ns)
-            ns_discard(ns);
-        return err;
-    }
-    event_stale(p, VFS_ROOT);
-    return 0;
-}
-
 int ns_table_remove(struct state *p, struct ns *ns)
 {
     int err;
@@ -463,9 +449,17 @@ int ns_table_remove(struct state *p, struct ns *ns)
     ns_settings_drop(&p->names.settings, ns->number);
     unlink_name(&p->names, ns);
     ns->live = false;
-    p->names.live--;
+    p->names.live -= !ns->hidden.kind;
     p->names.mtime = now(p);
     return 0;
+}
+
+int ns_is_empty(struct ns *ns)
+{
+    struct inode in;
+    int err = inode_load(&ns->tree, NS_ROOT_INO, &in);
+
+    return err < 0 ? err : in.size ? -ENOTEMPTY : 0;
 }
 
 /* ---- its settings ---- */

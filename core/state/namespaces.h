@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* namespaces: the namespaces of an open store, by name and by number (namespaces.c, ns_drop.c,
- * ns_table.c). */
+/* namespaces: the namespaces of an open store, by name and by number (namespaces.c, ns_table.c).
+ * A hidden one is not in the root: it has a number and a tree as any other, and is found by what it
+ * is kept of. The room branch makes, hides and drops them. */
 #pragma once
 
 #include "capture.h"
@@ -22,7 +23,9 @@ struct ns {
     _Atomic uint32_t nopen;      /* open files in it */
     _Atomic uint32_t nwriters;   /* open files that are open for writing */
     bool live;                   /* names; false: it was dropped, and every call returns -ESTALE */
-    char *name;                  /* names; its name at the root */
+    char *name;                  /* names; its name at the root; of a snapshot that of the snapshot;
+                                  * of others that are hidden the name that its tree had there */
+    struct ns_hidden hidden;     /* names; kind NS_VISIBLE: it is in the root */
     char *target;                /* fixed; the target of a symlink at the root; NULL: a namespace */
     uint32_t uid, gid;           /* fixed; owner of such a symlink */
     int64_t time;                /* fixed; its creation, ns since the epoch */
@@ -60,8 +63,9 @@ struct ns_table {
     struct rwlock lock; /* "names": guards the table */
     struct ns *by_number[NS_BUCKETS];
     struct ns *by_name[NS_BUCKETS];
-    uint32_t next; /* the number to try next */
-    size_t live;
+    struct ns *hidden[NS_BUCKETS]; /* by the number of what they are kept of */
+    uint32_t next;                 /* the number to try next */
+    size_t live;                   /* those in the root */
     struct map64 removed; /* numbers whose records the next commit deletes */
     struct ns_settings settings;
     int64_t mtime;        /* modification time of the mount root, ns since the epoch */
@@ -82,27 +86,26 @@ int ns_check_name(const char *name);
 int ns_create(struct txn *t, const char *name, uint32_t mode, const struct vfs_cred *cred);
 int ns_create_symlink(struct txn *t, const char *name, const char *target,
                       const struct vfs_cred *cred);
-/* ns_branch, ns_drop and ns_rename begin a change of their own that is alone, so they take the
- * freeze lock for writing. The caller holds no lock. */
-int ns_branch(struct state *p, const char *from, const char *to, uint64_t *ret_seq,
-              uint32_t *ret_number);
-/* Drops a namespace, or with `only_symlink` a symlink at the root (-EISDIR, -ENOTDIR: it is the
- * other kind). -EBUSY: *ret_open files are open in it, unless `force`. `only_empty` removes an
- * empty namespace, however many files are open: -ENOTEMPTY. */
-int ns_drop(struct state *p, const char *name, bool force, bool only_empty, bool only_symlink,
-            uint32_t *ret_open);
-int ns_rename(struct state *p, const char *name, const char *newname, unsigned flags);
+/* Gives a new namespace a number and a place in the table, and notes the frame that makes it.
+ * Nobody finds it before the log has it. `from` is what it is a branch of, or NULL. On success the
+ * table owns it. -EEXIST: another one in the root has the name; -EMFILE, -ENOENT. The change is
+ * alone if there is a `from`. */
+int ns_publish(struct txn *t, struct ns *ns, const struct ns *from);
+/* Is its root directory empty? 0, -ENOTEMPTY, or an error. The caller holds ns->lock. */
+int ns_is_empty(struct ns *ns);
 /* Notes in how many pieces its files are (du.h). A branch in many pieces is warned of once. */
 void ns_count_pieces(struct state *p, struct ns *ns, const char *name, uint64_t pieces);
 /* Is it a branch that was flushed very often, or was in very many pieces when they were last
  * counted? */
 bool ns_is_scattered(struct state *p, struct ns *ns);
-/* How many files are open in it just now; 0 if there is no such namespace. */
-uint32_t ns_open_files(struct state *p, const char *name);
+/* Finds a hidden one by its kind, by number and generation of what it is kept of, and by its name;
+ * or if `name` is NULL by the sequence number of `of`. With a reference. -ENOENT */
+int ns_get_hidden(struct state *p, enum ns_kind kind, const struct ns_instant *of, const char *name,
+                  struct ns **ret_ns);
 /* The next namespace in the order of names, after `after` (NULL: the first), with a reference.
  * -ENOENT. */
 int ns_next(struct state *p, const char *after, struct ns **ret_ns);
-/* The same by number, for readdir: the next live one above `after`. */
+/* The same by number: the next live one above `after`, also a hidden one. */
 int ns_next_number(struct state *p, uint32_t after, struct ns **ret_ns);
 /* Inode numbers are those of the store. A namespace takes them in runs, and no other namespace
  * gives a number of its run. So two files never get one number, in whatever namespaces; and what
@@ -130,6 +133,11 @@ int ns_set_switch(struct state *p, const char *name, enum ns_switch which, bool 
  * caller frees. It does not check whether the name is taken. The caller holds "names" for
  * writing. */
 char *ns_table_rename(struct ns_table *t, struct ns *ns, char *name);
+/* Hides a live namespace, or shows it again under the name that it has, which is free, or changes
+ * what is noted of it. The caller holds "names" for writing. */
+void ns_table_hide(struct ns_table *t, struct ns *ns, const struct ns_hidden *hidden);
+/* Is a visible namespace of that name there? The caller holds "names". */
+bool ns_table_has_name(struct ns_table *t, const char *name);
 /* Removes a dropped namespace from the names, and puts its tree into the drop queue. The caller may
  * have its last reference. -ENOMEM: nothing happened. The caller holds "names" for writing. */
 int ns_table_remove(struct state *p, struct ns *ns);

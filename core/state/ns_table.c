@@ -176,6 +176,7 @@ void ns_set_fields(struct ns *ns, uint32_t number, struct ns_fields *f)
     ns->origin = f->origin;
     ns->base = f->base;
     ns->own_ino = f->own_ino;
+    ns->hidden = f->hidden;
     ns->seq = f->seq;
     ns->time = f->time;
     ns->uid = f->uid;
@@ -201,6 +202,7 @@ void ns_get_fields(const struct ns *ns, struct ns_fields *ret)
                               .origin = ns->origin,
                               .base = ns->base,
                               .own_ino = ns->own_ino,
+                              .hidden = ns->hidden,
                               .seq = ns->seq,
                               .time = ns->time,
                               .flushed = atomic_load(&ns->flushed),

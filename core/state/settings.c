@@ -106,6 +106,11 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
                                   "flushes of a branch, or pieces of its files, after which a "
                                   "warning says that it is scattered; 0: none",
                                   NULL},
+    [SET_ORIGIN_KEEP] = {"origin_keep", SETTING_DURATION, 0, 3650 * DAY, 7 * DAY,
+                         "what a branch was made of is held this long, for diff and merge; 0: not",
+                         NULL},
+    [SET_TRASH_KEEP] = {"trash_keep", SETTING_DURATION, 0, 3650 * DAY, DAY,
+                        "a namespace that was dropped can be taken back this long; 0: not", NULL},
 };
 
 void settings_init(struct settings *s)

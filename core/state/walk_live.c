@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* walk_live: see the header. */
 #include "walk_live.h"
-#include <stdio.h>
 
 static int get(const struct walk *w, uint64_t no, struct walk_page *ret)
 {
@@ -30,10 +29,7 @@ int walk_live_trees(struct state *p, int (*fn)(const struct live_tree *t, void *
     while (err == 0 && ns_next_number(p, at, &ns) == 0) {
         at = ns->number;
         t = (struct live_tree){.lock = &ns->lock, .tree = &ns->tree, .ns = at};
-        {
-            READ_GUARD(&p->names.lock); /* a rename changes the name */
-            snprintf(t.name, sizeof t.name, "%s", ns->name);
-        }
+        ns_label(p, ns, t.name);
         err = ns->target ? 0 : fn(&t, ctx);
         ns_put(p, ns);
     }

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "ns_label.h"
 #include "state.h"
 #include "walk.h"
 
@@ -19,7 +20,8 @@ struct live_tree {
     struct rwlock *lock;
     const struct tree *tree;
     uint32_t ns;                 /* number of its namespace; 0: it is that of the orphans */
-    char name[VFS_NAME_MAX + 1]; /* of the namespace; of the orphans "unlinked but open files" */
+    char name[NS_LABEL_MAX]; /* of the namespace (ns_label); of the orphans "unlinked but open
+                              * files" */
 };
 
 /* Calls `fn` with the tree of each namespace, in the order of their numbers, and then with that of

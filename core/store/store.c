@@ -6,6 +6,7 @@
  *   "state"     next numbers, sequence, orphans   in every commit
  */
 #include "cache.h"
+#include "kept.h"
 #include "member_hooks.h"
 #include "move.h"
 #include "pool_format.h"
@@ -150,11 +151,28 @@ static uint64_t ghosts_released(struct state *p)
     return atomic_load(&p->releasing->released);
 }
 
+static int expire_job(struct state *p, struct job *j, void *arg)
+{
+    (void)j;
+    (void)arg;
+    kept_expire(p);
+    return 0;
+}
+
+/* What is kept for a while is let go in a job, since that may wait for a flush. */
+static void flushed(struct state *p)
+{
+    compact_if_due(p);
+    if (!atomic_load(&p->closing) && !atomic_load(&p->readonly) && kept_is_due(p))
+        (void)job_try(p, "expire", "", &(struct job_work){.fn = expire_job, .alone = true});
+}
+
 static const struct flush_hooks flush_hooks = {
     .drops_done = jobs_drops_done,
     .drained = pool_node_drained,
     .refresh_pool = pool_node_refresh,
-    .flushed = compact_if_due,
+    .give_back = kept_give_back,
+    .flushed = flushed,
     .release_ghosts = release_ghosts,
     .ghosts_released = ghosts_released,
     .dead_ghosts = shards_thread_kick,

@@ -109,9 +109,11 @@ static int check_features(const struct store_text *t, const char *path, bool wri
 
 static int write_identity(int dirfd, const struct store_text *t)
 {
+    struct store_text mine = *t;
     char text[STORE_TEXT_MAX + 1];
 
-    return io_write_file(dirfd, IDENTITY_FILE, text, store_text_encode(t, text), 0644);
+    features_use(&mine.features, FEATURE_INCOMPATIBLE, FEATURE_HELD_ROOTS, FEATURE_HELD_ROOTS_NAME);
+    return io_write_file(dirfd, IDENTITY_FILE, text, store_text_encode(&mine, text), 0644);
 }
 
 /* Makes the store one of this version. From here on it may have bytes that an earlier version would
@@ -119,7 +121,9 @@ static int write_identity(int dirfd, const struct store_text *t)
 static int renew_identity(int dirfd, const struct store_text *t, const char *path,
                           char why[STORE_WHY])
 {
-    int err = t->version < STORE_VERSION ? write_identity(dirfd, t) : 0;
+    bool is_mine = t->version == STORE_VERSION &&
+                   t->features.mask[FEATURE_INCOMPATIBLE] & FEATURE_HELD_ROOTS;
+    int err = is_mine ? 0 : write_identity(dirfd, t);
 
     return err < 0 ? fail(err, why, "cannot write %s/" IDENTITY_FILE ": %s", path, strerror(-err))
                    : 0;

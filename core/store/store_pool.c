@@ -124,8 +124,7 @@ bool store_pool_is_shard(const char *url)
 
 void store_pool_features(struct features *f)
 {
-    f->mask[FEATURE_INCOMPATIBLE] |= FEATURE_POOL_ON_SHARD;
-    snprintf(f->names[FEATURE_INCOMPATIBLE], FEATURES_NAMES, " " FEATURE_POOL_ON_SHARD_NAME);
+    features_use(f, FEATURE_INCOMPATIBLE, FEATURE_POOL_ON_SHARD, FEATURE_POOL_ON_SHARD_NAME);
 }
 
 /* Joins the pool on that disk, and writes STORE/pool. */

@@ -139,12 +139,16 @@ static int list_root(struct inode_listing *l, uint64_t cookie)
         char name[VFS_NAME_MAX + 1];
         struct vfs_dirent d = {.cookie = ns->number + COOKIE_BASE};
         struct inode in;
+        bool hidden;
         int err = 0;
         {
             READ_GUARD(&l->p->names.lock); /* a rename changes ns->name */
             snprintf(name, sizeof name, "%s", ns->name);
+            hidden = ns->hidden.kind;
         }
-        if (ns->target) {
+        if (hidden) {
+            err = -ENOENT;
+        } else if (ns->target) {
             attr_fill_link(ns, &d.attr);
         } else if (!l->plus) { /* its tree is not read: damage in one hides no other */
             d.attr.nodeid = vfs_node(ns->number, NS_ROOT_INO);

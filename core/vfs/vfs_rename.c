@@ -5,6 +5,7 @@
  * rename is one change under the namespace's lock: nobody can see a moment in which both names
  * exist, or neither.
  */
+#include "ns_drop.h"
 #include "vfs.h"
 #include "vfs_file_impl.h"
 #include <errno.h>

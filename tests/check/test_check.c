@@ -2,6 +2,7 @@
 /* test_check: a clean store is clean; one flipped bit, and check names that very item. */
 #include "check_fixture.h"
 #include "compressed.h"
+#include "ns_drop.h"
 
 /* ---- clean ---- */
 

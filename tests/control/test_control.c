@@ -9,6 +9,7 @@
 
 #include "control_of_store.h"
 #include "job.h"
+#include "ns_drop.h"
 #include "report.h"
 
 static struct fixture x;
@@ -397,13 +398,13 @@ Test(control, a_namespace_with_open_files_is_dropped_by_force_only)
 static struct vfs_file *held; /* closed when the drop asks for the second time whether it is open */
 static unsigned asked;
 
-uint32_t __real_ns_open_files(struct state *p, const char *name);
-uint32_t __wrap_ns_open_files(struct state *p, const char *name);
-uint32_t __wrap_ns_open_files(struct state *p, const char *name)
+uint32_t __real_ns_open_files(const struct ns *ns);
+uint32_t __wrap_ns_open_files(const struct ns *ns);
+uint32_t __wrap_ns_open_files(const struct ns *ns)
 {
     if (held && ++asked == 2)
         vfs_release(held);
-    return __real_ns_open_files(p, name);
+    return __real_ns_open_files(ns);
 }
 
 /* The kernel says that a file was closed after close(2) has returned. */

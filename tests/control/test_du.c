@@ -7,6 +7,8 @@
 #include "fault.h"
 #include "fixture.h"
 #include "du.h"
+#include "ns_drop.h"
+#include "ns_branch.h"
 
 static struct fixture x;
 

@@ -4,6 +4,8 @@
  * the store alike; see ops.c.
  */
 #include "model.h"
+#include "ns_drop.h"
+#include "ns_branch.h"
 #include <errno.h>
 #include <linux/fs.h>
 #include <stdlib.h>

@@ -6,6 +6,7 @@
  * fit what they are to change are refused.
  */
 #include "check_fixture.h"
+#include "ns_drop.h"
 #include "repair.h"
 #include "replay.h"
 #include "report.h"

@@ -20,6 +20,8 @@
 #include "control.h"
 #include "disk_mem.h"
 #include "kv_mem.h"
+#include "ns_drop.h"
+#include "ns_branch.h"
 #include "store_impl.h"
 #include "report.h"
 #include "vfs.h"

@@ -19,6 +19,8 @@
 #include "disk_mem.h"
 #include "history.h"
 #include "kv_mem.h"
+#include "ns_drop.h"
+#include "ns_branch.h"
 #include "store_impl.h"
 #include "report.h"
 #include "vfs.h"

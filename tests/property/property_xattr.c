@@ -13,6 +13,8 @@
 #include "clock_manual.h"
 #include "disk_mem.h"
 #include "kv_mem.h"
+#include "ns_drop.h"
+#include "ns_branch.h"
 #include "store_impl.h"
 #include "vfs.h"
 #include <errno.h>

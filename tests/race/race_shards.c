@@ -21,6 +21,8 @@
 #include "gc_store.h"
 #include "kv_mem.h"
 #include "move.h"
+#include "ns_drop.h"
+#include "ns_branch.h"
 #include "shard_mem.h"
 #include "shards.h"
 #include "store.h"

@@ -6,6 +6,7 @@
 #include "check_fixture.h"
 #include "compressed.h"
 #include "disk_impl.h"
+#include "ns_drop.h"
 
 #include "packs_impl.h"
 #include "report.h"

@@ -8,6 +8,7 @@
 #include "disk_impl.h"
 #include "gc_record.h"
 #include "leaks.h"
+#include "ns_drop.h"
 #include "packs_impl.h"
 #include "report.h"
 

@@ -6,6 +6,8 @@
  * Contents are few, so equal bytes turn up on every node. Files are made, never overwritten: the
  * bytes of a slot that is overwritten arrive in any order, and the model would have to know.
  */
+#include "ns_drop.h"
+#include "ns_branch.h"
 #include "sim.h"
 #include <errno.h>
 #include <stdlib.h>

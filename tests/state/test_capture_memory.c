@@ -270,13 +270,13 @@ Test(capture_memory, a_file_that_could_not_be_created_is_not_there)
     unsigned n;
 
     put_file(&x, "main/before", "what is needed once is there");
-    open = ns_open_files(x.p, "main");
+    open = open_files(&x, "main");
     for (n = 1; !made && n < CALLS_MOST; n++) {
         arm(n);
         made = may_fail(create(&f));
         disarm();
         cr_assert_eq(node_of(&x, "main/new") != 0, made, "call %u", n);
-        cr_assert_eq(ns_open_files(x.p, "main"), open + made, "call %u", n);
+        cr_assert_eq(open_files(&x, "main"), open + made, "call %u", n);
     }
     cr_assert_gt(n, 3, "%u calls", n);
     cr_assert(made);

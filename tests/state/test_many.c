@@ -7,6 +7,7 @@
 #include "check_fixture.h"
 #include "disk_impl.h"
 #include "io.h"
+#include "ns_drop.h"
 #include "rebuild.h"
 #include "vfs_impl.h"
 

@@ -3,6 +3,7 @@
  * their bytes. Hashes are forced here to be equal on the lower levels. */
 #include "fault.h"
 #include "fixture.h"
+#include "ns_branch.h"
 #include "vfs_impl.h"
 #include <linux/fs.h>
 

@@ -2,6 +2,7 @@
 /* Claims about what a commit says of a namespace. */
 #include "blob.h"
 #include "fixture.h"
+#include "ns_drop.h"
 
 #include "report.h"
 #include "store_impl.h"
@@ -179,7 +180,7 @@ Test(namespaces, an_empty_one_goes_though_a_removed_file_is_open)
     struct vfs_file *f = removed_and_open();
 
     cr_assert_eq(vfs_rmdir(x.p, VFS_ROOT, "dev"), 0);
-    cr_assert_eq(ns_open_files(x.p, "dev"), 0);
+    cr_assert_eq(open_files(&x, "dev"), 0);
     still_there(f);
 }
 
@@ -210,7 +211,7 @@ Test(namespaces, one_with_a_file_in_it_is_neither_removed_nor_replaced)
     put_file(&x, "dev/g", "");
     cr_assert_eq(vfs_rmdir(x.p, VFS_ROOT, "dev"), -ENOTEMPTY);
     cr_assert_eq(ns_rename(x.p, "main", "dev", 0), -ENOTEMPTY);
-    cr_assert_eq(ns_open_files(x.p, "dev"), 1);
+    cr_assert_eq(open_files(&x, "dev"), 1);
     still_there(f);
 }
 

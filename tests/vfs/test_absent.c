@@ -4,6 +4,7 @@
  * EREMOTE, and all else is as of any object. No call makes such objects yet, so they are planted.
  */
 #include "absent.h"
+#include "ns_drop.h"
 #include "plant.h"
 #include "repair_fixture.h"
 #include "report.h"

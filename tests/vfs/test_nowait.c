@@ -485,14 +485,14 @@ Test(nowait, a_truncation_that_would_copy_the_rest_is_put_off_and_others_are_mad
 
 Test(nowait, an_open_that_would_cut_a_file_and_is_put_off_leaves_it_closed)
 {
-    uint32_t open = ns_open_files(x.p, "main");
+    uint32_t open = open_files(&x, "main");
     uint64_t seq;
 
     fill_log();
     seq = state_seq(x.p);
     cr_assert_eq(call_open_cutting(), -EWOULDWAIT);
     cr_assert_eq(call_create_over(), -EWOULDWAIT);
-    cr_assert_eq(ns_open_files(x.p, "main"), open);
+    cr_assert_eq(open_files(&x, "main"), open);
     cr_assert_eq(state_seq(x.p), seq);
 }
 
@@ -522,10 +522,10 @@ Test(nowait, an_unlinked_file_is_deleted_once_though_its_close_was_put_off)
     cr_assert_eq(vfs_release(also), 0);
     fill_log();
     cr_assert_eq(vfs_release(gone), -EWOULDWAIT);
-    cr_assert_eq(ns_open_files(x.p, "main"), 4);
+    cr_assert_eq(open_files(&x, "main"), 4);
     (void)thread_set_may_wait(true);
     cr_assert_eq(vfs_release(gone), 0);
-    cr_assert_eq(ns_open_files(x.p, "main"), 3);
+    cr_assert_eq(open_files(&x, "main"), 3);
 }
 
 Test(nowait, a_branch_of_a_namespace_that_is_written_to_is_put_off)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of vfs.h about extended attributes. */
+#include "ns_drop.h"
 #include "xattr_fixture.h"
 
 static struct fixture x;

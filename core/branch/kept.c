@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+/* kept: see the header. */
+#include "kept.h"
+#include "ns_drop.h"
+#include "ns_find.h"
+#include "flush.h"
+#include "report.h"
+#include <errno.h>
+#include <string.h>
+
+int kept_note(struct txn *t, struct ns *ns, const struct ns_hidden *hidden)
+{
+    {
+        WRITE_GUARD(&t->p->names.lock);
+        ns_table_hide(&t->p->names, ns, hidden);
+    }
+    capture_ns_put(t, ns);
+    return state_changed(t, NULL);
+}
+
+int kept_renew(struct txn *t, struct ns *ns)
+{
+    struct ns_hidden hidden = ns->hidden;
+
+    hidden.since = now(t->p);
+    return kept_note(t, ns, &hidden);
+}
+
+/* Has it snapshots, or (`held`) any that is held? Needs "names". */
+static bool has_snapshots(struct state *p, const struct ns *ns, bool held)
+{
+    for (const struct ns *s = p->names.hidden[ns->number % NS_BUCKETS]; s; s = s->by_name_next)
+        if (s->hidden.kind == NS_SNAPSHOT && s->hidden.of.ns == ns->number &&
+            s->hidden.of.generation == ns->generation && (s->hidden.held || !held))
+            return true;
+    return false;
+}
+
+bool kept_has_snapshots(struct state *p, const struct ns *ns, bool held)
+{
+    READ_GUARD(&p->names.lock);
+
+    return has_snapshots(p, ns, held);
+}
+
+static int64_t keep_of(struct state *p, enum ns_kind kind)
+{
+    switch (kind) {
+    case NS_ORIGIN:
+        return settings_get(&p->settings, SET_ORIGIN_KEEP);
+    case NS_TRASH:
+        return settings_get(&p->settings, SET_TRASH_KEEP);
+    default:
+        return INT64_MAX;
+    }
+}
+
+int64_t kept_until(struct state *p, const struct ns_hidden *hidden)
+{
+    int64_t keep = keep_of(p, hidden->kind);
+
+    return keep > INT64_MAX - hidden->since ? INT64_MAX : hidden->since + keep;
+}
+
+/* ---- what nothing needs ---- */
+
+/* The moments that are bases of namespaces, and the namespaces that there are; each as a hash, so
+ * two that are equal keep one thing too long. */
+struct needed {
+    struct map64 bases, namespaces;
+};
+
+static uint64_t hash_instant(const struct ns_instant *i)
+{
+    const uint64_t v[] = {i->ns, i->generation, i->seq};
+
+    return id_checksum(v, sizeof v, 0);
+}
+
+static uint64_t hash_number(uint32_t number, uint32_t generation)
+{
+    return (uint64_t)generation << 32 | number;
+}
+
+/* Notes what one namespace needs. A base or a snapshot needs nothing. */
+static int note_needs(struct needed *n, const struct ns *ns)
+{
+    int err = 0;
+
+    if (ns->hidden.kind == NS_ORIGIN || ns->hidden.kind == NS_SNAPSHOT || !ns->live)
+        return 0;
+    if (ns->base.ns)
+        err = map64_put(&n->bases, hash_instant(&ns->base), 1);
+    return err < 0 ? err : map64_put(&n->namespaces, hash_number(ns->number, ns->generation), 1);
+}
+
+/* Collects what is needed. -ENOMEM */
+static int look(struct state *p, struct needed *ret)
+{
+    READ_GUARD(&p->names.lock);
+
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        for (const struct ns *ns = p->names.by_number[i]; ns; ns = ns->by_number_next) {
+            int err = note_needs(ret, ns);
+
+            if (err < 0)
+                return err;
+        }
+    return 0;
+}
+
+/* May it go, by what is needed, or (`timed`) by the time? The caller has a reference, and
+ * "names". */
+static bool may_go(struct state *p, const struct needed *n, const struct ns *ns, bool timed)
+{
+    uint64_t none;
+
+    if (!ns->live || atomic_load(&ns->nopen))
+        return false;
+    switch (ns->hidden.kind) {
+    case NS_ORIGIN:
+        return !map64_get(&n->bases, hash_instant(&ns->hidden.of), &none) ||
+               (timed && kept_until(p, &ns->hidden) <= now(p));
+    case NS_SNAPSHOT:
+        return !ns->hidden.held &&
+               !map64_get(&n->namespaces, hash_number(ns->hidden.of.ns, ns->hidden.of.generation),
+                          &none);
+    case NS_TRASH:
+        return timed && kept_until(p, &ns->hidden) <= now(p) && !has_snapshots(p, ns, true);
+    case NS_DRAFT:
+        return timed && atomic_load(&ns->refs) == 1; /* who asks has the only reference */
+    default:
+        return false;
+    }
+}
+
+/* Finds the next that may go, behind number *at, with a reference; NULL: none. */
+static struct ns *next_to_go(struct state *p, const struct needed *n, bool timed, uint32_t *at)
+{
+    struct ns *ns;
+
+    while (ns_next_number(p, *at, &ns) == 0) {
+        bool go;
+
+        *at = ns->number;
+        {
+            READ_GUARD(&p->names.lock);
+            go = may_go(p, n, ns, timed);
+        }
+        if (go)
+            return ns;
+        ns_put(p, ns);
+    }
+    return NULL;
+}
+
+static bool has_hidden(struct state *p)
+{
+    READ_GUARD(&p->names.lock);
+
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        if (p->names.hidden[i])
+            return true;
+    return false;
+}
+
+static void report_stays(struct state *p, const struct ns *ns, int err)
+{
+    char label[NS_LABEL_MAX];
+
+    ns_label(p, ns, label);
+    report(REPORT_WARN, "%s is not needed any more and cannot be dropped (%s): that is tried again",
+           label, strerror(-err));
+}
+
+/* Drops what may go, once around. Returns how many were dropped. */
+static size_t let_go_once(struct state *p, bool timed)
+{
+    struct needed n = {0};
+    uint32_t at = 0;
+    size_t gone = 0;
+    struct ns *ns;
+    int err = look(p, &n);
+
+    while (err == 0 && (ns = next_to_go(p, &n, timed, &at))) {
+        int drop_err = drop_kept(p, ns);
+
+        if (drop_err == 0)
+            gone++;
+        else if (drop_err != -EBUSY && drop_err != -ENOENT && drop_err != -ESHUTDOWN)
+            report_stays(p, ns, drop_err);
+        ns_put(p, ns);
+    }
+    map64_release(&n.bases);
+    map64_release(&n.namespaces);
+    return gone;
+}
+
+/* What goes may be the last that needed something else, so it looks again until nothing goes. */
+static void let_go(struct state *p, bool timed)
+{
+    size_t gone = 0, n;
+
+    while (has_hidden(p) && state_writable(p) == 0 && (n = let_go_once(p, timed)) > 0)
+        gone += n;
+    if (gone)
+        flush_kick_drops(p);
+}
+
+void kept_expire(struct state *p)
+{
+    let_go(p, true);
+}
+
+void kept_release(struct state *p)
+{
+    let_go(p, false);
+}
+
+bool kept_is_due(struct state *p)
+{
+    struct needed n = {0};
+    uint32_t at = 0;
+    struct ns *ns = NULL;
+
+    if (has_hidden(p) && look(p, &n) == 0)
+        ns = next_to_go(p, &n, true, &at);
+    ns_put(p, ns);
+    map64_release(&n.bases);
+    map64_release(&n.namespaces);
+    return ns;
+}
+
+/* What is in the trash for the longest time, or else the base that is kept for the longest, with a
+ * reference; NULL: there is neither. */
+static struct ns *oldest(struct state *p)
+{
+    struct ns *best = NULL, *ns;
+    uint32_t at = 0;
+
+    while (ns_next_number(p, at, &ns) == 0) {
+        bool better;
+
+        at = ns->number;
+        {
+            READ_GUARD(&p->names.lock);
+            better =
+                (ns->hidden.kind == NS_TRASH || ns->hidden.kind == NS_ORIGIN) &&
+                !atomic_load(&ns->nopen) && !has_snapshots(p, ns, true) &&
+                (!best || ns->hidden.kind > best->hidden.kind ||
+                 (ns->hidden.kind == best->hidden.kind && ns->hidden.since < best->hidden.since));
+        }
+        ns_put(p, better ? best : ns);
+        best = better ? ns : best;
+    }
+    return best;
+}
+
+bool kept_give_back(struct state *p)
+{
+    struct ns *ns = oldest(p);
+    char label[NS_LABEL_MAX];
+    int err;
+
+    if (!ns)
+        return false;
+    ns_label(p, ns, label);
+    err = drop_kept(p, ns);
+    ns_put(p, ns);
+    if (err < 0)
+        return false;
+    report(REPORT_NOTE, "the disk is full: %s is given up", label);
+    kept_release(p);
+    return true;
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * kept: what is kept for a while and nobody sees in the root: the trash, the bases of branches,
+ * snapshots and drafts. It goes when
+ *
+ *     NS_ORIGIN    no branch has that base any more, or `origin_keep` has passed since the last
+ *                  branch was made there
+ *     NS_SNAPSHOT  its namespace is gone, also from the trash
+ *     NS_TRASH     `trash_keep` has passed since the drop
+ *     NS_DRAFT     nobody makes it any more
+ *
+ * Nothing goes in which a file is open, and no snapshot that is held.
+ *
+ * Threads: any. Errors of what goes by itself are reported, and it is tried again.
+ */
+#pragma once
+
+#include "state.h"
+
+/* Lets go what is due. The caller holds no lock. */
+void kept_expire(struct state *p);
+/* The same without a look at the time: what nothing needs since something was dropped. */
+void kept_release(struct state *p);
+/* Is there anything that kept_expire would let go? */
+bool kept_is_due(struct state *p);
+/* Drops what is in the trash for the longest time, or if that is empty the oldest base of a branch.
+ * True: something was dropped. The caller holds no lock. */
+bool kept_give_back(struct state *p);
+/* Has the namespace snapshots, or (`held`) any that is held? The caller holds the freeze lock. */
+bool kept_has_snapshots(struct state *p, const struct ns *ns, bool held);
+/* When it will go by itself, ns since the epoch; INT64_MAX: it will not. */
+int64_t kept_until(struct state *p, const struct ns_hidden *hidden);
+/* Changes what is noted of a namespace that is hidden, becomes hidden, or is shown again. The
+ * change is alone. */
+int kept_note(struct txn *t, struct ns *ns, const struct ns_hidden *hidden);
+/* It is kept from now on. The change is alone. */
+int kept_renew(struct txn *t, struct ns *ns);

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+/* ns_branch: see the header. */
+#include "ns_branch.h"
+#include "ns_find.h"
+#include "kept.h"
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ns_instant ns_now(const struct ns *ns)
+{
+    return ns->hidden.kind ? ns->hidden.of
+                           : (struct ns_instant){ns->number, ns->generation, ns->seq};
+}
+
+/* Makes a new struct a branch of `from`. It has the inode numbers of its origin up to here, and
+ * takes a run of its own when it needs one. */
+static void be_branch(struct ns *ns, const struct ns *from)
+{
+    ns->next_ino = ns->ino_end = ns->own_ino = from->next_ino;
+    ns->origin = ns->base = ns_now(from);
+    ns->branched = true;
+    ns->counted = from->counted;
+}
+
+/* Makes a new struct one that is kept of `from` at this instant. */
+static void be_kept(struct state *p, struct ns *ns, const struct ns *from, enum ns_kind kind)
+{
+    ns->next_ino = ns->ino_end = from->next_ino;
+    ns->own_ino = from->own_ino;
+    ns->origin = from->origin;
+    ns->base = from->base;
+    ns->counted = from->counted;
+    ns->frozen = true;
+    ns->hidden = (struct ns_hidden){.kind = kind, .of = ns_now(from), .since = now(p)};
+}
+
+/* Gives the new struct the tree of `from`, and publishes it. The table owns it afterwards, or the
+ * caller after an error. */
+static int publish(struct txn *t, struct ns *ns, const struct ns *from)
+{
+    int err = from->live ? tree_branch(&from->tree, &ns->tree) : -ENOENT;
+
+    if (err < 0)
+        return err;
+    err = ns_publish(t, ns, from);
+    if (err < 0)
+        (void)drops_push(t->p->drops, ns->tree.root);
+    return err;
+}
+
+/* Holds the tree that `from` has now, which is the base of a branch. */
+static int hold_base(struct txn *t, const struct ns *from)
+{
+    struct state *p = t->p;
+    const struct ns_instant at = ns_now(from);
+    struct ns *ns;
+    int err;
+
+    if (settings_get(&p->settings, SET_ORIGIN_KEEP) == 0)
+        return 0;
+    if (ns_get_hidden(p, NS_ORIGIN, &at, NULL, &ns) == 0) {
+        err = kept_renew(t, ns);
+        ns_put(p, ns);
+        return err;
+    }
+    err = ns_alloc(p, from->name, &ns);
+    if (err < 0)
+        return err;
+    be_kept(p, ns, from, NS_ORIGIN);
+    err = publish(t, ns, from);
+    if (err < 0)
+        ns_discard(ns);
+    return err;
+}
+
+/* Makes `*ns` a branch or a snapshot. On success the table owns it, and *ns is NULL. */
+static int make(struct txn *t, struct ns *from, bool snapshot, struct ns **ns, uint64_t *ret_seq,
+                uint32_t *ret_number)
+{
+    int err = 0;
+
+    if (snapshot && from->hidden.kind)
+        return -EINVAL;
+    if (snapshot) {
+        be_kept(t->p, *ns, from, NS_SNAPSHOT);
+        err = find_snapshot_is_free(t->p, from, (*ns)->name);
+    } else {
+        be_branch(*ns, from);
+        err = hold_base(t, from);
+    }
+    if (err == 0)
+        err = publish(t, *ns, from);
+    if (err < 0)
+        return err;
+    *ret_seq = (*ns)->seq;
+    *ret_number = (*ns)->number;
+    *ns = NULL;
+    return 0;
+}
+
+/* Does all of a branch or a snapshot of `from`. */
+static int make_of(struct state *p, struct ns *from, const char *name, bool snapshot,
+                   uint64_t *ret_seq, uint32_t *ret_number)
+{
+    TXN(t);
+    struct ns *ns = NULL;
+    int err = from->target ? -EINVAL : ns_alloc(p, name, &ns);
+
+    /* A shared mapping keeps its file open, so without files open for writing nothing has to be
+     * written back. */
+    if (err == 0)
+        err = vnodes_write_back(p, from);
+    if (err == 0)
+        err = txn_begin_alone(p, 0, &t);
+    if (err == 0)
+        err = make(&t, from, snapshot, &ns, ret_seq, ret_number);
+    txn_end(&t);
+    if (ns)
+        ns_discard(ns);
+    return err;
+}
+
+int ns_branch(struct state *p, const char *from, const char *to, uint64_t *ret_seq,
+              uint32_t *ret_number)
+{
+    struct ns *src;
+    int err = ns_check_name(to);
+
+    if (err == 0)
+        err = ns_find(p, from, &src);
+    if (err < 0)
+        return err;
+    err = make_of(p, src, to, false, ret_seq, ret_number);
+    ns_put(p, src);
+    if (err == 0)
+        event_stale(p, VFS_ROOT);
+    return err;
+}
+
+int snapshot_check_name(const char *name)
+{
+    int err = ns_check_name(name);
+
+    if (err < 0)
+        return err;
+    return strchr(name, '@') || !name[strspn(name, "0123456789")] ||
+                   !strncmp(name, NS_LABEL_DROPPED, strlen(NS_LABEL_DROPPED))
+               ? -EINVAL
+               : 0;
+}
+
+int ns_snapshot(struct state *p, struct ns *of, const char *name, uint64_t *ret_seq)
+{
+    uint32_t number;
+    int err = snapshot_check_name(name);
+
+    return err < 0 ? err : make_of(p, of, name, true, ret_seq, &number);
+}
+
+int ns_hold(struct state *p, struct ns *snapshot, bool held)
+{
+    TXN(t);
+    struct ns_hidden hidden;
+    int err = txn_begin_alone(p, 0, &t);
+
+    if (err < 0)
+        return err;
+    if (!snapshot->live)
+        return -ENOENT;
+    hidden = snapshot->hidden;
+    if (hidden.kind != NS_SNAPSHOT)
+        return -EINVAL;
+    hidden.held = held;
+    return kept_note(&t, snapshot, &hidden);
+}
+
+int ns_detach(struct state *p, struct ns *ns)
+{
+    int err;
+    {
+        TXN(t);
+
+        err = txn_begin_alone(p, 0, &t);
+        if (err == 0 && !ns->live)
+            err = -ENOENT;
+        if (err == 0 && !ns->base.ns)
+            err = -ENODATA;
+        if (err < 0)
+            return err;
+        ns->base = (struct ns_instant){0};
+        ns->dirty = true;
+        capture_ns_put(&t, ns);
+        err = state_changed(&t, NULL);
+    }
+    if (err == 0)
+        kept_release(p);
+    return err;
+}

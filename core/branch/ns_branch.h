@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ns_branch: the instants that make a namespace of another one. Each takes the freeze lock for
+ * writing, so it is a point in time of the whole tree, and costs one more count on the root page.
+ *
+ * A branch remembers its base: the last moment at which it and its origin were one. The tree of
+ * that moment is held by a hidden namespace (NS_ORIGIN), which all branches with this base share,
+ * until none has it or `origin_keep` has passed (kept.h). A snapshot is a hidden namespace as well,
+ * frozen, with a name. A draft is a hidden namespace that is being made.
+ *
+ * Threads: any; the caller holds no lock. Errors: 0 or -errno: what txn_begin_alone returns;
+ * -ENOENT: there is no such namespace; -EMFILE: there are VFS_NS_MAX; -ENAMETOOLONG, -EINVAL.
+ */
+#pragma once
+
+#include "state.h"
+
+/* Makes `to` a branch of what `from` names (ns_find.h). -EEXIST: there is a namespace of that name;
+ * -EINVAL also if `from` is a symlink. *ret_seq: the number of the change that made it. */
+int ns_branch(struct state *p, const char *from, const char *to, uint64_t *ret_seq,
+              uint32_t *ret_number);
+/* Makes a snapshot of a namespace in the root. Its name can be told from a number and has no `@`
+ * (snapshot_check_name). -EEXIST: the namespace has a snapshot of that name, or a namespace has the
+ * name that people would call it by, NS@NAME; -EINVAL also if `of` is a symlink. */
+int ns_snapshot(struct state *p, struct ns *of, const char *name, uint64_t *ret_seq);
+/* May a snapshot have that name? -ENAMETOOLONG, -EINVAL. */
+int snapshot_check_name(const char *name);
+/* From now on nothing removes a snapshot, or things do again. -EINVAL: it is no snapshot. */
+int ns_hold(struct state *p, struct ns *snapshot, bool held);
+/* Gives up the base of a branch: what only the base holds is freed. -ENODATA: it has none. */
+int ns_detach(struct state *p, struct ns *ns);
+/* The instant that a namespace is: of one in the root as it is now, of a hidden one that of which
+ * it is kept. The caller keeps the namespace from being changed. */
+struct ns_instant ns_now(const struct ns *ns);
