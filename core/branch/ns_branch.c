@@ -139,7 +139,8 @@ int ns_branch(struct state *p, const char *from, const char *to, uint64_t *ret_s
     return err;
 }
 
-int snapshot_check_name(const char *name)
+/* May a snapshot have that name? -ENAMETOOLONG, -EINVAL. */
+static int check_name(const char *name)
 {
     int err = ns_check_name(name);
 
@@ -154,7 +155,7 @@ int snapshot_check_name(const char *name)
 int ns_snapshot(struct state *p, struct ns *of, const char *name, uint64_t *ret_seq)
 {
     uint32_t number;
-    int err = snapshot_check_name(name);
+    int err = check_name(name);
 
     return err < 0 ? err : make_of(p, of, name, true, ret_seq, &number);
 }

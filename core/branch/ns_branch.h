@@ -19,12 +19,10 @@
  * -EINVAL also if `from` is a symlink. *ret_seq: the number of the change that made it. */
 int ns_branch(struct state *p, const char *from, const char *to, uint64_t *ret_seq,
               uint32_t *ret_number);
-/* Makes a snapshot of a namespace in the root. Its name can be told from a number and has no `@`
- * (snapshot_check_name). -EEXIST: the namespace has a snapshot of that name, or a namespace has the
+/* Makes a snapshot of a namespace in the root. Its name has no `@`, is no
+ * number, and does not begin as NS_LABEL_DROPPED. -EEXIST: the namespace has a snapshot of that name, or a namespace has the
  * name that people would call it by, NS@NAME; -EINVAL also if `of` is a symlink. */
 int ns_snapshot(struct state *p, struct ns *of, const char *name, uint64_t *ret_seq);
-/* May a snapshot have that name? -ENAMETOOLONG, -EINVAL. */
-int snapshot_check_name(const char *name);
 /* From now on nothing removes a snapshot, or things do again. -EINVAL: it is no snapshot. */
 int ns_hold(struct state *p, struct ns *snapshot, bool held);
 /* Gives up the base of a branch: what only the base holds is freed. -ENODATA: it has none. */

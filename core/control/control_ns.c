@@ -25,13 +25,24 @@ static int check_namespace(struct call *call, const char *name)
     return err < 0 ? control_fail_word(call, err, "%s cannot be the name of a namespace", name) : 0;
 }
 
+/* Can something be called so (ns_find.h)? -ENAMETOOLONG, -EINVAL, with a sentence. */
+static int check_spec(struct call *call, const char *spec)
+{
+    return strchr(spec, '@') && strlen(spec) <= 2 * VFS_NAME_MAX + 1 && !strchr(spec, '/')
+               ? 0
+               : check_namespace(call, spec);
+}
+
 /* branch NS NS2: a new namespace that is as NS is at this moment. */
 int control_branch(struct call *call)
 {
     const char *from = control_arg(call, 0), *to = control_arg(call, 1);
     uint32_t number;
     uint64_t seq;
-    int err = check_namespace(call, to);
+    int err = check_spec(call, from);
+
+    if (err == 0)
+        err = check_namespace(call, to);
 
     if (err == 0)
         err = control_may_change(call);
@@ -105,7 +116,7 @@ static int read_drop(struct call *call, struct drop_call *ret)
                                      control_arg(call, i));
         *word = true;
     }
-    return 0;
+    return check_spec(call, ret->name);
 }
 
 /* Is it kept in the trash? What is empty, and what was kept only, is not. */

@@ -48,8 +48,10 @@ untouched
 claim "unknown verbs and keys, missing and surplus words, bad values: EINVAL"
 py '
 for line in ("frobnicate", "gc a", "gc dry-run 1", "node", "node list 1", "flush a b", "wait ticket", "shard", "sweep now", "sweep list list", "resolve", "resolve x", "branch", "branch main",
-             "branch main a b", "branch main a key=1", "branch main a wait", "drop", "drop full a=b",
-             "drop full now", "status now", "help nothing", "help a b", "get nothing", "get a b",
+             "branch main a b", "branch main a key=1", "branch main a wait", "drop",
+             "snapshot", "snapshot main a b", "hold", "unhold", "detach",
+             "undrop", "undrop a b", "trash", "trash all", "drop main later", "drop main now now", "drop full a=b",
+             "drop full now later", "status now", "help nothing", "help a b", "get nothing", "get a b",
              "get ns:main.colour", "set", "set page_cache", "set nothing 5", "set page_cache lots",
              "set page_cache 99999999999999T", "set seal_delay 5", "set ns:main.frozen maybe",
              "set ns:.frozen yes", "drain fast", "drain 5", "drain 5s 5s", "drain idle 1s 1s",

@@ -349,6 +349,13 @@ fault() {
     mv "$W/faults.new" "$W/faults"
 }
 
+# keep_nothing - a drop deletes, and a branch holds nothing of its origin: counts are those of what
+# the root shows. A test of what is kept sets keeps=yes before `begin`.
+keep_nothing() {
+    "$TALLY" -C "$M" set trash_keep 0 >/dev/null
+    "$TALLY" -C "$M" set origin_keep 0 >/dev/null
+}
+
 # begin [OPTION…] - the options are those of `tally init`.
 begin() {
     [[ $(id -u) -eq 0 ]] || skip "not root"
@@ -356,6 +363,7 @@ begin() {
     needs python3 mountpoint
     "$TALLY" init --label test/"$(basename "$test_file" .sh)" "$@" "$S"
     mount_store
+    [[ -n ${keeps:-} ]] || keep_nothing
 }
 
 finish() {

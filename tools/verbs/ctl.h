@@ -17,6 +17,8 @@
 /* In the order in which they are in the line. */
 enum ctl_option {
     CTL_FORCE,
+    CTL_NOW,
+    CTL_AS,
     CTL_DRY_RUN,
     CTL_LIST,
     CTL_IDLE,
