@@ -88,6 +88,9 @@ int control_run_one(struct call *call, const char *detail, job_fn *fn, void *arg
  * ns_put. -ENOENT, or -EINVAL: it is a symlink; with a sentence. */
 int control_find_ns(struct call *call, const char *name, struct ns **ret_ns);
 
+/* control_diff.c */
+int control_diff(struct call *call);
+
 /* control_drain.c */
 int control_drain(struct call *call);
 

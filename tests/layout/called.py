@@ -21,7 +21,6 @@ SEAMS = {
     'ns_setting_get': 'likewise',
     'ns_setting_set': 'likewise',
     'report_reset': 'a process that runs many stores',
-    'tree_diff': 'to be called by what shows the changes between two branches',
 }
 
 TEXT = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
