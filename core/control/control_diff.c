@@ -109,8 +109,11 @@ static void add_attrs(struct strbuf *out, unsigned attrs)
     static const struct {
         unsigned bit;
         const char *name;
-    } names[] = {{DIFF_MODE, "mode"},   {DIFF_OWNER, "owner"}, {DIFF_TIMES, "times"},
-                 {DIFF_XATTR, "xattr"}, {DIFF_ACL, "acl"}};
+    } names[] = {{DIFF_MODE, "mode"},
+                 {DIFF_OWNER, "owner"},
+                 {DIFF_TIMES, "times"},
+                 {DIFF_XATTR, "xattr"},
+                 {DIFF_ACL, "acl"}};
     const char *before = " attrs=";
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -149,8 +152,7 @@ static int say_changes(struct listing *l, const struct changes *c)
             add_line(&l->call->lines, x);
     }
     strbuf_addf(head, " deleted=%llu added=%llu modified=%llu type=%llu renamed=%llu attrs=%llu",
-                U(l->deleted), U(l->added), U(l->modified), U(l->type), U(l->renamed),
-                U(l->attrs));
+                U(l->deleted), U(l->added), U(l->modified), U(l->type), U(l->renamed), U(l->attrs));
     if (l->unread)
         strbuf_addf(head, " unread=%llu", U(l->unread));
     return strbuf_error(&l->call->lines);

@@ -119,8 +119,10 @@ static int judge(struct gather *g, const struct delta_inode *record, uint64_t a,
                  size_t *ret)
 {
     struct changes *c = g->c;
-    struct verdict_sides s = {.tree = {c->tree[DELTA_A], c->tree[DELTA_B]}, .ino = {a, b},
-                              .record = record, .room = c->room};
+    struct verdict_sides s = {.tree = {c->tree[DELTA_A], c->tree[DELTA_B]},
+                              .ino = {a, b},
+                              .record = record,
+                              .room = c->room};
     int err = diff_room_take(c->room, sizeof *c->verdicts);
 
     if (record)
@@ -164,8 +166,8 @@ static int compare_events(const void *x, const void *y)
 static int make_events(struct gather *g)
 {
     const struct delta *d = &g->c->delta;
-    int err = diff_room_take(g->c->room, (d->name_count + 1) *
-                                             (2 * sizeof *g->events + sizeof *g->of_name));
+    int err = diff_room_take(g->c->room,
+                             (d->name_count + 1) * (2 * sizeof *g->events + sizeof *g->of_name));
 
     if (err < 0)
         return err;
@@ -263,7 +265,7 @@ static int find_renames(struct gather *g)
 /* The names of one inode on side B. */
 struct naming {
     struct gather *g;
-    struct change change; /* without its path */
+    struct change change;       /* without its path */
     const struct event *events; /* those of the inode on side B */
     size_t count;
 };

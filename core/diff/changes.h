@@ -28,14 +28,14 @@
 #include "verdict.h"
 
 struct change {
-    char status;     /* one of the letters above */
-    bool modified;   /* of R: its content differs, too; set for M */
-    bool unread;     /* it counts as modified because bytes of it could not be read */
-    unsigned attrs;  /* of enum diff_attr; of M, R and a */
-    uint32_t mode;   /* type and permissions, of side B, or of side A for D */
-    char *path;      /* owned */
-    char *from;      /* owned; of R: the path in side A; else NULL */
-    size_t verdict;  /* index + 1 in changes.verdicts; 0: none */
+    char status;    /* one of the letters above */
+    bool modified;  /* of R: its content differs, too; set for M */
+    bool unread;    /* it counts as modified because bytes of it could not be read */
+    unsigned attrs; /* of enum diff_attr; of M, R and a */
+    uint32_t mode;  /* type and permissions, of side B, or of side A for D */
+    char *path;     /* owned */
+    char *from;     /* owned; of R: the path in side A; else NULL */
+    size_t verdict; /* index + 1 in changes.verdicts; 0: none */
 };
 
 struct changes {

@@ -49,7 +49,7 @@ enum delta_side { DELTA_A, DELTA_B, DELTA_SIDES };
 
 /* Kinds of items of an inode, beside that of its attributes, of which some differ. */
 enum delta_items {
-    DELTA_DATA = 1 << 0,    /* extents, subblock extents */
+    DELTA_DATA = 1 << 0, /* extents, subblock extents */
     DELTA_XATTRS = 1 << 1,
     DELTA_TARGET = 1 << 2,  /* of a symlink */
     DELTA_ENTRIES = 1 << 3, /* of a directory */
@@ -57,9 +57,9 @@ enum delta_items {
 
 struct delta_inode {
     uint64_t ino;
-    bool in[DELTA_SIDES]; /* is it in that tree? */
-    bool same;            /* it is in both, as one file */
-    unsigned items;       /* of enum delta_items */
+    bool in[DELTA_SIDES];         /* is it in that tree? */
+    bool same;                    /* it is in both, as one file */
+    unsigned items;               /* of enum delta_items */
     struct inode at[DELTA_SIDES]; /* valid where `in` is set */
     /* Offsets in the file, multiples of EXTENT_BLOCK, of blocks of which items differ; some may be
      * there twice. They are delta.blocks[first_block] and those behind it. */
@@ -69,17 +69,17 @@ struct delta_inode {
 /* A name that leads to different files, or is on one side only. */
 struct delta_name {
     uint64_t parent;
-    uint64_t ino[DELTA_SIDES];   /* 0: the side does not have the name */
-    struct key at[DELTA_SIDES];  /* of the directory entry, where `ino` is set */
-    size_t text;                 /* where the name begins in delta.text */
-    size_t len;                  /* 1 to ITEM_NAME_MAX bytes; no NUL is behind them */
+    uint64_t ino[DELTA_SIDES];  /* 0: the side does not have the name */
+    struct key at[DELTA_SIDES]; /* of the directory entry, where `ino` is set */
+    size_t text;                /* where the name begins in delta.text */
+    size_t len;                 /* 1 to ITEM_NAME_MAX bytes; no NUL is behind them */
 };
 
 struct delta {
     struct diff_room *room;     /* borrowed */
     struct delta_inode *inodes; /* by number */
     size_t count, inodes_room;
-    struct delta_name *names;   /* by parent and name, bytewise */
+    struct delta_name *names; /* by parent and name, bytewise */
     size_t name_count, names_room;
     uint64_t *blocks;
     size_t block_count, blocks_room;

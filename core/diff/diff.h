@@ -40,7 +40,7 @@ struct diff {
 };
 #define DIFF_INIT                                                                                  \
     {                                                                                              \
-        .changes = {.count = 0}                                                                    \
+        .changes = {.count = 0 }                                                                   \
     }
 
 /* Lists what differs from `a` to `b`, on which the caller has references, until diff_end. The

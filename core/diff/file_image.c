@@ -288,8 +288,8 @@ int file_pair_differs(struct state *p, const struct file_pair *pair,
         at = next_block(pair, i, at);
         if (at == UINT64_MAX)
             break;
-        differs = interrupted && atomic_load(interrupted) ? -EINTR
-                                                          : block_differs(p, pair, at, buf);
+        differs =
+            interrupted && atomic_load(interrupted) ? -EINTR : block_differs(p, pair, at, buf);
     }
     free(buf);
     return differs;

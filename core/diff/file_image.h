@@ -32,7 +32,7 @@ struct image_part {
     bool hold; /* the object is held */
 };
 struct file_image {
-    uint64_t size; /* bytes of the file */
+    uint64_t size;          /* bytes of the file */
     uint64_t object, valid; /* the base: its first `valid` bytes; 0: there is none */
     bool hold;              /* the object is held */
     struct image_part *extents, *subblocks; /* each in the order of offsets */

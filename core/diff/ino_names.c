@@ -196,8 +196,8 @@ static int take_entry(struct key k, const void *val, size_t len, void *ctx)
 static int look_through(struct search *s, struct key from, struct key to)
 {
     const struct tree *t = s->n->tree;
-    struct walk w = {WALK_LIVE(s->lock, t), .from = from, .to = to, .fn = take_entry,
-                     .pause = look_up, .pause_ctx = s, .ctx = s};
+    struct walk w = {WALK_LIVE(s->lock, t), .from = from,   .to = to, .fn = take_entry,
+                     .pause = look_up,      .pause_ctx = s, .ctx = s};
     int err = walk_items(&w);
 
     return err == 0 && w.hidden ? -EUCLEAN : err;

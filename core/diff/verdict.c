@@ -23,7 +23,7 @@ static int add_ask(struct verdict *v, unsigned attr, struct verdict_ask **ret)
 
 struct xattr_copy {
     char name[XATTR_NAME_MAX + 1];
-    struct xattr_item x; /* without `name` */
+    struct xattr_item x;           /* without `name` */
     uint8_t value[PAGE_VALUE_MAX]; /* if it is inline */
 };
 struct xattr_list {
@@ -118,9 +118,7 @@ static int compare_lists(const struct verdict_sides *s, const struct xattr_list 
     int err = 0;
 
     while (err == 0 && (i < a->count || j < b->count)) {
-        int order = i == a->count   ? 1
-                    : j == b->count ? -1
-                                    : strcmp(a->v[i].name, b->v[j].name);
+        int order = i == a->count ? 1 : j == b->count ? -1 : strcmp(a->v[i].name, b->v[j].name);
         if (order == 0)
             err = compare_values(s, &a->v[i], &b->v[j], v);
         else
@@ -180,8 +178,8 @@ static int compare_targets(const struct verdict_sides *s, struct verdict *v)
     for (int side = 0; side < DELTA_SIDES && err == 0; side++)
         err = load_target(s->tree[side], s->ino[side], text[side], &len[side]);
     if (err == 0)
-        v->modified = len[DELTA_A] != len[DELTA_B] ||
-                      memcmp(text[DELTA_A], text[DELTA_B], len[DELTA_A]);
+        v->modified =
+            len[DELTA_A] != len[DELTA_B] || memcmp(text[DELTA_A], text[DELTA_B], len[DELTA_A]);
     return err;
 }
 
@@ -226,25 +224,36 @@ static int ask_for_files(const struct verdict_sides *s, bool one_base, struct ve
 static int compare_files(const struct verdict_sides *s, struct verdict *v)
 {
     const struct inode *a = &s->at[DELTA_A], *b = &s->at[DELTA_B];
-    bool one_base = a->valid == b->valid &&
-                    object_is_same(s->tree[DELTA_A]->refs, a->object, b->object);
+    bool one_base =
+        a->valid == b->valid && object_is_same(s->tree[DELTA_A]->refs, a->object, b->object);
 
     if (a->size != b->size) {
         v->modified = true;
         return 0;
     }
-    if (one_base && (s->record ? !(s->record->items & DELTA_DATA)
-                               : !((a->flags | b->flags) & INODE_EXTENTS)))
+    if (one_base &&
+        (s->record ? !(s->record->items & DELTA_DATA) : !((a->flags | b->flags) & INODE_EXTENTS)))
         return 0;
     return ask_for_files(s, one_base, v);
 }
 
 /* ---- the whole ---- */
 
+/* Do the times of two directories follow from their entries? A directory of which an entry came or
+ * went has one time of modification and change, also if the entry is gone again. */
+static bool times_follow(const struct verdict_sides *s)
+{
+    const struct inode *a = &s->at[DELTA_A], *b = &s->at[DELTA_B];
+    const struct inode *last = a->ctime > b->ctime ? a : b;
+
+    return S_ISDIR(a->mode) &&
+           (!s->record || s->record->items & DELTA_ENTRIES || last->mtime == last->ctime);
+}
+
 static unsigned compare_inodes(const struct verdict_sides *s)
 {
     const struct inode *a = &s->at[DELTA_A], *b = &s->at[DELTA_B];
-    bool follows = S_ISDIR(a->mode) && (!s->record || s->record->items & DELTA_ENTRIES);
+    bool follows = times_follow(s);
 
     return (a->mode != b->mode ? DIFF_MODE : 0) |
            (a->uid != b->uid || a->gid != b->gid ? DIFF_OWNER : 0) |

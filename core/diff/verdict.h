@@ -9,7 +9,8 @@
  *     verdict_release(refs, &v);
  *
  * ctime, atime, birth, link count and how bytes are stored are no difference. The time of a
- * directory is none if names in it differ, nor that of a file if its bytes do: these follow.
+ * directory is none if names in it differ, or if it is that of the last change of the directory;
+ * nor is that of a file if its bytes differ: these follow.
  *
  * Errors as of file_image.h. Bytes that cannot be read count as different (`unread`).
  */

@@ -66,7 +66,22 @@ Test(diff, a_directory_is_not_changed_by_what_happens_to_its_entries)
     differs("A d/b\n");
 }
 
-Test(diff, a_directory_that_was_touched_is_changed)
+Test(diff, a_directory_is_not_changed_by_an_entry_that_came_and_went)
+{
+    const struct vfs_attr t = {.mtime = 5 * NSEC_PER_SEC};
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    make_dir("main/d");
+    set_attr("main/d", VFS_SET_MTIME, &t);
+    branch();
+    put_file(&x, "dev/d/b", "1");
+    remove_file(&x, "dev/d/b");
+    differs("");
+    diff_text("dev", "main", &text);
+    cr_assert_str_eq(text.s, "");
+}
+
+Test(diff, a_directory_whose_time_was_set_is_changed)
 {
     const struct vfs_attr t = {.mtime = 5 * NSEC_PER_SEC};
 
@@ -328,15 +343,14 @@ Test(diff, extended_attributes_differ_by_their_names_and_values_however_they_are
 
 Test(diff, an_access_control_list_is_told_apart_from_other_attributes)
 {
-    static const uint8_t acl[] = {2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0,
-                                  7, 0, 0, 0, 4, 0, 4, 0, 255, 255, 255, 255, 16, 0, 4, 0,
-                                  255, 255, 255, 255, 32, 0, 4, 0, 255, 255, 255, 255};
+    static const uint8_t acl[] = {2, 0, 0,   0,   1,   0,   6,  0, 255, 255, 255, 255, 2,   0,  4,
+                                  0, 7, 0,   0,   0,   4,   0,  4, 0,   255, 255, 255, 255, 16, 0,
+                                  4, 0, 255, 255, 255, 255, 32, 0, 4,   0,   255, 255, 255, 255};
 
     put_file(&x, "main/a", "1");
     branch();
-    cr_assert_eq(vfs_setxattr(x.p, node_of(&x, "dev/a"), "system.posix_acl_access", acl, sizeof acl,
-                              0),
-                 0);
+    cr_assert_eq(
+        vfs_setxattr(x.p, node_of(&x, "dev/a"), "system.posix_acl_access", acl, sizeof acl, 0), 0);
     differs("a a A\n");
 }
 
@@ -447,8 +461,9 @@ Test(diff, the_verb_counts_and_lists_below_a_path)
     branch();
     put_file(&x, "dev/d/a", "22");
     put_file(&x, "dev/dd", "1");
-    agreed(&x, "diff main dev path=d/\n", "added=0 modified=1 type=0 renamed=0 attrs=0\n"
-                                          "| M path=d/a type=file\n");
+    agreed(&x, "diff main dev path=d/\n",
+           "added=0 modified=1 type=0 renamed=0 attrs=0\n"
+           "| M path=d/a type=file\n");
     agreed(&x, "diff main dev path=dd stat\n", "added=1 modified=0 type=0 renamed=0 attrs=0\n");
 }
 

@@ -48,6 +48,7 @@ untouched
 claim "unknown verbs and keys, missing and surplus words, bad values: EINVAL"
 py '
 for line in ("frobnicate", "gc a", "gc dry-run 1", "node", "node list 1", "flush a b", "wait ticket", "shard", "sweep now", "sweep list list", "resolve", "resolve x", "branch", "branch main",
+             "diff", "diff main full main", "diff main full stat now", "diff main full path=/x", "diff main full a=b", "diff main wait",
              "branch main a b", "branch main a key=1", "branch main a wait", "drop",
              "snapshot", "snapshot main a b", "hold", "unhold", "detach",
              "undrop", "undrop a b", "trash", "trash all", "drop main later", "drop main now now", "drop full a=b",
@@ -66,7 +67,7 @@ untouched
 claim "what is not there is ENOENT, what is there EEXIST, a name too long ENAMETOOLONG"
 py '
 zero = "0" * 32
-for line in ("branch nothing x", "drop nothing", "drop nothing force", "set ns:nothing.frozen yes",
+for line in ("branch nothing x", "diff nothing", "diff main nothing", "diff main", "drop nothing", "drop nothing force", "set ns:nothing.frozen yes",
              "get ns:nothing.frozen", "wait 999999", "cancel 999999", f"pin {zero}",
              f"unpin {zero}", f"resolve {zero}", "resolve main/nothing", "refs main/nothing", "refs nothing/x"):
     expect(line, "ENOENT")

@@ -75,6 +75,7 @@ compared=0
 while read -r verb; do
     ours=$("$TALLY" "$verb" --help | head -n 1 | sed "s/^usage: tally $verb *//; s/\[-C MNT\] //; s/\[--json\] *//")
     ours=${ours#"[--foreign-store] STORE | "}
+    ours=${ours/"[--name-only] [--patch] [-z] "/} # how the program prints what it was told
     theirs=$(sed -nE "s/^$verb( .*|)$/\1/p" "$W/help")
     theirs=${theirs%%  *}
     eq "$(words "$ours")" "$(words "${theirs//| $verb/|}")" "$verb: of the program, of the mount"

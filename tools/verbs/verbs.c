@@ -90,6 +90,18 @@ static const struct verb verbs[] = {
      "ns:NAME.KEY is the setting KEY of the namespace NAME.\n"},
     {"branch", IN_MOUNT, cmd_control_run, 2, "nn", "NS NEW",
      "a new namespace with the content of another, at once", NULL},
+    {"diff", IN_MOUNT, cmd_diff_run, 0, NULL,
+     "[--path PATH] [--stat] [--name-only] [--patch] [-z] NS [NS2]",
+     "what changed from one namespace to another",
+     "A line for each path: D deleted, A new, M its content differs, T it is of another\n"
+     "type, R renamed (RM: and its content differs), a only attributes differ. Of NS\n"
+     "alone: what changed in it since it was branched, compared with its origin as that\n"
+     "is now.\n"
+     "  --path PATH  only this path within the namespaces, and what is below it\n"
+     "  --stat       only how many there are of each kind\n"
+     "  --name-only  only the paths\n"
+     "  --patch      also the lines that differ, by diff(1), or the command in TALLY_DIFF\n"
+     "  -z           fields end with a NUL, and paths are as they are, not quoted\n"},
     {"snapshot", IN_MOUNT, cmd_control_run, 1, "kt", "NS [NAME] | list [NS]",
      "keep a namespace as it is at this instant",
      "It is read as NS@NAME, and cannot be changed. Without NAME it is called by the time.\n"},
