@@ -19,7 +19,9 @@ struct event {
     size_t name; /* index in delta.names */
     int side;
     bool taken;
-    char *path; /* owned; of one that is left; NULL: not made yet */
+    /* Of one that is left, owned; NULL: not made yet. `image`, of side A: the path that
+     * it would have on side B. */
+    char *path, *image;
 };
 
 struct gather {
@@ -47,19 +49,14 @@ static int note_missing(struct gather *g, int err)
     return err == -EAGAIN ? 0 : err;
 }
 
-/* The path of a name. *ret is NULL if names are missing. */
-static int make_path(struct gather *g, int side, uint64_t parent, const char *name, size_t len,
-                     char **ret)
+/* Copies the path that was made with the result `err`. *ret is NULL if names are missing. */
+static int keep_path(struct gather *g, int err, char **ret)
 {
-    int err;
+    size_t len = g->path.room - g->path.start;
 
     *ret = NULL;
-    path_begin(&g->path);
-    path_prepend(&g->path, name, len);
-    err = ino_names_climb(g->c->names[side], parent, &g->path);
     if (err < 0)
         return note_missing(g, err);
-    len = g->path.room - g->path.start;
     err = diff_room_take(g->c->room, len);
     if (err < 0)
         return err;
@@ -70,11 +67,46 @@ static int make_path(struct gather *g, int side, uint64_t parent, const char *na
     return 0;
 }
 
+/* The path of a name. *ret is NULL if names are missing. */
+static int make_path(struct gather *g, int side, uint64_t parent, const char *name, size_t len,
+                     char **ret)
+{
+    path_begin(&g->path);
+    path_prepend(&g->path, name, len);
+    return keep_path(g, ino_names_climb(g->c->names[side], parent, &g->path), ret);
+}
+
 static int event_path(struct gather *g, const struct event *e, char **ret)
 {
     const struct delta_name *n = name_of(g, e);
 
     return make_path(g, e->side, n->parent, delta_text(&g->c->delta, n), n->len, ret);
+}
+
+static bool is_one_file(const struct delta *d, uint64_t ino)
+{
+    const struct delta_inode *r = delta_find(d, ino);
+
+    return !r || r->same;
+}
+
+/* The path that an event of side A would have on side B, if all stood where its directory is now:
+ * up to a directory that is on both sides its names are those of side A, above it those of
+ * side B. */
+static int event_image(struct gather *g, const struct event *e, char **ret)
+{
+    const struct delta_name *n = name_of(g, e);
+    uint64_t dir = n->parent;
+    int err = 0;
+
+    path_begin(&g->path);
+    path_prepend(&g->path, delta_text(&g->c->delta, n), n->len);
+    for (unsigned depth = 0; !is_one_file(&g->c->delta, dir) && err == 0; depth++)
+        err = depth < INO_NAMES_DEPTH ? ino_names_step(g->c->names[DELTA_A], &dir, &g->path)
+                                      : -EUCLEAN;
+    if (err == 0)
+        err = ino_names_climb(g->c->names[DELTA_B], dir, &g->path);
+    return keep_path(g, err, ret);
 }
 
 /* ---- changes and verdicts ---- */
@@ -198,13 +230,6 @@ static int hint_events(struct gather *g)
         err = ino_names_hint(g->c->names[e->side], e->ino, name_of(g, e)->at[e->side]);
     }
     return err;
-}
-
-static bool is_one_file(const struct delta *d, uint64_t ino)
-{
-    const struct delta_inode *r = delta_find(d, ino);
-
-    return !r || r->same;
 }
 
 /* ---- step 1: renames ---- */
@@ -388,8 +413,8 @@ static int find_replaced(struct gather *g)
     return 0;
 }
 
-/* Those that are not taken, by path; on both sides. Those without a path are left out, for names
- * are missing then. */
+/* Those that are not taken, on both sides; side A by image, side B by path. Those without a path
+ * are left out, for names are missing then. */
 struct left {
     struct event **v[DELTA_SIDES];
     size_t count[DELTA_SIDES];
@@ -399,7 +424,7 @@ static int compare_left(const void *x, const void *y)
 {
     const struct event *a = *(struct event *const *)x, *b = *(struct event *const *)y;
 
-    return strcmp(a->path, b->path);
+    return strcmp(a->image ? a->image : a->path, b->image ? b->image : b->path);
 }
 
 static int list_left(struct gather *g, struct left *ret)
@@ -416,7 +441,9 @@ static int list_left(struct gather *g, struct left *ret)
         if (e->taken)
             continue;
         err = event_path(g, e, &e->path);
-        if (e->path)
+        if (err == 0 && e->side == DELTA_A)
+            err = event_image(g, e, &e->image);
+        if (e->path && (e->image || e->side == DELTA_B))
             ret->v[e->side][ret->count[e->side]++] = e;
     }
     for (int s = 0; s < DELTA_SIDES && err == 0; s++)
@@ -431,7 +458,7 @@ static int find_same_paths(struct gather *g, const struct left *l)
 
     while (err == 0 && i < l->count[DELTA_A] && j < l->count[DELTA_B]) {
         struct event *a = l->v[DELTA_A][i], *b = l->v[DELTA_B][j];
-        int order = strcmp(a->path, b->path);
+        int order = strcmp(a->image, b->path);
         if (order == 0) {
             err = replace(g, a, b, b->path);
             b->path = NULL;
@@ -555,8 +582,10 @@ static int gather_left(struct gather *g)
 
 static void gather_end(struct gather *g)
 {
-    for (size_t i = 0; i < g->count; i++)
+    for (size_t i = 0; i < g->count; i++) {
         free(g->events[i].path);
+        free(g->events[i].image);
+    }
     free(g->events);
     free(g->of_name);
     free(g->verdict_of);

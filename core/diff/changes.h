@@ -16,7 +16,9 @@
  *
  * Files are recognised, in this order: by their inode, wherever it is now (a rename, if one of its
  * names is gone and another one is new); by the same name in the same directory, or else by the
- * same path; a deleted and a new regular file by being the same object as a whole, not empty.
+ * same path, once the directories of side A are where they are on side B; a deleted and a new
+ * regular file by being the same object as a whole, not empty. So who makes the renames of the list
+ * in a copy of side A, and the deletions, has under each path what the list speaks of.
  *
  * Order: first D, by path, then A, M, T and R, then a; bytewise.
  *

@@ -138,20 +138,28 @@ static int find_dir(struct ino_names *n, uint64_t dir, struct key *ret_at, struc
     return n->all ? -EUCLEAN : want(n, dir, 1);
 }
 
+int ino_names_step(struct ino_names *n, uint64_t *dir, struct path *p)
+{
+    struct entry_now now;
+    struct key at;
+    int err = find_dir(n, *dir, &at, &now);
+
+    if (err < 0)
+        return err;
+    path_prepend(p, now.e.name, now.e.name_len);
+    if (p->cut)
+        return -ENAMETOOLONG;
+    *dir = key_ino(at);
+    return 0;
+}
+
 int ino_names_climb(struct ino_names *n, uint64_t dir, struct path *p)
 {
-    for (unsigned depth = 0; dir != VFS_TOP_INO; depth++) {
-        struct entry_now now;
-        struct key at;
-        int err = depth < INO_NAMES_DEPTH ? find_dir(n, dir, &at, &now) : -EUCLEAN;
-        if (err < 0)
-            return err;
-        path_prepend(p, now.e.name, now.e.name_len);
-        if (p->cut)
-            return -ENAMETOOLONG;
-        dir = key_ino(at);
-    }
-    return 0;
+    int err = 0;
+
+    for (unsigned depth = 0; dir != VFS_TOP_INO && err == 0; depth++)
+        err = depth < INO_NAMES_DEPTH ? ino_names_step(n, &dir, p) : -EUCLEAN;
+    return err;
 }
 
 /* ---- the search ---- */
@@ -160,6 +168,7 @@ struct search {
     struct ino_names *n;
     struct rwlock *lock;
     const _Atomic bool *interrupted;
+    bool everywhere; /* all of the tree is looked through, each entry once */
 };
 
 static int look_up(void *ctx)
@@ -170,7 +179,8 @@ static int look_up(void *ctx)
 }
 
 /* Notes an entry of which the inode is wanted. The directory of the entry is wanted next, unless
- * something is known of it. */
+ * something is known of it. Several names of one inode are counted by the walk over all: another
+ * one may come past an entry twice. */
 static int take_entry(struct key k, const void *val, size_t len, void *ctx)
 {
     struct search *s = ctx;
@@ -180,7 +190,7 @@ static int take_entry(struct key k, const void *val, size_t len, void *ctx)
     int err;
 
     if (key_type(k) != ITEM_DIRENT || item_is_counter(k) || dirent_decode(val, len, &e) < 0 ||
-        !map64_get(&n->wanted, e.ino, &left))
+        !map64_get(&n->wanted, e.ino, &left) || (left > 1 && !s->everywhere))
         return 0;
     err = ino_names_hint(n, e.ino, k);
     if (err == 0 && left > 1)
@@ -295,7 +305,9 @@ static int look_everywhere(struct search *s, const struct sought *v, size_t coun
         missing += map64_get(&s->n->wanted, v[i].ino, &left);
     if (missing == 0)
         return 0;
+    s->everywhere = true;
     err = look_through(s, (struct key){0, 0}, (struct key){UINT64_MAX, UINT64_MAX});
+    s->everywhere = false;
     for (size_t i = 0; i < count && err == 0; i++)
         (void)map64_del(&s->n->wanted, v[i].ino);
     return err;

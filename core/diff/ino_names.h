@@ -17,7 +17,8 @@
  *
  * The search looks for a directory among the entries of its parent, and for a file first among the
  * inodes with numbers a little below its own, where its directory is if the file was made soon
- * after it. What it has not found then it finds by a walk over all of the tree.
+ * after it. What it has not found then, and all names of a file that has several, it finds by a walk
+ * over all of the tree.
  *
  * Memory: 24 to 48 bytes for each inode that is asked for or is a directory on a path, 32 for each
  * of their names. Errors: 0 or -errno: -EAGAIN hints are missing, -E2BIG (the budget), -ENOMEM,
@@ -57,9 +58,11 @@ int ino_names_hint(struct ino_names *n, uint64_t ino, struct key at);
  * the tree. */
 typedef int ino_name_fn(struct key at, const struct dirent_item *e, void *ctx);
 int ino_names_each(struct ino_names *n, uint64_t ino, uint32_t nlink, ino_name_fn *fn, void *ctx);
-/* Puts the names of the directory `dir` and of those above it before the path, but for the root.
- * -EAGAIN: as above; -ENAMETOOLONG: it does not fit into the path. The caller holds the lock of the
- * tree. */
+/* Puts the name of the directory *dir, which is not the root, before the path, and sets *dir to its
+ * parent. -EAGAIN: as above; -ENAMETOOLONG: it does not fit into the path. The caller holds the
+ * lock of the tree. */
+int ino_names_step(struct ino_names *n, uint64_t *dir, struct path *p);
+/* The same for the directory `dir` and all above it, but for the root. */
 int ino_names_climb(struct ino_names *n, uint64_t dir, struct path *p);
 /* Looks for all that is wanted, and for the directories above. `lock` is that of the tree, which
  * the search takes for reading for 1,000 items at a time; NULL: the caller holds it, and `all` is

@@ -211,6 +211,18 @@ Test(diff, a_file_replaced_below_a_renamed_directory_is_modified)
     differs("R d > e\nM e/a\n");
 }
 
+Test(diff, a_path_is_no_match_if_its_directory_was_moved_away)
+{
+    make_dir("main/d");
+    put_file(&x, "main/d/a", "1");
+    branch();
+    remove_file(&x, "dev/d/a");
+    move("dev/d", "dev/e");
+    make_dir("dev/d");
+    put_file(&x, "dev/d/a", "22");
+    differs("D d/a\nA d\nA d/a\nR d > e\n");
+}
+
 Test(diff, a_tree_that_was_made_anew_differs_where_its_files_do)
 {
     make_dir("main/d");

@@ -82,6 +82,27 @@ Test(ino_names, all_names_of_a_hard_link_are_found)
     ns_put(x.p, ns);
 }
 
+Test(ino_names, all_names_of_a_hard_link_are_found_beside_other_searches_in_their_directories)
+{
+    struct ns *ns = space("main");
+    struct ino_names n = INO_NAMES_INIT(&ns->tree, &room);
+
+    make_dir("main/d");
+    make_dir("main/d/e");
+    make_dir("main/f");
+    put_file(&x, "main/d/a", "1");
+    put_file(&x, "main/d/b", "1");
+    link_file("main/d/a", "main/f/c");
+    cr_assert_eq(known(&n, ns, ino_of("main/d/a"), 2), 0);
+    cr_assert_eq(known(&n, ns, ino_of("main/d/b"), 1), 0);
+    cr_assert_str_eq(path_of(&n, ns, ino_of("main/d/e")), "?");
+    cr_assert_eq(ino_names_search(&n, &ns->lock, NULL), 0);
+    cr_assert_eq(known(&n, ns, ino_of("main/d/a"), 2), 2);
+    cr_assert_eq(known(&n, ns, ino_of("main/d/b"), 1), 1);
+    ino_names_release(&n);
+    ns_put(x.p, ns);
+}
+
 Test(ino_names, a_path_is_made_of_directories_that_are_found_from_below)
 {
     struct ns *ns = space("main");
