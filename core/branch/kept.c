@@ -43,21 +43,18 @@ bool kept_has_snapshots(struct state *p, const struct ns *ns, bool held)
     return has_snapshots(p, ns, held);
 }
 
-static int64_t keep_of(struct state *p, enum ns_kind kind)
+static int64_t keep_of(struct state *p, const struct ns_hidden *hidden)
 {
-    switch (kind) {
-    case NS_ORIGIN:
+    if (hidden->kind == NS_ORIGIN)
         return settings_get(&p->settings, SET_ORIGIN_KEEP);
-    case NS_TRASH:
+    if (hidden->kind == NS_TRASH || hidden->passing)
         return settings_get(&p->settings, SET_TRASH_KEEP);
-    default:
-        return INT64_MAX;
-    }
+    return INT64_MAX;
 }
 
 int64_t kept_until(struct state *p, const struct ns_hidden *hidden)
 {
-    int64_t keep = keep_of(p, hidden->kind);
+    int64_t keep = keep_of(p, hidden);
 
     return keep > INT64_MAX - hidden->since ? INT64_MAX : hidden->since + keep;
 }
@@ -123,8 +120,9 @@ static bool may_go(struct state *p, const struct needed *n, const struct ns *ns,
                (timed && kept_until(p, &ns->hidden) <= now(p));
     case NS_SNAPSHOT:
         return !ns->hidden.held &&
-               !map64_get(&n->namespaces, hash_number(ns->hidden.of.ns, ns->hidden.of.generation),
-                          &none);
+               ((timed && kept_until(p, &ns->hidden) <= now(p)) ||
+                !map64_get(&n->namespaces,
+                           hash_number(ns->hidden.of.ns, ns->hidden.of.generation), &none));
     case NS_TRASH:
         return timed && kept_until(p, &ns->hidden) <= now(p) && !has_snapshots(p, ns, true);
     case NS_DRAFT:

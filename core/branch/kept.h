@@ -5,7 +5,8 @@
  *
  *     NS_ORIGIN    no branch has that base any more, or `origin_keep` has passed since the last
  *                  branch was made there
- *     NS_SNAPSHOT  its namespace is gone, also from the trash
+ *     NS_SNAPSHOT  its namespace is gone, also from the trash; or it is passing, and `trash_keep`
+ *                  has passed since it was made
  *     NS_TRASH     `trash_keep` has passed since the drop
  *     NS_DRAFT     nobody makes it any more
  *

@@ -5,6 +5,7 @@
 #include "kept.h"
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,8 +51,7 @@ static int publish(struct txn *t, struct ns *ns, const struct ns *from)
     return err;
 }
 
-/* Holds the tree that `from` has now, which is the base of a branch. */
-static int hold_base(struct txn *t, const struct ns *from)
+int ns_hold_base(struct txn *t, const struct ns *from)
 {
     struct state *p = t->p;
     const struct ns_instant at = ns_now(from);
@@ -75,6 +75,47 @@ static int hold_base(struct txn *t, const struct ns *from)
     return err;
 }
 
+/* Gives a snapshot of `from` that has the name another one. */
+static int move_aside(struct txn *t, const struct ns *from, const char *name)
+{
+    const struct ns_instant at = ns_now(from);
+    char *other;
+    struct ns *ns;
+    int err = ns_get_hidden(t->p, NS_SNAPSHOT, &at, name, &ns);
+
+    if (err < 0)
+        return err == -ENOENT ? 0 : err;
+    err = asprintf(&other, "%.200s.%llu", name, (unsigned long long)ns->hidden.of.seq) < 0 ? -ENOMEM
+                                                                                           : 0;
+    if (err == 0) {
+        {
+            WRITE_GUARD(&t->p->names.lock);
+            free(ns_table_rename(&t->p->names, ns, other));
+        }
+        capture_ns_put(t, ns);
+        err = state_changed(t, NULL);
+    }
+    ns_put(t->p, ns);
+    return err;
+}
+
+int ns_keep_passing(struct txn *t, const struct ns *from, const char *name)
+{
+    struct ns *ns;
+    int err = move_aside(t, from, name);
+
+    if (err == 0)
+        err = ns_alloc(t->p, name, &ns);
+    if (err < 0)
+        return err;
+    be_kept(t->p, ns, from, NS_SNAPSHOT);
+    ns->hidden.passing = true;
+    err = publish(t, ns, from);
+    if (err < 0)
+        ns_discard(ns);
+    return err;
+}
+
 /* Makes `*ns` a branch or a snapshot. On success the table owns it, and *ns is NULL. */
 static int make(struct txn *t, struct ns *from, bool snapshot, struct ns **ns, uint64_t *ret_seq,
                 uint32_t *ret_number)
@@ -88,7 +129,7 @@ static int make(struct txn *t, struct ns *from, bool snapshot, struct ns **ns, u
         err = find_snapshot_is_free(t->p, from, (*ns)->name);
     } else {
         be_branch(*ns, from);
-        err = hold_base(t, from);
+        err = ns_hold_base(t, from);
     }
     if (err == 0)
         err = publish(t, *ns, from);

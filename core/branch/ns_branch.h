@@ -20,13 +20,20 @@
 int ns_branch(struct state *p, const char *from, const char *to, uint64_t *ret_seq,
               uint32_t *ret_number);
 /* Makes a snapshot of a namespace in the root. Its name has no `@`, is no
- * number, and does not begin as NS_LABEL_DROPPED. -EEXIST: the namespace has a snapshot of that name, or a namespace has the
- * name that people would call it by, NS@NAME; -EINVAL also if `of` is a symlink. */
+ * number, and does not begin as NS_LABEL_DROPPED. -EEXIST: the namespace has a snapshot of that
+ * name, or a namespace has the name that people would call it by, NS@NAME; -EINVAL also if `of` is
+ * a symlink. */
 int ns_snapshot(struct state *p, struct ns *of, const char *name, uint64_t *ret_seq);
 /* From now on nothing removes a snapshot, or things do again. -EINVAL: it is no snapshot. */
 int ns_hold(struct state *p, struct ns *snapshot, bool held);
 /* Gives up the base of a branch: what only the base holds is freed. -ENODATA: it has none. */
 int ns_detach(struct state *p, struct ns *ns);
+/* Holds the tree that `from` has now, as the base of a branch; nothing if `origin_keep` is 0. The
+ * change is alone. */
+int ns_hold_base(struct txn *t, const struct ns *from);
+/* Makes a snapshot that goes as the trash does. One that has the name gets another: its own with a
+ * full stop and the number of its change. The change is alone. */
+int ns_keep_passing(struct txn *t, const struct ns *from, const char *name);
 /* The instant that a namespace is: of one in the root as it is now, of a hidden one that of which
  * it is kept. The caller keeps the namespace from being changed. */
 struct ns_instant ns_now(const struct ns *ns);

@@ -16,24 +16,20 @@
 
 /* ---- the two sides ---- */
 
-/* What a namespace was branched from. This version holds no instant, so it is the namespace itself,
- * as it is now. */
-static int find_origin(struct call *call, struct ns *ns, const char *name, struct ns **ret)
+/* What a branch was made of, which a hidden namespace holds. */
+static int find_origin(struct call *call, const struct ns *ns, const char *name, struct ns **ret)
 {
-    int err = ns->origin.ns ? ns_get(call->p, ns->origin.ns, ret) : -ENOENT;
+    int err = ns->base.ns ? ns_get_hidden(call->p, NS_ORIGIN, &ns->base, NULL, ret) : -ENODATA;
 
-    if (err == 0 && ((*ret)->generation != ns->origin.generation || (*ret)->target)) {
-        ns_put(call->p, *ret);
-        err = -ESTALE;
-    }
-    if (err == -ENOENT)
-        return control_fail_word(
-            call, err, "it is not known what %s was branched from; name two namespaces", name);
-    if (err == -ESTALE)
-        return control_fail_word(
-            call, -ENOENT, "what %s was branched from does not exist any more; name two namespaces",
-            name);
-    return err;
+    if (err == -ENODATA)
+        return control_fail_word(call, err, "%s was not made of another namespace; name two", name);
+    return err == -ENOENT
+               ? control_fail_word(call, -ENODATA,
+                                   "what %s was made of is not held any more (origin_keep, "
+                                   "detach); "
+                                   "name two namespaces",
+                                   name)
+               : err;
 }
 
 /* Finds both sides of the command, of which `names` are the first arguments. The caller gives both

@@ -135,6 +135,12 @@ int control_rebuild(struct call *call);
 int control_branch(struct call *call);
 int control_drop(struct call *call);
 
+/* control_merge.c */
+int control_merge(struct call *call);
+int control_commit(struct call *call);
+int control_undo(struct call *call);
+int control_redo(struct call *call);
+
 /* control_kept.c */
 int control_snapshot(struct call *call);
 int control_hold(struct call *call);

@@ -30,7 +30,7 @@ static int add_kept(struct call *call, struct ns *ns, const struct ns_hidden *hi
     command_add_word(&line, label);
     strbuf_addf(&line, " seq=%llu since=", U(hidden->of.seq));
     strbuf_add_time(&line, hidden->since);
-    if (hidden->kind != NS_SNAPSHOT) {
+    if (hidden->kind != NS_SNAPSHOT || hidden->passing) {
         strbuf_adds(&line, " until=");
         strbuf_add_time(&line, kept_until(call->p, hidden));
     }

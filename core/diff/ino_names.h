@@ -17,8 +17,8 @@
  *
  * The search looks for a directory among the entries of its parent, and for a file first among the
  * inodes with numbers a little below its own, where its directory is if the file was made soon
- * after it. What it has not found then, and all names of a file that has several, it finds by a walk
- * over all of the tree.
+ * after it. What it has not found then, and all names of a file that has several, it finds by a
+ * walk over all of the tree.
  *
  * Memory: 24 to 48 bytes for each inode that is asked for or is a directory on a path, 32 for each
  * of their names. Errors: 0 or -errno: -EAGAIN hints are missing, -E2BIG (the budget), -ENOMEM,

@@ -43,6 +43,7 @@ static struct ns_instant get_instant(const uint8_t *v)
 enum hidden_flags {
     IS_HELD = 1,
     IS_THAWED = 2,
+    IS_PASSING = 4,
 };
 
 /* Encodes the tagged field of a hidden namespace; the others have none. Returns its length. */
@@ -53,7 +54,8 @@ static size_t put_hidden(uint8_t *out, const struct ns_hidden *h)
     out[0] = TAG_HIDDEN;
     put_le16(out + 1, NS_HIDDEN_LEN - TAG_HEAD);
     out[3] = (uint8_t)h->kind;
-    out[4] = (uint8_t)((h->held ? IS_HELD : 0) | (h->thawed ? IS_THAWED : 0));
+    out[4] = (uint8_t)((h->held ? IS_HELD : 0) | (h->thawed ? IS_THAWED : 0) |
+                       (h->passing ? IS_PASSING : 0));
     put_instant(out + 5, &h->of);
     put_le64(out + 21, (uint64_t)h->since);
     return NS_HIDDEN_LEN;
@@ -127,12 +129,13 @@ static bool is_instant(const struct ns_instant *i)
 static bool get_hidden(const uint8_t *v, size_t len, struct ns_hidden *ret)
 {
     if (len != NS_HIDDEN_LEN - TAG_HEAD || v[0] == NS_VISIBLE || v[0] >= NS_KIND_END ||
-        v[1] > (IS_HELD | IS_THAWED))
+        v[1] > (IS_HELD | IS_THAWED | IS_PASSING))
         return false;
     *ret = (struct ns_hidden){
         .kind = v[0],
         .held = v[1] & IS_HELD,
         .thawed = v[1] & IS_THAWED,
+        .passing = v[1] & IS_PASSING,
         .of = get_instant(v + 2),
         .since = (int64_t)get_le64(v + 18),
     };

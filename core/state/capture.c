@@ -249,6 +249,12 @@ int capture_emit(struct txn *t, uint32_t ns, uint64_t *ret_seq)
     return err;
 }
 
+void capture_forget(struct txn *t)
+{
+    assert(t->held_count == 0 && !t->bars);
+    forget(t);
+}
+
 /* More contents than CAPTURE_HELD would take memory, of which there may be none. Then sealing as a
  * whole waits. */
 bool capture_defer_end(struct txn *t, struct content *c)

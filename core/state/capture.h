@@ -50,6 +50,8 @@ void capture_op_borrowed(struct txn *t, const struct op *op);
  * other frame is appended: so the log has all changes up to some change, and none behind it.
  * -EROFS, -EIO; any other error is one of the program, since a txn has reserved room and memory. */
 int capture_emit(struct txn *t, uint32_t ns, uint64_t *ret_seq);
+/* Forget what a change has noted and taken back. No content of it waits for its frame. */
+void capture_forget(struct txn *t);
 /* Make content_end wait for the frame of this change: content_let_go is called after that frame.
  * False: it need not wait; or too many contents wait already, and no content at all is sealed
  * before that frame. */

@@ -90,6 +90,28 @@ void event_stale(struct state *p, uint64_t nodeid)
     leave_events(p);
 }
 
+void event_name(struct state *p, uint64_t nodeid, const char *name)
+{
+    const struct state_events *e = enter_events(p);
+
+    if (!e)
+        return;
+    if (e->name)
+        e->name(e->ctx, nodeid, name);
+    leave_events(p);
+}
+
+void event_bytes(struct state *p, uint64_t nodeid)
+{
+    const struct state_events *e = enter_events(p);
+
+    if (!e)
+        return;
+    if (e->bytes)
+        e->bytes(e->ctx, nodeid);
+    leave_events(p);
+}
+
 void event_rights(struct state *p, uint64_t nodeid)
 {
     const struct state_events *e = enter_events(p);

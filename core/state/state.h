@@ -265,6 +265,8 @@ void store_record_freeze(struct state *p, const struct log_pos *pos, uint8_t out
 
 /* Calls of state_events, for the mount. Each does nothing if no events are set. */
 void event_stale(struct state *p, uint64_t nodeid);
+void event_name(struct state *p, uint64_t nodeid, const char *name);
+void event_bytes(struct state *p, uint64_t nodeid);
 void event_rights(struct state *p, uint64_t nodeid);
 void event_write_back(struct state *p, uint64_t nodeid);
 bool event_describe(struct state *p, struct view_edge *ret); /* false: there is no edge */

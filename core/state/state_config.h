@@ -17,8 +17,13 @@ struct view_edge;
 struct state_events {
     /* What the kernel keeps of the attributes of that nodeid is not true any more: it is a
      * directory that has other names now, or it was removed and answers -ESTALE. The kernel does
-     * not keep names of the root for long, so there is no call for names. */
+     * not keep names of the root for long, so `name` is not called for these. */
     void (*stale)(void *ctx, uint64_t nodeid);
+    /* The name in that directory leads elsewhere now, or nowhere. No lock is held. May be NULL. */
+    void (*name)(void *ctx, uint64_t nodeid, const char *name);
+    /* Neither attributes nor bytes that the kernel keeps of that nodeid are true any more. No lock
+     * is held. May be NULL. */
+    void (*bytes)(void *ctx, uint64_t nodeid);
     /* The mode, owner and ACL that the kernel keeps of that nodeid are not true any more: its
      * set-id bits are gone, or it has another ACL. The call that caused it returns no attributes,
      * or returns them to another caller. May be NULL. */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,6 +77,21 @@ static void on_stale(void *ctx, uint64_t nodeid)
         listed_drop(n->fs, vfs_node_ns(nodeid));
 }
 
+/* Event: a name leads elsewhere. */
+static void on_name(void *ctx, uint64_t nodeid, const char *name)
+{
+    const struct notify *n = ctx;
+    (void)fuse_lowlevel_notify_inval_entry(n->fs->se, nodeid, name, strlen(name));
+    listed_drop(n->fs, vfs_node_ns(nodeid));
+}
+
+/* Event: the bytes of a file are others now. */
+static void on_bytes(void *ctx, uint64_t nodeid)
+{
+    const struct notify *n = ctx;
+    (void)fuse_lowlevel_notify_inval_inode(n->fs->se, nodeid, 0, 0);
+}
+
 /* Event: the mode of a file lost its set-id bits (set_ids.h). */
 static void on_rights(void *ctx, uint64_t nodeid)
 {
@@ -122,6 +138,8 @@ int notify_start(struct fs *fs, struct notify **ret_n)
     }
     *ret_n = n;
     n->events = (struct state_events){.stale = on_stale,
+                                      .name = on_name,
+                                      .bytes = on_bytes,
                                       .rights = on_rights,
                                       .write_back = on_write_back,
                                       .stop = on_stop,

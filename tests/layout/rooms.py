@@ -147,7 +147,7 @@ for doubles in inner:
                 if f'{room}_mem_' in f.read():
                     bad.append(f'{os.path.relpath(path, ROOT)} links core/{doubles}, which is for tests')
 for path, header, wrong in [('core/scrub/restore.c', '"check_impl.h"', True), ('core/check/check.c', '"check_impl.h"', False),
-                            ('core/control/view.c', '"../flush/flush_impl.h"', True), ('core/control/view.h', '<job_impl.h>', True),
+                            ('core/view/view.c', '"../flush/flush_impl.h"', True), ('core/view/view.h', '<job_impl.h>', True),
                             ('core/store/store.c', '"gc_store_impl.h"', True), (OPEN_STORE, '"gc_store_impl.h"', False),
                             ('fs/fs.c', '"store_impl.h"', True), ('core/shard/mem/disk_mem.c', '"disk_impl.h"', False)]:
     if bool(intrusions(path, f'/* probe */\n#include {header}\n')) != wrong:

@@ -14,6 +14,8 @@
  */
 #include "clock_manual.h"
 #include "diff.h"
+#include "ns_branch.h"
+#include "ns_drop.h"
 #include "disk_mem.h"
 #include "durability.h"
 #include "kv_mem.h"

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * merge: one namespace gets what another one has changed since both were one, at one instant.
+ *
+ *     struct merge_call c = {.theirs = branch, .ours = origin, .label = "branch"};
+ *     struct merge_result r = {0};
+ *     err = merge_run(p, &c, &r);
+ *     if (err == -EEXIST)                      conflicts: nothing was changed
+ *         use(r.conflicts, r.conflict_count);
+ *     merge_result_release(&r);
+ *
+ * The rules of a merge are in merge_plan.h. All of it is one frame of the log: after a crash it is
+ * there as a whole, or not at all. Namespace and inode numbers of `ours` stay, so working
+ * directories and mounts there go on. While it is made nothing else changes: it is planned and
+ * done under the freeze lock.
+ *
+ * With a label, what `ours` was before is kept as its snapshot `before-LABEL`, and what it became
+ * as `after-LABEL`; both go as the trash does. merge_undo takes back such a merge: it merges with
+ * the latter as the base and the former as theirs, so what was changed later stays.
+ *
+ * If one of the two is a branch of the other, its base becomes what theirs is at this instant: the
+ * next merge is about what is new since.
+ *
+ * Limits: all changes fit into one frame of the log (-EFBIG). Errors: 0 or -errno: -EEXIST there
+ * are conflicts; -ENODATA no base is known, or it is not held any more; -EROFS `ours` is frozen,
+ * hidden, or the store is read-only; -EINVAL both are one namespace; those of txn_begin_alone and
+ * of merge_plan_make. Threads: any; the caller holds no lock, and references on the namespaces.
+ */
+#pragma once
+
+#include "merge_plan.h"
+#include "state.h"
+
+struct merge_call {
+    struct ns *theirs, *ours;
+    struct ns *base;   /* NULL: the one that the records of the two know */
+    const char *label; /* NULL: nothing is kept */
+    enum merge_rule rule;
+    const _Atomic bool *interrupted; /* or NULL */
+};
+
+struct merge_found {
+    enum merge_why why;
+    char *path; /* owned; "?": it cannot be found any more */
+};
+struct merge_result {
+    uint64_t seq;                  /* the change that did it; 0: there was nothing to do */
+    uint64_t names, inodes;        /* that changed in `ours` */
+    uint64_t decided;              /* conflicts that the rule decided */
+    struct merge_found *conflicts; /* by path */
+    size_t conflict_count;
+};
+
+int merge_run(struct state *p, const struct merge_call *c, struct merge_result *ret);
+/* Takes back the newest merge into `ours` that left snapshots and is no undo; or (`redo`) the
+ * newest undo. Its snapshots go, and it leaves its own. -ENOENT: there is none. */
+int merge_undo(struct state *p, struct ns *ours, bool redo, enum merge_rule rule,
+               const _Atomic bool *interrupted, struct merge_result *ret);
+void merge_result_release(struct merge_result *r);
+
+/* The labels of undone merges. */
+#define MERGE_UNDO "undo"
+#define MERGE_BEFORE "before-"
+#define MERGE_AFTER "after-"

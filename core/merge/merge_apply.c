@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * merge_apply: see the header. The tree that is changed is a branch of the one that was there,
+ * which is held until all has succeeded. Inodes that go come last: some are open, and move to the
+ * orphans, which cannot be taken back.
+ */
+#include "merge_apply.h"
+#include "drop.h"
+#include "vfs_dir.h"
+#include <dirent.h>
+#include <sys/stat.h>
+
+struct applying {
+    struct state *p;
+    struct txn *t;
+    const struct merge_sides *s;
+    const struct merge_plan *m;
+    struct tree *tree; /* of ours */
+};
+
+/* ---- inodes ---- */
+
+/* Flags of an inode that say what is in its other items, and belong to its content. */
+#define CONTENT_FLAGS ((uint32_t)(INODE_EXTENTS | INODE_SUBBLOCKS | INODE_HOLES))
+
+/* Copies the items of one type from theirs. */
+static int copy_type(struct applying *a, uint64_t ino, enum item_type type)
+{
+    return items_copy(a->p, &a->s->theirs->tree, range_of_items(ino, type, 0), a->tree, ino);
+}
+
+static int cut_type(struct applying *a, uint64_t ino, enum item_type type)
+{
+    return items_cut(a->p, a->tree, range_of_items(ino, type, 0));
+}
+
+/* Copies what belongs to the content of `in`, an inode of theirs, beside the inode itself. */
+static int copy_content(struct applying *a, uint64_t ino, const struct inode *in)
+{
+    int err = S_ISLNK(in->mode) ? copy_type(a, ino, ITEM_SYMLINK) : 0;
+
+    if (err == 0 && in->flags & INODE_EXTENTS)
+        err = copy_type(a, ino, ITEM_EXTENT);
+    if (err == 0 && in->flags & INODE_SUBBLOCKS)
+        err = copy_type(a, ino, ITEM_SUBBLOCK);
+    if (err == 0 && in->flags & INODE_HOLES)
+        err = copy_type(a, ino, ITEM_HOLES);
+    return err;
+}
+
+static int cut_content(struct applying *a, uint64_t ino, const struct inode *in)
+{
+    int err = S_ISLNK(in->mode) ? cut_type(a, ino, ITEM_SYMLINK) : 0;
+
+    if (err == 0 && in->flags & INODE_EXTENTS)
+        err = cut_type(a, ino, ITEM_EXTENT);
+    if (err == 0 && in->flags & INODE_SUBBLOCKS)
+        err = cut_type(a, ino, ITEM_SUBBLOCK);
+    if (err == 0 && in->flags & INODE_HOLES)
+        err = cut_type(a, ino, ITEM_HOLES);
+    return err;
+}
+
+/* A new inode: all that theirs has of it. Its names are counted afterwards. */
+static int add_inode(struct applying *a, uint64_t ino)
+{
+    struct inode in;
+    int err = inode_load(&a->s->theirs->tree, ino, &in);
+
+    if (err < 0)
+        return err;
+    in.nlink = S_ISDIR(in.mode) ? 2 : 0;
+    if (S_ISDIR(in.mode))
+        in.size = 0;
+    in.ctime = now(a->p);
+    err = inode_store(a->tree, ino, &in);
+    if (err == 0)
+        err = copy_content(a, ino, &in);
+    if (err == 0 && in.flags & INODE_XATTRS)
+        err = copy_type(a, ino, ITEM_XATTR);
+    return err;
+}
+
+/* Replaces the content of an inode by that of theirs. */
+static int take_content(struct applying *a, uint64_t ino, struct inode *in,
+                        const struct inode *theirs)
+{
+    int err = cut_content(a, ino, in);
+
+    if (err < 0)
+        return err;
+    in->mode = (in->mode & 07777) | (theirs->mode & S_IFMT);
+    in->rdev = theirs->rdev;
+    in->size = theirs->size;
+    in->object = theirs->object;
+    in->valid = theirs->valid;
+    in->stored = theirs->stored;
+    in->flags = (in->flags & ~CONTENT_FLAGS) | (theirs->flags & CONTENT_FLAGS);
+    in->mtime = theirs->mtime;
+    return copy_content(a, ino, theirs);
+}
+
+static int take_xattrs(struct applying *a, uint64_t ino, struct inode *in,
+                       const struct inode *theirs)
+{
+    int err = in->flags & INODE_XATTRS ? cut_type(a, ino, ITEM_XATTR) : 0;
+
+    in->flags = (in->flags & ~(uint32_t)INODE_XATTRS) | (theirs->flags & INODE_XATTRS);
+    return err == 0 && theirs->flags & INODE_XATTRS ? copy_type(a, ino, ITEM_XATTR) : err;
+}
+
+static int change_inode(struct applying *a, const struct merge_inode *i)
+{
+    struct inode in, theirs;
+    int err = inode_load(a->tree, i->ino, &in);
+
+    if (err == 0)
+        err = inode_load(&a->s->theirs->tree, i->ino, &theirs);
+    if (err < 0)
+        return err;
+    if (i->mode)
+        in.mode = (in.mode & S_IFMT) | (theirs.mode & 07777);
+    if (i->uid)
+        in.uid = theirs.uid;
+    if (i->gid)
+        in.gid = theirs.gid;
+    if (i->mtime && theirs.mtime > in.mtime)
+        in.mtime = theirs.mtime;
+    if (i->content)
+        err = take_content(a, i->ino, &in, &theirs);
+    if (err == 0 && i->xattrs)
+        err = take_xattrs(a, i->ino, &in, &theirs);
+    in.ctime = now(a->p);
+    return err < 0 ? err : inode_store(a->tree, i->ino, &in);
+}
+
+/* ---- names ---- */
+
+static int change_name(struct applying *a, const struct merge_name *n)
+{
+    struct inode in;
+    struct key k;
+    uint64_t ino;
+    unsigned type;
+    int err;
+
+    if (!n->was && !n->becomes)
+        return 0;
+    err = dirent_find(a->p, a->tree, n->parent, n->name, &k, &ino, &type);
+    if (err < 0 && !(err == -ENOENT && !n->was))
+        return err;
+    if (!n->becomes)
+        return name_del(a->p, a->tree, k, n->name);
+    err = inode_load(a->tree, n->becomes, &in);
+    return err < 0 ? err : dirent_put(a->p, a->tree, k, n->becomes, in.mode, n->name);
+}
+
+static int change_dir(struct applying *a, const struct merge_dir *d)
+{
+    struct inode in;
+    int err = inode_load(a->tree, d->ino, &in);
+
+    if (err < 0 || (d->entries == 0 && d->subdirs == 0))
+        return err == -ESTALE ? 0 : err; /* one that ours does not get */
+    return dir_touch(a->p, a->tree, d->ino, &in, d->entries, d->subdirs);
+}
+
+/* Counts the names of an inode anew, if it keeps any. */
+static int change_links(struct applying *a, const struct merge_links *l)
+{
+    struct inode in;
+    int err = l->plus || l->minus ? inode_load(a->tree, l->ino, &in) : -ESTALE;
+
+    if (err < 0)
+        return err == -ESTALE ? 0 : err;
+    if (l->dir && l->plus)
+        in.parent = l->parent;
+    if (!l->dir)
+        in.nlink = in.nlink + l->plus - l->minus;
+    else if (l->minus > l->plus)
+        in.nlink = 0;
+    in.ctime = now(a->p);
+    return inode_store(a->tree, l->ino, &in);
+}
+
+/* Removes the inode if it has no name any more. */
+static int remove_inode(struct applying *a, const struct merge_links *l)
+{
+    struct inode in;
+    bool moved = false;
+    int err = l->minus ? inode_load(a->tree, l->ino, &in) : -ESTALE;
+
+    if (err < 0 || in.nlink)
+        return err == -ESTALE ? 0 : err;
+    err = orphan_adopt(a->p, a->s->ours, l->ino, &moved);
+    return err < 0 || moved ? err : items_cut(a->p, a->tree, range_of_inode(l->ino));
+}
+
+/* ---- all of it ---- */
+
+/* All that can be taken back. */
+static int change_tree(struct applying *a)
+{
+    const struct merge_plan *m = a->m;
+    int err = 0;
+
+    for (size_t i = 0; i < m->inode_count && err == 0; i++)
+        err = m->inodes[i].is_new ? add_inode(a, m->inodes[i].ino) : change_inode(a, &m->inodes[i]);
+    for (size_t i = 0; i < m->name_count && err == 0; i++)
+        err = change_name(a, &m->names[i]);
+    for (size_t i = 0; i < m->dir_count && err == 0; i++)
+        err = change_dir(a, &m->dirs[i]);
+    for (size_t i = 0; i < m->link_count && err == 0; i++)
+        err = change_links(a, &m->links[i]);
+    return err;
+}
+
+int merge_apply(struct txn *t, const struct merge_sides *s, const struct merge_plan *m)
+{
+    struct applying a = {t->p, t, s, m, &s->ours->tree};
+    struct tree before = {.pages = a.tree->pages, .refs = a.tree->refs};
+    int err = tree_branch(a.tree, &before);
+
+    if (err < 0)
+        return err;
+    err = change_tree(&a);
+    if (err < 0) {
+        (void)drops_push(a.p->drops, a.tree->root);
+        a.tree->root = before.root;
+        a.tree->usage = before.usage;
+        capture_forget(t);
+        return err;
+    }
+    for (size_t i = 0; i < m->link_count && err == 0; i++)
+        err = remove_inode(&a, &m->links[i]);
+    if (err < 0)
+        state_turn_readonly(a.p, "a merge", err);
+    (void)drops_push(a.p->drops, before.root);
+    return err;
+}
+
+void merge_tell(struct state *p, const struct ns *ours, const struct merge_plan *m)
+{
+    for (size_t i = 0; i < m->name_count; i++)
+        event_name(p, vfs_node(ours->number, m->names[i].parent), m->names[i].name);
+    for (size_t i = 0; i < m->dir_count; i++)
+        event_stale(p, vfs_node(ours->number, m->dirs[i].ino));
+    for (size_t i = 0; i < m->link_count; i++)
+        event_stale(p, vfs_node(ours->number, m->links[i].ino));
+    for (size_t i = 0; i < m->inode_count; i++)
+        event_bytes(p, vfs_node(ours->number, m->inodes[i].ino));
+}

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+/* merge_paths: where the conflicts of a plan are, as paths for people. */
+#pragma once
+
+#include "merge.h"
+
+/* Fills the conflicts of *ret, by path. A path is one that theirs has, or else the base or ours.
+ * The caller holds no lock, and references on the namespaces. -ENOMEM, -EINTR, -E2BIG, -EIO */
+int merge_paths(struct state *p, const struct merge_sides *s, const struct merge_plan *m,
+                struct merge_result *ret);

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * merge_plan: what is to be done to a tree so that it has what another one has changed, and what
+ * stands against it. Making a plan changes nothing.
+ *
+ *     struct merge_plan m = {.rule = MERGE_FAIL};
+ *     err = merge_plan_make(p, &sides, &m);
+ *     if (err == 0 && m.conflict_count == 0)
+ *         merge_apply(…, &m);                     merge_apply.h
+ *     merge_plan_release(&m);
+ *
+ * Three trees take part: the *base*, and two that were changed since: *theirs*, of which the
+ * changes are wanted, and *ours*, which gets them. The rules, which the model in the tests has as
+ * well:
+ *
+ * - A file is its inode number. A name is (inode of its directory, name), and leads to an inode.
+ * - What theirs has as the base has it stays as it is in ours. What ours has as the base has it
+ *   becomes what it is in theirs. What both have changed to the same stays. All else is a conflict.
+ * - Each of these is looked at alone: each name; of an inode its permissions, owner, group,
+ *   extended attributes (all of one inode together, with its ACLs) and content. The time of
+ *   modification is the later one, or that of the content; it is never a conflict.
+ * - Deleted on one side and changed on the other: a conflict, unless only names differ.
+ * - A directory with two parents, one that would be below itself, one that theirs removed and ours
+ *   filled, and names in a directory that ours removed: conflicts that no rule decides.
+ * - A file that is open in ours and whose content would change is a conflict, too: whoever maps it
+ *   would see it change.
+ *
+ * Memory: that of two deltas (delta.h), and 100 bytes for each inode and name that changes. Errors:
+ * those of delta_gather.
+ */
+#pragma once
+
+#include "delta.h"
+#include "map64.h"
+#include "state.h"
+
+enum merge_rule {
+    MERGE_FAIL,   /* what is a conflict is reported */
+    MERGE_OURS,   /* it stays as ours has it */
+    MERGE_THEIRS, /* it becomes as theirs has it */
+    MERGE_BOTH,   /* ours stays, and what theirs has gets a name beside it */
+};
+
+enum merge_why {
+    MERGE_NAME,      /* a name leads to different files */
+    MERGE_CONTENT,   /* both changed the content */
+    MERGE_ATTRS,     /* both changed mode, owner, group or extended attributes */
+    MERGE_REMOVED,   /* one side removed what the other changed */
+    MERGE_PARENTS,   /* a directory would have two parents */
+    MERGE_CYCLE,     /* a directory would be below itself */
+    MERGE_FILLED,    /* theirs removed a directory in which ours has files that stay */
+    MERGE_NO_PARENT, /* theirs put something into a directory that ours removed */
+    MERGE_OPEN,      /* the file is open in ours */
+    MERGE_WHYS,
+};
+
+struct merge_conflict {
+    enum merge_why why;
+    uint64_t ino;    /* the inode; 0: it is about a name */
+    uint64_t parent; /* of a name: the inode of its directory */
+    char *name;      /* owned; of a name; else NULL */
+};
+
+/* What becomes of a name in ours. */
+struct merge_name {
+    uint64_t parent, was, becomes; /* inodes; 0: there is none */
+    char *name;                    /* owned */
+};
+/* What becomes of an inode in ours. */
+struct merge_inode {
+    uint64_t ino;
+    bool is_new;          /* it comes from theirs with all that it has */
+    bool content, xattrs; /* these become as theirs has them */
+    bool mode, uid, gid;  /* likewise */
+    bool mtime;           /* it becomes the later one of both */
+};
+/* How the names of an inode change. */
+struct merge_links {
+    uint64_t ino,
+        parent; /* `parent`: of a directory that got a name, the inode of the new parent */
+    unsigned plus, minus;
+    bool dir;
+};
+/* How a directory changes by the names in it. */
+struct merge_dir {
+    uint64_t ino;
+    int entries, subdirs;
+};
+
+struct merge_sides {
+    struct ns *base, *theirs, *ours; /* the caller has their locks, of `ours` for writing */
+    uint64_t own;                    /* as that of delta_gather */
+};
+
+struct merge_plan {
+    enum merge_rule rule;            /* of the caller */
+    const _Atomic bool *interrupted; /* of the caller; NULL: none */
+    struct diff_room room;
+    struct delta theirs, ours; /* what each changed since the base */
+    struct merge_name *names;
+    size_t name_count, names_room;
+    struct merge_inode *inodes;
+    size_t inode_count, inodes_room;
+    struct merge_links *links;
+    size_t link_count, links_room;
+    struct map64 link_of; /* inode -> index + 1 in `links` */
+    struct merge_dir *dirs;
+    size_t dir_count, dirs_room;
+    struct map64 dir_of;              /* likewise in `dirs` */
+    struct merge_conflict *conflicts; /* that the rule did not decide */
+    size_t conflict_count, conflicts_room;
+    uint64_t decided; /* conflicts that the rule decided */
+};
+
+int merge_plan_make(struct state *p, const struct merge_sides *s, struct merge_plan *ret);
+void merge_plan_release(struct merge_plan *m);
+/* Bytes of operations that the plan makes in the log, at most. */
+size_t merge_plan_bytes(const struct merge_plan *m);
+/* One word for a reason. */
+const char *merge_why_name(enum merge_why why);

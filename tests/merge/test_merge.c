@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims about merging: what a namespace gets of a branch of it, and what is a conflict. */
+#include "fixture.h"
+#include "merge.h"
+
+#define DAY (86400 * NSEC_PER_SEC)
+
+static struct fixture x;
+
+static void keep(void)
+{
+    settings_put(&x.p->settings, SET_ORIGIN_KEEP, 7 * DAY);
+    settings_put(&x.p->settings, SET_TRASH_KEEP, DAY);
+}
+
+/* main has a file, a directory with a file, and a symlink; dev is a branch of it. */
+static void up(void)
+{
+    struct vfs_attr a;
+
+    fixture_setup(&x);
+    keep();
+    put_file(&x, "main/a", "hello");
+    cr_assert_eq(vfs_mknod(x.p, node_of(&x, "main"), "d", S_IFDIR | 0755, 0, &fixture_cred, &a), 0);
+    put_file(&x, "main/d/f", "in d");
+    cr_assert_eq(vfs_symlink(x.p, node_of(&x, "main"), "l", "a", &fixture_cred, &a), 0);
+    agreed(&x, "branch main dev", "ok");
+    clock_manual_advance(&x.clock, NSEC_PER_SEC);
+}
+static void down(void)
+{
+    fixture_teardown(&x);
+}
+
+TestSuite(merge, .init = up, .fini = down);
+
+static void write_file(const char *path, const char *text)
+{
+    struct vfs_file *f;
+
+    cr_assert_eq(vfs_open(x.p, node_of(&x, path), VFS_WRITE | VFS_TRUNC, &f), 0, "%s", path);
+    cr_assert_eq(vfs_write(f, text, strlen(text), 0), (ssize_t)strlen(text));
+    vfs_release(f);
+}
+
+static void is_text(const char *path, const char *text)
+{
+    char buf[100] = "";
+    struct vfs_file *f;
+
+    cr_assert_eq(vfs_open(x.p, node_of(&x, path), 0, &f), 0, "%s", path);
+    cr_assert_geq(vfs_read(f, buf, sizeof buf - 1, 0), 0);
+    vfs_release(f);
+    cr_assert_str_eq(buf, text, "%s", path);
+}
+
+static void make_dir(const char *path)
+{
+    const char *name;
+    uint64_t dir = parent_of(&x, path, &name);
+    struct vfs_attr a;
+
+    cr_assert_eq(vfs_mknod(x.p, dir, name, S_IFDIR | 0755, 0, &fixture_cred, &a), 0, "%s", path);
+}
+
+static void move_to(const char *from, const char *to)
+{
+    const char *old, *new;
+    uint64_t dir = parent_of(&x, from, &old), newdir = parent_of(&x, to, &new);
+
+    cr_assert_eq(vfs_rename(x.p, dir, old, newdir, new, 0, &fixture_cred), 0, "%s", from);
+}
+
+static void chmod_file(const char *path, uint32_t mode)
+{
+    struct vfs_attr a;
+    struct vfs_attr in = {.mode = mode};
+
+    cr_assert_eq(vfs_setattr(x.p, node_of(&x, path), VFS_SET_MODE, &in, &a), 0, "%s", path);
+}
+
+static uint32_t mode_of(const char *path)
+{
+    struct vfs_attr a;
+
+    cr_assert_eq(vfs_getattr(x.p, node_of(&x, path), &a), 0, "%s", path);
+    return a.mode & 07777;
+}
+
+Test(merge, a_commit_brings_new_changed_renamed_and_removed_files)
+{
+    put_file(&x, "dev/new", "new");
+    write_file("dev/a", "changed");
+    move_to("dev/d", "dev/e");
+    remove_file(&x, "dev/l");
+    agreed(&x, "commit dev", "ok into=main seq=");
+    is_text("main/new", "new");
+    is_text("main/a", "changed");
+    is_text("main/e/f", "in d");
+    cr_assert_eq(node_of(&x, "main/l"), 0);
+    cr_assert_eq(node_of(&x, "main/d"), 0);
+}
+
+Test(merge, what_the_origin_changed_elsewhere_meanwhile_stays)
+{
+    write_file("dev/a", "changed");
+    write_file("main/d/f", "main's");
+    put_file(&x, "main/other", "other");
+    agreed(&x, "commit dev", "ok");
+    is_text("main/a", "changed");
+    is_text("main/d/f", "main's");
+    is_text("main/other", "other");
+}
+
+Test(merge, a_directory_renamed_on_one_side_and_changed_on_the_other_merges)
+{
+    move_to("main/d", "main/moved");
+    write_file("dev/d/f", "changed");
+    put_file(&x, "dev/d/g", "new");
+    agreed(&x, "commit dev", "ok");
+    is_text("main/moved/f", "changed");
+    is_text("main/moved/g", "new");
+}
+
+Test(merge, both_changed_one_file_so_nothing_is_changed)
+{
+    char reply[4096];
+
+    write_file("dev/a", "dev's");
+    put_file(&x, "dev/new", "new");
+    write_file("main/a", "main's");
+    cr_assert_eq(say(&x, "commit dev", reply), -EEXIST);
+    cr_assert(strstr(reply, "1 conflict; nothing was changed"), "%s", reply);
+    cr_assert(strstr(reply, "| content path=a\n"), "%s", reply);
+    is_text("main/a", "main's");
+    cr_assert_eq(node_of(&x, "main/new"), 0);
+}
+
+Test(merge, a_rule_decides_conflicts)
+{
+    write_file("dev/a", "dev's");
+    write_file("main/a", "main's");
+    agreed(&x, "merge dev into main conflicts=ours", "decided=1");
+    is_text("main/a", "main's");
+    write_file("dev/a", "dev's again");
+    agreed(&x, "merge dev into main conflicts=theirs", "decided=1");
+    is_text("main/a", "dev's again");
+}
+
+Test(merge, two_files_of_one_name_can_both_stay)
+{
+    char name[64];
+
+    put_file(&x, "main/n", "main's");
+    put_file(&x, "dev/n", "dev's");
+    refused(&x, "commit dev", -EEXIST, "1 conflict");
+    snprintf(name, sizeof name, "main/n.variant-%08llx",
+             (unsigned long long)vfs_node_ino(node_of(&x, "dev/n")));
+    agreed(&x, "commit dev conflicts=both", "decided=1");
+    is_text("main/n", "main's");
+    is_text(name, "dev's");
+}
+
+Test(merge, equal_files_of_one_name_are_no_conflict)
+{
+    put_file(&x, "main/n", "same");
+    put_file(&x, "dev/n", "same");
+    agreed(&x, "drain", "ok");
+    agreed(&x, "commit dev", "ok");
+    is_text("main/n", "same");
+}
+
+Test(merge, removed_on_one_side_and_changed_on_the_other_is_a_conflict)
+{
+    remove_file(&x, "dev/a");
+    write_file("main/a", "main's");
+    refused(&x, "commit dev", -EEXIST, "1 conflict");
+    remove_file(&x, "main/d/f");
+    write_file("dev/d/f", "dev's");
+    refused(&x, "commit dev", -EEXIST, "2 conflicts");
+    agreed(&x, "drop dev force", "ok");
+}
+
+Test(merge, a_directory_that_one_side_removed_and_the_other_filled_is_a_conflict)
+{
+    char reply[4096];
+
+    remove_file(&x, "dev/d/f");
+    cr_assert_eq(vfs_rmdir(x.p, node_of(&x, "dev"), "d"), 0);
+    put_file(&x, "main/d/g", "new");
+    cr_assert_eq(say(&x, "commit dev conflicts=theirs", reply), -EEXIST);
+    cr_assert(strstr(reply, "| filled path=d\n"), "%s", reply);
+    is_text("main/d/f", "in d");
+}
+
+Test(merge, two_renames_of_one_directory_are_a_conflict)
+{
+    char reply[4096];
+
+    move_to("dev/d", "dev/d1");
+    move_to("main/d", "main/d2");
+    cr_assert_eq(say(&x, "commit dev", reply), -EEXIST);
+    cr_assert(strstr(reply, "| parents path=d1\n"), "%s", reply);
+}
+
+Test(merge, two_directories_moved_into_each_other_are_a_conflict)
+{
+    char reply[4096];
+
+    make_dir("main/p");
+    make_dir("main/q");
+    agreed(&x, "branch main b", "ok");
+    move_to("b/p", "b/q/p");
+    move_to("main/q", "main/p/q");
+    cr_assert_eq(say(&x, "commit b", reply), -EEXIST);
+    cr_assert(strstr(reply, "| cycle path=q/p\n"), "%s", reply);
+}
+
+Test(merge, names_of_a_hard_link_merge_one_by_one)
+{
+    struct vfs_attr a;
+
+    cr_assert_eq(vfs_link(x.p, node_of(&x, "dev/a"), node_of(&x, "dev"), "a2", &a), 0);
+    cr_assert_eq(vfs_link(x.p, node_of(&x, "main/a"), node_of(&x, "main"), "a3", &a), 0);
+    write_file("dev/a", "changed");
+    agreed(&x, "commit dev", "ok");
+    is_text("main/a2", "changed");
+    is_text("main/a3", "changed");
+    cr_assert_eq(vfs_getattr(x.p, node_of(&x, "main/a"), &a), 0);
+    cr_assert_eq(a.nlink, 3);
+}
+
+Test(merge, attributes_merge_one_by_one)
+{
+    chmod_file("dev/a", 0600);
+    write_file("main/a", "main's");
+    agreed(&x, "commit dev", "ok");
+    is_text("main/a", "main's");
+    cr_assert_eq(mode_of("main/a"), 0600);
+    chmod_file("dev/a", 0640);
+    chmod_file("main/a", 0644);
+    refused(&x, "commit dev", -EEXIST, "1 conflict");
+}
+
+Test(merge, the_next_commit_is_about_what_is_new)
+{
+    write_file("dev/a", "one");
+    agreed(&x, "commit dev", "ok");
+    write_file("main/a", "main's");
+    put_file(&x, "dev/b", "two");
+    agreed(&x, "commit dev", " names=1 ");
+    is_text("main/a", "main's");
+    is_text("main/b", "two");
+    agreed(&x, "commit dev", "ok into=main names=0");
+}
+
+Test(merge, a_branch_gets_what_is_new_in_its_origin)
+{
+    put_file(&x, "main/b", "main's");
+    put_file(&x, "dev/c", "dev's");
+    agreed(&x, "merge main into dev", "ok into=dev");
+    is_text("dev/b", "main's");
+    agreed(&x, "commit dev", "ok");
+    is_text("main/c", "dev's");
+}
+
+Test(merge, a_file_that_is_open_in_the_origin_does_not_change)
+{
+    char reply[4096];
+    struct vfs_file *f;
+
+    write_file("dev/a", "changed");
+    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/a"), 0, &f), 0);
+    cr_assert_eq(say(&x, "commit dev", reply), -EEXIST);
+    cr_assert(strstr(reply, "| open path=a\n"), "%s", reply);
+    vfs_release(f);
+    agreed(&x, "commit dev", "ok");
+}
+
+Test(merge, a_file_that_is_open_and_goes_can_be_read_on)
+{
+    char buf[10];
+    struct vfs_file *f;
+
+    remove_file(&x, "dev/a");
+    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/a"), 0, &f), 0);
+    agreed(&x, "commit dev", "ok");
+    cr_assert_eq(node_of(&x, "main/a"), 0);
+    cr_assert_eq(vfs_read(f, buf, sizeof buf, 0), 5);
+    vfs_release(f);
+}
+
+Test(merge, an_undo_keeps_what_was_written_later_and_a_redo_takes_it_back)
+{
+    write_file("dev/a", "changed");
+    put_file(&x, "dev/new", "new");
+    agreed(&x, "commit dev", "ok");
+    put_file(&x, "main/later", "later");
+    agreed(&x, "undo main", "ok into=main");
+    is_text("main/a", "hello");
+    is_text("main/later", "later");
+    cr_assert_eq(node_of(&x, "main/new"), 0);
+    refused(&x, "undo main", -ENOENT, "nothing was merged into main");
+    agreed(&x, "redo main", "ok");
+    is_text("main/a", "changed");
+    is_text("main/new", "new");
+    is_text("main/later", "later");
+}
+
+Test(merge, an_undo_of_what_was_changed_since_is_a_conflict)
+{
+    write_file("dev/a", "changed");
+    agreed(&x, "commit dev", "ok");
+    write_file("main/a", "changed again");
+    refused(&x, "undo main", -EEXIST, "1 conflict");
+    is_text("main/a", "changed again");
+}
+
+Test(merge, what_was_before_can_be_read)
+{
+    remove_file(&x, "dev/a");
+    agreed(&x, "commit dev", "ok");
+    agreed(&x, "branch main@before-dev old", "ok");
+    is_text("old/a", "hello");
+    agreed(&x, "diff main@before-dev main", "ok");
+}
+
+Test(merge, without_a_base_it_says_so)
+{
+    agreed(&x, "detach dev", "ok");
+    write_file("dev/a", "changed");
+    refused(&x, "commit dev", -ENODATA, "what both were made of is not held any more");
+    agreed(&x, "snapshot main s", "ok");
+    agreed(&x, "commit dev base=main@s", "ok");
+    is_text("main/a", "changed");
+}
+
+Test(merge, a_start_from_the_log_has_the_whole_merge)
+{
+    write_file("dev/a", "changed");
+    put_file(&x, "dev/new", "new");
+    remove_file(&x, "dev/d/f");
+    agreed(&x, "commit dev", "ok");
+    store_abandon(x.p);
+    kv_close(x.kv);
+    fixture_open(&x);
+    keep();
+    is_text("main/a", "changed");
+    is_text("main/new", "new");
+    cr_assert_eq(node_of(&x, "main/d/f"), 0);
+    put_file(&x, "dev/b", "b");
+    agreed(&x, "commit dev", " names=1 ");
+}
+
+Test(merge, a_frozen_namespace_gets_nothing)
+{
+    write_file("dev/a", "changed");
+    agreed(&x, "set ns:main.frozen yes", "ok");
+    refused(&x, "commit dev", -EROFS, "main cannot be changed");
+}
