@@ -65,6 +65,12 @@ struct dirent_item {
 size_t dirent_encode(uint64_t ino, unsigned type, const char *name, size_t name_len,
                      uint8_t out[DIRENT_ITEM_MAX]);
 int dirent_decode(const void *val, size_t len, struct dirent_item *ret);
+/* Only its inode number, for who looks through many; 0: it has none. The rest of the item is not
+ * looked at, and may be damaged. */
+static inline uint64_t dirent_ino(const void *val, size_t len)
+{
+    return len < 8 ? 0 : get_le64(val) & ((UINT64_C(1) << 48) - 1);
+}
 
 struct extent {
     uint64_t object; /* 0: a hole, whatever the base of the file has there; `valid` is 0 then */

@@ -48,14 +48,10 @@ static inline int key_compare(struct key a, struct key b)
 }
 static inline void key_encode(struct key k, uint8_t *out)
 {
-    uint8_t t[8];
-    put_be64(t, k.hi << 16);
-    memcpy(out, t, 6);
+    put_be64(out, k.hi << 16); /* the last two of these bytes are those of the rest */
     put_be64(out + 6, k.lo);
 }
 static inline struct key key_decode(const uint8_t *in)
 {
-    uint8_t t[8] = {0};
-    memcpy(t, in, 6);
-    return (struct key){get_be64(t) >> 16, get_be64(in + 6)};
+    return (struct key){get_be64(in) >> 16, get_be64(in + 6)};
 }

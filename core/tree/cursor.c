@@ -180,6 +180,34 @@ static int report_items(struct tree_cursor *a, struct tree_cursor *b, int order,
     return err;
 }
 
+/* Goes past the items that are equal, up to the end of either leaf. Most items of two leaves that
+ * differ are. Returns how many these were, or -errno. */
+static int skip_equal(struct tree_cursor *a, struct tree_cursor *b)
+{
+    const uint8_t *p = top(a)->page->data, *q = top(b)->page->data;
+    const unsigned left = page_count(p) - top(a)->slot, other = page_count(q) - top(b)->slot;
+    unsigned n = 0;
+    int err;
+
+    for (; n < left && n < other; n++) {
+        size_t alen, blen;
+        const uint8_t *av = page_value(p, top(a)->slot + n, &alen);
+        const uint8_t *bv = page_value(q, top(b)->slot + n, &blen);
+        if (alen != blen || key_compare(page_key(p, top(a)->slot + n),
+                                        page_key(q, top(b)->slot + n)) ||
+            memcmp(av, bv, alen))
+            break;
+    }
+    if (n == 0)
+        return 0;
+    top(a)->slot += n;
+    top(b)->slot += n;
+    err = settle(a);
+    if (err == 0 || err == -ENOENT)
+        err = settle(b);
+    return err < 0 && err != -ENOENT ? err : (int)n;
+}
+
 /* One step of the comparison: skips a page that both trees share, goes down into one that differs,
  * or reports an item. */
 static int diff_step(struct tree_cursor *a, struct tree_cursor *b, tree_diff_fn *fn, void *ctx)
@@ -199,6 +227,9 @@ static int diff_step(struct tree_cursor *a, struct tree_cursor *b, tree_diff_fn 
         return at_item(a) && before(a, b) ? report_items(a, b, -1, fn, ctx) : enter(b);
     if (!a->depth || !b->depth)
         return report_items(a, b, a->depth ? -1 : 1, fn, ctx);
+    int equal = skip_equal(a, b);
+    if (equal != 0)
+        return equal < 0 ? equal : 0;
     return report_items(a, b, key_compare(tree_cursor_key(a), tree_cursor_key(b)), fn, ctx);
 }
 
