@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 /* The search looks at so many numbers below that of a file: first few, then more. */
-static const uint64_t near[] = {96, 2048};
+static const uint64_t near[] = {64, 512, 1536, 4096};
 /* So many files are looked for in this way in one round; for more a walk over all costs less. */
 #define NEAR_FILES 1000
 
@@ -169,6 +169,7 @@ struct search {
     struct rwlock *lock;
     const _Atomic bool *interrupted;
     bool everywhere; /* all of the tree is looked through, each entry once */
+    uint64_t only;   /* only the entry of this inode is looked for, which ends the walk; 0: any */
 };
 
 static int look_up(void *ctx)
@@ -186,20 +187,24 @@ static int take_entry(struct key k, const void *val, size_t len, void *ctx)
     struct search *s = ctx;
     struct ino_names *n = s->n;
     uint64_t left, known;
-    struct dirent_item e;
+    uint64_t ino;
     int err;
 
-    if (key_type(k) != ITEM_DIRENT || item_is_counter(k) || dirent_decode(val, len, &e) < 0 ||
-        !map64_get(&n->wanted, e.ino, &left) || (left > 1 && !s->everywhere))
+    if (key_type(k) != ITEM_DIRENT || item_is_counter(k))
         return 0;
-    err = ino_names_hint(n, e.ino, k);
+    ino = dirent_ino(val, len);
+    if ((s->only && ino != s->only) || !map64_get(&n->wanted, ino, &left) ||
+        (left > 1 && !s->everywhere))
+        return 0;
+    err = ino_names_hint(n, ino, k);
     if (err == 0 && left > 1)
-        err = map64_put(&n->wanted, e.ino, left - 1);
+        err = map64_put(&n->wanted, ino, left - 1);
     else if (err == 0)
-        (void)map64_del(&n->wanted, e.ino);
+        (void)map64_del(&n->wanted, ino);
     if (err == 0 && key_ino(k) != VFS_TOP_INO && !map64_get(&n->first, key_ino(k), &known))
         err = want(n, key_ino(k), 1);
-    return err == -EAGAIN ? 0 : err;
+    err = err == -EAGAIN ? 0 : err;
+    return err == 0 && s->only ? 1 : err;
 }
 
 /* Looks at the entries of that range. */
@@ -210,7 +215,7 @@ static int look_through(struct search *s, struct key from, struct key to)
                      .pause = look_up,      .pause_ctx = s, .ctx = s};
     int err = walk_items(&w);
 
-    return err == 0 && w.hidden ? -EUCLEAN : err;
+    return err < 0 ? err : w.hidden ? -EUCLEAN : 0;
 }
 
 /* What is wanted, by number. */
@@ -254,22 +259,22 @@ static int list_wanted(struct search *s, struct sought **ret, size_t *ret_count)
     return 0;
 }
 
-/* Looks near one that is no directory. */
+/* Looks near one that is no directory, and has one name. */
 static int look_near(struct search *s, uint64_t ino)
 {
     uint64_t below = 0, left;
+    int err = 0;
 
-    for (size_t i = 0; i < sizeof near / sizeof *near; i++) {
+    s->only = ino;
+    for (size_t i = 0; i < sizeof near / sizeof *near && err == 0; i++) {
         uint64_t from = ino > near[i] ? ino - near[i] : 0;
-        int err;
-        if (!map64_get(&s->n->wanted, ino, &left))
-            return 0;
+        if (!map64_get(&s->n->wanted, ino, &left) || left > 1)
+            break;
         err = look_through(s, (struct key){from << 6, 0}, key_make(ino - below, 63, UINT64_MAX));
-        if (err < 0)
-            return err;
         below = near[i] < ino ? near[i] : ino;
     }
-    return 0;
+    s->only = 0;
+    return err;
 }
 
 /* Looks where each of these is likely to be. */

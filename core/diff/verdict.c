@@ -224,13 +224,14 @@ static int ask_for_files(const struct verdict_sides *s, bool one_base, struct ve
 static int compare_files(const struct verdict_sides *s, struct verdict *v)
 {
     const struct inode *a = &s->at[DELTA_A], *b = &s->at[DELTA_B];
-    bool one_base =
-        a->valid == b->valid && object_is_same(s->tree[DELTA_A]->refs, a->object, b->object);
+    bool one_base;
 
     if (a->size != b->size) {
         v->modified = true;
         return 0;
     }
+    one_base = a->valid == b->valid &&
+               object_is_same(s->tree[DELTA_A]->refs, a->object, b->object);
     if (one_base &&
         (s->record ? !(s->record->items & DELTA_DATA) : !((a->flags | b->flags) & INODE_EXTENTS)))
         return 0;
