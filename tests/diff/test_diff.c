@@ -121,7 +121,7 @@ Test(diff, one_changed_byte_of_a_large_file_is_found_in_any_form_of_storage)
     branch();
     put_large("dev/block", 1000000, 1); /* stored anew */
     write_at("dev/block", "?", 1, 700000);
-    write_at("dev/page", "?", 1, 999999); /* a subblock extent */
+    write_at("dev/page", "?", 1, 300000); /* a subblock extent */
     write_at("dev/same", "?", 1, 5000);
     write_at("main/same", "?", 1, 5000);
     differs("M block\nM page\n");
@@ -134,11 +134,15 @@ Test(diff, a_hole_equals_zeros)
 
     put_file(&x, "main/a", "");
     put_file(&x, "main/b", "");
+    put_file(&x, "main/c", "");
     set_attr("main/a", VFS_SET_SIZE, &size);
+    set_attr("main/c", VFS_SET_SIZE, &size);
     branch();
     write_at("dev/a", zeros, sizeof zeros, 0);
     set_attr("dev/b", VFS_SET_SIZE, &size);
-    differs("M b\na a t\n");
+    put_large("dev/c", 250000, 1);
+    set_attr("dev/c", VFS_SET_SIZE, &size);
+    differs("M b\nM c\na a t\n");
 }
 
 Test(diff, a_file_that_ends_at_the_largest_offset_is_compared_at_once)
