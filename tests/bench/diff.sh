@@ -22,7 +22,9 @@ W=$(mktemp -d "${1:?is a directory with room}/tally-bench-diff-XXXXXX")
 files=${2:-1000000} changed=${3:-100} order=${4:-by-dir} ext4=${EXT4:-0}
 M=$W/mnt
 cleanup() {
-    mountpoint -q "$M" && "$TALLY" umount "$M"
+    if mountpoint -q "$M"; then
+        "$TALLY" umount "$M"
+    fi
     rm -rf --one-file-system "$W"
 }
 trap cleanup EXIT
