@@ -78,6 +78,8 @@ static int add_inode(struct applying *a, uint64_t ino)
         err = copy_content(a, ino, &in);
     if (err == 0 && in.flags & INODE_XATTRS)
         err = copy_type(a, ino, ITEM_XATTR);
+    if (err == 0)
+        ns_saw_ino(a->p, a->s->ours, ino);
     return err;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims about merging: what a namespace gets of a branch of it, and what is a conflict. */
+#include "check.h"
 #include "fixture.h"
 #include "merge.h"
 
@@ -350,6 +351,33 @@ Test(merge, a_start_from_the_log_has_the_whole_merge)
     cr_assert_eq(node_of(&x, "main/d/f"), 0);
     put_file(&x, "dev/b", "b");
     agreed(&x, "commit dev", " names=1 ");
+}
+
+static void on_found(const char *what, const char *where, const char *sentence, void *ctx)
+{
+    (void)ctx;
+    cr_assert_fail("%s %s: %s", what, where, sentence);
+}
+
+Test(merge, the_offline_check_finds_nothing_afterwards)
+{
+    struct check_options o = {.found = on_found};
+    struct check_result r = {0};
+    struct kv *kv;
+
+    put_file(&x, "dev/new", "new");
+    write_file("dev/a", "changed");
+    remove_file(&x, "dev/d/f");
+    agreed(&x, "commit dev", "ok");
+    agreed(&x, "undo main", "ok");
+    agreed(&x, "redo main", "ok");
+    cr_assert_eq(store_close(x.p), 0);
+    kv_close(x.kv);
+    cr_assert_eq(kv_open_mem(x.mem, store_tables, store_table_count, KV_READONLY, &kv), 0);
+    cr_assert_eq(store_check(x.disk, kv, &o, &r), 0);
+    cr_assert_eq(r.problems, 0);
+    kv_close(kv);
+    fixture_open(&x);
 }
 
 Test(merge, a_frozen_namespace_gets_nothing)

@@ -96,6 +96,9 @@ int ctl_run(const struct ctl_call *c, const char *mnt)
         ctl_print(&reply);
     }
     if (err < 0) {
+        if (!c->json) {
+            tally_print(reply.body.s, reply.body.len); /* such as conflicts */
+        }
         say_failed(c, err, &reply.head);
     }
     reply_release(&reply);

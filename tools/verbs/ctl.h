@@ -25,6 +25,8 @@ enum ctl_option {
     CTL_LARGER,
     CTL_GRACE,
     CTL_UNTIL,
+    CTL_CONFLICTS,
+    CTL_BASE,
     CTL_WAIT,
     CTL_OPTIONS,
 };

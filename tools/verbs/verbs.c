@@ -95,13 +95,28 @@ static const struct verb verbs[] = {
      "what changed from one namespace to another",
      "A line for each path: D deleted, A new, M its content differs, T it is of another\n"
      "type, R renamed (RM: and its content differs), a only attributes differ. Of NS\n"
-     "alone: what changed in it since it was branched, compared with its origin as that\n"
-     "is now.\n"
+     "alone: what changed in it since it was branched, or merged last.\n"
      "  --path PATH  only this path within the namespaces, and what is below it\n"
      "  --stat       only how many there are of each kind\n"
      "  --name-only  only the paths\n"
      "  --patch      also the lines that differ, by diff(1), or the command in TALLY_DIFF\n"
      "  -z           fields end with a NUL, and paths are as they are, not quoted\n"},
+    {"commit", IN_MOUNT, cmd_control_run, 1, "nkn",
+     "[--conflicts RULE] [--base WHICH] NS [into NS2]", "merge a branch into what it was made of",
+     "A line for each conflict: its reason and path. Conflicts change nothing.\n"
+     "  --conflicts RULE  fail, or what becomes of them: ours, theirs, both\n"
+     "  --base WHICH      what both were made of, as NS@NAME, where it is not known\n"},
+    {"merge", IN_MOUNT, cmd_control_run, 3, "nkn", "[--conflicts RULE] [--base WHICH] NS into NS2",
+     "give one namespace what another has changed",
+     "A line for each conflict: its reason and path. Conflicts change nothing.\n"
+     "  --conflicts RULE  fail, or what becomes of them: ours, theirs, both\n"
+     "  --base WHICH      what both were made of, as NS@NAME, where it is not known\n"},
+    {"undo", IN_MOUNT, cmd_control_run, 1, "n", "[--conflicts RULE] NS",
+     "take back what was merged into a namespace last",
+     "What was written since stays.\n"
+     "  --conflicts RULE  fail, or what becomes of them: ours, theirs, both\n"},
+    {"redo", IN_MOUNT, cmd_control_run, 1, "n", "[--conflicts RULE] NS", "take back an undo",
+     "  --conflicts RULE  fail, or what becomes of them: ours, theirs, both\n"},
     {"snapshot", IN_MOUNT, cmd_control_run, 1, "kt", "NS [NAME] | list [NS]",
      "keep a namespace as it is at this instant",
      "It is read as NS@NAME, and cannot be changed. Without NAME it is called by the time.\n"},
@@ -114,8 +129,7 @@ static const struct verb verbs[] = {
      "  --force  also when files are open in it\n"
      "  --now    delete it at once: nothing brings it back\n"},
     {"undrop", IN_MOUNT, cmd_control_run, 1, "n", "[--as NEW] NS",
-     "take back a namespace that was dropped",
-     "  --as NEW  under another name\n"},
+     "take back a namespace that was dropped", "  --as NEW  under another name\n"},
     {"trash", IN_MOUNT, cmd_control_run, 1, "k", "list | empty",
      "what was dropped and can be taken back", NULL},
     {"drain", IN_MOUNT, cmd_control_run, 0, "t", "[--idle] [DUR]",
