@@ -41,7 +41,8 @@
 /* All numbers that the texts show, gathered by gather_facts. */
 struct facts {
     size_t unsealed, dirty, buffered, drops, jobs, jobs_queued, refs_changes;
-    size_t namespaces, verifying; /* all of them; those that verify what is opened */
+    size_t namespaces, verifying; /* in the root; those that verify what is opened */
+    size_t kept[NS_KIND_END];     /* hidden namespaces by kind */
     uint64_t seq, durable, healed, collisions, kv_bytes;
     uint64_t disk_bytes, disk_free; /* of the disk at home; 0: not known */
     bool readonly;
@@ -65,6 +66,9 @@ static void count_namespaces(struct state *p, struct facts *f)
             f->namespaces += !ns->target;
             f->verifying += ns->verify;
         }
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        for (const struct ns *ns = p->names.hidden[i]; ns; ns = ns->by_name_next)
+            f->kept[ns->hidden.kind]++;
 }
 
 /* The numbers that df(1) shows for the mount. */
@@ -256,6 +260,8 @@ static void status(struct state *p, const struct facts *f, struct strbuf *out)
                     U(p->replayed.bytes));
     strbuf_addf(out, "namespaces  %zu\n", f->namespaces);
     view_ns_flushes(p, out);
+    strbuf_addf(out, "kept        dropped=%zu bases=%zu snapshots=%zu\n", f->kept[NS_TRASH],
+                f->kept[NS_ORIGIN], f->kept[NS_SNAPSHOT]);
     strbuf_addf(out,
                 "objects     %llu pinned=%llu dying=%llu undeleted=%llu retained=%llu "
                 "retained_bytes=%llu\n",
@@ -318,6 +324,9 @@ static void add_numbers(struct state *p, const struct facts *f, struct view_numb
         {"seq", VIEW_GAUGE, f->seq},
         {"durable_seq", VIEW_GAUGE, f->durable},
         {"namespaces", VIEW_GAUGE, f->namespaces},
+        {"kept_dropped", VIEW_GAUGE, f->kept[NS_TRASH]},
+        {"kept_bases", VIEW_GAUGE, f->kept[NS_ORIGIN]},
+        {"kept_snapshots", VIEW_GAUGE, f->kept[NS_SNAPSHOT]},
         {"objects", VIEW_GAUGE, f->refs.objects},
         {"pinned_objects", VIEW_GAUGE, f->refs.pinned},
         {"dying_objects", VIEW_GAUGE, f->refs.dying},
