@@ -9,6 +9,7 @@
 #include "flush.h"
 #include "kept.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,15 +104,27 @@ int drop_kept(struct state *p, struct ns *ns)
     return drop_with_room(p, ns, &d);
 }
 
+/* The kernel may know the number by a name of the root that leads nowhere now. */
+static void forget_name(struct state *p, struct ns *ns)
+{
+    char name[VFS_NAME_MAX + 1];
+    {
+        READ_GUARD(&p->names.lock);
+        snprintf(name, sizeof name, "%s", ns->name);
+    }
+    event_name(p, VFS_ROOT, name);
+}
+
 /* Does all of a drop. */
 static int drop(struct state *p, struct ns *ns, struct drop *d)
 {
-    const uint64_t node = vfs_node(ns->number, NS_ROOT_INO);
     int err = drop_with_room(p, ns, d);
 
     if (err < 0)
         return err;
-    event_stale(p, node);
+    if (d->trash)
+        forget_name(p, ns);
+    event_stale(p, vfs_node(ns->number, NS_ROOT_INO));
     event_stale(p, VFS_ROOT);
     if (!d->trash) {
         kept_release(p);

@@ -9,6 +9,7 @@
  */
 #include "control_impl.h"
 #include "diff.h"
+#include "ns_label.h"
 #include <errno.h>
 #include <sys/stat.h>
 
@@ -157,12 +158,14 @@ static int say_changes(struct listing *l, const struct changes *c)
 /* Adds the names of the sides to the head. */
 static void say_sides(struct call *call, struct ns *sides[DELTA_SIDES])
 {
-    READ_GUARD(&call->p->names.lock); /* a rename changes the name */
+    char label[NS_LABEL_MAX];
 
+    ns_label(call->p, sides[DELTA_A], label);
     strbuf_adds(&call->head, " from=");
-    command_add_word(&call->head, sides[DELTA_A]->name);
+    command_add_word(&call->head, label);
+    ns_label(call->p, sides[DELTA_B], label);
     strbuf_adds(&call->head, " to=");
-    command_add_word(&call->head, sides[DELTA_B]->name);
+    command_add_word(&call->head, label);
 }
 
 static int compare(struct listing *l, struct ns *sides[DELTA_SIDES])

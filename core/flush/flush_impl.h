@@ -69,6 +69,7 @@ struct flusher {
     int64_t last_commit;              /* lock; realtime ns */
     /* monotonic ns; until then the disk is not asked for free room */
     _Atomic int64_t plenty_until;
+    _Atomic bool giving; /* a thread gives up what is kept, because the disk is full */
     /* lock; views that have asked for a pass, and those of them that had one that began later */
     uint64_t views_asked, views_served;
     bool seals_for_views; /* lock; a thread makes such passes now */

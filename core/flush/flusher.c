@@ -293,6 +293,29 @@ static bool knows_of_room(struct state *p)
 /* ns that a writer on a full disk waits for what is given up to be deleted */
 #define ROOM_WAIT (30 * NSEC_PER_SEC)
 
+/* A thread that waits for what another one gives up looks again so often. */
+#define ROOM_LOOK (100 * NSEC_PER_MSEC)
+
+/* Gives up the oldest of what is kept, and waits until it is deleted. If another thread does that,
+ * the caller waits instead, so that no more is given up than is needed. False: nothing is left to
+ * give up. */
+static bool give_up_one(struct state *p, uint64_t more, int64_t left)
+{
+    struct flusher *f = p->flush;
+    bool gave;
+
+    if (atomic_exchange(&f->giving, true)) {
+        MUTEX_GUARD(&f->lock);
+
+        (void)cond_wait_for(&f->done, &f->lock, left < ROOM_LOOK ? left : ROOM_LOOK);
+        return true;
+    }
+    gave = has_room(p, false, more) == 0 ||
+           (f->hooks->give_back(p) && flush_drain(p, false, left, NULL) == 0);
+    atomic_store(&f->giving, false);
+    return gave;
+}
+
 /* Has what is kept in case somebody wants it back given up, the oldest first, until there is room
  * for `more` bytes. 0 or the error of has_room. */
 static int room_of_kept(struct state *p, uint64_t more)
@@ -301,7 +324,7 @@ static int room_of_kept(struct state *p, uint64_t more)
     int err;
 
     while ((err = has_room(p, false, more)) < 0 && (left = until - ticks(p)) > 0)
-        if (!p->flush->hooks->give_back(p) || flush_drain(p, false, left, NULL) < 0)
+        if (!give_up_one(p, more, left))
             break;
     return err < 0 ? has_room(p, false, more) : 0;
 }

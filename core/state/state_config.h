@@ -19,7 +19,9 @@ struct state_events {
      * directory that has other names now, or it was removed and answers -ESTALE. The kernel does
      * not keep names of the root for long, so `name` is not called for these. */
     void (*stale)(void *ctx, uint64_t nodeid);
-    /* The name in that directory leads elsewhere now, or nowhere. No lock is held. May be NULL. */
+    /* The name in that directory leads elsewhere now, or nowhere. Of the root only for what is
+     * still there under its number: the kernel asks again for all others. No lock is held. May be
+     * NULL. */
     void (*name)(void *ctx, uint64_t nodeid, const char *name);
     /* Neither attributes nor bytes that the kernel keeps of that nodeid are true any more. No lock
      * is held. May be NULL. */

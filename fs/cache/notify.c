@@ -82,7 +82,8 @@ static void on_name(void *ctx, uint64_t nodeid, const char *name)
 {
     const struct notify *n = ctx;
     (void)fuse_lowlevel_notify_inval_entry(n->fs->se, nodeid, name, strlen(name));
-    listed_drop(n->fs, vfs_node_ns(nodeid));
+    if (nodeid != VFS_ROOT)
+        listed_drop(n->fs, vfs_node_ns(nodeid));
 }
 
 /* Event: the bytes of a file are others now. */

@@ -309,7 +309,7 @@ Test(store, a_feature_that_harms_nobody_is_kept)
     struct place x;
 
     made(&x);
-    set_features(&x, 1ull << 63, 0, 0);
+    set_features(&x, 1ull << 63, 0, FEATURE_HELD_ROOTS);
     snprintf(path, sizeof path, "%s/tally-store", x.path);
     read_text(path, before);
     cr_assert_eq(open_with(&x, 0), 0, "%s", x.why);

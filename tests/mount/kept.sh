@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What a person does with branches: look at them, bring them back, take them back; and what is kept.
+set -euo pipefail
+# shellcheck source=tests/mount/lib.sh
+. "$(dirname "$0")/lib.sh"
+keeps=yes # read by lib.sh
+tally() { "$TALLY" "$@"; }
+begin
+cd "$M"
+
+claim "a branch is compared, committed, and the commit undone and done again"
+mkdir main/src
+echo one >main/src/a
+tally branch main try >/dev/null
+echo two >try/src/a
+echo new >try/src/b
+eq "$(tally diff try | tr '\t\n' '  ')" "M src/a A src/b "
+matches "$(tally commit try)" "into=main seq="
+eq "$(cat main/src/a main/src/b | tr '\n' ' ')" "two new "
+echo later >main/src/c
+tally undo main >/dev/null
+eq "$(cat main/src/* | tr '\n' ' ')" "one later "
+tally redo main >/dev/null
+eq "$(cat main/src/* | tr '\n' ' ')" "two new later "
+
+claim "the kernel forgets what it knew of names and bytes that a commit changed"
+echo three >try/src/a
+rm try/src/b
+mkdir try/dir
+echo x >try/dir/x
+cat main/src/a main/src/b >/dev/null
+fails ls main/dir
+tally commit try >/dev/null
+eq "$(cat main/src/a)" three
+fails cat main/src/b
+eq "$(cat main/dir/x)" x
+eq "$(stat -c %s main/src/a)" 6
+
+claim "a shell that stands in a directory of the origin goes on there"
+cd main/dir
+echo y >"$M/try/dir/y"
+tally commit try >/dev/null
+eq "$(ls | tr '\n' ' ')" "x y "
+cd "$M"
+
+claim "a conflict changes nothing, is listed, and the exit code is 1"
+echo ours >main/src/a
+echo theirs >try/src/a
+fails tally commit try
+matches "$(cat "$W/said")" "content path=src/a"
+matches "$(cat "$W/said")" "1 conflict; nothing was changed"
+eq "$(cat main/src/a)" ours
+tally commit --conflicts theirs try >/dev/null
+eq "$(cat main/src/a)" theirs
+
+claim "a namespace that was dropped comes back as it was"
+node=$(stat -c %i try/src/a)
+matches "$(tally drop try)" "kept=try@dropped-"
+fails ls try
+matches "$(tally trash list)" "dropped=1"
+tally undrop try >/dev/null
+eq "$(stat -c %i try/src/a)" "$node"
+eq "$(cat try/src/a)" theirs
+
+claim "a file that was open goes on to be read while its namespace is in the trash"
+exec 4<try/src/a
+fails tally drop try
+tally drop --force try >/dev/null
+eq "$(cat <&4)" theirs
+exec 4<&-
+tally undrop --as again try >/dev/null
+eq "$(cat again/src/a)" theirs
+
+claim "a snapshot is read as NS@NAME, and a branch of it is what it was"
+tally snapshot main v1 >/dev/null
+echo four >main/src/a
+tally branch main@v1 old >/dev/null
+eq "$(cat old/src/a)" theirs
+matches "$(tally diff main@v1 main)" "src/a"
+tally hold main@v1
+fails tally drop main@v1
+tally unhold main@v1
+tally drop main@v1 >/dev/null
+
+claim "drop --now deletes, and so does an empty trash"
+head -c 300000 /dev/urandom >again/big
+tally drop --now again >/dev/null
+tally drop old >/dev/null
+matches "$(tally trash empty)" "dropped=1 busy=0"
+tally drain >/dev/null
+matches "$(tally trash list)" "dropped=0"
+
+claim "rmdir of an empty namespace keeps nothing"
+mkdir gone
+rmdir gone
+matches "$(tally trash list)" "dropped=0"
+
+claim "all of it is there after the daemon was killed"
+tally branch main last >/dev/null
+echo last >last/src/a
+tally snapshot main v2 >/dev/null
+tally drop last >/dev/null
+cd /
+kill_daemon
+mount_store
+cd "$M"
+tally undrop last >/dev/null
+eq "$(cat last/src/a)" last
+matches "$(tally snapshot list main)" "main@v2"
+matches "$(tally commit last)" "into=main"
+eq "$(cat main/src/a)" last
+finish
