@@ -88,7 +88,7 @@ __attribute__((noreturn)) static void force(const struct ending *e, const char *
     report(REPORT_WARN, "%s: what is not done is dropped, the next mount goes on from the log",
            why);
     if (!atomic_load(&e->unmounted))
-        spawn_unmount(e->fs->o->mountpoint);
+        spawn_unmount(e->fs->o->shown ? e->fs->o->shown : e->fs->o->mountpoint);
     _exit(1);
 }
 

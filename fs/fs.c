@@ -113,7 +113,7 @@ static int serve(struct fs *fs)
     state_set_events(fs->p, NULL);
     remount_stop(fs->remount);
     fs->remount = NULL;
-    fuse_session_unmount(fs->se);
+    session_unmount(fs);
     ending_unmounted(fs->ending);
     if (fs->o->unmounted)
         fs->o->unmounted(fs->o->ctx);
@@ -161,12 +161,12 @@ static int mount_and_serve(struct fs *fs, char *why, size_t why_len)
         goto destroy;
     err = loop_prepare(fs, why, why_len);
     if (err < 0) {
-        fuse_session_unmount(fs->se);
+        session_unmount(fs);
         goto destroy;
     }
     err = ending_start(fs, &fs->ending);
     if (err < 0) {
-        fuse_session_unmount(fs->se);
+        session_unmount(fs);
         err = fail(err, why, why_len, "no thread for signals: %s", strerror(-err));
         goto destroy;
     }

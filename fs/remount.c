@@ -23,8 +23,9 @@ struct remount {
     struct fs *fs;
     pthread_t thread;
     FILE *mounts;
-    int stop;               /* an eventfd: written to end the thread */
+    int stop;               /* an eventfd: written to end the thread; -1: there is no thread */
     uint64_t id;            /* of the mount: the first field of its line */
+    char dev[32];           /* of the mount; another one may get the id once ours is gone */
     _Atomic unsigned long flags; /* bits of mount(2), as last read */
 };
 
@@ -57,7 +58,7 @@ static int read_options(struct remount *r, unsigned long *ret)
     size_t room = 0;
     rewind(r->mounts);
     while (getline(&line, &room, r->mounts) >= 0)
-        if (mounts_parse(line, &m) && m.id == r->id) {
+        if (mounts_parse(line, &m) && m.id == r->id && strcmp(m.dev, r->dev) == 0) {
             *ret = flags_of(&m);
             return 0;
         }
@@ -137,10 +138,13 @@ static int begin_remount(struct remount *r)
         (st.stx_mask & STATX_MNT_ID) == 0)
         return -ENOSYS;
     r->id = st.stx_mnt_id;
+    snprintf(r->dev, sizeof(r->dev), "%u:%u", st.stx_dev_major, st.stx_dev_minor);
     r->mounts = fopen(MOUNTS_SELF, "re");
     if (!r->mounts || read_options(r, &flags) < 0)
         return -ENOSYS;
     atomic_store(&r->flags, flags);
+    if (r->fs->o->shown) /* ours goes soon, and each of the others has options of its own */
+        return 0;
     r->stop = eventfd(0, EFD_CLOEXEC);
     if (r->stop < 0)
         return -errno;
@@ -167,7 +171,7 @@ void remount_stop(struct remount *r)
     const uint64_t one = 1;
     if (!r)
         return;
-    if (write(r->stop, &one, sizeof(one)) == (ssize_t)sizeof(one))
+    if (r->stop >= 0 && write(r->stop, &one, sizeof(one)) == (ssize_t)sizeof(one))
         pthread_join(r->thread, NULL);
     release(r);
 }

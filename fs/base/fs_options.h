@@ -20,11 +20,14 @@ enum fs_passthrough { FS_PASSTHROUGH_AUTO, FS_PASSTHROUGH_ALL, FS_PASSTHROUGH_OF
 struct fs_options {
     struct state_config state;     /* the caller owns disk and kv; open until fs_main returns */
     const char *store;             /* directory of the store; shown as the mount's source */
-    const char *mountpoint;        /* absolute path */
+    const char *mountpoint;        /* absolute path where the session is mounted */
+    const char *shown;             /* where users see it; NULL: at `mountpoint`. Else `ready` puts
+                                      mounts of parts elsewhere, and unmounts `mountpoint` */
     unsigned ctl_mode;             /* permission bits of .tally/control, such as 0600 */
     uint32_t ctl_gid;              /* the group of .tally/control, if has_ctl_gid */
     bool has_ctl_gid;
     bool showctl;             /* list .tally in the root */
+    bool nocontrol;           /* no .tally in the top directories of namespaces */
     bool noxattr;             /* answer all requests about extended attributes with ENOSYS */
     bool nlink_refs;          /* st_nlink counts the other references of a file's object, too */
     enum fs_transport transport;

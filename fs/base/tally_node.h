@@ -25,3 +25,11 @@ static inline bool fs_is_tally(uint64_t parent, const char *name)
 {
     return parent == VFS_ROOT && name[0] == '.' && strcmp(name, FS_TALLY_NAME) == 0;
 }
+
+/* Is it the name `.tally` in the top directory of a namespace? There it is the door of the
+ * namespace (taldir.h), unless the namespace has a file of that name. */
+static inline bool fs_is_door(uint64_t parent, const char *name)
+{
+    return name[0] == '.' && vfs_node_ino(parent) == VFS_TOP_INO && parent != VFS_ROOT &&
+           !taldir_owns(parent) && strcmp(name, FS_TALLY_NAME) == 0;
+}

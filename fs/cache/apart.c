@@ -2,6 +2,8 @@
 #include "apart.h"
 
 #include "clock.h"
+#include "io.h"
+#include "mounts.h"
 #include "thread.h"
 #include "vfs.h"
 
@@ -9,6 +11,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -53,11 +56,11 @@ static uint64_t device_of(int fd, const char *path)
     return (uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor;
 }
 
-/* The root of our mount, or -errno. -ESTALE: another mount covers it, and our handle could mean a
- * file of that one. */
-static int open_root(const struct apart *a)
+/* Opens what is mounted at `point`, or -errno. -ESTALE: another mount covers it, and our handle
+ * could mean a file of that one. */
+static int open_point(const struct apart *a, const char *point)
 {
-    int at = open(a->mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int at = open(point, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (at < 0)
         return -errno;
     int root = -ESTALE;
@@ -67,6 +70,32 @@ static int open_root(const struct apart *a)
     }
     close(at);
     return root;
+}
+
+/* Opens any mount of ours, or -errno: a handle finds each file through each of them, be it a mount
+ * of the whole or of one namespace. -ESTALE: there is none in this mount namespace. */
+static int open_any(const struct apart *a)
+{
+    CLEANUP_FREE char *line = NULL;
+    struct mounts_line m;
+    size_t room = 0;
+    char device[32];
+    int root = -ESTALE;
+    FILE *f = fopen(MOUNTS_SELF, "re");
+    if (!f)
+        return -errno;
+    snprintf(device, sizeof(device), "%u:%u", (unsigned)(a->device >> 32), (unsigned)a->device);
+    while (root < 0 && getline(&line, &room, f) >= 0)
+        if (mounts_parse(line, &m) && strcmp(m.dev, device) == 0)
+            root = open_point(a, m.point);
+    fclose(f);
+    return root;
+}
+
+static int open_root(const struct apart *a)
+{
+    int root = open_point(a, a->mountpoint);
+    return root < 0 ? open_any(a) : root;
 }
 
 /* Open the file by a handle made of its nodeid and generation: no path is walked, so no directory's

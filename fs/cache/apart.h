@@ -35,6 +35,6 @@ void apart_give_up(struct apart *a);
 bool apart_stop(struct apart *a);
 
 /* For apart_fn: open the file with `flags` of open(2). A descriptor that the caller closes, or
- * -errno. -ENOENT: the file is gone. -ESTALE: another mount covers the mount point, among other
+ * -errno. -ENOENT: the file is gone. -ESTALE: other mounts cover all mounts of ours, among other
  * causes. */
 int apart_open(const struct apart *a, uint64_t nodeid, int flags);

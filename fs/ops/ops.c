@@ -22,13 +22,26 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+/* Is the name the door of a namespace? A file of that name that the namespace has, from before or
+ * by a mount with nocontrol, is in its place. */
+static bool is_door(struct fs *fs, uint64_t parent, const char *name)
+{
+    struct vfs_attr a;
+    if (fs->o->nocontrol || !fs_is_door(parent, name))
+        return false;
+    int err = vfs_lookup(fs->p, parent, name, &a);
+    if (err == 0)
+        vfs_forget(fs->p, a.nodeid, 1);
+    return err == -ENOENT;
+}
+
 /* May that name be changed? 0, -EPERM for a name below `.tally`, or `taken` for the name `.tally`
  * itself. */
-static int check_change(uint64_t parent, const char *name, int taken)
+static int check_change(struct fs *fs, uint64_t parent, const char *name, int taken)
 {
     if (taldir_owns(parent))
         return -EPERM;
-    return fs_is_tally(parent, name) ? taken : 0;
+    return fs_is_tally(parent, name) || is_door(fs, parent, name) ? taken : 0;
 }
 
 /* Answers a LOOKUP of "." or "..", which the kernel sends for a file handle (open_by_handle_at(2))
@@ -65,6 +78,8 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     int err = vfs_lookup(fs_of(req)->p, parent, name, &a);
     if (err == 0) {
         fs_reply_entry(req, &a);
+    } else if (err == -ENOENT && fs_is_door(parent, name) && !fs_of(req)->o->nocontrol) {
+        tal_op_lookup(req, parent, name);
     } else if (err == -ENOENT && parent != VFS_ROOT) {
         struct fuse_entry_param none = {.entry_timeout = FS_FOREVER};
         fuse_reply_entry(req, &none);
@@ -226,7 +241,7 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 {
     struct vfs_attr a;
     const struct vfs_cred cred = fs_cred(req);
-    int err = check_change(parent, name, -EEXIST);
+    int err = check_change(fs_of(req), parent, name, -EEXIST);
     if (err == 0)
         err = vfs_mknod(fs_of(req)->p, parent, name, mode, (uint32_t)rdev, &cred, &a);
     if (err < 0)
@@ -244,7 +259,7 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 {
     struct vfs_attr a;
     const struct vfs_cred cred = fs_cred(req);
-    int err = check_change(parent, name, -EEXIST);
+    int err = check_change(fs_of(req), parent, name, -EEXIST);
     if (err == 0)
         err = vfs_symlink(fs_of(req)->p, parent, name, target, &cred, &a);
     if (err < 0)
@@ -255,13 +270,13 @@ static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    int err = check_change(parent, name, -EPERM);
+    int err = check_change(fs_of(req), parent, name, -EPERM);
     fs_reply_err(req, err < 0 ? err : vfs_unlink(fs_of(req)->p, parent, name));
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-    int err = check_change(parent, name, -EPERM);
+    int err = check_change(fs_of(req), parent, name, -EPERM);
     fs_reply_err(req, err < 0 ? err : vfs_rmdir(fs_of(req)->p, parent, name));
 }
 
@@ -283,9 +298,9 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
                       const char *newname, unsigned flags)
 {
     const struct vfs_cred cred = fs_cred(req);
-    int err = check_change(parent, name, -EPERM);
+    int err = check_change(fs_of(req), parent, name, -EPERM);
     if (err == 0)
-        err = check_change(newparent, newname, -EPERM);
+        err = check_change(fs_of(req), newparent, newname, -EPERM);
     if (err == 0)
         err = vfs_rename(fs_of(req)->p, parent, name, newparent, newname, flags, &cred);
     if (err == 0 && parent != newparent) {
@@ -301,7 +316,7 @@ static int link_node(struct fs *fs, uint64_t ino, uint64_t newparent, const char
                      const struct vfs_cred *cred, struct vfs_attr *ret)
 {
     struct id id;
-    int err = check_change(newparent, newname, -EEXIST);
+    int err = check_change(fs, newparent, newname, -EEXIST);
     if (err < 0)
         return err;
     if (!taldir_owns(ino))

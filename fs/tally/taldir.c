@@ -50,7 +50,9 @@ enum taldir_kind taldir_kind(uint64_t nodeid)
     case NS_JOB:
         return TALDIR_TEXT;
     case NS_NAMESPACE:
-        return (nodeid & NS_FILE_MASK) == 0 ? TALDIR_DIR : TALDIR_TEXT;
+        return (nodeid & NS_FILE_MASK) == 0 || (nodeid & NS_FILE_MASK) >= NS_FILE_DOOR_JOBS
+                   ? TALDIR_DIR
+                   : TALDIR_TEXT;
     case NS_CONTROL:
         return TALDIR_CONTROL;
     case NS_OBJECT:
@@ -71,6 +73,12 @@ bool taldir_is_constant(uint64_t nodeid)
 }
 
 /* ---- attributes ---- */
+
+/* Is it `.tally`, in the mount root or as a door? */
+static bool is_entrance(uint64_t nodeid)
+{
+    return nodeid == TALDIR_ROOT || taldir_is_door(nodeid);
+}
 
 /* The mode of `.tally` itself: a group, or all users, that may use the control file must be able to
  * enter the directory. */
@@ -99,13 +107,13 @@ static mode_t mode_of(const struct taldir *t, uint64_t nodeid)
     case TALDIR_DIR:
         break;
     }
-    return nodeid == TALDIR_ROOT ? root_mode(t) : S_IFDIR | 0700;
+    return is_entrance(nodeid) ? root_mode(t) : S_IFDIR | 0700;
 }
 
 void taldir_stat(const struct taldir *t, uint64_t nodeid, struct stat *ret)
 {
     const mode_t mode = mode_of(t, nodeid);
-    const bool shared = nodeid == TALDIR_ROOT || taldir_kind(nodeid) == TALDIR_CONTROL;
+    const bool shared = is_entrance(nodeid) || taldir_kind(nodeid) == TALDIR_CONTROL;
     *ret = (struct stat){
         .st_ino = nodeid,
         .st_mode = mode,
@@ -160,20 +168,41 @@ int taldir_getattr(struct taldir *t, uint64_t nodeid, struct stat *ret)
 
 /* ---- names ---- */
 
-/* Looks up an entry of `.tally` itself. Each lookup of the control file gets a node of its own,
- * since a write that waits holds the kernel's lock of the inode. */
+static const struct taldir_fixed *find_fixed(const char *name)
+{
+    for (size_t i = 0; i < taldir_fixed_count; i++)
+        if (strcmp(taldir_fixed[i].name, name) == 0)
+            return &taldir_fixed[i];
+    return NULL;
+}
+
+/* Each lookup of the control file gets a node of its own, since a write that waits holds the
+ * kernel's lock of the inode. */
+static uint64_t node_of_fixed(struct taldir *t, const struct taldir_fixed *f)
+{
+    return f->kind == TALDIR_CONTROL
+               ? vfs_node(NS_CONTROL, atomic_fetch_add(&t->controls, 1) & INO_MASK)
+               : f->ino;
+}
+
+/* Looks up an entry of `.tally` itself. */
 static int lookup_fixed(struct taldir *t, const char *name, struct stat *ret)
 {
-    for (size_t i = 0; i < taldir_fixed_count; i++) {
-        if (strcmp(taldir_fixed[i].name, name) != 0)
-            continue;
-        uint64_t node = taldir_fixed[i].ino;
-        if (taldir_fixed[i].kind == TALDIR_CONTROL)
-            node = vfs_node(NS_CONTROL, atomic_fetch_add(&t->controls, 1) & INO_MASK);
-        taldir_stat(t, node, ret);
-        return 0;
-    }
-    return -ENOENT;
+    const struct taldir_fixed *f = find_fixed(name);
+    if (!f)
+        return -ENOENT;
+    taldir_stat(t, node_of_fixed(t, f), ret);
+    return 0;
+}
+
+/* Looks up an entry of a door. */
+static int lookup_in_door(struct taldir *t, uint64_t door, const char *name, struct stat *ret)
+{
+    const struct taldir_fixed *f = find_fixed(name);
+    if (!f || !taldir_in_door(f))
+        return -ENOENT;
+    taldir_stat(t, f->kind == TALDIR_DIR ? taldir_door_jobs(door) : node_of_fixed(t, f), ret);
+    return 0;
 }
 
 static int hex_digit(char c)
@@ -254,20 +283,32 @@ static int lookup_job(const struct taldir *t, const char *name, struct stat *ret
     return err;
 }
 
+/* Looks a name up below NS_NAMESPACE: in the directory of a namespace, or in its door. */
+static int lookup_in_namespace(struct taldir *t, uint64_t parent, const char *name,
+                               struct stat *ret)
+{
+    if (taldir_is_door(parent))
+        return lookup_in_door(t, parent, name, ret);
+    if (taldir_is_door_jobs(parent))
+        return lookup_job(t, name, ret);
+    return lookup_ns_file(t, parent, name, ret);
+}
+
 int taldir_lookup(struct taldir *t, uint64_t parent, const char *name, struct stat *ret)
 {
+    if (!taldir_owns(parent)) {
+        taldir_stat(t, parent == VFS_ROOT ? TALDIR_ROOT : taldir_door(parent), ret);
+        return 0;
+    }
     switch (vfs_node_ns(parent)) {
     case NS_PREFIX:
         return lookup_object(t, vfs_node_ino(parent), name, ret);
     case NS_NAMESPACE:
-        return lookup_ns_file(t, parent, name, ret);
+        return lookup_in_namespace(t, parent, name, ret);
     default:
         break;
     }
     switch (parent) {
-    case VFS_ROOT:
-        taldir_stat(t, TALDIR_ROOT, ret);
-        return 0;
     case TALDIR_ROOT:
         return lookup_fixed(t, name, ret);
     case INO_OBJECTS:
@@ -283,7 +324,7 @@ int taldir_lookup(struct taldir *t, uint64_t parent, const char *name, struct st
 
 bool taldir_lookup_waits(uint64_t parent)
 {
-    return vfs_node_ns(parent) == NS_PREFIX || parent == INO_JOBS;
+    return vfs_node_ns(parent) == NS_PREFIX || parent == INO_JOBS || taldir_is_door_jobs(parent);
 }
 
 /* ---- texts ---- */

@@ -7,10 +7,16 @@
  *     0        ‖ 2 …                          .tally and its fixed entries
  *     0x3ffffb ‖ job                          jobs/<job>
  *     0x3ffffc ‖ first byte                   objects/<ab>
- *     0x3ffffd ‖ number : 4 bit file          namespaces/<name> (file 0) and its files
+ *     0x3ffffd ‖ number : 4 bit file          namespaces/<name> (file 0) and its files;
+ *                                             14, 15: the door of the namespace, see below
  *     0x3ffffe ‖ counter                      control: another one at each lookup, since a waiting
  *                                             write holds the kernel's lock of its inode
  *     0x3fffff ‖ object number                objects/<ab>/<id>; one above 42 bits is not shown
+ *
+ * The *door* of a namespace is the name `.tally` in its top directory: where this alone is mounted,
+ * it is the way to the control file. It has the files of `.tally`, and `jobs`; a directory that has
+ * two names would be one inode with two parents, so the door is a node of its own (15), and so is
+ * its `jobs` (14). No listing shows the door.
  *
  * The number of an object is never given twice. That of a namespace is, after some 4 million
  * others: a file of namespaces/ that is open for so long may show another namespace.
@@ -47,8 +53,8 @@ int taldir_create(const struct fs *fs, struct taldir **ret_t);
 void taldir_destroy(struct taldir *t); /* NULL is fine */
 
 /* Looks a name up; ret->st_ino is its nodeid. Nothing counts lookups. W if taldir_lookup_waits().
- * The only name in VFS_ROOT is `.tally`. -ENOENT, -ENOTDIR; -EOVERFLOW: no nodeid can have the
- * number of the object. */
+ * The only name in VFS_ROOT, and in the top directory of a namespace, is `.tally`. -ENOENT,
+ * -ENOTDIR; -EOVERFLOW: no nodeid can have the number of the object. */
 int taldir_lookup(struct taldir *t, uint64_t parent, const char *name, struct stat *ret);
 /* Does a lookup in this directory need a thread that may wait? */
 bool taldir_lookup_waits(uint64_t parent);

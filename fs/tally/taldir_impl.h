@@ -20,9 +20,11 @@
 #define NS_CONTROL 0x3ffffeu
 #define NS_OBJECT 0x3fffffu
 
-/* In nodeids of NS_NAMESPACE: 0 the directory, else file + 1. */
+/* In nodeids of NS_NAMESPACE: 0 the directory, file + 1, or a directory of the door. */
 #define NS_FILE_BITS 4
 #define NS_FILE_MASK ((UINT64_C(1) << NS_FILE_BITS) - 1)
+#define NS_FILE_DOOR_JOBS UINT64_C(14)
+#define NS_FILE_DOOR UINT64_C(15)
 
 enum taldir_ino {
     INO_STATUS = 3,
@@ -64,8 +66,36 @@ static inline bool taldir_has_node(const struct view_object *o)
 {
     return vfs_node_ino(o->number) == o->number;
 }
+/* Is it the door of a namespace, or the `jobs` in one? */
+static inline bool taldir_is_door(uint64_t nodeid)
+{
+    return vfs_node_ns(nodeid) == NS_NAMESPACE && (nodeid & NS_FILE_MASK) == NS_FILE_DOOR;
+}
+static inline bool taldir_is_door_jobs(uint64_t nodeid)
+{
+    return vfs_node_ns(nodeid) == NS_NAMESPACE && (nodeid & NS_FILE_MASK) == NS_FILE_DOOR_JOBS;
+}
+/* Is it an entry of a door, too? If so it is the same node there, but for a directory. */
+static inline bool taldir_in_door(const struct taldir_fixed *f)
+{
+    return f->kind != TALDIR_DIR || f->ino == INO_JOBS;
+}
 /* The node of the directory of a namespace, of which a node is given. */
 static inline uint64_t taldir_namespace_node(uint64_t nodeid)
 {
     return vfs_node(NS_NAMESPACE, (uint64_t)vfs_node_ns(nodeid) << NS_FILE_BITS);
+}
+/* The door of a namespace, of which a node is given; the `jobs` of a door. */
+static inline uint64_t taldir_door(uint64_t nodeid)
+{
+    return taldir_namespace_node(nodeid) | NS_FILE_DOOR;
+}
+static inline uint64_t taldir_door_jobs(uint64_t door)
+{
+    return (door & ~NS_FILE_MASK) | NS_FILE_DOOR_JOBS;
+}
+/* The top directory of the namespace that a node of NS_NAMESPACE is about. */
+static inline uint64_t taldir_top_of(uint64_t nodeid)
+{
+    return vfs_node((uint32_t)(vfs_node_ino(nodeid) >> NS_FILE_BITS), VFS_TOP_INO);
 }

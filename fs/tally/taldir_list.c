@@ -173,6 +173,17 @@ static int list_root(struct taldir_list *l)
     return err;
 }
 
+static int list_door(struct taldir_list *l, uint64_t door)
+{
+    int err = 0;
+    for (size_t i = 0; i < taldir_fixed_count && err == 0; i++) {
+        const struct taldir_fixed *f = &taldir_fixed[i];
+        const uint64_t node = f->kind == TALDIR_DIR ? taldir_door_jobs(door) : f->ino;
+        err = taldir_in_door(f) ? add_node(l, f->name, node, COOKIE_DOTS + 1 + i) : 0;
+    }
+    return err;
+}
+
 static int list_ns_files(struct taldir_list *l, uint64_t dir)
 {
     int err = 0;
@@ -190,11 +201,13 @@ static int gather_names(struct taldir *t, uint64_t dir, struct taldir_list *l)
         return list_root(l);
     if (dir == INO_OBJECTS)
         return list_prefixes(t, l);
-    if (vfs_node_ns(dir) == NS_NAMESPACE)
+    if (taldir_is_door(dir))
+        return list_door(l, dir);
+    if (vfs_node_ns(dir) == NS_NAMESPACE && !taldir_is_door_jobs(dir))
         return list_ns_files(l, dir);
     if (dir == INO_NAMESPACES)
         err = vfs_readdir(t->fs->p, VFS_ROOT, l->after, false, add_namespace, &g);
-    else if (dir == INO_JOBS)
+    else if (dir == INO_JOBS || taldir_is_door_jobs(dir))
         err = list_jobs(t, &g);
     else if (vfs_node_ns(dir) == NS_PREFIX)
         err = list_objects(t, (uint8_t)vfs_node_ino(dir), &g);
@@ -204,13 +217,17 @@ static int gather_names(struct taldir *t, uint64_t dir, struct taldir_list *l)
 bool taldir_list_waits(uint64_t nodeid)
 {
     return vfs_node_ns(nodeid) == NS_PREFIX || nodeid == INO_OBJECTS || nodeid == INO_JOBS ||
-           nodeid == INO_NAMESPACES;
+           nodeid == INO_NAMESPACES || taldir_is_door_jobs(nodeid);
 }
 
 static uint64_t parent_of(uint64_t nodeid)
 {
     if (nodeid == TALDIR_ROOT)
         return VFS_ROOT;
+    if (taldir_is_door(nodeid))
+        return taldir_top_of(nodeid);
+    if (taldir_is_door_jobs(nodeid))
+        return taldir_door(taldir_top_of(nodeid));
     if (vfs_node_ns(nodeid) == NS_PREFIX)
         return INO_OBJECTS;
     return vfs_node_ns(nodeid) == NS_NAMESPACE ? INO_NAMESPACES : TALDIR_ROOT;

@@ -60,6 +60,27 @@ static int set_attr(const struct fs_options *o)
     return -errno;
 }
 
+/* Closes the connection as if it were severed: in its place comes the end of a pipe that nobody
+ * reads, of which poll(2) says POLLERR as it does of a severed connection. */
+static void sever(struct fuse_session *se)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return;
+    close(ends[0]);
+    (void)dup3(ends[1], fuse_session_fd(se), O_CLOEXEC);
+    close(ends[1]);
+}
+
+void session_unmount(struct fs *fs)
+{
+    /* What was mounted there is not there any more if users see it elsewhere, and libfuse would
+     * complain. After a severed connection it does not unmount. */
+    if (fs->o->shown)
+        sever(fs->se);
+    fuse_session_unmount(fs->se);
+}
+
 int session_mount(struct fs *fs, char *why, size_t why_len)
 {
     if (fuse_session_mount(fs->se, fs->o->mountpoint) != 0) {
@@ -70,7 +91,7 @@ int session_mount(struct fs *fs, char *why, size_t why_len)
     int err = fs->o->set_attr ? set_attr(fs->o) : 0;
     if (err < 0) {
         snprintf(why, why_len, "the kernel refuses these mount options: %s", strerror(-err));
-        fuse_session_unmount(fs->se);
+        session_unmount(fs);
     }
     return err;
 }

@@ -16,3 +16,6 @@ int session_new(struct fs *fs, const struct fuse_lowlevel_ops *ops);
 /* Mounts it at fs->o->mountpoint, with the attributes that libfuse cannot set. 0, or -errno with a
  * sentence in `why`. */
 int session_mount(struct fs *fs, char *why, size_t why_len);
+/* Closes the connection, and unmounts fs->o->mountpoint unless users see it elsewhere: then
+ * `unmounted` does. */
+void session_unmount(struct fs *fs);
