@@ -8,6 +8,7 @@
 
 #include "beneath.h"
 #include "io.h"
+#include "node.h"
 #include "say.h"
 
 #include <errno.h>
@@ -24,6 +25,15 @@ static bool same_dev(int a, int b)
     return fstat(a, &st_a) == 0 && fstat(b, &st_b) == 0 && st_a.st_dev == st_b.st_dev;
 }
 
+/* Is the file one of `.tally`, and none of a user who gave it a name of ours? Then no namespace has
+ * the number in its inode number. */
+static bool is_ours(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 &&
+           (vfs_node_ns(st.st_ino) == 0 || vfs_node_ns(st.st_ino) > VFS_NS_MAX);
+}
+
 int client_open_file(const char *mnt, const char *name, int flags)
 {
     int dir = open(mnt, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -32,7 +42,8 @@ int client_open_file(const char *mnt, const char *name, int flags)
     }
     int fd = flags & O_DIRECTORY ? beneath_open_dir(dir, name)
                                  : beneath_open(dir, name, flags | O_CLOEXEC, 0);
-    if (fd >= 0 && (!same_dev(fd, dir) || fcntl(fd, F_SETFL, 0) < 0)) { /* clears O_NONBLOCK */
+    if (fd >= 0 &&
+        (!same_dev(fd, dir) || !is_ours(fd) || fcntl(fd, F_SETFL, 0) < 0)) { /* clears O_NONBLOCK */
         io_cleanup_close(&fd);
         fd = -EUCLEAN;
     }

@@ -19,11 +19,11 @@ struct reply {
         .head = STRBUF_INIT, .body = STRBUF_INIT                                                   \
     }
 
-/* Opens a file below a mount point, or with O_DIRECTORY a directory to be listed. The mount may be
- * that of another user, and root uses it, too. So the path is opened without symlinks, a FIFO is
- * never waited for, and what is opened must be on that mount. Returns a descriptor that the caller
- * closes, or -errno. -EUCLEAN: something of another kind has that name, or it is on another
- * mount. */
+/* Opens a file of `.tally` below a mount point, or with O_DIRECTORY a directory to be listed. The
+ * mount may be that of another user, and root uses it, too. So the path is opened without symlinks,
+ * a FIFO is never waited for, and what is opened must be on that mount. Returns a descriptor that
+ * the caller closes, or -errno. -EUCLEAN: something of another kind has that name, or it is on
+ * another mount, or it is a file of a namespace that has `.tally` as a name of its own. */
 int client_open_file(const char *mnt, const char *name, int flags);
 /* Opens MNT/.tally/control. As client_open_file. */
 int client_open(const char *mnt);

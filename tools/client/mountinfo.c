@@ -4,6 +4,7 @@
 
 #include "io.h"
 #include "mounts.h"
+#include "node.h"
 #include "owner.h"
 #include "walk.h"
 
@@ -70,11 +71,28 @@ enum kind {
     ANY,
     OURS,  /* a mount of tally, of the whole or of a part by `mount --bind` */
     WHOLE, /* a mount of tally, of the whole: with `.tally` in it */
+    DOOR,  /* a mount of tally, of a namespace, with a door: `.tally` in its top directory */
 };
+
+/* Is a namespace mounted there that has a door? A file of a namespace with the name of ours is
+ * none. The daemon is asked, so it must be one that cannot make us wait. */
+static bool has_door(const struct mounts_line *m)
+{
+    char door[PATH_MAX + 16];
+    struct stat st;
+    if (is_whole(m) || strchr(m->root + 1, '/') || is_of_another(user_of(m))) {
+        return false;
+    }
+    snprintf(door, sizeof(door), "%s/.tally", m->point);
+    return lstat(door, &st) == 0 && vfs_node_ns(st.st_ino) > VFS_NS_MAX;
+}
 
 static bool is_kind(const struct mounts_line *m, enum kind kind)
 {
-    return kind == ANY || (is_tally(m) && (kind == OURS || is_whole(m)));
+    if (kind == ANY || !is_tally(m)) {
+        return kind == ANY;
+    }
+    return kind == OURS || (kind == WHOLE ? is_whole(m) : has_door(m));
 }
 
 /* Finds the last line of that kind that `match` accepts. Returns how many there are, or -errno;
@@ -155,6 +173,13 @@ bool mountinfo_may_ask(int fd)
     return n == -ENOENT || (n > 0 && !mountinfo_is_of_another(&m));
 }
 
+/* Is it the top of a whole mount, and not that of a namespace? */
+static bool is_root(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && st.st_ino == VFS_ROOT;
+}
+
 /* Finds the whole of which a part is mounted here, through the root directory of the daemon: there
  * the whole is mounted where the lock file of the store says. The lock file may lie, but the device
  * shows that it is the same mount. -EREMOTE. */
@@ -166,12 +191,33 @@ static int find_by_daemon(const struct tally_mountinfo *part, struct tally_mount
     if (mountinfo_is_of_another(part) || !owner_read(part->source, &o) ||
         strcmp(o.what, "mount") != 0 ||
         snprintf(path, sizeof(path), "/proc/%d/root%s", o.pid, o.at) >= PATH_MAX ||
-        dev_of(path, 0, dev) < 0 || strcmp(dev, part->dev) != 0) {
+        dev_of(path, 0, dev) < 0 || strcmp(dev, part->dev) != 0 || !is_root(path)) {
         return -EREMOTE;
     }
     snprintf(ret->root, sizeof(ret->root), "/");
     memcpy(ret->point, path, strlen(path) + 1);
     return 0;
+}
+
+static bool same_id(const struct mounts_line *m, const void *ctx)
+{
+    return m->id == *(const uint64_t *)ctx;
+}
+
+/* Finds a mount of that kind and device: that of the path itself, else any. -ENOENT. */
+static int find_near(int dirfd, const char *path, int flags, const char *dev, enum kind kind,
+                     struct tally_mountinfo *ret)
+{
+    struct statx st;
+    flags |= AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
+    if (statx(dirfd, path, flags, STATX_MNT_ID, &st) == 0) {
+        const uint64_t id = st.stx_mnt_id;
+        if (find_line(same_id, &id, kind, ret) > 0) {
+            return 0;
+        }
+    }
+    int n = find_line(same_dev, dev, kind, ret);
+    return n < 0 ? n : 0;
 }
 
 /* As mountinfo_of. The first statx takes the attributes that the kernel has. The second one asks
@@ -186,10 +232,11 @@ static int find_of(int dirfd, const char *path, int flags, struct tally_mountinf
         !(find_line(same_fuse, dev, ANY, &part) > 0 && mountinfo_is_of_another(&part))) {
         err = dev_at(dirfd, path, flags, STATX_TYPE, dev); /* returns an error of the daemon, too */
     }
-    if (err < 0 || find_line(same_dev, dev, WHOLE, ret) > 0) {
+    if (err < 0 || find_line(same_dev, dev, WHOLE, ret) > 0 ||
+        find_near(dirfd, path, flags, dev, DOOR, ret) == 0) {
         return err;
     }
-    err = find_line(same_dev, dev, OURS, &part);
+    err = find_near(dirfd, path, flags, dev, OURS, &part);
     return err < 0 ? err : find_by_daemon(&part, ret);
 }
 
@@ -201,11 +248,6 @@ int mountinfo_of(const char *path, struct tally_mountinfo *ret)
 int mountinfo_of_fd(int fd, struct tally_mountinfo *ret)
 {
     return find_of(fd, "", AT_EMPTY_PATH, ret);
-}
-
-static bool same_id(const struct mounts_line *m, const void *ctx)
-{
-    return m->id == *(const uint64_t *)ctx;
 }
 
 int mountinfo_inside(const char *path, char out[PATH_MAX])
@@ -293,6 +335,40 @@ int mountinfo_process_has(int pid, const char *source)
     snprintf(file, sizeof(file), "/proc/%d/mountinfo", pid);
     int n = find_in(file, same_source, &s, ANY, &m);
     return n == -ENOENT && access(file, F_OK) == 0 ? 0 : n < 0 ? n : 1;
+}
+
+struct served {
+    struct source source;
+    int pid;
+};
+
+static bool is_served(const struct mounts_line *m, const void *ctx)
+{
+    const struct served *s = ctx;
+    struct tally_mountinfo of;
+    if (!same_source(m, &s->source)) {
+        return false;
+    }
+    keep(m, &of);
+    return owner_serves(s->pid, &of);
+}
+
+int mountinfo_served(const char *source, struct tally_mountinfo *ret)
+{
+    struct served s = {.source = {.path = source}};
+    struct owner o;
+    if (!owner_read(source, &o) || strcmp(o.what, "mount") != 0 || stat(source, &s.source.st) < 0) {
+        return -ENOENT;
+    }
+    s.pid = o.pid;
+    int n = find_line(is_served, &s, WHOLE, ret);
+    n = n < 0 ? find_line(is_served, &s, OURS, ret) : n;
+    return n < 0 ? n : 0;
+}
+
+bool mountinfo_is_ns(const struct tally_mountinfo *m)
+{
+    return m->root[0] == '/' && m->root[1] != '\0' && !strchr(m->root + 1, '/');
 }
 
 struct whole {

@@ -20,15 +20,22 @@ struct tally_mountinfo {
     char dev[32];          /* "major:minor"; the same for all mounts of one daemon */
 };
 
-/* Finds the mount that `path` is in, which may itself be a symlink there. *ret is about the whole
- * mount: if only a part of it is mounted here, `point` leads to the whole through its daemon.
- * -ENOENT: it is in no mount, or in none of tally. -EREMOTE: its daemon cannot be found, and *ret
- * is about the part. Other errors are those of looking at `path`. */
+/* Finds the mount that `path` is in, which may itself be a symlink there. *ret is about a mount
+ * with `.tally` in it: the whole; or if only parts of it are mounted here, one of a namespace with
+ * its door (`.tally` in its top directory), rather that of `path` than another; or else `point`
+ * leads to the whole through its daemon. -ENOENT: it is in no mount, or in none of tally. -EREMOTE:
+ * there is no such mount, and *ret is about the part. Other errors are those of looking at
+ * `path`. */
 int mountinfo_of(const char *path, struct tally_mountinfo *ret);
 /* The same for the file of `fd` (O_PATH). */
 int mountinfo_of_fd(int fd, struct tally_mountinfo *ret);
 /* Is `source` mounted at `point`, an absolute path? True, too, if that cannot be found out. */
 bool mountinfo_is_mounted(const char *source, const char *point);
+/* Finds a mount of the store `source` that this process sees and that the owner of the store, a
+ * living daemon, serves; rather one of the whole than one of a part. -ENOENT. */
+int mountinfo_served(const char *source, struct tally_mountinfo *ret);
+/* Is the top directory of a namespace mounted there, and nothing else? */
+bool mountinfo_is_ns(const struct tally_mountinfo *m);
 /* The name that `path` has in its tally mount: "NS/dir/file", or "" for the root of the mount. */
 int mountinfo_inside(const char *path, char out[PATH_MAX]);
 /* Finds the mount, of a whole or of a part, whose mount point is `path`; of several the one that

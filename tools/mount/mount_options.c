@@ -5,12 +5,14 @@
 #include "mount_options.h"
 
 #include "mount_flags.h"
+#include "namespaces.h"
 
 #include <errno.h>
 #include <grp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #define THREADS_MAX 64
@@ -158,6 +160,27 @@ static int add_cache_dir(struct mount_options *m, const char *value, struct strb
     return 0;
 }
 
+/* The name may stand between quotes, because of a comma in it. */
+static int add_ns(struct mount_options *m, const char *value, struct strbuf *why)
+{
+    size_t len = strlen(value);
+    if (len >= 2 && value[0] == '"' && value[len - 1] == '"') {
+        value++;
+        len -= 2;
+    }
+    char *name = strndup(value, len);
+    if (!name) {
+        return -ENOMEM;
+    }
+    free(m->ns);
+    m->ns = name;
+    if (ns_check_name(name) < 0) {
+        strbuf_addf(why, "ns is the name of a namespace, not '%s'", name);
+        return -EINVAL;
+    }
+    return 0;
+}
+
 /* The options that need a value. */
 static const struct {
     const char *name;
@@ -165,7 +188,7 @@ static const struct {
 } valued[] = {
     {"ctl_mode", add_ctl_mode}, {"ctl_group", add_ctl_group},     {"transport", add_transport},
     {"threads", add_threads},   {"passthrough", add_passthrough}, {"nlink", add_nlink},
-    {"shard_cache_dir", add_cache_dir},
+    {"shard_cache_dir", add_cache_dir}, {"ns", add_ns},
 };
 
 /* Applies an option that needs a value. -ENOENT: it is none of these. */
@@ -218,6 +241,8 @@ static bool add_plain(struct mount_options *m, const char *word)
 {
     if (strcmp(word, "showctl") == 0) {
         m->fs.showctl = true;
+    } else if (strcmp(word, "nocontrol") == 0) {
+        m->fs.nocontrol = true;
     } else if (strcmp(word, "noxattr") == 0) {
         m->fs.noxattr = true;
     } else if (strcmp(word, "foreign_store") == 0) {
@@ -234,6 +259,9 @@ static int add_one(struct mount_options *m, const char *word, bool sloppy, struc
     int err = add_valued(m, word, why);
     if (err != -ENOENT && err < 0) {
         return err;
+    }
+    if (err == 0 && strncmp(word, "ns=", 3) == 0) {
+        return 0; /* it is about one mount of several, and not about the daemon */
     }
     if (err == 0 || add_plain(m, word)) {
         strbuf_add(&m->fixed, word, strlen(word) + 1);
@@ -272,7 +300,8 @@ int mount_options_add(struct mount_options *m, const char *list, bool sloppy, st
 
 int mount_options_end(struct mount_options *m)
 {
-    return mount_flags_for_libfuse(m->flags, &m->extra);
+    return mount_flags_for_libfuse(m->ns ? m->flags & ~(unsigned long)MS_RDONLY : m->flags,
+                                   &m->extra);
 }
 
 void mount_options_release(struct mount_options *m)
@@ -280,5 +309,6 @@ void mount_options_release(struct mount_options *m)
     strbuf_release(&m->extra);
     strbuf_release(&m->fixed);
     free(m->cache_dir);
-    m->cache_dir = NULL;
+    free(m->ns);
+    m->cache_dir = m->ns = NULL;
 }

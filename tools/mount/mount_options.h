@@ -10,6 +10,7 @@
 
 struct mount_options {
     struct fs_options fs; /* what the words say of it; the rest is the caller's */
+    char *ns;             /* the namespace that is mounted alone; NULL: the whole */
     bool foreign_store;   /* STORE_FOREIGN */
     char *cache_dir;      /* absolute path of what is kept of shards; NULL: in the store */
     unsigned long flags;  /* bits of mount(2): mount_flags.h */
@@ -25,6 +26,7 @@ struct mount_options {
 /* Adds the words of one list, "a,b=c". `sloppy`: unknown words are ignored. -EINVAL with a sentence
  * in `why`; -ENOMEM. */
 int mount_options_add(struct mount_options *m, const char *list, bool sloppy, struct strbuf *why);
-/* Called when all lists were added: puts the flags for libfuse into `extra`. -ENOMEM. */
+/* Called when all lists were added: puts the flags for libfuse into `extra`. With `ns` `ro` is none
+ * of them: it is about the mount of that namespace, and libfuse's is about all. -ENOMEM. */
 int mount_options_end(struct mount_options *m);
 void mount_options_release(struct mount_options *m);

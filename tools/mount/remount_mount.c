@@ -10,6 +10,7 @@
 #include "client.h"
 #include "io.h"
 #include "mountinfo.h"
+#include "owner.h"
 #include "remount.h"
 #include "say.h"
 
@@ -42,32 +43,55 @@ static bool was_given(char *args, size_t args_len, const char *word)
     return false;
 }
 
-/* Checks that no option of tally changes. 0, or 1 after a sentence. */
-static int check_fixed(const struct tally_mountinfo *m, const struct mount_options *o)
+/* The process that serves the mount, as the mount itself says; or the owner of the store, where the
+ * mount says nothing to this process. 0: unknown. */
+static int daemon_of(const struct tally_mountinfo *m)
+{
+    struct owner o;
+    json_t *stats = mountinfo_is_of_another(m) ? NULL : client_load_stats(m->point);
+    const json_int_t pid = json_integer_value(json_object_get(stats, "pid"));
+    json_decref(stats);
+    if (pid > 0 && pid <= INT32_MAX) {
+        return (int)pid;
+    }
+    return owner_of_mount(m, &o) && owner_serves(o.pid, m) ? o.pid : 0;
+}
+
+int remount_find_changed(const struct tally_mountinfo *m, const struct mount_options *o,
+                         const char **ret)
 {
     char path[32];
     CLEANUP_FREE char *args = NULL;
     size_t len = 0;
+    *ret = NULL;
     if (o->fixed.len == 0) {
         return 0;
     }
-    json_t *stats = mountinfo_is_of_another(m) ? NULL : client_load_stats(m->point);
-    json_int_t pid = json_integer_value(json_object_get(stats, "pid"));
-    json_decref(stats);
-    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
-    if (pid <= 0 || io_read_file(AT_FDCWD, path, CMDLINE_MAX, &args, &len) < 0) {
+    const int pid = daemon_of(m);
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+    int err = pid == 0 ? -ESRCH : io_read_file(AT_FDCWD, path, CMDLINE_MAX, &args, &len);
+    const char *end = o->fixed.s + o->fixed.len;
+    for (const char *word = o->fixed.s; err == 0 && word < end; word += strlen(word) + 1) {
+        if (!was_given(args, len, word)) {
+            *ret = word;
+            return 0;
+        }
+    }
+    return err;
+}
+
+/* Checks that no option of tally changes. 0, or 1 after a sentence. */
+static int check_fixed(const struct tally_mountinfo *m, const struct mount_options *o)
+{
+    const char *word;
+    if (remount_find_changed(m, o, &word) < 0) {
         return tally_fail("cannot tell how %s was mounted, to compare options with", m->point);
     }
-    const char *end = o->fixed.s + o->fixed.len;
-    for (const char *word = o->fixed.s; word < end; word += strlen(word) + 1) {
-        if (!was_given(args, len, word)) {
-            return tally_fail("%s: only ro, rw and the options that mount(8) knows for all "
+    return !word ? 0
+                 : tally_fail("%s: only ro, rw and the options that mount(8) knows for all "
                               "filesystems can be changed while it is mounted: unmount it, then "
                               "mount it with others",
                               word);
-        }
-    }
-    return 0;
 }
 
 /* ---- options that can change ---- */
@@ -141,6 +165,10 @@ static int remount_it(const struct tally_mountinfo *m, unsigned long flags)
         err = strcmp(dev, m->dev) == 0 ? 0 : -ESTALE;
     }
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    /* A namespace that is mounted alone has flags of its own. */
+    if (mountinfo_is_ns(m)) {
+        flags |= MS_BIND;
+    }
     if (err == 0 && mount("none", path, NULL, MS_REMOUNT | flags, NULL) < 0) {
         err = -errno;
     }

@@ -131,6 +131,42 @@ void utab_clean(const char *source)
     close(fd);
 }
 
+/* Adds a word "KEY=VALUE" as mount(8) escapes it. */
+static void add_word(struct strbuf *line, const char *key, const char *value)
+{
+    strbuf_addf(line, "%s%s=", line->len ? " " : "", key);
+    for (; *value; value++) {
+        strbuf_addf(line, strchr(" \t\n\\", *value) ? "\\%03o" : "%c", (unsigned char)*value);
+    }
+}
+
+/* mount(8) itself notes the root of a mount of a part only if it made it. A line with another root
+ * is none of this mount for umount(8). */
+void utab_note_part(const char *source, const char *target, const char *root)
+{
+    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT, rest = STRBUF_INIT;
+    if (geteuid() != 0 || access(UMOUNT_HELPER, X_OK) < 0) {
+        return;
+    }
+    add_word(&line, "SRC", source);
+    add_word(&line, "TARGET", target);
+    add_word(&line, "ROOT", root);
+    add_word(&line, "OPTS", "uhelper=fuse.tally");
+    strbuf_adds(&line, "\n");
+    int fd = lock();
+    if (fd < 0) {
+        return;
+    }
+    const int stale = read_rest(source, &rest);
+    if ((stale >= 0 || stale == -ENOENT) && !strstr(rest.s, line.s)) {
+        strbuf_add(&rest, line.s, line.len);
+        if (strbuf_error(&rest) == 0 && strbuf_error(&line) == 0) {
+            (void)replace(&rest);
+        }
+    }
+    close(fd);
+}
+
 /* Is there a line for the mount already, left by an earlier one? */
 static bool is_noted(const char *source, const char *target)
 {

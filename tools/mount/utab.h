@@ -13,6 +13,8 @@
 /* Notes that umount(8) must call the helper for the mount of `source` at `target`. Root only. If
  * that fails, umount(8) only returns before the daemon has ended. */
 void utab_note(const char *source, const char *target);
+/* The same for a mount of a part, whose root is as in mountinfo: "/NS". */
+void utab_note_part(const char *source, const char *target, const char *root);
 /* Removes the lines of mounts of `source` that do not exist any more. Root only. It waits at most
  * UTAB_PATIENCE for the lock; a line that stays is removed by the next call. */
 void utab_clean(const char *source);

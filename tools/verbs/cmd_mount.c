@@ -8,6 +8,9 @@
  * the terminal, for messages of libfuse and for reports (such as what was recovered from the log).
  * The reports go to syslog, too, and later only there.
  *
+ * With the option ns= the daemon serves at a hidden place, and whoever reads the pipe puts the
+ * namespace at the mount point (mount_ns.h). With -f too: then it is a child of the daemon.
+ *
  * mount(8) calls the same program as `mount.fuse.tally STORE MNT [-sfnv] [-N ns] [-t type] [-o
  * options]`. There -f means "do nothing", and -s means "ignore options that you do not know".
  */
@@ -19,6 +22,7 @@
 #include "label.h"
 #include "mapped.h"
 #include "mount_flags.h"
+#include "mount_ns.h"
 #include "mount_options.h"
 #include "mountinfo.h"
 #include "own.h"
@@ -46,6 +50,7 @@
 struct mounting {
     const char *store_arg, *mountpoint_arg;
     char store[PATH_MAX], mountpoint[PATH_MAX], dev[32]; /* `dev`: of the mount; "" before */
+    char hidden[MOUNT_NS_PLACE]; /* with ns=: where the daemon mounts; "": at the mount point */
     struct mount_options options;
     bool create, foreground, fake;
     const struct store_dir *opened;
@@ -79,20 +84,14 @@ static void sink_both(enum report_level level, const char *text, void *ctx)
     sink_syslog(level, text, ctx);
 }
 
-/* Called when the mount serves requests: informs the parent, and gives up the terminal. It also
- * adds a line to utab: umount(8) otherwise takes a short cut by statfs(2), which returns "fuse" and
- * not "fuse.tally". Then it would not call our helper, and would return before the daemon has
- * ended. */
-static void on_ready(void *ctx)
+/* Where the daemon mounts. */
+static const char *place_of(const struct mounting *m)
 {
-    struct mounting *m = ctx;
-    if (mountinfo_dev(m->mountpoint, m->dev) < 0) {
-        m->dev[0] = '\0';
-    }
-    utab_note(m->store, m->mountpoint);
-    if (m->ready_fd < 0) {
-        return;
-    }
+    return *m->hidden ? m->hidden : m->mountpoint;
+}
+
+static void leave_terminal(void)
+{
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null >= 0) {
         dup2(null, STDOUT_FILENO);
@@ -100,6 +99,27 @@ static void on_ready(void *ctx)
         close(null);
     }
     report_set_sink(sink_syslog, NULL);
+}
+
+/* Called when the mount serves requests: informs the parent, and gives up the terminal. It also
+ * adds a line to utab: umount(8) otherwise takes a short cut by statfs(2), which returns "fuse" and
+ * not "fuse.tally". Then it would not call our helper, and would return before the daemon has
+ * ended. */
+static void on_ready(void *ctx)
+{
+    struct mounting *m = ctx;
+    if (mountinfo_dev(place_of(m), m->dev) < 0) {
+        m->dev[0] = '\0';
+    }
+    if (!*m->hidden) {
+        utab_note(m->store, m->mountpoint);
+    }
+    if (m->ready_fd < 0) {
+        return;
+    }
+    if (!m->foreground) {
+        leave_terminal();
+    }
     (void)!write(m->ready_fd, "", 1);
     close(m->ready_fd);
     m->ready_fd = -1;
@@ -161,6 +181,13 @@ static void close_cache_dir(struct mounting *m)
     m->cache_fd = -1;
 }
 
+/* How reads move access times. `ro` of one namespace is about its mount, and others may be rw. */
+static unsigned atime_of(const struct mounting *m)
+{
+    const unsigned long flags = m->options.flags;
+    return remount_atime(m->options.ns ? flags & ~(unsigned long)MS_RDONLY : flags);
+}
+
 /* Serves an open store until it is unmounted. */
 static int serve_store(struct mounting *m, struct store_dir *store)
 {
@@ -169,13 +196,14 @@ static int serve_store(struct mounting *m, struct store_dir *store)
                                      .kv = store->kv,
                                      .cache = m->cache_disk ? m->cache_disk : store->own,
                                      .clock = clock_real(),
-                                     .atime = remount_atime(m->options.flags),
+                                     .atime = atime_of(m),
                                      .background = true,
                                      .pool = store_get_pool(store)};
     o->store = m->store;
-    o->mountpoint = m->mountpoint;
+    o->mountpoint = place_of(m);
+    o->shown = *m->hidden ? m->mountpoint : NULL;
     o->extra = m->options.extra.len ? m->options.extra.s : NULL;
-    o->set_attr = mount_flags_beyond_libfuse(m->options.flags);
+    o->set_attr = !*m->hidden && mount_flags_beyond_libfuse(m->options.flags);
     o->attr = mount_flags_attr(m->options.flags);
     o->ready = on_ready;
     o->unmounted = on_unmounted;
@@ -264,55 +292,154 @@ static _Noreturn void serve_background(struct mounting *m)
     tally_end(1);
 }
 
-/* The parent: waits until the child has mounted or failed. Returns the exit code. */
-static int await_ready(int fd, pid_t child)
+/* Reads the word of the daemon. 0: it has mounted. -EIO: it has not; what it said is in `word`. */
+static int read_word(int fd, char word[STORE_WHY])
 {
-    char word[STORE_WHY] = "";
     size_t len = 0;
     for (;;) {
-        ssize_t n = read(fd, word + len, sizeof(word) - 1 - len);
+        ssize_t n = read(fd, word + len, STORE_WHY - 1 - len);
         if (n < 0 && errno == EINTR) {
             continue;
         }
         if (n <= 0) {
-            break;
+            return -EIO;
         }
         len += (size_t)n;
+        word[len] = '\0';
         if (word[0] == '\0') {
             return 0;
         }
     }
-    int status = 0;
-    waitpid(child, &status, 0);
-    if (len == 0 && WIFSIGNALED(status)) {
-        return tally_fail("the daemon was killed before it had mounted: %s",
-                          strsignal(WTERMSIG(status)));
-    }
-    return tally_fail("%s", len ? word : "the daemon ended before it had mounted");
 }
 
-/* Forks: the child serves the store, and the parent waits for its word. Returns the exit code of
- * the parent. */
-static int mount_background(struct mounting *m)
+/* The parent: waits until the child has mounted or failed. 0, or -EIO with m->why. */
+static int await_ready(struct mounting *m, int fd, pid_t child)
+{
+    m->why[0] = '\0';
+    if (read_word(fd, m->why) == 0) {
+        return 0;
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (!*m->why && WIFSIGNALED(status)) {
+        snprintf(m->why, sizeof(m->why), "the daemon was killed before it had mounted: %s",
+                 strsignal(WTERMSIG(status)));
+    } else if (!*m->why) {
+        snprintf(m->why, sizeof(m->why), "the daemon ended before it had mounted");
+    }
+    return -EIO;
+}
+
+static struct mount_ns ns_of(const struct mounting *m)
+{
+    return (struct mount_ns){
+        .store = m->store, .at = m->mountpoint, .create = m->create, .options = &m->options};
+}
+
+/* Puts the namespace at the mount point, once the daemon is ready; otherwise it ends. Returns the
+ * exit code. */
+static int show(struct mounting *m, bool ready)
+{
+    const struct mount_ns a = ns_of(m);
+    int rc = ready ? mount_ns_show(&a, m->hidden) : 1;
+    mount_ns_unhide(m->hidden);
+    return rc;
+}
+
+/* Forks: the child serves the store, and the parent waits for its word. 0: the parent is done, and
+ * *ret_rc is its exit code. -errno with m->why: there is no mount. */
+static int mount_background(struct mounting *m, int *ret_rc)
 {
     int fds[2];
     if (pipe2(fds, O_CLOEXEC) < 0) {
-        return tally_fail("cannot make a pipe: %m");
+        snprintf(m->why, sizeof(m->why), "cannot make a pipe: %s", strerror(errno));
+        return -EIO;
     }
     fflush(NULL);
     pid_t child = fork();
-    if (child < 0) {
-        return tally_fail("cannot start the daemon: %m");
-    }
     if (child == 0) {
         close(fds[0]);
         m->ready_fd = fds[1];
         serve_background(m);
     }
     close(fds[1]);
-    int rc = await_ready(fds[0], child);
+    int err = child < 0 ? -errno : await_ready(m, fds[0], child);
     close(fds[0]);
-    return rc;
+    if (child < 0) {
+        snprintf(m->why, sizeof(m->why), "cannot start the daemon: %s", strerror(-err));
+    }
+    *ret_rc = 0;
+    if (*m->hidden) {
+        *ret_rc = show(m, err == 0);
+        if (err == 0 && *ret_rc != 0) {
+            waitpid(child, NULL, 0); /* nothing leads to it, so it ends */
+        }
+    }
+    return err;
+}
+
+/* With -f and ns=: makes the process that puts the namespace at the mount point. Its exit code is
+ * that of show(). -errno: it could not be made. */
+static pid_t start_showing(struct mounting *m)
+{
+    int fds[2];
+    char word[STORE_WHY] = "";
+    if (pipe2(fds, O_CLOEXEC) < 0) {
+        return -errno;
+    }
+    fflush(NULL);
+    pid_t child = fork();
+    const int err = errno;
+    if (child == 0) {
+        close(fds[1]);
+        signal(SIGINT, SIG_IGN); /* what ends the daemon must not leave the place behind */
+        _exit(show(m, read_word(fds[0], word) == 0));
+    }
+    close(fds[0]);
+    m->ready_fd = fds[1];
+    return child < 0 ? -err : child;
+}
+
+/* As mount_background, but this process serves until it is unmounted. */
+static int mount_foreground(struct mounting *m, int *ret_rc)
+{
+    int status = 0;
+    report_set_sink(sink_stderr, NULL);
+    pid_t child = *m->hidden ? start_showing(m) : 0;
+    int err = child < 0 ? (int)child : serve(m);
+    if (m->ready_fd >= 0) { /* it was not mounted, which the child sees now */
+        close(m->ready_fd);
+        m->ready_fd = -1;
+    }
+    if (child < 0) {
+        snprintf(m->why, sizeof(m->why), "cannot start a process: %s", strerror(-err));
+        mount_ns_unhide(m->hidden);
+    } else if (child > 0) {
+        waitpid(child, &status, 0);
+    }
+    *ret_rc = err == 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+    return err;
+}
+
+/* Adds a mount to a daemon that serves the store already, or starts one. Several mounts of a store
+ * may begin at once, as those of an fstab do: then one of them becomes the owner, and the others
+ * join it. Returns the exit code. */
+static int mount_it(struct mounting *m)
+{
+    const struct mount_ns a = ns_of(m);
+    const bool joins = geteuid() == 0;
+    int rc = 1, err;
+    do {
+        if (joins && mount_ns_join(&a, &rc)) {
+            return rc;
+        }
+        err = m->options.ns ? mount_ns_hide(m->hidden) : 0;
+        if (err < 0) {
+            return tally_fail("cannot make a directory in /run or /tmp: %s", strerror(-err));
+        }
+        err = m->foreground ? mount_foreground(m, &rc) : mount_background(m, &rc);
+    } while (err < 0 && m->options.ns && mount_ns_await(&a));
+    return err < 0 ? tally_fail("%s", m->why) : rc;
 }
 
 /* Is `path` that directory, or in it? Both paths are absolute and without symlinks. */
@@ -429,6 +556,11 @@ static int take_options(int argc, char **argv, struct mounting *m)
     if (strbuf_error(&list) < 0 || mount_options_add(&m->options, list.s, sloppy, &why) < 0) {
         return tally_fail("%s", why.len ? why.s : "out of memory");
     }
+    if (m->options.ns && geteuid() != 0) {
+        return tally_fail("ns=%s: only root can mount one namespace by itself; mount the whole "
+                          "store",
+                          m->options.ns);
+    }
     return mount_options_end(&m->options) < 0 ? tally_fail("out of memory") : 0;
 }
 
@@ -447,11 +579,8 @@ int cmd_mount_run(int argc, char **argv)
     if (rc == 0 && !m.fake) {
         rc = check_places(&m);
     }
-    if (rc == 0 && !m.fake && m.foreground) {
-        report_set_sink(sink_stderr, NULL);
-        rc = serve(&m) < 0 ? tally_fail("%s", m.why) : 0;
-    } else if (rc == 0 && !m.fake) {
-        rc = mount_background(&m);
+    if (rc == 0 && !m.fake) {
+        rc = mount_it(&m);
     }
     mount_options_release(&m.options);
     return rc;

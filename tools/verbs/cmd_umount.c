@@ -6,7 +6,7 @@
  * The kernel does not wait for a FUSE daemon: umount(2) returns while the daemon still writes. So
  * this waits for a pidfd of the daemon. It is opened before the unmount, so that the process id
  * cannot be that of another process by then. A bind mount, of the whole or of a part, is only
- * unmounted as long as another mount is left. umount(8) calls the same program as
+ * unmounted as long as another mount of the whole is left. umount(8) calls the same program as
  * `umount.fuse.tally DIR [-nlfvr] [-t type] [-N ns]`.
  */
 #include "client.h"
@@ -115,6 +115,10 @@ static int prepare(struct umounting *u)
     }
     if (fd == -EROFS) { /* mounted ro: it takes no command, and drains after the unmount */
         open_daemon(u);
+        return 0;
+    }
+    if (fd < 0 && mountinfo_is_ns(&u->m)) { /* a namespace without a door: it drains afterwards */
+        open_daemon_of_store(u);
         return 0;
     }
     if (fd < 0) {
@@ -232,12 +236,14 @@ static int await_daemon(const struct umounting *u)
 }
 
 /* Is it one of several mounts of the store, as by `mount --bind`? Then the daemon does not end with
- * it, and nothing is drained. The last mount may be one of a part, without a control file: its
- * daemon drains after the unmount. */
+ * it, and nothing is drained. But where the whole is not mounted, a mount of a namespace is drained
+ * as that of the whole is: to its users it is all of the filesystem. The last mount may be one of a
+ * part, without a control file: its daemon drains after the unmount. */
 static bool is_extra(struct umounting *u)
 {
     struct statx st;
-    if (strcmp(u->m.root, "/") == 0 && mountinfo_count(u->m.dev, true) == 1) {
+    const bool whole = strcmp(u->m.root, "/") == 0;
+    if ((whole || mountinfo_is_ns(&u->m)) && mountinfo_count(u->m.dev, true) == whole) {
         return false;
     }
     u->dead = !mountinfo_is_of_another(&u->m) &&

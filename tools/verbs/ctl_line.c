@@ -140,7 +140,8 @@ static const char *place_of(const char *arg, char buf[PATH_MAX])
 static bool name_inside(const char *mnt, const char *path, char inside[PATH_MAX])
 {
     struct tally_mountinfo m;
-    return mountinfo_of(path, &m) == 0 && strcmp(m.point, mnt) == 0 &&
+    char dev[sizeof(m.dev)];
+    return mountinfo_of(path, &m) == 0 && mountinfo_dev(mnt, dev) == 0 && strcmp(m.dev, dev) == 0 &&
            mountinfo_inside(path, inside) == 0 && *inside;
 }
 

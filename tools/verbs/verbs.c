@@ -18,9 +18,11 @@ static const struct verb verbs[] = {
      "                       others: they are trusted\n"},
     {"mount", OF_STORES, cmd_mount_run, 0, NULL, "[--create] [-f] [-o OPTIONS] STORE MNT",
      "serve a store at a directory",
-     "  --create        make the store if there is none\n"
+     "  --create        make the store if there is none, and the namespace of ns=\n"
      "  -f              stay in the foreground; reports go to standard error\n"
      "  -o OPTIONS      a list with commas:\n"
+     "    ns=NAME          mount one namespace, not the whole\n"
+     "    nocontrol        no .tally in namespaces, which ns= mounts\n"
      "    ctl_mode=OCTAL   mode of .tally/control (0600)\n"
      "    ctl_group=GROUP  its group, a name or a number\n"
      "    showctl          list .tally in the mount's root\n"

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * mount_ns: `tally mount` where a mount is one of several of a store: of one namespace (the option
+ * ns=), or of the whole while namespaces are mounted.
+ *
+ * If a daemon serves the store already, mount_ns_join adds a mount to it. Else a daemon begins, and
+ * serves at a place of mount_ns_hide, which only root can enter. When it is ready, mount_ns_show
+ * puts the namespace where it is to be seen, and mount_ns_unhide takes the place away. So no mount
+ * of the whole is left, and the daemon ends with the last mount that somebody sees.
+ */
+#pragma once
+
+#include "mount_options.h"
+
+#include <limits.h>
+#include <stdbool.h>
+
+struct mount_ns {
+    const char *store; /* absolute path */
+    const char *at;    /* the mount point, an absolute path without symlinks */
+    bool create;       /* a namespace that is missing is made */
+    const struct mount_options *options;
+};
+
+/* Adds the mount if a daemon serves the store. False: none does; or one does, and the whole, which
+ * is to be mounted, is mounted. Else *ret_rc is the exit code, after a sentence if that is not
+ * 0. */
+bool mount_ns_join(const struct mount_ns *a, int *ret_rc);
+/* Another process was faster to become the owner of the store. Waits until its mount can be seen.
+ * False: there is no such process, or its mounts are not seen here. */
+bool mount_ns_await(const struct mount_ns *a);
+
+#define MOUNT_NS_PLACE 64 /* bytes of a path of mount_ns_hide */
+
+/* Makes the place, an empty directory. 0 or -errno. */
+int mount_ns_hide(char place[MOUNT_NS_PLACE]);
+/* Mounts the namespace of the store that is mounted at the place. Returns the exit code, after a
+ * sentence if that is not 0. */
+int mount_ns_show(const struct mount_ns *a, const char *place);
+/* Unmounts the place, and removes it. A daemon that no other mount leads to ends. */
+void mount_ns_unhide(const char *place);
