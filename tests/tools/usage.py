@@ -83,6 +83,7 @@ def keyword_of(one):
 
 def options_of(options):
     """("--grace", "DUR") and ("--wait", "") for each; a bracket may have others in it."""
+    options = [re.sub(r"\[=[A-Z]+\]", "", o) for o in options]  # a value that may be left out
     return re.findall(r"\[(--?[a-z][a-z-]*) ?([A-Za-z]\S*?)?(?=[] ])", " ".join(options))
 
 

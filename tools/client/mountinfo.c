@@ -366,6 +366,33 @@ int mountinfo_served(const char *source, struct tally_mountinfo *ret)
     return n < 0 ? n : 0;
 }
 
+struct ns_mount {
+    const char *dev, *ns;
+    uint64_t id; /* of the mount; 0: any */
+};
+
+static bool is_mount_of_ns(const struct mounts_line *m, const void *ctx)
+{
+    const struct ns_mount *n = ctx;
+    return (n->id == 0 || n->id == m->id) && !strcmp(m->dev, n->dev) && m->root[0] == '/' &&
+           !strcmp(m->root + 1, n->ns);
+}
+
+int mountinfo_of_ns(const char *dev, const char *ns, const char *from, struct tally_mountinfo *ret)
+{
+    struct ns_mount n = {.dev = dev, .ns = ns};
+    struct statx st;
+    if (from) {
+        const int flags = AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
+        if (statx(AT_FDCWD, from, flags, STATX_MNT_ID, &st) < 0) {
+            return -errno;
+        }
+        n.id = st.stx_mnt_id;
+    }
+    int count = find_line(is_mount_of_ns, &n, OURS, ret);
+    return count < 0 ? count : 0;
+}
+
 bool mountinfo_is_ns(const struct tally_mountinfo *m)
 {
     return m->root[0] == '/' && m->root[1] != '\0' && !strchr(m->root + 1, '/');

@@ -34,6 +34,9 @@ bool mountinfo_is_mounted(const char *source, const char *point);
 /* Finds a mount of the store `source` that this process sees and that the owner of the store, a
  * living daemon, serves; rather one of the whole than one of a part. -ENOENT. */
 int mountinfo_served(const char *source, struct tally_mountinfo *ret);
+/* Finds a mount of the namespace `ns` alone, of that device: the one that the path `from` is in, or
+ * with `from` NULL any. -ENOENT, or an error of looking at `from`. */
+int mountinfo_of_ns(const char *dev, const char *ns, const char *from, struct tally_mountinfo *ret);
 /* Is the top directory of a namespace mounted there, and nothing else? */
 bool mountinfo_is_ns(const struct tally_mountinfo *m);
 /* The name that `path` has in its tally mount: "NS/dir/file", or "" for the root of the mount. */

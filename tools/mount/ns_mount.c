@@ -67,17 +67,26 @@ int ns_open_root(const struct tally_mountinfo *m)
     return root < 0 ? -errno : root;
 }
 
+/* The kernel keeps names of the root for a moment, in which a name may lead to a namespace that is
+ * gone, although another one has it by now. Opening with O_PATH would not notice. So the attributes
+ * are asked for first: that fails, and then the kernel looks the name up again. */
+static int open_fresh(int root, const char *ns)
+{
+    struct statx st;
+    if (statx(root, ns, AT_SYMLINK_NOFOLLOW | AT_STATX_FORCE_SYNC, STATX_TYPE, &st) < 0) {
+        return -errno;
+    }
+    int dir = openat(root, ns, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return dir < 0 ? -errno : dir;
+}
+
 int ns_open(int root, const char *ns, bool create)
 {
-    const int flags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    int dir = openat(root, ns, flags);
-    if (dir < 0 && errno == ENOENT && create) {
-        if (mkdirat(root, ns, 0755) < 0 && errno != EEXIST) {
-            return -errno;
-        }
-        dir = openat(root, ns, flags);
+    int dir = open_fresh(root, ns);
+    if (dir != -ENOENT || !create) {
+        return dir;
     }
-    return dir < 0 ? -errno : dir;
+    return mkdirat(root, ns, 0755) < 0 && errno != EEXIST ? -errno : open_fresh(root, ns);
 }
 
 int ns_clone(int dir)

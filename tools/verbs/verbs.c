@@ -134,6 +134,17 @@ static const struct verb verbs[] = {
      "take back a namespace that was dropped", "  --as NEW  under another name\n"},
     {"trash", IN_MOUNT, cmd_control_run, 1, "k", "list | empty",
      "what was dropped and can be taken back", NULL},
+    {"exec", IN_MOUNT, cmd_exec_run, 0, NULL,
+     "[--branch[=NAME]] [--discard] [--commit-on-success] NS [CMD...]",
+     "run a command in a branch that stands at its parent's path",
+     "  --branch[=NAME]      in a new branch of NS, which is kept\n"
+     "  --discard            in a new branch, which is dropped when the command has ended\n"
+     "  --commit-on-success  in a new branch; if the command succeeds it is committed to NS\n"
+     "                       and dropped, else it is kept\n"
+     "  CMD...               the command, after -- if it has options of its own; $SHELL\n"
+     "Only the command sees the branch there. Without any of the three it sees NS itself.\n"
+     "Exit code: that of the command; 128 and its number after a signal; 1 with a sentence\n"
+     "if it was not run, or what comes after it failed.\n"},
     {"drain", IN_MOUNT, cmd_control_run, 0, "t", "[--idle] [DUR]",
      "wait until everything is on disk",
      "  --idle   until nothing at all is pending, not only what came before\n"

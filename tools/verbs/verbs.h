@@ -49,6 +49,7 @@ int verbs_misuse(void);
 int cmd_check_run(int argc, char **argv);
 int cmd_control_run(int argc, char **argv);
 int cmd_diff_run(int argc, char **argv);
+int cmd_exec_run(int argc, char **argv);
 int cmd_help_run(int argc, char **argv);
 int cmd_init_run(int argc, char **argv);
 int cmd_jobs_run(int argc, char **argv);
