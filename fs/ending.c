@@ -8,7 +8,9 @@
 
 #include "clock.h"
 #include "defer.h"
+#include "io.h"
 #include "job.h"
+#include "mounts.h"
 #include "report.h"
 #include "strbuf.h"
 #include "view.h"
@@ -17,8 +19,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define WAKE_SIGNAL SIGUSR1 /* makes the main thread leave a system call */
@@ -38,6 +42,7 @@ struct ending {
     bool ending;           /* the end has begun */
     bool exiting;          /* the loop was asked to end */
     unsigned signals;      /* how many have come */
+    char device[32];       /* "major:minor" of our mount; "": unknown */
     struct jobs_rest rest; /* what was reported last */
     int64_t moved;         /* monotonic ns: when the end began, or `rest` last changed */
 };
@@ -82,13 +87,29 @@ static void spawn_unmount(const char *mountpoint)
     (void)posix_spawnp(&pid, argv[0], &files, &attr, argv, environ); /* the process ends now */
 }
 
+/* Starts the unmounts of all our mounts that this process sees. By the time of a forced end another
+ * filesystem may be at the path where the first one was. */
+static void spawn_unmounts(const struct ending *e)
+{
+    CLEANUP_FREE char *line = NULL;
+    struct mounts_line m;
+    size_t room = 0;
+    FILE *f = fopen(MOUNTS_SELF, "re");
+    if (!f)
+        return;
+    while (getline(&line, &room, f) >= 0)
+        if (mounts_parse(line, &m) && strcmp(m.dev, e->device) == 0)
+            spawn_unmount(m.point);
+    fclose(f);
+}
+
 /* Ends the process at once, without any cleanup. All that calls have returned for is in the log. */
 __attribute__((noreturn)) static void force(const struct ending *e, const char *why)
 {
     report(REPORT_WARN, "%s: what is not done is dropped, the next mount goes on from the log",
            why);
     if (!atomic_load(&e->unmounted))
-        spawn_unmount(e->fs->o->shown ? e->fs->o->shown : e->fs->o->mountpoint);
+        spawn_unmounts(e);
     _exit(1);
 }
 
@@ -209,6 +230,14 @@ static void *ending_main(void *arg)
     }
 }
 
+/* Notes the device of our mount, without a request to it. */
+static void note_device(struct ending *e)
+{
+    struct statx st;
+    if (statx(AT_FDCWD, e->fs->o->mountpoint, AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0)
+        snprintf(e->device, sizeof(e->device), "%u:%u", st.stx_dev_major, st.stx_dev_minor);
+}
+
 int ending_start(struct fs *fs, struct ending **ret_e)
 {
     struct sigaction wake = {.sa_handler = on_wake}; /* no SA_RESTART: it interrupts a call */
@@ -217,6 +246,7 @@ int ending_start(struct fs *fs, struct ending **ret_e)
         return -ENOMEM;
     *e = (struct ending){.fs = fs, .main = pthread_self(), .looping = true, .watch = true};
     mutex_init(&e->lock, "ending");
+    note_device(e);
     sigemptyset(&wake.sa_mask);
     int err = sigaction(WAKE_SIGNAL, &wake, NULL) < 0 ? -errno : 0;
     if (err == 0)

@@ -19,7 +19,7 @@
  * has changed.
  *
  * The second signal forces the end: the process exits at once, as if it were killed, but starts the
- * unmount of its mount point. The next mount replays the log, so nothing is lost for which a system
+ * unmount of its mounts. The next mount replays the log, so nothing is lost for which a system
  * call has returned. The end is also forced if the work that is left has not changed for
  * ENDING_PATIENCE seconds, so that nothing keeps the daemon for ever.
  */

@@ -143,8 +143,8 @@ static int begin_remount(struct remount *r)
     if (!r->mounts || read_options(r, &flags) < 0)
         return -ENOSYS;
     atomic_store(&r->flags, flags);
-    if (r->fs->o->shown) /* ours goes soon, and each of the others has options of its own */
-        return 0;
+    if (r->fs->o->shown_elsewhere)
+        return 0; /* ours goes soon, and each of the others has options of its own */
     r->stop = eventfd(0, EFD_CLOEXEC);
     if (r->stop < 0)
         return -errno;

@@ -13,7 +13,7 @@
 
 struct remount;
 
-/* Starts the thread, unless users see the mount in parts elsewhere (`shown` of fs_options.h): then
+/* Starts the thread, unless users see the mount in parts elsewhere (`shown_elsewhere`): then
  * the options stay those of the beginning. The session must be mounted, but need not serve requests
  * yet. If the kernel does not say which line is ours (before Linux 5.8), nothing is watched, the
  * call returns 0 and *ret_r stays as it is. -ENOMEM, or -errno of making the thread. */

@@ -21,8 +21,8 @@ struct fs_options {
     struct state_config state;     /* the caller owns disk and kv; open until fs_main returns */
     const char *store;             /* directory of the store; shown as the mount's source */
     const char *mountpoint;        /* absolute path where the session is mounted */
-    const char *shown;             /* where users see it; NULL: at `mountpoint`. Else `ready` puts
-                                      mounts of parts elsewhere, and unmounts `mountpoint` */
+    bool shown_elsewhere;          /* once it is ready others mount parts of it elsewhere, and
+                                      unmount `mountpoint` */
     unsigned ctl_mode;             /* permission bits of .tally/control, such as 0600 */
     uint32_t ctl_gid;              /* the group of .tally/control, if has_ctl_gid */
     bool has_ctl_gid;

@@ -76,7 +76,7 @@ void session_unmount(struct fs *fs)
 {
     /* What was mounted there is not there any more if users see it elsewhere, and libfuse would
      * complain. After a severed connection it does not unmount. */
-    if (fs->o->shown)
+    if (fs->o->shown_elsewhere)
         sever(fs->se);
     fuse_session_unmount(fs->se);
 }

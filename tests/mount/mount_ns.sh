@@ -225,6 +225,26 @@ note_daemon
 kill -TERM "$daemon"
 at_rest
 
+claim "a second signal forces the end, and what is mounted by now at the place of the first one stays"
+ns -o ns=home "$S" "$A"
+ns -o ns=other "$S" "$C"
+note_daemon
+umount "$A"
+mount -t tmpfs none "$A"
+kill -STOP "$daemon"
+kill -TERM "$daemon"
+kill -INT "$daemon"
+kill -CONT "$daemon"
+wait_until ended "$daemon" || fail "the daemon goes on"
+is_unmounted() { ! grep -q "$W.* - fuse.tally" /proc/self/mountinfo; }
+wait_until is_unmounted || fail "$C is still mounted"
+is_up "$A" || fail "the daemon unmounted what is not its own"
+umount "$A"
+"$TALLY" mount "$S" "$A" -o ns=home
+note_daemon
+"$TALLY" umount "$A"
+at_rest
+
 claim "in the foreground it is a child of whoever began it, and says nothing"
 "$TALLY" mount -f -o ns=home "$S" "$A" </dev/null >>"$W/log" 2>&1 &
 daemon=$!
@@ -264,7 +284,9 @@ eq "$(cat "$A/f")" new
 eq "$(root_of "$A")" /house
 mv "$M/house" "$M/home"
 ns -o ns=other "$S" "$C"
-"$TALLY" -C "$M" drop other >/dev/null
+fails "$TALLY" -C "$M" drop other
+matches "$(<"$W/said")" "other is mounted at $C"
+"$TALLY" -C "$M" drop --force other >/dev/null
 eq "$(errno_of 'os.stat(argv[0])' "$C/g")" ESTALE
 umount "$C"
 umount "$A"

@@ -105,6 +105,19 @@ int ctl_run(const struct ctl_call *c, const char *mnt)
     return err < 0;
 }
 
+/* Is a namespace to be dropped that is mounted by itself? Whoever uses that mount would lose all of
+ * it. Prints so. */
+static bool is_mounted(const struct ctl_call *c, const struct tally_mountinfo *m)
+{
+    struct tally_mountinfo at;
+    if (strcmp(c->verb->name, "drop") != 0 || c->options[CTL_FORCE].given ||
+        mountinfo_of_ns(m->dev, c->args[0], NULL, &at) < 0) {
+        return false;
+    }
+    tally_fail("%s is mounted at %s: `tally umount` it first, or --force", c->args[0], at.point);
+    return true;
+}
+
 int cmd_control_run(int argc, char **argv)
 {
     struct ctl_call c;
@@ -113,5 +126,8 @@ int cmd_control_run(int argc, char **argv)
         return verbs_misuse();
     }
     int err = ctl_find_mount(&c, &m);
-    return err < 0 ? which_mount_fail(err, &m) : ctl_run(&c, m.point);
+    if (err < 0) {
+        return which_mount_fail(err, &m);
+    }
+    return is_mounted(&c, &m) ? 1 : ctl_run(&c, m.point);
 }

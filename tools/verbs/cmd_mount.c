@@ -201,7 +201,7 @@ static int serve_store(struct mounting *m, struct store_dir *store)
                                      .pool = store_get_pool(store)};
     o->store = m->store;
     o->mountpoint = place_of(m);
-    o->shown = *m->hidden ? m->mountpoint : NULL;
+    o->shown_elsewhere = *m->hidden != '\0';
     o->extra = m->options.extra.len ? m->options.extra.s : NULL;
     o->set_attr = !*m->hidden && mount_flags_beyond_libfuse(m->options.flags);
     o->attr = mount_flags_attr(m->options.flags);

@@ -128,7 +128,7 @@ static const struct verb verbs[] = {
      "give up what a branch was made of, and what only that holds", NULL},
     {"drop", IN_MOUNT, cmd_control_run, 1, "n", "[--force] [--now] NS",
      "move a namespace into the trash, or delete a snapshot",
-     "  --force  also when files are open in it\n"
+     "  --force  also when files are open in it, or it is mounted by itself\n"
      "  --now    delete it at once: nothing brings it back\n"},
     {"undrop", IN_MOUNT, cmd_control_run, 1, "n", "[--as NEW] NS",
      "take back a namespace that was dropped", "  --as NEW  under another name\n"},
