@@ -43,6 +43,7 @@ eq "$(tree_digest "$M/main")" "$before"
 only_main "the branch is left"
 
 claim "meanwhile everybody else sees the parent, and the branch by its name"
+mount --make-shared "$M"
 mkfifo "$W/ready" "$W/go"
 t main --branch=attempt -- sh -c 'echo new >"$0/source"; echo >"$1/ready"; read -r _ <"$1/go"; cat "$0/source"' \
     "$P" "$W" >"$W/out" 2>"$W/err" &
@@ -202,7 +203,7 @@ if as unshare -U true 2>"$W/err"; then
     rc=0
     as unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_user_namespaces
         exec setpriv --bounding-set -all --inh-caps -all "$@"' sh \
-        "$TALLY" -C "$M" exec main --discard -- touch "$P/was-run" >"$W/said" 2>&1 || rc=$?
+        "$TALLY" -C "$M" exec main --branch -- touch "$P/was-run" >"$W/said" 2>&1 || rc=$?
     eq "$rc" 1
     matches "$(<"$W/said")" 'only root can put a branch at .*user namespaces'
     [[ ! -e $P/was-run ]] || fail "the command was run"

@@ -36,16 +36,13 @@ bool exec_find_place(const struct tally_mountinfo *m, const char *ns, const char
                      struct exec_place *ret)
 {
     struct tally_mountinfo at;
-    ret->m = ret->by = *m;
+    ret->m = *m;
     const bool whole = strcmp(m->root, "/") == 0;
     if (mountinfo_of_ns(m->dev, ns, from, &at) < 0 &&
         (whole || mountinfo_of_ns(m->dev, ns, NULL, &at) < 0)) {
         int n = snprintf(ret->path, sizeof(ret->path), "%s/%s", m->point, ns);
         memcpy(ret->point, m->point, sizeof(ret->point));
         return whole && n < PATH_MAX && is_dir(ret->path);
-    }
-    if (geteuid() == 0) {
-        ret->by = at; /* root needs no mount of the whole, and that of `m` may be another's */
     }
     memcpy(ret->point, at.point, sizeof(ret->point));
     memcpy(ret->path, at.point, sizeof(ret->path));
@@ -57,11 +54,11 @@ bool exec_find_place(const struct tally_mountinfo *m, const char *ns, const char
 /* Prints why the mounts could not be prepared; `entered`: the child had mounts of its own. */
 static void fail_mounts(const struct exec_place *p, bool entered, int err)
 {
-    const bool whole = strcmp(p->by.root, "/") == 0;
+    const bool whole = strcmp(p->m.root, "/") == 0;
     if (entered && !whole && (err == -EPERM || err == -ESTALE)) {
         tally_fail("only root can put a branch at %s: the whole of %s is not mounted where this "
                    "process sees it",
-                   p->path, p->by.source);
+                   p->path, p->m.source);
     } else if (err == -EPERM || err == -ENOSPC || err == -EACCES) {
         tally_fail("only root can put a branch at %s: this machine lets ordinary users have no "
                    "mounts of their own (user namespaces)",
@@ -74,7 +71,7 @@ static void fail_mounts(const struct exec_place *p, bool entered, int err)
 /* Mounts the branch at the path, in the mount namespace of the child. */
 static int put_branch(const struct exec_place *p, const char *branch)
 {
-    CLEANUP_CLOSE int root = ns_open_root(&p->by);
+    CLEANUP_CLOSE int root = ns_open_root(&p->m);
     CLEANUP_CLOSE int dir = root < 0 ? root : ns_open(root, branch, false);
     CLEANUP_CLOSE int mount = dir < 0 ? dir : ns_clone(dir);
     return mount < 0 ? mount : ns_attach(mount, p->path);

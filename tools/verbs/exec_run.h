@@ -8,10 +8,9 @@
 #include "mountinfo.h"
 
 struct exec_place {
-    struct tally_mountinfo m;  /* a mount of the store with its control file */
-    struct tally_mountinfo by; /* a mount of the store by which namespaces are opened */
-    char point[PATH_MAX];      /* the mount point that `path` is in, or is */
-    char path[PATH_MAX];       /* where the command is to see the namespace */
+    struct tally_mountinfo m; /* a mount of the store with its control file */
+    char point[PATH_MAX];     /* the mount point that `path` is in, or is */
+    char path[PATH_MAX];      /* where the command is to see the namespace */
 };
 
 /* Finds where the namespace `ns` is seen: at its own mount if `from` (a path) lies in that; else in
