@@ -266,6 +266,21 @@ at_rest
 fails "$TALLY" mount -f -o ns=none "$S" "$A"
 matches "$(<"$W/said")" "no namespace 'none'"
 
+claim "whoever called mount may be killed meanwhile: once the daemon has the store it is mounted"
+owned() { [[ -s $S/lock ]]; }
+for _ in 1 2 3; do
+    "$TALLY" mount -o ns=home "$S" "$A" &
+    pid=$!
+    pids+=("$pid")
+    until owned || ended "$pid"; do :; done # the sooner the better: wait_until takes a nap
+    kill -KILL "$pid" 2>"$W/said" || true
+    wait "$pid" 2>"$W/said" || true
+    note_daemon
+    wait_until is_up "$A"
+    "$TALLY" umount "$A"
+    at_rest
+done
+
 claim "a daemon that was killed leaves dead mounts, which umount clears; the next one goes on"
 ns -o ns=home "$S" "$A"
 ns -o ns=other "$S" "$C"

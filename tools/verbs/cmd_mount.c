@@ -8,8 +8,8 @@
  * the terminal, for messages of libfuse and for reports (such as what was recovered from the log).
  * The reports go to syslog, too, and later only there.
  *
- * With the option ns= the daemon serves at a hidden place, and whoever reads the pipe puts the
- * namespace at the mount point (mount_ns.h). With -f too: then it is a child of the daemon.
+ * With the option ns= the daemon serves at a hidden place. Another process puts the namespace at
+ * the mount point (mount_ns.h), and it is this that writes the NUL byte.
  *
  * mount(8) calls the same program as `mount.fuse.tally STORE MNT [-sfnv] [-N ns] [-t type] [-o
  * options]`. There -f means "do nothing", and -s means "ignore options that you do not know".
@@ -57,6 +57,7 @@ struct mounting {
     int cache_fd; /* the directory of the option shard_cache_dir; -1: none */
     struct disk *cache_disk; /* the same as a disk, or NULL */
     int ready_fd; /* the pipe to the waiting parent; -1: none, or the parent knows */
+    int show_fd;  /* the pipe to the process that shows the namespace; -1: none, or it knows */
     char why[STORE_WHY];
 };
 
@@ -114,15 +115,16 @@ static void on_ready(void *ctx)
     if (!*m->hidden) {
         utab_note(m->store, m->mountpoint);
     }
-    if (m->ready_fd < 0) {
-        return;
-    }
-    if (!m->foreground) {
+    if (m->ready_fd >= 0) {
         leave_terminal();
     }
-    (void)!write(m->ready_fd, "", 1);
-    close(m->ready_fd);
-    m->ready_fd = -1;
+    const bool shows = m->show_fd >= 0; /* then that process informs the parent */
+    if (shows || m->ready_fd >= 0) {
+        (void)!write(shows ? m->show_fd : m->ready_fd, "", 1);
+    }
+    io_cleanup_close(&m->show_fd);
+    io_cleanup_close(&m->ready_fd);
+    m->show_fd = m->ready_fd = -1;
 }
 
 /* Called when the mount begins to end: writes that into the lock file. */
@@ -266,6 +268,24 @@ static int serve(struct mounting *m)
     return err;
 }
 
+static struct mount_ns ns_of(const struct mounting *m)
+{
+    return (struct mount_ns){
+        .store = m->store, .at = m->mountpoint, .create = m->create, .options = &m->options};
+}
+
+/* With ns=: starts the process that puts the namespace at the mount point, and tells of it on
+ * `result`. 0, or -errno with m->why. */
+static int start_showing(struct mounting *m, int result)
+{
+    const struct mount_ns a = ns_of(m);
+    int err = *m->hidden ? mount_ns_start(&a, m->hidden, result, &m->show_fd) : 0;
+    if (err < 0) {
+        snprintf(m->why, sizeof(m->why), "cannot start a process: %s", strerror(-err));
+    }
+    return err;
+}
+
 /* The child: detaches itself and serves. It never returns. */
 static _Noreturn void serve_background(struct mounting *m)
 {
@@ -281,7 +301,7 @@ static _Noreturn void serve_background(struct mounting *m)
     signal(SIGPIPE, SIG_IGN);
     if (chdir("/") < 0) {
         snprintf(m->why, sizeof(m->why), "cannot leave the current directory: %s", strerror(errno));
-    } else if (serve(m) == 0) {
+    } else if (start_showing(m, m->ready_fd) == 0 && serve(m) == 0) {
         tally_end(0);
     }
     if (m->ready_fd < 0) {
@@ -330,22 +350,6 @@ static int await_ready(struct mounting *m, int fd, pid_t child)
     return -EIO;
 }
 
-static struct mount_ns ns_of(const struct mounting *m)
-{
-    return (struct mount_ns){
-        .store = m->store, .at = m->mountpoint, .create = m->create, .options = &m->options};
-}
-
-/* Puts the namespace at the mount point, once the daemon is ready; otherwise it ends. Returns the
- * exit code. */
-static int show(struct mounting *m, bool ready)
-{
-    const struct mount_ns a = ns_of(m);
-    int rc = ready ? mount_ns_show(&a, m->hidden) : 1;
-    mount_ns_unhide(m->hidden);
-    return rc;
-}
-
 /* Forks: the child serves the store, and the parent waits for its word. 0: the parent is done, and
  * *ret_rc is its exit code. -errno with m->why: there is no mount. */
 static int mount_background(struct mounting *m, int *ret_rc)
@@ -368,56 +372,30 @@ static int mount_background(struct mounting *m, int *ret_rc)
     if (child < 0) {
         snprintf(m->why, sizeof(m->why), "cannot start the daemon: %s", strerror(-err));
     }
-    *ret_rc = 0;
-    if (*m->hidden) {
-        *ret_rc = show(m, err == 0);
-        if (err == 0 && *ret_rc != 0) {
-            waitpid(child, NULL, 0); /* nothing leads to it, so it ends */
-        }
-    }
-    return err;
-}
-
-/* With -f and ns=: makes the process that puts the namespace at the mount point. Its exit code is
- * that of show(). -errno: it could not be made. */
-static pid_t start_showing(struct mounting *m)
-{
-    int fds[2];
-    char word[STORE_WHY] = "";
-    if (pipe2(fds, O_CLOEXEC) < 0) {
-        return -errno;
-    }
-    fflush(NULL);
-    pid_t child = fork();
-    const int err = errno;
-    if (child == 0) {
-        close(fds[1]);
-        signal(SIGINT, SIG_IGN); /* what ends the daemon must not leave the place behind */
-        _exit(show(m, read_word(fds[0], word) == 0));
-    }
-    close(fds[0]);
-    m->ready_fd = fds[1];
-    return child < 0 ? -err : child;
+    *ret_rc = err < 0;
+    return err < 0 && m->why[0] == MOUNT_NS_SAID ? 0 : err;
 }
 
 /* As mount_background, but this process serves until it is unmounted. */
 static int mount_foreground(struct mounting *m, int *ret_rc)
 {
-    int status = 0;
+    int fds[2];
+    char word[STORE_WHY] = "";
     report_set_sink(sink_stderr, NULL);
-    pid_t child = *m->hidden ? start_showing(m) : 0;
-    int err = child < 0 ? (int)child : serve(m);
-    if (m->ready_fd >= 0) { /* it was not mounted, which the child sees now */
-        close(m->ready_fd);
-        m->ready_fd = -1;
+    if (pipe2(fds, O_CLOEXEC) < 0) {
+        snprintf(m->why, sizeof(m->why), "cannot make a pipe: %s", strerror(errno));
+        return -EIO;
     }
-    if (child < 0) {
-        snprintf(m->why, sizeof(m->why), "cannot start a process: %s", strerror(-err));
-        mount_ns_unhide(m->hidden);
-    } else if (child > 0) {
-        waitpid(child, &status, 0);
+    int err = start_showing(m, fds[1]);
+    close(fds[1]);
+    if (err == 0) {
+        err = serve(m);
     }
-    *ret_rc = err == 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+    io_cleanup_close(&m->show_fd); /* still open if it was not mounted */
+    m->show_fd = -1;
+    const bool shown = !*m->hidden || read_word(fds[0], word) == 0;
+    close(fds[0]);
+    *ret_rc = err < 0 || !shown;
     return err;
 }
 
@@ -438,6 +416,9 @@ static int mount_it(struct mounting *m)
             return tally_fail("cannot make a directory in /run or /tmp: %s", strerror(-err));
         }
         err = m->foreground ? mount_foreground(m, &rc) : mount_background(m, &rc);
+        if (err < 0 && *m->hidden) {
+            mount_ns_unhide(m->hidden);
+        }
     } while (err < 0 && m->options.ns && mount_ns_await(&a));
     return err < 0 ? tally_fail("%s", m->why) : rc;
 }
@@ -566,7 +547,8 @@ static int take_options(int argc, char **argv, struct mounting *m)
 
 int cmd_mount_run(int argc, char **argv)
 {
-    struct mounting m = {.options = MOUNT_OPTIONS_INIT, .cache_fd = -1, .ready_fd = -1};
+    struct mounting m = {
+        .options = MOUNT_OPTIONS_INIT, .cache_fd = -1, .ready_fd = -1, .show_fd = -1};
     m.options.fs.allow_other = geteuid() == 0;
     /* A mount of root is like that of a disk: suid and dev. */
     m.options.flags = geteuid() == 0 ? 0 : MS_NOSUID | MS_NODEV;

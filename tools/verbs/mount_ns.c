@@ -11,10 +11,12 @@
 #include "utab.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -162,7 +164,14 @@ int mount_ns_hide(char place[MOUNT_NS_PLACE])
     return -errno;
 }
 
-int mount_ns_show(const struct mount_ns *a, const char *place)
+void mount_ns_unhide(const char *place)
+{
+    (void)umount2(place, MNT_DETACH | UMOUNT_NOFOLLOW); /* it may be gone already */
+    (void)rmdir(place);
+}
+
+/* Mounts the namespace of the store that is mounted at the place. Returns the exit code. */
+static int show(const struct mount_ns *a, const char *place)
 {
     struct tally_mountinfo m;
     int rc = 1, err = mountinfo_at(place, &m);
@@ -172,8 +181,52 @@ int mount_ns_show(const struct mount_ns *a, const char *place)
     return err < 0 ? tally_fail("the mount at %s is gone: %s", place, strerror(-err)) : rc;
 }
 
-void mount_ns_unhide(const char *place)
+/* The process: waits for the daemon, and does its work. */
+static _Noreturn void wait_and_show(const struct mount_ns *a, const char *place, int ready,
+                                    int result)
 {
-    (void)umount2(place, MNT_DETACH | UMOUNT_NOFOLLOW); /* it may be gone already */
-    (void)rmdir(place);
+    char byte = MOUNT_NS_SAID;
+    ssize_t n;
+    setsid();
+    do {
+        n = read(ready, &byte, 1);
+    } while (n < 0 && errno == EINTR);
+    if (n == 1) {
+        byte = show(a, place) == 0 ? MOUNT_NS_SHOWN : MOUNT_NS_SAID;
+    }
+    mount_ns_unhide(place);
+    if (n == 1) {
+        (void)!write(result, &byte, 1);
+    }
+    _exit(0);
+}
+
+int mount_ns_start(const struct mount_ns *a, const char *place, int result, int *ret_ready)
+{
+    int fds[2];
+    if (pipe2(fds, O_CLOEXEC) < 0) {
+        return -errno;
+    }
+    fflush(NULL);
+    const pid_t child = fork(); /* it forks again, so that nobody has to wait for the process */
+    int err = child < 0 ? -errno : 0;
+    if (child == 0) {
+        close(fds[1]);
+        const pid_t process = fork();
+        if (process == 0) {
+            wait_and_show(a, place, fds[0], result);
+        }
+        _exit(process < 0);
+    }
+    close(fds[0]);
+    int status = 0;
+    if (child > 0 && (waitpid(child, &status, 0) < 0 || status != 0)) {
+        err = -EAGAIN;
+    }
+    if (err < 0) {
+        close(fds[1]);
+        return err;
+    }
+    *ret_ready = fds[1];
+    return 0;
 }

@@ -4,9 +4,10 @@
  * ns=), or of the whole while namespaces are mounted.
  *
  * If a daemon serves the store already, mount_ns_join adds a mount to it. Else a daemon begins, and
- * serves at a place of mount_ns_hide, which only root can enter. When it is ready, mount_ns_show
- * puts the namespace where it is to be seen, and mount_ns_unhide takes the place away. So no mount
- * of the whole is left, and the daemon ends with the last mount that somebody sees.
+ * serves at a place of mount_ns_hide, which only root can enter. Before, it starts a process by
+ * mount_ns_start. When the daemon is ready this process puts the namespace where it is to be seen,
+ * and takes the place away. So no mount of the whole is left, whoever is killed or interrupted
+ * meanwhile, and the daemon ends with the last mount that somebody sees.
  */
 #pragma once
 
@@ -34,8 +35,14 @@ bool mount_ns_await(const struct mount_ns *a);
 
 /* Makes the place, an empty directory. 0 or -errno. */
 int mount_ns_hide(char place[MOUNT_NS_PLACE]);
-/* Mounts the namespace of the store that is mounted at the place. Returns the exit code, after a
- * sentence if that is not 0. */
-int mount_ns_show(const struct mount_ns *a, const char *place);
 /* Unmounts the place, and removes it. A daemon that no other mount leads to ends. */
 void mount_ns_unhide(const char *place);
+
+#define MOUNT_NS_SHOWN '\0' /* the namespace is mounted */
+#define MOUNT_NS_SAID '\1'  /* it is not, and a sentence was printed */
+
+/* Starts the process. The caller has one thread and will be the daemon. When it is ready it writes
+ * a NUL byte to *ret_ready, and then the process writes one of the bytes above to `result`. If the
+ * caller closes *ret_ready without that, the place is only taken away. The process has no terminal,
+ * nobody has to wait for it, and `result` is closed at its end in any case. 0 or -errno. */
+int mount_ns_start(const struct mount_ns *a, const char *place, int result, int *ret_ready);
