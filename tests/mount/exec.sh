@@ -91,6 +91,10 @@ t main --discard -- "$P/source" 2>"$W/err" || rc=$?
 eq "$rc" 126
 fails t none --discard -- true
 matches "$(<"$W/said")" "no namespace 'none'"
+for name in .. . main/project ''; do
+    fails t "$name" -- true
+    matches "$(<"$W/said")" 'is not the name of a namespace'
+done
 fails t main --discard --branch -- true
 matches "$(<"$W/said")" 'exclude each other'
 fails t

@@ -142,6 +142,8 @@ cp --parents $(ldd "$TALLY" | grep -oE '/[^ ]+') "$A"
 mount --rbind /proc "$A/proc"
 matches "$(in_chroot "$A" /tally -C / status)" 'state=ok'
 eq "$(in_chroot "$A" /tally -C / refs /f)" "$("$TALLY" -C "$C" refs home/f)"
+fails in_chroot "$A" /tally -C / exec home --discard -- /tally --version
+matches "$(<"$W/said")" "'home' is the root directory of this process"
 umount -l "$A/proc"
 
 claim "a branch has what was written through a shared mapping, though the first mount is gone"
@@ -239,6 +241,8 @@ ns -o ns=home "$S" "$A"
 ns -o ns=other "$S" "$C"
 note_daemon
 umount "$A"
+fails "$TALLY" umount "$S"
+matches "$(<"$W/said")" "is a store, and not where it is mounted: .tally umount $C"
 mount -t tmpfs none "$A"
 kill -STOP "$daemon"
 kill -TERM "$daemon"

@@ -8,6 +8,7 @@
 #include "client.h"
 #include "ctl.h"
 #include "exec_run.h"
+#include "namespaces.h"
 #include "say.h"
 #include "verbs.h"
 #include "which_mount.h"
@@ -241,9 +242,16 @@ static int find_place(struct exec *e)
     if (err < 0) {
         return which_mount_fail(err, &m);
     }
+    if (ns_check_name(e->ns) < 0) {
+        return tally_fail("'%s' is not the name of a namespace", e->ns);
+    }
     if (!exec_find_place(&m, e->ns, tally_mount ? tally_mount : ".", &e->place)) {
         return tally_fail("there is no namespace '%s' in %s, or it cannot be seen here", e->ns,
                           m.point);
+    }
+    if (e->ending != END_NONE && strcmp(e->place.path, "/") == 0) {
+        return tally_fail(
+            "'%s' is the root directory of this process, so no branch can stand there", e->ns);
     }
     return 0;
 }

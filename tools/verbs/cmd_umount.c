@@ -303,7 +303,9 @@ static int no_mount_point(const char *path, int err)
     if (o.pid == 0) {
         return tally_fail("%s is a store, and it is not mounted", path);
     }
-    return tally_fail("%s is a store, and not where it is mounted: `tally umount %s`", path, o.at);
+    /* The first mount of several may be gone, and the lock file still names it. */
+    return tally_fail("%s is a store, and not where it is mounted: `tally umount %s`", path,
+                      mountinfo_served(path, &m) == 0 ? m.point : o.at);
 }
 
 int cmd_umount_run(int argc, char **argv)

@@ -40,9 +40,13 @@ bool exec_find_place(const struct tally_mountinfo *m, const char *ns, const char
     const bool whole = strcmp(m->root, "/") == 0;
     if (mountinfo_of_ns(m->dev, ns, from, &at) < 0 &&
         (whole || mountinfo_of_ns(m->dev, ns, NULL, &at) < 0)) {
-        int n = snprintf(ret->path, sizeof(ret->path), "%s/%s", m->point, ns);
+        const char *above = strcmp(m->point, "/") ? m->point : "";
+        int n = snprintf(ret->path, sizeof(ret->path), "%s/%s", above, ns);
+        if (n < 0 || n >= PATH_MAX) {
+            return false;
+        }
         memcpy(ret->point, m->point, sizeof(ret->point));
-        return whole && n < PATH_MAX && is_dir(ret->path);
+        return whole && is_dir(ret->path);
     }
     memcpy(ret->point, at.point, sizeof(ret->point));
     memcpy(ret->path, at.point, sizeof(ret->path));
