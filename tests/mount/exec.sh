@@ -44,8 +44,10 @@ only_main "the branch is left"
 
 claim "meanwhile everybody else sees the parent, and the branch by its name"
 mount --make-shared "$M"
-mkfifo "$W/ready" "$W/go"
-t main --branch=attempt -- sh -c 'echo new >"$0/source"; echo >"$1/ready"; read -r _ <"$1/go"; cat "$0/source"' \
+mkfifo "$W/ready"
+# A command that waits ends with this script, too: then $W is gone.
+until_go='while [ -e "$1/ready" ] && [ ! -e "$1/go" ]; do sleep 0.1; done'
+t main --branch=attempt -- sh -c 'echo new >"$0/source"; echo >"$1/ready"; '"$until_go"'; cat "$0/source"' \
     "$P" "$W" >"$W/out" 2>"$W/err" &
 pid=$!
 pids+=("$pid")
@@ -58,7 +60,7 @@ echo >"$W/go"
 wait "$pid"
 eq "$(<"$W/out")" new
 [[ ! -e $M/attempt/project/other ]] || fail "the branch changed with its parent"
-rm "$P/other"
+rm "$P/other" "$W/go"
 
 claim "a branch that is kept is named, and says how to go on"
 matches "$(<"$W/err")" "the branch 'attempt' is kept: .tally diff attempt. .*tally commit attempt.*tally drop attempt"
@@ -135,7 +137,7 @@ eq "$(tree_digest "$M/main")" "$before"
 
 claim "a signal goes to the command, and the branch is dropped all the same"
 for signal in TERM HUP USR1; do
-    "$TALLY" -C "$M" exec main --discard -- sh -c 'trap "echo got >$1/got; exit 5" '$signal'; echo >"$1/ready"; while :; do sleep 0.1; done' \
+    "$TALLY" -C "$M" exec main --discard -- sh -c 'trap "echo got >$1/got; exit 5" '$signal'; echo >"$1/ready"; '"$until_go" \
         sh "$W" &
     pid=$!
     pids+=("$pid")
@@ -150,7 +152,7 @@ for signal in TERM HUP USR1; do
 done
 
 claim "a branch with files open in it is dropped, too"
-t main --discard -- sh -c 'exec 7>"$0/open"; (trap "" HUP; echo >"$1/ready"; read -r _ <"$1/go"; echo late >&7) \
+t main --discard -- sh -c 'exec 7>"$0/open"; (trap "" HUP; echo >"$1/ready"; '"$until_go"'; echo late >&7) \
     2>"$1/late" >&2 & read -r _ <"$1/ready"' "$P" "$W"
 only_main "a branch is left"
 echo >"$W/go"
