@@ -157,23 +157,23 @@ t main --discard -- sh -c 'exec 7>"$0/open"; (trap "" HUP; echo >"$1/ready"; '"$
 only_main "a branch is left"
 echo >"$W/go"
 
-claim "--commit-on-success asks whether the store can, before anything runs"
-if [[ $(ctl 'help commit\n') == OK* ]]; then
-    t main --commit-on-success -- sh -c 'echo committed >"$0/source"' "$P"
-    eq "$(cat "$P/source")" committed
-    only_main "the branch is left"
-    rc=0
-    t main --commit-on-success -- sh -c 'echo wrong >"$0/source"; exit 4' "$P" 2>"$W/err" || rc=$?
-    eq "$rc" 4
-    matches "$(<"$W/err")" "exit code 4: 'main' is not changed"
-    eq "$(cat "$P/source")" committed
-    eq "$(cat "$M/main-exec-1/project/source")" wrong
-    "$TALLY" -C "$M" drop main-exec-1 >/dev/null
-else
-    fails t main --commit-on-success -- touch "$W/was-run"
-    matches "$(<"$W/said")" 'no verb commit'
-    [[ ! -e $W/was-run ]] || fail "the command was run"
-fi
+claim "--commit-on-success commits what succeeded, and keeps what did not"
+"$TALLY" -C "$M" set origin_keep 1d >/dev/null
+t main --commit-on-success -- sh -c 'echo committed >"$0/source"' "$P"
+eq "$(cat "$P/source")" committed
+only_main "the branch is left"
+rc=0
+t main --commit-on-success -- sh -c 'echo wrong >"$0/source"; exit 4' "$P" 2>"$W/err" || rc=$?
+eq "$rc" 4
+matches "$(<"$W/err")" "exit code 4: 'main' is not changed"
+eq "$(cat "$P/source")" committed
+eq "$(cat "$M/main-exec-1/project/source")" wrong
+"$TALLY" -C "$M" drop main-exec-1 >/dev/null
+
+claim "a commit of --commit-on-success is undone"
+"$TALLY" -C "$M" undo main >/dev/null
+eq "$(cat "$P/source")" good
+"$TALLY" -C "$M" set origin_keep 0 >/dev/null
 only_main "a branch is left"
 
 claim "where the namespace is a mount of its own, the branch stands there"

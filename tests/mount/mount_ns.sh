@@ -315,7 +315,7 @@ mv "$M/house" "$M/home"
 ns -o ns=other "$S" "$C"
 fails "$TALLY" -C "$M" drop other
 matches "$(<"$W/said")" "other is mounted at $C"
-"$TALLY" -C "$M" drop --force other >/dev/null
+"$TALLY" -C "$M" drop --force --now other >/dev/null
 eq "$(errno_of 'os.stat(argv[0])' "$C/g")" ESTALE
 umount "$C"
 umount "$A"

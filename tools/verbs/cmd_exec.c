@@ -122,12 +122,6 @@ static int commit_branch(const struct exec *e)
                        0);
 }
 
-/* Does the store know `commit`? Asked before anything is done. */
-static int know_commit(const struct exec *e)
-{
-    return send_or_say(e, &(struct command){.verb = "help", .args = "k", .words = {"commit"}}, 0);
-}
-
 /* ---- the end ---- */
 
 struct outcome {
@@ -259,8 +253,7 @@ static int find_place(struct exec *e)
 /* Makes what the command needs, runs it, and ends the branch. Returns the exit code. */
 static int run(struct exec *e, struct outcome *o)
 {
-    if (find_place(e) != 0 || (e->ending == END_COMMIT && know_commit(e) < 0) ||
-        (e->ending != END_NONE && make_branch(e) < 0)) {
+    if (find_place(e) != 0 || (e->ending != END_NONE && make_branch(e) < 0)) {
         return 1;
     }
     o->run = exec_run(&e->place, *e->branch ? e->branch : NULL, e->argv, &o->code) == 0;
