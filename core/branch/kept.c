@@ -183,9 +183,10 @@ static size_t let_go_once(struct state *p, bool timed)
     while (err == 0 && (ns = next_to_go(p, &n, timed, &at))) {
         int drop_err = drop_kept(p, ns);
 
-        if (drop_err == 0)
+        if (drop_err == 0) {
             gone++;
-        else if (drop_err != -EBUSY && drop_err != -ENOENT && drop_err != -ESHUTDOWN)
+            event_stale(p, vfs_node(ns->number, NS_ROOT_INO));
+        } else if (drop_err != -EBUSY && drop_err != -ENOENT && drop_err != -ESHUTDOWN)
             report_stays(p, ns, drop_err);
         ns_put(p, ns);
     }
@@ -264,6 +265,8 @@ bool kept_give_back(struct state *p)
         return false;
     ns_label(p, ns, label);
     err = drop_kept(p, ns);
+    if (err == 0)
+        event_stale(p, vfs_node(ns->number, NS_ROOT_INO));
     ns_put(p, ns);
     if (err < 0)
         return false;

@@ -27,7 +27,8 @@ bool kept_is_due(struct state *p);
 /* Drops what is in the trash for the longest time, or if that is empty the oldest base of a branch.
  * True: something was dropped. The caller holds no lock. */
 bool kept_give_back(struct state *p);
-/* Has the namespace snapshots, or (`held`) any that is held? The caller holds the freeze lock. */
+/* Has the namespace snapshots, or (`held`) any that is held? The answer stays true as long as the
+ * caller holds the freeze lock. */
 bool kept_has_snapshots(struct state *p, const struct ns *ns, bool held);
 /* When it will go by itself, ns since the epoch; INT64_MAX: it will not. */
 int64_t kept_until(struct state *p, const struct ns_hidden *hidden);

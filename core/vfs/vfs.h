@@ -47,6 +47,12 @@ int vfs_lookup_node(struct state *p, uint64_t nodeid, struct vfs_attr *ret);
  * -ENOTDIR if `nodeid` is no directory. */
 int vfs_lookup_parent(struct state *p, uint64_t nodeid, struct vfs_attr *ret);
 void vfs_forget(struct state *p, uint64_t nodeid, uint64_t count);
+/* The snapshots of namespaces. A snapshot has a number and nodes as any namespace, and is not in
+ * the root; nothing in it can be changed. The number of the namespace `name` in the root. -ENOENT
+ * also if it has no snapshot. */
+int vfs_snapshot_owner(struct state *p, const char *name, uint32_t *ret_number);
+/* Looks up a snapshot of the namespace with the number `of`. -ENOENT; E */
+int vfs_lookup_snapshot(struct state *p, uint32_t of, const char *name, struct vfs_attr *ret);
 int vfs_getattr(struct state *p, uint64_t nodeid, struct vfs_attr *ret);
 /* `set` is a mask of enum vfs_set: it says which members of `in` are used. *ret gets the
  * attributes after the change. */
@@ -93,6 +99,11 @@ typedef bool vfs_dirent_fn(const struct vfs_dirent *d, void *ctx);
  * the namespace's lock held: it must not call back into the vfs. */
 int vfs_readdir(struct state *p, uint64_t nodeid, uint64_t cookie, bool plus, vfs_dirent_fn *fn,
                 void *ctx);
+
+/* Lists the snapshots of the namespace with the number `of`, or if that is 0 the namespaces in the
+ * root that have some. An entry has a nodeid and a type. Its cookie is its number; those behind
+ * `after` are listed. `fn` may call back into the vfs. */
+int vfs_list_snapshots(struct state *p, uint32_t of, uint32_t after, vfs_dirent_fn *fn, void *ctx);
 
 int vfs_open(struct state *p, uint64_t nodeid, unsigned flags, struct vfs_file **ret_file);
 /* Create a regular file and open it; an existing one is opened (without VFS_EXCL). E */

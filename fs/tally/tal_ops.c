@@ -5,7 +5,8 @@
  * bytes of an object, and the directories of objects. An object's name leads to its number as long
  * as that number exists. So the kernel may keep the name for a moment (OBJECT_NAME), but not the
  * attributes: when the object is gone, a request for them returns ESTALE, and the kernel looks the
- * name up again. So no client ever sees an old state.
+ * name up again. So no client ever sees an old state. A snapshot is no node of this tree, only its
+ * name is in it.
  *
  * Views seal files first, which waits: such an operation begins anew in a thread that may wait
  * (fs_must_wait). Control commands wait for jobs: they are deferred calls.
@@ -38,8 +39,25 @@ static void set_validity(struct fuse_entry_param *e)
         e->entry_timeout = OBJECT_NAME;
 }
 
+/* Answers with the top directory of a snapshot. From there on it is a tree of the vfs. The kernel
+ * keeps the name as it keeps those in the mount root, and hears of a drop as there (notify.h). */
+static void lookup_snapshot(fuse_req_t req, uint32_t of, const char *name)
+{
+    struct vfs_attr a;
+    int err = vfs_lookup_snapshot(fs_of(req)->p, of, name, &a);
+    if (err < 0)
+        fs_reply_err(req, err);
+    else
+        fs_reply_entry(req, &a);
+}
+
 void tal_op_lookup(fuse_req_t req, uint64_t parent, const char *name)
 {
+    uint32_t of;
+    if (taldir_has_snapshots(parent, &of)) {
+        lookup_snapshot(req, of, name);
+        return;
+    }
     struct fs *fs = fs_of(req);
     struct fuse_entry_param e = {.generation = fs->tal_generation};
     if (taldir_lookup_waits(parent) && fs_must_wait(req))

@@ -24,6 +24,7 @@ const struct taldir_fixed taldir_fixed[] = {
     {"namespaces", INO_NAMESPACES, TALDIR_DIR}, {"jobs", INO_JOBS, TALDIR_DIR},
     {"nodes", INO_NODES, TALDIR_TEXT},          {"gc-history", INO_GC_HISTORY, TALDIR_TEXT},
     {"ghosts", INO_GHOSTS, TALDIR_SPOOL},       {"flushes", INO_FLUSHES, TALDIR_TEXT},
+    {"snapshots", INO_SNAPSHOTS, TALDIR_DIR},
 };
 const size_t taldir_fixed_count = sizeof(taldir_fixed) / sizeof(taldir_fixed[0]);
 
@@ -58,6 +59,7 @@ enum taldir_kind taldir_kind(uint64_t nodeid)
     case NS_OBJECT:
         return TALDIR_OBJECT;
     case NS_PREFIX:
+    case NS_SNAPSHOTS:
         return TALDIR_DIR;
     default:
         for (size_t i = 0; i < taldir_fixed_count; i++)
@@ -70,6 +72,15 @@ enum taldir_kind taldir_kind(uint64_t nodeid)
 bool taldir_is_constant(uint64_t nodeid)
 {
     return nodeid == INO_OBJECTS || vfs_node_ns(nodeid) == NS_PREFIX;
+}
+
+bool taldir_has_snapshots(uint64_t nodeid, uint32_t *ret_number)
+{
+    if (vfs_node_ns(nodeid) != NS_SNAPSHOTS)
+        return false;
+    if (ret_number)
+        *ret_number = (uint32_t)vfs_node_ino(nodeid);
+    return true;
 }
 
 /* ---- attributes ---- */
@@ -267,6 +278,16 @@ static int lookup_ns_file(const struct taldir *t, uint64_t dir, const char *name
     return -ENOENT;
 }
 
+/* Looks up a namespace that has snapshots. */
+static int lookup_snapshots(const struct taldir *t, const char *name, struct stat *ret)
+{
+    uint32_t number;
+    int err = vfs_snapshot_owner(t->fs->p, name, &number);
+    if (err == 0)
+        taldir_stat(t, vfs_node(NS_SNAPSHOTS, number), ret);
+    return err;
+}
+
 /* Looks up a job by its number, which has one spelling: decimal, without leading zeros. */
 static int lookup_job(const struct taldir *t, const char *name, struct stat *ret)
 {
@@ -315,6 +336,8 @@ int taldir_lookup(struct taldir *t, uint64_t parent, const char *name, struct st
         return lookup_prefix(t, name, ret);
     case INO_NAMESPACES:
         return lookup_namespace(t, name, ret);
+    case INO_SNAPSHOTS:
+        return lookup_snapshots(t, name, ret);
     case INO_JOBS:
         return lookup_job(t, name, ret);
     default:

@@ -5,6 +5,8 @@
  *
  *     nodeid (namespace number ‖ number)      what it is
  *     0        ‖ 2 …                          .tally and its fixed entries
+ *     0x3ffffa ‖ namespace number             snapshots/<name>; the snapshots in it have the nodes
+ *                                             of their trees
  *     0x3ffffb ‖ job                          jobs/<job>
  *     0x3ffffc ‖ first byte                   objects/<ab>
  *     0x3ffffd ‖ number : 4 bit file          namespaces/<name> (file 0) and its files;
@@ -47,6 +49,9 @@ enum taldir_kind taldir_kind(uint64_t nodeid);
 /* Does the node exist with the same attributes as long as the mount? True for `objects` and the
  * directories in it. */
 bool taldir_is_constant(uint64_t nodeid);
+/* Is it a directory of snapshots? Then its entries are nodes of the vfs: they are looked up with
+ * vfs_lookup_snapshot. *ret_number (may be NULL): the number of their namespace. */
+bool taldir_has_snapshots(uint64_t nodeid, uint32_t *ret_number);
 
 /* Makes the tree of the mount `fs`, which must outlive it. -ENOMEM. */
 int taldir_create(const struct fs *fs, struct taldir **ret_t);

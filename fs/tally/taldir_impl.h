@@ -14,6 +14,7 @@
 #define INO_MASK ((UINT64_C(1) << VFS_INO_BITS) - 1)
 
 /* Namespace numbers of the nodes of `.tally`, above VFS_NS_MAX (the table in taldir.h). */
+#define NS_SNAPSHOTS 0x3ffffau
 #define NS_JOB 0x3ffffbu
 #define NS_PREFIX 0x3ffffcu
 #define NS_NAMESPACE 0x3ffffdu
@@ -33,6 +34,7 @@ enum taldir_ino {
     INO_REFCOUNTS,
     INO_OBJECTS,
     INO_NAMESPACES,
+    INO_SNAPSHOTS,
     INO_JOBS,
     INO_NODES,
     INO_GC_HISTORY,

@@ -7,6 +7,7 @@
  *
  *     1, 2            "." and ".."
  *     2 + n           the n-th fixed entry, the job n, the prefix n - 1
+ *     2 + number      snapshots, and the namespaces that have some
  *     2 + 62 bits     objects: bits of the id behind the prefix
  *
  * Namespaces have the cookies of the mount root. Among 2^31 objects two may have the same cookie.
@@ -63,10 +64,11 @@ static int add_node(struct taldir_list *l, const char *name, uint64_t nodeid, ui
     return add_entry(l, name, &(struct entry){.nodeid = nodeid, .cookie = cookie});
 }
 
-/* For callbacks of view.h: the list, and the error that ended it. */
+/* For callbacks of view.h and vfs.h: the list, and the error that ended it. */
 struct gathering {
     struct taldir_list *l;
     int error;
+    bool whole; /* of snapshots: the entries are nodes of the vfs */
 };
 
 /* ---- objects ---- */
@@ -150,6 +152,25 @@ static bool add_namespace(const struct vfs_dirent *d, void *ctx)
     return g->error == 0 && !is_full(g->l);
 }
 
+/* Adds a namespace that has snapshots, or one of its snapshots. */
+static bool add_snapshot(const struct vfs_dirent *d, void *ctx)
+{
+    struct gathering *g = ctx;
+    const uint64_t node = g->whole ? d->attr.nodeid : vfs_node(NS_SNAPSHOTS, d->cookie);
+    g->error = add_node(g->l, d->name, node, COOKIE_DOTS + d->cookie);
+    return g->error == 0 && !is_full(g->l);
+}
+
+/* Lists the snapshots of a namespace, or if `of` is 0 the namespaces that have some. */
+static int list_snapshots(struct taldir *t, uint32_t of, struct gathering *g)
+{
+    const uint64_t after = g->l->after <= COOKIE_DOTS ? 0 : g->l->after - COOKIE_DOTS;
+    g->whole = of != 0;
+    if (after > VFS_NS_MAX)
+        return 0;
+    return vfs_list_snapshots(t->fs->p, of, (uint32_t)after, add_snapshot, g);
+}
+
 static int add_job(uint64_t job, void *ctx)
 {
     struct gathering *g = ctx;
@@ -196,6 +217,7 @@ static int list_ns_files(struct taldir_list *l, uint64_t dir)
 static int gather_names(struct taldir *t, uint64_t dir, struct taldir_list *l)
 {
     struct gathering g = {.l = l};
+    uint32_t of;
     int err = -ENOTDIR;
     if (dir == TALDIR_ROOT)
         return list_root(l);
@@ -207,6 +229,10 @@ static int gather_names(struct taldir *t, uint64_t dir, struct taldir_list *l)
         return list_ns_files(l, dir);
     if (dir == INO_NAMESPACES)
         err = vfs_readdir(t->fs->p, VFS_ROOT, l->after, false, add_namespace, &g);
+    else if (dir == INO_SNAPSHOTS)
+        err = list_snapshots(t, 0, &g);
+    else if (taldir_has_snapshots(dir, &of))
+        err = list_snapshots(t, of, &g);
     else if (dir == INO_JOBS || taldir_is_door_jobs(dir))
         err = list_jobs(t, &g);
     else if (vfs_node_ns(dir) == NS_PREFIX)
@@ -230,6 +256,8 @@ static uint64_t parent_of(uint64_t nodeid)
         return taldir_door(taldir_top_of(nodeid));
     if (vfs_node_ns(nodeid) == NS_PREFIX)
         return INO_OBJECTS;
+    if (taldir_has_snapshots(nodeid, NULL))
+        return INO_SNAPSHOTS;
     return vfs_node_ns(nodeid) == NS_NAMESPACE ? INO_NAMESPACES : TALDIR_ROOT;
 }
 

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * vfs_snapshot: the names by which snapshots are found. The tree of one is read as that of any
+ * namespace, by its number.
+ */
+#include "kept.h"
+#include "vfs.h"
+#include "vfs_impl.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int vfs_snapshot_owner(struct state *p, const char *name, uint32_t *ret_number)
+{
+    struct ns *ns;
+    int err = ns_get_by_name(p, name, &ns);
+
+    if (err < 0)
+        return err;
+    err = kept_has_snapshots(p, ns, false) ? 0 : -ENOENT;
+    if (err == 0)
+        *ret_number = ns->number;
+    ns_put(p, ns);
+    return err;
+}
+
+/* Loads the top directory of a snapshot, and counts one kernel reference. */
+static int look_at_top(struct ns *ns, struct vfs_attr *ret)
+{
+    struct inode in;
+    READ_GUARD(&ns->lock);
+    int err = ns->live ? inode_load(&ns->tree, NS_ROOT_INO, &in) : -ENOENT;
+
+    if (err == 0) {
+        attr_fill(ns, NS_ROOT_INO, &in, ret);
+        vfs_remember(ns);
+    }
+    return err;
+}
+
+int vfs_lookup_snapshot(struct state *p, uint32_t of, const char *name, struct vfs_attr *ret)
+{
+    struct ns_instant instant = {.ns = of};
+    struct ns *ns;
+    int err = name_check(name);
+
+    if (err == 0)
+        err = ns_get(p, of, &ns);
+    if (err < 0)
+        return err == -ESTALE ? -ENOENT : err;
+    instant.generation = ns->generation;
+    ns_put(p, ns);
+    err = ns_get_hidden(p, NS_SNAPSHOT, &instant, name, &ns);
+    if (err < 0)
+        return err;
+    err = look_at_top(ns, ret);
+    ns_put(p, ns);
+    return err;
+}
+
+/* Is it what is listed: a snapshot of the namespace `of`, or if that is 0 a namespace in the root
+ * that has snapshots? *name gets a copy of its name. */
+static bool is_listed(struct state *p, const struct ns *ns, uint32_t of, char *name)
+{
+    {
+        READ_GUARD(&p->names.lock);
+        if (of ? ns->hidden.kind != NS_SNAPSHOT || ns->hidden.of.ns != of : ns->hidden.kind != 0)
+            return false;
+        snprintf(name, VFS_NAME_MAX + 1, "%s", ns->name);
+    }
+    return of || kept_has_snapshots(p, ns, false);
+}
+
+int vfs_list_snapshots(struct state *p, uint32_t of, uint32_t after, vfs_dirent_fn *fn, void *ctx)
+{
+    char name[VFS_NAME_MAX + 1];
+    bool more = true;
+    struct ns *ns;
+
+    while (more && ns_next_number(p, after, &ns) == 0) {
+        struct vfs_dirent d = {.name = name, .cookie = ns->number};
+
+        after = ns->number;
+        d.attr.nodeid = vfs_node(ns->number, NS_ROOT_INO);
+        d.attr.mode = S_IFDIR;
+        if (is_listed(p, ns, of, name))
+            more = fn(&d, ctx);
+        ns_put(p, ns);
+    }
+    return 0;
+}
