@@ -3,6 +3,7 @@
 #include "ns_branch.h"
 #include "ns_find.h"
 #include "kept.h"
+#include "strbuf.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -116,21 +117,23 @@ int ns_keep_passing(struct txn *t, const struct ns *from, const char *name)
     return err;
 }
 
-/* Makes `*ns` a branch or a snapshot. On success the table owns it, and *ns is NULL. */
-static int make(struct txn *t, struct ns *from, bool snapshot, struct ns **ns, uint64_t *ret_seq,
-                uint32_t *ret_number)
+/* Makes `*ns` a branch (NS_VISIBLE), a snapshot or a draft. On success the table owns it, and *ns
+ * is NULL. */
+static int make(struct txn *t, struct ns *from, enum ns_kind kind, struct ns **ns,
+                uint64_t *ret_seq, uint32_t *ret_number)
 {
     int err = 0;
 
-    if (snapshot && from->hidden.kind)
+    if (kind == NS_SNAPSHOT && from->hidden.kind)
         return -EINVAL;
-    if (snapshot) {
-        be_kept(t->p, *ns, from, NS_SNAPSHOT);
-        err = find_snapshot_is_free(t->p, from, (*ns)->name);
-    } else {
+    if (kind == NS_VISIBLE) {
         be_branch(*ns, from);
         err = ns_hold_base(t, from);
+    } else {
+        be_kept(t->p, *ns, from, kind);
     }
+    if (kind == NS_SNAPSHOT)
+        err = find_snapshot_is_free(t->p, from, (*ns)->name);
     if (err == 0)
         err = publish(t, *ns, from);
     if (err < 0)
@@ -141,8 +144,8 @@ static int make(struct txn *t, struct ns *from, bool snapshot, struct ns **ns, u
     return 0;
 }
 
-/* Does all of a branch or a snapshot of `from`. */
-static int make_of(struct state *p, struct ns *from, const char *name, bool snapshot,
+/* Does all of a branch, a snapshot or a draft of `from`. */
+static int make_of(struct state *p, struct ns *from, const char *name, enum ns_kind kind,
                    uint64_t *ret_seq, uint32_t *ret_number)
 {
     TXN(t);
@@ -156,7 +159,7 @@ static int make_of(struct state *p, struct ns *from, const char *name, bool snap
     if (err == 0)
         err = txn_begin_alone(p, 0, &t);
     if (err == 0)
-        err = make(&t, from, snapshot, &ns, ret_seq, ret_number);
+        err = make(&t, from, kind, &ns, ret_seq, ret_number);
     txn_end(&t);
     if (ns)
         ns_discard(ns);
@@ -173,7 +176,7 @@ int ns_branch(struct state *p, const char *from, const char *to, uint64_t *ret_s
         err = ns_find(p, from, &src);
     if (err < 0)
         return err;
-    err = make_of(p, src, to, false, ret_seq, ret_number);
+    err = make_of(p, src, to, NS_VISIBLE, ret_seq, ret_number);
     ns_put(p, src);
     if (err == 0)
         event_stale(p, VFS_ROOT);
@@ -188,7 +191,8 @@ static int check_name(const char *name)
     if (err < 0)
         return err;
     return strchr(name, '@') || !name[strspn(name, "0123456789")] ||
-                   !strncmp(name, NS_LABEL_DROPPED, strlen(NS_LABEL_DROPPED))
+                   !strncmp(name, NS_LABEL_DROPPED, strlen(NS_LABEL_DROPPED)) ||
+                   !strncmp(name, NS_AUTOMATIC, strlen(NS_AUTOMATIC))
                ? -EINVAL
                : 0;
 }
@@ -198,7 +202,32 @@ int ns_snapshot(struct state *p, struct ns *of, const char *name, uint64_t *ret_
     uint32_t number;
     int err = check_name(name);
 
-    return err < 0 ? err : make_of(p, of, name, true, ret_seq, &number);
+    return err < 0 ? err : make_of(p, of, name, NS_SNAPSHOT, ret_seq, &number);
+}
+
+int ns_snapshot_automatic(struct state *p, struct ns *of, uint64_t *ret_seq)
+{
+    CLEANUP_STRBUF struct strbuf name = STRBUF_INIT;
+    uint32_t number;
+    int err;
+
+    strbuf_adds(&name, NS_AUTOMATIC);
+    strbuf_add_time(&name, now(p));
+    err = strbuf_error(&name);
+    return err < 0 ? err : make_of(p, of, name.s, NS_SNAPSHOT, ret_seq, &number);
+}
+
+/* An older version lets people give names that begin so: only the whole form is automatic. */
+bool ns_is_automatic(const struct ns *ns)
+{
+    static const char form[] = NS_AUTOMATIC "0000-00-00T00:00:00Z";
+
+    if (ns->hidden.kind != NS_SNAPSHOT || strlen(ns->name) != strlen(form))
+        return false;
+    for (size_t i = 0; form[i]; i++)
+        if (form[i] == '0' ? ns->name[i] < '0' || ns->name[i] > '9' : ns->name[i] != form[i])
+            return false;
+    return true;
 }
 
 int ns_hold(struct state *p, struct ns *snapshot, bool held)

@@ -6,7 +6,7 @@
  * A branch remembers its base: the last moment at which it and its origin were one. The tree of
  * that moment is held by a hidden namespace (NS_ORIGIN), which all branches with this base share,
  * until none has it or `origin_keep` has passed (kept.h). A snapshot is a hidden namespace as well,
- * frozen, with a name. A draft is a hidden namespace that is being made.
+ * frozen, with a name. A draft is a hidden namespace that somebody makes or reads just now.
  *
  * Threads: any; the caller holds no lock. Errors: 0 or -errno: what txn_begin_alone returns;
  * -ENOENT: there is no such namespace; -EMFILE: there are VFS_NS_MAX; -ENAMETOOLONG, -EINVAL.
@@ -15,15 +15,22 @@
 
 #include "state.h"
 
+#define NS_AUTOMATIC "auto-" /* how names of snapshots begin that the program makes by itself */
+
 /* Makes `to` a branch of what `from` names (ns_find.h). -EEXIST: there is a namespace of that name;
  * -EINVAL also if `from` is a symlink. *ret_seq: the number of the change that made it. */
 int ns_branch(struct state *p, const char *from, const char *to, uint64_t *ret_seq,
               uint32_t *ret_number);
-/* Makes a snapshot of a namespace in the root. Its name has no `@`, is no
- * number, and does not begin as NS_LABEL_DROPPED. -EEXIST: the namespace has a snapshot of that
- * name, or a namespace has the name that people would call it by, NS@NAME; -EINVAL also if `of` is
- * a symlink. */
+/* Makes a snapshot of a namespace in the root. Its name has no `@`, is no number, and does not
+ * begin as NS_LABEL_DROPPED or NS_AUTOMATIC. -EEXIST: the namespace has a snapshot of that name, or a
+ * namespace has the name that people would call it by, NS@NAME; -EINVAL also if `of` is a
+ * symlink. */
 int ns_snapshot(struct state *p, struct ns *of, const char *name, uint64_t *ret_seq);
+/* The same for one that the program makes by itself. It is called by the time, as
+ * auto-2026-11-26T09:45:00Z. */
+int ns_snapshot_automatic(struct state *p, struct ns *of, uint64_t *ret_seq);
+/* Is it such a snapshot? The caller holds "names", or has no need of an exact answer. */
+bool ns_is_automatic(const struct ns *ns);
 /* From now on nothing removes a snapshot, or things do again. -EINVAL: it is no snapshot. */
 int ns_hold(struct state *p, struct ns *snapshot, bool held);
 /* Gives up the base of a branch: what only the base holds is freed. -ENODATA: it has none. */

@@ -178,6 +178,14 @@ int ns_trash(struct state *p, struct ns *ns, bool force, uint32_t *ret_open)
     return err;
 }
 
+bool ns_goes_to_trash(struct state *p, struct ns *ns)
+{
+    READ_GUARD(&ns->lock);
+
+    return !ns->hidden.kind && settings_get(&p->settings, SET_TRASH_KEEP) > 0 &&
+           ns_is_empty(ns) != 0;
+}
+
 /* Shows it under the name `*as`, and puts its old name there, for the caller to free. */
 static int show(struct txn *t, struct ns *ns, char **as)
 {

@@ -23,6 +23,9 @@ int ns_remove(struct state *p, struct ns *ns, bool force, uint32_t *ret_open);
 /* Moves a namespace of the root into the trash: it is frozen, and its name is free. What is open in
  * it stays open, and can be read. */
 int ns_trash(struct state *p, struct ns *ns, bool force, uint32_t *ret_open);
+/* Would a drop move it there? What is empty, and what is only kept, is deleted at once, and so is
+ * all if `trash_keep` is 0. */
+bool ns_goes_to_trash(struct state *p, struct ns *ns);
 /* Takes it from the trash, as it was, under a name: -EEXIST, -ENAMETOOLONG, -EINVAL: it is not in
  * the trash, or that is no name. */
 int ns_undrop(struct state *p, struct ns *ns, const char *as);

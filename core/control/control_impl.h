@@ -153,5 +153,10 @@ int control_trash(struct call *call);
 int control_get(struct call *call);
 int control_set(struct call *call);
 
+/* control_ns_settings.c: what get and set do for a setting of a namespace. -ENODATA: the key is
+ * that of a setting of the store; -EINVAL, -ENOENT, with a sentence. */
+int control_ns_get(struct call *call, const char *key);
+int control_ns_set(struct call *call, const char *key, const char *value);
+
 /* control_log.c */
 int control_log(struct call *call);

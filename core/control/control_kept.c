@@ -8,6 +8,7 @@
 #include "ns_branch.h"
 #include "ns_drop.h"
 #include "ns_find.h"
+#include "ttl.h"
 #include <errno.h>
 #include <string.h>
 
@@ -110,7 +111,7 @@ static int not_made(struct call *call, const char *of, const char *name, int err
     case -EINVAL:
         return control_fail_word(call, err,
                                  "%s cannot be the name of a snapshot: it has no / and no @, is no "
-                                 "number, and does not begin with dropped-",
+                                 "number, and does not begin with dropped- or auto-",
                                  name);
     default:
         return err;
@@ -230,6 +231,8 @@ int control_undrop(struct call *call)
         strbuf_adds(&as, given ? given : ns->name);
     }
     err = strbuf_error(&as);
+    if (err == 0)
+        err = ttl_forgive(call->p, ns);
     if (err == 0)
         err = ns_undrop(call->p, ns, as.s);
     ns_put(call->p, ns);

@@ -6,6 +6,7 @@
 #include "ns_label.h"
 #include "job.h"
 #include "kept.h"
+#include "ttl.h"
 #include <errno.h>
 #include <time.h>
 
@@ -33,22 +34,9 @@ static int check_spec(struct call *call, const char *spec)
                : check_namespace(call, spec);
 }
 
-/* branch NS NS2: a new namespace that is as NS is at this moment. */
-int control_branch(struct call *call)
+/* Says why there is no branch. */
+static int not_branched(struct call *call, const char *from, const char *to, int err)
 {
-    const char *from = control_arg(call, 0), *to = control_arg(call, 1);
-    uint32_t number;
-    uint64_t seq;
-    int err = check_spec(call, from);
-
-    if (err == 0)
-        err = check_namespace(call, to);
-
-    if (err == 0)
-        err = control_may_change(call);
-    if (err < 0)
-        return err;
-    err = ns_branch(call->p, from, to, &seq, &number);
     if (err == -ENOENT)
         return control_fail_word(call, err, "there is no namespace %s", from);
     if (err == -EEXIST)
@@ -57,12 +45,52 @@ int control_branch(struct call *call)
         return control_fail_word(call, err, "%s is a symbolic link, not a namespace", from);
     if (err == -EMFILE)
         return control_fail(call, err, "there are as many namespaces as there can be");
-    if (err == 0) {
-        strbuf_adds(&call->head, " ns=");
-        command_add_word(&call->head, to);
-        strbuf_addf(&call->head, " seq=%llu", U(seq));
-    }
     return err;
+}
+
+/* Notes when the new branch ends. One that somebody has dropped already has no end to note. */
+static int end_branch(struct call *call, uint32_t number, const char *to, int64_t ttl)
+{
+    struct ns *ns;
+    int64_t until = now(call->p) + ttl;
+    int err = ns_get(call->p, number, &ns);
+
+    if (err < 0)
+        return 0;
+    err = ttl_set(call->p, ns, until);
+    ns_put(call->p, ns);
+    if (err < 0)
+        return control_fail_word(call, err, "%s was made, but not that it ends by itself", to);
+    strbuf_adds(&call->head, " until=");
+    strbuf_add_time(&call->head, until);
+    return 0;
+}
+
+/* branch NS NS2 [ttl=DUR]: a new namespace that is as NS is at this moment. */
+int control_branch(struct call *call)
+{
+    const char *from = control_arg(call, 0), *to = control_arg(call, 1);
+    const char *given = command_option(call->c, "ttl");
+    int64_t ttl = 0;
+    uint32_t number;
+    uint64_t seq;
+    int err = check_spec(call, from);
+
+    if (err == 0)
+        err = check_namespace(call, to);
+    if (err == 0 && given)
+        err = control_duration(call, given, &ttl);
+    if (err == 0)
+        err = control_may_change(call);
+    if (err < 0)
+        return err;
+    err = ns_branch(call->p, from, to, &seq, &number);
+    if (err < 0)
+        return not_branched(call, from, to, err);
+    strbuf_adds(&call->head, " ns=");
+    command_add_word(&call->head, to);
+    strbuf_addf(&call->head, " seq=%llu", U(seq));
+    return ttl > 0 ? end_branch(call, number, to, ttl) : 0;
 }
 
 /* The kernel reports the close of a file after close(2) has returned. So right after the last close
@@ -117,15 +145,6 @@ static int read_drop(struct call *call, struct drop_call *ret)
         *word = true;
     }
     return check_spec(call, ret->name);
-}
-
-/* Is it kept in the trash? What is empty, and what was kept only, is not. */
-static bool goes_to_trash(struct call *call, struct ns *ns, bool at_once)
-{
-    READ_GUARD(&ns->lock);
-
-    return !at_once && !ns->hidden.kind && settings_get(&call->p->settings, SET_TRASH_KEEP) > 0 &&
-           ns_is_empty(ns) != 0;
 }
 
 static int to_trash(struct call *call, struct ns *ns, struct drop_call *d)
@@ -188,7 +207,8 @@ int control_drop(struct call *call)
     if (!d.force)
         err = wait_for_closes(call, ns, &d.open);
     if (err == 0)
-        err = goes_to_trash(call, ns, d.now) ? to_trash(call, ns, &d) : drop_now(call, ns, &d);
+        err = !d.now && ns_goes_to_trash(call->p, ns) ? to_trash(call, ns, &d)
+                                                      : drop_now(call, ns, &d);
     ns_put(call->p, ns);
     return err < 0 ? not_dropped(call, d.name, d.open, err) : 0;
 }

@@ -18,8 +18,8 @@ struct flush_hooks {
     /* The disk is full. Give up the oldest of what is kept only in case somebody wants it back:
      * kept_give_back. False: there is nothing. */
     bool (*give_back)(struct state *p);
-    /* A run of the flush thread has ended: flushed of store.c, by compact_if_due and
-     * kept_expire. */
+    /* A run of the flush thread has ended: flushed of store.c, by compact_if_due, schedule_run
+     * and kept_expire. */
     void (*flushed)(struct state *p);
     /* Delete the bytes of dead ghosts, of all shards: release_ghosts of store.c, by
      * release_pass. */

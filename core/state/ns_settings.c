@@ -121,6 +121,19 @@ int ns_setting_get(struct state *p, const struct ns *ns, const char *name, void 
     return 0;
 }
 
+int ns_setting_next(struct state *p, const char *name, uint32_t after, uint32_t *ret_ns)
+{
+    READ_GUARD(&p->names.lock);
+    const struct ns_settings *l = &p->names.settings;
+
+    for (size_t i = place(l, after + 1, ""); i < l->count; i++)
+        if (l->v[i].value && strcmp(l->v[i].name, name) == 0) {
+            *ret_ns = l->v[i].ns;
+            return 0;
+        }
+    return -ENOENT;
+}
+
 int ns_setting_restore(struct state *p, const struct ns *ns, const struct ns_setting *s)
 {
     WRITE_GUARD(&p->names.lock);

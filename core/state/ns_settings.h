@@ -37,6 +37,8 @@ int ns_setting_set(struct state *p, struct ns *ns, const struct ns_setting *s);
  * with -ERANGE. */
 int ns_setting_get(struct state *p, const struct ns *ns, const char *name, void *buf, size_t cap,
                    size_t *ret_len);
+/* The next namespace by number, above `after`, that has the setting. -ENOENT */
+int ns_setting_next(struct state *p, const char *name, uint32_t after, uint32_t *ret_ns);
 /* Makes a change again that a frame has, however many there are. -ENOMEM */
 int ns_setting_restore(struct state *p, const struct ns *ns, const struct ns_setting *s);
 /* The number has no settings any more: its namespace was dropped, or a new one gets it. The caller

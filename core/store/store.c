@@ -16,6 +16,7 @@
 #include "shards_thread.h"
 #include "store_impl.h"
 #include "report.h"
+#include "schedule.h"
 #include "scrub.h"
 #include "shards.h"
 #include "sweep.h"
@@ -155,15 +156,18 @@ static int expire_job(struct state *p, struct job *j, void *arg)
 {
     (void)j;
     (void)arg;
+    schedule_run(p);
     kept_expire(p);
     return 0;
 }
 
-/* What is kept for a while is let go in a job, since that may wait for a flush. */
+/* What namespaces do by the clock is done in a job, and so is letting go what is kept for a while,
+ * since both may wait for a flush. */
 static void flushed(struct state *p)
 {
     compact_if_due(p);
-    if (!atomic_load(&p->closing) && !atomic_load(&p->readonly) && kept_is_due(p))
+    if (!atomic_load(&p->closing) && !atomic_load(&p->readonly) &&
+        (kept_is_due(p) || schedule_is_due(p)))
         (void)job_try(p, "expire", "", &(struct job_work){.fn = expire_job, .alone = true});
 }
 

@@ -17,9 +17,6 @@ SEAMS = {
     'log_get_stats': 'how many syncs a caller shares is seen nowhere else',
     'log_scan_now': 'frames of a log that others append to meanwhile',
     'replay_frame': 'one frame, without a log',
-    'ns_setting_encode': 'settings of namespaces are on disk before the first one of them has a meaning',
-    'ns_setting_get': 'likewise',
-    'ns_setting_set': 'likewise',
     'report_reset': 'a process that runs many stores',
 }
 

@@ -143,6 +143,16 @@ is_stale() { [[ $(errno_of 'os.listdir(".")') == ESTALE ]]; }
 wait_until is_stale
 cd "$M"
 
+claim "the daemon makes snapshots by itself, as the namespace says, and drops what is over"
+has_made() { compgen -G "$top/main/auto-20*Z" >/dev/null; }
+t set ns:main.snapshots "1m*2 1h*24" >/dev/null
+wait_until has_made
+eq "$(cat $top/main/auto-*/new)" new
+matches "$(t branch --ttl 1s main short)" '^ns=short seq=[0-9]+ until=20'
+is_over() { [[ ! -e short ]]; }
+wait_until is_over
+matches "$(t get ns:main.snapshots)" 'ns:main.snapshots="1m\*2 1h\*24" default=off'
+
 claim "after a remount they are there"
 cd /
 unmount_store

@@ -27,6 +27,7 @@ enum ctl_option {
     CTL_UNTIL,
     CTL_CONFLICTS,
     CTL_BASE,
+    CTL_TTL,
     CTL_WAIT,
     CTL_OPTIONS,
 };
