@@ -5,10 +5,10 @@
 # What every build needs.
 # shellcheck disable=SC2034  # used by those who source this
 build_packages=(build-essential meson ninja-build pkg-config libfuse3-dev fuse3 liblmdb-dev
-    libxxhash-dev libjansson-dev)
+    libxxhash-dev libjansson-dev libssl-dev)
 # What the drivers of storage engines need beside that: S3, and Ceph's RADOS.
 # shellcheck disable=SC2034  # used by those who source this
-engine_packages=(libcurl4-openssl-dev libssl-dev libexpat1-dev librados-dev)
+engine_packages=(libcurl4-openssl-dev libexpat1-dev librados-dev)
 
 say() {
     printf '%s\n' "$*"

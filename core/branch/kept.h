@@ -8,7 +8,7 @@
  *     NS_SNAPSHOT  its namespace is gone, also from the trash; or it is passing, and `trash_keep`
  *                  has passed since it was made
  *     NS_TRASH     `trash_keep` has passed since the drop
- *     NS_DRAFT     nobody makes it any more
+ *     NS_DRAFT     nobody makes or reads it any more
  *
  * Nothing goes in which a file is open, and no snapshot that is held.
  *

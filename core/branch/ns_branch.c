@@ -230,6 +230,15 @@ bool ns_is_automatic(const struct ns *ns)
     return true;
 }
 
+int ns_draft(struct state *p, struct ns *of, struct ns **ret_ns)
+{
+    uint32_t number;
+    uint64_t seq;
+    int err = make_of(p, of, "draft", NS_DRAFT, &seq, &number);
+
+    return err < 0 ? err : ns_get(p, number, ret_ns);
+}
+
 int ns_hold(struct state *p, struct ns *snapshot, bool held)
 {
     TXN(t);

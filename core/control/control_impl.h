@@ -91,6 +91,9 @@ int control_find_ns(struct call *call, const char *name, struct ns **ret_ns);
 /* control_diff.c */
 int control_diff(struct call *call);
 
+/* control_digest.c */
+int control_digest(struct call *call);
+
 /* control_drain.c */
 int control_drain(struct call *call);
 

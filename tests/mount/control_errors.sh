@@ -50,7 +50,7 @@ py '
 for line in ("frobnicate", "gc a", "gc dry-run 1", "node", "node list 1", "flush a b", "wait ticket", "shard", "sweep now", "sweep list list", "resolve", "resolve x", "branch", "branch main",
              "diff", "diff main full main", "diff main full stat now", "diff main full path=/x", "diff main full a=b", "diff main wait",
              "branch main a b", "branch main a key=1", "branch main a wait", "drop",
-             "snapshot", "snapshot main a b", "snapshot main auto-x", "branch main a ttl=soon",
+             "snapshot", "snapshot main a b", "snapshot main auto-x", "digest", "digest main x", "digest main/../x", "branch main a ttl=soon",
              "set ns:main.snapshots 5s*3", "set ns:main.ttl soon", "hold", "unhold", "detach",
              "undrop", "undrop a b", "merge main full", "merge main into full conflicts=all", "commit",
              "commit main to full", "undo", "redo", "undo main full", "trash", "trash all", "drop main later", "drop main now now", "drop full a=b",
@@ -70,7 +70,7 @@ claim "what is not there is ENOENT, what is there EEXIST, a name too long ENAMET
 py '
 zero = "0" * 32
 for line in ("branch nothing x", "diff nothing", "diff main nothing", "diff main", "drop nothing", "drop nothing force", "set ns:nothing.frozen yes",
-             "get ns:nothing.frozen", "get ns:nothing.ttl", "set ns:nothing.snapshots off", "wait 999999", "cancel 999999", f"pin {zero}",
+             "get ns:nothing.frozen", "get ns:nothing.ttl", "set ns:nothing.snapshots off", "digest nothing", "digest main/nothing", "wait 999999", "cancel 999999", f"pin {zero}",
              f"unpin {zero}", f"resolve {zero}", "resolve main/nothing", "refs main/nothing", "refs nothing/x"):
     expect(line, "ENOENT")
 expect(f"refs {zero}", "OK", "refs=0")
