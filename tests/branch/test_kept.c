@@ -348,3 +348,37 @@ Test(kept, a_full_disk_gives_back_the_oldest_of_the_trash_first)
     cr_assert_not(kept_give_back(x.p));
     cr_assert_eq(size_in("main", "a"), 5);
 }
+
+Test(kept, a_draft_is_as_its_namespace_was_and_stays_as_long_as_somebody_reads_it)
+{
+    struct ns *ns, *draft;
+    uint32_t open;
+
+    put_file(&x, "main/a", "hello");
+    cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);
+    cr_assert_eq(ns_draft(x.p, ns, &draft), 0);
+    ns_put(x.p, ns);
+    put_file(&x, "main/a", "hello, world");
+    kept_expire(x.p);
+    cr_assert_eq(count_kind(NS_DRAFT), 1);
+    cr_assert_eq(ns_remove(x.p, draft, false, &open), 0);
+    ns_put(x.p, draft);
+    cr_assert_eq(count_kind(NS_DRAFT), 0);
+}
+
+Test(kept, a_draft_that_nobody_reads_any_more_goes_also_after_a_death)
+{
+    struct ns *ns, *draft;
+
+    put_file(&x, "main/a", "hello");
+    cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);
+    cr_assert_eq(ns_draft(x.p, ns, &draft), 0);
+    ns_put(x.p, draft);
+    ns_put(x.p, ns);
+    die_and_start();
+    cr_assert_eq(count_kind(NS_DRAFT), 1);
+    cr_assert(kept_is_due(x.p));
+    kept_expire(x.p);
+    cr_assert_eq(count_kind(NS_DRAFT), 0);
+    is_sound();
+}
