@@ -29,7 +29,7 @@ int ns_snapshot(struct state *p, struct ns *of, const char *name, uint64_t *ret_
 /* The same for one that the program makes by itself. It is called by the time, as
  * auto-2026-11-26T09:45:00Z. */
 int ns_snapshot_automatic(struct state *p, struct ns *of, uint64_t *ret_seq);
-/* Is it such a snapshot? The caller holds "names", or has no need of an exact answer. */
+/* Is it such a snapshot? The caller holds "names". */
 bool ns_is_automatic(const struct ns *ns);
 /* Makes a draft of a namespace, frozen, for somebody who reads it as it is at this instant, with a
  * reference: who has the reference drops it with ns_remove, and gives the reference back. After a

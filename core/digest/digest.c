@@ -269,12 +269,13 @@ static int digest_still(struct digesting *g, const struct ns *ns, const char *pa
     return err == 0 ? sha256_end(g->all, g->d->sum) : err;
 }
 
-/* Is it kept as it is, so that nothing changes it meanwhile? */
+/* Is it kept as it is, so that nothing changes it meanwhile? What is in the trash can come back. */
 static bool is_still(struct state *p, struct ns *ns)
 {
     READ_GUARD(&p->names.lock);
 
-    return ns->hidden.kind || atomic_load(&p->readonly);
+    return ns->hidden.kind == NS_SNAPSHOT || ns->hidden.kind == NS_ORIGIN ||
+           atomic_load(&p->readonly);
 }
 
 int digest_tree(struct state *p, struct ns *ns, const char *path, digest_progress_fn *progress,

@@ -147,6 +147,13 @@ bool ladder_wants(struct state *p, struct ns *ns)
     return wants;
 }
 
+static bool is_automatic(struct state *p, const struct ns *ns)
+{
+    READ_GUARD(&p->names.lock);
+
+    return ns_is_automatic(ns);
+}
+
 /* Removes a snapshot, unless it was held or opened meanwhile. */
 static int remove_one(struct state *p, uint32_t number)
 {
@@ -155,7 +162,7 @@ static int remove_one(struct state *p, uint32_t number)
     int err = ns_get(p, number, &ns);
 
     if (err == 0) {
-        err = ns_is_automatic(ns) ? ns_remove(p, ns, false, &open) : 0;
+        err = is_automatic(p, ns) ? ns_remove(p, ns, false, &open) : 0;
         ns_put(p, ns);
     }
     return err == -EBUSY || err == -ENOENT || err == -ESTALE ? 0 : err;

@@ -120,6 +120,19 @@ Test(digest, a_branch_a_snapshot_and_another_place_have_the_same_sum)
     cr_assert_not(same(digest_of("main", ""), digest_of("dev", "")));
 }
 
+Test(digest, what_is_in_the_trash_has_its_sum)
+{
+    char reply[4096], label[300];
+    struct digest before;
+
+    settings_put(&x.p->settings, SET_TRASH_KEEP, 3600 * NSEC_PER_SEC);
+    put_file(&x, "main/f", "hello");
+    before = digest_of("main", "");
+    cr_assert_gt(say(&x, "drop main", reply), 0);
+    cr_assert_eq(sscanf(reply, "ok kept=%299s", label), 1, "%s", reply);
+    cr_assert(same(digest_of(label, ""), before));
+}
+
 Test(digest, making_it_leaves_no_namespace_behind_and_does_not_change_the_one_that_is_read)
 {
     struct ns *ns;
