@@ -22,8 +22,8 @@
 int ns_branch(struct state *p, const char *from, const char *to, uint64_t *ret_seq,
               uint32_t *ret_number);
 /* Makes a snapshot of a namespace in the root. Its name has no `@`, is no number, and does not
- * begin as NS_LABEL_DROPPED or NS_AUTOMATIC. -EEXIST: the namespace has a snapshot of that name, or a
- * namespace has the name that people would call it by, NS@NAME; -EINVAL also if `of` is a
+ * begin as NS_LABEL_DROPPED or NS_AUTOMATIC. -EEXIST: the namespace has a snapshot of that name,
+ * or a namespace has the name that people would call it by, NS@NAME; -EINVAL also if `of` is a
  * symlink. */
 int ns_snapshot(struct state *p, struct ns *of, const char *name, uint64_t *ret_seq);
 /* The same for one that the program makes by itself. It is called by the time, as
