@@ -17,7 +17,7 @@
  * Errors: 0 or -errno. -EUCLEAN damaged bytes (reported with the id). -EPROTO sound bytes that this
  * version cannot read (likewise), or compare: they count as another content. -EAGAIN from sealing:
  * the same content, or of larger ones one that may be the same, is being sealed and not synced yet:
- * try again after objects_sync.
+ * try again after objects_sync; or a draft stored it, and no commit has it yet (refs_is_aside).
  * Threads: any; sealing of different numbers may run in parallel. Who seals holds the freeze lock
  * (read), so that no commit sees half of it; the long part of objects_seal_blob, objects_hash_blob,
  * needs no freeze lock.
@@ -113,6 +113,15 @@ int objects_hash_blob(struct objects *o, struct blob *b, struct id *ret_id);
  * (blob_follow_id). */
 void objects_follow_blob(struct objects *o, struct blob *b);
 int objects_seal_blob(struct objects *o, uint64_t number, struct blob *b, const struct id *id,
+                      const struct objects_seen *seen, uint64_t *ret_number);
+/* The same for contents of a draft. *ret_number is an object that has the bytes already, which may
+ * be one that is not synced or not committed yet, since nobody sees the draft before a commit; or
+ * (*ret_new) a new one, which is aside (refs.h). The caller has a hold on it. A blob has a number
+ * of refs_new_aside that no item names; if *ret_number is another one the caller drops it
+ * (refs_drop_aside). The slot's name has no use afterwards: no commit has it. */
+int objects_keep_buffer(struct objects *o, const void *data, uint32_t len,
+                        const struct objects_seen *seen, uint64_t *ret_number, bool *ret_new);
+int objects_keep_blob(struct objects *o, uint64_t number, struct blob *b, const struct id *id,
                       const struct objects_seen *seen, uint64_t *ret_number);
 /* Are the bytes that are stored at exactly this place equal to `data`? It does not matter whether
  * an entry names the place, or where other objects of its id are. 1, 0, -EUCLEAN: damaged or not

@@ -25,6 +25,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#define KEPT_COUNT_MAX (UINT32_MAX - (1u << 20)) /* references; room for those that are to come */
 #define COMPARED_TWICE 4096u /* bytes: up to this size a record that is not synced is compared */
 
 /* A content about to be sealed: bytes in memory or a blob. */
@@ -34,6 +35,9 @@ struct source {
     struct blob *blob;
     const struct objects_seen *seen; /* NULL: nothing was looked up */
     bool *took; /* set to true if the place where the bytes were put ahead is taken; or NULL */
+    /* it is kept aside: it becomes no alias (objects_keep_buffer). A buffer gets its number when it
+     * is stored, which is noted here */
+    uint64_t *aside;
 };
 
 /* The length of the content. */
@@ -400,12 +404,20 @@ static bool is_comparable(struct objects *o, const struct entry *e, const struct
     return o->collisions > 0;
 }
 
+/* A content that is kept aside may name what is not durable or not committed yet: its draft counts
+ * after a commit only. Others wait for these. */
+static bool must_wait(struct objects *o, const struct source *s, uint64_t target, bool pending)
+{
+    return !s->aside && (pending || refs_is_aside(o->c.refs, target));
+}
+
 /* Tries an id that `target`, which the caller holds, already has. An enum trial, or -errno. */
 static int try_taken(struct objects *o, uint64_t number, const struct source *s,
                      const struct id *id, uint64_t target, const struct entry *e, bool pending)
 {
     int err = 0, same;
 
+    pending = must_wait(o, s, target, pending);
     if (pending && !is_comparable(o, e, s))
         return -EAGAIN;
     same = entry_is_sealed(e) ? compare_held(o, e, s) : 0;
@@ -418,6 +430,8 @@ static int try_taken(struct objects *o, uint64_t number, const struct source *s,
         err = heal(o, target, number, s, id);
     } else if (same < 0)
         err = same;
+    if (s->aside)
+        return err < 0 ? err : e->count < KEPT_COUNT_MAX ? TRIAL_DONE : TRIAL_TAKEN;
     if (err == 0)
         err = refs_seal_alias(o->c.refs, number, target);
     if (err == -EOVERFLOW) /* its count is at the limit, so the bytes are stored once more */
@@ -443,7 +457,8 @@ static int try_id(struct objects *o, uint64_t number, const struct source *s, co
     trial = try_taken(o, number, s, id, target, &e, pending);
     if (trial == TRIAL_DONE)
         *ret_number = target;
-    refs_unhold(o->c.refs, target);
+    if (trial != TRIAL_DONE || !s->aside)
+        refs_unhold(o->c.refs, target);
     return trial;
 }
 
@@ -489,6 +504,24 @@ static int seal_apart(struct objects *o, uint64_t number, const struct source *s
     return 0;
 }
 
+/* Seals a content that equals no object: under the id that is free, or if `id` is NULL apart. A
+ * buffer that is kept aside has no number yet, and gets one. */
+static int seal_new(struct objects *o, uint64_t number, const struct source *s,
+                    const struct id *id, const struct id *hash)
+{
+    const bool make = number == 0;
+    int err = make ? refs_new_aside(o->c.refs, &number) : 0;
+
+    if (err < 0)
+        return err;
+    err = id ? seal_free_id(o, number, s, id) : seal_apart(o, number, s, hash);
+    if (err == 0 && make)
+        *s->aside = number;
+    if (err < 0 && make)
+        refs_drop_aside(o->c.refs, number);
+    return err;
+}
+
 /* Tries the ids of the chain in order, until the content equals an object or the chain ends; then
  * it takes the first free id that it met. */
 static int seal(struct objects *o, uint64_t number, const struct source *s, struct id hash,
@@ -509,8 +542,9 @@ static int seal(struct objects *o, uint64_t number, const struct source *s, stru
         found = found || trial != TRIAL_TAKEN;
         id_derive(o->c.key, &id, &id);
     }
-    *ret_number = number;
-    return found ? seal_free_id(o, number, s, &place) : seal_apart(o, number, s, &hash);
+    trial = seal_new(o, number, s, found ? &place : NULL, &hash);
+    *ret_number = number ? number : *s->aside;
+    return trial;
 }
 
 void objects_look_buffer(struct objects *o, const void *data, uint32_t len,
@@ -549,6 +583,22 @@ int objects_seal_buffer(struct objects *o, uint64_t number, const void *data, ui
                 ret_number);
 }
 
+int objects_keep_buffer(struct objects *o, const void *data, uint32_t len,
+                        const struct objects_seen *seen, uint64_t *ret_number, bool *ret_new)
+{
+    uint64_t made = 0;
+    struct id id;
+    int err;
+
+    if (len == 0 || len > PACK_RECORD_MAX)
+        return -EINVAL;
+    id_of(o->c.key, data, len, &id);
+    err = seal(o, 0, &(struct source){.data = data, .len = len, .seen = seen, .aside = &made}, id,
+               ret_number);
+    *ret_new = made != 0;
+    return err;
+}
+
 int objects_hash_blob(struct objects *o, struct blob *b, struct id *ret_id)
 {
     return blob_hash(b, o->c.key, NULL, ret_id);
@@ -559,14 +609,30 @@ void objects_follow_blob(struct objects *o, struct blob *b)
     blob_follow_id(b, o->c.key);
 }
 
+/* Seals a slot, or keeps it aside. */
+static int seal_blob(struct objects *o, uint64_t number, const struct source *blob,
+                     const struct id *id, uint64_t *ret_number)
+{
+    bool took = false, ahead = blob->seen && blob->seen->ahead > 0;
+    struct source s = *blob;
+    int err;
+
+    s.took = &took;
+    err = seal(o, number, &s, *id, ret_number);
+    if (ahead && !took)
+        blob_unseal(s.blob); /* a cycle of the pool removes what was put ahead */
+    return err;
+}
+
 int objects_seal_blob(struct objects *o, uint64_t number, struct blob *b, const struct id *id,
                       const struct objects_seen *seen, uint64_t *ret_number)
 {
-    bool took = false, ahead = seen && seen->ahead > 0;
-    int err =
-        seal(o, number, &(struct source){.blob = b, .seen = seen, .took = &took}, *id, ret_number);
+    return seal_blob(o, number, &(struct source){.blob = b, .seen = seen}, id, ret_number);
+}
 
-    if (ahead && !took)
-        blob_unseal(b); /* a cycle of the pool removes what was put ahead */
-    return err;
+int objects_keep_blob(struct objects *o, uint64_t number, struct blob *b, const struct id *id,
+                      const struct objects_seen *seen, uint64_t *ret_number)
+{
+    return seal_blob(o, number, &(struct source){.blob = b, .seen = seen, .aside = &number}, id,
+                     ret_number);
 }

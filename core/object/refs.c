@@ -215,6 +215,7 @@ void refs_cancel(struct refs *r, uint64_t number)
     put_be64(key, number);
     (void)layer_del(r->objects, key);
     (void)refs_revive(r, number);
+    (void)map64_del(&r->aside, number);
 }
 
 uint64_t refs_next(struct refs *r)
@@ -519,6 +520,7 @@ void refs_close(struct refs *r)
     refs_dying_release(r);
     map64_release(&r->holds);
     map64_release(&r->pending);
+    map64_release(&r->aside);
     mutex_destroy(&r->lock);
     free(r);
 }
@@ -567,4 +569,6 @@ void refs_retire(struct refs *r, size_t n)
     layer_retire(r->pins, n);
     layer_retire(r->ghosts, n);
     r->durable += n;
+    if (r->aside.count)
+        refs_aside_retire(r);
 }

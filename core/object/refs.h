@@ -96,6 +96,22 @@ int refs_hold(struct refs *r, uint64_t number);
 void refs_unhold(struct refs *r, uint64_t number);
 uint64_t refs_holds(struct refs *r, uint64_t number);
 
+/* ---- numbers that no frame has ----
+ *
+ * A draft is made aside: its changes are not in the log. So until a commit has an object that a
+ * draft stored, no frame may name it, since a start would not find it: it is *aside*. A content
+ * that equals it is sealed after that commit (objects.h), and nobody finds it by its id.
+ */
+
+/* As refs_new, for a content of a draft. The caller has a hold on the number. */
+int refs_new_aside(struct refs *r, uint64_t *ret_number);
+/* Gives back such a number that no item names, with the hold: as refs_cancel. */
+void refs_drop_aside(struct refs *r, uint64_t number);
+bool refs_is_aside(struct refs *r, uint64_t number);
+/* As refs_find, for who shows the object to people or names it in a frame. -ENOENT also if the id
+ * is a chain marker, and if the number is aside. */
+int refs_find_logged(struct refs *r, const struct id *id, uint64_t *ret_number, struct entry *ret);
+
 /* ---- sealing ---- */
 
 /* The bytes of `number` are in its slot from now on, `size` of them as of this commit. */

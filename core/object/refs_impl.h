@@ -30,6 +30,7 @@ struct refs {
     struct map64 holds;   /* number -> open handles and seals in flight */
     struct map64 pending; /* numbers whose bytes are not synced -> when they were added */
     uint64_t pending_serial;
+    struct map64 aside; /* refs_aside.c */
     STAILQ_HEAD(, dead) dead; /* collected, the oldest first (refs_dying.c) */
     size_t waiting, failed; /* elements of `dead`: that were not tried yet, and that failed */
     /* Slots without a record whose file has its name still: those in `dead`, and those that are
@@ -58,6 +59,13 @@ int refs_index_get(struct refs *r, const struct id *id, uint64_t *ret_number);
 int refs_index_put(struct refs *r, const struct id *id, uint64_t number);
 /* Take the id out of the index, leaving a marker if its chain goes on. */
 int refs_unindex(struct refs *r, uint64_t number, const struct id *id);
+
+/* ---- refs_aside.c: need r->lock ---- */
+
+/* The number has its place, which the next batch to be frozen has. */
+void refs_aside_placed(struct refs *r, uint64_t number);
+/* Batches have become durable. */
+void refs_aside_retire(struct refs *r);
 
 /* ---- refs_dying.c: all but the first need r->lock ---- */
 

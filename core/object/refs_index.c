@@ -158,8 +158,10 @@ int refs_seal_new(struct refs *r, uint64_t number, const struct entry *place)
         err = put_place(r, number, &e, place);
     if (err == 0)
         err = refs_index_put(r, &place->id, number);
-    if (err == 0)
+    if (err == 0) {
         r->live += e.count > 0;
+        refs_aside_placed(r, number);
+    }
     return err;
 }
 

@@ -389,7 +389,10 @@ static int plant_root(struct state *p, struct ns *ns, uint32_t mode, const struc
     return inode_store(&ns->tree, NS_ROOT_INO, &in);
 }
 
-int ns_create(struct txn *t, const char *name, uint32_t mode, const struct vfs_cred *cred)
+/* Makes an empty namespace, in the root or hidden. *ret_ns has a reference for the caller, also
+ * before anybody else can find it. */
+static int create(struct txn *t, const char *name, uint32_t mode, const struct vfs_cred *cred,
+                  const struct ns_hidden *hidden, struct ns **ret_ns)
 {
     struct state *p = t->p;
     struct ns *ns;
@@ -399,6 +402,8 @@ int ns_create(struct txn *t, const char *name, uint32_t mode, const struct vfs_c
         err = ns_alloc(p, name, &ns);
     if (err < 0)
         return err;
+    ns->hidden = *hidden;
+    *ret_ns = ns_ref(ns);
     err = plant_root(p, ns, mode, cred);
     if (err == 0)
         err = ns_publish(t, ns, NULL);
@@ -408,6 +413,23 @@ int ns_create(struct txn *t, const char *name, uint32_t mode, const struct vfs_c
         return err;
     }
     return 0;
+}
+
+int ns_create(struct txn *t, const char *name, uint32_t mode, const struct vfs_cred *cred)
+{
+    struct ns *ns;
+    int err = create(t, name, mode, cred, &(struct ns_hidden){.kind = NS_VISIBLE}, &ns);
+
+    if (err == 0)
+        ns_put(t->p, ns);
+    return err;
+}
+
+int ns_create_draft(struct txn *t, const char *name, struct ns **ret_ns)
+{
+    const struct ns_hidden hidden = {.kind = NS_DRAFT, .since = now(t->p)};
+
+    return create(t, name, 0700, &(struct vfs_cred){.uid = 0}, &hidden, ret_ns);
 }
 
 int ns_create_symlink(struct txn *t, const char *name, const char *target,

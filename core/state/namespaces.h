@@ -84,6 +84,8 @@ int ns_check_name(const char *name);
 /* Makes an empty namespace with a root directory. -EEXIST, -EMFILE: there are VFS_NS_MAX;
  * -ENAMETOOLONG, -EINVAL. */
 int ns_create(struct txn *t, const char *name, uint32_t mode, const struct vfs_cred *cred);
+/* The same, hidden as a draft (branch/ns_draft.h). *ret_ns has a reference for the caller. */
+int ns_create_draft(struct txn *t, const char *name, struct ns **ret_ns);
 int ns_create_symlink(struct txn *t, const char *name, const char *target,
                       const struct vfs_cred *cred);
 /* Gives a new namespace a number and a place in the table, and notes the frame that makes it.
