@@ -230,7 +230,7 @@ bool ns_is_automatic(const struct ns *ns)
     return true;
 }
 
-int ns_draft(struct state *p, struct ns *of, struct ns **ret_ns)
+int ns_draft_of(struct state *p, struct ns *of, struct ns **ret_ns)
 {
     uint32_t number;
     uint64_t seq;

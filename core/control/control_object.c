@@ -87,7 +87,7 @@ static int id_of_path(struct call *call, const char *path, struct id *ret_id)
 static int object_find(struct call *call, struct object *ret)
 {
     const char *word = control_arg(call, 0);
-    bool pending, path = strchr(word, '/');
+    bool path = strchr(word, '/');
     int err;
 
     *ret = (struct object){.unknown = true};
@@ -98,8 +98,8 @@ static int object_find(struct call *call, struct object *ret)
     err = path ? id_of_path(call, word, &ret->id) : 0;
     if (err < 0)
         return err;
-    err = refs_find(call->p->refs, &ret->id, &ret->number, &ret->entry, &pending);
-    if (err == -ENOENT || err == -EAGAIN)
+    err = refs_find_logged(call->p->refs, &ret->id, &ret->number, &ret->entry);
+    if (err == -ENOENT)
         return 0;
     ret->unknown = err < 0;
     if (err == -EUCLEAN)

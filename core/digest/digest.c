@@ -288,7 +288,7 @@ int digest_tree(struct state *p, struct ns *ns, const char *path, digest_progres
     int err = digesting_init(&g);
 
     if (err == 0 && !is_still(p, ns))
-        err = ns_draft(p, ns, &still);
+        err = ns_draft_of(p, ns, &still);
     if (err == 0)
         err = digest_still(&g, still ? still : ns, path);
     if (still) {

@@ -277,20 +277,19 @@ static int gather_path(struct selecting *g, const char *word)
     return err == -ENOENT || err == -ESTALE ? say(g, -ENOENT, "there is no %s", word) : err;
 }
 
-/* Notes the object of one ID. -ENOENT also for one that is pending. */
+/* Notes the object of one ID. */
 static int gather_id(struct selecting *g, const char *word)
 {
     struct id id;
     struct entry e;
     uint64_t number;
-    bool pending;
     int err = id_from_hex(word, &id);
 
     if (err < 0)
         return say(g, -EINVAL, "%s is neither an id (32 hex digits) nor a path (NAMESPACE/…)",
                    word);
-    err = refs_find(g->p->refs, &id, &number, &e, &pending);
-    if (err == -ENOENT || err == -EAGAIN)
+    err = refs_find_logged(g->p->refs, &id, &number, &e);
+    if (err == -ENOENT)
         return say(g, -ENOENT, "there is no object %s", word);
     if (err < 0)
         return err;

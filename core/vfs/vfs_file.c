@@ -282,11 +282,10 @@ int vfs_open_object(struct state *p, const struct id *id, struct vfs_file **ret_
     struct vfs_file *f;
     struct entry e;
     uint64_t number;
-    bool pending;
-    int err = refs_find(p->refs, id, &number, &e, &pending);
+    int err = refs_find_logged(p->refs, id, &number, &e);
 
     if (err < 0)
-        return err == -EAGAIN ? -ENOENT : err;
+        return err;
     f = entry_is_sealed(&e) && e.count ? calloc(1, sizeof *f) : NULL;
     if (!f) {
         refs_unhold(p->refs, number);

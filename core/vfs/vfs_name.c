@@ -664,11 +664,10 @@ int vfs_link_object(struct state *p, const struct id *id, uint64_t newparent, co
     struct making m = {.name = newname, .cred = &as_is, .in = &in};
     struct entry e;
     uint64_t number;
-    bool pending;
-    int err = node_is_root(newparent) ? -EPERM : refs_find(p->refs, id, &number, &e, &pending);
+    int err = node_is_root(newparent) ? -EPERM : refs_find_logged(p->refs, id, &number, &e);
 
     if (err < 0)
-        return err == -EAGAIN ? -ENOENT : err;
+        return err;
     in.object = number;
     in.size = in.valid = e.size;
     err = entry_is_sealed(&e) && e.count > 0 ? make(p, newparent, &m, false, ret) : -ENOENT;

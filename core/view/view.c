@@ -558,13 +558,12 @@ int view_object(struct state *p, const struct id *id, struct view_object *ret)
 {
     struct entry e;
     uint64_t number;
-    bool pending;
     int err;
 
     (void)seal_settle(p);
-    err = refs_find(p->refs, id, &number, &e, &pending);
+    err = refs_find_logged(p->refs, id, &number, &e);
     if (err < 0)
-        return err == -EAGAIN ? -ENOENT : err;
+        return err;
     refs_unhold(p->refs, number);
     if (e.count == 0)
         return -ENOENT;

@@ -7,6 +7,7 @@
 
 #include "control.h"
 #include "defer.h"
+#include "import.h"
 #include "nowait.h"
 #include "passthrough.h"
 
@@ -35,6 +36,11 @@ static int handle_close(struct fs *fs, struct handle *h)
         return vfs_release(h->file);
     case HANDLE_CONTROL:
         control_close(h->control);
+        break;
+    case HANDLE_IMPORT: /* what was not finished is dropped, which waits */
+        if (!thread_may_wait())
+            return -EWOULDWAIT;
+        import_close(h->import);
         break;
     case HANDLE_TEXT:
         free(h->text.s);

@@ -16,6 +16,7 @@
 #include "control.h"
 #include "defer.h"
 #include "handle.h"
+#include "import.h"
 #include "io.h"
 #include "nowait.h"
 #include "reply.h"
@@ -88,7 +89,8 @@ void tal_op_getattr(fuse_req_t req, uint64_t ino)
 void tal_op_setattr(fuse_req_t req, uint64_t ino, int to_set)
 {
     const int refused = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID;
-    if (taldir_kind(ino) != TALDIR_CONTROL || (to_set & refused) != 0)
+    const enum taldir_kind kind = taldir_kind(ino);
+    if ((kind != TALDIR_CONTROL && kind != TALDIR_IMPORT) || (to_set & refused) != 0)
         fuse_reply_err(req, EPERM);
     else
         tal_op_getattr(req, ino);
@@ -117,6 +119,15 @@ static void open_control(fuse_req_t req, struct fuse_file_info *fi)
     struct handle *h = handle_new(fs, HANDLE_CONTROL);
     fi->direct_io = 1;
     reply_open(req, fi, h, !h ? -ENOMEM : control_open(fs->p, &h->control));
+}
+
+static void open_import(fuse_req_t req, struct fuse_file_info *fi)
+{
+    struct fs *fs = fs_of(req);
+    const struct vfs_cred cred = fs_cred(req);
+    struct handle *h = handle_new(fs, HANDLE_IMPORT);
+    fi->direct_io = 1;
+    reply_open(req, fi, h, !h ? -ENOMEM : import_open(fs->p, &cred, &h->import));
 }
 
 /* Opens the object. -ESTALE: it is gone, and the kernel shall look its name up again. */
@@ -168,6 +179,8 @@ void tal_op_open(fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)
     const enum taldir_kind kind = taldir_kind(ino);
     if (kind == TALDIR_CONTROL) {
         open_control(req, &own);
+    } else if (kind == TALDIR_IMPORT) {
+        open_import(req, &own);
     } else if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC) != 0) {
         fuse_reply_err(req, EPERM);
     } else if (kind == TALDIR_OBJECT) {
@@ -195,12 +208,13 @@ static void read_text(fuse_req_t req, const struct handle *h, size_t size, off_t
     fuse_reply_buf(req, buf, n);
 }
 
-/* Answers a read of the control file or of a spool. No read waits for a command. */
+/* Answers a read of the control file, of an import or of a spool. No read waits for a command. */
 static void read_file(fuse_req_t req, const struct handle *h, size_t size, off_t off)
 {
     char *buf = fs_buffer(size);
     ssize_t n = !buf                        ? -ENOMEM
                 : h->kind == HANDLE_CONTROL ? control_read_at(h->control, buf, size, off)
+                : h->kind == HANDLE_IMPORT  ? import_read(h->import, buf, size)
                                             : io_pread(h->fd, buf, size, (uint64_t)off);
     if (n < 0)
         fs_reply_err(req, n);
@@ -216,6 +230,7 @@ void tal_op_read(fuse_req_t req, size_t size, off_t off, const struct fuse_file_
         read_text(req, h, size, off);
         break;
     case HANDLE_CONTROL:
+    case HANDLE_IMPORT:
     case HANDLE_SPOOL:
         read_file(req, h, size, off);
         break;
@@ -242,6 +257,24 @@ static void do_write_control(struct call *c)
     reply_written(c->req, n);
 }
 
+static void do_write_import(struct call *c)
+{
+    ssize_t n = -EINTR; /* interrupted before it began */
+    if (!atomic_load(&c->interrupted))
+        n = import_write(fs_handle(&c->fi)->import, c->data, c->len);
+    call_settle(c);
+    reply_written(c->req, n);
+}
+
+/* Writes to an import wait for the store to take what they have. Their offsets say nothing. */
+static void write_import(fuse_req_t req, const char *buf, size_t size,
+                         const struct fuse_file_info *fi)
+{
+    call_defer(req, do_write_import,
+               &(struct call_args){
+                   .lane = CALL_SLOW, .fi = fi, .len = size, .data = buf, .room = size});
+}
+
 /* Runs a command. One that cannot wait is run at once, any other in a thread of defer.h. With
  * O_APPEND the offset is -1, since the kernel's is made of a size that this file does not have. */
 void tal_op_write(fuse_req_t req, const char *buf, size_t size, off_t off,
@@ -251,6 +284,10 @@ void tal_op_write(fuse_req_t req, const char *buf, size_t size, off_t off,
     const struct handle *h = fs_handle(fi);
     const int64_t at = (fi->flags & O_APPEND) != 0 ? -1 : off;
     ssize_t n = -EWOULDWAIT;
+    if (h->kind == HANDLE_IMPORT) {
+        write_import(req, buf, size, fi);
+        return;
+    }
     if (h->kind != HANDLE_CONTROL)
         n = -EBADF;
     else if (size > CONTROL_WRITE_MAX || !control_may_wait(buf, size))

@@ -25,6 +25,7 @@ const struct taldir_fixed taldir_fixed[] = {
     {"nodes", INO_NODES, TALDIR_TEXT},          {"gc-history", INO_GC_HISTORY, TALDIR_TEXT},
     {"ghosts", INO_GHOSTS, TALDIR_SPOOL},       {"flushes", INO_FLUSHES, TALDIR_TEXT},
     {"snapshots", INO_SNAPSHOTS, TALDIR_DIR},
+    {"import", INO_IMPORT, TALDIR_IMPORT},
 };
 const size_t taldir_fixed_count = sizeof(taldir_fixed) / sizeof(taldir_fixed[0]);
 
@@ -56,6 +57,8 @@ enum taldir_kind taldir_kind(uint64_t nodeid)
                    : TALDIR_TEXT;
     case NS_CONTROL:
         return TALDIR_CONTROL;
+    case NS_IMPORT:
+        return TALDIR_IMPORT;
     case NS_OBJECT:
         return TALDIR_OBJECT;
     case NS_PREFIX:
@@ -103,12 +106,13 @@ static mode_t root_mode(const struct taldir *t)
     return mode;
 }
 
-/* Only the control file, and the way to it, can be open to others (ctl_mode). Objects are readable
- * as far as the directories above let a user come. */
+/* Only the files that take commands, and the way to them, can be open to others (ctl_mode). Objects
+ * are readable as far as the directories above let a user come. */
 static mode_t mode_of(const struct taldir *t, uint64_t nodeid)
 {
     switch (taldir_kind(nodeid)) {
     case TALDIR_CONTROL:
+    case TALDIR_IMPORT:
         return S_IFREG | (t->fs->o->ctl_mode & 0777);
     case TALDIR_OBJECT:
         return S_IFREG | 0444;
@@ -124,7 +128,9 @@ static mode_t mode_of(const struct taldir *t, uint64_t nodeid)
 void taldir_stat(const struct taldir *t, uint64_t nodeid, struct stat *ret)
 {
     const mode_t mode = mode_of(t, nodeid);
-    const bool shared = is_entrance(nodeid) || taldir_kind(nodeid) == TALDIR_CONTROL;
+    const enum taldir_kind kind = taldir_kind(nodeid);
+    const bool shared =
+        is_entrance(nodeid) || kind == TALDIR_CONTROL || kind == TALDIR_IMPORT;
     *ret = (struct stat){
         .st_ino = nodeid,
         .st_mode = mode,
@@ -187,13 +193,14 @@ static const struct taldir_fixed *find_fixed(const char *name)
     return NULL;
 }
 
-/* Each lookup of the control file gets a node of its own, since a write that waits holds the
- * kernel's lock of the inode. */
+/* Each lookup of a file that takes commands gets a node of its own, since a write that waits holds
+ * the kernel's lock of the inode. */
 static uint64_t node_of_fixed(struct taldir *t, const struct taldir_fixed *f)
 {
-    return f->kind == TALDIR_CONTROL
-               ? vfs_node(NS_CONTROL, atomic_fetch_add(&t->controls, 1) & INO_MASK)
-               : f->ino;
+    if (f->kind != TALDIR_CONTROL && f->kind != TALDIR_IMPORT)
+        return f->ino;
+    return vfs_node(f->kind == TALDIR_CONTROL ? NS_CONTROL : NS_IMPORT,
+                    atomic_fetch_add(&t->controls, 1) & INO_MASK);
 }
 
 /* Looks up an entry of `.tally` itself. */

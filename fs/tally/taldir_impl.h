@@ -14,6 +14,7 @@
 #define INO_MASK ((UINT64_C(1) << VFS_INO_BITS) - 1)
 
 /* Namespace numbers of the nodes of `.tally`, above VFS_NS_MAX (the table in taldir.h). */
+#define NS_IMPORT 0x3ffff9u
 #define NS_SNAPSHOTS 0x3ffffau
 #define NS_JOB 0x3ffffbu
 #define NS_PREFIX 0x3ffffcu
@@ -40,7 +41,9 @@ enum taldir_ino {
     INO_GC_HISTORY,
     INO_GHOSTS,
     INO_FLUSHES,
-    INO_CONTROL, /* in listings only: each lookup gives another node of NS_CONTROL */
+    /* in listings only: each lookup gives another node of NS_CONTROL, or of NS_IMPORT */
+    INO_CONTROL,
+    INO_IMPORT,
 };
 
 struct taldir_fixed {
@@ -55,7 +58,7 @@ struct taldir {
     const struct fs *fs;
     uint32_t gid;          /* of the mount's owner */
     struct timespec since; /* when it was mounted: the times of all nodes */
-    _Atomic uint64_t controls; /* the number of the next node of NS_CONTROL */
+    _Atomic uint64_t controls; /* the number of the next node of NS_CONTROL or NS_IMPORT */
 };
 
 /* The attributes of any node but an object. */

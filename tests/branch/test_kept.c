@@ -356,7 +356,7 @@ Test(kept, a_draft_is_as_its_namespace_was_and_stays_as_long_as_somebody_reads_i
 
     put_file(&x, "main/a", "hello");
     cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);
-    cr_assert_eq(ns_draft(x.p, ns, &draft), 0);
+    cr_assert_eq(ns_draft_of(x.p, ns, &draft), 0);
     ns_put(x.p, ns);
     put_file(&x, "main/a", "hello, world");
     kept_expire(x.p);
@@ -372,7 +372,7 @@ Test(kept, a_draft_that_nobody_reads_any_more_goes_also_after_a_death)
 
     put_file(&x, "main/a", "hello");
     cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);
-    cr_assert_eq(ns_draft(x.p, ns, &draft), 0);
+    cr_assert_eq(ns_draft_of(x.p, ns, &draft), 0);
     ns_put(x.p, draft);
     ns_put(x.p, ns);
     die_and_start();

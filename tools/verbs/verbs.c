@@ -149,6 +149,18 @@ static const struct verb verbs[] = {
      "Only the command sees the branch there. Without any of the three it sees NS itself.\n"
      "Exit code: that of the command; 128 and its number after a signal; 1 with a sentence\n"
      "if it was not run, or what comes after it failed.\n"},
+    {"import", IN_MOUNT, cmd_import_run, 0, NULL, "[--oci] SOURCE NS",
+     "a new namespace from an archive or a directory",
+     "  SOURCE  a directory; or an archive, compressed or not: tar, cpio, zip; -: standard\n"
+     "          input. It is read with your rights, an archive by a process without rights\n"
+     "  --oci   the archive is a layer of a container image: names .wh.NAME are whiteouts\n"
+     "The namespace appears when all of it is durable. Contents that are in the store\n"
+     "already are not stored again. Owners are kept if root imports, else they are you.\n"},
+    {"export", IN_MOUNT, cmd_export_run, 0, NULL, "NS[/PATH] DEST",
+     "a namespace, or a directory in one, as an archive or a directory elsewhere",
+     "  DEST  a new directory; or a tar archive, compressed as its name says: .tar, .tar.gz,\n"
+     "        .tar.bz2, .tar.xz, .tar.zst; -: a tar archive on standard output\n"
+     "DEST gets its name when it is whole; an export that fails says where its part is.\n"},
     {"drain", IN_MOUNT, cmd_control_run, 0, "t", "[--idle] [DUR]",
      "wait until everything is on disk",
      "  --idle   until nothing at all is pending, not only what came before\n"

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+/* ns_draft: see the header. */
+#include "ns_draft.h"
+#include "flush.h"
+#include "kept.h"
+#include "ns_drop.h"
+#include "report.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How many drafts there are. They are kept of nothing. */
+static size_t count_drafts(struct state *p)
+{
+    size_t n = 0;
+    READ_GUARD(&p->names.lock);
+
+    for (const struct ns *ns = p->names.hidden[0]; ns; ns = ns->by_name_next)
+        n += ns->hidden.kind == NS_DRAFT;
+    return n;
+}
+
+int ns_draft(struct state *p, const char *name, struct ns **ret_ns)
+{
+    TXN(t);
+    int err = count_drafts(p) < NS_DRAFTS_MAX ? txn_begin(p, 0, &t) : -EBUSY;
+
+    if (err == 0)
+        err = ns_create_draft(&t, name, ret_ns);
+    if (err < 0)
+        return err;
+    NS_GUARD(&t, *ret_ns);
+    (*ret_ns)->tree.observer = NULL; /* from here on its changes are in no frame */
+    return 0;
+}
+
+/* Gives the draft the name `*name`, and puts its old name there, for the caller to free. The change
+ * is alone. */
+static int show(struct txn *t, struct ns *ns, char **name)
+{
+    struct state *p = t->p;
+    NS_GUARD(t, ns);
+    {
+        WRITE_GUARD(&p->names.lock);
+
+        if (!ns->live || ns->hidden.kind != NS_DRAFT)
+            return -ENOENT;
+        if (ns_table_has_name(&p->names, *name))
+            return -EEXIST;
+        *name = ns_table_rename(&p->names, ns, *name);
+        p->names.mtime = now(p);
+    }
+    if (p->log)
+        ns->tree.observer = &ns->observer.observer;
+    return kept_note(t, ns, &(struct ns_hidden){.kind = NS_VISIBLE});
+}
+
+static bool is_taken(struct state *p, const char *name)
+{
+    READ_GUARD(&p->names.lock);
+
+    return ns_table_has_name(&p->names, name);
+}
+
+int ns_draft_publish(struct state *p, struct ns *draft, const char *name)
+{
+    char *copy;
+    int err = ns_check_name(name);
+
+    if (err == 0)
+        err = is_taken(p, name) ? -EEXIST : flush_now(p);
+    if (err < 0)
+        return err;
+    copy = strdup(name);
+    if (!copy)
+        return -ENOMEM;
+    {
+        TXN(t);
+
+        err = txn_begin_alone(p, 0, &t);
+        if (err == 0)
+            err = show(&t, draft, &copy);
+    }
+    free(copy);
+    if (err == 0)
+        event_stale(p, VFS_ROOT);
+    return err;
+}
+
+void ns_draft_drop(struct state *p, struct ns *draft)
+{
+    uint32_t open;
+    int err = ns_remove(p, draft, false, &open);
+
+    if (err < 0 && err != -ESHUTDOWN)
+        report(REPORT_WARN, "a draft of %s cannot be dropped (%s): the next mount does it",
+               draft->name, strerror(-err));
+    ns_put(p, draft);
+}

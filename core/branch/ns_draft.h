@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ns_draft: a namespace that is made aside, and then seen whole or not at all.
+ *
+ *     ns_draft(p, name, &ns);              hidden and empty; nobody else changes its tree
+ *     …                                    its tree is changed, which no frame of the log has
+ *     ns_draft_publish(p, ns, name);       a commit, and then one small frame: it has its name
+ *     ns_put(p, ns);
+ *
+ * or ns_draft_drop instead of the last two. A commit in between has the draft as it is then, as a
+ * hidden namespace: so what it names is counted, and a start that finds a draft drops it. What is
+ * stored for its tree has numbers that no frame makes (refs_new_aside): nothing that is logged may
+ * name these before a commit.
+ *
+ * Threads: any; the caller holds no lock. Errors: 0 or -errno: what txn_begin and flush_now return.
+ */
+#pragma once
+
+#include "state.h"
+
+/* so many drafts there can be at a time */
+#define NS_DRAFTS_MAX 32
+
+/* Makes a draft. `name` is for people who look at what is hidden. *ret_ns has a reference.
+ * -ENAMETOOLONG, -EINVAL: that cannot be the name of a namespace; -EMFILE; -EBUSY: there are
+ * NS_DRAFTS_MAX. */
+int ns_draft(struct state *p, const char *name, struct ns **ret_ns);
+/* Makes the draft durable, and shows it in the root under that name. From now on it is as any
+ * namespace. After an error it is a draft as before. -EEXIST; -ENAMETOOLONG, -EINVAL.
+ * -EWOULDWAIT never: the thread may wait. */
+int ns_draft_publish(struct state *p, struct ns *draft, const char *name);
+/* Drops it, and gives the reference back. If that fails it is reported, and the next start drops
+ * it. */
+void ns_draft_drop(struct state *p, struct ns *draft);

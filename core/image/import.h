@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * import: a session on `.tally/import`: a line, then the bytes of an image (format/image.h), whose
+ * tree becomes a namespace.
+ *
+ *     write   import NS\n              a write of its own, in the grammar of the control file
+ *     write   the stream, piece by piece; each write returns when its bytes are taken
+ *     read    ok ns=NS inodes=… files=… bytes=… stored=… seq=…
+ *
+ * The namespace is seen, whole and durable, when the write returns that has the END. Until then
+ * nothing of it is seen; and if the session is closed before, or a write has failed, nothing is
+ * left of it. After an error each write fails with the same errno, and a read gives `error ERRNO
+ * import: sentence`.
+ *
+ * The work is a job, for people who look or cancel. Memory: one record and that of a load.
+ *
+ * Threads: any; of two writes at once the second is -EBUSY. The caller holds no lock, and its
+ * thread may wait.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct import;
+struct state;
+struct vfs_cred;
+
+/* `cred` is who writes (load_open says what only root may import). -ENOMEM */
+int import_open(struct state *p, const struct vfs_cred *cred, struct import **ret_s);
+/* Called when no call uses the session. NULL is fine. */
+void import_close(struct import *s);
+/* Takes the bytes: all of them, or -errno. -ESHUTDOWN, -ECANCELED: the job was cancelled; -EINVAL,
+ * -EUCLEAN: that is no stream, or no line; -EEXIST: a namespace has the name; and what the store
+ * returns. */
+ssize_t import_write(struct import *s, const char *buf, size_t len);
+/* Copies up to `len` bytes of the reply that were not read yet. 0: there are none. */
+ssize_t import_read(struct import *s, char *buf, size_t len);

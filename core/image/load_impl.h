@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * load_impl: what the load*.c files share.
+ *
+ * Inodes are written late: the attributes of one that a record names are in a cache, where entries
+ * count names and links, and go into the tree when their place in the cache is needed, or at the
+ * end. An inode in the cache holds its object until the tree counts it.
+ *
+ * Whoever changes the tree of the draft holds the freeze lock for reading and the lock of the
+ * namespace for writing (LOAD_GUARD), and no lock between two records.
+ */
+#pragma once
+
+#include "blob.h"
+#include "load.h"
+#include "state.h"
+
+#define LOAD_SETS 128 /* of two inodes */
+
+/* An inode of the stream. */
+struct load_inode {
+    uint64_t number; /* in the stream; 0: the place is free */
+    uint64_t ino;
+    struct inode in;
+    uint64_t held; /* object that `in` names and that is held; 0: none */
+    bool dirty;    /* the tree has it otherwise, or not at all */
+};
+
+/* Inodes of the stream whose numbers in the namespace follow each other, too. */
+struct load_run {
+    uint64_t number, ino; /* of the first one; the run ends before the next run */
+};
+
+/* A content that has come. */
+struct load_content {
+    uint64_t number; /* in the stream; 0: none */
+    uint64_t length;
+    uint64_t valid;  /* bytes of the object; behind them the file has zeros */
+    uint64_t object; /* with a hold; 0: none, or the content is sparse */
+    uint64_t ino;    /* of a sparse one: its extents and maps are items of this inode */
+    uint64_t stored; /* of a sparse one */
+    bool sparse, holes; /* `holes`: there are maps */
+    bool given;         /* of a sparse one: `ino` is an inode of the stream */
+    struct load_flight *flight; /* of a large one, until a worker has stored it; else NULL */
+};
+
+#define LOAD_FLIGHTS 8 /* large contents that workers store */
+
+/* The content whose pieces come. */
+struct load_piece {
+    struct load_content is; /* number 0: none */
+    uint8_t *buf;           /* EXTENT_BLOCK bytes: of a small content, or of a block */
+    size_t used;            /* bytes of buf, up to the end of the last piece */
+    uint64_t block;         /* of a sparse one: the offset of buf */
+    uint32_t touched;       /* of a sparse one: bit n: page n of buf has data */
+    struct blob *blob;      /* of a large one; NULL: it is not large */
+    uint64_t object;        /* the number of `blob`, aside and with a hold */
+};
+
+struct load {
+    struct state *p;
+    struct ns *ns;
+    struct vfs_cred cred; /* who gives the stream */
+    /* at the number modulo LOAD_SETS; `recent` is the one of the two that was used last */
+    struct load_inode cached[LOAD_SETS][2];
+    uint8_t recent[LOAD_SETS];
+    struct load_run *runs;
+    size_t run_count, run_room;
+    uint64_t inodes;  /* of the stream so far */
+    uint64_t unnamed; /* of these, how many have had no name */
+    struct load_content kept[LOAD_KEPT]; /* at the number modulo LOAD_KEPT */
+    struct load_piece piece;
+    uint64_t flown[LOAD_FLIGHTS]; /* the last large contents, the nth at n % LOAD_FLIGHTS */
+    uint64_t flights;             /* so many of these were there */
+    struct load_result result;
+    struct strbuf *why; /* of load_take */
+};
+
+/* For the rest of the enclosing block: the draft may be changed. */
+static inline struct load *load_enter(struct load *l)
+{
+    rwlock_rdlock(&l->p->freeze_lock);
+    rwlock_wrlock(&l->ns->lock);
+    return l;
+}
+static inline void load_leave(struct load **l)
+{
+    rwlock_wrunlock(&(*l)->ns->lock);
+    rwlock_rdunlock(&(*l)->p->freeze_lock);
+}
+#define LOAD_GUARD(l)                                                                              \
+    struct load *LOCK_CAT(guard_, __LINE__) __attribute__((cleanup(load_leave), unused)) =         \
+        load_enter(l)
+
+/* Sets the sentence for an error of the stream, and returns `err`. */
+int load_fail(struct load *l, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- inodes (load.c); all but the first need the locks ---- */
+
+/* Waits until the store can take more. The caller holds no lock. */
+int load_wait(struct load *l);
+/* The inode of that number in the stream, in the cache, where it stays until two others were asked
+ * for. -EINVAL: it was removed meanwhile. */
+int load_inode_get(struct load *l, uint64_t number, struct load_inode **ret);
+/* Writes all that is in the cache into the tree, and forgets it: from now on the tree has all. */
+int load_inodes_forget(struct load *l);
+
+/* ---- contents (load_content.c) ---- */
+
+int load_content_take(struct load *l, const struct image_record *r);
+/* All pieces of the last content have come: it becomes an object, or several. */
+int load_content_end(struct load *l);
+/* Waits until the content of that number is stored. The caller holds no lock. */
+int load_content_settle(struct load *l, uint64_t number);
+/* The blocks of a sparse content are items of an inode that is new. It becomes the first inode of
+ * the stream that names the content; returns it, or 0. The caller holds the locks. */
+uint64_t load_content_adopt(struct load *l, uint64_t number);
+/* Gives the inode the content of that number. The caller holds the locks. -EINVAL */
+int load_content_give(struct load *l, uint64_t number, struct load_inode *to);
+/* Makes an object of bytes in memory, 1 … PACK_RECORD_MAX. *ret_object has a hold for the caller,
+ * who holds no lock. */
+int load_keep(struct load *l, const void *data, size_t len, uint64_t *ret_object);
+/* Forgets all contents, at the END. */
+int load_contents_forget(struct load *l);
+void load_contents_release(struct load *l);
+
+/* ---- names (load_entry.c) ---- */
+
+int load_entry_take(struct load *l, const struct image_record *r);
+int load_remove_take(struct load *l, const struct image_record *r);
+
+/* ---- attributes (load_xattr.c) ---- */
+
+int load_xattr_take(struct load *l, const struct image_record *r);

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * cmd_export: a namespace, or a directory in one, becomes an archive or a directory elsewhere. It
+ * is read through the mount. What is written gets its name when it is whole.
+ */
+#include "beneath.h"
+#include "client.h"
+#include "io.h"
+#include "say.h"
+#include "to_archive.h"
+#include "to_directory.h"
+#include "verbs.h"
+#include "which_mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SHOW_NS 200000000 /* between two looks at the progress */
+
+struct exporting {
+    const char *source, *dest;
+    bool json;
+    struct export e;
+    int64_t shown;
+};
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+static void tick(void *ctx)
+{
+    struct exporting *x = ctx;
+    int64_t now = now_ns();
+    if (now - x->shown >= SHOW_NS) {
+        x->shown = now;
+        tally_progress("export, %" PRIu64 " files, %" PRIu64 " MiB", x->e.files, x->e.bytes >> 20);
+    }
+}
+
+/* The name under which something is made before it is whole. */
+static char *partial_name(const char *dest)
+{
+    char *name;
+    size_t len = strlen(dest);
+    while (len > 1 && dest[len - 1] == '/') {
+        len--;
+    }
+    return asprintf(&name, "%.*s.partial-%d", (int)len, dest, (int)getpid()) < 0 ? NULL : name;
+}
+
+/* ---- an archive ---- */
+
+static int to_stdout(struct exporting *x)
+{
+    if (isatty(STDOUT_FILENO)) {
+        return tally_fail("standard output is a terminal, and takes no archive");
+    }
+    return to_archive(&x->e, STDOUT_FILENO, ".tar") < 0 ? tally_fail("%s", x->e.why) : 0;
+}
+
+/* Writes the archive under another name, and gives it its own at the end. */
+static int to_file(struct exporting *x)
+{
+    CLEANUP_FREE char *partial = partial_name(x->dest);
+    int fd = partial ? open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666) : -1;
+    if (fd < 0) {
+        return tally_fail("%s: %m", partial ? partial : x->dest);
+    }
+    int err = to_archive(&x->e, fd, x->dest);
+    if (close(fd) < 0 && err == 0) {
+        err = export_fail(&x->e, -errno, x->dest, "writing it");
+    }
+    if (err == 0 && rename(partial, x->dest) < 0) {
+        err = export_fail(&x->e, -errno, x->dest, "naming it");
+    }
+    if (err < 0) {
+        (void)unlink(partial);
+        return tally_fail("%s", x->e.why);
+    }
+    return 0;
+}
+
+/* ---- a directory ---- */
+
+/* Copies into a directory of another name, which gets its own at the end. */
+static int to_tree(struct exporting *x)
+{
+    CLEANUP_FREE char *partial = partial_name(x->dest);
+    if (!partial || mkdir(partial, 0700) < 0) {
+        return tally_fail("%s: %m", partial ? partial : x->dest);
+    }
+    int fd = open(partial, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int err = fd < 0 ? export_fail(&x->e, -errno, partial, "opening it") : to_directory(&x->e, fd);
+    io_cleanup_close(&fd);
+    if (err == 0 && renameat2(AT_FDCWD, partial, AT_FDCWD, x->dest, RENAME_NOREPLACE) < 0) {
+        err = export_fail(&x->e, -errno, x->dest, "naming it");
+    }
+    return err < 0 ? tally_fail("%s; what was copied so far is in %s", x->e.why, partial) : 0;
+}
+
+/* ---- the source ---- */
+
+/* Opens NS or NS/PATH in the mount. */
+static int open_source(struct exporting *x, const struct tally_mountinfo *m)
+{
+    size_t len = strlen(x->source);
+    CLEANUP_FREE char *path = strdup(x->source);
+    while (path && len > 0 && path[len - 1] == '/') {
+        path[--len] = 0;
+    }
+    if (!path || len == 0) {
+        return -ENOENT;
+    }
+    return client_open_file(m->point, path, O_RDONLY | O_DIRECTORY);
+}
+
+static void print_result(const struct exporting *x)
+{
+    if (x->json) {
+        json_t *result = json_pack("{s:s, s:b, s:I, s:I}", "verb", "export", "ok", 1, "files",
+                                   (json_int_t)x->e.files, "bytes", (json_int_t)x->e.bytes);
+        tally_print_json(result, JSON_INDENT(2));
+        json_decref(result);
+    } else {
+        CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+        strbuf_addf(&text, "files=%" PRIu64 " bytes=%" PRIu64 "\n", x->e.files, x->e.bytes);
+        tally_print(text.s, text.len);
+    }
+}
+
+static int run(struct exporting *x)
+{
+    struct tally_mountinfo m;
+    bool to_pipe = strcmp(x->dest, "-") == 0;
+    struct stat st;
+    int err = which_mount(&m);
+    if (err < 0) {
+        return which_mount_fail(err, &m);
+    }
+    if (!to_pipe && lstat(x->dest, &st) == 0) {
+        return tally_fail("%s exists already", x->dest);
+    }
+    x->e.fd = open_source(x, &m);
+    if (x->e.fd < 0) {
+        return tally_fail("%s: %s", x->source, strerror(-x->e.fd));
+    }
+    x->e.tick = tick;
+    x->e.ctx = x;
+    int rc = to_pipe ? to_stdout(x) : archive_is_name(x->dest) ? to_file(x) : to_tree(x);
+    io_cleanup_close(&x->e.fd);
+    tally_progress("%s", "");
+    if (rc == 0 && !to_pipe) {
+        print_result(x);
+    }
+    return rc;
+}
+
+int cmd_export_run(int argc, char **argv)
+{
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
+    static struct exporting x;
+    int o;
+    while ((o = tally_getopt(argc, argv, "C:", options)) >= 0) {
+        if (o == '?') {
+            return verbs_misuse();
+        }
+        if (o == 'C') {
+            tally_mount = optarg;
+        }
+        x.json |= o == 'j';
+    }
+    if (argc - optind != 2) {
+        return verbs_misuse();
+    }
+    x.source = argv[optind];
+    x.dest = argv[optind + 1];
+    return run(&x);
+}
