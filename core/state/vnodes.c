@@ -169,6 +169,14 @@ bool vnode_is_open(struct state *p, uint64_t nodeid, bool for_writing)
     return v && (for_writing ? v->writers : v->opens) > 0;
 }
 
+bool vnode_is_nameless(struct state *p, uint64_t nodeid)
+{
+    MUTEX_GUARD(&p->vnodes.lock);
+    const struct vnode *v = find_vnode(p, nodeid);
+
+    return v && v->orphan;
+}
+
 /* Lists the nodeids of files that are open for writing in `ns`, at most `room`. */
 static size_t list_writers(struct state *p, const struct ns *ns, uint64_t *out, size_t room)
 {

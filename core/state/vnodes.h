@@ -58,6 +58,9 @@ void vnode_close(struct state *p, struct vnode *v, bool write, bool *ret_last);
  * -ENOMEM; -EWOULDWAIT (nowait.h). The caller holds no lock. */
 int vnodes_write_back(struct state *p, const struct ns *ns);
 bool vnode_is_open(struct state *p, uint64_t nodeid, bool for_writing);
+/* Has it no name any more, and does the kernel or an open file still know it? The caller holds the
+ * lock of its namespace. */
+bool vnode_is_nameless(struct state *p, uint64_t nodeid);
 /* Where the items of an inode are. The caller of items_lock has no lock of the namespace or the
  * orphans; it has both as needed until items_unlock. */
 struct items {
