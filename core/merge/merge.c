@@ -97,12 +97,27 @@ static void unlock_sides(const struct merge_sides *s, struct ns *const order[3])
     }
 }
 
+/* Does the plan change ours? */
+static bool has_changes(const struct merge_plan *m)
+{
+    return m->name_count || m->inode_count;
+}
+
+/* Is there nothing to do? If ours has all that theirs changed, or a rule left it out, the base of
+ * the pair moves at least. */
+static bool is_empty(const struct trying *k)
+{
+    const struct delta *d = &k->plan.theirs;
+
+    return !has_changes(&k->plan) && (!k->child || (d->count == 0 && d->name_count == 0));
+}
+
 /* Keeps what ours is now under PREFIX and the label. */
 static int keep(struct txn *t, const struct trying *k, const char *prefix)
 {
     char name[VFS_NAME_MAX + 1];
 
-    if (!k->c->label)
+    if (!k->c->label || !has_changes(&k->plan))
         return 0;
     snprintf(name, sizeof name, "%s%.200s", prefix, k->c->label);
     for (char *at = name; (at = strchr(at, '@'));)
@@ -136,18 +151,13 @@ static int do_plan(struct txn *t, struct trying *k)
     return err < 0 ? err : keep(t, k, MERGE_AFTER);
 }
 
-static bool is_empty(const struct merge_plan *m)
-{
-    return m->name_count == 0 && m->inode_count == 0;
-}
-
 /* Plans, and does the plan if there is room for it. -EAGAIN: there is not. */
 static int plan_and_do(struct txn *t, struct trying *k)
 {
     int err = merge_plan_make(k->p, &k->s, &k->plan);
     size_t needs;
 
-    if (err < 0 || is_empty(&k->plan))
+    if (err < 0 || is_empty(k))
         return err < 0 ? err : k->plan.conflict_count ? -EEXIST : 0;
     if (k->plan.conflict_count)
         return -EEXIST;
@@ -216,7 +226,7 @@ int merge_run(struct state *p, const struct merge_call *c, struct merge_result *
         int path_err = merge_paths(p, &k.s, &k.plan, ret);
 
         err = path_err < 0 ? path_err : err;
-    } else if (err == 0 && !is_empty(&k.plan)) {
+    } else if (err == 0 && has_changes(&k.plan)) {
         ret->seq = k.seq;
         ret->names = k.plan.name_count;
         ret->inodes = k.plan.inode_count;

@@ -18,8 +18,8 @@
  * as `after-LABEL`; both go as the trash does. merge_undo takes back such a merge: it merges with
  * the latter as the base and the former as theirs, so what was changed later stays.
  *
- * If one of the two is a branch of the other, its base becomes what theirs is at this instant: the
- * next merge is about what is new since.
+ * If one of the two is a branch of the other, its base becomes what theirs is at this instant, also
+ * if ours had all of that, or a rule left it out: the next merge is about what is new since.
  *
  * Limits: all changes fit into one frame of the log (-EFBIG). Errors: 0 or -errno: -EEXIST there
  * are conflicts; -ENODATA no base is known, or it is not held any more; -EROFS `ours` is frozen,
@@ -44,7 +44,7 @@ struct merge_found {
     char *path; /* owned; "?": it cannot be found any more */
 };
 struct merge_result {
-    uint64_t seq;                  /* the change that did it; 0: there was nothing to do */
+    uint64_t seq;                  /* the change that did it; 0: ours did not change */
     uint64_t names, inodes;        /* that changed in `ours` */
     uint64_t decided;              /* conflicts that the rule decided */
     struct merge_found *conflicts; /* by path */

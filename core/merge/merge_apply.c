@@ -126,7 +126,7 @@ static int change_inode(struct applying *a, const struct merge_inode *i)
         in.uid = theirs.uid;
     if (i->gid)
         in.gid = theirs.gid;
-    if (i->mtime && theirs.mtime > in.mtime)
+    if (i->mtime)
         in.mtime = theirs.mtime;
     if (i->content)
         err = take_content(a, i->ino, &in, &theirs);

@@ -17,13 +17,23 @@
  * - What theirs has as the base has it stays as it is in ours. What ours has as the base has it
  *   becomes what it is in theirs. What both have changed to the same stays. All else is a conflict.
  * - Each of these is looked at alone: each name; of an inode its permissions, owner, group,
- *   extended attributes (all of one inode together, with its ACLs) and content. The time of
- *   modification is the later one, or that of the content; it is never a conflict.
- * - Deleted on one side and changed on the other: a conflict, unless only names differ.
+ *   extended attributes (all of one inode together, with its ACLs) and content. A rule decides only
+ *   what is a conflict. The time of modification follows the content that is taken; else it is that
+ *   of the side which alone has changed it, or the later one. It is never a conflict.
+ * - Contents of both sides are the same for certain if they are one object: equal bytes are, once
+ *   they are sealed, unless a file has extents or holes. Two new files of one name that are equal
+ *   for certain, and have equal attributes, are no conflict: that of ours stays.
+ * - A file that theirs removed and ours changed, or ours removed and theirs changed or gave a name:
+ *   a conflict. MERGE_OURS decides both; MERGE_THEIRS and MERGE_BOTH the former, of which
+ *   MERGE_BOTH keeps the file. If it was only renamed by ours, it stays.
+ * - A file that both sides have goes with no name, since each side removed one that the other kept,
+ *   or a rule left out its new one: a conflict (MERGE_REMOVED) that no rule decides.
  * - A directory with two parents, one that would be below itself, one that theirs removed and ours
  *   filled, and names in a directory that ours removed: conflicts that no rule decides.
  * - A file that is open in ours and whose content would change is a conflict, too: whoever maps it
- *   would see it change.
+ *   would see it change. So is one that comes back although it is still known without a name.
+ * - MERGE_BOTH: what theirs has is called NAME.variant-INODE, with eight hexadecimal digits at
+ *   least. If ours or theirs has another file of that name, the conflict stays one.
  *
  * Memory: that of two deltas (delta.h), and 100 bytes for each inode and name that changes. Errors:
  * those of delta_gather.
@@ -72,7 +82,7 @@ struct merge_inode {
     bool is_new;          /* it comes from theirs with all that it has */
     bool content, xattrs; /* these become as theirs has them */
     bool mode, uid, gid;  /* likewise */
-    bool mtime;           /* it becomes the later one of both */
+    bool mtime;           /* likewise, also if the content does not */
 };
 /* How the names of an inode change. */
 struct merge_links {

@@ -386,3 +386,160 @@ Test(merge, a_frozen_namespace_gets_nothing)
     agreed(&x, "set ns:main.frozen yes", "ok");
     refused(&x, "commit dev", -EROFS, "main cannot be changed");
 }
+
+static void link_file(const char *path, const char *to)
+{
+    const char *name;
+    uint64_t dir = parent_of(&x, to, &name);
+    struct vfs_attr a;
+
+    cr_assert_eq(vfs_link(x.p, node_of(&x, path), dir, name, &a), 0, "%s", to);
+}
+
+static struct vfs_attr attr_of(const char *path)
+{
+    struct vfs_attr a;
+
+    cr_assert_eq(vfs_getattr(x.p, node_of(&x, path), &a), 0, "%s", path);
+    return a;
+}
+
+Test(merge, numbers_of_files_that_came_are_taken)
+{
+    struct ns *main_ns;
+
+    put_file(&x, "dev/new", "new");
+    agreed(&x, "commit dev", "ok");
+    cr_assert_eq(ns_get_by_name(x.p, "main", &main_ns), 0);
+    cr_assert_gt(main_ns->next_ino, vfs_node_ino(node_of(&x, "main/new")));
+    ns_put(x.p, main_ns);
+}
+
+Test(merge, a_rule_for_ours_keeps_a_file_that_theirs_removed)
+{
+    remove_file(&x, "dev/a");
+    write_file("main/a", "main's");
+    remove_file(&x, "main/d/f");
+    write_file("dev/d/f", "dev's");
+    agreed(&x, "commit dev conflicts=ours", "decided=2");
+    is_text("main/a", "main's");
+    cr_assert_eq(node_of(&x, "main/d/f"), 0);
+}
+
+Test(merge, a_rule_decides_only_the_attributes_that_both_changed)
+{
+    struct vfs_attr a, in = {.uid = 7};
+
+    chmod_file("dev/a", 0600);
+    chmod_file("main/a", 0640);
+    cr_assert_eq(vfs_setattr(x.p, node_of(&x, "main/a"), VFS_SET_UID, &in, &a), 0);
+    agreed(&x, "commit dev conflicts=theirs", "decided=1");
+    a = attr_of("main/a");
+    cr_assert_eq(a.mode & 07777, 0600);
+    cr_assert_eq(a.uid, 7);
+}
+
+Test(merge, a_time_of_modification_that_one_side_set_back_is_taken_and_taken_back)
+{
+    struct vfs_attr a, in = {.mtime = 5 * NSEC_PER_SEC};
+    int64_t was = attr_of("main/a").mtime;
+
+    cr_assert_eq(vfs_setattr(x.p, node_of(&x, "dev/a"), VFS_SET_MTIME, &in, &a), 0);
+    agreed(&x, "commit dev", "ok");
+    cr_assert_eq(attr_of("main/a").mtime, 5 * NSEC_PER_SEC);
+    agreed(&x, "undo main", "ok");
+    cr_assert_eq(attr_of("main/a").mtime, was);
+}
+
+Test(merge, what_a_rule_has_decided_is_not_asked_again)
+{
+    write_file("dev/a", "dev's");
+    write_file("main/a", "main's");
+    agreed(&x, "commit dev conflicts=ours", "names=0 inodes=0 decided=1");
+    agreed(&x, "commit dev", "ok into=main names=0 inodes=0 decided=0");
+    is_text("main/a", "main's");
+}
+
+Test(merge, what_both_changed_to_the_same_is_the_base_of_what_follows)
+{
+    write_file("dev/a", "same");
+    write_file("main/a", "same");
+    agreed(&x, "drain", "ok");
+    agreed(&x, "commit dev", "names=0 inodes=0");
+    write_file("dev/a", "changed");
+    agreed(&x, "commit dev", "inodes=1");
+    is_text("main/a", "changed");
+}
+
+Test(merge, a_file_does_not_come_back_while_what_was_it_is_open)
+{
+    char buf[10], reply[4096];
+    struct vfs_file *f;
+
+    remove_file(&x, "dev/a");
+    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/a"), 0, &f), 0);
+    agreed(&x, "commit dev", "ok");
+    cr_assert_eq(say(&x, "undo main", reply), -EEXIST);
+    cr_assert(strstr(reply, "| open path=a\n"), "%s", reply);
+    cr_assert_eq(vfs_read(f, buf, sizeof buf, 0), 5);
+    vfs_release(f);
+    agreed(&x, "undo main", "ok");
+    is_text("main/a", "hello");
+}
+
+Test(merge, a_name_beside_another_one_replaces_nothing)
+{
+    char name[64];
+
+    put_file(&x, "dev/n", "dev's");
+    put_file(&x, "main/n", "main's");
+    snprintf(name, sizeof name, "main/n.variant-%08llx",
+             (unsigned long long)vfs_node_ino(node_of(&x, "dev/n")));
+    put_file(&x, name, "mine");
+    refused(&x, "commit dev conflicts=both", -EEXIST, "1 conflict");
+    is_text(name, "mine");
+}
+
+Test(merge, a_file_of_which_each_side_removed_another_name_is_a_conflict)
+{
+    char reply[4096];
+
+    link_file("main/a", "main/b");
+    agreed(&x, "branch main two", "ok");
+    remove_file(&x, "two/a");
+    remove_file(&x, "main/b");
+    cr_assert_eq(say(&x, "commit two", reply), -EEXIST);
+    cr_assert(strstr(reply, "| removed path=b\n"), "%s", reply);
+    is_text("main/a", "hello");
+}
+
+Test(merge, a_rule_does_not_lose_a_file_that_was_moved_into_what_stays_out)
+{
+    char reply[4096];
+
+    make_dir("dev/n");
+    move_to("dev/a", "dev/n/a");
+    put_file(&x, "main/n", "main's");
+    cr_assert_eq(say(&x, "commit dev conflicts=ours", reply), -EEXIST);
+    cr_assert(strstr(reply, "| removed path=n/a\n"), "%s", reply);
+    is_text("main/a", "hello");
+}
+
+Test(merge, a_file_with_extents_that_both_replaced_by_the_same_is_no_conflict)
+{
+    static char large[300 * 1024];
+    struct vfs_file *f;
+
+    memset(large, 'x', sizeof large - 1);
+    write_file("main/a", large);
+    agreed(&x, "drain", "ok");
+    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/a"), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_write(f, "y", 1, 200 * 1024), 1);
+    vfs_release(f);
+    agreed(&x, "branch main two", "ok");
+    write_file("two/a", "same");
+    write_file("main/a", "same");
+    agreed(&x, "drain", "ok");
+    agreed(&x, "commit two", "ok");
+    is_text("main/a", "same");
+}
