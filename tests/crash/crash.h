@@ -212,7 +212,7 @@ struct cut {
 };
 extern struct cut now_at;
 
-/* ---- operations (ops.c, ops_store.c): to the store and to the model ---- */
+/* ---- operations (ops.c, ops_store.c, ops_kept.c): to the store and to the model ---- */
 
 /* `len` bytes that follow from `value`, at `off`. Creates the file. */
 void op_write(size_t space, const char *name, size_t off, size_t len, unsigned value);
@@ -231,6 +231,13 @@ void op_create_space(size_t space);
 void op_branch(size_t from, size_t to);
 void op_drop(size_t space); /* also with open files */
 void op_rename_space(size_t space, size_t to, bool exchange);
+/* Merges `from`, a branch of `to`, which has changed only files whose names begin with "own". */
+void op_merge(size_t from, size_t to);
+void op_snapshot(size_t space); /* one in a workload at most, for that space */
+void op_branch_snapshot(size_t space, size_t to);
+void op_trash(size_t space);
+void op_undrop(size_t space); /* the one that went into the trash last */
+void op_empty_trash(void);    /* no write fails meanwhile */
 void op_open(size_t h, size_t space, const char *name);
 void op_write_open(size_t h, size_t off, size_t len, unsigned value); /* of an unlinked file */
 void op_close(size_t h);
@@ -288,6 +295,7 @@ void workload_slots(void);
 void workload_compacted(void); /* workloads_space.c */
 void workload_dropped(void);
 void workload_subblocks(void);
+void workload_kept(void);
 void workload_moved(void); /* workloads_shard.c */
 void workload_recalled(void);
 void workload_swept(void);

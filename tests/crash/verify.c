@@ -137,6 +137,7 @@ void drop_everything(void)
     for (size_t s = 0; s < SPACES; s++)
         if (w.live.space[s])
             op_drop(s);
+    op_empty_trash();
     while (w.live.pins)
         op_unpin(0);
     op_drain(true);

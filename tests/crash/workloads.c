@@ -419,6 +419,7 @@ const struct workload workloads[] = {
     {"compacted", workload_compacted, false},
     {"dropped", workload_dropped, false},
     {"subblocks", workload_subblocks, false},
+    {"kept", workload_kept, false},
     {"moved", workload_moved, false},
     {"recalled", workload_recalled, false},
     {"swept", workload_swept, false},
