@@ -37,7 +37,7 @@ static int add_conflict(struct making *k, const struct merge_conflict *c)
     return 0;
 }
 
-int plan_conflict(struct making *k, enum merge_why why, uint64_t ino)
+static int conflict_of_inode(struct making *k, enum merge_why why, uint64_t ino)
 {
     return add_conflict(k, &(struct merge_conflict){.why = why, .ino = ino});
 }
@@ -107,8 +107,7 @@ static bool attrs_changed(const struct delta_inode *d)
 
 bool plan_is_missed(const struct making *k, uint64_t ino)
 {
-    const struct delta_inode *t = delta_find(&k->m->theirs, ino),
-                             *o = delta_find(&k->m->ours, ino);
+    const struct delta_inode *t = delta_find(&k->m->theirs, ino), *o = delta_find(&k->m->ours, ino);
 
     return t && t->in[DELTA_A] && !t->in[DELTA_B] && o && o->in[DELTA_B] &&
            (content_changed(k, o) || attrs_changed(o));
@@ -138,7 +137,7 @@ static int add_inode(struct making *k, const struct merge_inode *i)
 static int decide(struct making *k, enum merge_why why, uint64_t ino, bool *ret)
 {
     if (k->m->rule == MERGE_FAIL)
-        return plan_conflict(k, why, ino);
+        return conflict_of_inode(k, why, ino);
     k->m->decided++;
     *ret = k->m->rule == MERGE_THEIRS;
     return 0;
@@ -211,7 +210,7 @@ static int merge_changed(struct making *k, const struct delta_inode *t, const st
         i.xattrs = t->items & DELTA_XATTRS;
     }
     if (err == 0 && i.content && vnode_is_open(k->p, vfs_node(k->s->ours->number, t->ino), false))
-        return plan_conflict(k, MERGE_OPEN, t->ino);
+        return conflict_of_inode(k, MERGE_OPEN, t->ino);
     return err < 0 || !is_change(&i) ? err : add_inode(k, &i);
 }
 
@@ -244,7 +243,7 @@ static int merge_removed(struct making *k, const struct delta_inode *t)
     /* Its names are gone in the plan already; a rule for ours has kept them. */
     if (k->m->rule == MERGE_THEIRS)
         return decide(k, MERGE_REMOVED, t->ino, &take);
-    return plan_conflict(k, MERGE_REMOVED, t->ino);
+    return conflict_of_inode(k, MERGE_REMOVED, t->ino);
 }
 
 /* Ours removed it. That theirs changed only names of it is seen at these (check_target). */
@@ -259,7 +258,7 @@ static int merge_gone(struct making *k, const struct delta_inode *t)
         return 0;
     if (k->m->rule == MERGE_OURS)
         return decide(k, MERGE_REMOVED, t->ino, &take);
-    return plan_conflict(k, MERGE_REMOVED, t->ino);
+    return conflict_of_inode(k, MERGE_REMOVED, t->ino);
 }
 
 /* One that theirs has and the base has not. */
@@ -271,7 +270,7 @@ static int merge_new(struct making *k, const struct delta_inode *t)
     if (err < 0 || links <= 0)
         return err;
     if (vnode_is_nameless(k->p, vfs_node(k->s->ours->number, t->ino)))
-        return plan_conflict(k, MERGE_OPEN, t->ino);
+        return conflict_of_inode(k, MERGE_OPEN, t->ino);
     return add_inode(k, &(struct merge_inode){.ino = t->ino, .is_new = true});
 }
 
@@ -282,13 +281,13 @@ static int merge_one_inode(struct making *k, const struct delta_inode *t)
     if (!t->in[DELTA_B])
         return merge_removed(k, t);
     if (t->in[DELTA_A] && !t->same)
-        return plan_conflict(k, MERGE_CONTENT, t->ino);
+        return conflict_of_inode(k, MERGE_CONTENT, t->ino);
     if (t->in[DELTA_A] && plan_ours_removed(k->m, t->ino))
         return merge_gone(k, t);
     if (t->in[DELTA_A])
         return merge_changed(k, t, o);
     if (o && o->in[DELTA_B])
-        return plan_conflict(k, MERGE_CONTENT, t->ino);
+        return conflict_of_inode(k, MERGE_CONTENT, t->ino);
     return merge_new(k, t);
 }
 
@@ -336,10 +335,10 @@ static int check_dir(struct making *k, const struct merge_links *l)
     if (err < 0)
         return err;
     if (left > 1)
-        return plan_conflict(k, MERGE_PARENTS, l->ino);
+        return conflict_of_inode(k, MERGE_PARENTS, l->ino);
     if (left == 1) {
         err = l->plus ? leads_to_root(k, l->ino) : 1;
-        return err < 0 ? err : err ? 0 : plan_conflict(k, MERGE_CYCLE, l->ino);
+        return err < 0 ? err : err ? 0 : conflict_of_inode(k, MERGE_CYCLE, l->ino);
     }
     err = inode_load(&k->s->ours->tree, l->ino, &in);
     if (err < 0)
@@ -347,7 +346,7 @@ static int check_dir(struct making *k, const struct merge_links *l)
     entries = (int64_t)in.size;
     if (map64_get(&k->m->dir_of, l->ino, &at))
         entries += k->m->dirs[at - 1].entries;
-    return entries ? plan_conflict(k, MERGE_FILLED, l->ino) : 0;
+    return entries ? conflict_of_inode(k, MERGE_FILLED, l->ino) : 0;
 }
 
 /* ---- all of it ---- */
@@ -355,7 +354,8 @@ static int check_dir(struct making *k, const struct merge_links *l)
 /* A file of ours that a name leads to must be there: ours may have removed it. */
 static int check_target(struct making *k, const struct merge_links *l)
 {
-    return l->plus && plan_ours_removed(k->m, l->ino) ? plan_conflict(k, MERGE_REMOVED, l->ino) : 0;
+    return l->plus && plan_ours_removed(k->m, l->ino) ? conflict_of_inode(k, MERGE_REMOVED, l->ino)
+                                                      : 0;
 }
 
 /* Does ours lose a file that theirs still has? Each side took away names that the other one kept,
@@ -382,7 +382,7 @@ static int check_links(struct making *k, const struct merge_links *l, bool clear
         return err;
     lost = clear ? is_lost(k, l) : 0;
     if (lost)
-        return lost < 0 ? lost : plan_conflict(k, MERGE_REMOVED, l->ino);
+        return lost < 0 ? lost : conflict_of_inode(k, MERGE_REMOVED, l->ino);
     return l->dir ? check_dir(k, l) : 0;
 }
 

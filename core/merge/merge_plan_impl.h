@@ -14,7 +14,6 @@ struct making {
 
 /* ---- merge_plan.c ---- */
 
-int plan_conflict(struct making *k, enum merge_why why, uint64_t ino);
 int plan_conflict_of_name(struct making *k, enum merge_why why, const struct delta_name *n);
 /* The name as a text of its own, which the caller frees. NULL: no memory. */
 char *plan_copy_name(const struct delta *d, const struct delta_name *n);

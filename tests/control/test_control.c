@@ -220,7 +220,7 @@ Test(control, every_verb_refuses_bad_words_and_says_why)
     refused(&x, "branch main .tally", -EINVAL, ".tally cannot be the name");
     refused(&x, "branch main main", -EEXIST, "main exists already");
     refused(&x, "drop nobody", -ENOENT, "nobody");
-    refused(&x, "drop main now", -EINVAL, "force, not now");
+    refused(&x, "drop main later", -EINVAL, "force and now, not later");
     refused(&x, "drop main \"force\"", -EINVAL, "force");
     refused(&x, "drain soon", -EINVAL, "soon is not a duration");
     refused(&x, "drain idle 1s 2s", -EINVAL, "usage");
