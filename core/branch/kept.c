@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* kept: see the header. */
 #include "kept.h"
+#include "ns_branch.h"
 #include "ns_drop.h"
 #include "ns_find.h"
 #include "flush.h"
@@ -79,12 +80,14 @@ static uint64_t hash_number(uint32_t number, uint32_t generation)
     return (uint64_t)generation << 32 | number;
 }
 
-/* Notes what one namespace needs. A base or a snapshot needs nothing. */
+/* Notes what one namespace needs. A base needs nothing, and a snapshot only the base that an undo
+ * gives back (ns_passing). */
 static int note_needs(struct needed *n, const struct ns *ns)
 {
     int err = 0;
 
-    if (ns->hidden.kind == NS_ORIGIN || ns->hidden.kind == NS_SNAPSHOT || !ns->live)
+    if (!ns->live || ns->hidden.kind == NS_ORIGIN ||
+        (ns->hidden.kind == NS_SNAPSHOT && !ns->hidden.passing))
         return 0;
     if (ns->base.ns)
         err = map64_put(&n->bases, hash_instant(&ns->base), 1);
@@ -121,8 +124,8 @@ static bool may_go(struct state *p, const struct needed *n, const struct ns *ns,
     case NS_SNAPSHOT:
         return !ns->hidden.held &&
                ((timed && kept_until(p, &ns->hidden) <= now(p)) ||
-                !map64_get(&n->namespaces,
-                           hash_number(ns->hidden.of.ns, ns->hidden.of.generation), &none));
+                !map64_get(&n->namespaces, hash_number(ns->hidden.of.ns, ns->hidden.of.generation),
+                           &none));
     case NS_TRASH:
         return timed && kept_until(p, &ns->hidden) <= now(p) && !has_snapshots(p, ns, true);
     case NS_DRAFT:
@@ -130,6 +133,30 @@ static bool may_go(struct state *p, const struct needed *n, const struct ns *ns,
     default:
         return false;
     }
+}
+
+/* May it go, as things are now? The caller has the freeze lock for writing. */
+static bool may_go_now(struct state *p, const struct ns *ns, bool timed)
+{
+    struct needed n = {0};
+    bool may = look(p, &n) == 0;
+    {
+        READ_GUARD(&p->names.lock);
+        may = may && may_go(p, &n, ns, timed);
+    }
+    map64_release(&n.bases);
+    map64_release(&n.namespaces);
+    return may;
+}
+
+static bool is_over(struct state *p, const struct ns *ns)
+{
+    return may_go_now(p, ns, true);
+}
+
+static bool is_unneeded(struct state *p, const struct ns *ns)
+{
+    return may_go_now(p, ns, false);
 }
 
 /* Finds the next that may go, behind number *at, with a reference; NULL: none. */
@@ -181,7 +208,7 @@ static size_t let_go_once(struct state *p, bool timed)
     int err = look(p, &n);
 
     while (err == 0 && (ns = next_to_go(p, &n, timed, &at))) {
-        int drop_err = drop_kept(p, ns);
+        int drop_err = drop_kept(p, ns, timed ? is_over : is_unneeded);
 
         if (drop_err == 0) {
             gone++;
@@ -230,47 +257,73 @@ bool kept_is_due(struct state *p)
     return ns;
 }
 
-/* What is in the trash for the longest time, or else the base that is kept for the longest, with a
- * reference; NULL: there is neither. */
+/* What gives way first on a full disk: the trash and what merges have left, then snapshots that
+ * were made by themselves, then bases. 0: it does not give way. Needs "names". */
+static unsigned gives_way(struct state *p, const struct ns *ns)
+{
+    if (!ns->live || atomic_load(&ns->nopen) || ns->hidden.held || has_snapshots(p, ns, true))
+        return 0;
+    if (ns->hidden.kind == NS_TRASH || (ns->hidden.kind == NS_SNAPSHOT && ns->hidden.passing))
+        return 3;
+    if (ns_is_automatic(ns))
+        return 2;
+    return ns->hidden.kind == NS_ORIGIN;
+}
+
+static bool may_give_way(struct state *p, const struct ns *ns)
+{
+    READ_GUARD(&p->names.lock);
+
+    return gives_way(p, ns) > 0;
+}
+
+/* What gives way first, and of that the oldest, with a reference; NULL: there is nothing. */
 static struct ns *oldest(struct state *p)
 {
-    struct ns *best = NULL, *ns;
-    uint32_t at = 0;
+    struct ns *best = NULL;
+    unsigned best_way = 0;
+    READ_GUARD(&p->names.lock);
 
-    while (ns_next_number(p, at, &ns) == 0) {
-        bool better;
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        for (struct ns *ns = p->names.hidden[i]; ns; ns = ns->by_name_next) {
+            unsigned way = gives_way(p, ns);
 
-        at = ns->number;
-        {
-            READ_GUARD(&p->names.lock);
-            better =
-                (ns->hidden.kind == NS_TRASH || ns->hidden.kind == NS_ORIGIN) &&
-                !atomic_load(&ns->nopen) && !has_snapshots(p, ns, true) &&
-                (!best || ns->hidden.kind > best->hidden.kind ||
-                 (ns->hidden.kind == best->hidden.kind && ns->hidden.since < best->hidden.since));
+            if (way > best_way ||
+                (way && way == best_way && ns->hidden.since < best->hidden.since)) {
+                best = ns;
+                best_way = way;
+            }
         }
-        ns_put(p, better ? best : ns);
-        best = better ? ns : best;
-    }
+    if (best)
+        atomic_fetch_add(&best->refs, 1);
     return best;
+}
+
+/* Drops one. -EBUSY, -ENOENT: somebody uses it by now, or has dropped it. */
+static int give_back(struct state *p, struct ns *ns)
+{
+    char label[NS_LABEL_MAX];
+    int err;
+
+    ns_label(p, ns, label);
+    err = drop_kept(p, ns, may_give_way);
+    if (err < 0)
+        return err;
+    event_stale(p, vfs_node(ns->number, NS_ROOT_INO));
+    report(REPORT_NOTE, "the disk is full: %s is given up", label);
+    return 0;
 }
 
 bool kept_give_back(struct state *p)
 {
-    struct ns *ns = oldest(p);
-    char label[NS_LABEL_MAX];
-    int err;
+    struct ns *ns;
+    int err = -EBUSY;
 
-    if (!ns)
-        return false;
-    ns_label(p, ns, label);
-    err = drop_kept(p, ns);
+    while ((err == -EBUSY || err == -ENOENT) && (ns = oldest(p))) {
+        err = give_back(p, ns);
+        ns_put(p, ns);
+    }
     if (err == 0)
-        event_stale(p, vfs_node(ns->number, NS_ROOT_INO));
-    ns_put(p, ns);
-    if (err < 0)
-        return false;
-    report(REPORT_NOTE, "the disk is full: %s is given up", label);
-    kept_release(p);
-    return true;
+        kept_release(p);
+    return err == 0;
 }

@@ -24,8 +24,9 @@ void kept_expire(struct state *p);
 void kept_release(struct state *p);
 /* Is there anything that kept_expire would let go? */
 bool kept_is_due(struct state *p);
-/* Drops what is in the trash for the longest time, or if that is empty the oldest base of a branch.
- * True: something was dropped. The caller holds no lock. */
+/* Drops what gives way first on a full disk: the oldest of the trash and of what merges have left,
+ * or else of the snapshots that were made by themselves, or else of the bases. False: nothing can
+ * be dropped. The caller holds no lock. */
 bool kept_give_back(struct state *p);
 /* Has the namespace snapshots, or (`held`) any that is held? The answer stays true as long as the
  * caller holds the freeze lock. */

@@ -76,42 +76,66 @@ int ns_hold_base(struct txn *t, const struct ns *from)
     return err;
 }
 
-/* Gives a snapshot of `from` that has the name another one. */
-static int move_aside(struct txn *t, const struct ns *from, const char *name)
+/* A name with the number of the change that the snapshot is of, which the caller frees. NULL: no
+ * memory. */
+static char *number_name(const char *name, uint64_t seq)
+{
+    char *ret;
+
+    return asprintf(&ret, "%.200s.%llu", name, (unsigned long long)seq) < 0 ? NULL : ret;
+}
+
+/* Gives the snapshot, which is passing, another name. */
+static int move_aside(struct txn *t, struct ns *ns)
+{
+    char *other = number_name(ns->name, ns->hidden.of.seq);
+
+    if (!other)
+        return -ENOMEM;
+    {
+        WRITE_GUARD(&t->p->names.lock);
+        free(ns_table_rename(&t->p->names, ns, other));
+    }
+    capture_ns_put(t, ns);
+    return state_changed(t, NULL);
+}
+
+/* Makes the struct of a new passing snapshot with a name that no other one has. */
+static int alloc_passing(struct txn *t, const struct ns *from, const char *name, struct ns **ret)
 {
     const struct ns_instant at = ns_now(from);
-    char *other;
-    struct ns *ns;
-    int err = ns_get_hidden(t->p, NS_SNAPSHOT, &at, name, &ns);
+    struct ns *old;
+    char *other = NULL;
+    int err = ns_get_hidden(t->p, NS_SNAPSHOT, &at, name, &old);
 
     if (err < 0)
-        return err == -ENOENT ? 0 : err;
-    err = asprintf(&other, "%.200s.%llu", name, (unsigned long long)ns->hidden.of.seq) < 0 ? -ENOMEM
-                                                                                           : 0;
-    if (err == 0) {
-        {
-            WRITE_GUARD(&t->p->names.lock);
-            free(ns_table_rename(&t->p->names, ns, other));
-        }
-        capture_ns_put(t, ns);
-        err = state_changed(t, NULL);
+        return err == -ENOENT ? ns_alloc(t->p, name, ret) : err;
+    if (old->hidden.passing) {
+        err = move_aside(t, old);
+    } else {
+        other = number_name(name, at.seq);
+        err = other ? 0 : -ENOMEM;
     }
-    ns_put(t->p, ns);
+    ns_put(t->p, old);
+    if (err == 0)
+        err = ns_alloc(t->p, other ? other : name, ret);
+    free(other);
     return err;
 }
 
-int ns_keep_passing(struct txn *t, const struct ns *from, const char *name)
+int ns_keep_passing(struct txn *t, const struct ns *of, const struct ns_passing *how)
 {
     struct ns *ns;
-    int err = move_aside(t, from, name);
+    int err = alloc_passing(t, of, how->name, &ns);
 
-    if (err == 0)
-        err = ns_alloc(t->p, name, &ns);
     if (err < 0)
         return err;
-    be_kept(t->p, ns, from, NS_SNAPSHOT);
+    be_kept(t->p, ns, of, NS_SNAPSHOT);
     ns->hidden.passing = true;
-    err = publish(t, ns, from);
+    ns->hidden.since = how->since;
+    ns->base = how->from;
+    ns->origin = how->branch;
+    err = publish(t, ns, of);
     if (err < 0)
         ns_discard(ns);
     return err;
@@ -132,6 +156,8 @@ static int make(struct txn *t, struct ns *from, enum ns_kind kind, struct ns **n
     } else {
         be_kept(t->p, *ns, from, kind);
     }
+    if (kind == NS_DRAFT)
+        atomic_store(&(*ns)->refs, 1); /* from the first moment, so that it is not given up */
     if (kind == NS_SNAPSHOT)
         err = find_snapshot_is_free(t->p, from, (*ns)->name);
     if (err == 0)
@@ -236,7 +262,12 @@ int ns_draft_of(struct state *p, struct ns *of, struct ns **ret_ns)
     uint64_t seq;
     int err = make_of(p, of, "draft", NS_DRAFT, &seq, &number);
 
-    return err < 0 ? err : ns_get(p, number, ret_ns);
+    if (err < 0)
+        return err;
+    err = ns_get(p, number, ret_ns);
+    if (err == 0)
+        ns_put(p, *ret_ns); /* `make` has taken a reference, too */
+    return err;
 }
 
 int ns_hold(struct state *p, struct ns *snapshot, bool held)
@@ -269,7 +300,10 @@ int ns_detach(struct state *p, struct ns *ns)
             err = -ENODATA;
         if (err < 0)
             return err;
-        ns->base = (struct ns_instant){0};
+        {
+            WRITE_GUARD(&p->names.lock);
+            ns->base = (struct ns_instant){0};
+        }
         ns->dirty = true;
         capture_ns_put(&t, ns);
         err = state_changed(&t, NULL);

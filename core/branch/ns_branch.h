@@ -42,9 +42,19 @@ int ns_detach(struct state *p, struct ns *ns);
 /* Holds the tree that `from` has now, as the base of a branch; nothing if `origin_keep` is 0. The
  * change is alone. */
 int ns_hold_base(struct txn *t, const struct ns *from);
-/* Makes a snapshot that goes as the trash does. One that has the name gets another: its own with a
- * full stop and the number of its change. The change is alone. */
-int ns_keep_passing(struct txn *t, const struct ns *from, const char *name);
+/* A passing snapshot that is to be made: one that goes as the trash does. */
+struct ns_passing {
+    const char *name;
+    int64_t since; /* when it began to be kept, ns since the epoch */
+    /* How the base of a branch moves with the change that it is kept for; ns 0: none does. `from` is
+     * the old base, and becomes that of the snapshot, so it is held as long. `branch` becomes its
+     * origin: the branch, with the number of the change that the new base is of. */
+    struct ns_instant from, branch;
+};
+/* Makes a passing snapshot. An older one that has the name gets another: its own with a full stop
+ * and the number of its change. If it is one that people made, the new one gets such a name. The
+ * change is alone. */
+int ns_keep_passing(struct txn *t, const struct ns *of, const struct ns_passing *how);
 /* The instant that a namespace is: of one in the root as it is now, of a hidden one that of which
  * it is kept. The caller keeps the namespace from being changed. */
 struct ns_instant ns_now(const struct ns *ns);

@@ -90,7 +90,7 @@ int ns_draft_publish(struct state *p, struct ns *draft, const char *name)
 void ns_draft_drop(struct state *p, struct ns *draft)
 {
     uint32_t open;
-    int err = ns_remove(p, draft, false, &open);
+    int err = ns_remove(p, draft, NS_DRAFT, false, &open);
 
     if (err < 0 && err != -ESHUTDOWN)
         report(REPORT_WARN, "a draft of %s cannot be dropped (%s): the next mount does it",

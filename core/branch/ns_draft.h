@@ -27,7 +27,7 @@
 int ns_draft(struct state *p, const char *name, struct ns **ret_ns);
 /* Makes the draft durable, and shows it in the root under that name. From now on it is as any
  * namespace. After an error it is a draft as before. -EEXIST; -ENAMETOOLONG, -EINVAL.
- * -EWOULDWAIT never: the thread may wait. */
+ * The caller's thread may wait. */
 int ns_draft_publish(struct state *p, struct ns *draft, const char *name);
 /* Drops it, and gives the reference back. If that fails it is reported, and the next start drops
  * it. */

@@ -29,6 +29,8 @@ int drop_under_locks(struct txn *t, struct ns *ns)
 
 struct drop {
     bool force, only_empty, trash;
+    enum ns_kind kind; /* that it must have, unless there is a `may` */
+    bool (*may)(struct state *p, const struct ns *ns); /* or NULL */
     uint32_t room_for; /* for so many open files there is room in the log */
     uint32_t open;     /* open files that were found */
 };
@@ -39,7 +41,7 @@ static int may_drop(struct txn *t, struct ns *ns, struct drop *d)
     int err;
 
     d->open = atomic_load(&ns->nopen);
-    if (!ns->live)
+    if (!ns->live || (d->may ? !d->may(t->p, ns) : ns->hidden.kind != d->kind))
         return -ENOENT;
     if (d->only_empty) {
         err = ns_is_empty(ns);
@@ -48,7 +50,7 @@ static int may_drop(struct txn *t, struct ns *ns, struct drop *d)
     if (d->open && !d->force)
         return -EBUSY;
     if (d->trash)
-        return ns->hidden.kind ? -ENOENT : 0;
+        return 0;
     if (ns->hidden.held || kept_has_snapshots(t->p, ns, true)) {
         d->open = 0;
         return -EBUSY;
@@ -97,9 +99,9 @@ static int drop_with_room(struct state *p, struct ns *ns, struct drop *d)
     return err;
 }
 
-int drop_kept(struct state *p, struct ns *ns)
+int drop_kept(struct state *p, struct ns *ns, bool (*may)(struct state *p, const struct ns *ns))
 {
-    struct drop d = {.force = false};
+    struct drop d = {.may = may};
 
     return drop_with_room(p, ns, &d);
 }
@@ -154,9 +156,9 @@ int ns_drop(struct state *p, const char *name, bool force, bool only_empty, bool
     return err;
 }
 
-int ns_remove(struct state *p, struct ns *ns, bool force, uint32_t *ret_open)
+int ns_remove(struct state *p, struct ns *ns, enum ns_kind kind, bool force, uint32_t *ret_open)
 {
-    struct drop d = {.force = force};
+    struct drop d = {.force = force, .kind = kind};
     int err = state_writable(p);
 
     if (err == 0)
@@ -182,8 +184,8 @@ bool ns_goes_to_trash(struct state *p, struct ns *ns)
 {
     READ_GUARD(&ns->lock);
 
-    return !ns->hidden.kind && settings_get(&p->settings, SET_TRASH_KEEP) > 0 &&
-           ns_is_empty(ns) != 0;
+    return !ns_is_hidden(p, ns) && settings_get(&p->settings, SET_TRASH_KEEP) > 0 &&
+           (ns_is_empty(ns) != 0 || kept_has_snapshots(p, ns, false));
 }
 
 /* Shows it under the name `*as`, and puts its old name there, for the caller to free. */

@@ -18,8 +18,9 @@
  * -ENOTEMPTY; -EBUSY: it has snapshots. */
 int ns_drop(struct state *p, const char *name, bool force, bool only_empty, bool only_symlink,
             uint32_t *ret_open);
-/* Drops a namespace of any kind but a symlink. */
-int ns_remove(struct state *p, struct ns *ns, bool force, uint32_t *ret_open);
+/* Drops a namespace of any kind but a symlink. -ENOENT also if it is of another kind than `kind` by
+ * now: somebody has dropped it or taken it back. */
+int ns_remove(struct state *p, struct ns *ns, enum ns_kind kind, bool force, uint32_t *ret_open);
 /* Moves a namespace of the root into the trash: it is frozen, and its name is free. What is open in
  * it stays open, and can be read. */
 int ns_trash(struct state *p, struct ns *ns, bool force, uint32_t *ret_open);
@@ -33,8 +34,9 @@ int ns_rename(struct state *p, const char *name, const char *newname, unsigned f
 /* How many files are open in it just now. */
 uint32_t ns_open_files(const struct ns *ns);
 
-/* Private to this room. Drops what is kept (kept.h); the caller calls flush_kick_drops. */
-int drop_kept(struct state *p, struct ns *ns);
+/* Private to this room. Drops what is kept (kept.h) if `may`, which is called while nothing else
+ * changes, says so: else -ENOENT. The caller calls flush_kick_drops. */
+int drop_kept(struct state *p, struct ns *ns, bool (*may)(struct state *p, const struct ns *ns));
 /* Drops one while the caller holds the freeze lock and ns->lock, both for
  * writing. */
 int drop_under_locks(struct txn *t, struct ns *ns);

@@ -17,18 +17,22 @@
 
 /* ---- the two sides ---- */
 
-/* What a branch was made of, which a hidden namespace holds. */
-static int find_origin(struct call *call, const struct ns *ns, const char *name, struct ns **ret)
+/* Finds the base of a branch, which a hidden namespace holds. */
+static int find_base(struct call *call, const struct ns *ns, const char *name, struct ns **ret)
 {
-    int err = ns->base.ns ? ns_get_hidden(call->p, NS_ORIGIN, &ns->base, NULL, ret) : -ENODATA;
-
+    struct ns_instant base;
+    int err;
+    {
+        READ_GUARD(&call->p->names.lock);
+        base = ns->base;
+    }
+    err = base.ns ? ns_get_hidden(call->p, NS_ORIGIN, &base, NULL, ret) : -ENODATA;
     if (err == -ENODATA)
-        return control_fail_word(call, err, "%s was not made of another namespace; name two", name);
+        return control_fail_word(call, err, "%s has no base; name two namespaces", name);
     return err == -ENOENT
                ? control_fail_word(call, -ENODATA,
-                                   "what %s was made of is not held any more (origin_keep, "
-                                   "detach); "
-                                   "name two namespaces",
+                                   "what %s was made of is not held any more (origin_keep); name "
+                                   "two namespaces",
                                    name)
                : err;
 }
@@ -43,7 +47,7 @@ static int find_sides(struct call *call, size_t names, struct ns *ret[DELTA_SIDE
     if (err < 0)
         return err;
     if (names == 1)
-        err = find_origin(call, first, control_arg(call, 0), &second);
+        err = find_base(call, first, control_arg(call, 0), &second);
     else
         err = control_find_ns(call, control_arg(call, 1), &second);
     if (err < 0) {

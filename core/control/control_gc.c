@@ -141,8 +141,7 @@ static int why_not_retired(struct call *call, uint64_t node)
         }
     free(v);
     if (own)
-        return control_fail(call, -EBUSY, "node %llu is this store, which is never stale",
-                            U(node));
+        return control_fail(call, -EBUSY, "node %llu is this store, which is never stale", U(node));
     if (wait > 0)
         return control_fail(
             call, -EBUSY,

@@ -84,6 +84,11 @@ int control_started(struct call *call, uint64_t number);
  * `fn`, or to free it. */
 int control_run_one(struct call *call, const char *detail, job_fn *fn, void *arg);
 
+/* How often a verb looks whether the last file is closed, and ns between two such looks: the kernel
+ * reports a close after close(2) has returned. */
+#define RELEASE_LOOKS 60
+#define RELEASE_LOOK_NS (5 * NSEC_PER_MSEC)
+
 /* Finds a namespace, or what is kept of one (ns_find.h). The caller gives its reference back with
  * ns_put. -ENOENT, or -EINVAL: it is a symlink; with a sentence. */
 int control_find_ns(struct call *call, const char *name, struct ns **ret_ns);

@@ -232,9 +232,9 @@ int control_undrop(struct call *call)
     }
     err = strbuf_error(&as);
     if (err == 0)
-        err = ttl_forgive(call->p, ns);
-    if (err == 0)
         err = ns_undrop(call->p, ns, as.s);
+    if (err == 0)
+        err = ttl_forgive(call->p, ns);
     ns_put(call->p, ns);
     if (err < 0)
         return not_back(call, name, as.s, err);
@@ -259,7 +259,7 @@ static int empty_trash(struct call *call)
             READ_GUARD(&call->p->names.lock);
             is = ns->hidden.kind == NS_TRASH;
         }
-        err = is ? ns_remove(call->p, ns, false, &open) : 0;
+        err = is ? ns_remove(call->p, ns, NS_TRASH, false, &open) : 0;
         dropped += is && err == 0;
         busy += err == -EBUSY;
         err = err == -EBUSY || err == -ENOENT ? 0 : err;

@@ -13,6 +13,7 @@
 #include "ns_label.h"
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #define U(x) ((unsigned long long)(x))
 
@@ -80,6 +81,27 @@ static int say_result(struct call *call, const struct ns *ours, const struct mer
     }
 }
 
+/* Is a file that is open among the conflicts? */
+static bool has_open(const struct merge_result *r)
+{
+    for (size_t i = 0; i < r->conflict_count; i++)
+        if (r->conflicts[i].why == MERGE_OPEN)
+            return true;
+    return false;
+}
+
+/* The kernel reports the close of a file after close(2) has returned. So a file that was read just
+ * before may still seem to be open: then the merge is tried again, for a short time. */
+static bool waits_for_closes(struct call *call, int err, struct merge_result *r, unsigned *looks)
+{
+    if (err != -EEXIST || !has_open(r) || ++*looks > RELEASE_LOOKS ||
+        (call->interrupted && atomic_load(call->interrupted)))
+        return false;
+    merge_result_release(r);
+    (void)nanosleep(&(struct timespec){.tv_nsec = RELEASE_LOOK_NS}, NULL);
+    return true;
+}
+
 /* Merges, with the options of the command. It takes the references over. */
 static int merge_into(struct call *call, struct ns *theirs, struct ns *ours)
 {
@@ -87,6 +109,7 @@ static int merge_into(struct call *call, struct ns *theirs, struct ns *ours)
     struct merge_call c = {.theirs = theirs, .ours = ours, .interrupted = call->interrupted};
     struct merge_result r = {0};
     char label[NS_LABEL_MAX];
+    unsigned looks = 0;
     int err = read_rule(call, &c.rule);
 
     if (err == 0 && theirs == ours)
@@ -98,7 +121,9 @@ static int merge_into(struct call *call, struct ns *theirs, struct ns *ours)
     if (err == 0) {
         ns_label(call->p, theirs, label);
         c.label = label;
-        err = merge_run(call->p, &c, &r);
+        do
+            err = merge_run(call->p, &c, &r);
+        while (waits_for_closes(call, err, &r, &looks));
         err = say_result(call, ours, &r, err);
     }
     merge_result_release(&r);
@@ -131,7 +156,7 @@ static int find_parent(struct call *call, const struct ns *ns, struct ns **ret)
 {
     int err = ns->origin.ns ? ns_get(call->p, ns->origin.ns, ret) : -ENOENT;
 
-    if (err == 0 && ((*ret)->generation != ns->origin.generation || (*ret)->hidden.kind)) {
+    if (err == 0 && ((*ret)->generation != ns->origin.generation || ns_is_hidden(call->p, *ret))) {
         ns_put(call->p, *ret);
         err = -ENOENT;
     }
@@ -167,6 +192,7 @@ static int take_back(struct call *call, bool redo)
 {
     struct merge_result r = {0};
     enum merge_rule rule;
+    unsigned looks = 0;
     struct ns *ours;
     int err = read_rule(call, &rule);
 
@@ -176,7 +202,9 @@ static int take_back(struct call *call, bool redo)
         err = control_find_ns(call, control_arg(call, 0), &ours);
     if (err < 0)
         return err;
-    err = merge_undo(call->p, ours, redo, rule, call->interrupted, &r);
+    do
+        err = merge_undo(call->p, ours, redo, rule, call->interrupted, &r);
+    while (waits_for_closes(call, err, &r, &looks));
     if (err == -ENOENT)
         err = control_fail_word(call, err,
                                 redo ? "nothing was undone in %s that can be done again"

@@ -11,11 +11,6 @@
 #include <time.h>
 
 #define U(x) ((unsigned long long)(x))
-/* how often a drop looks whether the last file is closed */
-#define RELEASE_LOOKS 60
-/* ns between two such looks */
-#define RELEASE_LOOK_NS (5 * NSEC_PER_MSEC)
-
 /* Can this be the name of a namespace? -ENAMETOOLONG, -EINVAL, with a sentence. */
 static int check_namespace(struct call *call, const char *name)
 {
@@ -128,7 +123,8 @@ static int not_dropped(struct call *call, const char *name, uint32_t open, int e
 struct drop_call {
     const char *name;
     bool force, now;
-    uint32_t open; /* files that are open */
+    uint32_t open;     /* files that are open */
+    enum ns_kind kind; /* of the namespace when it was found */
 };
 
 static int read_drop(struct call *call, struct drop_call *ret)
@@ -178,7 +174,7 @@ static int drop_now(struct call *call, struct ns *ns, struct drop_call *d)
     if (err < 0)
         return err;
     number = j->number;
-    err = ns_remove(call->p, ns, d->force, &d->open);
+    err = ns_remove(call->p, ns, d->kind, d->force, &d->open);
     if (err < 0) {
         job_withdraw(call->p, j, err);
         return err;
@@ -204,11 +200,16 @@ int control_drop(struct call *call)
         err = control_find_ns(call, d.name, &ns);
     if (err < 0)
         return err;
+    {
+        READ_GUARD(&call->p->names.lock);
+        d.kind = ns->hidden.kind;
+    }
     if (!d.force)
         err = wait_for_closes(call, ns, &d.open);
     if (err == 0)
-        err = !d.now && ns_goes_to_trash(call->p, ns) ? to_trash(call, ns, &d)
-                                                      : drop_now(call, ns, &d);
+        err = !d.now && d.kind == NS_VISIBLE && ns_goes_to_trash(call->p, ns)
+                  ? to_trash(call, ns, &d)
+                  : drop_now(call, ns, &d);
     ns_put(call->p, ns);
     return err < 0 ? not_dropped(call, d.name, d.open, err) : 0;
 }

@@ -193,7 +193,7 @@ int control_ns_set(struct call *call, const char *key, const char *value)
 
     if (err < 0)
         return err;
-    if (ns->hidden.kind)
+    if (ns_is_hidden(call->p, ns))
         err = control_fail_word(call, -EINVAL, "%s is of what is only kept, which nothing changes",
                                 key);
     else

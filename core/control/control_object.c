@@ -133,8 +133,7 @@ static int note_use(struct key k, const void *val, size_t len, void *ctx)
     struct use *u = ctx;
     uint64_t object = item_object(k, val, len), ino = key_ino(k);
 
-    if (!object ||
-        (object != u->number && refs_resolve(u->call->p->refs, object) != u->number))
+    if (!object || (object != u->number && refs_resolve(u->call->p->refs, object) != u->number))
         return 0;
     u->hits++;
     if (u->shown < SHOWN_INODES && (u->shown == 0 || u->inodes[u->shown - 1] != ino))
@@ -169,8 +168,8 @@ static void use_line(struct use *u, const struct live_tree *t)
 static int look_through(const struct live_tree *t, void *ctx)
 {
     struct use *u = ctx;
-    struct walk w = {WALK_LIVE(t->lock, t->tree), WALK_ALL, .fn = note_use,
-                     .pause = is_interrupted, .pause_ctx = u, .ctx = u};
+    struct walk w = {WALK_LIVE(t->lock, t->tree), WALK_ALL,       .fn = note_use,
+                     .pause = is_interrupted,     .pause_ctx = u, .ctx = u};
     int err = is_interrupted(u);
 
     u->hits = u->shown = 0;
@@ -260,8 +259,8 @@ int control_object(struct call *call)
                                                         : "unreferenced",
                 (o.entry.count > 0) + pool_node_who(call->p, &o.entry, nodes, SHOWN_NODES));
     if (entry_is_sealed(&o.entry))
-        strbuf_addf(&call->head, " size=%llu shard=%u stored=%s%s", U(o.entry.size),
-                    o.entry.shard, o.entry.kind == ENTRY_PACK ? "pack" : "file",
+        strbuf_addf(&call->head, " size=%llu shard=%u stored=%s%s", U(o.entry.size), o.entry.shard,
+                    o.entry.kind == ENTRY_PACK ? "pack" : "file",
                     sweep_is_lost(call->p, o.number) ? " lost=1" : "");
     strbuf_addf(&call->head, " refs=%u", o.entry.count);
     object_release(call, &o);

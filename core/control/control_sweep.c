@@ -54,6 +54,9 @@ int control_sweep(struct call *call)
     if (!a)
         return -ENOMEM;
     *a = (struct sweep_asked){dry_run, list};
-    return control_run_one(call, dry_run ? list ? "dry-run list" : "dry-run" : list ? "list" : "",
+    return control_run_one(call,
+                           dry_run ? list ? "dry-run list" : "dry-run"
+                           : list  ? "list"
+                                   : "",
                            sweep_job, a);
 }

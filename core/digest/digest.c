@@ -292,7 +292,7 @@ int digest_tree(struct state *p, struct ns *ns, const char *path, digest_progres
     if (err == 0)
         err = digest_still(&g, still ? still : ns, path);
     if (still) {
-        (void)ns_remove(p, still, false, &open); /* if it fails, it goes as drafts do */
+        (void)ns_remove(p, still, NS_DRAFT, false, &open); /* if it fails, it goes as drafts do */
         ns_put(p, still);
     }
     digesting_release(&g);

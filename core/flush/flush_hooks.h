@@ -16,7 +16,7 @@ struct flush_hooks {
     /* A flush begins, and may find objects in the pool: pool_node_refresh. */
     void (*refresh_pool)(struct state *p);
     /* The disk is full. Give up the oldest of what is kept only in case somebody wants it back:
-     * kept_give_back. False: there is nothing. */
+     * kept_give_back. False: nothing can be. */
     bool (*give_back)(struct state *p);
     /* A run of the flush thread has ended: flushed of store.c, by compact_if_due, schedule_run
      * and kept_expire. */

@@ -27,9 +27,7 @@
 #define ROOM_KNOWN (20 * NSEC_PER_MSEC)
 #define CHANGES_KICK 100000u /* uncommitted table changes that start a flush */
 #define CHANGES_WAIT 400000u /* uncommitted table changes at which writers wait for a flush */
-#define SLOTS_KICK                                                                                 \
-    4 /* at this part of SLOTS_WAIT (1/4) a flush seals all slots that it
-                              * can */
+#define SLOTS_KICK 4 /* at this part of SLOTS_WAIT (1/4) a flush seals all slots that it can */
 #define LOG_KICK (UINT64_C(64) << 20) /* bytes of the log that only a commit gives back */
 /* At so many slots, or at this part (1/4) of the limit of open files if that is less, each change
  * waits for a flush: a slot is an open file. Slots that are being written cannot be sealed. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * image: a tree of files as a stream of records, for import and export between machines
- * (FORMAT.md, section 17). Pure: no I/O.
+ * (FORMAT.md, section 18). Pure: no I/O.
  *
  *     struct image_stream s;                             who writes
  *     write(image_begin(&s, head), IMAGE_HEAD);

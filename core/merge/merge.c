@@ -6,6 +6,7 @@
 #include "merge_paths.h"
 #include "ns_branch.h"
 #include "ns_drop.h"
+#include "report.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,8 @@ static bool is_of(const struct ns_instant *i, const struct ns *ns)
 /* Of the two the one that is a branch of the other; NULL: neither is. */
 static struct ns *child_of(const struct merge_call *c)
 {
+    if (c->back)
+        return c->branch;
     if (is_of(&c->theirs->origin, c->ours))
         return c->theirs;
     return is_of(&c->ours->origin, c->theirs) ? c->ours : NULL;
@@ -34,22 +37,33 @@ static bool same_instant(const struct ns_instant *x, const struct ns_instant *y)
     return x->ns && x->ns == y->ns && x->generation == y->generation && x->seq == y->seq;
 }
 
-/* Finds what is the base of both, with a reference. Two branches of one instant have it in common,
- * too. */
-static int find_base(struct state *p, const struct merge_call *c, struct ns **ret)
+/* What the records say is the base of both; ns 0: nothing. Two branches of one instant have it in
+ * common, too. The caller holds "names". */
+static struct ns_instant base_of(const struct merge_call *c)
 {
     const struct ns *child = child_of(c);
-    int err = -ENOENT;
+
+    if (child)
+        return child->base;
+    return same_instant(&c->theirs->base, &c->ours->base) ? c->ours->base : (struct ns_instant){0};
+}
+
+/* Finds what is the base of both, with a reference. */
+static int find_base(struct state *p, const struct merge_call *c, struct ns **ret)
+{
+    struct ns_instant base;
+    int err;
 
     if (c->base) {
         atomic_fetch_add(&c->base->refs, 1);
         *ret = c->base;
         return 0;
     }
-    if (child && child->base.ns)
-        err = ns_get_hidden(p, NS_ORIGIN, &child->base, NULL, ret);
-    else if (same_instant(&c->theirs->base, &c->ours->base))
-        err = ns_get_hidden(p, NS_ORIGIN, &c->ours->base, NULL, ret);
+    {
+        READ_GUARD(&p->names.lock);
+        base = base_of(c);
+    }
+    err = base.ns ? ns_get_hidden(p, NS_ORIGIN, &base, NULL, ret) : -ENOENT;
     return err == -ENOENT ? -ENODATA : err;
 }
 
@@ -61,9 +75,15 @@ struct trying {
     struct merge_sides s;
     struct ns *child;
     struct merge_plan plan;
-    size_t room; /* bytes of the log for the try */
+    size_t room;                /* bytes of the log for the try */
+    int64_t since;              /* when what is kept began to be, ns since the epoch */
+    struct ns_instant from, to; /* how the base of `child` moves; ns 0: it does not */
     uint64_t seq;
 };
+
+/* The names of what an undo leaves. */
+#define UNDO_BEFORE "undo-before"
+#define UNDO_AFTER "undo-after"
 
 /* Takes the locks of all three trees, the lower number first. */
 static void lock_sides(struct txn *t, const struct merge_sides *s, struct ns *order[3])
@@ -112,43 +132,84 @@ static bool is_empty(const struct trying *k)
     return !has_changes(&k->plan) && (!k->child || (d->count == 0 && d->name_count == 0));
 }
 
-/* Keeps what ours is now under PREFIX and the label. */
-static int keep(struct txn *t, const struct trying *k, const char *prefix)
+/* Keeps what ours is now, as one of a pair. */
+static int keep(struct txn *t, const struct trying *k, bool after)
 {
     char name[VFS_NAME_MAX + 1];
+    struct ns_passing how = {.name = name, .since = k->since, .from = k->from};
 
-    if (!k->c->label || !has_changes(&k->plan))
+    if ((!k->c->label && !k->c->undo) || !has_changes(&k->plan))
         return 0;
-    snprintf(name, sizeof name, "%s%.200s", prefix, k->c->label);
+    if (k->c->undo)
+        snprintf(name, sizeof name, "%s", after ? UNDO_AFTER : UNDO_BEFORE);
+    else
+        snprintf(name, sizeof name, "%s%.200s", after ? MERGE_AFTER : MERGE_BEFORE, k->c->label);
     for (char *at = name; (at = strchr(at, '@'));)
         *at = '-';
-    return ns_keep_passing(t, k->s.ours, name);
+    if (k->to.ns)
+        how.branch = (struct ns_instant){k->child->number, k->child->generation, k->to.seq};
+    return ns_keep_passing(t, k->s.ours, &how);
 }
 
-/* Does the plan, and moves the base of the pair, in one frame. What is kept is made before and
- * after. */
+/* Keeps what ours became. The merge is done, so an error is only reported. */
+static void keep_after(struct txn *t, const struct trying *k)
+{
+    int err = keep(t, k, true);
+
+    if (err < 0)
+        report(REPORT_WARN, "what was merged into %s cannot be undone (%s)", k->s.ours->name,
+               strerror(-err));
+}
+
+/* Moves the base of the pair. */
+static void move_base(struct txn *t, struct ns *child, const struct ns_instant *to)
+{
+    {
+        WRITE_GUARD(&t->p->names.lock);
+        child->base = *to;
+    }
+    child->dirty = true;
+    capture_ns_put(t, child);
+}
+
+/* How does the base move? By a merge to what theirs is now; by an undo to where it was before, if
+ * it is still where the merge brought it. */
+static void find_move(struct trying *k)
+{
+    const struct ns *done = k->c->back;
+
+    if (!k->child)
+        return;
+    k->from = k->child->base;
+    if (!done)
+        k->to = ns_now(k->s.theirs);
+    else if (k->child->base.seq == done->origin.seq)
+        k->to = done->base;
+    else
+        k->from = k->to = (struct ns_instant){0};
+}
+
+/* Does the plan, and moves the base of the pair, in one frame. What is kept has frames before and
+ * after it. */
 static int do_plan(struct txn *t, struct trying *k)
 {
-    struct ns_instant was = {0};
-    int err = k->child ? ns_hold_base(t, k->s.theirs) : 0;
+    int err = k->child && !k->c->back ? ns_hold_base(t, k->s.theirs) : 0;
 
+    k->since = now(t->p);
+    find_move(k);
     if (err == 0)
-        err = keep(t, k, MERGE_BEFORE);
+        err = keep(t, k, false);
     if (err == 0)
         err = merge_apply(t, &k->s, &k->plan);
     if (err < 0)
         return err;
-    if (k->child) {
-        was = k->child->base;
-        k->child->base = ns_now(k->s.theirs);
-        k->child->dirty = true;
-        capture_ns_put(t, k->child);
-    }
+    if (k->to.ns)
+        move_base(t, k->child, &k->to);
     err = state_changed(t, k->s.ours);
     k->seq = k->s.ours->seq;
-    if (err < 0 && k->child)
-        k->child->base = was;
-    return err < 0 ? err : keep(t, k, MERGE_AFTER);
+    if (err == 0)
+        keep_after(t, k);
+    return err;
 }
 
 /* Plans, and does the plan if there is room for it. -EAGAIN: there is not. */
@@ -169,6 +230,16 @@ static int plan_and_do(struct txn *t, struct trying *k)
     return do_plan(t, k);
 }
 
+/* Is what was found to be the base still that? Another merge of the two may have moved it. */
+static bool has_same_base(const struct trying *k)
+{
+    READ_GUARD(&k->p->names.lock);
+    const struct ns_instant base = base_of(k->c);
+
+    return k->c->base || same_instant(&base, &k->s.base->hidden.of);
+}
+
+/* -ESTALE: the base is another one by now. */
 static int try_once(struct trying *k)
 {
     struct ns *order[3];
@@ -182,6 +253,8 @@ static int try_once(struct trying *k)
         return -ENOENT;
     if (!k->s.base->live)
         return -ENODATA;
+    if (!has_same_base(k))
+        return -ESTALE;
     if (k->s.ours->frozen || k->s.ours->hidden.kind)
         return -EROFS;
     lock_sides(&t, &k->s, order);
@@ -190,10 +263,15 @@ static int try_once(struct trying *k)
     return err;
 }
 
-static int run(struct state *p, struct trying *k)
+/* Finds the base, and tries until there is room in the log. */
+static int try_with_base(struct state *p, struct trying *k)
 {
-    int err = -EAGAIN;
+    int err = find_base(p, k->c, &k->s.base);
 
+    if (err < 0)
+        return err;
+    k->s.own = k->child ? k->child->own_ino : k->s.base->next_ino;
+    err = k->s.base == k->s.theirs || k->s.base == k->s.ours ? -EINVAL : -EAGAIN;
     for (unsigned i = 0; err == -EAGAIN && i < TRIES; i++) {
         merge_plan_release(&k->plan);
         err = vnodes_write_back(p, k->s.theirs);
@@ -202,25 +280,35 @@ static int run(struct state *p, struct trying *k)
         if (err == 0)
             err = try_once(k);
     }
-    return err == -EAGAIN ? -EBUSY : err;
+    if (err != -ESTALE)
+        return err;
+    ns_put(p, k->s.base);
+    k->s.base = NULL;
+    return err;
+}
+
+static int run(struct state *p, struct trying *k)
+{
+    int err = -ESTALE;
+
+    for (unsigned i = 0; err == -ESTALE && i < TRIES; i++)
+        err = try_with_base(p, k);
+    return err == -EAGAIN || err == -ESTALE ? -EBUSY : err;
 }
 
 int merge_run(struct state *p, const struct merge_call *c, struct merge_result *ret)
 {
-    struct trying k = {.p = p, .c = c, .child = child_of(c), .room = ROOM_FIRST};
+    struct trying k = {.p = p,
+                       .c = c,
+                       .s = {.theirs = c->theirs, .ours = c->ours},
+                       .child = child_of(c),
+                       .plan = {.rule = c->rule, .interrupted = c->interrupted},
+                       .room = ROOM_FIRST};
     int err = c->theirs == c->ours ? -EINVAL : state_writable(p);
 
     *ret = (struct merge_result){0};
     if (err == 0)
-        err = find_base(p, c, &k.s.base);
-    if (err < 0)
-        return err;
-    k.s.theirs = c->theirs;
-    k.s.ours = c->ours;
-    k.s.own = k.child ? k.child->own_ino : k.s.base->next_ino;
-    k.plan.rule = c->rule;
-    k.plan.interrupted = c->interrupted;
-    err = k.s.base == c->theirs || k.s.base == c->ours ? -EINVAL : run(p, &k);
+        err = run(p, &k);
     ret->decided = k.plan.decided;
     if (err == -EEXIST) {
         int path_err = merge_paths(p, &k.s, &k.plan, ret);
@@ -240,95 +328,100 @@ int merge_run(struct state *p, const struct merge_call *c, struct merge_result *
 
 /* ---- taking back ---- */
 
-/* The label of a snapshot `before-LABEL`; NULL: it is none. */
-static const char *label_of(const struct ns *ns)
-{
-    size_t len = strlen(MERGE_BEFORE);
+/* A pair that a merge or an undo has left. */
+struct pair {
+    struct ns *before, *after; /* with references */
+};
 
-    return ns->hidden.kind == NS_SNAPSHOT && ns->hidden.passing &&
-                   !strncmp(ns->name, MERGE_BEFORE, len)
-               ? ns->name + len
-               : NULL;
+static bool begins(const struct ns *ns, const char *with)
+{
+    return !strncmp(ns->name, with, strlen(with));
 }
 
-/* Is it a label of an undo? Older ones have a number behind it. */
-static bool is_undo(const char *label)
+static bool is_passing_of(const struct ns *ns, const struct ns *ours)
 {
-    size_t len = strlen(MERGE_UNDO);
-
-    return !strncmp(label, MERGE_UNDO, len) && (!label[len] || label[len] == '.');
+    return ns->hidden.kind == NS_SNAPSHOT && ns->hidden.passing && is_of(&ns->hidden.of, ours);
 }
 
-/* Finds the newest snapshot before a merge into `ours`, with a reference. */
-static int find_before(struct state *p, const struct ns *ours, bool redo, struct ns **ret)
+/* What was kept after the merge that `before` was kept for; NULL: nothing. Needs "names". */
+static struct ns *after_of(struct state *p, const struct ns *ours, const struct ns *before,
+                           bool undo)
 {
     struct ns *best = NULL;
-    READ_GUARD(&p->names.lock);
 
-    for (struct ns *ns = p->names.hidden[ours->number % NS_BUCKETS]; ns; ns = ns->by_name_next) {
-        const char *label = is_of(&ns->hidden.of, ours) ? label_of(ns) : NULL;
-
-        if (label && is_undo(label) == redo && (!best || ns->hidden.of.seq > best->hidden.of.seq))
-            best = ns;
-    }
-    if (!best)
-        return -ENOENT;
-    atomic_fetch_add(&best->refs, 1);
-    *ret = best;
-    return 0;
-}
-
-/* Finds the snapshot after the merge that `before` is of, with a reference: the oldest with the
- * label that is newer. */
-static int find_after(struct state *p, const struct ns *before, struct ns **ret)
-{
-    struct ns *best = NULL;
-    const char *label = before->name + strlen(MERGE_BEFORE);
-    size_t label_len = strcspn(label, "."), len = strlen(MERGE_AFTER);
-    READ_GUARD(&p->names.lock);
-
-    for (struct ns *ns = p->names.hidden[before->hidden.of.ns % NS_BUCKETS]; ns;
-         ns = ns->by_name_next)
-        if (ns->hidden.passing &&
-            same_instant(
-                &(struct ns_instant){ns->hidden.of.ns, ns->hidden.of.generation, 1},
-                &(struct ns_instant){before->hidden.of.ns, before->hidden.of.generation, 1}) &&
-            !strncmp(ns->name, MERGE_AFTER, len) && !strncmp(ns->name + len, label, label_len) &&
-            ns->hidden.of.seq > before->hidden.of.seq &&
+    for (struct ns *ns = p->names.hidden[ours->number % NS_BUCKETS]; ns; ns = ns->by_name_next)
+        if (is_passing_of(ns, ours) && begins(ns, undo ? UNDO_AFTER : MERGE_AFTER) &&
+            ns->hidden.since == before->hidden.since && ns->hidden.of.seq > before->hidden.of.seq &&
             (!best || ns->hidden.of.seq < best->hidden.of.seq))
             best = ns;
-    if (!best)
+    return best;
+}
+
+/* Finds the newest pair that a merge into `ours`, or an undo, has left. -ENOENT */
+static int find_pair(struct state *p, const struct ns *ours, bool undo, struct pair *ret)
+{
+    READ_GUARD(&p->names.lock);
+
+    *ret = (struct pair){0};
+    for (struct ns *ns = p->names.hidden[ours->number % NS_BUCKETS]; ns; ns = ns->by_name_next) {
+        struct ns *after;
+
+        if (!is_passing_of(ns, ours) || !begins(ns, undo ? UNDO_BEFORE : MERGE_BEFORE) ||
+            (ret->before && ns->hidden.of.seq < ret->before->hidden.of.seq))
+            continue;
+        after = after_of(p, ours, ns, undo);
+        if (after)
+            *ret = (struct pair){ns, after};
+    }
+    if (!ret->before)
         return -ENOENT;
-    atomic_fetch_add(&best->refs, 1);
-    *ret = best;
+    atomic_fetch_add(&ret->before->refs, 1);
+    atomic_fetch_add(&ret->after->refs, 1);
     return 0;
+}
+
+/* Finds the branch of which the base was moved, with a reference. NULL: there is none, or it is
+ * gone. */
+static struct ns *find_branch(struct state *p, const struct ns *before)
+{
+    const struct ns_instant *branch = &before->origin;
+    struct ns *ns;
+
+    if (!branch->ns || ns_get(p, branch->ns, &ns) < 0)
+        return NULL;
+    if (ns->generation == branch->generation && !ns_is_hidden(p, ns))
+        return ns;
+    ns_put(p, ns);
+    return NULL;
 }
 
 int merge_undo(struct state *p, struct ns *ours, bool redo, enum merge_rule rule,
                const _Atomic bool *interrupted, struct merge_result *ret)
 {
-    struct ns *before = NULL, *after = NULL;
+    struct pair pair;
     uint32_t open;
-    int err = find_before(p, ours, redo, &before);
+    int err = find_pair(p, ours, redo, &pair);
 
     *ret = (struct merge_result){0};
-    if (err == 0)
-        err = find_after(p, before, &after);
     if (err == 0) {
-        struct merge_call c = {.theirs = before,
+        struct merge_call c = {.theirs = pair.before,
                                .ours = ours,
-                               .base = after,
-                               .label = redo ? "redo" : MERGE_UNDO,
+                               .base = pair.after,
+                               .label = redo ? "redo" : NULL,
+                               .undo = !redo,
+                               .back = pair.before,
+                               .branch = find_branch(p, pair.before),
                                .rule = rule,
                                .interrupted = interrupted};
 
         err = merge_run(p, &c, ret);
+        ns_put(p, c.branch);
     }
-    if (err == 0) {
-        (void)ns_remove(p, before, false, &open);
-        (void)ns_remove(p, after, false, &open);
+    if (err == 0) { /* without the one the other is no pair, so it is not taken back again */
+        (void)ns_remove(p, pair.after, NS_SNAPSHOT, true, &open);
+        (void)ns_remove(p, pair.before, NS_SNAPSHOT, true, &open);
     }
-    ns_put(p, before);
-    ns_put(p, after);
+    ns_put(p, pair.before);
+    ns_put(p, pair.after);
     return err;
 }

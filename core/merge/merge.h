@@ -9,14 +9,19 @@
  *         use(r.conflicts, r.conflict_count);
  *     merge_result_release(&r);
  *
- * The rules of a merge are in merge_plan.h. All of it is one frame of the log: after a crash it is
- * there as a whole, or not at all. Namespace and inode numbers of `ours` stay, so working
+ * The rules of a merge are in merge_plan.h. What changes in `ours`, and the base, are one frame of
+ * the log: after a crash they are there as a whole, or not at all. What is kept beside it has
+ * frames of its own, before and after. Namespace and inode numbers of `ours` stay, so working
  * directories and mounts there go on. While it is made nothing else changes: it is planned and
  * done under the freeze lock.
  *
  * With a label, what `ours` was before is kept as its snapshot `before-LABEL`, and what it became
  * as `after-LABEL`; both go as the trash does. merge_undo takes back such a merge: it merges with
- * the latter as the base and the former as theirs, so what was changed later stays.
+ * the latter  so what was changed later stays. The base of the branch goes
+ * back as well, so that the branch can be committed again. It leaves
+ * `undo-before` and `undo-after`, by which a redo takes it back. Two snapshots are a pair if they
+ * began to be kept at the same moment. One without the other, as after a crash in between, is left
+ * alone.
  *
  * If one of the two is a branch of the other, its base becomes what theirs is at this instant, also
  * if ours had all of that, or a rule left it out: the next merge is about what is new since.
@@ -34,7 +39,12 @@
 struct merge_call {
     struct ns *theirs, *ours;
     struct ns *base;   /* NULL: the one that the records of the two know */
-    const char *label; /* NULL: nothing is kept */
+    const char *label; /* NULL: nothing is kept, unless it is an undo */
+    bool undo;         /* it takes back a merge */
+    /* Of an undo and a redo: what was kept before that which they take back, and the branch of
+     * which the base goes back with it, or NULL. */
+    const struct ns *back;
+    struct ns *branch;
     enum merge_rule rule;
     const _Atomic bool *interrupted; /* or NULL */
 };
@@ -58,7 +68,6 @@ int merge_undo(struct state *p, struct ns *ours, bool redo, enum merge_rule rule
                const _Atomic bool *interrupted, struct merge_result *ret);
 void merge_result_release(struct merge_result *r);
 
-/* The labels of undone merges. */
-#define MERGE_UNDO "undo"
+/* How the names of what is kept begin. */
 #define MERGE_BEFORE "before-"
 #define MERGE_AFTER "after-"

@@ -274,6 +274,30 @@ static int merge_new(struct making *k, const struct delta_inode *t)
     return add_inode(k, &(struct merge_inode){.ino = t->ino, .is_new = true});
 }
 
+/* One that both have and the base has not: the base is an older moment than the last at which they
+ * were one. */
+static int merge_both_made(struct making *k, const struct delta_inode *t,
+                           const struct delta_inode *o)
+{
+    const struct inode *x = &t->at[DELTA_B], *y = &o->at[DELTA_B];
+    struct merge_inode i = {.ino = t->ino, .mtime = true};
+    bool take = false, dir = S_ISDIR(x->mode) && S_ISDIR(y->mode);
+    bool plain = !((x->flags | y->flags) & (INODE_EXTENTS | INODE_HOLES | INODE_XATTRS));
+    int err;
+
+    if (x->mode == y->mode && x->uid == y->uid && x->gid == y->gid && plain &&
+        (dir || plan_same_bytes(k, x, y)))
+        return 0;
+    err = decide(k, MERGE_CONTENT, t->ino, &take);
+    if (err < 0 || !take)
+        return err;
+    if (!dir && vnode_is_open(k->p, vfs_node(k->s->ours->number, t->ino), false))
+        return conflict_of_inode(k, MERGE_OPEN, t->ino);
+    i.content = !dir;
+    i.mode = i.uid = i.gid = i.xattrs = true;
+    return add_inode(k, &i);
+}
+
 static int merge_one_inode(struct making *k, const struct delta_inode *t)
 {
     const struct delta_inode *o = delta_find(&k->m->ours, t->ino);
@@ -287,7 +311,7 @@ static int merge_one_inode(struct making *k, const struct delta_inode *t)
     if (t->in[DELTA_A])
         return merge_changed(k, t, o);
     if (o && o->in[DELTA_B])
-        return conflict_of_inode(k, MERGE_CONTENT, t->ino);
+        return merge_both_made(k, t, o);
     return merge_new(k, t);
 }
 
@@ -437,9 +461,22 @@ void merge_plan_release(struct merge_plan *m)
 #define NAME_BYTES (OP_HEAD_MAX + DIRENT_ITEM_MAX + COUNTER_ITEM_LEN + OP_HEAD_MAX)
 #define ITEMS_BYTES ((size_t)5 * (9 * OP_HEAD_MAX + 1024 + PUT_BYTES))
 
+/* The most that the change of one inode takes. A new file that is one object is one item. */
+static size_t bytes_of_inode(const struct merge_plan *m, const struct merge_inode *i)
+{
+    const struct delta_inode *t = delta_find(&m->theirs, i->ino);
+    const struct inode *in = &t->at[DELTA_B];
+
+    return i->is_new && !in->flags && !S_ISLNK(in->mode) ? PUT_BYTES : PUT_BYTES + ITEMS_BYTES;
+}
+
 size_t merge_plan_bytes(const struct merge_plan *m)
 {
-    return 2 * NAME_BYTES * m->name_count + ITEMS_BYTES * m->inode_count +
-           (PUT_BYTES + ADOPT_ROOM + ITEMS_BYTES) * m->link_count + PUT_BYTES * m->dir_count +
-           NS_RECORD_MAX + (size_t)4 * OP_HEAD_MAX;
+    size_t bytes = 6 * (size_t)NS_RECORD_MAX + (size_t)64 * OP_HEAD_MAX;
+
+    for (size_t i = 0; i < m->inode_count; i++)
+        bytes += bytes_of_inode(m, &m->inodes[i]);
+    for (size_t i = 0; i < m->link_count; i++) /* one that loses a name may be removed */
+        bytes += PUT_BYTES + (m->links[i].minus ? ADOPT_ROOM + ITEMS_BYTES : 0);
+    return bytes + 2 * NAME_BYTES * m->name_count + PUT_BYTES * m->dir_count;
 }

@@ -15,13 +15,13 @@ struct ns_instant {
     uint64_t seq;            /* number of the last change of the store at that moment */
 };
 
-/* Why a namespace is kept that is not in the root. */
+/* Why a namespace is kept that is not in the root. The numbers are on disk. */
 enum ns_kind {
     NS_VISIBLE,  /* it is in the root */
     NS_ORIGIN,   /* it is what a branch was made of, at that instant */
     NS_SNAPSHOT, /* somebody named that instant */
     NS_TRASH,    /* it was dropped, and can be taken back */
-    NS_DRAFT,    /* it is being made, and goes at the next start */
+    NS_DRAFT,    /* somebody makes or reads it; else it goes */
     NS_KIND_END,
 };
 /* What a namespace that is not in the root has beside its other fields. */

@@ -162,7 +162,7 @@ static int remove_one(struct state *p, uint32_t number)
     int err = ns_get(p, number, &ns);
 
     if (err == 0) {
-        err = is_automatic(p, ns) ? ns_remove(p, ns, false, &open) : 0;
+        err = is_automatic(p, ns) ? ns_remove(p, ns, NS_SNAPSHOT, false, &open) : 0;
         ns_put(p, ns);
     }
     return err == -EBUSY || err == -ENOENT || err == -ESTALE ? 0 : err;

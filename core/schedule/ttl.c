@@ -58,6 +58,7 @@ int ttl_run(struct state *p, struct ns *ns)
 
     if (!ttl_wants(p, ns))
         return 0;
-    err = ns_goes_to_trash(p, ns) ? ns_trash(p, ns, false, &open) : ns_remove(p, ns, false, &open);
+    err = ns_goes_to_trash(p, ns) ? ns_trash(p, ns, false, &open)
+                                  : ns_remove(p, ns, NS_VISIBLE, false, &open);
     return err == -EBUSY || err == -ENOENT ? 0 : err;
 }

@@ -128,6 +128,13 @@ bool ns_table_has_name(struct ns_table *t, const char *name)
     return find_name(t, name);
 }
 
+bool ns_is_hidden(struct state *p, const struct ns *ns)
+{
+    READ_GUARD(&p->names.lock);
+
+    return ns->hidden.kind;
+}
+
 /* The list by which it is found: that of its name in the root, or that of what it is kept of. */
 static struct ns **list_of(struct ns_table *t, const struct ns *ns)
 {

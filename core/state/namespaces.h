@@ -45,7 +45,8 @@ struct ns {
     /* true: the tree's usage is that of all its inodes; false: only of what changed since it was
      * read from a record without usage (usage.h) */
     bool counted;
-    struct ns_instant origin, base; /* as in its record (ns_record.h) */
+    struct ns_instant origin; /* fixed; as in its record (ns_record.h) */
+    struct ns_instant base;   /* (freeze for writing, names); likewise */
     uint64_t own_ino;
     struct ns_tail *tail;     /* owned; NULL: none */
     _Atomic uint64_t flushes; /* flushes that ever had changes of it */
@@ -138,6 +139,8 @@ char *ns_table_rename(struct ns_table *t, struct ns *ns, char *name);
 /* Hides a live namespace, or shows it again under the name that it has, which is free, or changes
  * what is noted of it. The caller holds "names" for writing. */
 void ns_table_hide(struct ns_table *t, struct ns *ns, const struct ns_hidden *hidden);
+/* Is it not in the root? The caller does not hold "names". */
+bool ns_is_hidden(struct state *p, const struct ns *ns);
 /* Is a visible namespace of that name there? The caller holds "names". */
 bool ns_table_has_name(struct ns_table *t, const char *name);
 /* Removes a dropped namespace from the names, and puts its tree into the drop queue. The caller may

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * ns_settings: settings of single namespaces, as names and bytes. Whoever brings a setting gives
- * its bytes a meaning; this version has none of its own. They belong to the number of a namespace:
- * they stay when it is renamed, go when it is dropped, and a branch begins without any.
+ * its bytes a meaning (schedule/ladder_run.h and ttl.h have those of this version). They belong to
+ * the number of a namespace: they stay when it is renamed, go when it is dropped, and a branch
+ * begins without any.
  *
  * All of them are in memory, sorted by number and name. The lock "names" guards them.
  */

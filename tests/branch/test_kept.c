@@ -227,6 +227,30 @@ Test(kept, a_name_that_is_taken_meanwhile_needs_another_one)
     cr_assert_eq(size_in("main2", "a"), 5);
 }
 
+Test(kept, a_second_drop_does_not_delete_what_the_first_one_has_kept)
+{
+    struct ns *ns;
+    uint32_t open;
+
+    put_file(&x, "main/a", "hello");
+    cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);
+    agreed(&x, "drop main", "ok kept=");
+    cr_assert_eq(ns_remove(x.p, ns, NS_VISIBLE, false, &open), -ENOENT);
+    agreed(&x, "undrop main", "ok");
+    cr_assert_eq(ns_remove(x.p, ns, NS_TRASH, false, &open), -ENOENT);
+    cr_assert_eq(size_in("main", "a"), 5);
+    ns_put(x.p, ns);
+}
+
+Test(kept, an_empty_namespace_with_a_snapshot_goes_into_the_trash)
+{
+    put_file(&x, "main/a", "hello");
+    agreed(&x, "snapshot main s", "ok");
+    remove_file(&x, "main/a");
+    agreed(&x, "drop main", "ok kept=");
+    cr_assert_eq(size_in("main@s", "a"), 5);
+}
+
 Test(kept, of_two_that_had_one_name_the_last_one_comes_back_first)
 {
     put_file(&x, "main/a", "1");
@@ -361,7 +385,7 @@ Test(kept, a_draft_is_as_its_namespace_was_and_stays_as_long_as_somebody_reads_i
     put_file(&x, "main/a", "hello, world");
     kept_expire(x.p);
     cr_assert_eq(count_kind(NS_DRAFT), 1);
-    cr_assert_eq(ns_remove(x.p, draft, false, &open), 0);
+    cr_assert_eq(ns_remove(x.p, draft, NS_DRAFT, false, &open), 0);
     ns_put(x.p, draft);
     cr_assert_eq(count_kind(NS_DRAFT), 0);
 }

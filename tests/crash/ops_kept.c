@@ -150,7 +150,7 @@ void op_empty_trash(void)
         struct ns *ns;
         uint32_t open;
         while (ns_find_dropped(w.p, space_names[s], &ns) == 0) {
-            int err = ns_remove(w.p, ns, true, &open);
+            int err = ns_remove(w.p, ns, ns->hidden.kind, true, &open);
             ns_put(w.p, ns);
             CHECK(err == 0);
         }

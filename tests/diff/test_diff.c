@@ -487,7 +487,7 @@ Test(diff, the_verb_says_what_is_wrong)
 {
     branch();
     refused(&x, "diff none dev\n", -ENOENT, "there is no namespace none");
-    refused(&x, "diff main\n", -ENODATA, "main was not made of another namespace");
+    refused(&x, "diff main\n", -ENODATA, "main has no base; name two");
     refused(&x, "diff main dev more\n", -EINVAL, "does not take these arguments");
     refused(&x, "diff main dev path=/x\n", -EINVAL, "/x is not a path within the namespaces");
     refused(&x, "diff dev\n", -ENODATA, "what dev was made of is not held any more");

@@ -2,6 +2,7 @@
 /* Claims about merging: what a namespace gets of a branch of it, and what is a conflict. */
 #include "check.h"
 #include "fixture.h"
+#include "kept.h"
 #include "merge.h"
 
 #define DAY (86400 * NSEC_PER_SEC)
@@ -306,6 +307,63 @@ Test(merge, an_undo_keeps_what_was_written_later_and_a_redo_takes_it_back)
     is_text("main/a", "changed");
     is_text("main/new", "new");
     is_text("main/later", "later");
+}
+
+Test(merge, what_was_undone_is_committed_again)
+{
+    put_file(&x, "dev/new", "new");
+    write_file("dev/a", "changed");
+    agreed(&x, "commit dev", "ok");
+    agreed(&x, "undo main", "ok");
+    kept_release(x.p);
+    write_file("dev/d/f", "mended");
+    agreed(&x, "commit dev", "ok");
+    is_text("main/new", "new");
+    is_text("main/a", "changed");
+    is_text("main/d/f", "mended");
+}
+
+Test(merge, a_redo_moves_the_base_again)
+{
+    agreed(&x, "branch main other", "ok");
+    write_file("dev/a", "one");
+    agreed(&x, "commit dev", "ok");
+    agreed(&x, "undo main", "ok");
+    agreed(&x, "redo main", "ok");
+    write_file("dev/a", "two");
+    agreed(&x, "commit dev", "ok");
+    is_text("main/a", "two");
+}
+
+Test(merge, a_branch_and_a_snapshot_that_are_called_undo_are_no_undo)
+{
+    agreed(&x, "branch main undo", "ok");
+    put_file(&x, "undo/u", "u");
+    agreed(&x, "commit undo", "ok");
+    refused(&x, "redo main", -ENOENT, "nothing was undone");
+    agreed(&x, "snapshot main before-dev", "ok");
+    put_file(&x, "dev/new", "new");
+    agreed(&x, "commit dev", "ok");
+    agreed(&x, "undo main", "ok");
+    agreed(&x, "undo main", "ok");
+    cr_assert_eq(node_of(&x, "main/u"), 0);
+    agreed(&x, "hold main@before-dev", "ok");
+}
+
+Test(merge, one_file_that_both_have_and_an_older_base_has_not_is_no_conflict)
+{
+    agreed(&x, "snapshot main s", "ok");
+    put_file(&x, "main/n", "same");
+    agreed(&x, "drain", "ok");
+    agreed(&x, "branch main b", "ok");
+    put_file(&x, "b/new", "new");
+    agreed(&x, "merge b into main base=main@s", "ok");
+    is_text("main/new", "new");
+    write_file("b/n", "b's");
+    write_file("main/n", "main's");
+    refused(&x, "merge b into main base=main@s", -EEXIST, "1 conflict");
+    agreed(&x, "merge b into main base=main@s conflicts=theirs", "ok");
+    is_text("main/n", "b's");
 }
 
 Test(merge, an_undo_of_what_was_changed_since_is_a_conflict)

@@ -69,7 +69,7 @@ untouched
 claim "what is not there is ENOENT, what is there EEXIST, a name too long ENAMETOOLONG"
 py '
 zero = "0" * 32
-for line in ("branch nothing x", "diff nothing", "diff main nothing", "diff main", "drop nothing", "drop nothing force", "set ns:nothing.frozen yes",
+for line in ("branch nothing x", "diff nothing", "diff main nothing", "drop nothing", "drop nothing force", "set ns:nothing.frozen yes",
              "get ns:nothing.frozen", "get ns:nothing.ttl", "set ns:nothing.snapshots off", "digest nothing", "digest main/nothing", "wait 999999", "cancel 999999", f"pin {zero}",
              f"unpin {zero}", f"resolve {zero}", "resolve main/nothing", "refs main/nothing", "refs nothing/x"):
     expect(line, "ENOENT")

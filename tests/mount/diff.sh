@@ -5,6 +5,7 @@ set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 needs setfattr diff
+keeps=yes # a branch is compared with what it was made of
 begin
 cd "$M"
 t() { "$TALLY" -C "$M" "$@"; }
@@ -142,7 +143,7 @@ matches "$(<"$W/said")" '/d is not a path within'
 fails t diff none main
 matches "$(<"$W/said")" 'there is no namespace none'
 fails t diff main
-matches "$(<"$W/said")" 'it is not known what main was branched from'
+matches "$(<"$W/said")" 'main has no base'
 mkdir odd
 fails t diff odd stat
 matches "$(<"$W/said")" 'there is no namespace stat'

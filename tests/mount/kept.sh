@@ -31,7 +31,7 @@ mkdir try/dir
 echo x >try/dir/x
 cat main/src/a main/src/b >/dev/null
 fails ls main/dir
-tally commit try >/dev/null
+tally commit try >"$W/out" || { cat "$W/out"; false; }
 eq "$(cat main/src/a)" three
 fails cat main/src/b
 eq "$(cat main/dir/x)" x
@@ -40,7 +40,7 @@ eq "$(stat -c %s main/src/a)" 6
 claim "a shell that stands in a directory of the origin goes on there"
 cd main/dir
 echo y >"$M/try/dir/y"
-tally commit try >/dev/null
+tally commit try >"$W/out" || { cat "$W/out"; false; }
 eq "$(ls | tr '\n' ' ')" "x y "
 cd "$M"
 

@@ -44,7 +44,7 @@ static struct {
     struct plain base; /* of the pair */
     struct {
         bool known; /* its last merge has left these */
-        struct plain before, after;
+        struct plain before, after, base;
     } last[SIDES];
     struct vfs_file *open; /* for reading; NULL: none */
     int open_side;
@@ -392,9 +392,15 @@ static bool check_merge(int side, const struct three *t, int err, const struct m
     return done;
 }
 
+/* Of the two the one that is a branch of the other. */
+static struct ns *child_of(struct ns *x, struct ns *y)
+{
+    return x->base.ns && x->origin.ns == y->number ? x : y;
+}
+
 static void see_base(struct ns *x, struct ns *y)
 {
-    struct ns *child = x->base.ns && x->origin.ns == y->number ? x : y, *base;
+    struct ns *child = child_of(x, y), *base;
 
     CHECK(ns_get_hidden(w.p, NS_ORIGIN, &child->base, NULL, &base) == 0);
     refresh(&w.base, base);
@@ -432,6 +438,8 @@ static bool merge(int from, enum merge_rule rule)
     c.rule = t.rule;
     err = merge_run(w.p, &c, &r);
     done = check_merge(!from, &t, err, &r);
+    if (done && r.seq)
+        copy_tree(&w.last[!from].base, &w.base);
     if (done)
         copy_tree(&w.base, &m.theirs);
     if (done && r.seq) {
@@ -451,8 +459,8 @@ static bool merge(int from, enum merge_rule rule)
 static void undo(int side, enum merge_rule rule)
 {
     static struct plain before, after;
-    struct ns *ns = space(side), *kept;
-    struct ns_instant of = ns_now(ns);
+    struct ns *ns = space(side), *other = space(!side), *kept;
+    struct ns_instant of = ns_now(ns), base = child_of(ns, other)->base;
     struct merge_result r;
     struct three t;
     char name[40];
@@ -471,9 +479,12 @@ static void undo(int side, enum merge_rule rule)
     if (check_merge(side, &t, merge_undo(w.p, ns, false, t.rule, NULL, &r), &r)) {
         w.last[side].known = false;
         w.undone++;
+        if (child_of(ns, other)->base.seq != base.seq) /* it went back with the merge */
+            copy_tree(&w.base, &w.last[side].base);
     }
     merge_result_release(&r);
     ns_put(w.p, ns);
+    ns_put(w.p, other);
 }
 
 /* ---- changing them ---- */

@@ -201,7 +201,7 @@ static void drop_branch(struct worker *w)
         f = open_node(a.nodeid, VFS_WRITE);
         MUST(vfs_write(f, "kept", 4, 0) == 4);
     }
-    snprintf(text, sizeof text, "drop %s force\n", w->branch);
+    snprintf(text, sizeof text, "drop %s force now\n", w->branch);
     MUST(control_open(p, &s) == 0);
     MUST(control_write_at(s, text, strlen(text), -1, &never) == (ssize_t)strlen(text));
     control_close(s);

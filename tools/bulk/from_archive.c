@@ -80,8 +80,8 @@ static int copy_data(struct reading *r)
     size_t len;
     la_int64_t off;
     int err = 0;
-    for (int said; err == 0 && (said = archive_read_data_block(r->a, &data, &len, &off)) !=
-                                   ARCHIVE_EOF;) {
+    for (int said;
+         err == 0 && (said = archive_read_data_block(r->a, &data, &len, &off)) != ARCHIVE_EOF;) {
         if (said < ARCHIVE_WARN || off < 0) {
             return fail_archive(r);
         }
@@ -172,7 +172,14 @@ static int get_attributes(struct reading *r, struct intake_attributes *a)
         a->rdev = (uint32_t)archive_entry_rdev(r->e);
     }
     int err = to_owner(r, archive_entry_uid(r->e), geteuid(), &a->uid);
-    return err < 0 ? err : to_owner(r, archive_entry_gid(r->e), getegid(), &a->gid);
+    if (err == 0) {
+        err = to_owner(r, archive_entry_gid(r->e), getegid(), &a->gid);
+    }
+    if (a->uid != (uint64_t)archive_entry_uid(r->e) ||
+        a->gid != (uint64_t)archive_entry_gid(r->e)) {
+        a->mode &= ~(uint32_t)(S_ISUID | S_ISGID); /* they would give the rights of somebody else */
+    }
+    return err;
 }
 
 /* Puts one of the two ACLs, if the entry has it. */
@@ -213,8 +220,7 @@ static int take_attributes(struct reading *r, uint64_t inode)
         err = take_acl(r, inode, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, "system.posix_acl_access");
     }
     return err < 0 ? err
-                   : take_acl(r, inode, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT,
-                              "system.posix_acl_default");
+                   : take_acl(r, inode, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, "system.posix_acl_default");
 }
 
 /* ---- entries ---- */
@@ -353,7 +359,7 @@ int from_archive(struct intake *in, const struct archive_source *source,
         (void)archive_read_set_seek_callback(r->a, seek_source);
     }
     int err = archive_read_open(r->a, r, NULL, read_source, NULL) < ARCHIVE_WARN ? fail_archive(r)
-                                                                                  : take_entries(r);
+                                                                                 : take_entries(r);
     (void)archive_read_free(r->a);
     return err;
 }

@@ -102,8 +102,10 @@ static struct intake_attributes attributes_of(const struct taking *w, const stru
 {
     const struct stat *st = &f->st;
     bool device = S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode);
+    bool kept = w->source->owners || (st->st_uid == geteuid() && st->st_gid == getegid());
     return (struct intake_attributes){
-        .mode = st->st_mode,
+        /* set-id bits of somebody else's file would give the rights of its new owner */
+        .mode = kept ? st->st_mode : st->st_mode & ~(mode_t)(S_ISUID | S_ISGID),
         .uid = w->source->owners ? st->st_uid : geteuid(),
         .gid = w->source->owners ? st->st_gid : getegid(),
         .rdev = device ? (uint32_t)st->st_rdev : 0,

@@ -79,11 +79,14 @@ static int set_attributes(int dir, const char *name, const struct stat *st,
 {
     const struct timespec times[] = {st->st_mtim, st->st_mtim};
     char path[64 + 256];
-    bool link = S_ISLNK(st->st_mode);
-    if (geteuid() == 0 && fchownat(dir, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0) {
+    bool link = S_ISLNK(st->st_mode), is_root = geteuid() == 0;
+    bool mine = st->st_uid == geteuid() && st->st_gid == getegid();
+    /* Set-id bits of somebody else's file would give the caller's rights. */
+    mode_t mode = st->st_mode & (is_root || mine ? 07777 : 01777);
+    if (is_root && fchownat(dir, name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0) {
         return -errno;
     }
-    if (!link && fchmodat(dir, name, st->st_mode & 07777, 0) < 0) {
+    if (!link && fchmodat(dir, name, mode, 0) < 0) {
         return -errno;
     }
     snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dir, name);

@@ -34,7 +34,8 @@ static bool is_ours(int fd)
            (vfs_node_ns(st.st_ino) == 0 || vfs_node_ns(st.st_ino) > VFS_NS_MAX);
 }
 
-int client_open_file(const char *mnt, const char *name, int flags)
+/* Opens a file of the mount, below no other mount. */
+static int open_inside(const char *mnt, const char *name, int flags, bool ours)
 {
     int dir = open(mnt, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0) {
@@ -42,13 +43,23 @@ int client_open_file(const char *mnt, const char *name, int flags)
     }
     int fd = flags & O_DIRECTORY ? beneath_open_dir(dir, name)
                                  : beneath_open(dir, name, flags | O_CLOEXEC, 0);
-    if (fd >= 0 &&
-        (!same_dev(fd, dir) || !is_ours(fd) || fcntl(fd, F_SETFL, 0) < 0)) { /* clears O_NONBLOCK */
+    if (fd >= 0 && (!same_dev(fd, dir) || (ours && !is_ours(fd)) ||
+                    fcntl(fd, F_SETFL, 0) < 0)) { /* clears O_NONBLOCK */
         io_cleanup_close(&fd);
         fd = -EUCLEAN;
     }
     close(dir);
     return fd;
+}
+
+int client_open_file(const char *mnt, const char *name, int flags)
+{
+    return open_inside(mnt, name, flags, true);
+}
+
+int client_open_user_file(const char *mnt, const char *name, int flags)
+{
+    return open_inside(mnt, name, flags, false);
 }
 
 int client_open(const char *mnt)

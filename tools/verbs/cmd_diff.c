@@ -51,7 +51,7 @@ static int open_side(const struct showing *s, const char *ns, const char *path)
     CLEANUP_STRBUF struct strbuf name = STRBUF_INIT;
     struct stat st;
     strbuf_addf(&name, "%s/%s", ns, path);
-    int fd = *path ? client_open_file(s->mnt, name.s, O_RDONLY) : open("/dev/null", O_RDONLY);
+    int fd = *path ? client_open_user_file(s->mnt, name.s, O_RDONLY) : open("/dev/null", O_RDONLY);
     if (fd < 0) {
         tally_warn("%s: %s", name.s, strerror(*path ? -fd : errno));
         return -1;

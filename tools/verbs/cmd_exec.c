@@ -75,6 +75,7 @@ static int send_or_say(const struct exec *e, const struct command *command, int 
     struct reply reply = REPLY_INIT;
     int err = send(e, command, &reply);
     if (err < 0 && err != expected) {
+        fwrite(reply.body.s, 1, reply.body.len, stderr); /* such as conflicts */
         tally_warn("%s", reply.head.s);
     }
     reply_release(&reply);

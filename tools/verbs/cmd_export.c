@@ -122,7 +122,7 @@ static int open_source(struct exporting *x, const struct tally_mountinfo *m)
     if (!path || len == 0) {
         return -ENOENT;
     }
-    return client_open_file(m->point, path, O_RDONLY | O_DIRECTORY);
+    return client_open_user_file(m->point, path, O_RDONLY | O_DIRECTORY);
 }
 
 static void print_result(const struct exporting *x)

@@ -108,21 +108,24 @@ static const struct verb verbs[] = {
      "one sha256 of a tree, the same on any machine for equal trees, as a job",
      "  --wait   return when the job has ended, and print the sum\n"},
     {"commit", IN_MOUNT, cmd_control_run, 1, "nkn",
-     "[--conflicts RULE] [--base WHICH] NS [into NS2]", "merge a branch into what it was made of",
+     "[--conflicts fail|ours|theirs|both] [--base NS@NAME] NS [into NS2]",
+     "merge a branch into what it was made of",
      "A line for each conflict: its reason and path. Conflicts change nothing.\n"
-     "  --conflicts RULE  fail, or what becomes of them: ours, theirs, both\n"
-     "  --base WHICH      what both were made of, as NS@NAME, where it is not known\n"},
-    {"merge", IN_MOUNT, cmd_control_run, 3, "nkn", "[--conflicts RULE] [--base WHICH] NS into NS2",
+     "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"
+     "  --base NS@NAME    what both were made of, where it is not known\n"},
+    {"merge", IN_MOUNT, cmd_control_run, 3, "nkn",
+     "[--conflicts fail|ours|theirs|both] [--base NS@NAME] NS into NS2",
      "give one namespace what another has changed",
      "A line for each conflict: its reason and path. Conflicts change nothing.\n"
-     "  --conflicts RULE  fail, or what becomes of them: ours, theirs, both\n"
-     "  --base WHICH      what both were made of, as NS@NAME, where it is not known\n"},
-    {"undo", IN_MOUNT, cmd_control_run, 1, "n", "[--conflicts RULE] NS",
+     "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"
+     "  --base NS@NAME    what both were made of, where it is not known\n"},
+    {"undo", IN_MOUNT, cmd_control_run, 1, "n", "[--conflicts fail|ours|theirs|both] NS",
      "take back what was merged into a namespace last",
      "What was written since stays.\n"
-     "  --conflicts RULE  fail, or what becomes of them: ours, theirs, both\n"},
-    {"redo", IN_MOUNT, cmd_control_run, 1, "n", "[--conflicts RULE] NS", "take back an undo",
-     "  --conflicts RULE  fail, or what becomes of them: ours, theirs, both\n"},
+     "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"},
+    {"redo", IN_MOUNT, cmd_control_run, 1, "n", "[--conflicts fail|ours|theirs|both] NS",
+     "take back an undo",
+     "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"},
     {"snapshot", IN_MOUNT, cmd_control_run, 1, "kt", "NS [NAME] | list [NS]",
      "keep a namespace as it is at this instant",
      "It is read as NS@NAME, and cannot be changed. Without NAME it is called by the time.\n"},
