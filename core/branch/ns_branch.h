@@ -46,9 +46,9 @@ int ns_hold_base(struct txn *t, const struct ns *from);
 struct ns_passing {
     const char *name;
     int64_t since; /* when it began to be kept, ns since the epoch */
-    /* How the base of a branch moves with the change that it is kept for; ns 0: none does. `from` is
-     * the old base, and becomes that of the snapshot, so it is held as long. `branch` becomes its
-     * origin: the branch, with the number of the change that the new base is of. */
+    /* How the base of a branch moves with the change that it is kept for; ns 0: none does. `from`
+     * is the old base, and becomes that of the snapshot, so it is held as long. `branch` becomes
+     * its origin: the branch, with the number of the change that the new base is of. */
     struct ns_instant from, branch;
 };
 /* Makes a passing snapshot. An older one that has the name gets another: its own with a full stop

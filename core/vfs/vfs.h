@@ -49,9 +49,10 @@ int vfs_lookup_parent(struct state *p, uint64_t nodeid, struct vfs_attr *ret);
 void vfs_forget(struct state *p, uint64_t nodeid, uint64_t count);
 /* The snapshots of namespaces. A snapshot has a number and nodes as any namespace, and is not in
  * the root; nothing in it can be changed. The number of the namespace `name` in the root. -ENOENT
- * also if it has no snapshot. */
+ * also if nothing is kept of it. */
 int vfs_snapshot_owner(struct state *p, const char *name, uint32_t *ret_number);
-/* Looks up a snapshot of the namespace with the number `of`. -ENOENT; E */
+/* Looks up a snapshot of the namespace with the number `of`, or if the name is a sequence number
+ * what is held of it as the base of a branch, which is not listed. -ENOENT; E */
 int vfs_lookup_snapshot(struct state *p, uint32_t of, const char *name, struct vfs_attr *ret);
 int vfs_getattr(struct state *p, uint64_t nodeid, struct vfs_attr *ret);
 /* `set` is a mask of enum vfs_set: it says which members of `in` are used. *ret gets the

@@ -9,7 +9,20 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* Is a moment of it held as the base of a branch? */
+static bool has_base(struct state *p, const struct ns *ns)
+{
+    READ_GUARD(&p->names.lock);
+
+    for (const struct ns *b = p->names.hidden[ns->number % NS_BUCKETS]; b; b = b->by_name_next)
+        if (b->hidden.kind == NS_ORIGIN && b->hidden.of.ns == ns->number &&
+            b->hidden.of.generation == ns->generation)
+            return true;
+    return false;
+}
 
 int vfs_snapshot_owner(struct state *p, const char *name, uint32_t *ret_number)
 {
@@ -18,7 +31,7 @@ int vfs_snapshot_owner(struct state *p, const char *name, uint32_t *ret_number)
 
     if (err < 0)
         return err;
-    err = kept_has_snapshots(p, ns, false) ? 0 : -ENOENT;
+    err = kept_has_snapshots(p, ns, false) || has_base(p, ns) ? 0 : -ENOENT;
     if (err == 0)
         *ret_number = ns->number;
     ns_put(p, ns);
@@ -51,7 +64,12 @@ int vfs_lookup_snapshot(struct state *p, uint32_t of, const char *name, struct v
         return err == -ESTALE ? -ENOENT : err;
     instant.generation = ns->generation;
     ns_put(p, ns);
-    err = ns_get_hidden(p, NS_SNAPSHOT, &instant, name, &ns);
+    if (name[strspn(name, "0123456789")]) {
+        err = ns_get_hidden(p, NS_SNAPSHOT, &instant, name, &ns);
+    } else { /* no name of a snapshot is a number */
+        instant.seq = strtoull(name, NULL, 10);
+        err = ns_get_hidden(p, NS_ORIGIN, &instant, NULL, &ns);
+    }
     if (err < 0)
         return err;
     err = look_at_top(ns, ret);

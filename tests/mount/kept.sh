@@ -16,6 +16,7 @@ tally branch main try >/dev/null
 echo two >try/src/a
 echo new >try/src/b
 eq "$(tally diff try | tr '\t\n' '  ')" "M src/a A src/b "
+matches "$(tally diff --patch try)" "[+]two"
 matches "$(tally commit try)" "into=main seq="
 eq "$(cat main/src/a main/src/b | tr '\n' ' ')" "two new "
 echo later >main/src/c
