@@ -281,8 +281,9 @@ static void merge_content(const struct three *t, struct outcome *o, const struct
                 same = contents_differ(t, x, y), sure;
     bool take;
 
-    sure = cx == NO || cy == NO || same == NO ? NO
-           : cx == YES && cy == YES && same == YES ? YES : UNSURE;
+    sure = cx == NO || cy == NO || same == NO      ? NO
+           : cx == YES && cy == YES && same == YES ? YES
+                                                   : UNSURE;
     take = sure == NO || sure == UNSURE ? cx == YES && (cy != YES || same != YES)
                                         : t->rule == MERGE_THEIRS;
     if (sure != NO && t->rule == MERGE_FAIL)
@@ -325,6 +326,30 @@ static void merge_half(const struct three *t, struct outcome *o, const struct fi
         plain_add_file(&o->tree, y);
 }
 
+/* One that both have and the base has not. */
+static void merge_made(const struct three *t, struct outcome *o, const struct file *x,
+                       const struct file *y, bool stays)
+{
+    bool odd = (x->in.flags | y->in.flags) & (INODE_XATTRS | INODE_EXTENTS | INODE_HOLES);
+    enum answer sure = attrs_differ(x, y) || odd ? YES : contents_differ(t, x, y);
+    struct file f = *y;
+
+    if (sure == NO && S_ISREG(x->in.mode) && x->in.valid != y->in.valid)
+        sure = UNSURE;
+    if (t->rule == MERGE_FAIL)
+        about_inode(o, MERGE_CONTENT, x->ino, sure);
+    o->decided |= sure != NO && t->rule != MERGE_FAIL;
+    o->unsure |= sure == UNSURE;
+    if (t->rule == MERGE_THEIRS && sure == YES) {
+        f = *x;
+        if (!S_ISDIR(x->in.mode) && t->open == x->ino)
+            about_inode(o, MERGE_OPEN, x->ino, YES);
+    }
+    f.mtime_free = S_ISDIR(f.in.mode);
+    if (stays)
+        plain_add_file(&o->tree, &f);
+}
+
 static void merge_file(const struct three *t, struct outcome *o, uint64_t ino)
 {
     const struct file *b = plain_file(t->base, ino), *x = plain_file(t->theirs, ino),
@@ -335,7 +360,7 @@ static void merge_file(const struct three *t, struct outcome *o, uint64_t ino)
     if (b && (!x || !y)) {
         merge_half(t, o, b, x, y);
     } else if (x && y && !b) {
-        about_inode(o, MERGE_CONTENT, ino, YES);
+        merge_made(t, o, x, y, stays);
     } else if (b) {
         f = *y;
         merge_content(t, o, b, x, &f);
