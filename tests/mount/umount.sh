@@ -27,9 +27,10 @@ may_log '^tally: ALARM: .* failed \(Input/output error\): the store is read-only
 may_log '^tally mount: '
 mount_store
 "$TALLY" -C "$M" set flush_interval 1h >/dev/null
+mkdir "$M/main/sub" "$W/part" # not the top directory of a namespace, by which a drain could be commanded
+echo text >"$M/main/sub/f"
 drain
-mkdir "$W/part"
-mount --bind "$M/main" "$W/part"
+mount --bind "$M/main/sub" "$W/part"
 umount -i "$M" # the daemon of a part drains after the unmount
 echo more >>"$W/part/f"
 sync "$W/part/f"
@@ -40,7 +41,7 @@ wait "$daemon" && fail "the daemon ended well"
 fault ""
 replace_disk
 mount_store
-eq "$(cat "$M/main/f")" "text
+eq "$(cat "$M/main/sub/f")" "text
 more"
 "$TALLY" -C "$M" set flush_interval 5s >/dev/null
 unmount_store
