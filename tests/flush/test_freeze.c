@@ -77,6 +77,7 @@ static void stop_a_drop(void)
                                   .background = true,
                                   .log_segment = 1 << 20};
     cr_assert_eq(store_open(&config, &x.p), 0);
+    fixture_keep_nothing(x.p);
     put_file(&x, "main/file", "it is in both namespaces");
     agreed(&x, "branch main dev\n", "ok");
     put_file(&x, "dev/file", "and this in one");
