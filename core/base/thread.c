@@ -62,7 +62,7 @@ int thread_start(pthread_t *ret, void *(*fn)(void *arg), void *arg)
 bool thread_join_soon(pthread_t thread)
 {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += 2;
-    return pthread_timedjoin_np(thread, NULL, &until) == 0;
+    return pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0;
 }

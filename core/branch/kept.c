@@ -13,6 +13,8 @@ int kept_note(struct txn *t, struct ns *ns, const struct ns_hidden *hidden)
 {
     {
         WRITE_GUARD(&t->p->names.lock);
+        if (!ns->hidden.kind != !hidden->kind)
+            t->p->names.mtime = now(t->p);
         ns_table_hide(&t->p->names, ns, hidden);
     }
     capture_ns_put(t, ns);

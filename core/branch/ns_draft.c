@@ -48,7 +48,6 @@ static int show(struct txn *t, struct ns *ns, char **name)
         if (ns_table_has_name(&p->names, *name))
             return -EEXIST;
         *name = ns_table_rename(&p->names, ns, *name);
-        p->names.mtime = now(p);
     }
     if (p->log)
         ns->tree.observer = &ns->observer.observer;

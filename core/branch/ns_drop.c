@@ -202,7 +202,6 @@ static int show(struct txn *t, struct ns *ns, char **as)
             return -EEXIST;
         ns->frozen = !ns->hidden.thawed;
         *as = ns_table_rename(&p->names, ns, *as);
-        p->names.mtime = now(p);
     }
     return kept_note(t, ns, &(struct ns_hidden){.kind = NS_VISIBLE});
 }

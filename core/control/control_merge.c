@@ -90,11 +90,18 @@ static bool has_open(const struct merge_result *r)
     return false;
 }
 
+/* How long a merge has been tried already. */
+struct tries {
+    int64_t begun; /* monotonic ns */
+    unsigned count;
+};
+
 /* The kernel reports the close of a file after close(2) has returned. So a file that was read just
  * before may still seem to be open: then the merge is tried again, for a short time. */
-static bool waits_for_closes(struct call *call, int err, struct merge_result *r, unsigned *looks)
+static bool waits_for_closes(struct call *call, int err, struct merge_result *r, struct tries *t)
 {
-    if (err != -EEXIST || !has_open(r) || ++*looks > RELEASE_LOOKS ||
+    if (err != -EEXIST || !has_open(r) || ++t->count > RELEASE_LOOKS ||
+        ticks(call->p) - t->begun >= RELEASE_LOOKS * RELEASE_LOOK_NS ||
         (call->interrupted && atomic_load(call->interrupted)))
         return false;
     merge_result_release(r);
@@ -109,7 +116,7 @@ static int merge_into(struct call *call, struct ns *theirs, struct ns *ours)
     struct merge_call c = {.theirs = theirs, .ours = ours, .interrupted = call->interrupted};
     struct merge_result r = {0};
     char label[NS_LABEL_MAX];
-    unsigned looks = 0;
+    struct tries tries = {.begun = ticks(call->p)};
     int err = read_rule(call, &c.rule);
 
     if (err == 0 && theirs == ours)
@@ -123,7 +130,7 @@ static int merge_into(struct call *call, struct ns *theirs, struct ns *ours)
         c.label = label;
         do
             err = merge_run(call->p, &c, &r);
-        while (waits_for_closes(call, err, &r, &looks));
+        while (waits_for_closes(call, err, &r, &tries));
         err = say_result(call, ours, &r, err);
     }
     merge_result_release(&r);
@@ -192,7 +199,7 @@ static int take_back(struct call *call, bool redo)
 {
     struct merge_result r = {0};
     enum merge_rule rule;
-    unsigned looks = 0;
+    struct tries tries = {.begun = ticks(call->p)};
     struct ns *ours;
     int err = read_rule(call, &rule);
 
@@ -204,7 +211,7 @@ static int take_back(struct call *call, bool redo)
         return err;
     do
         err = merge_undo(call->p, ours, redo, rule, call->interrupted, &r);
-    while (waits_for_closes(call, err, &r, &looks));
+    while (waits_for_closes(call, err, &r, &tries));
     if (err == -ENOENT)
         err = control_fail_word(call, err,
                                 redo ? "nothing was undone in %s that can be done again"

@@ -22,14 +22,20 @@ static bool is_of(const struct ns_instant *i, const struct ns *ns)
     return i->ns == ns->number && i->generation == ns->generation;
 }
 
+/* Is it a branch of that one? What a merge has kept notes something else as its origin. */
+static bool is_branch_of(const struct ns *ns, const struct ns *of)
+{
+    return is_of(&ns->origin, of) && !ns->hidden.passing;
+}
+
 /* Of the two the one that is a branch of the other; NULL: neither is. */
 static struct ns *child_of(const struct merge_call *c)
 {
     if (c->back)
         return c->branch;
-    if (is_of(&c->theirs->origin, c->ours))
+    if (is_branch_of(c->theirs, c->ours))
         return c->theirs;
-    return is_of(&c->ours->origin, c->theirs) ? c->ours : NULL;
+    return is_branch_of(c->ours, c->theirs) ? c->ours : NULL;
 }
 
 static bool same_instant(const struct ns_instant *x, const struct ns_instant *y)
@@ -73,7 +79,7 @@ struct trying {
     struct state *p;
     const struct merge_call *c;
     struct merge_sides s;
-    struct ns *child;
+    struct ns *child; /* of which the base moves; NULL: of neither */
     struct merge_plan plan;
     size_t room;                /* bytes of the log for the try */
     int64_t since;              /* when what is kept began to be, ns since the epoch */
@@ -301,12 +307,14 @@ int merge_run(struct state *p, const struct merge_call *c, struct merge_result *
     struct trying k = {.p = p,
                        .c = c,
                        .s = {.theirs = c->theirs, .ours = c->ours},
-                       .child = child_of(c),
                        .plan = {.rule = c->rule, .interrupted = c->interrupted},
                        .room = ROOM_FIRST};
     int err = c->theirs == c->ours ? -EINVAL : state_writable(p);
 
     *ret = (struct merge_result){0};
+    k.child = child_of(c);
+    if (k.child && ns_is_hidden(p, k.child)) /* what is kept stays as it is */
+        k.child = NULL;
     if (err == 0)
         err = run(p, &k);
     ret->decided = k.plan.decided;

@@ -103,7 +103,8 @@ uint64_t refs_holds(struct refs *r, uint64_t number);
  * that equals it is sealed after that commit (objects.h), and nobody finds it by its id.
  */
 
-/* As refs_new, for a content of a draft. The caller has a hold on the number. */
+/* As refs_new, for a content of a draft. The caller has a hold on the number, which is among the
+ * dying until an item names it. */
 int refs_new_aside(struct refs *r, uint64_t *ret_number);
 /* Gives back such a number that no item names, with the hold: as refs_cancel. */
 void refs_drop_aside(struct refs *r, uint64_t number);

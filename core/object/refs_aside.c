@@ -19,6 +19,8 @@ int refs_new_aside(struct refs *r, uint64_t *ret_number)
     {
         MUTEX_GUARD(&r->lock);
         err = map64_put(&r->aside, number, UNPLACED);
+        if (err == 0) /* no frame speaks of it: after a death nothing else would find it */
+            err = refs_make_dying(r, number, &(struct entry){.kind = ENTRY_NEW});
         if (err == 0)
             err = refs_hold_locked(r, number, +1);
     }
@@ -32,8 +34,8 @@ int refs_new_aside(struct refs *r, uint64_t *ret_number)
 
 void refs_drop_aside(struct refs *r, uint64_t number)
 {
+    refs_cancel(r, number); /* before the hold goes, so that nobody collects it */
     refs_unhold(r, number);
-    refs_cancel(r, number);
 }
 
 bool refs_is_aside(struct refs *r, uint64_t number)

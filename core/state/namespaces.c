@@ -367,7 +367,8 @@ int ns_publish(struct txn *t, struct ns *ns, const struct ns *from)
     capture_observer_init(&ns->observer, ns->number);
     ns->tree.observer = p->log ? &ns->observer.observer : NULL;
     ns_table_insert(&p->names, ns);
-    p->names.mtime = now(p);
+    if (!ns->hidden.kind)
+        p->names.mtime = now(p);
     return 0;
 }
 
@@ -479,7 +480,8 @@ int ns_table_remove(struct state *p, struct ns *ns)
     unlink_name(&p->names, ns);
     ns->live = false;
     p->names.live -= !ns->hidden.kind;
-    p->names.mtime = now(p);
+    if (!ns->hidden.kind)
+        p->names.mtime = now(p);
     return 0;
 }
 
@@ -505,6 +507,8 @@ int ns_set_switch(struct state *p, const char *name, enum ns_switch which, bool 
         err = vnodes_write_back(p, ns);
     if (err == 0)
         err = txn_begin_alone(p, 0, &t);
+    if (err == 0 && (!ns->live || ns->hidden.kind)) /* it was dropped meanwhile */
+        err = -ENOENT;
     if (err == 0) {
         NS_GUARD(&t, ns);
         *(which == NS_FROZEN ? &ns->frozen : &ns->verify) = on;

@@ -4,6 +4,7 @@
 #include "fixture.h"
 #include "kept.h"
 #include "merge.h"
+#include "ns_find.h"
 
 #define DAY (86400 * NSEC_PER_SEC)
 
@@ -321,6 +322,23 @@ Test(merge, what_was_undone_is_committed_again)
     is_text("main/new", "new");
     is_text("main/a", "changed");
     is_text("main/d/f", "mended");
+}
+
+Test(merge, a_snapshot_of_a_branch_merges_and_stays_as_it_is)
+{
+    struct ns_instant base;
+    struct ns *ns;
+
+    put_file(&x, "dev/new", "new");
+    agreed(&x, "snapshot dev s", "ok");
+    put_file(&x, "dev/later", "later");
+    cr_assert_eq(ns_find(x.p, "dev@s", &ns), 0);
+    base = ns->base;
+    agreed(&x, "merge dev@s into main", "ok");
+    is_text("main/new", "new");
+    cr_assert_eq(node_of(&x, "main/later"), 0);
+    cr_assert_eq(ns->base.seq, base.seq);
+    ns_put(x.p, ns);
 }
 
 Test(merge, a_redo_moves_the_base_again)

@@ -175,6 +175,18 @@ Test(aside, a_number_that_is_dropped_leaves_nothing)
     cr_assert_eq(refs_holds(w.refs, n), 0);
 }
 
+Test(aside, a_number_that_a_death_leaves_unplaced_goes_after_the_next_start)
+{
+    uint64_t n = numbered_aside();
+    struct entry e;
+
+    warehouse_commit(&w);
+    warehouse_reopen(&w);
+    cr_assert_eq(refs_entry(w.refs, n, false, NULL, &e), 0);
+    cr_assert_eq(warehouse_reclaim(&w), 1);
+    cr_assert_eq(refs_entry(w.refs, n, false, NULL, &e), -ENOENT);
+}
+
 /* Changes the first bytes of a record. */
 static void spoil(uint64_t number)
 {

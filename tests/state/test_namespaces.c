@@ -389,3 +389,20 @@ Test(namespaces, a_branch_whose_files_are_in_very_many_pieces_is_warned_of_once)
     agreed(&x, "set branch_fragment_warn 4", "ok");
     agreed(&x, "du dev", " pieces=3\n");
 }
+
+Test(namespaces, the_time_of_the_root_moves_with_what_it_shows)
+{
+    struct vfs_attr before, after;
+
+    agreed(&x, "branch main dev", "ok");
+    settings_put(&x.p->settings, SET_TRASH_KEEP, NSEC_PER_SEC);
+    put_file(&x, "dev/a", "a");
+    cr_assert_eq(vfs_getattr(x.p, VFS_ROOT, &before), 0);
+    clock_manual_advance(&x.clock, 5);
+    agreed(&x, "snapshot main s", "ok");
+    cr_assert_eq(vfs_getattr(x.p, VFS_ROOT, &after), 0);
+    cr_assert_eq(after.mtime, before.mtime, "what is kept is not in the root");
+    agreed(&x, "drop dev", "ok kept=");
+    cr_assert_eq(vfs_getattr(x.p, VFS_ROOT, &after), 0);
+    cr_assert_eq(after.mtime, before.mtime + 5);
+}
