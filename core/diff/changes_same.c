@@ -13,9 +13,10 @@ static int rename_event(struct gather *g, struct event *from, struct event *to)
     struct inode in;
     int err = gather_load(g, DELTA_B, to->ino, &in);
 
-    change.mode = in.mode;
-    if (err == 0)
+    if (err == 0) {
+        change.mode = in.mode;
         err = gather_judge_one(g, delta_find(&g->c->delta, to->ino), &change.verdict);
+    }
     if (err == 0)
         err = gather_event_path(g, from, &change.from);
     if (err == 0)
