@@ -32,9 +32,8 @@ int kept_renew(struct txn *t, struct ns *ns)
 /* Has it snapshots, or (`held`) any that is held? Needs "names". */
 static bool has_snapshots(struct state *p, const struct ns *ns, bool held)
 {
-    for (const struct ns *s = p->names.hidden[ns->number % NS_BUCKETS]; s; s = s->by_name_next)
-        if (s->hidden.kind == NS_SNAPSHOT && s->hidden.of.ns == ns->number &&
-            s->hidden.of.generation == ns->generation && (s->hidden.held || !held))
+    for (const struct ns *s = NULL; (s = ns_next_kept(p, ns, s));)
+        if (s->hidden.kind == NS_SNAPSHOT && (s->hidden.held || !held))
             return true;
     return false;
 }
@@ -185,10 +184,7 @@ static bool has_hidden(struct state *p)
 {
     READ_GUARD(&p->names.lock);
 
-    for (size_t i = 0; i < NS_BUCKETS; i++)
-        if (p->names.hidden[i])
-            return true;
-    return false;
+    return ns_next_hidden(p, NULL);
 }
 
 static void report_stays(struct state *p, const struct ns *ns, int err)

@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many drafts there are. They are kept of nothing. */
+/* How many drafts there are. */
 static size_t count_drafts(struct state *p)
 {
     size_t n = 0;
     READ_GUARD(&p->names.lock);
 
-    for (const struct ns *ns = p->names.hidden[0]; ns; ns = ns->by_name_next)
+    for (const struct ns *ns = NULL; (ns = ns_next_hidden(p, ns));)
         n += ns->hidden.kind == NS_DRAFT;
     return n;
 }

@@ -17,15 +17,10 @@
 
 /* ---- the base ---- */
 
-static bool is_of(const struct ns_instant *i, const struct ns *ns)
-{
-    return i->ns == ns->number && i->generation == ns->generation;
-}
-
 /* Is it a branch of that one? What a merge has kept notes something else as its origin. */
 static bool is_branch_of(const struct ns *ns, const struct ns *of)
 {
-    return is_of(&ns->origin, of) && !ns->hidden.passing;
+    return ns_is_of(&ns->origin, of) && !ns->hidden.passing;
 }
 
 /* Of the two the one that is a branch of the other; NULL: neither is. */
@@ -346,9 +341,9 @@ static bool begins(const struct ns *ns, const char *with)
     return !strncmp(ns->name, with, strlen(with));
 }
 
-static bool is_passing_of(const struct ns *ns, const struct ns *ours)
+static bool is_passing(const struct ns *ns)
 {
-    return ns->hidden.kind == NS_SNAPSHOT && ns->hidden.passing && is_of(&ns->hidden.of, ours);
+    return ns->hidden.kind == NS_SNAPSHOT && ns->hidden.passing;
 }
 
 /* What was kept after the merge that `before` was kept for; NULL: nothing. Needs "names". */
@@ -357,8 +352,8 @@ static struct ns *after_of(struct state *p, const struct ns *ours, const struct 
 {
     struct ns *best = NULL;
 
-    for (struct ns *ns = p->names.hidden[ours->number % NS_BUCKETS]; ns; ns = ns->by_name_next)
-        if (is_passing_of(ns, ours) && begins(ns, undo ? UNDO_AFTER : MERGE_AFTER) &&
+    for (struct ns *ns = NULL; (ns = ns_next_kept(p, ours, ns));)
+        if (is_passing(ns) && begins(ns, undo ? UNDO_AFTER : MERGE_AFTER) &&
             ns->hidden.since == before->hidden.since && ns->hidden.of.seq > before->hidden.of.seq &&
             (!best || ns->hidden.of.seq < best->hidden.of.seq))
             best = ns;
@@ -371,10 +366,10 @@ static int find_pair(struct state *p, const struct ns *ours, bool undo, struct p
     READ_GUARD(&p->names.lock);
 
     *ret = (struct pair){0};
-    for (struct ns *ns = p->names.hidden[ours->number % NS_BUCKETS]; ns; ns = ns->by_name_next) {
+    for (struct ns *ns = NULL; (ns = ns_next_kept(p, ours, ns));) {
         struct ns *after;
 
-        if (!is_passing_of(ns, ours) || !begins(ns, undo ? UNDO_BEFORE : MERGE_BEFORE) ||
+        if (!is_passing(ns) || !begins(ns, undo ? UNDO_BEFORE : MERGE_BEFORE) ||
             (ret->before && ns->hidden.of.seq < ret->before->hidden.of.seq))
             continue;
         after = after_of(p, ours, ns, undo);

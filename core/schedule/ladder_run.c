@@ -74,9 +74,8 @@ static int collect(struct state *p, const struct ns *ns, struct all_made *ret)
 {
     READ_GUARD(&p->names.lock);
 
-    for (struct ns *s = p->names.hidden[ns->number % NS_BUCKETS]; s; s = s->by_name_next) {
-        if (s->hidden.of.ns != ns->number || s->hidden.of.generation != ns->generation ||
-            !ns_is_automatic(s))
+    for (struct ns *s = NULL; (s = ns_next_kept(p, ns, s));) {
+        if (!ns_is_automatic(s))
             continue;
         if (ARRAY_RESERVE(ret->v, ret->room, ret->count + 1) < 0)
             return -ENOMEM;

@@ -193,6 +193,25 @@ void ns_table_hide(struct ns_table *t, struct ns *ns, const struct ns_hidden *hi
     ns->dirty = true;
 }
 
+struct ns *ns_next_hidden(struct state *p, const struct ns *after)
+{
+    struct ns *ns = after ? after->by_name_next : NULL;
+    size_t i = after ? after->hidden.of.ns % NS_BUCKETS + 1 : 0;
+
+    while (!ns && i < NS_BUCKETS)
+        ns = p->names.hidden[i++];
+    return ns;
+}
+
+struct ns *ns_next_kept(struct state *p, const struct ns *of, const struct ns *after)
+{
+    struct ns *ns = after ? after->by_name_next : p->names.hidden[of->number % NS_BUCKETS];
+
+    while (ns && !ns_is_of(&ns->hidden.of, of))
+        ns = ns->by_name_next;
+    return ns;
+}
+
 static bool is_kept_of(const struct ns *ns, enum ns_kind kind, const struct ns_instant *of,
                        const char *name)
 {

@@ -105,6 +105,15 @@ bool ns_is_scattered(struct state *p, struct ns *ns);
  * or if `name` is NULL by the sequence number of `of`. With a reference. -ENOENT */
 int ns_get_hidden(struct state *p, enum ns_kind kind, const struct ns_instant *of, const char *name,
                   struct ns **ret_ns);
+/* Is that an instant of the namespace? */
+static inline bool ns_is_of(const struct ns_instant *i, const struct ns *ns)
+{
+    return i->ns == ns->number && i->generation == ns->generation;
+}
+/* All hidden ones, and those that are kept of one namespace, each once and in no order: the one
+ * after `after` (NULL: the first). NULL: there are no more. The caller holds "names". */
+struct ns *ns_next_hidden(struct state *p, const struct ns *after);
+struct ns *ns_next_kept(struct state *p, const struct ns *of, const struct ns *after);
 /* The next namespace in the order of names, after `after` (NULL: the first), with a reference.
  * -ENOENT. */
 int ns_next(struct state *p, const char *after, struct ns **ret_ns);

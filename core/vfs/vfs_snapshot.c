@@ -17,9 +17,8 @@ static bool has_base(struct state *p, const struct ns *ns)
 {
     READ_GUARD(&p->names.lock);
 
-    for (const struct ns *b = p->names.hidden[ns->number % NS_BUCKETS]; b; b = b->by_name_next)
-        if (b->hidden.kind == NS_ORIGIN && b->hidden.of.ns == ns->number &&
-            b->hidden.of.generation == ns->generation)
+    for (const struct ns *b = NULL; (b = ns_next_kept(p, ns, b));)
+        if (b->hidden.kind == NS_ORIGIN)
             return true;
     return false;
 }

@@ -66,9 +66,8 @@ static void count_namespaces(struct state *p, struct facts *f)
             f->namespaces += !ns->target;
             f->verifying += ns->verify;
         }
-    for (size_t i = 0; i < NS_BUCKETS; i++)
-        for (const struct ns *ns = p->names.hidden[i]; ns; ns = ns->by_name_next)
-            f->kept[ns->hidden.kind]++;
+    for (const struct ns *ns = NULL; (ns = ns_next_hidden(p, ns));)
+        f->kept[ns->hidden.kind]++;
 }
 
 /* The numbers that df(1) shows for the mount. */
