@@ -93,6 +93,10 @@ int control_run_one(struct call *call, const char *detail, job_fn *fn, void *arg
  * ns_put. -ENOENT, or -EINVAL: it is a symlink; with a sentence. */
 int control_find_ns(struct call *call, const char *name, struct ns **ret_ns);
 
+/* Appends how many paths are only in that namespace (only_here.h), as " only_here=" or, if there
+ * may be more, " only_here_at_least="; nothing if it cannot be said. -EINTR. */
+int control_add_only_here(struct call *call, struct ns *ns, struct strbuf *out);
+
 /* control_diff.c */
 int control_diff(struct call *call);
 

@@ -36,6 +36,10 @@ static int add_kept(struct call *call, struct ns *ns, const struct ns_hidden *hi
         strbuf_add_time(&line, kept_until(call->p, hidden));
     }
     strbuf_addf(&line, " frees=%llu%s", U(du.frees + du.tree), hidden->held ? " held=1" : "");
+    if (hidden->kind == NS_TRASH)
+        err = control_add_only_here(call, ns, &line);
+    if (err < 0)
+        return err;
     if (strbuf_error(&line) == 0)
         strbuf_addf(&call->lines, "| %s\n", line.s);
     return strbuf_error(&line);

@@ -190,6 +190,7 @@ static int drop_now(struct call *call, struct ns *ns, struct drop_call *d)
 /* drop NS [force] [now] */
 int control_drop(struct call *call)
 {
+    CLEANUP_STRBUF struct strbuf lost = STRBUF_INIT;
     struct drop_call d;
     struct ns *ns;
     int err = read_drop(call, &d);
@@ -206,10 +207,14 @@ int control_drop(struct call *call)
     }
     if (!d.force)
         err = wait_for_closes(call, ns, &d.open);
+    if (err == 0 && (d.kind == NS_VISIBLE || d.kind == NS_TRASH))
+        err = control_add_only_here(call, ns, &lost);
     if (err == 0)
         err = !d.now && d.kind == NS_VISIBLE && ns_goes_to_trash(call->p, ns)
                   ? to_trash(call, ns, &d)
                   : drop_now(call, ns, &d);
     ns_put(call->p, ns);
+    if (err == 0)
+        strbuf_adds(&call->head, lost.s);
     return err < 0 ? not_dropped(call, d.name, d.open, err) : 0;
 }

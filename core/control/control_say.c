@@ -3,6 +3,7 @@
 #include "control_impl.h"
 #include "ns_find.h"
 #include "flush.h"
+#include "only_here.h"
 #include <errno.h>
 
 int control_fail(struct call *call, int err, const char *fmt, ...)
@@ -83,4 +84,15 @@ int control_find_ns(struct call *call, const char *name, struct ns **ret_ns)
         return 0;
     ns_put(call->p, *ret_ns);
     return control_fail_word(call, -EINVAL, "%s is a symbolic link, not a namespace", name);
+}
+
+int control_add_only_here(struct call *call, struct ns *ns, struct strbuf *out)
+{
+    struct only_here found;
+    int err = only_here_count(call->p, ns, call->interrupted, &found);
+
+    if (err == 0)
+        strbuf_addf(out, " only_here%s=%llu", found.at_least ? "_at_least" : "",
+                    (unsigned long long)found.paths);
+    return err == -EINTR ? err : 0;
 }

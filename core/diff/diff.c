@@ -21,19 +21,14 @@ static uint64_t own_of(const struct ns *a, const struct ns *b)
     return 0;
 }
 
-/* Takes both locks for reading, the lower number first. */
 static void lock_both(struct comparing *c)
 {
-    bool swap = c->ns[DELTA_A]->number > c->ns[DELTA_B]->number;
-
-    rwlock_rdlock(&c->ns[swap ? DELTA_B : DELTA_A]->lock);
-    rwlock_rdlock(&c->ns[swap ? DELTA_A : DELTA_B]->lock);
+    ns_rdlock_two(c->ns[DELTA_A], c->ns[DELTA_B]);
 }
 
 static void unlock_both(struct comparing *c)
 {
-    rwlock_rdunlock(&c->ns[DELTA_A]->lock);
-    rwlock_rdunlock(&c->ns[DELTA_B]->lock);
+    ns_rdunlock_two(c->ns[DELTA_A], c->ns[DELTA_B]);
 }
 
 static bool are_live(struct comparing *c)

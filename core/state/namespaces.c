@@ -135,6 +135,18 @@ bool ns_is_hidden(struct state *p, const struct ns *ns)
     return ns->hidden.kind;
 }
 
+void ns_rdlock_two(struct ns *a, struct ns *b)
+{
+    rwlock_rdlock(&(a->number < b->number ? a : b)->lock);
+    rwlock_rdlock(&(a->number < b->number ? b : a)->lock);
+}
+
+void ns_rdunlock_two(struct ns *a, struct ns *b)
+{
+    rwlock_rdunlock(&a->lock);
+    rwlock_rdunlock(&b->lock);
+}
+
 /* The list by which it is found: that of its name in the root, or that of what it is kept of. */
 static struct ns **list_of(struct ns_table *t, const struct ns *ns)
 {

@@ -137,6 +137,10 @@ uint64_t ns_give_ino(struct ns *ns);
 void ns_saw_ino(struct state *p, struct ns *ns, uint64_t ino);
 /* Gives up the runs of all namespaces, at a start after a death. No thread uses them yet. */
 void ns_leave_runs(struct state *p);
+/* Takes the locks of two different namespaces for reading, the lower number first; and gives them
+ * back. */
+void ns_rdlock_two(struct ns *a, struct ns *b);
+void ns_rdunlock_two(struct ns *a, struct ns *b);
 /* What of a namespace is on or off. */
 enum ns_switch { NS_FROZEN, NS_VERIFY };
 int ns_set_switch(struct state *p, const char *name, enum ns_switch which, bool on);

@@ -426,7 +426,7 @@ Test(control, a_drop_that_is_refused_takes_no_number)
     refused(&x, "drop nowhere", -ENOENT, "there is no namespace nowhere");
     refused(&x, "drop main", -EBUSY, "1 file is open in it");
     vfs_release(f);
-    agreed(&x, "drop main", " job=1\n");
+    agreed(&x, "drop main", " job=1 only_here=1\n");
 }
 
 Test(control, refs_count_references_namespaces_and_pins)

@@ -25,7 +25,7 @@ read -r reply <&3
 matches "$reply" '^ok ns=[a-z0-9]+ seq=[0-9]+$'
 echo 'drop dev' >&3
 read -r reply <&3
-matches "$reply" '^ok queued_bytes=[0-9]+ job=[0-9]+$'
+matches "$reply" '^ok queued_bytes=[0-9]+ job=[0-9]+ only_here=[0-9]+$'
 if read -r reply <&3; then fail "a reply too many: $reply"; fi
 exec 3>&-
 

@@ -64,6 +64,19 @@ tally undrop try >/dev/null
 eq "$(stat -c %i try/src/a)" "$node"
 eq "$(cat try/src/a)" theirs
 
+claim "a drop says how many paths are in no other namespace, and so does the trash"
+mkdir try/own
+echo x >try/own/x
+echo y >try/own/y
+matches "$(tally drop try)" " only_here=3$"
+matches "$(tally trash list)" "try@dropped-[^|]* only_here=3"
+tally undrop try >/dev/null
+tally branch try other >/dev/null
+matches "$(tally drop --json try | tr -d ' ')" '"only_here":0'
+tally undrop try >/dev/null
+tally drop --now other >/dev/null
+rm -r try/own
+
 claim "a file that was open goes on to be read while its namespace is in the trash"
 exec 4<try/src/a
 fails tally drop try
@@ -91,6 +104,27 @@ tally drop old >/dev/null
 matches "$(tally trash empty)" "dropped=1 busy=0"
 tally drain >/dev/null
 matches "$(tally trash list)" "dropped=0"
+
+claim "df counts what only the trash holds as free, and a shorter time says what will go"
+tally set flush_interval 100ms >/dev/null
+head -c 3000000 /dev/urandom >main/src/large
+tally branch main heavy >/dev/null
+head -c 3000000 /dev/urandom >heavy/src/heavy
+tally drain >/dev/null
+tally drop heavy >/dev/null
+is_weighed() { echo x >main/src/x; tally trash list | grep -q 'trash_frees=3000000 weighed=2'; }
+wait_until is_weighed
+matches "$(tally du)" " trash_frees=3000000"
+matches "$(tally status)" "kept .*trash_frees=3000000"
+matches "$(tally set trash_keep 2d)" "trash_keep=2d due=0$"
+tally set flush_interval 1h >/dev/null
+matches "$(tally set trash_keep 0)" "due=[1-9]"
+tally set trash_keep 1d >/dev/null
+tally undrop heavy >/dev/null
+matches "$(tally du)" " trash_frees=0"
+tally drop --now heavy >/dev/null
+rm main/src/large main/src/x
+tally set flush_interval 5s >/dev/null
 
 claim "rmdir of an empty namespace keeps nothing"
 mkdir gone
