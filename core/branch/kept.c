@@ -6,6 +6,7 @@
 #include "ns_find.h"
 #include "flush.h"
 #include "report.h"
+#include "weigh.h"
 #include <errno.h>
 #include <string.h>
 
@@ -241,19 +242,34 @@ void kept_release(struct state *p)
     let_go(p, false);
 }
 
-bool kept_is_due(struct state *p)
+/* How many may go now, up to `most`. */
+static size_t count_due(struct state *p, size_t most)
 {
     struct needed n = {0};
     uint32_t at = 0;
-    struct ns *ns = NULL;
+    size_t count = 0;
+    struct ns *ns;
 
     if (has_hidden(p) && look(p, &n) == 0)
-        ns = next_to_go(p, &n, true, &at);
-    ns_put(p, ns);
+        for (; count < most && (ns = next_to_go(p, &n, true, &at)); count++)
+            ns_put(p, ns);
     map64_release(&n.bases);
     map64_release(&n.namespaces);
-    return ns;
+    return count;
 }
+
+bool kept_is_due(struct state *p)
+{
+    return count_due(p, 1);
+}
+
+size_t kept_count_due(struct state *p)
+{
+    return count_due(p, SIZE_MAX);
+}
+
+#define WAYS 3 /* in which things give way on a full disk */
+#define WAY_TRASH 3
 
 /* What gives way first on a full disk: the trash and what merges have left, then snapshots that
  * were made by themselves, then bases. 0: it does not give way. Needs "names". */
@@ -262,7 +278,7 @@ static unsigned gives_way(struct state *p, const struct ns *ns)
     if (!ns->live || atomic_load(&ns->nopen) || ns->hidden.held || has_snapshots(p, ns, true))
         return 0;
     if (ns->hidden.kind == NS_TRASH || (ns->hidden.kind == NS_SNAPSHOT && ns->hidden.passing))
-        return 3;
+        return WAY_TRASH;
     if (ns_is_automatic(ns))
         return 2;
     return ns->hidden.kind == NS_ORIGIN;
@@ -275,26 +291,65 @@ static bool may_give_way(struct state *p, const struct ns *ns)
     return gives_way(p, ns) > 0;
 }
 
-/* What gives way first, and of that the oldest, with a reference; NULL: there is nothing. */
-static struct ns *oldest(struct state *p)
+/* Does letting it go give bytes back? */
+static bool is_worth_it(struct state *p, struct ns *ns)
 {
-    struct ns *best = NULL;
-    unsigned best_way = 0;
-    READ_GUARD(&p->names.lock);
+    struct weight weight;
+    size_t left = WEIGH_ITEMS;
 
-    for (size_t i = 0; i < NS_BUCKETS; i++)
-        for (struct ns *ns = p->names.hidden[i]; ns; ns = ns->by_name_next) {
-            unsigned way = gives_way(p, ns);
+    return weigh(p, ns, true, &left, &weight) == 0 && weight.frees;
+}
 
-            if (way > best_way ||
-                (way && way == best_way && ns->hidden.since < best->hidden.since)) {
-                best = ns;
-                best_way = way;
-            }
+/* The next that gives way so, behind number *at, if it is older than `than` (NULL: any), with a
+ * reference. */
+static struct ns *next_older(struct state *p, unsigned way, const struct ns *than, uint32_t *at)
+{
+    struct ns *ns;
+
+    while (ns_next_number(p, *at, &ns) == 0) {
+        bool is;
+
+        *at = ns->number;
+        {
+            READ_GUARD(&p->names.lock);
+            is = gives_way(p, ns) == way && (!than || ns->hidden.since < than->hidden.since);
         }
-    if (best)
-        atomic_fetch_add(&best->refs, 1);
+        if (is)
+            return ns;
+        ns_put(p, ns);
+    }
+    return NULL;
+}
+
+/* The oldest that gives way so, with a reference; NULL: there is none. */
+static struct ns *oldest_of(struct state *p, unsigned way, bool worth_it)
+{
+    struct ns *best = NULL, *ns;
+    uint32_t at = 0;
+
+    while ((ns = next_older(p, way, best, &at))) {
+        if (worth_it && !is_worth_it(p, ns)) {
+            ns_put(p, ns);
+            continue;
+        }
+        ns_put(p, best);
+        best = ns;
+    }
     return best;
+}
+
+/* What gives way first: of the first kind that there is the oldest that gives bytes back, or if
+ * none does by itself the oldest. With a reference; NULL: there is nothing. */
+static struct ns *first_to_go(struct state *p)
+{
+    struct ns *ns = NULL;
+
+    for (unsigned way = WAYS; way > 0 && !ns; way--) {
+        ns = oldest_of(p, way, true);
+        if (!ns)
+            ns = oldest_of(p, way, false);
+    }
+    return ns;
 }
 
 /* Drops one. -EBUSY, -ENOENT: somebody uses it by now, or has dropped it. */
@@ -317,11 +372,84 @@ bool kept_give_back(struct state *p)
     struct ns *ns;
     int err = -EBUSY;
 
-    while ((err == -EBUSY || err == -ENOENT) && (ns = oldest(p))) {
+    while ((err == -EBUSY || err == -ENOENT) && (ns = first_to_go(p))) {
         err = give_back(p, ns);
         ns_put(p, ns);
     }
     if (err == 0)
         kept_release(p);
     return err == 0;
+}
+
+/* ---- what the trash alone holds ---- */
+
+/* Is the figure that is known of it still of use? Needs "names". */
+static bool is_weighed(struct state *p, const struct ns *ns, int64_t for_long)
+{
+    return ns->alone.time &&
+           (ns->alone.seq == atomic_load(&p->seq) || ns->alone.time + for_long > now(p));
+}
+
+/* Is it time to weigh it? Needs "names". */
+static bool weighing_is_due(struct state *p, const struct ns *ns)
+{
+    return gives_way(p, ns) == WAY_TRASH && !is_weighed(p, ns, KEPT_WEIGH_AGAIN);
+}
+
+/* The one that was weighed longest ago, with a reference; NULL: none is due. */
+static struct ns *next_to_weigh(struct state *p)
+{
+    struct ns *best = NULL;
+    READ_GUARD(&p->names.lock);
+
+    for (struct ns *ns = NULL; (ns = ns_next_hidden(p, ns));)
+        if (weighing_is_due(p, ns) && (!best || ns->alone.time < best->alone.time))
+            best = ns;
+    if (best)
+        atomic_fetch_add(&best->refs, 1);
+    return best;
+}
+
+bool kept_weigh_is_due(struct state *p)
+{
+    struct ns *ns = next_to_weigh(p);
+
+    ns_put(p, ns);
+    return ns;
+}
+
+void kept_weigh(struct state *p)
+{
+    size_t left = WEIGH_ITEMS;
+    struct ns *ns;
+    int err = 0;
+
+    while (err == 0 && left > 0 && (ns = next_to_weigh(p))) {
+        uint64_t seq = atomic_load(&p->seq);
+        int64_t time = now(p);
+        struct weight weight;
+
+        err = weigh(p, ns, false, &left, &weight);
+        {
+            WRITE_GUARD(&p->names.lock);
+            ns->alone.bytes = err < 0 ? 0 : weight.whole;
+            ns->alone.seq = seq;
+            ns->alone.time = time;
+        }
+        ns_put(p, ns);
+    }
+}
+
+struct kept_alone kept_alone(struct state *p)
+{
+    struct kept_alone ret = {.since = INT64_MAX};
+    READ_GUARD(&p->names.lock);
+
+    for (struct ns *ns = NULL; (ns = ns_next_hidden(p, ns));) {
+        if (gives_way(p, ns) != WAY_TRASH || !is_weighed(p, ns, KEPT_WEIGHED_FOR))
+            continue;
+        ret.bytes += ns->alone.bytes;
+        ret.since = ns->alone.time < ret.since ? ns->alone.time : ret.since;
+    }
+    return ret;
 }

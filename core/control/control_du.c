@@ -3,6 +3,7 @@
  * give back. */
 #include "control_impl.h"
 #include "du.h"
+#include "kept.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -60,7 +61,8 @@ static int all_namespaces(struct call *call)
         ns_put(call->p, ns);
     }
     if (err == 0)
-        strbuf_addf(&call->head, " namespaces=%llu", U(count));
+        strbuf_addf(&call->head, " namespaces=%llu trash_frees=%llu", U(count),
+                    U(kept_alone(call->p).bytes));
     return err;
 }
 

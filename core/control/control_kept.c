@@ -273,6 +273,18 @@ static int empty_trash(struct call *call)
     return err;
 }
 
+/* Adds what df counts as free, and when the oldest part of that was found out. */
+static void add_alone(struct call *call)
+{
+    struct kept_alone alone = kept_alone(call->p);
+
+    strbuf_addf(&call->head, " trash_frees=%llu", U(alone.bytes));
+    if (alone.since == INT64_MAX)
+        return;
+    strbuf_adds(&call->head, " weighed=");
+    strbuf_add_time(&call->head, alone.since);
+}
+
 /* trash list | trash empty */
 int control_trash(struct call *call)
 {
@@ -288,5 +300,7 @@ int control_trash(struct call *call)
         err = list_kept(call, &bases);
     if (err == 0)
         strbuf_addf(&call->head, " dropped=%llu bases=%llu", U(trash.count), U(bases.count));
+    if (err == 0)
+        add_alone(call);
     return err;
 }

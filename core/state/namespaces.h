@@ -54,6 +54,13 @@ struct ns {
     _Atomic uint64_t pieces;  /* pieces of its files when they were last counted (du.h) */
     _Atomic bool pieces_told; /* it was reported that these are many */
     _Atomic bool flushes_told; /* likewise, of `flushes` */
+    _Atomic bool shown; /* others could read its snapshots since the store was opened (snapdir) */
+    /* Of one in the trash (kept.h): bytes that it alone holds, and when that was found out, in ns
+     * since the epoch and as the number of the store's last change; 0: never. names */
+    struct {
+        uint64_t bytes, seq;
+        int64_t time;
+    } alone;
     struct ns *by_number_next, *by_name_next;
 };
 

@@ -158,6 +158,7 @@ static int expire_job(struct state *p, struct job *j, void *arg)
     (void)arg;
     schedule_run(p);
     kept_expire(p);
+    kept_weigh(p);
     return 0;
 }
 
@@ -167,7 +168,7 @@ static void flushed(struct state *p)
 {
     compact_if_due(p);
     if (!atomic_load(&p->closing) && !atomic_load(&p->readonly) &&
-        (kept_is_due(p) || schedule_is_due(p)))
+        (kept_is_due(p) || schedule_is_due(p) || kept_weigh_is_due(p)))
         (void)job_try(p, "expire", "", &(struct job_work){.fn = expire_job, .alone = true});
 }
 

@@ -5,6 +5,7 @@
 #include "io.h"
 #include "nowait.h"
 #include "report.h"
+#include "kept.h"
 #include "vfs.h"
 #include "vfs_file_impl.h"
 #include "vfs_remote.h"
@@ -410,11 +411,16 @@ int sealed_object(struct state *p, uint64_t nodeid, struct entry *ret)
 
 int vfs_statfs(struct state *p, struct disk_space *ret)
 {
-    uint64_t kept;
+    uint64_t kept, alone;
     int err = disk_space(p->config.disk, ret);
 
     if (err < 0)
         return err;
+    alone = kept_alone(p).bytes / ret->block_size;
+    if (alone > ret->blocks - ret->blocks_free)
+        alone = ret->blocks - ret->blocks_free;
+    ret->blocks_free += alone;
+    ret->blocks_avail += alone;
     kept = flush_reserve(ret) / ret->block_size;
     ret->blocks_avail = ret->blocks_avail > kept ? ret->blocks_avail - kept : 0;
     return 0;

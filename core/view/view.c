@@ -15,6 +15,7 @@
 #include "gc_store.h"
 #include "job.h"
 #include "json_text.h"
+#include "kept.h"
 #include "move.h"
 #include "pool_node.h"
 #include "scrub_record.h"
@@ -45,6 +46,7 @@ struct facts {
     size_t kept[NS_KIND_END];     /* hidden namespaces by kind */
     uint64_t seq, durable, healed, collisions, kv_bytes;
     uint64_t disk_bytes, disk_free; /* of the disk at home; 0: not known */
+    uint64_t trash_frees;           /* kept_alone: they are in disk_free */
     bool readonly;
     struct flush_stats flush;
     struct gc_store_stats gc;
@@ -96,6 +98,7 @@ static void gather_facts(struct state *p, struct facts *f)
                         .kv_bytes = kv_disk_bytes(p->config.kv),
                         .readonly = atomic_load(&p->readonly)};
     count_namespaces(p, f);
+    f->trash_frees = kept_alone(p).bytes;
     measure_disk(p, f);
     gc_store_get_stats(p, &f->gc);
     compact_get_stats(p, &f->compaction);
@@ -259,8 +262,8 @@ static void status(struct state *p, const struct facts *f, struct strbuf *out)
                     U(p->replayed.bytes));
     strbuf_addf(out, "namespaces  %zu\n", f->namespaces);
     view_ns_flushes(p, out);
-    strbuf_addf(out, "kept        dropped=%zu bases=%zu snapshots=%zu\n", f->kept[NS_TRASH],
-                f->kept[NS_ORIGIN], f->kept[NS_SNAPSHOT]);
+    strbuf_addf(out, "kept        dropped=%zu bases=%zu snapshots=%zu trash_frees=%llu\n",
+                f->kept[NS_TRASH], f->kept[NS_ORIGIN], f->kept[NS_SNAPSHOT], U(f->trash_frees));
     strbuf_addf(out,
                 "objects     %llu pinned=%llu dying=%llu undeleted=%llu retained=%llu "
                 "retained_bytes=%llu\n",
@@ -326,6 +329,7 @@ static void add_numbers(struct state *p, const struct facts *f, struct view_numb
         {"kept_dropped", VIEW_GAUGE, f->kept[NS_TRASH]},
         {"kept_bases", VIEW_GAUGE, f->kept[NS_ORIGIN]},
         {"kept_snapshots", VIEW_GAUGE, f->kept[NS_SNAPSHOT]},
+        {"trash_frees_bytes", VIEW_GAUGE, f->trash_frees},
         {"objects", VIEW_GAUGE, f->refs.objects},
         {"pinned_objects", VIEW_GAUGE, f->refs.pinned},
         {"dying_objects", VIEW_GAUGE, f->refs.dying},

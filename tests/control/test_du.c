@@ -200,7 +200,7 @@ Test(du, the_verb_tells_of_one_of_several_and_of_all)
            "| ns=main logical=5 shared=0 frees=5 tree=8176\n"
            "| ns=\"two words\" logical=0 shared=0 frees=0 tree=8176\n");
     agreed(&x, "du\n",
-           "ok namespaces=2\n"
+           "ok namespaces=2 trash_frees=0\n"
            "| ns=main logical=5 shared=0 frees=5 tree=8176\n"
            "| ns=\"two words\" logical=0 shared=0 frees=0 tree=8176\n");
     refused(&x, "du nothing\n", -ENOENT, "there is no namespace nothing");
