@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* control_settings: the verbs get and set, for settings of the store. */
 #include "control_impl.h"
+#include "kept.h"
 #include <errno.h>
 
 static void get_all(struct call *call)
@@ -47,6 +48,18 @@ int control_get(struct call *call)
     return 0;
 }
 
+/* A shorter time also counts for what is kept already. Says how many go so, while they can still be
+ * saved by a longer one. */
+static void say_due(struct call *call)
+{
+    size_t due = kept_count_due(call->p);
+
+    strbuf_addf(&call->head, " due=%zu", due);
+    if (due)
+        control_line(call, "%zu that %s kept %s after the next flush, within flush_interval", due,
+                     due == 1 ? "is" : "are", due == 1 ? "goes" : "go");
+}
+
 /* set KEY VALUE, for the store or a namespace. */
 int control_set(struct call *call)
 {
@@ -73,5 +86,7 @@ int control_set(struct call *call)
         return err;
     setting_format((enum setting)which, number, text);
     strbuf_addf(&call->head, " %s=%s", key, text);
+    if (which == SET_TRASH_KEEP || which == SET_ORIGIN_KEEP)
+        say_due(call);
     return 0;
 }
