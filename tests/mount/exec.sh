@@ -173,6 +173,31 @@ eq "$(cat "$M/main-exec-1/project/source")" wrong
 claim "a commit of --commit-on-success is undone"
 "$TALLY" -C "$M" undo main >/dev/null
 eq "$(cat "$P/source")" good
+
+claim "verbs without a namespace are about the branch, and a name means what it means in the store"
+cat >"$W/inside" <<'END'
+echo x >new
+echo "$TALLY_NS"
+"$TALLY" diff --name-only
+"$TALLY" diff --name-only mine
+"$TALLY" commit >/dev/null
+cat new
+"$TALLY" diff
+TALLY_NS_STORE=/another "$TALLY" digest && echo "of another store"
+TALLY_NS_STORE=/another "$TALLY" diff && echo "of another store"
+"$TALLY" detach
+END
+(cd "$P" && rc=0 && "$TALLY" exec main --branch=mine -- sh "$W/inside" >"$W/out" 2>"$W/err" || rc=$?; eq "$rc" 1)
+eq "$(<"$W/out")" "mine
+project/new
+project/new
+x"
+eq "$(cat "$P/new")" x
+matches "$(<"$W/err")" "an argument is missing"
+fails "$TALLY" -C "$M" diff
+rm "$P/new"
+eq "$(t main -- sh -c 'echo "$TALLY_NS"')" main
+"$TALLY" -C "$M" drop --force mine >/dev/null
 "$TALLY" -C "$M" set origin_keep 0 >/dev/null
 only_main "a branch is left"
 

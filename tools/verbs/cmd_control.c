@@ -4,6 +4,7 @@
  * them needs only its row in verbs.c.
  */
 #include "ctl.h"
+#include "own_ns.h"
 #include "say.h"
 #include "which_mount.h"
 
@@ -128,6 +129,15 @@ int cmd_control_run(int argc, char **argv)
     int err = ctl_find_mount(&c, &m);
     if (err < 0) {
         return which_mount_fail(err, &m);
+    }
+    char *own[] = {(char *)(uintptr_t)c.own_ns};
+    if (c.own_ns && !own_ns_is_in(&m)) {
+        tally_warn("an argument is missing");
+        return verbs_misuse();
+    }
+    if (c.own_ns) {
+        c.args = own;
+        c.nargs = 1;
     }
     return is_mounted(&c, &m) ? 1 : ctl_run(&c, m.point);
 }

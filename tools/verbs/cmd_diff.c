@@ -6,7 +6,9 @@
  */
 #include "client.h"
 #include "command.h"
+#include "io.h"
 #include "json_text.h"
+#include "own_ns.h"
 #include "say.h"
 #include "verbs.h"
 #include "which_mount.h"
@@ -381,7 +383,7 @@ static bool take_options(int argc, char **argv, struct showing *s)
         tally_warn("these options do not go together");
         return false;
     }
-    return argc - optind == 1 || argc - optind == 2;
+    return argc - optind == 1 || argc - optind == 2 || (argc == optind && own_ns_for("diff"));
 }
 
 int cmd_diff_run(int argc, char **argv)
@@ -396,5 +398,12 @@ int cmd_diff_run(int argc, char **argv)
         return which_mount_fail(err, &m);
     }
     s.mnt = m.point;
-    return run(&s, argc - optind, argv + optind);
+    if (argc > optind) {
+        return run(&s, argc - optind, argv + optind);
+    }
+    if (!own_ns_is_in(&m)) {
+        return verbs_misuse();
+    }
+    CLEANUP_FREE char *own = strdup(own_ns_for("diff"));
+    return own ? run(&s, 1, &own) : tally_fail("there is no memory");
 }

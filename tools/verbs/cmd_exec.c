@@ -9,6 +9,7 @@
 #include "ctl.h"
 #include "exec_run.h"
 #include "namespaces.h"
+#include "own_ns.h"
 #include "say.h"
 #include "verbs.h"
 #include "which_mount.h"
@@ -254,10 +255,15 @@ static int find_place(struct exec *e)
 /* Makes what the command needs, runs it, and ends the branch. Returns the exit code. */
 static int run(struct exec *e, struct outcome *o)
 {
+    int err;
     if (find_place(e) != 0 || (e->ending != END_NONE && make_branch(e) < 0)) {
         return 1;
     }
-    o->run = exec_run(&e->place, *e->branch ? e->branch : NULL, e->argv, &o->code) == 0;
+    err = own_ns_set(&e->place.m, *e->branch ? e->branch : e->ns);
+    if (err < 0) {
+        tally_warn("the environment cannot be changed: %s", strerror(-err));
+    }
+    o->run = err == 0 && exec_run(&e->place, *e->branch ? e->branch : NULL, e->argv, &o->code) == 0;
     const int rc = *e->branch ? end_branch(e, o) : 0;
     return o->code != 0 ? o->code : rc;
 }

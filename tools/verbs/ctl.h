@@ -41,6 +41,7 @@ struct ctl_call {
     } options[CTL_OPTIONS];
     char **args; /* borrowed from argv */
     int nargs;
+    const char *own_ns; /* the only argument, if that is the namespace of exec (own_ns.h) */
 };
 
 /* In ctl_line.c. Reads argv, whose first word is the verb; -C sets tally_mount. -EINVAL after a

@@ -2,6 +2,7 @@
 #include "ctl.h"
 
 #include "command.h"
+#include "own_ns.h"
 #include "say.h"
 #include "which_mount.h"
 
@@ -84,7 +85,10 @@ int ctl_parse(int argc, char **argv, struct ctl_call *ret)
         tally_warn("one argument too many: '%s'", ret->args[max]);
         return -EINVAL;
     }
-    if (ret->nargs < ret->verb->min) {
+    if (ret->nargs == 0 && ret->verb->min == 1) {
+        ret->own_ns = own_ns_for(ret->verb->name);
+    }
+    if (ret->nargs < ret->verb->min && !ret->own_ns) {
         tally_warn("an argument is missing");
         return -EINVAL;
     }
