@@ -6,6 +6,7 @@
 #include "control_impl.h"
 #include "ladder_run.h"
 #include "ttl.h"
+#include "vfs.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -67,7 +68,7 @@ static int set_verify(struct call *call, struct ns *ns, const char *value)
     return set_switch(call, ns, NS_VERIFY, "verify", "never", "open", value);
 }
 
-/* ---- what a namespace does by the clock ---- */
+/* ---- the others ---- */
 
 static bool is_off(const char *value)
 {
@@ -111,6 +112,18 @@ static int set_ttl(struct call *call, struct ns *ns, const char *value)
     return err < 0 ? err : ttl_set(call->p, ns, is_off(value) ? 0 : now(call->p) + ttl);
 }
 
+static void get_snapdir(struct state *p, struct ns *ns, struct strbuf *out)
+{
+    strbuf_adds(out, vfs_snapdir(p, ns) ? "on" : "off");
+}
+
+static int set_snapdir(struct call *call, struct ns *ns, const char *value)
+{
+    if (!is_off(value) && strcmp(value, "on") != 0)
+        return control_fail_word(call, -EINVAL, "snapdir is on or off, not %s", value);
+    return vfs_set_snapdir(call->p, ns, !is_off(value));
+}
+
 static const struct setting_of_ns settings[] = {
     {"frozen", "no", "frozen yes: nothing in the namespace can be changed", get_frozen, set_frozen},
     {"verify", "never",
@@ -122,6 +135,9 @@ static const struct setting_of_ns settings[] = {
      get_snapshots, set_snapshots},
     {"ttl", "off", "ttl DUR: it is dropped when that time is over, and no file is open in it",
      get_ttl, set_ttl},
+    {"snapdir", "off",
+     "snapdir on: all who can enter it find its snapshots in its .tally-snap, which is not listed",
+     get_snapdir, set_snapdir},
 };
 #define SETTINGS (sizeof settings / sizeof *settings)
 
@@ -153,7 +169,8 @@ static int read_key(struct call *call, const char *key, struct ns **ret_ns,
     if (!*ret_setting)
         return control_fail_word(
             call, -EINVAL,
-            "a namespace has no setting %s; there are: frozen, verify, snapshots, ttl", dot + 1);
+            "a namespace has no setting %s; there are: frozen, verify, snapshots, ttl, snapdir",
+            dot + 1);
     name = strndup(key + 3, (size_t)(dot - key - 3));
     if (!name)
         return -ENOMEM;

@@ -70,7 +70,7 @@ const struct verb control_verbs[] = {
     {"get", "get [KEY]", "show settings: value, default, range", NO_JOB, false, 0, 1, control_get},
     {"set", "set KEY VALUE",
      "change a setting, also ns:NAME.KEY of a namespace: frozen yes|no, verify never|open, "
-     "snapshots \"DUR*N...\"|off, ttl DUR|off",
+     "snapshots \"DUR*N...\"|off, ttl DUR|off, snapdir on|off",
      NO_JOB, false, 2, 2, control_set},
     {"branch", "branch NS NS2 [ttl=DUR]",
      "make NS2 as NS is at this instant; with ttl= it is dropped when that time is over", NO_JOB,

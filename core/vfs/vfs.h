@@ -29,6 +29,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct ns;
 struct state;
 
 /* An open file; made by vfs_open, vfs_create, vfs_tmpfile or vfs_open_object, freed by
@@ -54,6 +55,13 @@ int vfs_snapshot_owner(struct state *p, const char *name, uint32_t *ret_number);
 /* Looks up a snapshot of the namespace with the number `of`, or if the name is a sequence number
  * what is held of it as the base of a branch, which is not listed. -ENOENT; E */
 int vfs_lookup_snapshot(struct state *p, uint32_t of, const char *name, struct vfs_attr *ret);
+/* The setting ns:NAME.snapdir of a namespace: its snapshots are shown in it, to all who can enter
+ * it. So what gives rights is not shown as that in any of them, wherever it is read, and until the
+ * store is closed also after the setting was off again: a file has no set-id bits, and no attribute
+ * VFS_CAPABILITY. */
+bool vfs_snapdir(struct state *p, const struct ns *ns);
+int vfs_set_snapdir(struct state *p, struct ns *ns, bool on); /* as ns_setting_set */
+bool vfs_has_snapdir(struct state *p, uint32_t number); /* false also of no namespace */
 int vfs_getattr(struct state *p, uint64_t nodeid, struct vfs_attr *ret);
 /* `set` is a mask of enum vfs_set: it says which members of `in` are used. *ret gets the
  * attributes after the change. */
@@ -170,6 +178,7 @@ int vfs_release(struct vfs_file *f);
  * -ENODATA for an empty or unsealable file) and user.tally.refs can be read by name. They are never
  * listed, and setting or removing any user.tally.* is -EPERM.
  */
+#define VFS_CAPABILITY "security.capability" /* of a file: what who runs it may do */
 #define VFS_XATTR_OURS "user.tally."
 #define VFS_XATTR_OURS_MAX 71 /* bytes of the longest of their values */
 ssize_t vfs_getxattr(struct state *p, uint64_t nodeid, const char *name, void *buf, size_t cap);

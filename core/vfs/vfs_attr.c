@@ -127,12 +127,16 @@ int inode_get(struct state *p, uint64_t nodeid, struct inode *ret, struct vfs_at
 int vfs_getattr(struct state *p, uint64_t nodeid, struct vfs_attr *ret)
 {
     struct inode in;
+    int err;
 
     if (nodeid == VFS_ROOT) {
         attr_fill_root(p, ret);
         return 0;
     }
-    return inode_get(p, nodeid, &in, ret);
+    err = inode_get(p, nodeid, &in, ret);
+    if (err == 0)
+        attr_mask(p, ret);
+    return err;
 }
 
 /* Drops set-uid, and set-gid where group-executable. */

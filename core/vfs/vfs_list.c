@@ -95,6 +95,7 @@ static int list_entry(struct inode_listing *l, const struct each *e, bool *ret_f
         if (err < 0)
             return err == -ESTALE ? -EUCLEAN : err;
         attr_fill(l->ns, item.ino, &in, &d.attr);
+        attr_mask(l->p, &d.attr);
     }
     *ret_full = !give(l, l->ns, &d, name);
     return 0;

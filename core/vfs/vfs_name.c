@@ -158,9 +158,14 @@ static int find_node(struct state *p, uint64_t nodeid, struct inode *in, struct 
 int vfs_lookup_node(struct state *p, uint64_t nodeid, struct vfs_attr *ret)
 {
     struct inode in;
+    int err;
 
-    if (!node_is_root(nodeid))
-        return find_node(p, nodeid, &in, ret);
+    if (!node_is_root(nodeid)) {
+        err = find_node(p, nodeid, &in, ret);
+        if (err == 0)
+            attr_mask(p, ret);
+        return err;
+    }
     attr_fill_root(p, ret);
     return nodeid == VFS_ROOT ? 0 : -ESTALE;
 }
@@ -200,6 +205,8 @@ int vfs_lookup(struct state *p, uint64_t parent, const char *name, struct vfs_at
             vfs_remember(ns);
     }
     ns_put(p, ns);
+    if (err == 0)
+        attr_mask(p, ret);
     return err;
 }
 
@@ -536,6 +543,23 @@ static int link_here(struct state *p, struct ns *ns, uint64_t ino, uint64_t newd
     return add_link(p, ns, ino, &in, newdir, &dir, k, name, ret);
 }
 
+/* From a snapshot that others can read no rights come along: the new inode has no set-id bits.
+ * -EPERM: the file has a capability. */
+static int leave_rights(struct state *p, const struct items *src, struct inode *in)
+{
+    struct tree_cursor c;
+    struct key k;
+    int err;
+
+    if (!ns_gives_no_rights(p, src->ns->number))
+        return 0;
+    in->mode &= ~(uint32_t)(S_ISUID | S_ISGID);
+    err = name_find(p, src->tree, src->ino, ITEM_XATTR, VFS_CAPABILITY, &k, &c);
+    if (err == 0)
+        tree_cursor_end(&c);
+    return err == 0 ? -EPERM : err == -ENOENT ? 0 : err;
+}
+
 /* Make a new inode in `ns` that references the same objects as the source. Both namespaces' locks
  * are held for writing. */
 static int link_across(struct state *p, const struct items *src, struct ns *ns, uint64_t newdir,
@@ -553,6 +577,9 @@ static int link_across(struct state *p, const struct items *src, struct ns *ns, 
         return err;
     if (!S_ISREG(in.mode))
         return -EXDEV;
+    err = leave_rights(p, src, &in);
+    if (err < 0)
+        return err;
     in.nlink = 1;
     /* The items come before the name: a file without some of its extents would show old bytes of
      * the base. */

@@ -76,6 +76,76 @@ int vfs_lookup_snapshot(struct state *p, uint32_t of, const char *name, struct v
     return err;
 }
 
+/* ---- in the namespace ---- */
+
+#define SNAPDIR "snapdir" /* the setting: there if it is on */
+
+bool vfs_snapdir(struct state *p, const struct ns *ns)
+{
+    uint8_t value;
+    size_t len;
+
+    return ns_setting_get(p, ns, SNAPDIR, &value, sizeof value, &len) == 0 && len == 1;
+}
+
+int vfs_set_snapdir(struct state *p, struct ns *ns, bool on)
+{
+    const uint8_t value = 1;
+
+    atomic_store(&ns->shown, true);
+    return ns_setting_set(p, ns, &(struct ns_setting){.name = SNAPDIR,
+                                                      .value = on ? &value : NULL,
+                                                      .len = on ? sizeof value : 0});
+}
+
+bool vfs_has_snapdir(struct state *p, uint32_t number)
+{
+    struct ns *ns;
+    bool has = ns_get(p, number, &ns) == 0;
+
+    if (has) {
+        has = vfs_snapdir(p, ns);
+        ns_put(p, ns);
+    }
+    return has;
+}
+
+/* Are the snapshots of the namespace of that number shown, or were they? Who has entered one then
+ * may still be there. */
+static bool was_shown(struct state *p, uint32_t number)
+{
+    struct ns *ns = ns_get_any(p, number);
+    bool was = ns && (atomic_load(&ns->shown) || vfs_snapdir(p, ns));
+
+    ns_put(p, ns);
+    return was;
+}
+
+/* Of a snapshot that was dropped only open files are left, and who has them open is not known. */
+bool ns_gives_no_rights(struct state *p, uint32_t number)
+{
+    struct ns *ns = ns_get_any(p, number);
+    struct ns_hidden hidden = {.kind = NS_VISIBLE};
+    bool live = true;
+
+    if (ns) {
+        READ_GUARD(&p->names.lock);
+        hidden = ns->hidden;
+        live = ns->live;
+    }
+    ns_put(p, ns);
+    return hidden.kind == NS_SNAPSHOT && (!live || was_shown(p, hidden.of.ns));
+}
+
+void attr_mask(struct state *p, struct vfs_attr *a)
+{
+    if (S_ISREG(a->mode) && a->mode & (S_ISUID | S_ISGID) &&
+        ns_gives_no_rights(p, vfs_node_ns(a->nodeid)))
+        a->mode &= ~(uint32_t)(S_ISUID | S_ISGID);
+}
+
+/* ---- listing ---- */
+
 /* Is it what is listed: a snapshot of the namespace `of`, or if that is 0 a namespace in the root
  * that has snapshots? *name gets a copy of its name. */
 static bool is_listed(struct state *p, const struct ns *ns, uint32_t of, char *name)

@@ -217,12 +217,14 @@ int xattr_change(struct state *p, struct items *it, struct inode *in, struct key
 struct xattr_listing {
     char *buf;
     size_t cap, used; /* `used` counts names that did not fit, too */
-    bool trusted;
+    bool trusted, masked; /* with those of trusted.; without a capability */
 };
 
 static void list_name(struct xattr_listing *l, const char *name, size_t len)
 {
     if (!l->trusted && len > 8 && !memcmp(name, "trusted.", 8))
+        return;
+    if (l->masked && len == strlen(VFS_CAPABILITY) && !memcmp(name, VFS_CAPABILITY, len))
         return;
     if (l->used + len + 1 <= l->cap) {
         memcpy(l->buf + l->used, name, len);
@@ -378,6 +380,12 @@ static ssize_t get_virtual(struct state *p, uint64_t nodeid, const char *name, c
     return (ssize_t)len;
 }
 
+/* Is it a capability that the file does not give, as it is in a snapshot that others can read? */
+static bool is_masked(struct state *p, uint64_t nodeid, const char *name)
+{
+    return !strcmp(name, VFS_CAPABILITY) && ns_gives_no_rights(p, vfs_node_ns(nodeid));
+}
+
 ssize_t vfs_getxattr(struct state *p, uint64_t nodeid, const char *name, void *buf, size_t cap)
 {
     enum name_kind kind;
@@ -389,12 +397,15 @@ ssize_t vfs_getxattr(struct state *p, uint64_t nodeid, const char *name, void *b
     if (kind == NAME_VIRTUAL)
         return get_virtual(p, nodeid, name, buf, cap);
     err = load_patiently(p, nodeid, name, buf, cap, &len, NULL);
+    if (err == 0 && is_masked(p, nodeid, name)) /* most files have none, so it is asked for last */
+        return -ENODATA;
     return err < 0 ? err : (ssize_t)len;
 }
 
 ssize_t vfs_listxattr(struct state *p, uint64_t nodeid, char *buf, size_t cap, bool trusted)
 {
-    struct xattr_listing l = {.buf = buf, .cap = cap, .trusted = trusted};
+    struct xattr_listing l = {.buf = buf, .cap = cap, .trusted = trusted,
+                              .masked = is_masked(p, nodeid, VFS_CAPABILITY)};
     struct vnode *v;
     struct items it;
     bool any;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define FS_TALLY_NAME ".tally"
+#define FS_SNAPDIR_NAME ".tally-snap"
 #define TALDIR_ROOT UINT64_C(2)
 
 /* Numbers above those of all namespaces, and those of namespace 0 except 1, the mount root. */
@@ -26,10 +27,23 @@ static inline bool fs_is_tally(uint64_t parent, const char *name)
     return parent == VFS_ROOT && name[0] == '.' && strcmp(name, FS_TALLY_NAME) == 0;
 }
 
-/* Is it the name `.tally` in the top directory of a namespace? There it is the door of the
- * namespace (taldir.h), unless the namespace has a file of that name. */
-static inline bool fs_is_door(uint64_t parent, const char *name)
+/* Is it that name in the top directory of a namespace? */
+static inline bool fs_is_at_top(uint64_t parent, const char *name, const char *wanted)
 {
     return name[0] == '.' && vfs_node_ino(parent) == VFS_TOP_INO && parent != VFS_ROOT &&
-           !taldir_owns(parent) && strcmp(name, FS_TALLY_NAME) == 0;
+           !taldir_owns(parent) && strcmp(name, wanted) == 0;
+}
+
+/* Is it `.tally` there? It is the door of the namespace (taldir.h), unless the namespace has a file
+ * of that name. */
+static inline bool fs_is_door(uint64_t parent, const char *name)
+{
+    return fs_is_at_top(parent, name, FS_TALLY_NAME);
+}
+
+/* Is it `.tally-snap` there? With the setting ns:NAME.snapdir it has the snapshots of the
+ * namespace, unless the namespace has a file of that name. */
+static inline bool fs_is_snapdir(uint64_t parent, const char *name)
+{
+    return fs_is_at_top(parent, name, FS_SNAPDIR_NAME);
 }

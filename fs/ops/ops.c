@@ -22,12 +22,20 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-/* Is the name the door of a namespace? A file of that name that the namespace has, from before or
- * by a mount with nocontrol, is in its place. */
-static bool is_door(struct fs *fs, uint64_t parent, const char *name)
+/* Does the name lead to a directory of ours in the top directory of a namespace, if the namespace
+ * has no file of that name? */
+static bool leads_to_ours(struct fs *fs, uint64_t parent, const char *name)
+{
+    return (fs_is_door(parent, name) && !fs->o->nocontrol) ||
+           (fs_is_snapdir(parent, name) && vfs_has_snapdir(fs->p, vfs_node_ns(parent)));
+}
+
+/* Is it such a name, and not a file? A file of that name that the namespace has, from before or by
+ * a mount with nocontrol, is in its place. */
+static bool is_ours(struct fs *fs, uint64_t parent, const char *name)
 {
     struct vfs_attr a;
-    if (fs->o->nocontrol || !fs_is_door(parent, name))
+    if (!leads_to_ours(fs, parent, name))
         return false;
     int err = vfs_lookup(fs->p, parent, name, &a);
     if (err == 0)
@@ -41,7 +49,7 @@ static int check_change(struct fs *fs, uint64_t parent, const char *name, int ta
 {
     if (taldir_owns(parent))
         return -EPERM;
-    return fs_is_tally(parent, name) || is_door(fs, parent, name) ? taken : 0;
+    return fs_is_tally(parent, name) || is_ours(fs, parent, name) ? taken : 0;
 }
 
 /* Answers a LOOKUP of "." or "..", which the kernel sends for a file handle (open_by_handle_at(2))
@@ -61,7 +69,7 @@ static void lookup_dots(fuse_req_t req, uint64_t node, bool parent)
 }
 
 /* The kernel keeps a name that does not exist for ever, except in the root, where names change
- * without a request of its own. */
+ * without a request of its own, and but for the one that a setting brings. */
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct vfs_attr a;
@@ -78,9 +86,9 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     int err = vfs_lookup(fs_of(req)->p, parent, name, &a);
     if (err == 0) {
         fs_reply_entry(req, &a);
-    } else if (err == -ENOENT && fs_is_door(parent, name) && !fs_of(req)->o->nocontrol) {
+    } else if (err == -ENOENT && leads_to_ours(fs_of(req), parent, name)) {
         tal_op_lookup(req, parent, name);
-    } else if (err == -ENOENT && parent != VFS_ROOT) {
+    } else if (err == -ENOENT && parent != VFS_ROOT && !fs_is_snapdir(parent, name)) {
         struct fuse_entry_param none = {.entry_timeout = FS_FOREVER};
         fuse_reply_entry(req, &none);
     } else {

@@ -56,7 +56,10 @@ void tal_op_lookup(fuse_req_t req, uint64_t parent, const char *name)
 {
     uint32_t of;
     if (taldir_has_snapshots(parent, &of)) {
-        lookup_snapshot(req, of, name);
+        if (!taldir_has_bases(parent) && name[strspn(name, "0123456789")] == '\0')
+            fs_reply_err(req, -ENOENT);
+        else
+            lookup_snapshot(req, of, name);
         return;
     }
     struct fs *fs = fs_of(req);

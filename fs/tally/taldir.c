@@ -52,7 +52,7 @@ enum taldir_kind taldir_kind(uint64_t nodeid)
     case NS_JOB:
         return TALDIR_TEXT;
     case NS_NAMESPACE:
-        return (nodeid & NS_FILE_MASK) == 0 || (nodeid & NS_FILE_MASK) >= NS_FILE_DOOR_JOBS
+        return (nodeid & NS_FILE_MASK) == 0 || (nodeid & NS_FILE_MASK) >= NS_FILE_SNAPDIR
                    ? TALDIR_DIR
                    : TALDIR_TEXT;
     case NS_CONTROL:
@@ -79,11 +79,19 @@ bool taldir_is_constant(uint64_t nodeid)
 
 bool taldir_has_snapshots(uint64_t nodeid, uint32_t *ret_number)
 {
-    if (vfs_node_ns(nodeid) != NS_SNAPSHOTS)
+    const uint64_t file = nodeid & NS_FILE_MASK;
+    const bool inside = vfs_node_ns(nodeid) == NS_NAMESPACE &&
+                        (file == NS_FILE_SNAPDIR || file == NS_FILE_DOOR_SNAPSHOTS);
+    if (vfs_node_ns(nodeid) != NS_SNAPSHOTS && !inside)
         return false;
     if (ret_number)
-        *ret_number = (uint32_t)vfs_node_ino(nodeid);
+        *ret_number = inside ? vfs_node_ns(taldir_top_of(nodeid)) : (uint32_t)vfs_node_ino(nodeid);
     return true;
+}
+
+bool taldir_has_bases(uint64_t nodeid)
+{
+    return !taldir_is_snapdir(nodeid);
 }
 
 /* ---- attributes ---- */
@@ -106,7 +114,8 @@ static mode_t root_mode(const struct taldir *t)
     return mode;
 }
 
-/* Only the files that take commands, and the way to them, can be open to others (ctl_mode). Objects
+/* Only the files that take commands, and the way to them, can be open to others (ctl_mode), and the
+ * snapshots of a namespace that shows them to all. Objects
  * are readable as far as the directories above let a user come. */
 static mode_t mode_of(const struct taldir *t, uint64_t nodeid)
 {
@@ -122,6 +131,8 @@ static mode_t mode_of(const struct taldir *t, uint64_t nodeid)
     case TALDIR_DIR:
         break;
     }
+    if (taldir_is_snapdir(nodeid))
+        return S_IFDIR | 0555;
     return is_entrance(nodeid) ? root_mode(t) : S_IFDIR | 0700;
 }
 
@@ -219,7 +230,7 @@ static int lookup_in_door(struct taldir *t, uint64_t door, const char *name, str
     const struct taldir_fixed *f = find_fixed(name);
     if (!f || !taldir_in_door(f))
         return -ENOENT;
-    taldir_stat(t, f->kind == TALDIR_DIR ? taldir_door_jobs(door) : node_of_fixed(t, f), ret);
+    taldir_stat(t, f->kind == TALDIR_DIR ? taldir_door_dir(door, f) : node_of_fixed(t, f), ret);
     return 0;
 }
 
@@ -325,7 +336,10 @@ static int lookup_in_namespace(struct taldir *t, uint64_t parent, const char *na
 int taldir_lookup(struct taldir *t, uint64_t parent, const char *name, struct stat *ret)
 {
     if (!taldir_owns(parent)) {
-        taldir_stat(t, parent == VFS_ROOT ? TALDIR_ROOT : taldir_door(parent), ret);
+        const uint64_t node = fs_is_snapdir(parent, name) ? taldir_snapdir(parent)
+                              : parent == VFS_ROOT        ? TALDIR_ROOT
+                                                          : taldir_door(parent);
+        taldir_stat(t, node, ret);
         return 0;
     }
     switch (vfs_node_ns(parent)) {

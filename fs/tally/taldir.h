@@ -11,15 +11,19 @@
  *     0x3ffffb ‖ job                          jobs/<job>
  *     0x3ffffc ‖ first byte                   objects/<ab>
  *     0x3ffffd ‖ number : 4 bit file          namespaces/<name> (file 0) and its files;
- *                                             14, 15: the door of the namespace, see below
+ *                                             12 to 15: directories in the namespace, see below
  *     0x3ffffe ‖ counter                      control: another one at each lookup, since a waiting
  *                                             write holds the kernel's lock of its inode
  *     0x3fffff ‖ object number                objects/<ab>/<id>; one above 42 bits is not shown
  *
  * The *door* of a namespace is the name `.tally` in its top directory: where this alone is mounted,
- * it is the way to the control file. It has the files of `.tally`, and `jobs`; a directory that has
- * two names would be one inode with two parents, so the door is a node of its own (15), and so is
- * its `jobs` (14). No listing shows the door.
+ * it is the way to the control file. It has the files of `.tally`, `jobs`, and in `snapshots` those
+ * of this namespace alone; a directory that has two names would be one inode with two parents, so
+ * the door is a node of its own (15), and so are its `jobs` (14) and `snapshots` (13).
+ *
+ * With the setting ns:NAME.snapdir the name `.tally-snap` in that directory has the snapshots of
+ * the namespace (12), for all who can enter it. No listing shows either name. A snapshot is one
+ * directory, whichever way leads to it: the kernel moves it to where it was looked up last.
  *
  * The number of an object is never given twice. That of a namespace is, after some 4 million
  * others: a file of namespaces/ that is open for so long may show another namespace.
@@ -54,14 +58,17 @@ bool taldir_is_constant(uint64_t nodeid);
 /* Is it a directory of snapshots? Then its entries are nodes of the vfs: they are looked up with
  * vfs_lookup_snapshot. *ret_number (may be NULL): the number of their namespace. */
 bool taldir_has_snapshots(uint64_t nodeid, uint32_t *ret_number);
+/* Are moments that are held as bases of branches found there, too, by their numbers? */
+bool taldir_has_bases(uint64_t nodeid);
 
 /* Makes the tree of the mount `fs`, which must outlive it. -ENOMEM. */
 int taldir_create(const struct fs *fs, struct taldir **ret_t);
 void taldir_destroy(struct taldir *t); /* NULL is fine */
 
 /* Looks a name up; ret->st_ino is its nodeid. Nothing counts lookups. W if taldir_lookup_waits().
- * The only name in VFS_ROOT, and in the top directory of a namespace, is `.tally`. -ENOENT,
- * -ENOTDIR; -EOVERFLOW: no nodeid can have the number of the object. */
+ * The only name in VFS_ROOT is `.tally`, and in the top directory of a namespace that and
+ * `.tally-snap`; the caller knows whether these are in force. -ENOENT, -ENOTDIR; -EOVERFLOW: no
+ * nodeid can have the number of the object. */
 int taldir_lookup(struct taldir *t, uint64_t parent, const char *name, struct stat *ret);
 /* Does a lookup in this directory need a thread that may wait? */
 bool taldir_lookup_waits(uint64_t parent);

@@ -22,9 +22,11 @@
 #define NS_CONTROL 0x3ffffeu
 #define NS_OBJECT 0x3fffffu
 
-/* In nodeids of NS_NAMESPACE: 0 the directory, file + 1, or a directory of the door. */
+/* In nodeids of NS_NAMESPACE: 0 the directory, file + 1, or a directory in the namespace itself. */
 #define NS_FILE_BITS 4
 #define NS_FILE_MASK ((UINT64_C(1) << NS_FILE_BITS) - 1)
+#define NS_FILE_SNAPDIR UINT64_C(12)
+#define NS_FILE_DOOR_SNAPSHOTS UINT64_C(13)
 #define NS_FILE_DOOR_JOBS UINT64_C(14)
 #define NS_FILE_DOOR UINT64_C(15)
 
@@ -83,21 +85,32 @@ static inline bool taldir_is_door_jobs(uint64_t nodeid)
 /* Is it an entry of a door, too? If so it is the same node there, but for a directory. */
 static inline bool taldir_in_door(const struct taldir_fixed *f)
 {
-    return f->kind != TALDIR_DIR || f->ino == INO_JOBS;
+    return f->kind != TALDIR_DIR || f->ino == INO_JOBS || f->ino == INO_SNAPSHOTS;
 }
 /* The node of the directory of a namespace, of which a node is given. */
 static inline uint64_t taldir_namespace_node(uint64_t nodeid)
 {
     return vfs_node(NS_NAMESPACE, (uint64_t)vfs_node_ns(nodeid) << NS_FILE_BITS);
 }
-/* The door of a namespace, of which a node is given; the `jobs` of a door. */
+/* The door of a namespace, and its directory of snapshots, of which a node is given; a directory of
+ * a door, by the fixed entry that it is as. */
 static inline uint64_t taldir_door(uint64_t nodeid)
 {
     return taldir_namespace_node(nodeid) | NS_FILE_DOOR;
 }
-static inline uint64_t taldir_door_jobs(uint64_t door)
+static inline uint64_t taldir_snapdir(uint64_t nodeid)
 {
-    return (door & ~NS_FILE_MASK) | NS_FILE_DOOR_JOBS;
+    return taldir_namespace_node(nodeid) | NS_FILE_SNAPDIR;
+}
+static inline uint64_t taldir_door_dir(uint64_t door, const struct taldir_fixed *f)
+{
+    return (door & ~NS_FILE_MASK) |
+           (f->ino == INO_JOBS ? NS_FILE_DOOR_JOBS : NS_FILE_DOOR_SNAPSHOTS);
+}
+/* Is it the directory of snapshots in a namespace that others can read? */
+static inline bool taldir_is_snapdir(uint64_t nodeid)
+{
+    return vfs_node_ns(nodeid) == NS_NAMESPACE && (nodeid & NS_FILE_MASK) == NS_FILE_SNAPDIR;
 }
 /* The top directory of the namespace that a node of NS_NAMESPACE is about. */
 static inline uint64_t taldir_top_of(uint64_t nodeid)

@@ -199,7 +199,7 @@ static int list_door(struct taldir_list *l, uint64_t door)
     int err = 0;
     for (size_t i = 0; i < taldir_fixed_count && err == 0; i++) {
         const struct taldir_fixed *f = &taldir_fixed[i];
-        const uint64_t node = f->kind == TALDIR_DIR ? taldir_door_jobs(door) : f->ino;
+        const uint64_t node = f->kind == TALDIR_DIR ? taldir_door_dir(door, f) : f->ino;
         err = taldir_in_door(f) ? add_node(l, f->name, node, COOKIE_DOTS + 1 + i) : 0;
     }
     return err;
@@ -225,8 +225,6 @@ static int gather_names(struct taldir *t, uint64_t dir, struct taldir_list *l)
         return list_prefixes(t, l);
     if (taldir_is_door(dir))
         return list_door(l, dir);
-    if (vfs_node_ns(dir) == NS_NAMESPACE && !taldir_is_door_jobs(dir))
-        return list_ns_files(l, dir);
     if (dir == INO_NAMESPACES)
         err = vfs_readdir(t->fs->p, VFS_ROOT, l->after, false, add_namespace, &g);
     else if (dir == INO_SNAPSHOTS)
@@ -235,6 +233,8 @@ static int gather_names(struct taldir *t, uint64_t dir, struct taldir_list *l)
         err = list_snapshots(t, of, &g);
     else if (dir == INO_JOBS || taldir_is_door_jobs(dir))
         err = list_jobs(t, &g);
+    else if (vfs_node_ns(dir) == NS_NAMESPACE)
+        err = list_ns_files(l, dir);
     else if (vfs_node_ns(dir) == NS_PREFIX)
         err = list_objects(t, (uint8_t)vfs_node_ino(dir), &g);
     return err < 0 ? err : g.error;
@@ -250,15 +250,13 @@ static uint64_t parent_of(uint64_t nodeid)
 {
     if (nodeid == TALDIR_ROOT)
         return VFS_ROOT;
-    if (taldir_is_door(nodeid))
+    if (taldir_is_door(nodeid) || taldir_is_snapdir(nodeid))
         return taldir_top_of(nodeid);
-    if (taldir_is_door_jobs(nodeid))
-        return taldir_door(taldir_top_of(nodeid));
+    if (vfs_node_ns(nodeid) == NS_NAMESPACE)
+        return (nodeid & NS_FILE_MASK) == 0 ? INO_NAMESPACES : taldir_door(taldir_top_of(nodeid));
     if (vfs_node_ns(nodeid) == NS_PREFIX)
         return INO_OBJECTS;
-    if (taldir_has_snapshots(nodeid, NULL))
-        return INO_SNAPSHOTS;
-    return vfs_node_ns(nodeid) == NS_NAMESPACE ? INO_NAMESPACES : TALDIR_ROOT;
+    return taldir_has_snapshots(nodeid, NULL) ? INO_SNAPSHOTS : TALDIR_ROOT;
 }
 
 int taldir_list_new(struct taldir *t, uint64_t nodeid, uint64_t after, size_t most,

@@ -180,10 +180,21 @@ mkdir "$C/d"
 eq "$(errno_of 'os.rename(argv[1], argv[0])' "$C/.tally" "$C/d")" EPERM
 eq "$(errno_of 'os.mkdir(argv[0])' "$C/d/.tally")" OK "deeper it is a name as any other"
 rm -r "$C/d"
-eq "$(names "$C/.tally")" 'control flushes gc-history ghosts import jobs metrics nodes refcounts stats.json status '
-for dir in .tally .tally/jobs; do
+eq "$(names "$C/.tally")" 'control flushes gc-history ghosts import jobs metrics nodes refcounts snapshots stats.json status '
+for dir in .tally .tally/jobs .tally/snapshots; do
     [[ $(stat -c %i "$C/$dir") != $(stat -c %i "$A/$dir") ]] || fail "one directory has two parents: $dir"
 done
+
+claim "behind the door are the snapshots of that namespace alone"
+"$TALLY" -C "$A" snapshot other one >/dev/null
+"$TALLY" -C "$A" snapshot home two >/dev/null
+eq "$(names "$C/.tally/snapshots")" "one "
+eq "$(names "$C/.tally/snapshots/one")" "g "
+eq "$(names "$A/.tally/snapshots")" "two "
+eq "$(errno_of 'os.stat(argv[0])' "$C/.tally/snapshots/two")" ENOENT
+eq "$(cd "$C/.tally/snapshots/one" && pwd -P)" "$C/.tally/snapshots/one"
+"$TALLY" -C "$A" drop other@one >/dev/null
+"$TALLY" -C "$A" drop home@two >/dev/null
 
 claim "a mount that is in use is busy; each is drained when it goes, and the last one ends the daemon"
 "$TALLY" -C "$A" set flush_interval 1h >/dev/null

@@ -153,6 +153,54 @@ is_over() { [[ ! -e short ]]; }
 wait_until is_over
 matches "$(t get ns:main.snapshots)" 'ns:main.snapshots="1m\*2 1h\*24" default=off'
 
+claim "with snapdir all who can enter a namespace find its snapshots in it, by a name that is not listed"
+user() { setpriv --reuid 1000 --regid 1000 --clear-groups "$@"; }
+chmod 755 main
+install -m 4755 /bin/true main/setid
+t snapshot main shown >/dev/null
+n=$M/main/.tally-snap
+fails ls "$n"
+eq "$(stat -c %a $top/main/shown/setid)" 4755
+t set ns:main.snapdir on >/dev/null
+matches "$(t get ns:main.snapdir)" 'ns:main.snapdir=on default=off'
+matches "$(user ls "$n")" shown
+eq "$(user cat "$n/shown/new")" new
+! compgen -G "main/.*snap*" >/dev/null || fail "it is listed"
+eq "$(cd "$n/shown" && pwd -P)" "$n/shown"
+eq "$(cd -P "$n/shown/.." && pwd -P)" "$n"
+eq "$(errno_of 'os.stat(argv[0])' "$M/empty/.tally-snap")" ENOENT
+eq "$(errno_of 'os.stat(argv[0])' "$n/17")" ENOENT "a base is shown"
+eq "$(errno_of 'os.stat(argv[0])' "$M/main/d/.tally-snap")" ENOENT "it is in every directory"
+
+claim "what is there gives no rights, and cannot be changed"
+eq "$(stat -c %a "$n/shown/setid")" 755
+eq "$(stat -c %a $top/main/shown/setid)" 755
+eq "$(find "$n/shown" -maxdepth 1 -perm /6000)" ""
+eq "$(getcap "$n/shown/cat")" ""
+eq "$(errno_of 'os.getxattr(argv[0], "security.capability")' "$n/shown/cat")" ENODATA
+eq "$(errno_of 'os.link(argv[0], argv[1])' "$n/shown/cat" "$M/empty/cat")" EPERM
+ln "$n/shown/setid" empty/setid
+eq "$(stat -c %a empty/setid)" 755
+eq "$(stat -c %a main/setid)" 4755
+matches "$(getcap main/cat)" cap_net_raw
+eq "$(errno_of 'open(argv[0], "w")' "$n/shown/new")" EROFS
+for call in 'os.rmdir(argv[0])' 'os.rename(argv[0], argv[0] + "2")' 'os.mkdir(argv[0] + "/x")'; do
+    eq "$(errno_of "$call" "$n")" EPERM "$call"
+done
+eq "$(errno_of 'os.mkdir(argv[0])' "$n")" EEXIST
+
+claim "it is off when the namespace has a file of that name, and when somebody turns it off"
+t set ns:main.snapdir off >/dev/null
+eq "$(errno_of 'os.stat(argv[0])' "$n")" ENOENT
+eq "$(stat -c %a $top/main/shown/setid)" 755 "who is in it regains rights"
+echo mine >"$n"
+t set ns:main.snapdir on >/dev/null
+eq "$(cat "$n")" mine
+rm "$n"
+matches "$(user ls "$n")" shown
+t branch main twin >/dev/null
+eq "$(errno_of 'os.stat(argv[0])' "$M/twin/.tally-snap")" ENOENT "a branch inherits it"
+
 claim "after a remount they are there"
 cd /
 unmount_store
@@ -160,4 +208,10 @@ mount_store
 cd "$M"
 eq "$(names "$top/a name")" "before it broke "
 eq "$(cat "$top/a name/before it broke/f")" there
+matches "$(user ls "$n")" shown
+t set ns:main.snapdir off >/dev/null
+cd /
+unmount_store
+mount_store
+eq "$(stat -c %a "$M/$top/main/shown/setid")" 4755
 finish
