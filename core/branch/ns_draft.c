@@ -4,6 +4,7 @@
 #include "flush.h"
 #include "kept.h"
 #include "ns_drop.h"
+#include "ns_note.h"
 #include "report.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -39,7 +40,12 @@ int ns_draft(struct state *p, const char *name, struct ns **ret_ns)
 static int show(struct txn *t, struct ns *ns, char **name)
 {
     struct state *p = t->p;
+    int err;
     NS_GUARD(t, ns);
+
+    err = note_import(t, ns, *name);
+    if (err < 0)
+        return err;
     {
         WRITE_GUARD(&p->names.lock);
 

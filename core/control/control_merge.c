@@ -4,6 +4,8 @@
  *
  *     merge NS into NS2 [conflicts=RULE] [base=WHICH]
  *     commit NS [into NS2] [conflicts=RULE] [base=WHICH]
+ *     undo [SEQ|NS] [ns=NS] [conflicts=RULE]
+ *     redo [SEQ|NS] [ns=NS] [conflicts=RULE]
  *
  * A line for each conflict, also if the verb fails because of them: the reason, and "path=". The
  * line has the grammar of a command, so that no name is misread.
@@ -11,6 +13,7 @@
 #include "control_impl.h"
 #include "merge.h"
 #include "ns_label.h"
+#include "undo.h"
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -110,10 +113,11 @@ static bool waits_for_closes(struct call *call, int err, struct merge_result *r,
 }
 
 /* Merges, with the options of the command. It takes the references over. */
-static int merge_into(struct call *call, struct ns *theirs, struct ns *ours)
+static int merge_into(struct call *call, struct ns *theirs, struct ns *ours, bool commit)
 {
     const char *base = command_option(call->c, "base");
-    struct merge_call c = {.theirs = theirs, .ours = ours, .interrupted = call->interrupted};
+    struct merge_call c = {
+        .theirs = theirs, .ours = ours, .commit = commit, .interrupted = call->interrupted};
     struct merge_result r = {0};
     char label[NS_LABEL_MAX];
     struct tries tries = {.begun = ticks(call->p)};
@@ -155,7 +159,7 @@ int control_merge(struct call *call)
         ns_put(call->p, theirs);
         return err;
     }
-    return merge_into(call, theirs, ours);
+    return merge_into(call, theirs, ours, false);
 }
 
 /* What a branch was made of, as it is now. */
@@ -192,31 +196,29 @@ int control_commit(struct call *call)
         ns_put(call->p, theirs);
         return err;
     }
-    return merge_into(call, theirs, ours);
+    return merge_into(call, theirs, ours, true);
 }
 
-static int take_back(struct call *call, bool redo)
+/* ---- undo and redo ---- */
+
+/* Takes back the last merge into one namespace. */
+static int take_back_in(struct call *call, const char *name, enum merge_rule rule, bool redo)
 {
     struct merge_result r = {0};
-    enum merge_rule rule;
     struct tries tries = {.begun = ticks(call->p)};
     struct ns *ours;
-    int err = read_rule(call, &rule);
+    int err = control_find_ns(call, name, &ours);
 
-    if (err == 0)
-        err = control_may_change(call);
-    if (err == 0)
-        err = control_find_ns(call, control_arg(call, 0), &ours);
     if (err < 0)
         return err;
     do
-        err = merge_undo(call->p, ours, redo, rule, call->interrupted, &r);
+        err = merge_undo(call->p, ours, 0, redo, rule, call->interrupted, &r);
     while (waits_for_closes(call, err, &r, &tries));
     if (err == -ENOENT)
         err = control_fail_word(call, err,
                                 redo ? "nothing was undone in %s that can be done again"
                                      : "nothing was merged into %s that can be undone",
-                                control_arg(call, 0));
+                                name);
     else
         err = say_result(call, ours, &r, err);
     merge_result_release(&r);
@@ -224,13 +226,138 @@ static int take_back(struct call *call, bool redo)
     return err;
 }
 
-/* undo NS */
+/* Says that what the operation needs is gone, and since when. */
+static int say_gone(struct call *call, const struct undo_result *r, bool redo)
+{
+    CLEANUP_STRBUF struct strbuf when = STRBUF_INIT;
+
+    if (!r->gone)
+        return control_fail(call, -ENODATA,
+                            "change %llu cannot be %s any more: things are not as it left them",
+                            U(r->op.entry.seq), redo ? "done again" : "undone");
+    strbuf_add_time(&when, r->gone);
+    return control_fail(call, -ENODATA,
+                        "change %llu cannot be %s any more: what that needs went at %s",
+                        U(r->op.entry.seq), redo ? "done again" : "undone",
+                        strbuf_error(&when) == 0 ? when.s : "a time");
+}
+
+/* Says why an operation was not taken back; not of a merge. */
+static int not_undone(struct call *call, const struct undo_call *c, const struct undo_result *r,
+                      int err)
+{
+    const char *what = c->redo ? "done again" : "undone";
+
+    switch (err) {
+    case -ENOENT:
+        return c->seq ? control_fail(call, err, "there is no change %llu in the history", U(c->seq))
+                      : control_fail(call, err, "there is nothing that can be %s", what);
+    case -EALREADY:
+        return control_fail(call, err, "change %llu is %s", U(r->op.entry.seq),
+                            c->redo ? "not undone" : "undone already");
+    case -EOPNOTSUPP:
+        return control_fail(call, err, "change %llu (%s) cannot be %s", U(r->op.entry.seq),
+                            history_entry_word(&r->op.entry), what);
+    case -ENODATA:
+        return say_gone(call, r, c->redo);
+    case -EPERM:
+        return control_fail_word(call, err,
+                                 "trash_keep is 0, so %s would be deleted for good: `tally drop` "
+                                 "does that",
+                                 r->op.entry.name);
+    case -EEXIST:
+        return control_fail_word(call, err, "there is another %s by now", r->op.entry.name);
+    case -EBUSY:
+        return r->open ? control_fail(call, err, "%u file%s open in it", r->open,
+                                      r->open == 1 ? " is" : "s are")
+                       : control_fail(call, err, "it is a snapshot that is held, or has one: "
+                                                 "`tally unhold` first");
+    default:
+        return err;
+    }
+}
+
+/* Waits a short time if files seem to be open: the kernel reports a close after it. */
+static bool waits_for_open(struct call *call, int err, const struct undo_result *r, struct tries *t)
+{
+    if (err != -EBUSY || !r->open || ++t->count > RELEASE_LOOKS ||
+        (call->interrupted && atomic_load(call->interrupted)))
+        return false;
+    (void)nanosleep(&(struct timespec){.tv_nsec = RELEASE_LOOK_NS}, NULL);
+    return true;
+}
+
+/* Adds the words of a merge, or of another operation. */
+static int say_undone(struct call *call, const struct undo_call *c, struct undo_result *r, int err)
+{
+    const struct history_entry *e = &r->op.entry;
+    bool merge = e->kind == HISTORY_MERGE || e->kind == HISTORY_COMMIT;
+    struct ns *ours;
+
+    if (merge && (err == 0 || r->merge.conflict_count || err == -EFBIG || err == -EROFS ||
+                  err == -EBUSY) &&
+        ns_get(call->p, e->ns.number, &ours) == 0) {
+        err = say_result(call, ours, &r->merge, err);
+        ns_put(call->p, ours);
+    } else if (err < 0) {
+        return not_undone(call, c, r, err);
+    } else {
+        strbuf_addf(&call->head, " seq=%llu", U(r->seq));
+    }
+    if (err == 0)
+        strbuf_addf(&call->head, " of=%llu", U(e->seq));
+    if (err == 0)
+        control_add_operation(&call->head, e);
+    return err;
+}
+
+static int take_back_seq(struct call *call, uint64_t seq, enum merge_rule rule, bool redo)
+{
+    const struct undo_call c = {
+        .seq = seq, .redo = redo, .rule = rule, .interrupted = call->interrupted};
+    struct tries tries = {.begun = ticks(call->p)};
+    struct undo_result r;
+    int err;
+
+    do
+        err = undo_run(call->p, &c, &r);
+    while (waits_for_closes(call, err, &r.merge, &tries) || waits_for_open(call, err, &r, &tries));
+    err = say_undone(call, &c, &r, err);
+    merge_result_release(&r.merge);
+    return err;
+}
+
+/* A decimal number is that of a change, unless it is quoted or given as ns=. */
+static int take_back(struct call *call, bool redo)
+{
+    const char *ns = command_option(call->c, "ns");
+    enum merge_rule rule;
+    uint64_t seq = 0;
+    int err = read_rule(call, &rule);
+
+    if (err == 0 && ns && call->c->nargs > 0)
+        err = control_misuse(call, call->verb->usage);
+    if (err == 0)
+        err = control_may_change(call);
+    if (err < 0)
+        return err;
+    if (!ns && call->c->nargs > 0) {
+        ns = control_arg(call, 0);
+        if (!call->c->args[0].quoted && command_number(ns, &seq) == 0)
+            ns = NULL;
+        if (!ns && !seq)
+            return control_fail(call, -ENOENT, "there is no change 0 in the history");
+    }
+    return ns ? take_back_in(call, ns, rule, redo) : take_back_seq(call, seq, rule, redo);
+}
+
+/* undo [SEQ|NS] */
 int control_undo(struct call *call)
 {
     return take_back(call, false);
 }
 
-/* redo NS */
+/* redo [SEQ|NS] */
 int control_redo(struct call *call)
 {
     return take_back(call, true);

@@ -6,6 +6,7 @@
 #include "merge_paths.h"
 #include "ns_branch.h"
 #include "ns_drop.h"
+#include "ns_label.h"
 #include "report.h"
 #include <errno.h>
 #include <stdio.h>
@@ -162,6 +163,26 @@ static void keep_after(struct txn *t, const struct trying *k)
                strerror(-err));
 }
 
+/* Notes the merge for the history. What takes back a merge is about the operation that this was, or
+ * took back. */
+static int note_merge(struct txn *t, const struct trying *k)
+{
+    const struct ns *theirs = k->s.theirs, *ours = k->s.ours;
+    struct history_entry e = {.kind = k->c->commit ? HISTORY_COMMIT : HISTORY_MERGE,
+                              .ns = {ours->number, ours->generation},
+                              .other = {theirs->number, theirs->generation}};
+
+    if (!has_changes(&k->plan))
+        return 0;
+    ns_label(t->p, ours, e.name);
+    ns_label(t->p, theirs, e.second);
+    if (k->c->back) {
+        e.of = history_root(&t->p->history, k->s.base->hidden.of.seq);
+        e.again = !k->c->undo;
+    }
+    return capture_history(t, &e);
+}
+
 /* Moves the base of the pair. */
 static void move_base(struct txn *t, struct ns *child, const struct ns_instant *to)
 {
@@ -200,6 +221,8 @@ static int do_plan(struct txn *t, struct trying *k)
     find_move(k);
     if (err == 0)
         err = keep(t, k, false);
+    if (err == 0)
+        err = note_merge(t, k);
     if (err == 0)
         err = merge_apply(t, &k->s, &k->plan);
     if (err < 0)
@@ -360,8 +383,10 @@ static struct ns *after_of(struct state *p, const struct ns *ours, const struct 
     return best;
 }
 
-/* Finds the newest pair that a merge into `ours`, or an undo, has left. -ENOENT */
-static int find_pair(struct state *p, const struct ns *ours, bool undo, struct pair *ret)
+/* Finds the newest pair that a merge into `ours`, or an undo, has left, or that of the change `seq`.
+ * -ENOENT */
+static int find_pair(struct state *p, const struct ns *ours, uint64_t seq, bool undo,
+                     struct pair *ret)
 {
     READ_GUARD(&p->names.lock);
 
@@ -373,7 +398,7 @@ static int find_pair(struct state *p, const struct ns *ours, bool undo, struct p
             (ret->before && ns->hidden.of.seq < ret->before->hidden.of.seq))
             continue;
         after = after_of(p, ours, ns, undo);
-        if (after)
+        if (after && (!seq || after->hidden.of.seq == seq))
             *ret = (struct pair){ns, after};
     }
     if (!ret->before)
@@ -398,12 +423,23 @@ static struct ns *find_branch(struct state *p, const struct ns *before)
     return NULL;
 }
 
-int merge_undo(struct state *p, struct ns *ours, bool redo, enum merge_rule rule,
+bool merge_can_undo(struct state *p, const struct ns *ours, uint64_t seq, bool redo)
+{
+    struct pair pair;
+
+    if (find_pair(p, ours, seq, redo, &pair) < 0)
+        return false;
+    ns_put(p, pair.before);
+    ns_put(p, pair.after);
+    return true;
+}
+
+int merge_undo(struct state *p, struct ns *ours, uint64_t seq, bool redo, enum merge_rule rule,
                const _Atomic bool *interrupted, struct merge_result *ret)
 {
     struct pair pair;
     uint32_t open;
-    int err = find_pair(p, ours, redo, &pair);
+    int err = find_pair(p, ours, seq, redo, &pair);
 
     *ret = (struct merge_result){0};
     if (err == 0) {

@@ -41,6 +41,7 @@ struct merge_call {
     struct ns *base;   /* NULL: the one that the records of the two know */
     const char *label; /* NULL: nothing is kept, unless it is an undo */
     bool undo;         /* it takes back a merge */
+    bool commit;       /* the history says so */
     /* Of an undo and a redo: what was kept before that which they take back, and the branch of
      * which the base goes back with it, or NULL. */
     const struct ns *back;
@@ -62,10 +63,13 @@ struct merge_result {
 };
 
 int merge_run(struct state *p, const struct merge_call *c, struct merge_result *ret);
-/* Takes back the newest merge into `ours` that left snapshots and is no undo; or (`redo`) the
- * newest undo. Its snapshots go, and it leaves its own. -ENOENT: there is none. */
-int merge_undo(struct state *p, struct ns *ours, bool redo, enum merge_rule rule,
+/* Takes back the merge into `ours` that was the change `seq`, or (0) the newest one that left
+ * snapshots and is no undo; or (`redo`) such an undo. Its snapshots go, and it leaves its own.
+ * -ENOENT: there is none. */
+int merge_undo(struct state *p, struct ns *ours, uint64_t seq, bool redo, enum merge_rule rule,
                const _Atomic bool *interrupted, struct merge_result *ret);
+/* Are the snapshots there by which that can be done? */
+bool merge_can_undo(struct state *p, const struct ns *ours, uint64_t seq, bool redo);
 void merge_result_release(struct merge_result *r);
 
 /* How the names of what is kept begin. */

@@ -48,6 +48,7 @@ enum setting {
     SET_BRANCH_FRAGMENT_WARN, /* number, 0 – 1000000000, 10000: flushes of a branch; 0: never */
     SET_ORIGIN_KEEP, /* duration, 0 – 3650d, 7d: the base of a branch is held so long; 0: not */
     SET_TRASH_KEEP,  /* duration, 0 – 3650d, 24h: what was dropped can be taken back so long */
+    SET_HISTORY_KEEP, /* duration, 0 – 3650d, 30d: operations on namespaces are listed so long */
     SETTING_COUNT
 };
 

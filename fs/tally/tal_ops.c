@@ -254,6 +254,7 @@ static void reply_written(fuse_req_t req, ssize_t n)
 static void do_write_control(struct call *c)
 {
     ssize_t n = -EINTR; /* interrupted before it began */
+    fs_asked_by(c->req);
     if (!atomic_load(&c->interrupted))
         n = control_write_at(fs_handle(&c->fi)->control, c->data, c->len, c->off, &c->interrupted);
     call_settle(c);
@@ -263,6 +264,7 @@ static void do_write_control(struct call *c)
 static void do_write_import(struct call *c)
 {
     ssize_t n = -EINTR; /* interrupted before it began */
+    fs_asked_by(c->req);
     if (!atomic_load(&c->interrupted))
         n = import_write(fs_handle(&c->fi)->import, c->data, c->len);
     call_settle(c);
@@ -293,8 +295,10 @@ void tal_op_write(fuse_req_t req, const char *buf, size_t size, off_t off,
     }
     if (h->kind != HANDLE_CONTROL)
         n = -EBADF;
-    else if (size > CONTROL_WRITE_MAX || !control_may_wait(buf, size))
+    else if (size > CONTROL_WRITE_MAX || !control_may_wait(buf, size)) {
+        fs_asked_by(req);
         n = control_write_at(h->control, buf, size, at, &never);
+    }
     if (n != -EWOULDWAIT)
         reply_written(req, n);
     else

@@ -476,7 +476,7 @@ static void undo(int side, enum merge_rule rule)
     refresh(&after, kept);
     ns_put(w.p, kept);
     t = let_model_merge(&after, &before, side, rule);
-    if (check_merge(side, &t, merge_undo(w.p, ns, false, t.rule, NULL, &r), &r)) {
+    if (check_merge(side, &t, merge_undo(w.p, ns, 0, false, t.rule, NULL, &r), &r)) {
         w.last[side].known = false;
         w.undone++;
         if (child_of(ns, other)->base.seq != base.seq) /* it went back with the merge */

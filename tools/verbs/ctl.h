@@ -28,6 +28,8 @@ enum ctl_option {
     CTL_CONFLICTS,
     CTL_BASE,
     CTL_TTL,
+    CTL_NS,
+    CTL_LAST, /* also -n */
     CTL_WAIT,
     CTL_OPTIONS,
 };

@@ -21,7 +21,7 @@ static const char *const names[CTL_OPTIONS] = {
     [CTL_DRY_RUN] = "dry-run",     [CTL_LIST] = "list",   [CTL_IDLE] = "idle",
     [CTL_LARGER] = "larger",       [CTL_GRACE] = "grace", [CTL_UNTIL] = "until",
     [CTL_CONFLICTS] = "conflicts", [CTL_BASE] = "base",   [CTL_TTL] = "ttl",
-    [CTL_WAIT] = "wait",
+    [CTL_NS] = "ns",               [CTL_LAST] = "last",   [CTL_WAIT] = "wait",
 };
 
 /* ---- the command line ---- */
@@ -48,7 +48,8 @@ static int take_options(int argc, char **argv, struct ctl_call *c)
     for (int i = 0; i < CTL_OPTIONS; i++) {
         options[i] = (struct option){names[i], find_option(c->verb->synopsis, names[i]), NULL, i};
     }
-    while ((o = tally_getopt(argc, argv, "C:", options)) >= 0) {
+    while ((o = tally_getopt(argc, argv, "C:n:", options)) >= 0) {
+        o = o == 'n' ? CTL_LAST : o;
         if (o == 'C') {
             tally_mount = optarg;
         } else if (o == 'j') {

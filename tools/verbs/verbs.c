@@ -119,12 +119,22 @@ static const struct verb verbs[] = {
      "A line for each conflict: its reason and path. Conflicts change nothing.\n"
      "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"
      "  --base NS@NAME    what both were made of, where it is not known\n"},
-    {"undo", IN_MOUNT, cmd_control_run, 1, "n", "[--conflicts fail|ours|theirs|both] NS",
-     "take back what was merged into a namespace last",
-     "What was written since stays.\n"
+    {"history", IN_MOUNT, cmd_control_run, 0, "n", "[--last N] [NS]",
+     "what was done to namespaces, when and by whom",
+     "A line for each operation, the newest first: of one namespace, or of all. state= is\n"
+     "done, undone, or final: it cannot be undone any more.\n"
+     "  -n N, --last N    only so many\n"},
+    {"undo", IN_MOUNT, cmd_control_run, 0, "n",
+     "[--ns NS] [--conflicts fail|ours|theirs|both] [SEQ|NS]",
+     "take back an operation on namespaces",
+     "The newest one that can be; with SEQ the one of that number in `tally history`; with\n"
+     "NS what was merged into that namespace last. What was written since stays.\n"
+     "  --ns NS           a namespace whose name is a number\n"
      "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"},
-    {"redo", IN_MOUNT, cmd_control_run, 1, "n", "[--conflicts fail|ours|theirs|both] NS",
-     "take back an undo",
+    {"redo", IN_MOUNT, cmd_control_run, 0, "n",
+     "[--ns NS] [--conflicts fail|ours|theirs|both] [SEQ|NS]", "do again what was undone",
+     "What was undone last, or the operation SEQ, or the last merge that was undone in NS.\n"
+     "  --ns NS           a namespace whose name is a number\n"
      "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"},
     {"snapshot", IN_MOUNT, cmd_control_run, 1, "kt", "NS [NAME] | list [NS]",
      "keep a namespace as it is at this instant",
