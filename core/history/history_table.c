@@ -156,7 +156,7 @@ uint64_t history_root(struct history *h, uint64_t seq)
 /* How many of the oldest go. Needs the lock. */
 static size_t count_over(const struct history *h, int64_t oldest)
 {
-    size_t n = h->count > HISTORY_MAX ? h->count - HISTORY_MAX : 0;
+    size_t n = h->count > HISTORY_ENTRIES_MAX ? h->count - HISTORY_ENTRIES_MAX : 0;
 
     while (n < h->count && h->v[n]->time < oldest)
         n++;

@@ -11,7 +11,7 @@
  * An entry with `of` takes back another one, or does it again: *its tip* is the last such entry. The
  * one that is taken back is known with its tip, so nobody has to look for it.
  *
- * Limits: HISTORY_MAX entries are kept by a commit, and of those what is not older than it is told;
+ * Limits: HISTORY_ENTRIES_MAX entries are kept by a commit, and of those what is not older than it is told;
  * between two commits there may be more, one for each frame. Memory: 100 bytes an entry and its
  * names. Threads: any; the lock "history" inside is a leaf. Errors: 0 or -errno.
  */
@@ -21,7 +21,7 @@
 #include "kv.h"
 #include "lock.h"
 
-#define HISTORY_MAX 10000
+#define HISTORY_ENTRIES_MAX 10000
 
 /* One entry in memory. */
 struct history_row {
@@ -72,7 +72,7 @@ struct history_batch {
     size_t puts, gones;
 };
 /* Collects what changed since the last freeze. What is older than `oldest` (ns since the epoch), or
- * beyond HISTORY_MAX, goes. Nothing changes before history_frozen, and until then the caller holds
+ * beyond HISTORY_ENTRIES_MAX, goes. Nothing changes before history_frozen, and until then the caller holds
  * the freeze lock for writing. The caller releases *ret, also after an error. -ENOMEM */
 int history_freeze(struct history *h, int64_t oldest, struct history_batch *ret);
 void history_frozen(struct history *h);

@@ -58,6 +58,7 @@ struct model {
     size_t files;
     struct mpin pin[PINS_MAX];
     size_t pins;
+    size_t operations; /* in the history */
 };
 
 /* Files that may share one slot, for example under the names before and after a rename, are one
@@ -237,6 +238,9 @@ void op_snapshot(size_t space); /* one in a workload at most, for that space */
 void op_branch_snapshot(size_t space, size_t to);
 void op_trash(size_t space);
 void op_undrop(size_t space); /* the one that went into the trash last */
+void op_undo_trash(size_t space); /* likewise; that was the last operation */
+void op_undo_branch(size_t space); /* to make it was the last operation */
+void op_undo_merge(void);          /* the last merge but one */
 void op_empty_trash(void);    /* no write fails meanwhile */
 void op_open(size_t h, size_t space, const char *name);
 void op_write_open(size_t h, size_t off, size_t len, unsigned value); /* of an unlinked file */

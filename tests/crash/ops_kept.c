@@ -8,6 +8,7 @@
 #include "ns_branch.h"
 #include "ns_drop.h"
 #include "ns_find.h"
+#include "undo.h"
 #include <string.h>
 
 /* What the spaces had when one of them went into the trash, or got a snapshot. */
@@ -28,6 +29,13 @@ static void show_kept(const struct model *m, size_t from, size_t to)
             model_set(to, m->file[i].name, bytes_ref(m->file[i].bytes));
 }
 
+/* The last two merges, the older one first, and what the spaces had before and after each. */
+static struct merged {
+    uint64_t seq;
+    size_t to;
+    struct model before, after;
+} merges[2];
+
 static int merge_spaces(size_t from, size_t to)
 {
     struct merge_call c = {.label = space_names[from]};
@@ -37,6 +45,7 @@ static int merge_spaces(size_t from, size_t to)
     CHECK(ns_get_by_name(w.p, space_names[from], &c.theirs) == 0);
     CHECK(ns_get_by_name(w.p, space_names[to], &c.ours) == 0);
     err = merge_run(w.p, &c, &r);
+    merges[1].seq = r.seq;
     merge_result_release(&r);
     ns_put(w.p, c.theirs);
     ns_put(w.p, c.ours);
@@ -45,6 +54,7 @@ static int merge_spaces(size_t from, size_t to)
 
 static void merge_models(size_t from, size_t to)
 {
+    w.live.operations++;
     for (size_t i = w.live.files; i-- > 0;) {
         const struct mfile f = w.live.file[i];
         if (f.space == to && strncmp(f.name, "own", 3) && !model_find(&w.live, from, f.name))
@@ -70,10 +80,69 @@ static void note_merged(size_t from, size_t to)
 
 void op_merge(size_t from, size_t to)
 {
+    model_drop(&merges[0].before);
+    model_drop(&merges[0].after);
+    merges[0] = merges[1];
+    merges[1] = (struct merged){.to = to};
+    model_copy(&merges[1].before, &w.live);
     if (!is_off())
         note_merged(from, to);
     DO(merge_spaces(from, to));
     merge_models(from, to);
+    model_copy(&merges[1].after, &w.live);
+}
+
+/* Takes back what a merge has changed. */
+static void unmerge_models(struct merged *m)
+{
+    w.live.operations++;
+    for (size_t i = 0; i < m->after.files; i++) {
+        const struct mfile *f = &m->after.file[i];
+        const struct mfile *was = model_find(&m->before, f->space, f->name);
+        if (f->space == m->to && !was)
+            model_set(f->space, f->name, NULL);
+        else if (f->space == m->to && was->bytes != f->bytes)
+            model_set(f->space, f->name, bytes_ref(was->bytes));
+    }
+    for (size_t i = 0; i < m->before.files; i++) {
+        const struct mfile *was = &m->before.file[i];
+        if (was->space == m->to && !model_find(&m->after, was->space, was->name))
+            model_set(was->space, was->name, bytes_ref(was->bytes));
+    }
+}
+
+static int undo_seq(uint64_t seq)
+{
+    const struct undo_call c = {.seq = seq};
+    struct undo_result r;
+    int err = undo_run(w.p, &c, &r);
+
+    merge_result_release(&r.merge);
+    return err;
+}
+
+void op_undo_merge(void)
+{
+    struct model was;
+
+    if (!is_off()) {
+        model_copy(&was, &w.live);
+        unmerge_models(&merges[0]);
+        note_attempt();
+        model_drop(&w.live);
+        w.live = was;
+    }
+    DO(undo_seq(merges[0].seq));
+    unmerge_models(&merges[0]);
+}
+
+/* Takes back the last operation. */
+static int undo_last(void)
+{
+    struct history_op op;
+
+    CHECK(history_before(&w.p->history, UINT64_MAX, &op) == 0);
+    return undo_seq(op.entry.seq);
 }
 
 static int snapshot(size_t s)
@@ -91,6 +160,7 @@ static int snapshot(size_t s)
 void op_snapshot(size_t s)
 {
     DO(snapshot(s));
+    w.live.operations++;
     keep_model(&frozen);
 }
 
@@ -102,6 +172,7 @@ void op_branch_snapshot(size_t s, size_t to)
 
     snprintf(spec, sizeof spec, "%s@kept", space_names[s]);
     DO(ns_branch(w.p, spec, space_names[to], &seq, &number));
+    w.live.operations++;
     show_kept(&frozen, s, to);
 }
 
@@ -117,14 +188,26 @@ static int trash(size_t s)
     return err;
 }
 
-void op_trash(size_t s)
+static void trash_model(size_t s)
 {
-    DO(trash(s));
+    w.live.operations++;
     keep_model(&trashed);
     w.live.space[s] = false;
     for (size_t i = w.live.files; i-- > 0;)
         if (w.live.file[i].space == s)
             model_set(s, w.live.file[i].name, NULL);
+}
+
+void op_trash(size_t s)
+{
+    DO(trash(s));
+    trash_model(s);
+}
+
+void op_undo_branch(size_t s)
+{
+    DO(undo_last());
+    trash_model(s);
 }
 
 static int undrop(size_t s)
@@ -141,6 +224,14 @@ static int undrop(size_t s)
 void op_undrop(size_t s)
 {
     DO(undrop(s));
+    w.live.operations++;
+    show_kept(&trashed, s, s);
+}
+
+void op_undo_trash(size_t s)
+{
+    DO(undo_last());
+    w.live.operations++;
     show_kept(&trashed, s, s);
 }
 

@@ -157,7 +157,13 @@ void workload_kept(void)
     op_undrop(1);
     op_write(1, "big", 0, 10, 9);
     op_merge(1, 0);
+    op_undo_merge(); /* the one before */
+    op_flush();
+    op_trash(1);
+    op_undo_trash(1);
     op_branch_snapshot(0, 2);
+    op_undo_branch(2);
+    op_undrop(2);
     op_drop(1);
     op_trash(2);
     op_drain(true);
