@@ -214,7 +214,8 @@ void history_frozen(struct history *h)
 
     for (size_t i = 0; i < h->over; i++)
         free(h->v[i]);
-    memmove(h->v, h->v + h->over, (h->count - h->over) * sizeof(struct history_row *));
+    if (h->over)
+        memmove(h->v, h->v + h->over, (h->count - h->over) * sizeof(struct history_row *));
     h->count -= h->over;
     h->over = 0;
     for (size_t i = 0; i < h->count; i++)
