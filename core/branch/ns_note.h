@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ns_note: notes for the history what this room does to namespaces (capture_history). Each is called
- * right before the frame of the change, with the locks of the change and without "names". What
- * people do not see (bases, drafts, what merges keep, symlinks) is not noted.
+ * ns_note: notes for the history what this room does to namespaces (capture_history). Each is
+ * called right before the frame of the change, with the locks of the change and without "names".
+ * What people do not see (bases, drafts, what merges keep, symlinks) is not noted.
  *
  * Errors: 0, or -ENOMEM.
  */

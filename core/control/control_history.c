@@ -82,9 +82,9 @@ static void add_line(struct call *call, const struct history_op *op)
     control_add_operation(out, &op->entry);
     if (op->entry.of == 0)
         strbuf_addf(out, " state=%s",
-                    op->undone                            ? "undone"
+                    op->undone                           ? "undone"
                     : undo_look(call->p, op, false) == 0 ? "done"
-                                                          : "final");
+                                                         : "final");
     strbuf_adds(out, "\n");
 }
 
@@ -161,8 +161,10 @@ int control_history(struct call *call)
         count++;
     }
     if (f.name && !f.ns.number && count == 0 && last)
-        return control_fail_word(call, -ENOENT, "there is no namespace %s, nor anything of it in "
-                                                "the history", f.name);
+        return control_fail_word(call, -ENOENT,
+                                 "there is no namespace %s, nor anything of it in "
+                                 "the history",
+                                 f.name);
     strbuf_addf(&call->head, " operations=%llu", U(count));
     return 0;
 }

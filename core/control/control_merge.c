@@ -270,8 +270,9 @@ static int not_undone(struct call *call, const struct undo_call *c, const struct
     case -EBUSY:
         return r->open ? control_fail(call, err, "%u file%s open in it", r->open,
                                       r->open == 1 ? " is" : "s are")
-                       : control_fail(call, err, "it is a snapshot that is held, or has one: "
-                                                 "`tally unhold` first");
+                       : control_fail(call, err,
+                                      "it is a snapshot that is held, or has one: "
+                                      "`tally unhold` first");
     default:
         return err;
     }
@@ -294,8 +295,8 @@ static int say_undone(struct call *call, const struct undo_call *c, struct undo_
     bool merge = e->kind == HISTORY_MERGE || e->kind == HISTORY_COMMIT;
     struct ns *ours;
 
-    if (merge && (err == 0 || r->merge.conflict_count || err == -EFBIG || err == -EROFS ||
-                  err == -EBUSY) &&
+    if (merge &&
+        (err == 0 || r->merge.conflict_count || err == -EFBIG || err == -EROFS || err == -EBUSY) &&
         ns_get(call->p, e->ns.number, &ours) == 0) {
         err = say_result(call, ours, &r->merge, err);
         ns_put(call->p, ours);

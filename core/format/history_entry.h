@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * history_entry: one operation on namespaces, as the history has it: the data of an OP_HISTORY, and
- * the value of a row of the table `history` (FORMAT.md, "History"). Pure codec.
+ * the value of a row of the table `history` (FORMAT.md, "Namespaces"). Pure codec.
  *
  * What the fields say depends on the kind:
  *
@@ -25,24 +25,24 @@
 #include <stdint.h>
 
 enum history_kind { /* the numbers are on disk */
-    HISTORY_CREATE = 1,
-    HISTORY_BRANCH,
-    HISTORY_DROP, /* into the trash */
-    HISTORY_REMOVE,
-    HISTORY_UNDROP,
-    HISTORY_RENAME,
-    HISTORY_EXCHANGE,
-    HISTORY_REPLACE,
-    HISTORY_SNAPSHOT,
-    HISTORY_UNSNAPSHOT,
-    HISTORY_MERGE,
-    HISTORY_COMMIT,
-    HISTORY_IMPORT,
-    HISTORY_DETACH,
-    HISTORY_KIND_END,
+                    HISTORY_CREATE = 1,
+                    HISTORY_BRANCH,
+                    HISTORY_DROP, /* into the trash */
+                    HISTORY_REMOVE,
+                    HISTORY_UNDROP,
+                    HISTORY_RENAME,
+                    HISTORY_EXCHANGE,
+                    HISTORY_REPLACE,
+                    HISTORY_SNAPSHOT,
+                    HISTORY_UNSNAPSHOT,
+                    HISTORY_MERGE,
+                    HISTORY_COMMIT,
+                    HISTORY_IMPORT,
+                    HISTORY_DETACH,
+                    HISTORY_KIND_END,
 };
 
-#define HISTORY_COMM_MAX 15                     /* bytes of the name of a process */
+#define HISTORY_COMM_MAX 15                      /* bytes of the name of a process */
 #define HISTORY_NAME_MAX (2 * VFS_NAME_MAX + 39) /* bytes of a name or label */
 
 struct history_ns {
@@ -52,8 +52,8 @@ struct history_entry {
     uint64_t seq; /* of the change; in the key of the row, and that of the frame: not encoded */
     int64_t time; /* ns since the epoch */
     enum history_kind kind;
-    bool itself;  /* the program did it by itself: `uid` and `comm` say nothing */
-    uint64_t of;  /* the operation that it takes back, or with `again` does again; 0: neither */
+    bool itself; /* the program did it by itself: `uid` and `comm` say nothing */
+    uint64_t of; /* the operation that it takes back, or with `again` does again; 0: neither */
     bool again;
     uint32_t uid;                    /* who asked for it */
     char comm[HISTORY_COMM_MAX + 1]; /* with which program; "": not known */

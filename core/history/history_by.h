@@ -17,8 +17,8 @@ struct history_by {
     bool again;
 };
 
-/* From now on this thread works for *by; NULL: for nobody, which is so at first. Returns for whom it
- * worked before. */
+/* From now on this thread works for *by; NULL: for nobody, which is so at first. Returns for whom
+ * it worked before. */
 struct history_by history_by_set(const struct history_by *by);
 struct history_by history_by_get(void);
 /* Sets the fields of an entry that say who asks, and what the entry takes back unless it says that

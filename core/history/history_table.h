@@ -8,12 +8,12 @@
  *     …                                   the row's bytes go into the frame (capture_history)
  *     history_add(h, row, seq)            the frame is there; or history_discard(h, row)
  *
- * An entry with `of` takes back another one, or does it again: *its tip* is the last such entry. The
- * one that is taken back is known with its tip, so nobody has to look for it.
+ * An entry with `of` takes back another one, or does it again. The last such entry of an operation
+ * is its *tip*, which is known with it, so nobody has to look for it.
  *
- * Limits: HISTORY_ENTRIES_MAX entries are kept by a commit, and of those what is not older than it is told;
- * between two commits there may be more, one for each frame. Memory: 100 bytes an entry and its
- * names. Threads: any; the lock "history" inside is a leaf. Errors: 0 or -errno.
+ * Limits: a commit keeps HISTORY_ENTRIES_MAX entries at most, and of those what is not older than
+ * it is told; between two commits there may be more, one for each frame. Memory: 100 bytes an entry
+ * and its names. Threads: any; the lock "history" inside is a leaf. Errors: 0 or -errno.
  */
 #pragma once
 
@@ -35,7 +35,7 @@ struct history_row {
     uint8_t bytes[]; /* the encoded entry */
 };
 struct history {
-    struct mutex lock; /* "history" */
+    struct mutex lock;      /* "history" */
     struct history_row **v; /* lock; by `seq`, each owned */
     size_t count, room;     /* lock */
     size_t prepared;        /* lock; rows that will be added: `v` has room for them */
@@ -72,8 +72,8 @@ struct history_batch {
     size_t puts, gones;
 };
 /* Collects what changed since the last freeze. What is older than `oldest` (ns since the epoch), or
- * beyond HISTORY_ENTRIES_MAX, goes. Nothing changes before history_frozen, and until then the caller holds
- * the freeze lock for writing. The caller releases *ret, also after an error. -ENOMEM */
+ * beyond HISTORY_ENTRIES_MAX, goes. Nothing changes before history_frozen, and until then the
+ * caller holds the freeze lock for writing. It releases *ret, also after an error. -ENOMEM */
 int history_freeze(struct history *h, int64_t oldest, struct history_batch *ret);
 void history_frozen(struct history *h);
 int history_write(const struct history_batch *b, struct kv_txn *t);

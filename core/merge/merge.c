@@ -383,8 +383,8 @@ static struct ns *after_of(struct state *p, const struct ns *ours, const struct 
     return best;
 }
 
-/* Finds the newest pair that a merge into `ours`, or an undo, has left, or that of the change `seq`.
- * -ENOENT */
+/* Finds the newest pair that a merge into `ours`, or an undo, has left, or that of the change
+ * `seq`. -ENOENT */
 static int find_pair(struct state *p, const struct ns *ours, uint64_t seq, bool undo,
                      struct pair *ret)
 {

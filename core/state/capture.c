@@ -189,8 +189,8 @@ static void add_history(struct txn *t, uint64_t seq)
 void capture_note_history(struct txn *t)
 {
     if (t->history)
-        capture_op(t, &(struct op){
-                          .kind = OP_HISTORY, .data = t->history->bytes, .len = t->history->len});
+        capture_op(
+            t, &(struct op){.kind = OP_HISTORY, .data = t->history->bytes, .len = t->history->len});
 }
 
 /* ---- frames ---- */

@@ -52,8 +52,8 @@ static bool has_name(struct state *p, const struct ns *ns, const char *name)
 /* The kind that the namespace has to have so that the entry can be inverted. -EOPNOTSUPP */
 static int kind_for(const struct history_entry *e, enum ns_kind *ret)
 {
-    static const enum ns_kind kinds[HISTORY_KIND_END] = {[HISTORY_DROP] = NS_TRASH,
-                                                         [HISTORY_SNAPSHOT] = NS_SNAPSHOT};
+    static const enum ns_kind kinds[HISTORY_KIND_END] = {
+        [HISTORY_DROP] = NS_TRASH, [HISTORY_SNAPSHOT] = NS_SNAPSHOT};
 
     switch (e->kind) {
     case HISTORY_REMOVE:

@@ -27,6 +27,7 @@
 
 #include "history_table.h"
 #include "merge.h"
+#include "state.h"
 
 struct undo_call {
     uint64_t seq; /* of the operation, or of one of its chain; 0: the newest one that can be */
@@ -35,8 +36,8 @@ struct undo_call {
     const _Atomic bool *interrupted; /* or NULL */
 };
 struct undo_result {
-    struct history_op op;   /* what was taken back, or would have been, as it was before */
-    uint64_t seq;           /* the change that did it; 0: none */
+    struct history_op op;      /* what was taken back, or would have been, as it was before */
+    uint64_t seq;              /* the change that did it; 0: none */
     struct merge_result merge; /* of a merge */
     uint32_t open;             /* -EBUSY: so many files are open; 0: the snapshot is held */
     int64_t gone; /* -ENODATA: when what it needs went, ns since the epoch; 0: not known */
@@ -44,11 +45,11 @@ struct undo_result {
 
 /* Takes back an operation, or with `redo` does it again. Errors, of which none has changed
  * anything: -ENOENT there is no such operation, or none that can be; -EALREADY it is taken back
- * already, or is not; -EOPNOTSUPP operations of that kind cannot be; -ENODATA this one cannot be any
- * more, since what it needs is gone; -EPERM `trash_keep` is 0, so that nothing would bring the
- * namespace back; -EEXIST another namespace has the name, or conflicts of a merge; -EBUSY; those of
- * merge_run and ns_drop.h. */
+ * already, or is not; -EOPNOTSUPP operations of that kind cannot be; -ENODATA this one cannot be
+ * any more, since what it needs is gone; -EPERM `trash_keep` is 0, so that nothing would bring the
+ * namespace back; -EEXIST another namespace has the name, or conflicts of a merge; -EBUSY; those
+ * of merge_run and ns_drop.h. */
 int undo_run(struct state *p, const struct undo_call *c, struct undo_result *ret);
-/* Could the operation be taken back now, or with `redo` be done again? 0 or an error as above. Files
- * that are open, names that are taken, and conflicts are found by undo_run alone. */
+/* Could the operation be taken back now, or with `redo` be done again? 0 or an error as above.
+ * Files that are open, names that are taken, and conflicts are found by undo_run alone. */
 int undo_look(struct state *p, const struct history_op *op, bool redo);

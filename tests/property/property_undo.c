@@ -219,17 +219,17 @@ static struct space *add_space(const char *name, size_t of)
 
 /* Notes an operation that has succeeded just now. */
 static struct did *note(enum history_kind kind, const struct space *s, const char *name,
-                       const char *second)
+                        const char *second)
 {
     struct did *o = &w.op[w.ops++];
 
     CHECK(w.ops <= OPS_MAX);
     *o = (struct did){.seq = newest().entry.seq,
-                     .kind = kind,
-                     .space = index_of(s),
-                     .other = SIZE_MAX,
-                     .branch = SIZE_MAX,
-                     .time = clock_of_store()};
+                      .kind = kind,
+                      .space = index_of(s),
+                      .other = SIZE_MAX,
+                      .branch = SIZE_MAX,
+                      .time = clock_of_store()};
     snprintf(o->name, sizeof o->name, "%s", name);
     snprintf(o->second, sizeof o->second, "%s", second ? second : "");
     return o;
@@ -405,8 +405,7 @@ static void commit(void)
     } else {
         CHECK(err == 0 && !r.seq == is_same(becomes, a->v));
         if (r.seq) {
-            struct did *o =
-                note_merge(c.commit ? HISTORY_COMMIT : HISTORY_MERGE, a, becomes);
+            struct did *o = note_merge(c.commit ? HISTORY_COMMIT : HISTORY_MERGE, a, becomes);
             o->branch = index_of(b);
             o->from = b->base;
             o->to = to;
@@ -528,10 +527,10 @@ static void rename_some(void)
         return;
     snprintf(was, sizeof was, "%s", s->name);
     err = ns_rename(w.p, s->name, to, 0);
-    CHECK(err == (!other                         ? 0
-                  : !other->empty                ? -ENOTEMPTY
+    CHECK(err == (!other                        ? 0
+                  : !other->empty               ? -ENOTEMPTY
                   : has_snapshots(other, false) ? -EBUSY
-                                                 : 0));
+                                                : 0));
     if (err < 0)
         return;
     if (other)
@@ -649,7 +648,7 @@ static void expire(void)
 /* ---- undo ---- */
 
 static struct did *note_reverse(struct did *of, bool redo, enum history_kind kind, struct space *s,
-                               const char *name, const char *second)
+                                const char *name, const char *second)
 {
     struct did *o = note(kind, s, name, second);
 
@@ -857,11 +856,11 @@ static void restart(void)
 
 /* ---- all of it ---- */
 
-static void (*const steps[])(void) = {create,   branch,   branch,      drop,     drop_now,
-                                      undrop,   exchange, rename_some, snapshot, change_snapshot,
-                                      commit,   commit,   commit,      expire,   write_some,
-                                      write_some, write_some, write_some, undo_some, undo_some,
-                                      undo_some, undo_some, undo_some, undo_some};
+static void (*const steps[])(void) = {
+    create,      branch,     branch,          drop,       drop_now,  undrop,    exchange,
+    rename_some, snapshot,   change_snapshot, commit,     commit,    commit,    expire,
+    write_some,  write_some, write_some,      write_some, undo_some, undo_some, undo_some,
+    undo_some,   undo_some,  undo_some};
 
 static void begin(void)
 {

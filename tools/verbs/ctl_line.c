@@ -17,11 +17,14 @@
 #define ARGS_MAX 1000 /* the most arguments of a verb that takes any number */
 
 static const char *const names[CTL_OPTIONS] = {
-    [CTL_FORCE] = "force",         [CTL_NOW] = "now",     [CTL_AS] = "as",
-    [CTL_DRY_RUN] = "dry-run",     [CTL_LIST] = "list",   [CTL_IDLE] = "idle",
-    [CTL_LARGER] = "larger",       [CTL_GRACE] = "grace", [CTL_UNTIL] = "until",
-    [CTL_CONFLICTS] = "conflicts", [CTL_BASE] = "base",   [CTL_TTL] = "ttl",
-    [CTL_NS] = "ns",               [CTL_LAST] = "last",   [CTL_WAIT] = "wait",
+    [CTL_FORCE] = "force",   [CTL_NOW] = "now",
+    [CTL_AS] = "as",         [CTL_DRY_RUN] = "dry-run",
+    [CTL_LIST] = "list",     [CTL_IDLE] = "idle",
+    [CTL_LARGER] = "larger", [CTL_GRACE] = "grace",
+    [CTL_UNTIL] = "until",   [CTL_CONFLICTS] = "conflicts",
+    [CTL_BASE] = "base",     [CTL_TTL] = "ttl",
+    [CTL_NS] = "ns",         [CTL_LAST] = "last",
+    [CTL_WAIT] = "wait",
 };
 
 /* ---- the command line ---- */
