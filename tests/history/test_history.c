@@ -360,3 +360,23 @@ Test(history, a_row_that_is_discarded_leaves_nothing)
     cr_assert_eq(x.p->history.prepared, 0);
     cr_assert_str_eq(words(), "");
 }
+
+Test(history, what_a_change_left_that_failed_is_no_operation)
+{
+    const struct history_entry e = {.kind = HISTORY_CREATE, .ns = {1, 0}, .name = "x"};
+    struct ns *ns;
+
+    cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);
+    {
+        TXN(t);
+
+        cr_assert_eq(txn_begin_alone(x.p, 0, &t), 0);
+        NS_GUARD(&t, ns);
+        cr_assert_eq(capture_history(&t, &e), 0);
+        capture_op(&t, &(struct op){.kind = OP_REQUEST, .a = 7});
+    }
+    ns_put(x.p, ns);
+    cr_assert_str_eq(words(), "");
+    die_and_start();
+    cr_assert_str_eq(words(), "");
+}
