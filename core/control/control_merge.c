@@ -227,46 +227,48 @@ static int take_back_in(struct call *call, const char *name, enum merge_rule rul
 }
 
 /* Says that what the operation needs is gone, and since when. */
-static int say_gone(struct call *call, const struct undo_result *r, bool redo)
+static int say_gone(struct call *call, const struct undo_result *r, const char *what)
 {
     CLEANUP_STRBUF struct strbuf when = STRBUF_INIT;
 
     if (!r->gone)
         return control_fail(call, -ENODATA,
                             "change %llu cannot be %s any more: things are not as it left them",
-                            U(r->op.entry.seq), redo ? "done again" : "undone");
+                            U(r->op.entry.seq), what);
     strbuf_add_time(&when, r->gone);
     return control_fail(call, -ENODATA,
                         "change %llu cannot be %s any more: what that needs went at %s",
-                        U(r->op.entry.seq), redo ? "done again" : "undone",
-                        strbuf_error(&when) == 0 ? when.s : "a time");
+                        U(r->op.entry.seq), what, strbuf_error(&when) == 0 ? when.s : "a time");
 }
 
 /* Says why an operation was not taken back; not of a merge. */
 static int not_undone(struct call *call, const struct undo_call *c, const struct undo_result *r,
                       int err)
 {
-    const char *what = c->redo ? "done again" : "undone";
+    const char *what = r->op.undone ? "done again" : "undone";
 
     switch (err) {
     case -ENOENT:
         return c->seq ? control_fail(call, err, "there is no change %llu in the history", U(c->seq))
-                      : control_fail(call, err, "there is nothing that can be %s", what);
+                      : control_fail(call, err, "there is nothing that can be %s",
+                                     c->redo ? "done again" : "undone");
     case -EALREADY:
         return control_fail(call, err, "change %llu is %s", U(r->op.entry.seq),
-                            c->redo ? "not undone" : "undone already");
+                            r->op.undone ? "undone already" : "not undone");
     case -EOPNOTSUPP:
         return control_fail(call, err, "change %llu (%s) cannot be %s", U(r->op.entry.seq),
                             history_entry_word(&r->op.entry), what);
     case -ENODATA:
-        return say_gone(call, r, c->redo);
+        return say_gone(call, r, what);
     case -EPERM:
         return control_fail_word(call, err,
                                  "trash_keep is 0, so %s would be deleted for good: `tally drop` "
                                  "does that",
                                  r->op.entry.name);
     case -EEXIST:
-        return control_fail_word(call, err, "there is another %s by now", r->op.entry.name);
+        return control_fail(call, err,
+                            "change %llu cannot be %s: the name that this would give is taken",
+                            U(r->op.entry.seq), what);
     case -EBUSY:
         return r->open ? control_fail(call, err, "%u file%s open in it", r->open,
                                       r->open == 1 ? " is" : "s are")

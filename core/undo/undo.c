@@ -3,7 +3,6 @@
 #include "undo.h"
 
 #include "history_by.h"
-#include "kept.h"
 #include "ns_drop.h"
 #include "ttl.h"
 #include <errno.h>

@@ -158,6 +158,7 @@ Test(undo, a_drop_comes_back_under_the_name_that_it_had)
 
 Test(undo, a_drop_does_not_come_back_over_another_namespace_of_that_name)
 {
+    char line[40];
     uint64_t seq;
 
     branch("main", "dev");
@@ -166,6 +167,8 @@ Test(undo, a_drop_does_not_come_back_over_another_namespace_of_that_name)
     branch("main", "dev");
     cr_assert_eq(undo(seq), -EEXIST);
     cr_assert_not(op_of(seq).undone);
+    snprintf(line, sizeof line, "undo %llu", (unsigned long long)seq);
+    refused(&x, line, -EEXIST, "the name that this would give is taken");
     cr_assert_eq(undo(0), 0); /* the new one goes */
     cr_assert_eq(undo(0), 0);
     is_text("dev/a", "one");
@@ -335,6 +338,7 @@ Test(undo, without_a_number_what_the_program_did_by_itself_is_passed_over)
 Test(undo, the_number_of_an_undo_means_what_was_undone)
 {
     uint64_t seq = branch("main", "dev"), undone;
+    char line[40];
 
     cr_assert_eq(undo(0), 0);
     undone = last();
@@ -343,6 +347,8 @@ Test(undo, the_number_of_an_undo_means_what_was_undone)
     cr_assert_eq(op_of(last()).entry.of, seq);
     cr_assert(op_of(last()).entry.again);
     cr_assert_eq(undo(undone), -EALREADY);
+    snprintf(line, sizeof line, "undo %llu", (unsigned long long)undone);
+    refused(&x, line, -EALREADY, "is not undone");
     cr_assert_eq(undo(last()), 0);
     cr_assert_not(is_there("dev"));
 }
