@@ -2,8 +2,8 @@
 /*
  * control_merge: the verbs merge, commit, undo and redo.
  *
- *     merge NS into NS2 [conflicts=RULE] [base=WHICH]
- *     commit NS [into NS2] [conflicts=RULE] [base=WHICH]
+ *     merge NS into NS2 [conflicts=RULE] [set=PATTERN=RULE]... [base=WHICH]
+ *     commit NS [into NS2] [conflicts=RULE] [set=PATTERN=RULE]... [base=WHICH]
  *     undo [SEQ|NS] [ns=NS] [conflicts=RULE]
  *     redo [SEQ|NS] [ns=NS] [conflicts=RULE]
  *
@@ -12,23 +12,21 @@
  */
 #include "control_impl.h"
 #include "merge.h"
+#include "merge_pattern.h"
 #include "ns_label.h"
 #include "undo.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define U(x) ((unsigned long long)(x))
 
-/* Reads the option conflicts=RULE. -EINVAL, with a sentence. */
-static int read_rule(struct call *call, enum merge_rule *ret)
+/* Reads the name of a rule. -EINVAL, with a sentence. */
+static int read_rule_name(struct call *call, const char *word, enum merge_rule *ret)
 {
     static const char *const names[] = {"fail", "ours", "theirs", "both"};
-    const char *word = command_option(call->c, "conflicts");
 
-    *ret = MERGE_FAIL;
-    if (!word)
-        return 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(word, names[i])) {
             *ret = (enum merge_rule)i;
@@ -36,6 +34,69 @@ static int read_rule(struct call *call, enum merge_rule *ret)
         }
     return control_fail_word(call, -EINVAL, "conflicts are fail, ours, theirs or both, not %s",
                              word);
+}
+
+/* Reads the option conflicts=RULE. -EINVAL, with a sentence. */
+static int read_rule(struct call *call, enum merge_rule *ret)
+{
+    const char *word = command_option(call->c, "conflicts");
+
+    *ret = MERGE_FAIL;
+    return word ? read_rule_name(call, word, ret) : 0;
+}
+
+/* The rules of paths, and their texts. */
+struct sets {
+    struct merge_set *v;
+    size_t count;
+    char **texts; /* owned, as many */
+};
+
+static void release_sets(struct sets *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        free(s->texts[i]);
+    free(s->texts);
+    free(s->v);
+}
+
+/* Reads PATTERN=RULE: the last '=' divides them. */
+static int read_set(struct call *call, const char *word, struct sets *s)
+{
+    char *text = strdup(word), *eq = text ? strrchr(text, '=') : NULL;
+    int err;
+
+    if (!text)
+        return -ENOMEM;
+    s->texts[s->count] = text;
+    s->v[s->count].pattern = text;
+    if (!eq) {
+        err = control_fail_word(call, -EINVAL, "set= takes PATTERN=RULE, not %s", word);
+    } else {
+        *eq = '\0';
+        err = read_rule_name(call, eq + 1, &s->v[s->count].rule);
+    }
+    if (err == 0 && merge_pattern_check(text) < 0)
+        err = control_fail_word(call, -EINVAL, "no path can match the pattern %s", text);
+    s->count++;
+    return err;
+}
+
+/* Reads all set=PATTERN=RULE, in order. -EINVAL, with a sentence; -ENOMEM. The caller releases *ret
+ * also after an error. */
+static int read_sets(struct call *call, struct sets *ret)
+{
+    const struct command *c = call->c;
+    int err = 0;
+
+    *ret = (struct sets){.v = calloc(c->noptions + 1, sizeof *ret->v),
+                         .texts = calloc(c->noptions + 1, sizeof *ret->texts)};
+    if (!ret->v || !ret->texts)
+        return -ENOMEM;
+    for (size_t i = 0; i < c->noptions && err == 0; i++)
+        if (!strcmp(c->options[i].key, "set"))
+            err = read_set(call, c->options[i].value, ret);
+    return err;
 }
 
 static int add_conflicts(struct call *call, const struct merge_result *r)
@@ -121,8 +182,13 @@ static int merge_into(struct call *call, struct ns *theirs, struct ns *ours, boo
     struct merge_result r = {0};
     char label[NS_LABEL_MAX];
     struct tries tries = {.begun = ticks(call->p)};
-    int err = read_rule(call, &c.rule);
+    struct sets sets;
+    int err = read_sets(call, &sets);
 
+    c.sets = sets.v;
+    c.set_count = sets.count;
+    if (err == 0)
+        err = read_rule(call, &c.rule);
     if (err == 0 && theirs == ours)
         err = control_fail(call, -EINVAL, "a namespace is not merged into itself");
     if (err == 0 && base)
@@ -138,6 +204,7 @@ static int merge_into(struct call *call, struct ns *theirs, struct ns *ours, boo
         err = say_result(call, ours, &r, err);
     }
     merge_result_release(&r);
+    release_sets(&sets);
     ns_put(call->p, c.base);
     ns_put(call->p, theirs);
     ns_put(call->p, ours);

@@ -4,6 +4,7 @@
 #include "kept.h"
 #include "merge_apply.h"
 #include "merge_paths.h"
+#include "merge_tell.h"
 #include "ns_branch.h"
 #include "ns_drop.h"
 #include "ns_label.h"
@@ -320,12 +321,58 @@ static int run(struct state *p, struct trying *k)
     return err == -EAGAIN || err == -ESTALE ? -EBUSY : err;
 }
 
+/* Gives the conflicts of the plan, of which `r` has the paths, their rules. The number of those
+ * that had none; -ENOMEM. */
+static int add_rules(struct merge_rules *rules, const struct merge_plan *m,
+                     const struct merge_result *r)
+{
+    int added = 0;
+
+    for (size_t i = 0; i < m->conflict_count; i++) {
+        int err = merge_rules_add(rules, &m->conflicts[i], r->conflicts[i].path);
+
+        if (err < 0)
+            return err;
+        added += err;
+    }
+    return added;
+}
+
+/* Runs, and if there are conflicts finds their paths. If patterns say which rules they have, it
+ * runs again with these, until all that is left is a conflict in spite of its rule. */
+static int run_with_rules(struct state *p, struct trying *k, struct merge_rules *rules,
+                          struct merge_result *ret)
+{
+    for (;;) {
+        int err = run(p, k), added = 0;
+
+        if (err == -EEXIST)
+            err = merge_paths(&k->s, &k->plan, ret);
+        else
+            return err;
+        if (err == 0 && k->plan.rules)
+            added = add_rules(rules, &k->plan, ret);
+        if (err < 0 || added < 0)
+            return err < 0 ? err : added;
+        if (!added) {
+            merge_paths_sort(ret);
+            return -EEXIST;
+        }
+        merge_result_release(ret);
+        ns_put(p, k->s.base);
+        k->s.base = NULL;
+    }
+}
+
 int merge_run(struct state *p, const struct merge_call *c, struct merge_result *ret)
 {
+    struct merge_rules rules = {.sets = c->sets, .count = c->set_count, .rest = c->rule};
     struct trying k = {.p = p,
                        .c = c,
                        .s = {.theirs = c->theirs, .ours = c->ours},
-                       .plan = {.rule = c->rule, .interrupted = c->interrupted},
+                       .plan = {.rule = c->rule,
+                                .rules = c->set_count ? &rules : NULL,
+                                .interrupted = c->interrupted},
                        .room = ROOM_FIRST};
     int err = c->theirs == c->ours ? -EINVAL : state_writable(p);
 
@@ -334,13 +381,9 @@ int merge_run(struct state *p, const struct merge_call *c, struct merge_result *
     if (k.child && ns_is_hidden(p, k.child)) /* what is kept stays as it is */
         k.child = NULL;
     if (err == 0)
-        err = run(p, &k);
+        err = run_with_rules(p, &k, &rules, ret);
     ret->decided = k.plan.decided;
-    if (err == -EEXIST) {
-        int path_err = merge_paths(p, &k.s, &k.plan, ret);
-
-        err = path_err < 0 ? path_err : err;
-    } else if (err == 0 && has_changes(&k.plan)) {
+    if (err == 0 && has_changes(&k.plan)) {
         ret->seq = k.seq;
         ret->names = k.plan.name_count;
         ret->inodes = k.plan.inode_count;
@@ -348,6 +391,7 @@ int merge_run(struct state *p, const struct merge_call *c, struct merge_result *
     }
     ns_put(p, k.s.base);
     merge_plan_release(&k.plan);
+    merge_rules_release(&rules);
     kept_release(p);
     return err;
 }

@@ -34,6 +34,7 @@
 #pragma once
 
 #include "merge_plan.h"
+#include "merge_rules.h"
 #include "state.h"
 
 struct merge_call {
@@ -47,6 +48,9 @@ struct merge_call {
     const struct ns *back;
     struct ns *branch;
     enum merge_rule rule;
+    /* Rules for conflicts whose paths match patterns: the last one that does, or else `rule`. */
+    const struct merge_set *sets;
+    size_t set_count;
     const _Atomic bool *interrupted; /* or NULL */
 };
 

@@ -207,6 +207,8 @@ static int change_tree(struct applying *a)
     int err = 0;
 
     for (size_t i = 0; i < m->inode_count && err == 0; i++)
+        err = m->inodes[i].left ? inode_renew(a->p, a->s->ours, m->inodes[i].ino) : 0;
+    for (size_t i = 0; i < m->inode_count && err == 0; i++)
         err = m->inodes[i].is_new ? add_inode(a, m->inodes[i].ino) : change_inode(a, &m->inodes[i]);
     for (size_t i = 0; i < m->name_count && err == 0; i++)
         err = change_name(a, &m->names[i]);
@@ -215,6 +217,14 @@ static int change_tree(struct applying *a)
     for (size_t i = 0; i < m->link_count && err == 0; i++)
         err = change_links(a, &m->links[i]);
     return err;
+}
+
+/* Takes back that open files went on under nodes of their own. The tree is as it was. */
+static void take_nodes_back(struct applying *a)
+{
+    for (size_t i = 0; i < a->m->inode_count; i++)
+        if (a->m->inodes[i].left)
+            inode_renew_undo(a->p, a->s->ours, a->m->inodes[i].ino, a->m->inodes[i].left);
 }
 
 int merge_apply(struct txn *t, const struct merge_sides *s, const struct merge_plan *m)
@@ -230,6 +240,7 @@ int merge_apply(struct txn *t, const struct merge_sides *s, const struct merge_p
         (void)drops_push(a.p->drops, a.tree->root);
         a.tree->root = before.root;
         a.tree->usage = before.usage;
+        take_nodes_back(&a);
         capture_forget(t);
         return err;
     }
@@ -239,16 +250,4 @@ int merge_apply(struct txn *t, const struct merge_sides *s, const struct merge_p
         state_turn_readonly(a.p, "a merge", err);
     (void)drops_push(a.p->drops, before.root);
     return err;
-}
-
-void merge_tell(struct state *p, const struct ns *ours, const struct merge_plan *m)
-{
-    for (size_t i = 0; i < m->name_count; i++)
-        event_name(p, vfs_node(ours->number, m->names[i].parent), m->names[i].name);
-    for (size_t i = 0; i < m->dir_count; i++)
-        event_stale(p, vfs_node(ours->number, m->dirs[i].ino));
-    for (size_t i = 0; i < m->link_count; i++)
-        event_stale(p, vfs_node(ours->number, m->links[i].ino));
-    for (size_t i = 0; i < m->inode_count; i++)
-        event_bytes(p, vfs_node(ours->number, m->inodes[i].ino));
 }

@@ -9,5 +9,3 @@
  * After an error the tree is as it was, and nothing is noted: -ENOMEM, -EIO, -EUCLEAN, -ENOSPC. If
  * that is not possible the store is read-only. */
 int merge_apply(struct txn *t, const struct merge_sides *s, const struct merge_plan *m);
-/* Makes the kernel forget what it has of all that was changed. The caller holds no lock. */
-void merge_tell(struct state *p, const struct ns *ours, const struct merge_plan *m);

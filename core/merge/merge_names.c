@@ -176,21 +176,31 @@ static int add_variant(struct making *k, const struct delta_name *n)
     return at == theirs ? 0 : plan_conflict_of_name(k, MERGE_NAME, n);
 }
 
+static enum merge_rule rule_of_name(const struct making *k, const struct delta_name *n)
+{
+    const struct merge_plan *m = k->m;
+
+    return m->rules
+               ? merge_rules_of_name(m->rules, n->parent, delta_text(&m->theirs, n), n->len)
+               : m->rule;
+}
+
 /* Both sides changed the name, and differently; or a rule keeps what it leads to in ours. */
 static int decide_name(struct making *k, const struct delta_name *n, uint64_t now)
 {
     struct merge_plan *m = k->m;
     uint64_t theirs = n->ino[DELTA_B];
+    enum merge_rule rule = rule_of_name(k, n);
     int equal = are_equal(k, now, theirs);
 
     if (equal)
         return equal < 0 ? equal : 0;
-    if (m->rule == MERGE_FAIL)
+    if (rule == MERGE_FAIL)
         return plan_conflict_of_name(k, MERGE_NAME, n);
     m->decided++;
-    if (m->rule == MERGE_THEIRS)
+    if (rule == MERGE_THEIRS)
         return add_name(k, n->parent, now, theirs, plan_copy_name(&m->theirs, n));
-    if (m->rule == MERGE_BOTH && theirs)
+    if (rule == MERGE_BOTH && theirs)
         return add_variant(k, n);
     return 0;
 }
@@ -201,13 +211,14 @@ static int merge_one_name(struct making *k, const struct delta_name *n)
     const struct delta_name *o = in_ours(m, n);
     uint64_t was = n->ino[DELTA_A], theirs = n->ino[DELTA_B];
     uint64_t now = o ? o->ino[DELTA_B] : was;
-    bool ours_wins = m->rule == MERGE_OURS || m->rule == MERGE_BOTH;
+    enum merge_rule missed = now ? plan_rule_of_inode(k, now) : MERGE_FAIL;
+    bool ours_wins = missed == MERGE_OURS || missed == MERGE_BOTH;
 
     if (now == theirs)
         return 0;
     if (plan_ours_removed(m, n->parent) && !plan_theirs_made(m, n->parent))
         return theirs ? plan_conflict_of_name(k, MERGE_NO_PARENT, n) : 0;
-    if (theirs && plan_ours_removed(m, theirs) && m->rule == MERGE_OURS) {
+    if (theirs && plan_ours_removed(m, theirs) && plan_rule_of_inode(k, theirs) == MERGE_OURS) {
         m->decided++;
         return 0;
     }

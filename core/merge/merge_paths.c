@@ -89,14 +89,12 @@ static int compare(const void *a, const void *b)
     return order ? order : (x->why > y->why) - (x->why < y->why);
 }
 
-int merge_paths(struct state *p, const struct merge_sides *s, const struct merge_plan *m,
-                struct merge_result *ret)
+int merge_paths(const struct merge_sides *s, const struct merge_plan *m, struct merge_result *ret)
 {
     struct ns *const trees[] = {s->theirs, s->base, s->ours};
     char text[PATH_MAX];
     int err = 0;
 
-    (void)p;
     ret->conflicts = calloc(m->conflict_count, sizeof *ret->conflicts);
     if (!ret->conflicts)
         return -ENOMEM;
@@ -113,9 +111,12 @@ int merge_paths(struct state *p, const struct merge_sides *s, const struct merge
             err = -ENOMEM;
         ret->conflict_count = i + 1;
     }
-    if (err == 0)
-        qsort(ret->conflicts, ret->conflict_count, sizeof *ret->conflicts, compare);
     return err;
+}
+
+void merge_paths_sort(struct merge_result *r)
+{
+    qsort(r->conflicts, r->conflict_count, sizeof *r->conflicts, compare);
 }
 
 void merge_result_release(struct merge_result *r)

@@ -133,13 +133,20 @@ static int add_inode(struct making *k, const struct merge_inode *i)
     return 0;
 }
 
+enum merge_rule plan_rule_of_inode(const struct making *k, uint64_t ino)
+{
+    return k->m->rules ? merge_rules_of_inode(k->m->rules, ino) : k->m->rule;
+}
+
 /* Decides one part of an inode that both sides changed. *ret: it becomes as theirs has it. */
 static int decide(struct making *k, enum merge_why why, uint64_t ino, bool *ret)
 {
-    if (k->m->rule == MERGE_FAIL)
+    enum merge_rule rule = plan_rule_of_inode(k, ino);
+
+    if (rule == MERGE_FAIL)
         return conflict_of_inode(k, why, ino);
     k->m->decided++;
-    *ret = k->m->rule == MERGE_THEIRS;
+    *ret = rule == MERGE_THEIRS;
     return 0;
 }
 
@@ -189,6 +196,17 @@ static bool is_change(const struct merge_inode *i)
     return i->content || i->xattrs || i->mode || i->uid || i->gid || i->mtime;
 }
 
+/* The content of a file of ours becomes another one: who has it open? */
+static int leave_to_readers(struct making *k, struct merge_inode *i)
+{
+    uint64_t node = ns_node_of(k->s->ours, i->ino);
+
+    if (vnode_is_open(k->p, node, true))
+        return conflict_of_inode(k, MERGE_OPEN, i->ino);
+    i->left = vnode_is_open(k->p, node, false) ? node : 0;
+    return add_inode(k, i);
+}
+
 /* An inode that both have, and theirs changed. `o`: what ours changed; NULL: nothing. */
 static int merge_changed(struct making *k, const struct delta_inode *t, const struct delta_inode *o)
 {
@@ -209,9 +227,9 @@ static int merge_changed(struct making *k, const struct delta_inode *t, const st
         i.gid = x->gid != b->gid;
         i.xattrs = t->items & DELTA_XATTRS;
     }
-    if (err == 0 && i.content && vnode_is_open(k->p, vfs_node(k->s->ours->number, t->ino), false))
-        return conflict_of_inode(k, MERGE_OPEN, t->ino);
-    return err < 0 || !is_change(&i) ? err : add_inode(k, &i);
+    if (err < 0 || !is_change(&i))
+        return err;
+    return i.content ? leave_to_readers(k, &i) : add_inode(k, &i);
 }
 
 /* How many names it has in ours afterwards. */
@@ -241,7 +259,7 @@ static int merge_removed(struct making *k, const struct delta_inode *t)
     if (err < 0 || left > 0 || !plan_is_missed(k, t->ino))
         return err;
     /* Its names are gone in the plan already; a rule for ours has kept them. */
-    if (k->m->rule == MERGE_THEIRS)
+    if (plan_rule_of_inode(k, t->ino) == MERGE_THEIRS)
         return decide(k, MERGE_REMOVED, t->ino, &take);
     return conflict_of_inode(k, MERGE_REMOVED, t->ino);
 }
@@ -256,7 +274,7 @@ static int merge_gone(struct making *k, const struct delta_inode *t)
         return 0;
     if (!content_changed(k, t) && !attrs_changed(t))
         return 0;
-    if (k->m->rule == MERGE_OURS)
+    if (plan_rule_of_inode(k, t->ino) == MERGE_OURS)
         return decide(k, MERGE_REMOVED, t->ino, &take);
     return conflict_of_inode(k, MERGE_REMOVED, t->ino);
 }
@@ -264,14 +282,15 @@ static int merge_gone(struct making *k, const struct delta_inode *t)
 /* One that theirs has and the base has not. */
 static int merge_new(struct making *k, const struct delta_inode *t)
 {
+    struct merge_inode i = {.ino = t->ino, .is_new = true};
+    uint64_t node = ns_node_of(k->s->ours, t->ino);
     int64_t links;
     int err = final_links(k, t->ino, &links);
 
     if (err < 0 || links <= 0)
         return err;
-    if (vnode_is_nameless(k->p, vfs_node(k->s->ours->number, t->ino)))
-        return conflict_of_inode(k, MERGE_OPEN, t->ino);
-    return add_inode(k, &(struct merge_inode){.ino = t->ino, .is_new = true});
+    i.left = vnode_is_nameless(k->p, node) ? node : 0;
+    return add_inode(k, &i);
 }
 
 /* One that both have and the base has not: the base is an older moment than the last at which they
@@ -291,11 +310,9 @@ static int merge_both_made(struct making *k, const struct delta_inode *t,
     err = decide(k, MERGE_CONTENT, t->ino, &take);
     if (err < 0 || !take)
         return err;
-    if (!dir && vnode_is_open(k->p, vfs_node(k->s->ours->number, t->ino), false))
-        return conflict_of_inode(k, MERGE_OPEN, t->ino);
     i.content = !dir;
     i.mode = i.uid = i.gid = i.xattrs = true;
-    return add_inode(k, &i);
+    return dir ? add_inode(k, &i) : leave_to_readers(k, &i);
 }
 
 static int merge_one_inode(struct making *k, const struct delta_inode *t)
@@ -452,7 +469,7 @@ void merge_plan_release(struct merge_plan *m)
     map64_release(&m->dir_of);
     delta_release(&m->theirs);
     delta_release(&m->ours);
-    *m = (struct merge_plan){.rule = m->rule, .interrupted = m->interrupted};
+    *m = (struct merge_plan){.rule = m->rule, .rules = m->rules, .interrupted = m->interrupted};
 }
 
 /* Bytes of one operation that puts an item of the usual length, of one that puts a name, and of all
@@ -467,7 +484,9 @@ static size_t bytes_of_inode(const struct merge_plan *m, const struct merge_inod
     const struct delta_inode *t = delta_find(&m->theirs, i->ino);
     const struct inode *in = &t->at[DELTA_B];
 
-    return i->is_new && !in->flags && !S_ISLNK(in->mode) ? PUT_BYTES : PUT_BYTES + ITEMS_BYTES;
+    if (i->is_new && !i->left && !in->flags && !S_ISLNK(in->mode))
+        return PUT_BYTES;
+    return PUT_BYTES + ITEMS_BYTES + (i->left ? RENEW_ROOM + ITEMS_BYTES : 0);
 }
 
 size_t merge_plan_bytes(const struct merge_plan *m)

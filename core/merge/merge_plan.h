@@ -30,8 +30,10 @@
  *   or a rule left out its new one: a conflict (MERGE_REMOVED) that no rule decides.
  * - A directory with two parents, one that would be below itself, one that theirs removed and ours
  *   filled, and names in a directory that ours removed: conflicts that no rule decides.
- * - A file that is open in ours and whose content would change is a conflict, too: whoever maps it
- *   would see it change. So is one that comes back although it is still known without a name.
+ * - A file that is open for writing in ours and whose content would change is a conflict, too. If
+ *   it is open for reading only, who has it open goes on with what it was, as with a file that was
+ *   replaced (inode_renew in vnodes.h): the inode keeps its number and gets another node. So it is
+ *   with one that comes back although it is still open without a name.
  * - MERGE_BOTH: what theirs has is called NAME.variant-INODE, with eight hexadecimal digits at
  *   least. If ours or theirs has another file of that name, the conflict stays one.
  *
@@ -60,7 +62,7 @@ enum merge_why {
     MERGE_CYCLE,     /* a directory would be below itself */
     MERGE_FILLED,    /* theirs removed a directory in which ours has files that stay */
     MERGE_NO_PARENT, /* theirs put something into a directory that ours removed */
-    MERGE_OPEN,      /* the file is open in ours */
+    MERGE_OPEN,      /* the file is open for writing in ours */
     MERGE_WHYS,
 };
 
@@ -83,6 +85,7 @@ struct merge_inode {
     bool content, xattrs; /* these become as theirs has them */
     bool mode, uid, gid;  /* likewise */
     bool mtime;           /* likewise, also if the content does not */
+    uint64_t left;        /* the node that it leaves to those who have it open; 0: it keeps it */
 };
 /* How the names of an inode change. */
 struct merge_links {
@@ -102,8 +105,11 @@ struct merge_sides {
     uint64_t own;                    /* as that of delta_gather */
 };
 
+struct merge_rules; /* merge_rules.h */
+
 struct merge_plan {
     enum merge_rule rule;            /* of the caller */
+    const struct merge_rules *rules; /* likewise; NULL: `rule` is that of all conflicts */
     const _Atomic bool *interrupted; /* of the caller; NULL: none */
     struct diff_room room;
     struct delta theirs, ours; /* what each changed since the base */

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "merge_plan.h"
+#include "merge_rules.h"
 
 /* What is made while a plan is. */
 struct making {
@@ -25,6 +26,8 @@ bool plan_theirs_made(const struct merge_plan *m, uint64_t ino);
 bool plan_is_missed(const struct making *k, uint64_t ino);
 /* Loads the inode from ours, or if that does not have it from theirs. */
 int plan_load(const struct making *k, uint64_t ino, struct inode *ret);
+/* The rule for a conflict about an inode. */
+enum merge_rule plan_rule_of_inode(const struct making *k, uint64_t ino);
 bool plan_same_bytes(const struct making *k, const struct inode *x, const struct inode *y);
 
 /* ---- merge_names.c ---- */

@@ -52,6 +52,8 @@ void ns_discard(struct ns *ns)
     free(ns->name);
     free(ns->target);
     free(ns->tail);
+    map64_release(&ns->node_of);
+    map64_release(&ns->ino_of);
     free(ns);
 }
 

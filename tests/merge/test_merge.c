@@ -1,94 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims about merging: what a namespace gets of a branch of it, and what is a conflict. */
-#include "check.h"
-#include "fixture.h"
 #include "kept.h"
-#include "merge.h"
+#include "merge_fixture.h"
 #include "ns_find.h"
 
-#define DAY (86400 * NSEC_PER_SEC)
-
-static struct fixture x;
-
-static void keep(void)
-{
-    settings_put(&x.p->settings, SET_ORIGIN_KEEP, 7 * DAY);
-    settings_put(&x.p->settings, SET_TRASH_KEEP, DAY);
-}
-
-/* main has a file, a directory with a file, and a symlink; dev is a branch of it. */
-static void up(void)
-{
-    struct vfs_attr a;
-
-    fixture_setup(&x);
-    keep();
-    put_file(&x, "main/a", "hello");
-    cr_assert_eq(vfs_mknod(x.p, node_of(&x, "main"), "d", S_IFDIR | 0755, 0, &fixture_cred, &a), 0);
-    put_file(&x, "main/d/f", "in d");
-    cr_assert_eq(vfs_symlink(x.p, node_of(&x, "main"), "l", "a", &fixture_cred, &a), 0);
-    agreed(&x, "branch main dev", "ok");
-    clock_manual_advance(&x.clock, NSEC_PER_SEC);
-}
-static void down(void)
-{
-    fixture_teardown(&x);
-}
-
 TestSuite(merge, .init = up, .fini = down);
-
-static void write_file(const char *path, const char *text)
-{
-    struct vfs_file *f;
-
-    cr_assert_eq(vfs_open(x.p, node_of(&x, path), VFS_WRITE | VFS_TRUNC, &f), 0, "%s", path);
-    cr_assert_eq(vfs_write(f, text, strlen(text), 0), (ssize_t)strlen(text));
-    vfs_release(f);
-}
-
-static void is_text(const char *path, const char *text)
-{
-    char buf[100] = "";
-    struct vfs_file *f;
-
-    cr_assert_eq(vfs_open(x.p, node_of(&x, path), 0, &f), 0, "%s", path);
-    cr_assert_geq(vfs_read(f, buf, sizeof buf - 1, 0), 0);
-    vfs_release(f);
-    cr_assert_str_eq(buf, text, "%s", path);
-}
-
-static void make_dir(const char *path)
-{
-    const char *name;
-    uint64_t dir = parent_of(&x, path, &name);
-    struct vfs_attr a;
-
-    cr_assert_eq(vfs_mknod(x.p, dir, name, S_IFDIR | 0755, 0, &fixture_cred, &a), 0, "%s", path);
-}
-
-static void move_to(const char *from, const char *to)
-{
-    const char *old, *new;
-    uint64_t dir = parent_of(&x, from, &old), newdir = parent_of(&x, to, &new);
-
-    cr_assert_eq(vfs_rename(x.p, dir, old, newdir, new, 0, &fixture_cred), 0, "%s", from);
-}
-
-static void chmod_file(const char *path, uint32_t mode)
-{
-    struct vfs_attr a;
-    struct vfs_attr in = {.mode = mode};
-
-    cr_assert_eq(vfs_setattr(x.p, node_of(&x, path), VFS_SET_MODE, &in, &a), 0, "%s", path);
-}
-
-static uint32_t mode_of(const char *path)
-{
-    struct vfs_attr a;
-
-    cr_assert_eq(vfs_getattr(x.p, node_of(&x, path), &a), 0, "%s", path);
-    return a.mode & 07777;
-}
 
 Test(merge, a_commit_brings_new_changed_renamed_and_removed_files)
 {
@@ -267,32 +183,6 @@ Test(merge, a_branch_gets_what_is_new_in_its_origin)
     is_text("main/c", "dev's");
 }
 
-Test(merge, a_file_that_is_open_in_the_origin_does_not_change)
-{
-    char reply[4096];
-    struct vfs_file *f;
-
-    write_file("dev/a", "changed");
-    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/a"), 0, &f), 0);
-    cr_assert_eq(say(&x, "commit dev", reply), -EEXIST);
-    cr_assert(strstr(reply, "| open path=a\n"), "%s", reply);
-    vfs_release(f);
-    agreed(&x, "commit dev", "ok");
-}
-
-Test(merge, a_file_that_is_open_and_goes_can_be_read_on)
-{
-    char buf[10];
-    struct vfs_file *f;
-
-    remove_file(&x, "dev/a");
-    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/a"), 0, &f), 0);
-    agreed(&x, "commit dev", "ok");
-    cr_assert_eq(node_of(&x, "main/a"), 0);
-    cr_assert_eq(vfs_read(f, buf, sizeof buf, 0), 5);
-    vfs_release(f);
-}
-
 Test(merge, an_undo_keeps_what_was_written_later_and_a_redo_takes_it_back)
 {
     write_file("dev/a", "changed");
@@ -418,10 +308,7 @@ Test(merge, a_start_from_the_log_has_the_whole_merge)
     put_file(&x, "dev/new", "new");
     remove_file(&x, "dev/d/f");
     agreed(&x, "commit dev", "ok");
-    store_abandon(x.p);
-    kv_close(x.kv);
-    fixture_open(&x);
-    keep();
+    crash();
     is_text("main/a", "changed");
     is_text("main/new", "new");
     cr_assert_eq(node_of(&x, "main/d/f"), 0);
@@ -429,31 +316,15 @@ Test(merge, a_start_from_the_log_has_the_whole_merge)
     agreed(&x, "commit dev", " names=1 ");
 }
 
-static void on_found(const char *what, const char *where, const char *sentence, void *ctx)
-{
-    (void)ctx;
-    cr_assert_fail("%s %s: %s", what, where, sentence);
-}
-
 Test(merge, the_offline_check_finds_nothing_afterwards)
 {
-    struct check_options o = {.found = on_found};
-    struct check_result r = {0};
-    struct kv *kv;
-
     put_file(&x, "dev/new", "new");
     write_file("dev/a", "changed");
     remove_file(&x, "dev/d/f");
     agreed(&x, "commit dev", "ok");
     agreed(&x, "undo main", "ok");
     agreed(&x, "redo main", "ok");
-    cr_assert_eq(store_close(x.p), 0);
-    kv_close(x.kv);
-    cr_assert_eq(kv_open_mem(x.mem, store_tables, store_table_count, KV_READONLY, &kv), 0);
-    cr_assert_eq(store_check(x.disk, kv, &o, &r), 0);
-    cr_assert_eq(r.problems, 0);
-    kv_close(kv);
-    fixture_open(&x);
+    is_sound();
 }
 
 Test(merge, a_frozen_namespace_gets_nothing)
@@ -461,15 +332,6 @@ Test(merge, a_frozen_namespace_gets_nothing)
     write_file("dev/a", "changed");
     agreed(&x, "set ns:main.frozen yes", "ok");
     refused(&x, "commit dev", -EROFS, "main cannot be changed");
-}
-
-static void link_file(const char *path, const char *to)
-{
-    const char *name;
-    uint64_t dir = parent_of(&x, to, &name);
-    struct vfs_attr a;
-
-    cr_assert_eq(vfs_link(x.p, node_of(&x, path), dir, name, &a), 0, "%s", to);
 }
 
 static struct vfs_attr attr_of(const char *path)
@@ -545,22 +407,6 @@ Test(merge, what_both_changed_to_the_same_is_the_base_of_what_follows)
     write_file("dev/a", "changed");
     agreed(&x, "commit dev", "inodes=1");
     is_text("main/a", "changed");
-}
-
-Test(merge, a_file_does_not_come_back_while_what_was_it_is_open)
-{
-    char buf[10], reply[4096];
-    struct vfs_file *f;
-
-    remove_file(&x, "dev/a");
-    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/a"), 0, &f), 0);
-    agreed(&x, "commit dev", "ok");
-    cr_assert_eq(say(&x, "undo main", reply), -EEXIST);
-    cr_assert(strstr(reply, "| open path=a\n"), "%s", reply);
-    cr_assert_eq(vfs_read(f, buf, sizeof buf, 0), 5);
-    vfs_release(f);
-    agreed(&x, "undo main", "ok");
-    is_text("main/a", "hello");
 }
 
 Test(merge, a_name_beside_another_one_replaces_nothing)

@@ -371,8 +371,6 @@ static void merge_file(const struct three *t, struct outcome *o, uint64_t ino)
         f = x ? *x : *y;
         f.mtime_free = S_ISDIR(f.in.mode);
         plain_add_file(&o->tree, &f);
-        if (x && t->open == ino)
-            about_inode(o, MERGE_OPEN, ino, YES);
     }
 }
 

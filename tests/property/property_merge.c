@@ -46,9 +46,10 @@ static struct {
         bool known; /* its last merge has left these */
         struct plain before, after, base;
     } last[SIDES];
-    struct vfs_file *open; /* for reading; NULL: none */
+    struct vfs_file *open; /* NULL: none */
     int open_side;
-    uint64_t open_ino;
+    uint64_t open_node;
+    bool open_writes;
     uint64_t rng, round;
     uint64_t clean, refused, decided, undone; /* merges */
 } w;
@@ -139,6 +140,24 @@ static bool take_entry(const struct vfs_dirent *d, void *ctx)
     return true;
 }
 
+/* The inode that a node is now. */
+static uint64_t ino_of(const struct ns *ns, uint64_t nodeid)
+{
+    uint64_t ino = ns_ino_of(ns, nodeid);
+
+    CHECK(ino && ns_node_of(ns, ino) == nodeid);
+    return ino;
+}
+
+/* What is read through the open file; 0: there is none. */
+static uint64_t hash_open(void)
+{
+    ssize_t n = w.open ? vfs_read(w.open, got, sizeof got, 0) : 0;
+
+    CHECK(n >= 0);
+    return w.open ? mix((uint64_t)n, got, (size_t)n) : 0;
+}
+
 static uint64_t hash_content(uint64_t nodeid, uint32_t mode)
 {
     char target[PATH_MAX];
@@ -175,7 +194,7 @@ static uint64_t hash_xattrs(uint64_t nodeid)
 
 static void read_inode(struct plain *t, const struct ns *ns, const struct vfs_attr *a)
 {
-    struct file f = {.ino = vfs_node_ino(a->nodeid)};
+    struct file f = {.ino = ino_of(ns, a->nodeid)};
 
     CHECK(inode_load(&ns->tree, f.ino, &f.in) == 0);
     f.hash = hash_content(a->nodeid, a->mode);
@@ -189,7 +208,7 @@ static void read_dir(struct plain *t, const struct ns *ns, uint64_t dir)
 
     CHECK(l && vfs_readdir(w.p, dir, 0, true, take_entry, l) == 0);
     for (size_t i = 0; i < l->count; i++) {
-        uint64_t ino = vfs_node_ino(l->attr[i].nodeid);
+        uint64_t ino = ino_of(ns, l->attr[i].nodeid);
 
         vfs_forget(w.p, l->attr[i].nodeid, 1);
         plain_add_name(t, vfs_node_ino(dir), l->name[i], ino);
@@ -415,7 +434,8 @@ static struct three let_model_merge(const struct plain *base, const struct plain
     struct three t = {base, theirs, &m.ours, rule, 0, same_object};
 
     read_tree(side, &m.ours);
-    t.open = w.open && w.open_side == side ? w.open_ino : 0;
+    if (w.open && w.open_writes && w.open_side == side)
+        t.open = vfs_node_ino(w.open_node);
     naive_merge(&t, &m.o);
     if (rule != MERGE_FAIL && m.o.unsure) {
         t.rule = MERGE_FAIL;
@@ -429,6 +449,7 @@ static bool merge(int from, enum merge_rule rule)
     struct merge_call c = {.theirs = space(from), .ours = space(!from), .label = spaces[from]};
     struct merge_result r;
     struct three t;
+    uint64_t seen = hash_open();
     bool done;
     int err;
 
@@ -438,6 +459,7 @@ static bool merge(int from, enum merge_rule rule)
     c.rule = t.rule;
     err = merge_run(w.p, &c, &r);
     done = check_merge(!from, &t, err, &r);
+    CHECK(hash_open() == seen);
     if (done && r.seq)
         copy_tree(&w.last[!from].base, &w.base);
     if (done)
@@ -463,6 +485,7 @@ static void undo(int side, enum merge_rule rule)
     struct ns_instant of = ns_now(ns), base = child_of(ns, other)->base;
     struct merge_result r;
     struct three t;
+    uint64_t seen = hash_open();
     char name[40];
 
     snprintf(name, sizeof name, MERGE_BEFORE "%s", spaces[!side]);
@@ -482,6 +505,7 @@ static void undo(int side, enum merge_rule rule)
         if (child_of(ns, other)->base.seq != base.seq) /* it went back with the merge */
             copy_tree(&w.base, &w.last[side].base);
     }
+    CHECK(hash_open() == seen);
     merge_result_release(&r);
     ns_put(w.p, ns);
     ns_put(w.p, other);
@@ -715,9 +739,10 @@ static void open_some(int side)
     close_file();
     if (!at.nodeid || !S_ISREG(at.mode))
         return;
-    CHECK(vfs_open(w.p, at.nodeid, VFS_NOATIME, &w.open) == 0);
+    w.open_writes = pick(4) == 0;
+    CHECK(vfs_open(w.p, at.nodeid, VFS_NOATIME | (w.open_writes ? VFS_WRITE : 0), &w.open) == 0);
     w.open_side = side;
-    w.open_ino = vfs_node_ino(at.nodeid);
+    w.open_node = at.nodeid;
 }
 
 static void drain(void)

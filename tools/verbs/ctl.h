@@ -26,6 +26,7 @@ enum ctl_option {
     CTL_GRACE,
     CTL_UNTIL,
     CTL_CONFLICTS,
+    CTL_SET,
     CTL_BASE,
     CTL_TTL,
     CTL_NS,
@@ -34,6 +35,8 @@ enum ctl_option {
     CTL_OPTIONS,
 };
 
+#define CTL_SETS_MAX 256
+
 struct ctl_call {
     const struct verb *verb;
     bool json;
@@ -41,6 +44,8 @@ struct ctl_call {
         bool given;
         const char *value; /* NULL: it has none */
     } options[CTL_OPTIONS];
+    const char *sets[CTL_SETS_MAX]; /* all values of --set, which may be given several times */
+    size_t set_count;
     char **args; /* borrowed from argv */
     int nargs;
     const char *own_ns; /* the only argument, if that is the namespace of exec (own_ns.h) */

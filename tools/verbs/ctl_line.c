@@ -22,9 +22,9 @@ static const char *const names[CTL_OPTIONS] = {
     [CTL_LIST] = "list",     [CTL_IDLE] = "idle",
     [CTL_LARGER] = "larger", [CTL_GRACE] = "grace",
     [CTL_UNTIL] = "until",   [CTL_CONFLICTS] = "conflicts",
-    [CTL_BASE] = "base",     [CTL_TTL] = "ttl",
-    [CTL_NS] = "ns",         [CTL_LAST] = "last",
-    [CTL_WAIT] = "wait",
+    [CTL_SET] = "set",       [CTL_BASE] = "base",
+    [CTL_TTL] = "ttl",       [CTL_NS] = "ns",
+    [CTL_LAST] = "last",     [CTL_WAIT] = "wait",
 };
 
 /* ---- the command line ---- */
@@ -40,6 +40,21 @@ static int find_option(const char *synopsis, const char *name)
         }
     }
     return optional_argument;
+}
+
+/* Notes an option. False, after a sentence: there are too many of it. */
+static bool note_option(struct ctl_call *c, int option)
+{
+    if (option == CTL_SET) {
+        if (c->set_count == CTL_SETS_MAX) {
+            tally_warn("--set is given too often");
+            return false;
+        }
+        c->sets[c->set_count++] = optarg;
+    }
+    c->options[option].given = true;
+    c->options[option].value = optarg;
+    return true;
 }
 
 /* Reads the options. getopt_long(3) knows those of all verbs, so that the complaint can name an
@@ -62,9 +77,8 @@ static int take_options(int argc, char **argv, struct ctl_call *c)
         } else if (options[o].has_arg == optional_argument) {
             tally_warn("it does not take %s", argv[optind - 1]);
             return -EINVAL;
-        } else {
-            c->options[o].given = true;
-            c->options[o].value = optarg;
+        } else if (!note_option(c, o)) {
+            return -EINVAL;
         }
     }
     return 0;
@@ -288,10 +302,13 @@ static void add_option(struct strbuf *line, const struct ctl_call *c, enum ctl_o
     if (!c->options[o].given) {
         return;
     }
-    strbuf_addf(line, " %s", names[o]);
-    if (c->options[o].value) {
-        strbuf_adds(line, "=");
-        command_add_word(line, c->options[o].value);
+    for (size_t i = 0; i < (o == CTL_SET ? c->set_count : 1); i++) {
+        const char *value = o == CTL_SET ? c->sets[i] : c->options[o].value;
+        strbuf_addf(line, " %s", names[o]);
+        if (value) {
+            strbuf_adds(line, "=");
+            command_add_word(line, value);
+        }
     }
 }
 
