@@ -111,6 +111,57 @@ static int take_xattrs(struct applying *a, uint64_t ino, struct inode *in,
     return err == 0 && theirs->flags & INODE_XATTRS ? copy_type(a, ino, ITEM_XATTR) : err;
 }
 
+/* Copies the item of an attribute of theirs. *ret_len is 0 if it has none. */
+static int load_xattr(struct applying *a, uint64_t ino, const char *name, uint8_t *buf,
+                      size_t *ret_len)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct key k;
+    const void *val;
+    int err = name_find(a->p, &a->s->theirs->tree, ino, ITEM_XATTR, name, &k, &c);
+
+    *ret_len = 0;
+    if (err < 0)
+        return err == -ENOENT ? 0 : err;
+    val = tree_cursor_value(&c, ret_len);
+    memcpy(buf, val, *ret_len);
+    tree_cursor_end(&c);
+    return 0;
+}
+
+/* One attribute becomes as theirs has it. */
+static int take_xattr(struct applying *a, uint64_t ino, const char *name)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    uint8_t buf[XATTR_ITEM_MAX];
+    struct key k;
+    size_t len;
+    int err = load_xattr(a, ino, name, buf, &len), found;
+
+    if (err < 0)
+        return err;
+    found = name_find(a->p, a->tree, ino, ITEM_XATTR, name, &k, &c);
+    tree_cursor_end(&c);
+    if (found < 0 && found != -ENOENT)
+        return found;
+    if (len)
+        return name_put(a->p, a->tree, k, name, buf, len);
+    return found == 0 ? name_del(a->p, a->tree, k, name) : 0;
+}
+
+/* Some attributes become as theirs has them. */
+static int take_some_xattrs(struct applying *a, const struct merge_inode *i, struct inode *in)
+{
+    int err = 0;
+
+    for (size_t n = 0; n < i->xattr_count && err == 0; n++)
+        err = take_xattr(a, i->ino, a->m->xattrs[i->first_xattr + n].name);
+    in->flags &= ~(uint32_t)INODE_XATTRS;
+    if (items_any(a->tree, range_of_items(i->ino, ITEM_XATTR, 0)))
+        in->flags |= INODE_XATTRS;
+    return err;
+}
+
 static int change_inode(struct applying *a, const struct merge_inode *i)
 {
     struct inode in, theirs;
@@ -132,6 +183,8 @@ static int change_inode(struct applying *a, const struct merge_inode *i)
         err = take_content(a, i->ino, &in, &theirs);
     if (err == 0 && i->xattrs)
         err = take_xattrs(a, i->ino, &in, &theirs);
+    if (err == 0 && i->xattr_count)
+        err = take_some_xattrs(a, i, &in);
     in.ctime = now(a->p);
     return err < 0 ? err : inode_store(a->tree, i->ino, &in);
 }

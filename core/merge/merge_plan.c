@@ -3,6 +3,7 @@
 #include "merge_plan_impl.h"
 #include "array.h"
 #include "file_image.h"
+#include "merge_xattrs.h"
 #include "vfs_dir.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,9 +151,6 @@ static int decide(struct making *k, enum merge_why why, uint64_t ino, bool *ret)
     return 0;
 }
 
-/* Who changed one attribute of an inode. */
-enum changed { CHANGED_OURS = 1, CHANGED_THEIRS = 2, CHANGED_BOTH = 3 };
-
 static enum changed who_changed(uint32_t base, uint32_t theirs, uint32_t ours)
 {
     if (theirs == ours)
@@ -161,25 +159,32 @@ static enum changed who_changed(uint32_t base, uint32_t theirs, uint32_t ours)
 }
 
 /* The attributes of an inode that both sides changed. A rule decides those alone of which both want
- * something else. */
+ * something else. The mode and the access ACL say the same, so they are one. */
 static int merge_attrs(struct making *k, const struct delta_inode *t, const struct delta_inode *o,
-                       struct merge_inode *i)
+                       const struct merge_content *content, struct merge_inode *i)
 {
     const struct inode *b = &t->at[DELTA_A], *x = &t->at[DELTA_B], *y = &o->at[DELTA_B];
     enum changed mode = who_changed(b->mode, x->mode, y->mode);
     enum changed uid = who_changed(b->uid, x->uid, y->uid);
     enum changed gid = who_changed(b->gid, x->gid, y->gid);
-    enum changed xattrs = (t->items & DELTA_XATTRS ? CHANGED_THEIRS : 0) |
-                          (o->items & DELTA_XATTRS ? CHANGED_OURS : 0);
-    bool clash = mode == CHANGED_BOTH || uid == CHANGED_BOTH || gid == CHANGED_BOTH ||
-                 xattrs == CHANGED_BOTH;
-    bool take = false;
-    int err = clash ? decide(k, MERGE_ATTRS, t->ino, &take) : 0;
+    struct xattr_changes xattrs = {0};
+    bool take = false, clash;
+    int err = (t->items | o->items) & DELTA_XATTRS
+                  ? merge_xattrs_compare(k, t, o, content, &xattrs)
+                  : 0;
 
+    mode |= xattrs.acl;
+    clash = mode == CHANGED_BOTH || uid == CHANGED_BOTH || gid == CHANGED_BOTH;
+    for (size_t n = 0; n < xattrs.count; n++)
+        clash |= xattrs.v[n].who == CHANGED_BOTH;
+    if (err == 0 && clash)
+        err = decide(k, MERGE_ATTRS, t->ino, &take);
     i->mode = mode == CHANGED_THEIRS || (take && mode == CHANGED_BOTH);
     i->uid = uid == CHANGED_THEIRS || (take && uid == CHANGED_BOTH);
     i->gid = gid == CHANGED_THEIRS || (take && gid == CHANGED_BOTH);
-    i->xattrs = xattrs == CHANGED_THEIRS || (take && xattrs == CHANGED_BOTH);
+    if (err == 0)
+        err = merge_xattrs_add(k, &xattrs, take, i->mode && xattrs.acl, i);
+    merge_xattrs_release(&xattrs);
     return err;
 }
 
@@ -193,7 +198,7 @@ static bool takes_mtime(const struct delta_inode *t, const struct delta_inode *o
 
 static bool is_change(const struct merge_inode *i)
 {
-    return i->content || i->xattrs || i->mode || i->uid || i->gid || i->mtime;
+    return i->content || i->xattrs || i->xattr_count || i->mode || i->uid || i->gid || i->mtime;
 }
 
 /* The content of a file of ours becomes another one: who has it open? */
@@ -213,14 +218,16 @@ static int merge_changed(struct making *k, const struct delta_inode *t, const st
     const struct inode *b = &t->at[DELTA_A], *x = &t->at[DELTA_B];
     struct merge_inode i = {.ino = t->ino, .mtime = takes_mtime(t, o)};
     bool theirs = content_changed(k, t), ours = o && content_changed(k, o);
+    bool same = theirs && ours && became_same(k, t, o);
     int err = 0;
 
     if (theirs && !ours)
         i.content = true;
-    else if (theirs && !became_same(k, t, o))
+    else if (theirs && !same)
         err = decide(k, MERGE_CONTENT, t->ino, &i.content);
     if (err == 0 && o)
-        err = merge_attrs(k, t, o, &i);
+        err = merge_attrs(
+            k, t, o, &(struct merge_content){i.content, ours && !same && !i.content}, &i);
     if (!o) {
         i.mode = x->mode != b->mode;
         i.uid = x->uid != b->uid;
@@ -461,6 +468,9 @@ void merge_plan_release(struct merge_plan *m)
     for (size_t i = 0; i < m->conflict_count; i++)
         free(m->conflicts[i].name);
     free(m->names);
+    for (size_t i = 0; i < m->xattr_count; i++)
+        free(m->xattrs[i].name);
+    free(m->xattrs);
     free(m->inodes);
     free(m->links);
     free(m->dirs);
@@ -495,6 +505,8 @@ size_t merge_plan_bytes(const struct merge_plan *m)
 
     for (size_t i = 0; i < m->inode_count; i++)
         bytes += bytes_of_inode(m, &m->inodes[i]);
+    for (size_t i = 0; i < m->xattr_count; i++)
+        bytes += 4 * OP_HEAD_MAX + 2 * COUNTER_ITEM_LEN + m->xattrs[i].bytes;
     for (size_t i = 0; i < m->link_count; i++) /* one that loses a name may be removed */
         bytes += PUT_BYTES + (m->links[i].minus ? ADOPT_ROOM + ITEMS_BYTES : 0);
     return bytes + 2 * NAME_BYTES * m->name_count + PUT_BYTES * m->dir_count;

@@ -16,9 +16,9 @@
  * - A file is its inode number. A name is (inode of its directory, name), and leads to an inode.
  * - What theirs has as the base has it stays as it is in ours. What ours has as the base has it
  *   becomes what it is in theirs. What both have changed to the same stays. All else is a conflict.
- * - Each of these is looked at alone: each name; of an inode its permissions, owner, group,
- *   extended attributes (all of one inode together, with its ACLs) and content. A rule decides only
- *   what is a conflict. The time of modification follows the content that is taken; else it is that
+ * - Each of these is looked at alone: each name; of an inode its permissions with the access ACL,
+ *   owner, group, each extended attribute, and content. security.capability is that of the side
+ *   whose content is taken, if one has changed it. A rule decides only what is a conflict. The time of modification follows the content that is taken; else it is that
  *   of the side which alone has changed it, or the later one. It is never a conflict.
  * - Contents of both sides are the same for certain if they are one object: equal bytes are, once
  *   they are sealed, unless a file has extents or holes. Two new files of one name that are equal
@@ -83,9 +83,15 @@ struct merge_inode {
     uint64_t ino;
     bool is_new;          /* it comes from theirs with all that it has */
     bool content, xattrs; /* these become as theirs has them */
+    size_t first_xattr, xattr_count; /* and these attributes of plan.xattrs */
     bool mode, uid, gid;  /* likewise */
     bool mtime;           /* likewise, also if the content does not */
     uint64_t left;        /* the node that it leaves to those who have it open; 0: it keeps it */
+};
+/* An attribute of an inode that becomes as theirs has it. */
+struct merge_xattr {
+    char *name;   /* owned */
+    size_t bytes; /* of the item of theirs, at most; 0: it has none */
 };
 /* How the names of an inode change. */
 struct merge_links {
@@ -117,6 +123,8 @@ struct merge_plan {
     size_t name_count, names_room;
     struct merge_inode *inodes;
     size_t inode_count, inodes_room;
+    struct merge_xattr *xattrs;
+    size_t xattr_count, xattrs_room;
     struct merge_links *links;
     size_t link_count, links_room;
     struct map64 link_of; /* inode -> index + 1 in `links` */

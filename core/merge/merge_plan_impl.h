@@ -13,6 +13,9 @@ struct making {
     struct merge_plan *m;
 };
 
+/* Who changed one attribute of an inode; 0: neither, or both to the same. */
+enum changed { CHANGED_OURS = 1, CHANGED_THEIRS = 2, CHANGED_BOTH = 3 };
+
 /* ---- merge_plan.c ---- */
 
 int plan_conflict_of_name(struct making *k, enum merge_why why, const struct delta_name *n);

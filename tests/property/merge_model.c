@@ -96,7 +96,7 @@ static enum answer contents_differ(const struct three *t, const struct file *x,
 static bool attrs_differ(const struct file *x, const struct file *y)
 {
     return x->in.mode != y->in.mode || x->in.uid != y->in.uid || x->in.gid != y->in.gid ||
-           x->xattrs != y->xattrs;
+           memcmp(x->xattr, y->xattr, sizeof x->xattr) != 0;
 }
 
 static enum answer differ(const struct three *t, const struct file *x, const struct file *y)
@@ -255,27 +255,47 @@ static void number(uint32_t b, uint32_t x, uint32_t *y, bool take, bool *clash)
         *y = x;
 }
 
-static void merge_attrs(const struct three *t, struct outcome *o, const struct file *b,
-                        const struct file *x, struct file *y)
+/* One extended attribute. */
+static void merge_xattr(uint64_t b, uint64_t x, uint64_t *y, bool take, bool *clash)
 {
-    bool clash = false, take = t->rule == MERGE_THEIRS;
-    bool x_both = x->xattrs != b->xattrs && y->xattrs != b->xattrs;
-    enum answer sure;
+    bool both = x != b && *y != b && x != *y;
+
+    *clash |= both;
+    if (x != b && (*y == b || (both && take)))
+        *y = x;
+}
+
+/* `taken`: the content is that of theirs; `kept`: ours changed it, and it stayed so. */
+static void merge_attrs(const struct three *t, struct outcome *o, const struct file *b,
+                        const struct file *x, struct file *y, enum answer taken, enum answer kept)
+{
+    bool clash = false, maybe = false, take = t->rule == MERGE_THEIRS;
+    uint64_t capability = y->xattr[CAPABILITY];
 
     number(b->in.mode, x->in.mode, &y->in.mode, take, &clash);
     number(b->in.uid, x->in.uid, &y->in.uid, take, &clash);
     number(b->in.gid, x->in.gid, &y->in.gid, take, &clash);
-    sure = clash || (x_both && x->xattrs != y->xattrs) ? YES : x_both ? UNSURE : NO;
-    if (x->xattrs != b->xattrs && (!x_both || take))
-        y->xattrs = x->xattrs;
+    for (size_t i = 0; i < XATTRS; i++)
+        if (i != CAPABILITY)
+            merge_xattr(b->xattr[i], x->xattr[i], &y->xattr[i], take, &clash);
+    if (taken == YES)
+        y->xattr[CAPABILITY] = x->xattr[CAPABILITY];
+    else if (taken == NO && kept == NO)
+        merge_xattr(b->xattr[CAPABILITY], x->xattr[CAPABILITY], &y->xattr[CAPABILITY], take, &clash);
+    else if (taken == UNSURE || kept == UNSURE)
+        merge_xattr(b->xattr[CAPABILITY], x->xattr[CAPABILITY], &capability, take, &maybe);
+    y->capability_free = taken == UNSURE || kept == UNSURE;
     if (t->rule == MERGE_FAIL)
-        about_inode(o, MERGE_ATTRS, b->ino, sure);
+        about_inode(o, MERGE_ATTRS, b->ino, clash ? YES : maybe ? UNSURE : NO);
     else
-        o->decided |= sure != NO;
+        o->decided |= clash;
+    o->unsure |= maybe;
 }
 
+/* *ret_taken: it became that of theirs; *ret_kept: ours changed it, and it stayed. */
 static void merge_content(const struct three *t, struct outcome *o, const struct file *b,
-                          const struct file *x, struct file *y)
+                          const struct file *x, struct file *y, enum answer *ret_taken,
+                          enum answer *ret_kept)
 {
     enum answer cx = contents_differ(t, b, x), cy = contents_differ(t, b, y),
                 same = contents_differ(t, x, y), sure;
@@ -291,7 +311,13 @@ static void merge_content(const struct three *t, struct outcome *o, const struct
     o->decided |= sure != NO && t->rule != MERGE_FAIL;
     o->unsure |= sure == UNSURE;
     y->mtime_free = S_ISDIR(y->in.mode) || cx == UNSURE || cy == UNSURE || same == UNSURE;
+    *ret_taken = cx == UNSURE || cy == UNSURE || same == UNSURE ? UNSURE : NO;
+    *ret_kept = *ret_taken == NO && cy == YES && !(cx == YES && same == NO) ? YES : *ret_taken;
     if (take && cx != NO && (cy == NO || sure != NO)) {
+        if (*ret_taken == NO) {
+            *ret_taken = YES;
+            *ret_kept = NO;
+        }
         y->hash = x->hash;
         y->in.size = x->in.size;
         y->in.mtime = x->in.mtime;
@@ -355,6 +381,7 @@ static void merge_file(const struct three *t, struct outcome *o, uint64_t ino)
     const struct file *b = plain_file(t->base, ino), *x = plain_file(t->theirs, ino),
                       *y = plain_file(t->ours, ino);
     bool stays = ino == NS_ROOT_INO || plain_links(&o->tree, ino);
+    enum answer taken, kept;
     struct file f;
 
     if (b && (!x || !y)) {
@@ -363,8 +390,8 @@ static void merge_file(const struct three *t, struct outcome *o, uint64_t ino)
         merge_made(t, o, x, y, stays);
     } else if (b) {
         f = *y;
-        merge_content(t, o, b, x, &f);
-        merge_attrs(t, o, b, x, &f);
+        merge_content(t, o, b, x, &f, &taken, &kept);
+        merge_attrs(t, o, b, x, &f, taken, kept);
         if (stays)
             plain_add_file(&o->tree, &f);
     } else if (stays) {

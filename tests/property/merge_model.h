@@ -14,10 +14,14 @@
 #define FILES 3000
 #define NAME_ROOM 64
 
+#define XATTRS 4
+#define CAPABILITY 3 /* which of them is security.capability */
 struct file {
-    uint64_t ino, hash, xattrs; /* hashes of the content and of the extended attributes */
+    uint64_t ino, hash;     /* of the content */
+    uint64_t xattr[XATTRS]; /* hashes of extended attributes; 0: it has not */
     struct inode in;
-    bool mtime_free; /* of a result: any time will do */
+    /* Of a result: any time will do; any capability will do. */
+    bool mtime_free, capability_free;
 };
 struct entry_name {
     uint64_t parent, ino;
