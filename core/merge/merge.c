@@ -79,6 +79,7 @@ struct trying {
     struct ns *child; /* of which the base moves; NULL: of neither */
     struct merge_plan plan;
     size_t room;                /* bytes of the log for the try */
+    bool sealed;                /* contents were sealed, since some may be equal */
     int64_t since;              /* when what is kept began to be, ns since the epoch */
     struct ns_instant from, to; /* how the base of `child` moves; ns 0: it does not */
     uint64_t seq;
@@ -312,13 +313,33 @@ static int try_with_base(struct state *p, struct trying *k)
     return err;
 }
 
-static int run(struct state *p, struct trying *k)
+static int run_unsealed(struct state *p, struct trying *k)
 {
     int err = -ESTALE;
 
     for (unsigned i = 0; err == -ESTALE && i < TRIES; i++)
         err = try_with_base(p, k);
     return err == -EAGAIN || err == -ESTALE ? -EBUSY : err;
+}
+
+static void put_base(struct state *p, struct trying *k)
+{
+    ns_put(p, k->s.base);
+    k->s.base = NULL;
+}
+
+/* Runs, and if there are conflicts that may be none, since contents are not sealed and so may be
+ * equal, seals them and runs once more. */
+static int run(struct state *p, struct trying *k)
+{
+    int err = run_unsealed(p, k);
+
+    if (err != -EEXIST || !k->plan.unsealed || k->sealed)
+        return err;
+    k->sealed = true;
+    put_base(p, k);
+    seal_for_view(p);
+    return run_unsealed(p, k);
 }
 
 /* Gives the conflicts of the plan, of which `r` has the paths, their rules. The number of those
@@ -359,8 +380,7 @@ static int run_with_rules(struct state *p, struct trying *k, struct merge_rules 
             return -EEXIST;
         }
         merge_result_release(ret);
-        ns_put(p, k->s.base);
-        k->s.base = NULL;
+        put_base(p, k);
     }
 }
 

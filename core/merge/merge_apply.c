@@ -5,6 +5,7 @@
  * orphans, which cannot be taken back.
  */
 #include "merge_apply.h"
+#include "merge_twins.h"
 #include "drop.h"
 #include "vfs_dir.h"
 #include <dirent.h>
@@ -23,10 +24,17 @@ struct applying {
 /* Flags of an inode that say what is in its other items, and belong to its content. */
 #define CONTENT_FLAGS ((uint32_t)(INODE_EXTENTS | INODE_SUBBLOCKS | INODE_HOLES))
 
+/* The number that an inode of ours has in theirs. */
+static uint64_t in_theirs(const struct applying *a, uint64_t ino)
+{
+    return merge_twins_in_theirs(a->m, ino);
+}
+
 /* Copies the items of one type from theirs. */
 static int copy_type(struct applying *a, uint64_t ino, enum item_type type)
 {
-    return items_copy(a->p, &a->s->theirs->tree, range_of_items(ino, type, 0), a->tree, ino);
+    return items_copy(a->p, &a->s->theirs->tree, range_of_items(in_theirs(a, ino), type, 0),
+                      a->tree, ino);
 }
 
 static int cut_type(struct applying *a, uint64_t ino, enum item_type type)
@@ -118,7 +126,8 @@ static int load_xattr(struct applying *a, uint64_t ino, const char *name, uint8_
     struct tree_cursor c = TREE_CURSOR_INIT;
     struct key k;
     const void *val;
-    int err = name_find(a->p, &a->s->theirs->tree, ino, ITEM_XATTR, name, &k, &c);
+    int err =
+        name_find(a->p, &a->s->theirs->tree, in_theirs(a, ino), ITEM_XATTR, name, &k, &c);
 
     *ret_len = 0;
     if (err < 0)
@@ -168,7 +177,7 @@ static int change_inode(struct applying *a, const struct merge_inode *i)
     int err = inode_load(a->tree, i->ino, &in);
 
     if (err == 0)
-        err = inode_load(&a->s->theirs->tree, i->ino, &theirs);
+        err = inode_load(&a->s->theirs->tree, in_theirs(a, i->ino), &theirs);
     if (err < 0)
         return err;
     if (i->mode)

@@ -82,10 +82,21 @@ int plan_load(const struct making *k, uint64_t ino, struct inode *ret)
 
 /* ---- inodes ---- */
 
+bool plan_is_unsealed(const struct making *k, uint64_t object)
+{
+    struct entry e;
+
+    return object && refs_entry(k->p->refs, object, true, NULL, &e) == 0 && entry_is_unsealed(&e);
+}
+
 bool plan_same_bytes(const struct making *k, const struct inode *x, const struct inode *y)
 {
-    return x->size == y->size && x->valid == y->valid && x->rdev == y->rdev &&
-           object_is_same(k->p->refs, x->object, y->object);
+    if (x->size != y->size || x->rdev != y->rdev)
+        return false;
+    if (x->valid == y->valid && object_is_same(k->p->refs, x->object, y->object))
+        return true;
+    k->m->unsealed |= plan_is_unsealed(k, x->object) || plan_is_unsealed(k, y->object);
+    return false;
 }
 
 /* Did the side change the content? Of a directory that is its names. */
@@ -300,21 +311,35 @@ static int merge_new(struct making *k, const struct delta_inode *t)
     return add_inode(k, &i);
 }
 
-/* One that both have and the base has not: the base is an older moment than the last at which they
- * were one. */
+/* Are they equal for certain, with all attributes? 1, 0, -errno. */
+static int are_made_equal(struct making *k, const struct merge_file *theirs,
+                          const struct merge_file *ours)
+{
+    const struct inode *x = &theirs->in, *y = &ours->in;
+    bool dir = S_ISDIR(x->mode) && S_ISDIR(y->mode);
+
+    if (x->mode != y->mode || x->uid != y->uid || x->gid != y->gid ||
+        (x->flags | y->flags) & (INODE_EXTENTS | INODE_HOLES) ||
+        (!dir && !plan_same_bytes(k, x, y)))
+        return 0;
+    return merge_xattrs_are_same(k, theirs, ours);
+}
+
+/* One that both have and the base has not: they are twins, or the base is an older moment than the
+ * last at which they were one. */
 static int merge_both_made(struct making *k, const struct delta_inode *t,
                            const struct delta_inode *o)
 {
-    const struct inode *x = &t->at[DELTA_B], *y = &o->at[DELTA_B];
+    struct merge_file x = {&k->s->theirs->tree, merge_twins_in_theirs(k->m, t->ino),
+                           t->at[DELTA_B]},
+                      y = {&k->s->ours->tree, t->ino, o->at[DELTA_B]};
     struct merge_inode i = {.ino = t->ino, .mtime = true};
-    bool take = false, dir = S_ISDIR(x->mode) && S_ISDIR(y->mode);
-    bool plain = !((x->flags | y->flags) & (INODE_EXTENTS | INODE_HOLES | INODE_XATTRS));
-    int err;
+    bool take = false, dir = S_ISDIR(x.in.mode) && S_ISDIR(y.in.mode);
+    int err = are_made_equal(k, &x, &y);
 
-    if (x->mode == y->mode && x->uid == y->uid && x->gid == y->gid && plain &&
-        (dir || plan_same_bytes(k, x, y)))
-        return 0;
-    err = decide(k, MERGE_CONTENT, t->ino, &take);
+    if (err)
+        return err < 0 ? err : 0;
+    err = decide(k, dir ? MERGE_ATTRS : MERGE_CONTENT, t->ino, &take);
     if (err < 0 || !take)
         return err;
     i.content = !dir;
@@ -458,6 +483,8 @@ int merge_plan_make(struct state *p, const struct merge_sides *s, struct merge_p
     err = delta_gather(&s->base->tree, &s->theirs->tree, s->own, ret->interrupted, &ret->theirs);
     if (err == 0)
         err = delta_gather(&s->base->tree, &s->ours->tree, s->own, ret->interrupted, &ret->ours);
+    if (err == 0)
+        err = merge_twins_find(&k);
     return err < 0 ? err : make_plan(&k);
 }
 
@@ -477,6 +504,7 @@ void merge_plan_release(struct merge_plan *m)
     free(m->conflicts);
     map64_release(&m->link_of);
     map64_release(&m->dir_of);
+    merge_twins_release(&m->twins);
     delta_release(&m->theirs);
     delta_release(&m->ours);
     *m = (struct merge_plan){.rule = m->rule, .rules = m->rules, .interrupted = m->interrupted};

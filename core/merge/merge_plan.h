@@ -21,8 +21,10 @@
  *   whose content is taken, if one has changed it. A rule decides only what is a conflict. The time of modification follows the content that is taken; else it is that
  *   of the side which alone has changed it, or the later one. It is never a conflict.
  * - Contents of both sides are the same for certain if they are one object: equal bytes are, once
- *   they are sealed, unless a file has extents or holes. Two new files of one name that are equal
- *   for certain, and have equal attributes, are no conflict: that of ours stays.
+ *   they are sealed, unless a file has extents or holes.
+ * - Two new directories of one name are one, and so are two new files of one name that are equal
+ *   for certain, with all attributes: that of ours stays, and stands for both also in later merges
+ *   (merge_twins.h).
  * - A file that theirs removed and ours changed, or ours removed and theirs changed or gave a name:
  *   a conflict. MERGE_OURS decides both; MERGE_THEIRS and MERGE_BOTH the former, of which
  *   MERGE_BOTH keeps the file. If it was only renamed by ours, it stays.
@@ -113,12 +115,20 @@ struct merge_sides {
 
 struct merge_rules; /* merge_rules.h */
 
+/* Numbers of twins (merge_twins.h). */
+struct merge_twins {
+    struct map64 ours_of;            /* in theirs -> in ours */
+    struct map64 theirs_of, base_of; /* in ours -> in that tree */
+};
+
 struct merge_plan {
     enum merge_rule rule;            /* of the caller */
     const struct merge_rules *rules; /* likewise; NULL: `rule` is that of all conflicts */
     const _Atomic bool *interrupted; /* of the caller; NULL: none */
     struct diff_room room;
     struct delta theirs, ours; /* what each changed since the base */
+    struct merge_twins twins;
+    bool unsealed; /* contents of equal size were taken for different because they are not sealed */
     struct merge_name *names;
     size_t name_count, names_room;
     struct merge_inode *inodes;

@@ -5,12 +5,20 @@
 
 #include "merge_plan.h"
 #include "merge_rules.h"
+#include "merge_twins.h"
 
 /* What is made while a plan is. */
 struct making {
     struct state *p;
     const struct merge_sides *s;
     struct merge_plan *m;
+};
+
+/* An inode of one of the trees. */
+struct merge_file {
+    const struct tree *tree;
+    uint64_t ino;
+    struct inode in;
 };
 
 /* Who changed one attribute of an inode; 0: neither, or both to the same. */
@@ -31,6 +39,8 @@ bool plan_is_missed(const struct making *k, uint64_t ino);
 int plan_load(const struct making *k, uint64_t ino, struct inode *ret);
 /* The rule for a conflict about an inode. */
 enum merge_rule plan_rule_of_inode(const struct making *k, uint64_t ino);
+bool plan_is_unsealed(const struct making *k, uint64_t object);
+/* Are both one object? If they are not, and are not sealed, that is noted in the plan. */
 bool plan_same_bytes(const struct making *k, const struct inode *x, const struct inode *y);
 
 /* ---- merge_names.c ---- */

@@ -18,10 +18,12 @@ struct lists {
 static int load_lists(const struct delta_inode *t, const struct delta_inode *o,
                       const struct making *k, struct lists *ret)
 {
-    int err = xattr_list_load(&k->s->base->tree, t->ino, &t->at[DELTA_A], &ret->base);
+    int err = xattr_list_load(&k->s->base->tree, merge_twins_in_base(k->m, t->ino), &t->at[DELTA_A],
+                              &ret->base);
 
     if (err == 0)
-        err = xattr_list_load(&k->s->theirs->tree, t->ino, &t->at[DELTA_B], &ret->theirs);
+        err = xattr_list_load(&k->s->theirs->tree, merge_twins_in_theirs(k->m, t->ino),
+                              &t->at[DELTA_B], &ret->theirs);
     if (err == 0)
         err = xattr_list_load(&k->s->ours->tree, t->ino, &o->at[DELTA_B], &ret->ours);
     return err;
@@ -39,7 +41,12 @@ static bool are_same(const struct making *k, const struct xattr_copy *a, const s
 {
     if (!a || !b)
         return a == b;
-    return xattr_copies_may_be_same(a, b) && object_is_same(k->p->refs, a->x.object, b->x.object);
+    if (!xattr_copies_may_be_same(a, b))
+        return false;
+    if (object_is_same(k->p->refs, a->x.object, b->x.object))
+        return true;
+    k->m->unsealed |= plan_is_unsealed(k, a->x.object) || plan_is_unsealed(k, b->x.object);
+    return false;
 }
 
 /* Who changed the attribute? */
@@ -144,4 +151,21 @@ void merge_xattrs_release(struct xattr_changes *c)
 {
     free(c->v);
     *c = (struct xattr_changes){0};
+}
+
+int merge_xattrs_are_same(const struct making *k, const struct merge_file *a,
+                          const struct merge_file *b)
+{
+    struct xattr_list x = {0}, y = {0};
+    int err = xattr_list_load(a->tree, a->ino, &a->in, &x);
+    bool same;
+
+    if (err == 0)
+        err = xattr_list_load(b->tree, b->ino, &b->in, &y);
+    same = x.count == y.count;
+    for (size_t i = 0; err == 0 && same && i < x.count; i++)
+        same = !strcmp(x.v[i].name, y.v[i].name) && are_same(k, &x.v[i], &y.v[i]);
+    xattr_list_release(&x);
+    xattr_list_release(&y);
+    return err < 0 ? err : same;
 }

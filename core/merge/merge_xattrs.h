@@ -33,4 +33,7 @@ int merge_xattrs_compare(const struct making *k, const struct delta_inode *t,
  * is set. `acl`: so does the access ACL. */
 int merge_xattrs_add(struct making *k, const struct xattr_changes *c, bool take, bool acl,
                      struct merge_inode *i);
+/* Have two files the same attributes for certain? 1, 0, -errno. */
+int merge_xattrs_are_same(const struct making *k, const struct merge_file *a,
+                          const struct merge_file *b);
 void merge_xattrs_release(struct xattr_changes *c);

@@ -104,15 +104,16 @@ static enum answer differ(const struct three *t, const struct file *x, const str
     return attrs_differ(x, y) ? YES : contents_differ(t, x, y);
 }
 
+/* Are both regular files that are equal for certain, with all attributes? */
+static bool are_equal(const struct three *t, const struct file *x, const struct file *y)
+{
+    return S_ISREG(x->in.mode) && !attrs_differ(x, y) && x->hash == y->hash && one_object(t, x, y);
+}
+
 /* Two files that became one, as far as anybody can see. */
 static bool are_twins(const struct three *t, uint64_t ours, uint64_t theirs)
 {
-    const struct file *x = plain_file(t->ours, ours), *y = plain_file(t->theirs, theirs);
-
-    return ours && theirs && S_ISREG(x->in.mode) && x->in.mode == y->in.mode &&
-           x->in.uid == y->in.uid && x->in.gid == y->in.gid &&
-           !((x->in.flags | y->in.flags) & INODE_XATTRS) && x->hash == y->hash &&
-           one_object(t, x, y);
+    return ours && theirs && are_equal(t, plain_file(t->ours, ours), plain_file(t->theirs, theirs));
 }
 
 /* ---- conflicts ---- */
@@ -356,14 +357,15 @@ static void merge_half(const struct three *t, struct outcome *o, const struct fi
 static void merge_made(const struct three *t, struct outcome *o, const struct file *x,
                        const struct file *y, bool stays)
 {
-    bool odd = (x->in.flags | y->in.flags) & (INODE_XATTRS | INODE_EXTENTS | INODE_HOLES);
+    bool odd = (x->in.flags | y->in.flags) & (INODE_EXTENTS | INODE_HOLES);
+    bool dirs = S_ISDIR(x->in.mode) && S_ISDIR(y->in.mode);
     enum answer sure = attrs_differ(x, y) || odd ? YES : contents_differ(t, x, y);
     struct file f = *y;
 
     if (sure == NO && S_ISREG(x->in.mode) && x->in.valid != y->in.valid)
         sure = UNSURE;
     if (t->rule == MERGE_FAIL)
-        about_inode(o, MERGE_CONTENT, x->ino, sure);
+        about_inode(o, dirs ? MERGE_ATTRS : MERGE_CONTENT, x->ino, sure);
     o->decided |= sure != NO && t->rule != MERGE_FAIL;
     o->unsure |= sure == UNSURE;
     if (t->rule == MERGE_THEIRS && sure == YES) {
@@ -514,8 +516,69 @@ static void count(struct plain *r)
     }
 }
 
-void naive_merge(const struct three *t, struct outcome *ret)
+/* ---- files of one name that are one ---- */
+
+static void renumber(struct plain *t, uint64_t from, uint64_t to)
 {
+    for (size_t i = 0; i < t->files; i++) {
+        t->v[i].ino = t->v[i].ino == from ? to : t->v[i].ino;
+        t->v[i].in.parent = t->v[i].in.parent == from ? to : t->v[i].in.parent;
+    }
+    for (size_t i = 0; i < t->names; i++) {
+        t->n[i].parent = t->n[i].parent == from ? to : t->n[i].parent;
+        t->n[i].ino = t->n[i].ino == from ? to : t->n[i].ino;
+    }
+}
+
+/* Does the name lead to two files, each of one side, that are to be one? */
+static bool are_one(const struct three *t, uint64_t theirs, uint64_t ours)
+{
+    const struct file *x = plain_file(t->theirs, theirs), *y = plain_file(t->ours, ours),
+                      *b = plain_file(t->base, theirs), *c = plain_file(t->base, ours);
+
+    if (!x || !y || plain_file(t->ours, theirs) || plain_file(t->theirs, ours) || (b && c))
+        return false;
+    if (S_ISDIR(x->in.mode) && S_ISDIR(y->in.mode))
+        return true;
+    return plain_links(t->theirs, theirs) == 1 && plain_links(t->ours, ours) == 1 &&
+           S_ISREG(x->in.mode) && are_equal(t, b ? b : x, c ? c : y);
+}
+
+/* Finds one such name, and gives the file the number of ours in all trees. */
+static bool unite_one(const struct three *t, struct plain *base, struct plain *theirs)
+{
+    for (size_t i = 0; i < theirs->names; i++) {
+        const struct entry_name *n = &theirs->n[i];
+        uint64_t x = n->ino, y = plain_ino(t->ours, n->parent, n->name);
+
+        if (y && are_one(t, x, y)) {
+            renumber(base, x, y);
+            renumber(theirs, x, y);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void copy(struct plain *to, const struct plain *from)
+{
+    to->files = from->files;
+    to->names = from->names;
+    memcpy(to->v, from->v, from->files * sizeof *from->v);
+    memcpy(to->n, from->n, from->names * sizeof *from->n);
+}
+
+void naive_merge(const struct three *given, struct outcome *ret)
+{
+    static struct plain base, theirs;
+    struct three united = *given, *t = &united;
+
+    copy(&base, given->base);
+    copy(&theirs, given->theirs);
+    t->base = &base;
+    t->theirs = &theirs;
+    while (unite_one(t, &base, &theirs))
+        ;
     plain_clear(&ret->tree);
     ret->count = ret->sure = 0;
     ret->decided = ret->unsure = false;

@@ -462,6 +462,7 @@ static bool merge(int from, enum merge_rule rule)
     bool done;
     int err;
 
+    seal_for_view(w.p); /* as a merge does where it may matter; the model asks which is which */
     see_base(c.theirs, c.ours);
     read_tree(from, &m.theirs);
     t = let_model_merge(&w.base, &m.theirs, !from, rule);
@@ -497,6 +498,7 @@ static void undo(int side, enum merge_rule rule)
     uint64_t seen = hash_open();
     char name[40];
 
+    seal_for_view(w.p);
     snprintf(name, sizeof name, MERGE_BEFORE "%s", spaces[!side]);
     CHECK(ns_get_hidden(w.p, NS_SNAPSHOT, &of, name, &kept) == 0);
     copy_tree(&before, &w.last[side].before);
@@ -681,18 +683,27 @@ static void set_some(const struct place *at)
         set_xattr(at);
 }
 
-/* The same file at one place of both sides. */
+/* The same file, or two directories with a file, at one place of both sides. */
 static void make_twins(struct place *at)
 {
     uint64_t rng = w.rng;
+    bool dirs = pick(2);
 
     if (!w.base.files)
         return; /* there is one side yet */
-    at->dir = space_node(MAIN);
-    make_file(at);
-    w.rng = rng;
-    at->dir = space_node(DEV);
-    make_file(at);
+    for (int side = 0; side < SIDES; side++) {
+        struct vfs_attr a;
+
+        at->dir = space_node(side);
+        if (dirs && vfs_mknod(w.p, at->dir, at->name, S_IFDIR | 0755, 0, &root, &a) == 0) {
+            vfs_forget(w.p, a.nodeid, 1);
+            make_file(&(struct place){.dir = a.nodeid, .name = "n0"});
+            make_file(&(struct place){.dir = a.nodeid, .name = {'n', (char)('1' + pick(4))}});
+        } else if (!dirs) {
+            w.rng = rng;
+            make_file(at);
+        }
+    }
 }
 
 static void step(int side)
