@@ -3,12 +3,16 @@
  * control_merge: the verbs merge, commit, undo and redo.
  *
  *     merge NS into NS2 [conflicts=RULE] [set=PATTERN=RULE]... [base=WHICH]
- *     commit NS [into NS2] [conflicts=RULE] [set=PATTERN=RULE]... [base=WHICH]
+ *         [paths=all] [if_seq=SEQ]
+ *     commit NS [into NS2] …
  *     undo [SEQ|NS] [ns=NS] [conflicts=RULE]
  *     redo [SEQ|NS] [ns=NS] [conflicts=RULE]
  *
  * A line for each conflict, also if the verb fails because of them: the reason, and "path=". The
- * line has the grammar of a command, so that no name is misread.
+ * line has the grammar of a command, so that no name is misread. With paths=all there is a first
+ * line "seq seq=": the last change of the target; and a conflict about a content has "theirs=",
+ * "base=" and "ours=", as NAMESPACE/path. With if_seq= nothing is done if the target has another
+ * last change.
  */
 #include "control_impl.h"
 #include "merge.h"
@@ -99,11 +103,40 @@ static int read_sets(struct call *call, struct sets *ret)
     return err;
 }
 
+/* Reads paths=all and if_seq=SEQ. -EINVAL, with a sentence. */
+static int read_conditions(struct call *call, struct merge_call *c)
+{
+    const char *paths = command_option(call->c, "paths"),
+               *seq = command_option(call->c, "if_seq");
+
+    c->all_paths = paths != NULL;
+    if (paths && strcmp(paths, "all") != 0)
+        return control_fail_word(call, -EINVAL, "paths= takes all, not %s", paths);
+    if (seq && command_number(seq, &c->if_seq) < 0)
+        return control_fail_word(call, -EINVAL, "%s is not the number of a change", seq);
+    return 0;
+}
+
+static void add_place(struct call *call, const char *key, const char *place)
+{
+    if (!place)
+        return;
+    strbuf_addf(&call->lines, " %s=", key);
+    command_add_word(&call->lines, place);
+}
+
 static int add_conflicts(struct call *call, const struct merge_result *r)
 {
+    if (command_option(call->c, "paths"))
+        strbuf_addf(&call->lines, "| seq seq=%llu\n", U(r->ours_seq));
     for (size_t i = 0; i < r->conflict_count; i++) {
-        strbuf_addf(&call->lines, "| %s path=", merge_why_name(r->conflicts[i].why));
-        command_add_word(&call->lines, r->conflicts[i].path);
+        const struct merge_found *f = &r->conflicts[i];
+
+        strbuf_addf(&call->lines, "| %s path=", merge_why_name(f->why));
+        command_add_word(&call->lines, f->path);
+        add_place(call, "theirs", f->theirs);
+        add_place(call, "base", f->base);
+        add_place(call, "ours", f->ours);
         strbuf_adds(&call->lines, "\n");
     }
     return strbuf_error(&call->lines);
@@ -136,6 +169,8 @@ static int say_result(struct call *call, const struct ns *ours, const struct mer
                             "as base=NS@NAME");
     case -EROFS:
         return control_fail_word(call, err, "%s cannot be changed", label);
+    case -ECANCELED:
+        return control_fail_word(call, err, "%s has changed; nothing was done", label);
     case -EFBIG:
         return control_fail(call, err, "too much changed to be merged at one instant");
     case -EBUSY:
@@ -189,6 +224,8 @@ static int merge_into(struct call *call, struct ns *theirs, struct ns *ours, boo
     c.set_count = sets.count;
     if (err == 0)
         err = read_rule(call, &c.rule);
+    if (err == 0)
+        err = read_conditions(call, &c);
     if (err == 0 && theirs == ours)
         err = control_fail(call, -EINVAL, "a namespace is not merged into itself");
     if (err == 0 && base)

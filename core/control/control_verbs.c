@@ -85,10 +85,12 @@ const struct verb control_verbs[] = {
      "make one sha256 of a tree, which is the same on any machine for equal trees", JOB_PROMPT,
      true, 1, 1, control_digest},
     {"merge",
-     "merge NS into NS2 [conflicts=fail|ours|theirs|both] [set=PATTERN=RULE]... [base=NS@NAME]",
+     "merge NS into NS2 [conflicts=fail|ours|theirs|both] [set=PATTERN=RULE]... [base=NS@NAME] "
+     "[paths=all] [if_seq=SEQ]",
      "give NS2 what NS has changed since both were one", NO_JOB, true, 3, 3, control_merge},
     {"commit",
-     "commit NS [into NS2] [conflicts=fail|ours|theirs|both] [set=PATTERN=RULE]... [base=NS@NAME]",
+     "commit NS [into NS2] [conflicts=fail|ours|theirs|both] [set=PATTERN=RULE]... [base=NS@NAME] "
+     "[paths=all] [if_seq=SEQ]",
      "merge a branch into what it was made of", NO_JOB, true, 1, 3, control_commit},
     {"history", "history [NS] [last=N]",
      "list what was done to namespaces, the newest first: when, by whom, and whether it is undone",

@@ -83,6 +83,7 @@ struct trying {
     int64_t since;              /* when what is kept began to be, ns since the epoch */
     struct ns_instant from, to; /* how the base of `child` moves; ns 0: it does not */
     uint64_t seq;
+    uint64_t ours_seq; /* the last change of ours when it was planned */
 };
 
 /* The names of what an undo leaves. */
@@ -284,7 +285,8 @@ static int try_once(struct trying *k)
     if (k->s.ours->frozen || k->s.ours->hidden.kind)
         return -EROFS;
     lock_sides(&t, &k->s, order);
-    err = plan_and_do(&t, k);
+    k->ours_seq = k->s.ours->seq;
+    err = k->c->if_seq && k->c->if_seq != k->ours_seq ? -ECANCELED : plan_and_do(&t, k);
     unlock_sides(&k->s, order);
     return err;
 }
@@ -371,13 +373,15 @@ static int run_with_rules(struct state *p, struct trying *k, struct merge_rules 
             err = merge_paths(&k->s, &k->plan, ret);
         else
             return err;
+        ret->ours_seq = k->ours_seq;
         if (err == 0 && k->plan.rules)
             added = add_rules(rules, &k->plan, ret);
         if (err < 0 || added < 0)
             return err < 0 ? err : added;
         if (!added) {
+            err = k->c->all_paths ? merge_paths_all(p, &k->s, &k->plan, ret) : 0;
             merge_paths_sort(ret);
-            return -EEXIST;
+            return err < 0 ? err : -EEXIST;
         }
         merge_result_release(ret);
         put_base(p, k);

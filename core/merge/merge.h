@@ -51,17 +51,22 @@ struct merge_call {
     /* Rules for conflicts whose paths match patterns: the last one that does, or else `rule`. */
     const struct merge_set *sets;
     size_t set_count;
+    bool all_paths;  /* of a content that is a conflict it is said where it is in each tree */
+    uint64_t if_seq; /* the last change of `ours`, or -ECANCELED; 0: any */
     const _Atomic bool *interrupted; /* or NULL */
 };
 
 struct merge_found {
     enum merge_why why;
     char *path; /* owned; "?": it cannot be found any more */
+    /* With all_paths: where it is, as NAMESPACE/path, owned; NULL: not asked for, or unknown. */
+    char *theirs, *base, *ours;
 };
 struct merge_result {
     uint64_t seq;                  /* the change that did it; 0: ours did not change */
     uint64_t names, inodes;        /* that changed in `ours` */
     uint64_t decided;              /* conflicts that the rule decided */
+    uint64_t ours_seq;             /* with conflicts: the change of ours that they are about */
     struct merge_found *conflicts; /* by path */
     size_t conflict_count;
 };

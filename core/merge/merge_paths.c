@@ -2,8 +2,11 @@
 /* merge_paths: see the header. */
 #include "merge_paths.h"
 #include "ino_names.h"
+#include "merge_twins.h"
+#include "ns_label.h"
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -106,10 +109,46 @@ int merge_paths(const struct merge_sides *s, const struct merge_plan *m, struct 
         if (err == 0)
             path = "?";
         err = err < 0 && err != -ENAMETOOLONG && err != -EUCLEAN ? err : 0;
-        ret->conflicts[i] = (struct merge_found){m->conflicts[i].why, strdup(path)};
+        ret->conflicts[i] =
+            (struct merge_found){.why = m->conflicts[i].why, .path = strdup(path)};
         if (!ret->conflicts[i].path)
             err = -ENOMEM;
         ret->conflict_count = i + 1;
+    }
+    return err;
+}
+
+/* One place of a conflict. The number of a file that is a twin is that of ours. */
+static int find_place(struct state *p, struct ns *ns, const struct merge_plan *m, uint64_t ino,
+                      char **ret)
+{
+    const struct merge_conflict c = {.ino = ino};
+    char text[PATH_MAX], label[NS_LABEL_MAX];
+    const char *path;
+    int err = find_in(ns, m, &c, text, &path);
+
+    if (err <= 0)
+        return err == -ENAMETOOLONG || err == -EUCLEAN ? 0 : err;
+    ns_label(p, ns, label);
+    return asprintf(ret, "%s/%s", label, path) < 0 ? -ENOMEM : 0;
+}
+
+int merge_paths_all(struct state *p, const struct merge_sides *s, const struct merge_plan *m,
+                    struct merge_result *ret)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < m->conflict_count && err == 0; i++) {
+        struct merge_found *f = &ret->conflicts[i];
+        uint64_t ino = m->conflicts[i].ino;
+
+        if (f->why != MERGE_CONTENT)
+            continue;
+        err = find_place(p, s->theirs, m, merge_twins_in_theirs(m, ino), &f->theirs);
+        if (err == 0)
+            err = find_place(p, s->base, m, merge_twins_in_base(m, ino), &f->base);
+        if (err == 0)
+            err = find_place(p, s->ours, m, ino, &f->ours);
     }
     return err;
 }
@@ -119,10 +158,18 @@ void merge_paths_sort(struct merge_result *r)
     qsort(r->conflicts, r->conflict_count, sizeof *r->conflicts, compare);
 }
 
+static void free_found(struct merge_found *f)
+{
+    free(f->path);
+    free(f->theirs);
+    free(f->base);
+    free(f->ours);
+}
+
 void merge_result_release(struct merge_result *r)
 {
     for (size_t i = 0; i < r->conflict_count; i++)
-        free(r->conflicts[i].path);
+        free_found(&r->conflicts[i]);
     free(r->conflicts);
     r->conflicts = NULL;
     r->conflict_count = 0;

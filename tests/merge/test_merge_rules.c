@@ -2,6 +2,7 @@
 /* Claims about rules for paths: which pattern matches what, and which rule decides a conflict. */
 #include "merge_fixture.h"
 #include "merge_pattern.h"
+#include "ns_branch.h"
 
 TestSuite(merge_rules, .init = up, .fini = down);
 
@@ -151,4 +152,39 @@ Test(merge_rules, what_is_no_rule_is_refused)
     refused(&x, "commit dev set=a=mine", -EINVAL, "conflicts are fail, ours, theirs or both, not mine");
     refused(&x, "commit dev set==ours", -EINVAL, "no path can match the pattern");
     refused(&x, "commit dev set=d/=ours", -EINVAL, "no path can match the pattern d/");
+}
+
+/* ---- what a program needs that merges contents ---- */
+
+Test(merge_rules, a_conflict_can_say_where_the_file_is_in_each_tree)
+{
+    char reply[4096];
+
+    move_to("main/d", "main/e");
+    write_file("dev/d/f", "dev's");
+    write_file("main/e/f", "main's");
+    cr_assert_eq(say(&x, "commit dev paths=all", reply), -EEXIST);
+    cr_assert(strstr(reply, "| seq seq="), "%s", reply);
+    cr_assert(strstr(reply, "| content path=d/f theirs=dev/d/f base=main@"), "%s", reply);
+    cr_assert(strstr(reply, "/d/f ours=main/e/f\n"), "%s", reply);
+    refused(&x, "commit dev paths=some", -EINVAL, "paths= takes all, not some");
+}
+
+Test(merge_rules, a_merge_can_depend_on_the_last_change_of_the_target)
+{
+    struct ns *ns;
+    char line[80];
+    uint64_t seq;
+
+    write_file("dev/a", "dev's");
+    write_file("main/d/f", "main's");
+    cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);
+    seq = ns_now(ns).seq;
+    ns_put(x.p, ns);
+    snprintf(line, sizeof line, "commit dev if_seq=%llu", (unsigned long long)seq - 1);
+    refused(&x, line, -ECANCELED, "main has changed; nothing was done");
+    snprintf(line, sizeof line, "commit dev if_seq=%llu", (unsigned long long)seq);
+    agreed(&x, line, "ok");
+    is_text("main/a", "dev's");
+    refused(&x, "commit dev if_seq=x", -EINVAL, "x is not the number of a change");
 }

@@ -140,12 +140,15 @@ Test(merge_twins, an_undo_takes_back_what_came)
 
 Test(merge_twins, equal_new_files_are_no_conflict_before_they_are_sealed)
 {
+    char reply[4096];
+
     put_file(&x, "dev/n", "same");
     put_file(&x, "main/n", "same");
     agreed(&x, "commit dev", "names=0 inodes=0 decided=0");
     put_file(&x, "dev/u", "one");
     put_file(&x, "main/u", "two");
-    refused(&x, "commit dev", -EEXIST, "1 conflict");
+    cr_assert_eq(say(&x, "commit dev", reply), -EEXIST);
+    cr_assert(strstr(reply, "1 conflict;") && strstr(reply, "| name path=u\n"), "%s", reply);
 }
 
 Test(merge_twins, an_equal_change_of_both_is_no_conflict_before_it_is_sealed)

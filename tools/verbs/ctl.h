@@ -31,6 +31,7 @@ enum ctl_option {
     CTL_TTL,
     CTL_NS,
     CTL_LAST, /* also -n */
+    CTL_WITH, /* of the program, not of the line */
     CTL_WAIT,
     CTL_OPTIONS,
 };

@@ -24,7 +24,8 @@ static const char *const names[CTL_OPTIONS] = {
     [CTL_UNTIL] = "until",   [CTL_CONFLICTS] = "conflicts",
     [CTL_SET] = "set",       [CTL_BASE] = "base",
     [CTL_TTL] = "ttl",       [CTL_NS] = "ns",
-    [CTL_LAST] = "last",     [CTL_WAIT] = "wait",
+    [CTL_LAST] = "last",     [CTL_WITH] = "with",
+    [CTL_WAIT] = "wait",
 };
 
 /* ---- the command line ---- */
@@ -299,7 +300,7 @@ static void add_argument(struct strbuf *line, const char *mnt, const char *arg, 
 
 static void add_option(struct strbuf *line, const struct ctl_call *c, enum ctl_option o)
 {
-    if (!c->options[o].given) {
+    if (!c->options[o].given || o == CTL_WITH) {
         return;
     }
     for (size_t i = 0; i < (o == CTL_SET ? c->set_count : 1); i++) {

@@ -107,21 +107,25 @@ static const struct verb verbs[] = {
     {"digest", IN_MOUNT, cmd_control_run, 1, "n", "NS[/PATH] [--wait]",
      "one sha256 of a tree, the same on any machine for equal trees, as a job",
      "  --wait   return when the job has ended, and print the sum\n"},
-    {"commit", IN_MOUNT, cmd_control_run, 1, "nkn",
-     "[--conflicts fail|ours|theirs|both] [--set PATTERN=RULE]... [--base NS@NAME] NS [into NS2]",
+    {"commit", IN_MOUNT, cmd_merge_run, 1, "nkn",
+     "[--conflicts fail|ours|theirs|both] [--set PATTERN=RULE]... [--with CMD] [--base NS@NAME] "
+     "NS [into NS2]",
      "merge a branch into what it was made of",
      "A line for each conflict: its reason and path. Conflicts change nothing.\n"
      "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"
      "  --set PATTERN=RULE\n"
      "                    another rule for paths that match; the last pattern counts\n"
+     "  --with CMD        merges texts that both changed: CMD BASE OURS THEIRS prints the result\n"
      "  --base NS@NAME    what both were made of, where it is not known\n"},
-    {"merge", IN_MOUNT, cmd_control_run, 3, "nkn",
-     "[--conflicts fail|ours|theirs|both] [--set PATTERN=RULE]... [--base NS@NAME] NS into NS2",
+    {"merge", IN_MOUNT, cmd_merge_run, 3, "nkn",
+     "[--conflicts fail|ours|theirs|both] [--set PATTERN=RULE]... [--with CMD] [--base NS@NAME] "
+     "NS into NS2",
      "give one namespace what another has changed",
      "A line for each conflict: its reason and path. Conflicts change nothing.\n"
      "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"
      "  --set PATTERN=RULE\n"
      "                    another rule for paths that match; the last pattern counts\n"
+     "  --with CMD        merges texts that both changed: CMD BASE OURS THEIRS prints the result\n"
      "  --base NS@NAME    what both were made of, where it is not known\n"},
     {"history", IN_MOUNT, cmd_control_run, 0, "n", "[--last N] [NS]",
      "what was done to namespaces, when and by whom",
