@@ -85,20 +85,19 @@ int merge_twins_are_equal(struct making *k, const struct merge_file *a, const st
 static int can_be_twins(struct making *k, uint64_t theirs, uint64_t ours)
 {
     struct merge_file x = {&k->s->theirs->tree, theirs, {0}}, y = {&k->s->ours->tree, ours, {0}};
-    struct merge_file b = {&k->s->base->tree, 0, {0}};
+    struct merge_file b = {&k->s->base->tree, theirs, {0}};
     int err = inode_load(x.tree, theirs, &x.in);
 
     if (err == 0)
         err = inode_load(y.tree, ours, &y.in);
     if (err < 0 || (S_ISDIR(x.in.mode) && S_ISDIR(y.in.mode)))
         return err < 0 ? err : 1;
-    if (!S_ISREG(x.in.mode) || x.in.nlink != 1 || y.in.nlink != 1)
+    if (!S_ISREG(x.in.mode) || x.in.nlink != 1 || y.in.nlink != 1 || base_has(k, ours))
         return 0;
-    b.ino = base_has(k, theirs) ? theirs : base_has(k, ours) ? ours : 0;
-    if (!b.ino)
+    if (!base_has(k, theirs))
         return merge_twins_are_equal(k, &x, &y);
-    err = inode_load(b.tree, b.ino, &b.in);
-    return err < 0 ? err : merge_twins_are_equal(k, &b, b.ino == theirs ? &y : &x);
+    err = inode_load(b.tree, theirs, &b.in);
+    return err < 0 ? err : merge_twins_are_equal(k, &b, &y);
 }
 
 /* Notes twins, if the two are. 1: they are; 0; -errno. */

@@ -4,9 +4,10 @@
  *
  * Where a name leads to one inode in theirs and to another one in ours, and neither side has that
  * of the other, both are *twins* if they are directories; or if they are regular files with one
- * name each, and equal for certain: these two, or if the base has one of them, that and the one
- * that took its place. So two new directories of one name merge as one, also if one of them is
- * known to the base from a merge before.
+ * name each, and equal for certain: these two, or if the base has that of theirs, what the base has
+ * and that of ours. So two new directories of one name merge as one, also if one of them is known
+ * to the base from a merge before. A file with which theirs replaced that of ours and the base is
+ * no twin, though it be equal: ours gets it, so that both sides and the base have one inode.
  *
  * The merge goes on with the inode of ours: it stands for both in the differences of both sides
  * (plan.theirs, plan.ours). Only where the trees of theirs and of the base are read, the number

@@ -541,7 +541,7 @@ static bool are_one(const struct three *t, uint64_t theirs, uint64_t ours)
     if (S_ISDIR(x->in.mode) && S_ISDIR(y->in.mode))
         return true;
     return plain_links(t->theirs, theirs) == 1 && plain_links(t->ours, ours) == 1 &&
-           S_ISREG(x->in.mode) && are_equal(t, b ? b : x, c ? c : y);
+           S_ISREG(x->in.mode) && !c && are_equal(t, b ? b : x, y);
 }
 
 /* Finds one such name, and gives the file the number of ours in all trees. */
