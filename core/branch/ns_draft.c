@@ -3,6 +3,7 @@
 #include "ns_draft.h"
 #include "flush.h"
 #include "kept.h"
+#include "ns_branch.h"
 #include "ns_drop.h"
 #include "ns_note.h"
 #include "report.h"
@@ -33,6 +34,30 @@ int ns_draft(struct state *p, const char *name, struct ns **ret_ns)
     NS_GUARD(&t, *ret_ns);
     (*ret_ns)->tree.observer = NULL; /* from here on its changes are in no frame */
     return 0;
+}
+
+/* Makes a draft of `base`, which is one itself, without frames of its changes. */
+static int copy_draft(struct state *p, struct ns *base, struct ns **ret_ns)
+{
+    int err = ns_draft_of(p, base, ret_ns);
+
+    if (err < 0)
+        return err;
+    WRITE_GUARD(&(*ret_ns)->lock);
+    (*ret_ns)->tree.observer = NULL;
+    return 0;
+}
+
+int ns_draft_from(struct state *p, struct ns *of, struct ns **ret_base, struct ns **ret_ns)
+{
+    int err = count_drafts(p) + 1 < NS_DRAFTS_MAX ? ns_draft_of(p, of, ret_base) : -EBUSY;
+
+    if (err < 0)
+        return err;
+    err = copy_draft(p, *ret_base, ret_ns);
+    if (err < 0)
+        ns_draft_drop(p, *ret_base);
+    return err;
 }
 
 /* Gives the draft the name `*name`, and puts its old name there, for the caller to free. The change

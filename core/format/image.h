@@ -56,6 +56,9 @@ struct image_record {
     bool sparse;             /* CONTENT: there may be holes between its pieces */
     /* INODE. `mode` has the type; rdev is of devices. */
     uint32_t mode, uid, gid, rdev;
+    /* INODE, of a directory: the source says nothing of it, so the attributes are only for one that
+     * was not there before the stream. */
+    bool implied;
     int64_t mtime;    /* ns since the epoch */
     uint64_t size;    /* of a file and a symlink, bytes */
     uint64_t content; /* of a file; 0: it has only a hole, or nothing */

@@ -343,23 +343,25 @@ int load_content_end(struct load *l)
     return 0;
 }
 
-uint64_t load_content_adopt(struct load *l, uint64_t number)
+uint64_t load_content_adopt(struct load *l, uint64_t number, uint64_t inode)
 {
     struct load_content *c = place_of(l, number);
 
     if (number == 0 || c->number != number || c->given)
         return 0;
-    c->given = c->sparse;
+    c->given = c->sparse ? inode : 0;
     return c->ino;
 }
 
 /* Gives an inode the blocks of a sparse content. Their own inode has them already, and any other
- * one gets copies. */
+ * one gets copies. There is one block at least, unless that inode was removed. */
 static int give_blocks(struct load *l, struct load_content *c, struct load_inode *to)
 {
     struct tree *t = &l->ns->tree;
     int err = 0;
 
+    if (!items_any(t, range_of_items(c->ino, ITEM_EXTENT, 0)))
+        return load_fail_removed(l, c->given);
     if (c->ino != to->ino)
         err = items_copy(l->p, t, range_of_items(c->ino, ITEM_EXTENT, 0), t, to->ino);
     if (err == 0 && c->holes && c->ino != to->ino)

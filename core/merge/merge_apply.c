@@ -226,7 +226,10 @@ static int change_dir(struct applying *a, const struct merge_dir *d)
 
     if (err < 0 || (d->entries == 0 && d->subdirs == 0))
         return err == -ESTALE ? 0 : err; /* one that ours does not get */
-    return dir_touch(a->p, a->tree, d->ino, &in, d->entries, d->subdirs);
+    in.size += (uint64_t)(int64_t)d->entries; /* when it was modified the plan has decided */
+    in.nlink += (uint32_t)d->subdirs;
+    in.ctime = now(a->p);
+    return inode_store(a->tree, d->ino, &in);
 }
 
 /* Counts the names of an inode anew, if it keeps any. */

@@ -349,6 +349,9 @@ int from_archive(struct intake *in, const struct archive_source *source,
     r->source = source;
     r->counts = counts;
     r->path = NULL;
+    if (source->layer) {
+        intake_replace_all(in);
+    }
     (void)setlocale(LC_CTYPE, "C.UTF-8"); /* names stay the bytes that they are */
     r->a = archive_read_new();
     if (!r->a) {

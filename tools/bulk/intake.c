@@ -38,6 +38,7 @@ struct intake {
     /* the content whose pieces come: its length, where the last piece ended, and its number */
     uint64_t length, at, content;
     bool sparse;
+    bool replace_all;
     char why[INTAKE_WHY];
 };
 
@@ -103,7 +104,8 @@ static struct intake_attributes implied(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    return (struct intake_attributes){.mode = S_IFDIR | 0755,
+    return (struct intake_attributes){.implied = true,
+                                      .mode = S_IFDIR | 0755,
                                       .uid = geteuid(),
                                       .gid = getegid(),
                                       .mtime = now.tv_sec * INT64_C(1000000000) + now.tv_nsec};
@@ -115,6 +117,7 @@ static int put_inode(struct intake *in, const struct intake_attributes *a, uint6
     bool link = S_ISLNK(a->mode), file = S_ISREG(a->mode);
     struct image_record r = {.type = IMAGE_INODE,
                              .mode = a->mode,
+                             .implied = a->implied,
                              .uid = a->uid,
                              .gid = a->gid,
                              .rdev = a->rdev,
@@ -166,6 +169,11 @@ void intake_close(struct intake *in)
     (void)outlet_close(in->out);
     names_close(in->names);
     free(in);
+}
+
+void intake_replace_all(struct intake *in)
+{
+    in->replace_all = true;
 }
 
 /* ---- paths ---- */
@@ -314,7 +322,8 @@ static int remove_name(struct intake *in, const struct intake_place *place)
 static int make_way(struct intake *in, const struct intake_place *place, bool is_dir)
 {
     const struct named *is = names_find(in->names, place->parent, place->name, place->len);
-    return is && (is->is_dir || is_dir) ? remove_name(in, place) : 0;
+    bool clash = is ? is->is_dir || is_dir : in->replace_all && !is_dir;
+    return clash ? remove_name(in, place) : 0;
 }
 
 int intake_add(struct intake *in, const struct intake_place *place,
