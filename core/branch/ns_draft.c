@@ -11,8 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many drafts there are. */
-static size_t count_drafts(struct state *p)
+size_t ns_count_drafts(struct state *p)
 {
     size_t n = 0;
     READ_GUARD(&p->names.lock);
@@ -25,7 +24,7 @@ static size_t count_drafts(struct state *p)
 int ns_draft(struct state *p, const char *name, struct ns **ret_ns)
 {
     TXN(t);
-    int err = count_drafts(p) < NS_DRAFTS_MAX ? txn_begin(p, 0, &t) : -EBUSY;
+    int err = ns_count_drafts(p) < NS_DRAFTS_MAX ? txn_begin(p, 0, &t) : -EBUSY;
 
     if (err == 0)
         err = ns_create_draft(&t, name, ret_ns);
@@ -36,28 +35,15 @@ int ns_draft(struct state *p, const char *name, struct ns **ret_ns)
     return 0;
 }
 
-/* Makes a draft of `base`, which is one itself, without frames of its changes. */
-static int copy_draft(struct state *p, struct ns *base, struct ns **ret_ns)
+int ns_draft_from(struct state *p, struct ns *of, struct ns **ret_ns)
 {
-    int err = ns_draft_of(p, base, ret_ns);
+    int err = ns_draft_of(p, of, ret_ns);
 
     if (err < 0)
         return err;
     WRITE_GUARD(&(*ret_ns)->lock);
     (*ret_ns)->tree.observer = NULL;
     return 0;
-}
-
-int ns_draft_from(struct state *p, struct ns *of, struct ns **ret_base, struct ns **ret_ns)
-{
-    int err = count_drafts(p) + 1 < NS_DRAFTS_MAX ? ns_draft_of(p, of, ret_base) : -EBUSY;
-
-    if (err < 0)
-        return err;
-    err = copy_draft(p, *ret_base, ret_ns);
-    if (err < 0)
-        ns_draft_drop(p, *ret_base);
-    return err;
 }
 
 /* Gives the draft the name `*name`, and puts its old name there, for the caller to free. The change

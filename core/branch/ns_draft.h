@@ -25,10 +25,11 @@
  * -ENAMETOOLONG, -EINVAL: that cannot be the name of a namespace; -EMFILE; -EBUSY: there are
  * NS_DRAFTS_MAX. */
 int ns_draft(struct state *p, const char *name, struct ns **ret_ns);
-/* Makes a draft that begins as what `of` is at this instant, and one that stays so: *ret_base, for
- * who brings what was changed in the draft into `of` (a merge). Both are given up by ns_draft_drop.
- * Errors as those of ns_draft; -ENOENT: `of` is gone. */
-int ns_draft_from(struct state *p, struct ns *of, struct ns **ret_base, struct ns **ret_ns);
+/* Makes a draft that begins with the tree of `of`, as ns_draft_of, and is changed as one of
+ * ns_draft. */
+int ns_draft_from(struct state *p, struct ns *of, struct ns **ret_ns);
+/* How many drafts there are, of whatever. */
+size_t ns_count_drafts(struct state *p);
 /* Makes the draft durable, and shows it in the root under that name. From now on it is as any
  * namespace. After an error it is a draft as before. -EEXIST; -ENAMETOOLONG, -EINVAL.
  * The caller's thread may wait. */

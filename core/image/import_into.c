@@ -4,6 +4,7 @@
 #include "command.h"
 #include "flush.h"
 #include "merge.h"
+#include "ns_branch.h"
 #include "ns_draft.h"
 #include <errno.h>
 
@@ -34,6 +35,7 @@ static int check(struct ns *ns, const char *name, struct strbuf *why)
 int import_into_begin(struct state *p, const char *name, struct import_into *ret,
                       struct ns **ret_draft, struct strbuf *why)
 {
+    struct ns *base;
     int err = ns_get_by_name(p, name, &ret->ours);
 
     if (err < 0) {
@@ -43,7 +45,12 @@ int import_into_begin(struct state *p, const char *name, struct import_into *ret
         return err;
     }
     err = check(ret->ours, name, why);
-    return err == 0 ? ns_draft_from(p, ret->ours, &ret->base, ret_draft) : err;
+    if (err == 0)
+        err = ns_count_drafts(p) + 1 < NS_DRAFTS_MAX ? ns_draft_of(p, ret->ours, &base) : -EBUSY;
+    if (err < 0)
+        return err;
+    ret->base = base;
+    return ns_draft_from(p, base, ret_draft);
 }
 
 /* The sentence for an error of the merge that has none of its own. */
@@ -66,6 +73,7 @@ static void explain(int err, const struct merge_result *r, struct strbuf *why)
         strbuf_adds(why, "the namespace changes too fast just now; try again");
         break;
     case -EFBIG:
+    case -E2BIG:
         strbuf_adds(why, "it is too much to be brought into a namespace at one instant; import it "
                          "as a namespace of its own");
         break;
