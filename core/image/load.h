@@ -19,7 +19,7 @@
  * outside of the directory at which the stream is put is changed.
  *
  * Memory: that of the last LOAD_KEPT contents' numbers, some hundred inodes, one block or small
- * content; 16 bytes for each 1024 inodes. If the store is short of memory or room, load_take waits
+ * content; 16 bytes for each 1024 inodes; and all loads together 64 MiB of larger contents. If the store is short of memory or room, load_take waits
  * for a flush.
  *
  * Errors: 0 or -errno, with a sentence in `why`: -EINVAL, -EEXIST, -EMLINK, … the stream does not

@@ -42,7 +42,7 @@ struct load_content {
     uint64_t stored; /* of a sparse one */
     bool sparse, holes; /* `holes`: there are maps */
     uint64_t given;     /* of a sparse one: the inode of the stream that is `ino`; 0: none */
-    struct load_flight *flight; /* of a large one, until a worker has stored it; else NULL */
+    struct load_large *large; /* of a large one, until it is stored; else NULL */
 };
 
 #define LOAD_FLIGHTS 8 /* large contents that workers store */
@@ -54,8 +54,7 @@ struct load_piece {
     size_t used;            /* bytes of buf, up to the end of the last piece */
     uint64_t block;         /* of a sparse one: the offset of buf */
     uint32_t touched;       /* of a sparse one: bit n: page n of buf has data */
-    struct blob *blob;      /* of a large one; NULL: it is not large */
-    uint64_t object;        /* the number of `blob`, aside and with a hold */
+    struct load_large *large; /* NULL: it is not large */
 };
 
 struct load {
@@ -148,12 +147,28 @@ int load_content_settle(struct load *l, uint64_t number);
 uint64_t load_content_adopt(struct load *l, uint64_t number, uint64_t inode);
 /* Gives the inode the content of that number. The caller holds the locks. -EINVAL */
 int load_content_give(struct load *l, uint64_t number, struct load_inode *to);
+/* Counts bytes that came. */
+void load_count_bytes(struct load *l, uint64_t len, bool new);
 /* Makes an object of bytes in memory, 1 … PACK_RECORD_MAX. *ret_object has a hold for the caller,
  * who holds no lock. */
 int load_keep(struct load *l, const void *data, size_t len, uint64_t *ret_object);
 /* Forgets all contents, at the END. */
 int load_contents_forget(struct load *l);
 void load_contents_release(struct load *l);
+
+/* ---- large contents (load_large.c); the caller holds no lock ---- */
+
+/* Begins l->piece.large. */
+int load_large_begin(struct load *l, uint64_t length);
+int load_large_take(struct load_large *f, const void *data, size_t len, uint64_t off);
+/* All of it has come: a worker stores it. If too many are with workers, it waits for the first of
+ * them. */
+int load_large_end(struct load *l);
+/* Waits until a content is stored, and notes the object, with a hold. One that is not large, or was
+ * stored before, is fine. */
+int load_large_settle(struct load *l, struct load_content *c);
+/* Forgets one that is with no worker. */
+void load_large_free(struct load_large *f);
 
 /* ---- names (load_entry.c) ---- */
 
