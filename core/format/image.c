@@ -311,6 +311,14 @@ static bool take_payload(const struct image_stream *s, const uint8_t *p, size_t 
     return !f.over && ((r->type != IMAGE_OPAQUE && r->type != IMAGE_END) || r->len == 0);
 }
 
+bool image_may_end(const uint8_t *buf, size_t len)
+{
+    const size_t end = RECORD_HEAD + fixed[IMAGE_END];
+    const uint8_t *at = buf + (len > end ? len - end : 0);
+
+    return len < end || (get_le32(at) == fixed[IMAGE_END] && get_le32(at + 4) == IMAGE_END);
+}
+
 size_t image_size(const uint8_t *buf)
 {
     size_t size = get_le32(buf);

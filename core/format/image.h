@@ -105,5 +105,8 @@ int image_next(struct image_stream *s, const uint8_t *buf, size_t len, size_t *r
 #define IMAGE_PEEK 4
 size_t image_size(const uint8_t *buf);
 
+/* May a stream end with these bytes? If not they are followed by others. */
+bool image_may_end(const uint8_t *buf, size_t len);
+
 /* May a file have this name? 1 … 255 bytes, without '/' and NUL, and neither "." nor "..". */
 bool image_is_name(const char *name, size_t len);

@@ -6,9 +6,11 @@
 #include "import.h"
 #include "command.h"
 #include "durability.h"
+#include "import_feed.h"
 #include "import_into.h"
 #include "job.h"
 #include "load.h"
+#include "nowait.h"
 #include "ns_draft.h"
 #include "state.h"
 #include <errno.h>
@@ -21,8 +23,9 @@
 struct import {
     struct state *p;
     struct vfs_cred cred;
-    _Atomic bool busy; /* a write or a read uses the session */
-    int err;           /* the first error; all later writes return it */
+    _Atomic bool busy;        /* a write or a read uses the session */
+    struct import_feed *feed; /* from the line on; what follows is its thread's while it works */
+    int err;                  /* the first error; all later writes return it */
     bool ended; /* the END has come */
     bool done;
     char *name; /* of the namespace; NULL: no line came yet */
@@ -75,6 +78,7 @@ void import_close(struct import *s)
 {
     if (!s)
         return;
+    import_feed_close(s->feed);
     give_up(s, -ECANCELED);
     strbuf_release(&s->reply);
     free(s->name);
@@ -361,18 +365,41 @@ static int take_stream(struct import *s, const uint8_t *buf, size_t len, struct 
 
 /* ---- calls ---- */
 
-static int take(struct import *s, const char *buf, size_t len)
+/* Works off bytes of the stream, in the thread of the feed. */
+static int take(void *ctx, const uint8_t *buf, size_t len)
+{
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    struct import *s = ctx;
+    int err;
+
+    if (s->done)
+        return -EINVAL; /* there is nothing behind the end */
+    err = take_stream(s, buf, len, &why);
+    return err < 0 && (!s->done || s->draft) ? fail(s, err, &why) : err;
+}
+
+/* Takes the first write. */
+static int take_first(struct import *s, const char *buf, size_t len)
 {
     CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
     int err;
 
-    if (s->err < 0 || len == 0)
+    if (s->err < 0)
         return s->err;
-    if (s->done)
-        return -EINVAL; /* there is nothing behind the end */
-    err = s->name ? take_stream(s, (const uint8_t *)buf, len, &why)
-                  : take_line(s, buf, len, &why);
-    return err < 0 && (!s->done || s->draft) ? fail(s, err, &why) : err;
+    if (!thread_may_wait())
+        return -EWOULDWAIT;
+    err = take_line(s, buf, len, &why);
+    if (err == 0)
+        err = import_feed_open(take, s, &s->feed);
+    return err < 0 ? fail(s, err, &why) : 0;
+}
+
+/* Takes a write of the stream. With the last one it waits for all that the session does. */
+static int take_more(struct import *s, const char *buf, size_t len)
+{
+    const uint8_t *bytes = (const uint8_t *)buf;
+
+    return import_feed_put(s->feed, bytes, len, image_may_end(bytes, len));
 }
 
 ssize_t import_write(struct import *s, const char *buf, size_t len)
@@ -381,7 +408,7 @@ ssize_t import_write(struct import *s, const char *buf, size_t len)
 
     if (atomic_exchange(&s->busy, true))
         return -EBUSY;
-    err = take(s, buf, len);
+    err = len == 0 ? 0 : s->feed ? take_more(s, buf, len) : take_first(s, buf, len);
     atomic_store(&s->busy, false);
     return err < 0 ? err : (ssize_t)len;
 }
@@ -392,6 +419,12 @@ ssize_t import_read(struct import *s, char *buf, size_t len)
 
     if (atomic_exchange(&s->busy, true))
         return -EBUSY;
+    if (s->feed && !thread_may_wait() && import_feed_is_busy(s->feed)) {
+        atomic_store(&s->busy, false);
+        return -EWOULDWAIT;
+    }
+    if (s->feed)
+        (void)import_feed_wait(s->feed); /* the error is in the reply */
     n = s->reply.len - s->read < len ? s->reply.len - s->read : len;
     if (n)
         memcpy(buf, s->reply.s + s->read, n);

@@ -5,18 +5,19 @@
  * (load.h, import_into.h).
  *
  *     write   import NS[/PATH]\n       a write of its own, in the grammar of the control file
- *     write   the stream, piece by piece; each write returns when its bytes are taken
+ *     write   the stream, piece by piece; each write returns when its bytes are copied
  *     read    ok ns=NS inodes=… files=… bytes=… stored=… seq=…
  *
  * All of it is seen, and is durable, when the write returns that has the END. Until then nothing of
  * it is seen; and if the session is closed before, or a write has failed, nothing is left of it.
- * Nothing follows the END, also not in its write: -EINVAL. After an error each write fails with the same errno, and a read gives `error ERRNO
+ * Nothing follows the END, also not in its write: -EINVAL. A thread of the session works off what
+ * was written; so an error may be that of a later write, and a read waits for it. After an error each write fails with the same errno, and a read gives `error ERRNO
  * import: sentence`.
  *
  * The work is a job, for people who look or cancel. Memory: one record and that of a load.
  *
- * Threads: any; of two writes at once the second is -EBUSY. The caller holds no lock, and its
- * thread may wait.
+ * Threads: any; of two writes at once the second is -EBUSY. The caller holds no lock. A thread that
+ * must not wait gets -EWOULDWAIT where it would have to (nowait.h).
  */
 #pragma once
 

@@ -53,7 +53,7 @@
  *   "shards thread", "lastuse", "blame"    mutexes, leaves
  *   "jobs"         jobs/jobs.c    mutex   which jobs there are; before "drops" and "workers"
  *   "scrub", "sweep", "met", "last reply", "control session",
- *   "workers", "workers_group", "crew"    mutexes, leaves
+ *   "workers", "workers_group", "crew", "import feed"    mutexes, leaves
  *   "ahead"        vfs/vfs_ahead.c mutex  what is read ahead of readers; a leaf
  *   "shard dir", "shard files"    shard/shard_dir*.c mutexes  what a driver keeps open; leaves
  *   "s3", "rados", "engine pieces" (in engine)   mutexes  keys, connections, what is in memory of

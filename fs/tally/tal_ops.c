@@ -271,10 +271,17 @@ static void do_write_import(struct call *c)
     reply_written(c->req, n);
 }
 
-/* Writes to an import wait for the store to take what they have. Their offsets say nothing. */
+/* A write to an import waits if much of what was written is not worked off. Its offset says
+ * nothing. */
 static void write_import(fuse_req_t req, const char *buf, size_t size,
                          const struct fuse_file_info *fi)
 {
+    const ssize_t n = import_write(fs_handle(fi)->import, buf, size);
+
+    if (n != -EWOULDWAIT) {
+        reply_written(req, n);
+        return;
+    }
     call_defer(req, do_write_import,
                &(struct call_args){
                    .lane = CALL_SLOW, .fi = fi, .len = size, .data = buf, .room = size});
