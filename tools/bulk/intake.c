@@ -215,16 +215,20 @@ static int enter(struct intake *in, const char *path, struct intake_place *place
 {
     const struct named *is = names_find(in->names, place->parent, place->name, place->len);
     struct named made = {.is_dir = true};
-    struct intake_attributes a = implied();
     if (is && !is->is_dir) {
         return intake_fail(in, -ENOTDIR, "%s: '%.*s' is no directory", path, (int)place->len,
                            place->name);
     }
-    int err = is ? 0 : put_inode(in, &a, &made.inode);
-    if (err == 0 && !is) {
+    if (is) {
+        place->parent = is->inode;
+        return 0;
+    }
+    struct intake_attributes a = implied();
+    int err = put_inode(in, &a, &made.inode);
+    if (err == 0) {
         err = put_entry(in, place, &made);
     }
-    place->parent = is ? is->inode : made.inode;
+    place->parent = made.inode;
     return err;
 }
 
