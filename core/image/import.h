@@ -11,8 +11,8 @@
  * All of it is seen, and is durable, when the write returns that has the END. Until then nothing of
  * it is seen; and if the session is closed before, or a write has failed, nothing is left of it.
  * Nothing follows the END, also not in its write: -EINVAL. A thread of the session works off what
- * was written; so an error may be that of a later write, and a read waits for it. After an error each write fails with the same errno, and a read gives `error ERRNO
- * import: sentence`.
+ * was written; so an error may be that of a later write, and a read waits for it. After an error
+ * each write fails with the same errno, and a read gives `error ERRNO import: sentence`.
  *
  * The work is a job, for people who look or cancel. Memory: one record and that of a load.
  *

@@ -4,7 +4,7 @@
  *
  *     import_into_begin(p, name, &into, &draft, &why);    a draft that begins as the namespace is
  *     load_open_at(p, draft, …);                          what comes goes into the draft
- *     import_into_merge(p, &into, draft, …);              and then into the namespace, at one instant
+ *     import_into_merge(p, &into, draft, …);              and then into the namespace at once
  *     import_into_end(p, &into);
  *
  * What the draft has changed since it began is merged into the namespace, in one frame of the log
@@ -34,8 +34,8 @@ struct import_into {
 int import_into_begin(struct state *p, const char *name, struct import_into *ret,
                       struct ns **ret_draft, struct strbuf *why);
 /* The draft is complete. *ret_seq is the change that did it, or the last one if there was nothing
- * to do. -EEXIST: what was changed meanwhile does not fit to it (a directory that the import removes
- * got a file); -EFBIG, -E2BIG: it is too much for a merge; -ECANCELED: `cancel` was set. */
+ * to do. -EEXIST: what was changed meanwhile does not fit to it (a directory that the import
+ * removes got a file); -EFBIG, -E2BIG: it is too much for a merge; -ECANCELED: `cancel` was set. */
 int import_into_merge(struct state *p, const struct import_into *t, struct ns *draft,
                       const _Atomic bool *cancel, uint64_t *ret_seq, struct strbuf *why);
 /* Gives up what was begun, except for the draft. Nothing begun is fine. */

@@ -19,12 +19,13 @@
  * outside of the directory at which the stream is put is changed.
  *
  * Memory: that of the last LOAD_KEPT contents' numbers, some hundred inodes, one block or small
- * content; 16 bytes for each 1024 inodes; and all loads together 64 MiB of larger contents. If the store is short of memory or room, load_take waits
- * for a flush.
+ * content; 16 bytes for each 1024 inodes, 32 for each directory that was there; and all loads
+ * together 64 MiB of larger contents. If the store is short of memory or room, load_take waits for
+ * a flush.
  *
  * Errors: 0 or -errno, with a sentence in `why`: -EINVAL, -EEXIST, -EMLINK, … the stream does not
- * fit together; -EISDIR, -ENOTDIR it does not fit to what is there; others are those of the store. After an error the draft is to be dropped, and
- * load_take must not be called again.
+ * fit together; -EISDIR, -ENOTDIR it does not fit to what is there; others are those of the store.
+ * After an error the draft is to be dropped, and load_take must not be called again.
  *
  * Threads: one at a time. The caller holds no lock; load_take waits, so the thread must be allowed
  * to.

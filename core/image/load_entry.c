@@ -209,10 +209,10 @@ static int check_taken(struct load *l, const struct image_record *r, bool is_dir
     if (!is_dir)
         return load_fail(l, -EISDIR, "'%s' is a directory there, and a file in the source",
                          name->s);
-    return map64_get(&l->implied, r->number, &implied)
-               ? load_fail(l, -ENOTDIR, "'%s' is no directory there, and the source has files below",
-                           name->s)
-               : 0;
+    if (!map64_get(&l->implied, r->number, &implied))
+        return 0;
+    return load_fail(l, -ENOTDIR, "'%s' is no directory there, and has files in the source",
+                     name->s);
 }
 
 /* The name is taken: what has it goes, unless one of the two is a directory. 1: it leads to that

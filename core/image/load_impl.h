@@ -69,9 +69,9 @@ struct load {
     /* Of a draft that had a tree: */
     uint64_t first;        /* inodes with lower numbers were there before; 0: the draft was empty */
     uint64_t root;         /* the directory that the stream is put at */
-    struct map64 implied;  /* directories of the stream that are implied -> 1 */
-    struct map64 met;      /* directories of the stream -> the inode that was there */
-    struct map64 described; /* directories that were there and have been met -> is one not implied? */
+    struct map64 implied;   /* directories of the stream that are implied -> 1 */
+    struct map64 met;       /* directories of the stream -> the inode that was there */
+    struct map64 described; /* directories that were there and were met -> is one not implied? */
     uint64_t inodes;  /* of the stream so far */
     uint64_t unnamed; /* of these, how many have had no name */
     struct load_content kept[LOAD_KEPT]; /* at the number modulo LOAD_KEPT */

@@ -5,8 +5,8 @@
  * the freeze lock for a part of it: so nobody waits for one with that lock held.
  *
  * If there is room the bytes are gathered in memory. Then a content that the store has already is
- * compared with that, and nothing is written. Otherwise they are gathered in a slot, whose bytes are
- * hashed on the way.
+ * compared with that, and nothing is written. Otherwise they are gathered in a slot, whose bytes
+ * are hashed on the way.
  */
 #include "load_impl.h"
 #include "workers.h"

@@ -38,11 +38,15 @@ ln -s usr/bin rootfs/bin
 ln -s /etc rootfs/outside
 echo old >rootfs/etc/passwd
 ln rootfs/etc/passwd rootfs/etc/passwd.linked
-for i in 1 2 3; do echo "$i" >"rootfs/var/cache/$i" && echo "$i" >"rootfs/var/cache/deep/$i"; done
+for i in 1 2 3; do
+    echo "$i" >"rootfs/var/cache/$i"
+    echo "$i" >"rootfs/var/cache/deep/$i"
+done
 chmod 750 rootfs/etc
 setfattr -n user.mine -v own rootfs/etc
 t import rootfs root >/dev/null
-mkdir -p "$M/other" && echo untouched >"$M/other/file"
+mkdir "$M/other"
+echo untouched >"$M/other/file"
 
 claim "NS/PATH that is not there becomes a directory, as the source is"
 said=$(t import rootfs/usr root/opt)
@@ -64,7 +68,8 @@ printf data | dd of=src/new/sparse bs=1 seek=2000000 conv=notrunc status=none
 chmod 711 src/etc
 touch -d '2001-01-01' src/etc src/usr/bin
 for with in gnu bsd; do
-    rm -rf want && cp -a rootfs want
+    rm -rf want
+    cp -a rootfs want
     t branch root "$with" >/dev/null
     rm -r "$M/$with/opt"
     touch -r rootfs "$M/$with"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * cmd_import: an archive or a directory becomes a namespace, or goes into one. This process opens the source with
- * the rights of the caller and writes an image of it to `.tally/import`; the mount never sees the
- * source. An archive is read by a process without rights.
+ * cmd_import: an archive or a directory becomes a namespace, or goes into one. This process opens
+ * the source with the rights of the caller and writes an image of it to `.tally/import`; the mount
+ * never sees the source. An archive is read by a process without rights.
  */
 #include "client.h"
 #include "command.h"

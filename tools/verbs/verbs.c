@@ -170,12 +170,15 @@ static const struct verb verbs[] = {
      "Only the command sees the branch there. Without any of the three it sees NS itself.\n"
      "Exit code: that of the command; 128 and its number after a signal; 1 with a sentence\n"
      "if it was not run, or what comes after it failed.\n"},
-    {"import", IN_MOUNT, cmd_import_run, 0, NULL, "[--oci] SOURCE NS",
-     "a new namespace from an archive or a directory",
+    {"import", IN_MOUNT, cmd_import_run, 0, NULL, "[--oci] SOURCE NS[/PATH]",
+     "an archive or a directory as a namespace, or into one",
      "  SOURCE  a directory; or an archive, compressed or not: tar, cpio, zip; -: standard\n"
      "          input. It is read with your rights, an archive by a process without rights\n"
+     "  NS      a new namespace; or one that is there, or a directory of it, which is made\n"
+     "          if it is missing: directories are merged, other files take the place of what\n"
+     "          has their name. tally undo takes that back\n"
      "  --oci   the archive is a layer of a container image: names .wh.NAME are whiteouts\n"
-     "The namespace appears when all of it is durable. Contents that are in the store\n"
+     "All of it appears at one instant, when it is durable. Contents that are in the store\n"
      "already are not stored again. Owners are kept if root imports, else they are you.\n"},
     {"export", IN_MOUNT, cmd_export_run, 0, NULL, "NS[/PATH] DEST",
      "a namespace, or a directory in one, as an archive or a directory elsewhere",
