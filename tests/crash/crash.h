@@ -99,6 +99,7 @@ struct world {
     struct family family[FAMILIES_MAX];
     size_t families;
     bool loose; /* slots are overwritten: after a cut each byte is that of one of the versions */
+    bool aside; /* it imports: what a cut leaves of what was stored for a draft goes with a cycle */
     bool lenient;         /* the comparison is after a cut: a byte may be that of any version in
                            * `history` */
     struct bytes *rotten; /* files of these bytes may be unreadable: the disk damaged them */
@@ -234,6 +235,7 @@ void op_drop(size_t space); /* also with open files */
 void op_rename_space(size_t space, size_t to, bool exchange);
 /* Merges `from`, a branch of `to`, which has changed only files whose names begin with "own". */
 void op_merge(size_t from, size_t to);
+void op_import(size_t space, unsigned value); /* the files import-a and import-b */
 void op_snapshot(size_t space); /* one in a workload at most, for that space */
 void op_branch_snapshot(size_t space, size_t to);
 void op_trash(size_t space);
@@ -300,6 +302,7 @@ void workload_compacted(void); /* workloads_space.c */
 void workload_dropped(void);
 void workload_subblocks(void);
 void workload_kept(void);
+void workload_imported(void);
 void workload_moved(void); /* workloads_shard.c */
 void workload_recalled(void);
 void workload_swept(void);

@@ -132,6 +132,25 @@ void workload_subblocks(void)
     op_drain(true);
 }
 
+/* Imports into a namespace that has some of what comes: of files, and of their bytes. */
+void workload_imported(void)
+{
+    w.aside = true;
+    op_write(0, "a", 0, 2000, 1);
+    op_write(0, "import-a", 0, 100, 2);
+    op_import(0, 10); /* with nothing sealed */
+    op_write(0, "import-b", 0, 10, 3);
+    op_write(0, "same", 0, 3000, 20);
+    op_drain(false);
+    op_import(0, 20);
+    op_write(0, "import-a", 0, 10, 4);
+    op_unlink(0, "import-b");
+    op_sync();
+    op_import(0, 20); /* all of which is stored */
+    op_write(0, "a", 0, 10, 5);
+    op_drain(true);
+}
+
 /* Merges into a namespace that moves on, a snapshot, and the trash. */
 void workload_kept(void)
 {
