@@ -630,7 +630,9 @@ static void grow_main(void)
         *s = (struct spot){0};
         if (above(i) >= 0 && model[above(i)].what != DIR_)
             continue;
-        *s = (struct spot){.what = (enum what)dice(3), .old = true, .text = (int)dice(1000)};
+        *s = (struct spot){.what = DIR_, .old = true, .text = (int)dice(1000)};
+        if (dice(2))
+            s->what = (enum what)dice(2);
         text_of(i, path + 5);
         snprintf(text, sizeof text, "%d", s->text);
         if (s->what == DIR_)
@@ -665,8 +667,8 @@ Test(into, any_stream_does_to_any_tree_what_it_does_to_a_list_of_paths)
                      0);
         grow_main();
         begin_stream(run % 2);
-        for (unsigned i = 0; i < 60; i++)
-            step_model((int)dice(PATHS));
+        for (unsigned i = 0; i < 100; i++)
+            step_model((int)dice(dice(2) ? NAMES + NAMES * NAMES : PATHS));
         end_stream();
         imported("main");
         is_as_the_model();
