@@ -14,7 +14,8 @@
  * was written; so an error may be that of a later write, and a read waits for it. After an error
  * each write fails with the same errno, and a read gives `error ERRNO import: sentence`.
  *
- * The work is a job, for people who look or cancel. Memory: one record and that of a load.
+ * The work is a job, for people who look or cancel. Memory: three
+ * writes, one record and that of a load.
  *
  * Threads: any; of two writes at once the second is -EBUSY. The caller holds no lock. A thread that
  * must not wait gets -EWOULDWAIT where it would have to (nowait.h).
