@@ -100,6 +100,16 @@ static void add_opaque(uint64_t number)
 
 static char reply[4096];
 
+/* Gives it the first bytes of the stream. They are worked off then, so that what the disk has
+ * afterwards does not depend on threads. */
+static ssize_t give(struct import *s, size_t len)
+{
+    ssize_t n = import_write(s, (const char *)bytes, len);
+
+    cr_assert_eq(import_read(s, reply, 0), 0);
+    return n;
+}
+
 /* Gives a session a line, and all of the stream. Returns the first error, or what was taken. */
 static ssize_t import_as(const struct vfs_cred *cred, const char *target)
 {
@@ -111,7 +121,7 @@ static ssize_t import_as(const struct vfs_cred *cred, const char *target)
     cr_assert_eq(import_open(x.p, cred, &s), 0);
     n = import_write(s, line, strlen(line));
     if (n > 0)
-        n = import_write(s, (const char *)bytes, length);
+        n = give(s, length);
     got = import_read(s, reply, sizeof reply - 1);
     cr_assert_geq(got, 0);
     reply[got] = 0;
@@ -394,7 +404,7 @@ Test(into, a_frozen_namespace_is_refused_at_the_begin_and_at_the_end)
     cr_assert_eq(import_open(x.p, &root, &s), 0);
     cr_assert_eq(import_write(s, line, sizeof line - 1), (ssize_t)(sizeof line - 1));
     agreed(&x, "set ns:main.frozen yes", "ok");
-    cr_assert_eq(import_write(s, (const char *)bytes, length), -EROFS);
+    cr_assert_eq(give(s, length), -EROFS);
     import_close(s);
     is_refused("main/new", -EROFS, "main is frozen");
     agreed(&x, "set ns:main.frozen no", "ok");
@@ -415,7 +425,7 @@ Test(into, what_is_written_meanwhile_stays_and_the_import_wins_where_both_change
     write_over("main/d/f", "OLD");
     put_file(&x, "main/both", "of main");
     put_file(&x, "main/d/later", "of main");
-    cr_assert_eq(import_write(s, (const char *)bytes, length), (ssize_t)length);
+    cr_assert_eq(give(s, length), (ssize_t)length);
     import_close(s);
     has("main/a", "new a");
     has("main/both", "of the import");
@@ -434,7 +444,7 @@ Test(into, what_does_not_fit_to_what_was_written_meanwhile_changes_nothing)
     cr_assert_eq(import_open(x.p, &root, &s), 0);
     cr_assert_eq(import_write(s, line, sizeof line - 1), (ssize_t)(sizeof line - 1));
     put_file(&x, "main/d/later", "of main");
-    cr_assert_eq(import_write(s, (const char *)bytes, length), -EEXIST);
+    cr_assert_eq(give(s, length), -EEXIST);
     cr_assert_gt(import_read(s, reply, sizeof reply), 0);
     cr_assert(strstr(reply, "d was changed meanwhile (filled)"), "%s", reply);
     import_close(s);
@@ -486,7 +496,7 @@ Test(into, a_session_that_ends_early_changes_nothing_and_leaves_nothing)
     for (size_t len = 0; len < length; len += length / 5) {
         cr_assert_eq(import_open(x.p, &root, &s), 0);
         cr_assert_eq(import_write(s, line, sizeof line - 1), (ssize_t)(sizeof line - 1));
-        cr_assert_eq(import_write(s, (const char *)bytes, len), (ssize_t)len);
+        cr_assert_eq(give(s, len), (ssize_t)len);
         cr_assert_eq(flush_now(x.p), 0);
         import_close(s);
         cr_assert(!is_there("main/d/f0"));
@@ -506,7 +516,7 @@ Test(into, what_was_imported_is_there_after_a_crash_and_what_was_not_is_not)
     imported("main/d");
     cr_assert_eq(import_open(x.p, &root, &s), 0);
     cr_assert_eq(import_write(s, line, sizeof line - 1), (ssize_t)(sizeof line - 1));
-    cr_assert_eq(import_write(s, (const char *)bytes, length - 1), (ssize_t)(length - 1));
+    cr_assert_eq(give(s, length - 1), (ssize_t)(length - 1));
     cr_assert_eq(flush_now(x.p), 0);
     atomic_store(&x.p->closing, true); /* nothing can be dropped any more */
     import_close(s);
