@@ -118,6 +118,9 @@ int cmd_merge_run(int argc, char **argv)
     if (err < 0) {
         return which_mount_fail(err, &m);
     }
+    if (ctl_take_own(&c, &m) < 0) {
+        return verbs_misuse();
+    }
     if (!c.options[CTL_WITH].given) {
         return ctl_run(&c, m.point);
     }

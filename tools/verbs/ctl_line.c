@@ -104,8 +104,8 @@ int ctl_parse(int argc, char **argv, struct ctl_call *ret)
         tally_warn("one argument too many: '%s'", ret->args[max]);
         return -EINVAL;
     }
-    if (ret->nargs == 0 && ret->verb->min == 1) {
-        ret->own_ns = own_ns_for(ret->verb->name);
+    if (ret->nargs == 0 && !ret->options[CTL_NS].given) {
+        ret->own_ns = (char *)(uintptr_t)own_ns_for(ret->verb->name);
     }
     if (ret->nargs < ret->verb->min && !ret->own_ns) {
         tally_warn("an argument is missing");
@@ -141,6 +141,20 @@ int ctl_find_mount(const struct ctl_call *c, struct tally_mountinfo *ret)
         err = is_path(c, i) ? mountinfo_of(c->args[i], ret) : err;
     }
     return err;
+}
+
+int ctl_take_own(struct ctl_call *c, const struct tally_mountinfo *m)
+{
+    const bool own = c->own_ns && own_ns_is_in(m);
+    if (own) {
+        c->args = &c->own_ns;
+        c->nargs = 1;
+    }
+    if (c->nargs < c->verb->min) {
+        tally_warn("an argument is missing");
+        return -EINVAL;
+    }
+    return 0;
 }
 
 static bool is_id(const char *text)
