@@ -331,18 +331,34 @@ static int take_back_in(struct call *call, const char *name, enum merge_rule rul
 }
 
 /* Says that what the operation needs is gone, and since when. */
-static int say_gone(struct call *call, const struct undo_result *r, const char *what)
+static int say_gone(struct call *call, const struct undo_result *r, const char *what,
+                    const char *older)
 {
     CLEANUP_STRBUF struct strbuf when = STRBUF_INIT;
 
     if (!r->gone)
         return control_fail(call, -ENODATA,
-                            "change %llu cannot be %s any more: things are not as it left them",
-                            U(r->op.entry.seq), what);
+                            "change %llu cannot be %s any more: things are not as it left them%s",
+                            U(r->op.entry.seq), what, older);
     strbuf_add_time(&when, r->gone);
-    return control_fail(call, -ENODATA,
-                        "change %llu cannot be %s any more: what that needs went at %s",
-                        U(r->op.entry.seq), what, strbuf_error(&when) == 0 ? when.s : "a time");
+    return control_fail(
+        call, -ENODATA, "change %llu cannot be %s any more: what that needs went at %s%s",
+        U(r->op.entry.seq), what, strbuf_error(&when) == 0 ? when.s : "a time", older);
+}
+
+/* Says that operations of that kind are not undone, or snapshots not without a number. */
+static int say_final(struct call *call, const struct undo_result *r, const char *what,
+                     const char *older)
+{
+    const uint64_t seq = r->op.entry.seq;
+
+    if (*older && r->op.entry.kind == HISTORY_SNAPSHOT)
+        return control_fail(call, -EOPNOTSUPP,
+                            "change %llu made a snapshot, which would be deleted for good: "
+                            "`tally undo %llu` does that",
+                            U(seq), U(seq));
+    return control_fail(call, -EOPNOTSUPP, "change %llu (%s) cannot be %s%s", U(seq),
+                        history_entry_word(&r->op.entry), what, older);
 }
 
 /* Says why an operation was not taken back; not of a merge. */
@@ -350,6 +366,8 @@ static int not_undone(struct call *call, const struct undo_call *c, const struct
                       int err)
 {
     const char *what = r->op.undone ? "done again" : "undone";
+    const char *older =
+        c->seq || c->redo ? "" : "; `tally undo SEQ` takes back an older one of `tally history`";
 
     switch (err) {
     case -ENOENT:
@@ -360,10 +378,9 @@ static int not_undone(struct call *call, const struct undo_call *c, const struct
         return control_fail(call, err, "change %llu is %s", U(r->op.entry.seq),
                             r->op.undone ? "undone already" : "not undone");
     case -EOPNOTSUPP:
-        return control_fail(call, err, "change %llu (%s) cannot be %s", U(r->op.entry.seq),
-                            history_entry_word(&r->op.entry), what);
+        return say_final(call, r, what, older);
     case -ENODATA:
-        return say_gone(call, r, what);
+        return say_gone(call, r, what, older);
     case -EPERM:
         return control_fail_word(call, err,
                                  "trash_keep is 0, so %s would be deleted for good: `tally drop` "

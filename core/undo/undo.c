@@ -54,16 +54,27 @@ static int kind_for(const struct history_entry *e, enum ns_kind *ret)
     static const enum ns_kind kinds[HISTORY_KIND_END] = {
         [HISTORY_DROP] = NS_TRASH, [HISTORY_SNAPSHOT] = NS_SNAPSHOT};
 
+    *ret = kinds[e->kind]; /* of the others NS_VISIBLE */
     switch (e->kind) {
+    case HISTORY_CREATE:
+    case HISTORY_BRANCH:
+    case HISTORY_IMPORT:
+    case HISTORY_UNDROP:
+    case HISTORY_DROP:
+    case HISTORY_RENAME:
+    case HISTORY_EXCHANGE:
+    case HISTORY_SNAPSHOT:
+    case HISTORY_MERGE:
+    case HISTORY_COMMIT:
+        return 0;
     case HISTORY_REMOVE:
     case HISTORY_UNSNAPSHOT:
     case HISTORY_REPLACE:
     case HISTORY_DETACH:
-        return -EOPNOTSUPP;
-    default:
-        *ret = kinds[e->kind]; /* of the others NS_VISIBLE */
-        return 0;
+    case HISTORY_KIND_END:
+        break;
     }
+    return -EOPNOTSUPP;
 }
 
 static bool is_merge(const struct history_entry *e)
@@ -155,13 +166,16 @@ int undo_look(struct state *p, const struct history_op *op, bool redo)
 
 /* ---- which one ---- */
 
-/* Is it one that is chosen without its number? */
+/* Is it one that is chosen without its number? If the newest cannot be undone it is chosen all the
+ * same, and refused: an older one is not what the caller means. */
 static bool is_chosen(struct state *p, const struct history_op *op, bool redo)
 {
-    return !op->entry.of && (redo || !op->entry.itself) && undo_look(p, op, redo) == 0;
+    if (op->entry.of)
+        return false;
+    return redo ? undo_look(p, op, true) == 0 : !op->entry.itself && !op->undone;
 }
 
-/* Finds the newest that can be undone; of those that can be done again the one that was undone
+/* Finds the newest that is not undone; of those that can be done again the one that was undone
  * last. -ENOENT */
 static int choose(struct state *p, bool redo, struct history_op *ret)
 {
@@ -231,9 +245,14 @@ static int invert(struct state *p, const struct undo_call *c, const struct histo
     case HISTORY_MERGE:
     case HISTORY_COMMIT:
         return merge_undo(p, ns, e->seq, ret->op.undone, c->rule, c->interrupted, &ret->merge);
-    default:
-        return -EOPNOTSUPP;
+    case HISTORY_REMOVE:
+    case HISTORY_UNSNAPSHOT:
+    case HISTORY_REPLACE:
+    case HISTORY_DETACH:
+    case HISTORY_KIND_END:
+        break;
     }
+    return -EOPNOTSUPP;
 }
 
 int undo_run(struct state *p, const struct undo_call *c, struct undo_result *ret)
@@ -247,6 +266,8 @@ int undo_run(struct state *p, const struct undo_call *c, struct undo_result *ret
 
     *ret = (struct undo_result){.seq = 0};
     err = find_op(p, c, &redo, &ret->op);
+    if (err == 0 && !c->seq && !redo && ret->op.entry.kind == HISTORY_SNAPSHOT)
+        err = -EOPNOTSUPP; /* it would be deleted, and nothing would bring it back */
     if (err == 0)
         err = find(p, &ret->op, redo, &e, &ns);
     if (err == -ENODATA)

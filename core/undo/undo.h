@@ -2,7 +2,7 @@
 /*
  * undo: takes back an operation of the history, or does again what was taken back.
  *
- *     struct undo_call c = {.seq = 17};            or 0: the newest one that can be
+ *     struct undo_call c = {.seq = 17};            or 0: the newest one
  *     struct undo_result r = {0};
  *     err = undo_run(p, &c, &r);
  *     merge_result_release(&r.merge);
@@ -18,8 +18,9 @@
  *     MERGE, COMMIT                    merge_undo (merge.h): what was written since stays
  *     all others                       cannot be taken back
  *
- * Without a number the program's own operations (an expired `ttl`, a snapshot that was made by
- * itself) are passed over, and so is what cannot be taken back any more.
+ * Without a number the newest operation that is not taken back yet is meant. The program's own
+ * operations (an expired `ttl`, a snapshot that was made by itself) are passed over. If the newest
+ * cannot be taken back, or is a snapshot, which nothing would bring back, that is an error.
  *
  * Threads: any; the caller holds no lock.
  */
@@ -30,7 +31,7 @@
 #include "state.h"
 
 struct undo_call {
-    uint64_t seq; /* of the operation, or of one of its chain; 0: the newest one that can be */
+    uint64_t seq; /* of the operation, or of one of its chain; 0: the newest one */
     bool redo;    /* does again what was taken back */
     enum merge_rule rule;            /* for a merge */
     const _Atomic bool *interrupted; /* or NULL */
@@ -44,8 +45,9 @@ struct undo_result {
 };
 
 /* Takes back an operation, or with `redo` does it again. Errors, of which none has changed
- * anything: -ENOENT there is no such operation, or none that can be; -EALREADY it is taken back
- * already, or is not; -EOPNOTSUPP operations of that kind cannot be; -ENODATA this one cannot be
+ * anything: -ENOENT there is no such operation, or none that is not taken back; -EALREADY it is
+ * taken back already, or is not; -EOPNOTSUPP operations of that kind cannot be, or not without a
+ * number; -ENODATA this one cannot be
  * any more, since what it needs is gone; -EPERM `trash_keep` is 0, so that nothing would bring the
  * namespace back; -EEXIST another namespace has the name, or conflicts of a merge; -EBUSY; those
  * of merge_run and ns_drop.h. */

@@ -21,9 +21,9 @@ Test(merge_pattern, with_a_slash_it_is_compared_with_the_whole_path)
 {
     cr_assert(merge_pattern_matches("/a", "a"));
     cr_assert(!merge_pattern_matches("/a", "d/a"));
-    cr_assert(merge_pattern_matches("d/*.c", "d/x.c"));
-    cr_assert(!merge_pattern_matches("d/*.c", "d/e/x.c"));
-    cr_assert(!merge_pattern_matches("d/*.c", "e/d/x.c"));
+    cr_assert(merge_pattern_matches("d/*.o", "d/x.o"));
+    cr_assert(!merge_pattern_matches("d/*.o", "d/e/x.o"));
+    cr_assert(!merge_pattern_matches("d/*.o", "e/d/x.o"));
     cr_assert(!merge_pattern_matches("d/*", "d"));
 }
 

@@ -31,9 +31,16 @@ eq "$(tally history dev | sed 1d | wc -l)" 1
 fails tally history nothing
 matches "$(cat "$W/said")" "there is no namespace nothing"
 
-claim "undo without a number takes back the newest, and redo does it again"
+claim "undo without a number takes back the newest, and no older one if that cannot be; redo does it again"
 echo one >dev/a
-matches "$(tally undo)" "of=$branched op=branch ns=dev"
+fails tally undo
+matches "$(cat "$W/said")" "change [0-9]+ .remove. cannot be undone; .tally undo SEQ. takes back an older one"
+[[ -e dev/a ]]
+tally undo "$branched" >/dev/null
+tally redo >/dev/null
+tally branch main other >/dev/null
+matches "$(tally undo)" "op=branch ns=other"
+matches "$(tally undo "$branched")" "of=$branched op=branch ns=dev"
 [[ ! -e dev ]]
 matches "$(newest)" "op=undo of=$branched did=drop ns=dev"
 matches "$(tally history dev)" "op=branch ns=dev from=main state=undone"
@@ -84,9 +91,11 @@ tally snapshot main s >/dev/null
 snapped=$(seq_of "$(newest)")
 tally hold main@s >/dev/null
 fails tally undo
+matches "$(cat "$W/said")" "deleted for good: .tally undo $snapped. does that"
+fails tally undo "$snapped"
 matches "$(cat "$W/said")" "held"
 tally unhold main@s >/dev/null
-tally undo >/dev/null
+tally undo "$snapped" >/dev/null
 fails ls .tally/snapshots/main/s
 fails tally redo "$snapped"
 matches "$(cat "$W/said")" "cannot be done again"
@@ -97,7 +106,7 @@ import json, sys
 r = json.load(sys.stdin)
 assert r["ok"] and r["operations"] == 2 and len(r["lines"]) == 2 and "op=undo" in r["lines"][0], r'
 tally snapshot main t >/dev/null
-tally undo --json | python3 -c '
+tally undo --json "$(seq_of "$(newest)")" | python3 -c '
 import json, sys
 r = json.load(sys.stdin)
 assert r["ok"] and r["op"] == "snapshot" and r["ns"] == "main" and r["snapshot"] == "t" and r["seq"] > r["of"], r'

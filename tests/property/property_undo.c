@@ -56,7 +56,7 @@ struct space {
 /* One operation. Of a merge also what was kept. */
 struct did {
     uint64_t seq, of; /* `of`: seq of the operation that it takes back, or does again */
-    bool again;
+    bool again, itself;
     enum history_kind kind;
     size_t space, other;
     char name[16], second[16];
@@ -642,6 +642,7 @@ static void expire(void)
         CHECK(op.entry.kind == HISTORY_REMOVE && op.entry.itself);
         o = note(HISTORY_REMOVE, NULL, op.entry.name, NULL);
         o->seq = s;
+        o->itself = true;
     }
 }
 
@@ -726,14 +727,14 @@ static int fits(struct did *of, bool redo)
     return is ? 0 : -ENODATA;
 }
 
-/* The operation that is chosen without a number. The first one nobody asked for. NULL: none. */
+/* The operation that is meant without a number. The first one nobody asked for. NULL: none. */
 static struct did *chosen(bool redo)
 {
     struct did *best = NULL;
 
     for (size_t i = w.ops; i-- > (redo ? 0 : 1);) {
         struct did *d = &w.op[i];
-        if (d->of || fits(d, redo) < 0)
+        if (d->of || (redo ? fits(d, true) < 0 : d->itself || is_undone(d)))
             continue;
         if (!redo)
             return d;
@@ -816,7 +817,8 @@ static void undo_some(void)
         redo = c.redo ? redo : !of->again;
         of = op_of(of->of);
     }
-    must = reverse(of, redo, err);
+    must = !by_number && !redo && of->kind == HISTORY_SNAPSHOT ? -EOPNOTSUPP
+                                                               : reverse(of, redo, err);
     CHECK(must == -1 ? err == 0 && !r.merge.seq : err == must);
     if (must == -1) /* the pair is used up */
         tip_of(of)->kept = false;

@@ -372,7 +372,20 @@ Test(undo, what_is_gone_is_refused_with_the_time_at_which_it_went)
     kept_expire(x.p);
     cr_assert_eq(undo_run(x.p, &(struct undo_call){.seq = merged}, &r), -ENODATA);
     cr_assert_eq(r.gone, 1000 * NSEC_PER_SEC + DAY);
-    cr_assert_eq(undo_run(x.p, &c, &r), -ENOENT);
+    cr_assert_eq(undo_run(x.p, &c, &r), -EOPNOTSUPP); /* emptying the trash is the newest */
+    refused(&x, "undo", -EOPNOTSUPP, "takes back an older one");
+}
+
+Test(undo, without_a_number_what_cannot_be_undone_is_not_passed_over)
+{
+    uint64_t branched = branch("main", "dev");
+
+    agreed(&x, "snapshot main s", "ok");
+    cr_assert_eq(undo(0), -EOPNOTSUPP); /* it would be deleted for good */
+    cr_assert_eq(undo(last()), 0);
+    agreed(&x, "detach dev", "ok");
+    cr_assert_eq(undo(0), -EOPNOTSUPP);
+    cr_assert_not(op_of(branched).undone);
 }
 
 Test(undo, an_operation_of_another_kind_says_so)
