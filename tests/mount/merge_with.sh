@@ -9,11 +9,7 @@ needs diff3
 begin
 cd "$M"
 tally() { "$TALLY" "$@"; }
-cat >"$W/merge3" <<'END'
-#!/bin/sh
-exec diff3 -m "$2" "$1" "$3"
-END
-chmod 755 "$W/merge3"
+merge3='diff3 -m'
 
 text() { printf '%s\n' "$@"; }
 lines() { tr '\n' ' ' <"$1"; }
@@ -29,7 +25,7 @@ text ONE two three four five >"try/d/b [x]*"
 text one two three four FIVE >"main/d/b [x]*"
 mv main/d main/moved
 fails tally commit try
-matches "$(tally commit --with "$W/merge3" try)" "into=main seq="
+matches "$(tally commit --with "$merge3" try)" "into=main seq="
 for file in main/a try/a "main/moved/b [x]*" "try/d/b [x]*"; do
     eq "$(lines "$file")" "ONE two three four FIVE "
 done
@@ -45,7 +41,7 @@ claim "what the program does not merge changes nothing, in neither"
 text FIRST two 3 four FIVE >try/a
 text first two 3 four FIVE >main/a
 text new >try/new
-fails tally commit --with "$W/merge3" try
+fails tally commit --with "$merge3" try
 matches "$(cat "$W/said")" "a: the program did not merge it .exit code 1.*nothing was changed"
 eq "$(lines main/a)" "first two 3 four FIVE "
 eq "$(lines try/a)" "FIRST two 3 four FIVE "
@@ -55,7 +51,10 @@ claim "nor is anything changed if there are other conflicts"
 text ours >main/new
 fails tally commit --with cat try
 matches "$(cat "$W/said")" "name path=new"
+matches "$(cat "$W/said")" "cat was not run: not all conflicts are about the content of texts"
 matches "$(cat "$W/said")" "2 conflicts; nothing was changed"
+fails tally commit --with "" try
+matches "$(cat "$W/said")" "--with takes a program"
 eq "$(lines try/a)" "FIRST two 3 four FIVE "
 rm main/new
 
@@ -66,7 +65,7 @@ if [ ! -e "$W/meddled" ]; then
     touch "$W/meddled"
     printf 'first\\ntwo\\n3\\nfour\\nLAST\\n' >"$M/main/a"
 fi
-cat "\$2" "\$3"
+cat "\$1" "\$3"
 END
 chmod 755 "$W/meddles"
 tally merge --with "$W/meddles" try into main >/dev/null

@@ -95,6 +95,7 @@ static int merge_once(const struct ctl_call *c, const char *mnt, const char *lin
     } else if (err == -EEXIST) { /* there are others: they are shown as without a program */
         reply_release(&reply);
         *ret_code = show(c, send(mnt, line, &reply), &reply);
+        tally_warn("%s was not run: not all conflicts are about the content of texts", w.program);
         err = 0;
     } else {
         *ret_code = show(c, err, &reply);
@@ -123,6 +124,9 @@ int cmd_merge_run(int argc, char **argv)
     }
     if (!c.options[CTL_WITH].given) {
         return ctl_run(&c, m.point);
+    }
+    if (!*c.options[CTL_WITH].value) {
+        return tally_fail("--with takes a program");
     }
     ctl_build(&c, m.point, &line);
     if (strbuf_error(&line) < 0) {

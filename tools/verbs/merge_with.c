@@ -147,7 +147,7 @@ static void exec_program(const struct merge_with *w, const int fds[SIDES], int o
         snprintf(names[i], sizeof names[i], "/dev/fd/%d", fds[i]);
     }
     if (strbuf_error(&script) == 0 && dup2(out, STDOUT_FILENO) >= 0) {
-        execlp("sh", "sh", "-c", script.s, "sh", names[BASE], names[OURS], names[THEIRS],
+        execlp("sh", "sh", "-c", script.s, "sh", names[OURS], names[BASE], names[THEIRS],
                (char *)NULL);
     }
     _exit(127);

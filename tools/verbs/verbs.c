@@ -115,7 +115,7 @@ static const struct verb verbs[] = {
      "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"
      "  --set PATTERN=RULE\n"
      "                    another rule for paths that match; the last pattern counts\n"
-     "  --with CMD        merges texts that both changed: CMD BASE OURS THEIRS prints the result\n"
+     "  --with CMD        merges texts that both changed: CMD OURS BASE THEIRS prints the result\n"
      "  --base NS@NAME    what both were made of, where it is not known\n"},
     {"merge", IN_MOUNT, cmd_merge_run, 3, "nkn",
      "[--conflicts fail|ours|theirs|both] [--set PATTERN=RULE]... [--with CMD] [--base NS@NAME] "
@@ -125,7 +125,7 @@ static const struct verb verbs[] = {
      "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"
      "  --set PATTERN=RULE\n"
      "                    another rule for paths that match; the last pattern counts\n"
-     "  --with CMD        merges texts that both changed: CMD BASE OURS THEIRS prints the result\n"
+     "  --with CMD        merges texts that both changed: CMD OURS BASE THEIRS prints the result\n"
      "  --base NS@NAME    what both were made of, where it is not known\n"},
     {"history", IN_MOUNT, cmd_control_run, 0, "n", "[--last N] [NS]",
      "what was done to namespaces, when and by whom",
