@@ -161,7 +161,8 @@ static int say_result(struct call *call, const struct ns *ours, const struct mer
     case -EEXIST:
         err = add_conflicts(call, r);
         return err < 0 ? err
-                       : control_fail(call, -EEXIST, "%zu conflict%s; nothing was changed",
+                       : control_fail(call, -EEXIST, "%zu conflict%s; nothing was changed (conflicts=RULE "
+                                      "or set=PATTERN=RULE decides)",
                                       r->conflict_count, r->conflict_count == 1 ? "" : "s");
     case -ENODATA:
         return control_fail(call, err,
@@ -276,8 +277,11 @@ static int find_parent(struct call *call, const struct ns *ns, struct ns **ret)
         err = -ENOENT;
     }
     return err < 0 ? control_fail_word(call, -ENOENT,
-                                       "what %s was branched from does not exist; name it, as "
-                                       "into NS2",
+                                       ns->origin.ns
+                                           ? "what %s was branched from is not there any more; "
+                                             "name another one, as commit NS into NS2"
+                                           : "%s is no branch; name where it goes, as commit NS "
+                                             "into NS2",
                                        control_arg(call, 0))
                    : 0;
 }

@@ -16,9 +16,9 @@
  * done under the freeze lock.
  *
  * With a label, what `ours` was before is kept as its snapshot `before-LABEL`, and what it became
- * as `after-LABEL`; both go as the trash does. merge_undo takes back such a merge: it merges with
- * the latter  so what was changed later stays. The base of the branch goes
- * back as well, so that the branch can be committed again. It leaves
+ * as `after-LABEL`; both go as the trash does. merge_undo takes back such a merge: it merges the
+ * former into `ours`, with the latter as the base, so what was changed later stays. The base of the
+ * branch goes back as well, so that the branch can be committed again. It leaves
  * `undo-before` and `undo-after`, by which a redo takes it back. Two snapshots are a pair if they
  * began to be kept at the same moment. One without the other, as after a crash in between, is left
  * alone.

@@ -104,7 +104,8 @@ claim "--json is one object with the lines"
 tally history --json -n 2 | python3 -c '
 import json, sys
 r = json.load(sys.stdin)
-assert r["ok"] and r["operations"] == 2 and len(r["lines"]) == 2 and "op=undo" in r["lines"][0], r'
+assert r["ok"] and r["operations"] == 2 and len(r["lines"]) == 2 and "op=undo" in r["lines"][0], r
+assert r["items"][0]["op"] == "undo" and r["items"][0]["uid"] == 0 and r["items"][1]["op"] == "snapshot", r'
 tally snapshot main t >/dev/null
 tally undo --json "$(seq_of "$(newest)")" | python3 -c '
 import json, sys

@@ -64,6 +64,14 @@ static const char *add_ns_setting(json_t *root, const char *head)
     return end + len;
 }
 
+static void add_options(json_t *to, const struct command_list *list)
+{
+    for (size_t i = 0; list->count > 0 && i < list->items[0].noptions; i++) {
+        const struct command_option *o = &list->items[0].options[i];
+        json_object_set_new(to, o->key, json_value(o->key, o->value));
+    }
+}
+
 /* Adds the keys of the first line of a reply, "ok key=value …", which has the grammar of a
  * command. */
 static void add_keys(json_t *root, const char *head)
@@ -75,16 +83,38 @@ static void add_keys(json_t *root, const char *head)
         json_object_set_new(root, "text", json_text(head));
         return;
     }
-    for (size_t i = 0; list.count > 0 && i < list.items[0].noptions; i++) {
-        const struct command_option *o = &list.items[0].options[i];
-        json_object_set_new(root, o->key, json_value(o->key, o->value));
+    add_options(root, &list);
+    command_list_release(&list);
+}
+
+/* One of the further lines as an object: its keys, and a first word without one as "what". A line
+ * that is no such has its bytes as "text". */
+static json_t *line_object(const char *text, size_t len)
+{
+    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT, why = STRBUF_INIT;
+    struct command_list list;
+    json_t *item = json_object();
+    strbuf_adds(&line, "line ");
+    strbuf_add(&line, text, len);
+    if (strbuf_error(&line) < 0 || command_parse(line.s, line.len, &list, &why) < 0) {
+        json_object_set_new(item, "text", json_text_of(text, len));
+        return item;
+    }
+    if (list.count == 1 && list.items[0].nargs == 1) {
+        json_object_set_new(item, "what", json_text(list.items[0].args[0].text));
+    }
+    if (list.count == 1 && list.items[0].nargs <= 1) {
+        add_options(item, &list);
+    } else {
+        json_object_set_new(item, "text", json_text_of(text, len));
     }
     command_list_release(&list);
+    return item;
 }
 
 void ctl_print_json(const char *verb, int err, const struct reply *r)
 {
-    json_t *root = json_object(), *lines = json_array();
+    json_t *root = json_object(), *lines = json_array(), *items = json_array();
     json_object_set_new(root, "verb", json_string(verb));
     json_object_set_new(root, "ok", json_boolean(err == 0));
     if (err < 0) {
@@ -96,9 +126,11 @@ void ctl_print_json(const char *verb, int err, const struct reply *r)
     for (const char *p = r->body.s; *p;) {
         size_t n = strcspn(p, "\n");
         json_array_append_new(lines, json_text_of(p, n));
+        json_array_append_new(items, line_object(p, n));
         p += n + (p[n] == '\n');
     }
     json_object_set_new(root, "lines", lines);
+    json_object_set_new(root, "items", items);
     tally_print_json(root, JSON_INDENT(2));
     json_decref(root);
 }
