@@ -131,11 +131,11 @@ static const struct verb verbs[] = {
      "what was done to namespaces, when and by whom",
      "A line for each operation, the newest first: of one namespace, or of all. state= is\n"
      "done, undone, or final: it cannot be undone any more.\n"
-     "  -n N, --last N    only so many\n"},
+     "  --last N    only so many (-n N is the same)\n"},
     {"undo", IN_MOUNT, cmd_control_run, 0, "n",
      "[--ns NS] [--conflicts fail|ours|theirs|both] [SEQ|NS]",
      "take back an operation on namespaces",
-     "The newest one that can be; with SEQ the one of that number in `tally history`; with\n"
+     "The newest one; with SEQ the one of that number in `tally history`; with\n"
      "NS what was merged into that namespace last. What was written since stays.\n"
      "  --ns NS           a namespace whose name is a number\n"
      "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"},
