@@ -22,12 +22,13 @@ static int tip_of(struct state *p, const struct history_op *op, struct history_e
     return err;
 }
 
-/* Finds a namespace that is still of that kind, with a reference. -ENODATA */
+/* Finds a namespace that is still of that kind, with a reference. -ENODATA: *ret_ns is NULL. */
 static int find_ns(struct state *p, const struct history_ns *of, enum ns_kind kind,
                    struct ns **ret_ns)
 {
     bool is;
 
+    *ret_ns = NULL;
     if (ns_get(p, of->number, ret_ns) < 0)
         return -ENODATA;
     {

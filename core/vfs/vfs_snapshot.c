@@ -110,13 +110,19 @@ bool vfs_has_snapdir(struct state *p, uint32_t number)
     return has;
 }
 
-/* Are the snapshots of the namespace of that number shown, or were they? Who has entered one then
- * may still be there. */
-static bool was_shown(struct state *p, uint32_t number)
+/* Are the snapshots of that namespace shown, or were they? Who has entered one then may still be
+ * there. Of one that is gone that is not known any more, so it counts as shown. */
+static bool was_shown(struct state *p, const struct ns_instant *of)
 {
-    struct ns *ns = ns_get_any(p, number);
-    bool was = ns && (atomic_load(&ns->shown) || vfs_snapdir(p, ns));
+    struct ns *ns = ns_get_any(p, of->ns);
+    bool was = true;
 
+    if (ns) {
+        READ_GUARD(&p->names.lock);
+        was = !ns->live || ns->generation != of->generation;
+    }
+    if (ns && !was)
+        was = atomic_load(&ns->shown) || vfs_snapdir(p, ns);
     ns_put(p, ns);
     return was;
 }
@@ -134,7 +140,7 @@ bool ns_gives_no_rights(struct state *p, uint32_t number)
         live = ns->live;
     }
     ns_put(p, ns);
-    return hidden.kind == NS_SNAPSHOT && (!live || was_shown(p, hidden.of.ns));
+    return hidden.kind == NS_SNAPSHOT && (!live || was_shown(p, &hidden.of));
 }
 
 void attr_mask(struct state *p, struct vfs_attr *a)

@@ -52,9 +52,22 @@ static void lookup_snapshot(fuse_req_t req, uint32_t of, const char *name)
         fs_reply_entry(req, &a);
 }
 
+/* Is it the directory of snapshots in a namespace that does not show them any more? Who has entered
+ * it meanwhile finds nothing there. */
+static bool is_closed_snapdir(fuse_req_t req, uint64_t ino)
+{
+    uint32_t of;
+    return taldir_has_snapshots(ino, &of) && !taldir_has_bases(ino) &&
+           !vfs_has_snapdir(fs_of(req)->p, of);
+}
+
 void tal_op_lookup(fuse_req_t req, uint64_t parent, const char *name)
 {
     uint32_t of;
+    if (is_closed_snapdir(req, parent)) {
+        fs_reply_err(req, -ENOENT);
+        return;
+    }
     if (taldir_has_snapshots(parent, &of)) {
         if (!taldir_has_bases(parent) && name[strspn(name, "0123456789")] == '\0')
             fs_reply_err(req, -ENOENT);
@@ -364,6 +377,10 @@ static void reply_list(fuse_req_t req, const struct taldir_list *l, char *buf, s
 void tal_op_readdir(fuse_req_t req, uint64_t ino, size_t size, off_t off, bool plus)
 {
     struct taldir_list *l = NULL;
+    if (is_closed_snapdir(req, ino)) {
+        fs_reply_err(req, -ENOENT);
+        return;
+    }
     if (taldir_list_waits(ino) && fs_must_wait(req))
         return;
     char *buf = fs_buffer(size);

@@ -188,6 +188,7 @@ cat new
 TALLY_NS_STORE=/another "$TALLY" digest && echo "of another store"
 TALLY_NS_STORE=/another "$TALLY" diff && echo "of another store"
 "$TALLY" undo && echo "undone"
+TALLY_NS=1 "$TALLY" undo && echo "change 1 was undone"
 "$TALLY" detach
 END
 (cd "$P" && rc=0 && "$TALLY" exec main --branch=mine -- sh "$W/inside" >"$W/out" 2>"$W/err" || rc=$?; eq "$rc" 1)
@@ -197,6 +198,7 @@ project/new
 x"
 eq "$(cat "$P/new")" x
 matches "$(<"$W/err")" "nothing was merged into mine"
+matches "$(<"$W/err")" "there is no namespace 1"
 matches "$(<"$W/err")" "an argument is missing"
 fails "$TALLY" -C "$M" diff
 rm "$P/new"

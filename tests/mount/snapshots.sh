@@ -190,7 +190,12 @@ done
 eq "$(errno_of 'os.mkdir(argv[0])' "$n")" EEXIST
 
 claim "it is off when the namespace has a file of that name, and when somebody turns it off"
+cd "$n"
 t set ns:main.snapdir off >/dev/null
+t snapshot main later >/dev/null
+eq "$(errno_of 'os.stat(argv[0])' later)" ENOENT "who is in it sees more"
+t drop main@later >/dev/null
+cd "$M"
 eq "$(errno_of 'os.stat(argv[0])' "$n")" ENOENT
 eq "$(stat -c %a $top/main/shown/setid)" 755 "who is in it regains rights"
 echo mine >"$n"

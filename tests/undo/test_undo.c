@@ -191,6 +191,20 @@ Test(undo, a_rename_and_an_exchange_are_turned_around)
     is_text("main/a", "two");
 }
 
+Test(undo, an_exchange_with_what_is_gone_is_not_turned_around)
+{
+    uint64_t seq;
+
+    branch("main", "dev");
+    cr_assert_eq(ns_rename(x.p, "main", "dev", RENAME_EXCHANGE), 0);
+    seq = last();
+    agreed(&x, "drop main now", "ok");
+    cr_assert_eq(undo(seq), -ENODATA);
+    agreed(&x, "drop dev now", "ok");
+    cr_assert_eq(undo(seq), -ENODATA);
+    agreed(&x, "history", "op=exchange");
+}
+
 Test(undo, a_rename_of_what_has_another_name_by_now_is_not_turned_around)
 {
     uint64_t seq;

@@ -146,7 +146,10 @@ int ctl_find_mount(const struct ctl_call *c, struct tally_mountinfo *ret)
 int ctl_take_own(struct ctl_call *c, const struct tally_mountinfo *m)
 {
     const bool own = c->own_ns && own_ns_is_in(m);
-    if (own) {
+    if (own && find_option(c->verb->synopsis, names[CTL_NS]) == required_argument) {
+        c->options[CTL_NS].given = true; /* as an argument a decimal name is a number */
+        c->options[CTL_NS].value = c->own_ns;
+    } else if (own) {
         c->args = &c->own_ns;
         c->nargs = 1;
     }
