@@ -46,6 +46,22 @@ int ns_draft_from(struct state *p, struct ns *of, struct ns **ret_ns)
     return 0;
 }
 
+int ns_draft_detach(struct state *p, struct ns *draft)
+{
+    TXN(t);
+    int err = txn_begin_alone(p, 0, &t);
+
+    if (err < 0)
+        return err;
+    NS_GUARD(&t, draft);
+    WRITE_GUARD(&p->names.lock);
+    draft->frozen = false;
+    draft->origin = draft->base = (struct ns_instant){0};
+    draft->own_ino = 0;
+    draft->dirty = true;
+    return 0;
+}
+
 /* Gives the draft the name `*name`, and puts its old name there, for the caller to free. The change
  * is alone. */
 static int show(struct txn *t, struct ns *ns, char **name)

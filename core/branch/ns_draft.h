@@ -28,6 +28,9 @@ int ns_draft(struct state *p, const char *name, struct ns **ret_ns);
 /* Makes a draft that begins with the tree of `of`, as ns_draft_of, and is changed as one of
  * ns_draft. */
 int ns_draft_from(struct state *p, struct ns *of, struct ns **ret_ns);
+/* A draft of ns_draft_from is no branch any more, and can be changed once it is seen: so it can be
+ * published as a namespace of its own. */
+int ns_draft_detach(struct state *p, struct ns *draft);
 /* How many drafts there are, of whatever. */
 size_t ns_count_drafts(struct state *p);
 /* Makes the draft durable, and shows it in the root under that name. From now on it is as any

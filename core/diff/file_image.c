@@ -113,18 +113,22 @@ int file_image_load(const struct tree *t, uint64_t ino, const struct inode *in,
     return err;
 }
 
+void file_image_release(struct refs *r, struct file_image *f)
+{
+    unhold(r, f->object, f->hold);
+    for (size_t i = 0; i < f->extent_count; i++)
+        unhold(r, f->extents[i].e.object, f->extents[i].hold);
+    for (size_t i = 0; i < f->subblock_count; i++)
+        unhold(r, f->subblocks[i].e.object, f->subblocks[i].hold);
+    free(f->extents);
+    free(f->subblocks);
+    *f = (struct file_image){0};
+}
+
 void file_pair_release(struct refs *r, struct file_pair *pair)
 {
-    for (int s = 0; s < DELTA_SIDES; s++) {
-        struct file_image *f = &pair->side[s];
-        unhold(r, f->object, f->hold);
-        for (size_t i = 0; i < f->extent_count; i++)
-            unhold(r, f->extents[i].e.object, f->extents[i].hold);
-        for (size_t i = 0; i < f->subblock_count; i++)
-            unhold(r, f->subblocks[i].e.object, f->subblocks[i].hold);
-        free(f->extents);
-        free(f->subblocks);
-    }
+    for (int s = 0; s < DELTA_SIDES; s++)
+        file_image_release(r, &pair->side[s]);
     free(pair->blocks);
     *pair = (struct file_pair){0};
 }
@@ -217,6 +221,15 @@ static int make_block(struct state *p, const struct block_source *s, uint64_t at
             err = read_bytes(p, s->subs[i].e.object, 0, buf + off, n < len - off ? n : len - off);
     }
     return err;
+}
+
+int file_image_block(struct state *p, const struct file_image *f, uint64_t at, uint8_t *buf,
+                     size_t len)
+{
+    struct block_source s;
+
+    block_source(f, at, &s);
+    return make_block(p, &s, at, buf, len);
 }
 
 /* How many bytes the file has in the block at `at`. */

@@ -51,11 +51,16 @@ struct file_pair {
 int file_image_load(const struct tree *t, uint64_t ino, const struct inode *in,
                     const uint64_t *blocks, size_t count, struct diff_room *room,
                     struct file_image *ret);
+/* Reads `len` bytes of the block at `at`, which the file has, from an image that was loaded with
+ * that block. The caller holds no lock. */
+int file_image_block(struct state *p, const struct file_image *f, uint64_t at, uint8_t *buf,
+                     size_t len);
 /* The image of bytes that are one object. */
 void file_image_of_object(struct refs *r, uint64_t object, uint64_t len, struct file_image *ret);
 /* Do the files differ? 1, 0 or -errno. The caller holds no lock. */
 int file_pair_differs(struct state *p, const struct file_pair *pair,
                       const _Atomic bool *interrupted);
+void file_image_release(struct refs *r, struct file_image *f); /* it is empty afterwards */
 void file_pair_release(struct refs *r, struct file_pair *pair);
 /* Have two numbers the same bytes for certain? Numbers of one object, or of two that are absent and
  * have one SHA-256. 0 is equal to 0 alone. */

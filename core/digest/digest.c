@@ -269,13 +269,14 @@ static int digest_still(struct digesting *g, const struct ns *ns, const char *pa
     return err == 0 ? sha256_end(g->all, g->d->sum) : err;
 }
 
-/* Is it kept as it is, so that nothing changes it meanwhile? What is in the trash can come back. */
+/* Is it kept as it is, so that nothing changes it meanwhile? What is in the trash can come back. A
+ * draft is changed by who asks, and by nobody else. */
 static bool is_still(struct state *p, struct ns *ns)
 {
     READ_GUARD(&p->names.lock);
 
     return ns->hidden.kind == NS_SNAPSHOT || ns->hidden.kind == NS_ORIGIN ||
-           atomic_load(&p->readonly);
+           ns->hidden.kind == NS_DRAFT || atomic_load(&p->readonly);
 }
 
 int digest_tree(struct state *p, struct ns *ns, const char *path, digest_progress_fn *progress,

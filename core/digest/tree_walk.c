@@ -21,13 +21,14 @@ struct level {
     size_t path_len; /* of its own path */
     int error;       /* of the listing */
 };
-struct walk {
+struct tree_walk {
     struct state *p;
     struct level *v; /* the way from the top to the present directory */
     size_t count, room;
     struct strbuf path;
-    tree_walk_fn *fn;
-    void *ctx;
+    size_t name_at; /* where the last part of the path begins */
+    uint64_t node;  /* to be visited next, if nothing was; or the directory to be entered next */
+    bool begun;
 };
 
 static void level_release(struct level *l)
@@ -60,7 +61,7 @@ static int compare_names(const void *a, const void *b)
 }
 
 /* Puts a directory, whose path is that of the walk, on the stack. */
-static int enter(struct walk *w, uint64_t node)
+static int enter(struct tree_walk *w, uint64_t node)
 {
     struct level l = {.path_len = w->path.len};
     int err = ARRAY_RESERVE(w->v, w->room, w->count + 1);
@@ -79,19 +80,8 @@ static int enter(struct walk *w, uint64_t node)
     return 0;
 }
 
-/* Visits the node to which the path of the walk leads. */
-static int visit(struct walk *w, uint64_t node)
-{
-    struct vfs_attr attr;
-    int err = vfs_getattr(w->p, node, &attr);
-
-    if (err == 0)
-        err = w->fn(w->path.len ? w->path.s : "", &attr, w->ctx);
-    return err == 0 && S_ISDIR(attr.mode) ? enter(w, node) : err;
-}
-
 /* Makes the path that of a directory on the way again. */
-static void cut_path(struct walk *w, size_t len)
+static void cut_path(struct tree_walk *w, size_t len)
 {
     if (w->path.len > len) {
         w->path.len = len;
@@ -99,35 +89,99 @@ static void cut_path(struct walk *w, size_t len)
     }
 }
 
-/* Visits the next entry of the present directory, or leaves it. */
-static int step(struct walk *w)
+/* Makes the path that of the next entry of the present directory. *ret: its node. */
+static int take_entry(struct tree_walk *w, uint64_t *ret)
 {
     struct level *l = &w->v[w->count - 1];
-    int err;
 
     cut_path(w, l->path_len);
-    if (l->next == l->count) {
-        level_release(l);
-        w->count--;
-        return 0;
-    }
     if (l->path_len)
         strbuf_adds(&w->path, "/");
+    w->name_at = w->path.len;
     strbuf_adds(&w->path, l->v[l->next].s);
-    err = strbuf_error(&w->path);
-    return err < 0 ? err : visit(w, l->v[l->next++].node);
+    *ret = l->v[l->next++].node;
+    return strbuf_error(&w->path);
+}
+
+/* Finds the node that is visited next. -ENOENT: there is none. */
+static int next_node(struct tree_walk *w, uint64_t *ret)
+{
+    int err = 0;
+
+    if (!w->begun) {
+        w->begun = true;
+        *ret = w->node;
+        return 0;
+    }
+    if (w->node)
+        err = enter(w, w->node);
+    if (err < 0)
+        return err == -ENOENT ? -ESTALE : err;
+    while (w->count && w->v[w->count - 1].next == w->v[w->count - 1].count)
+        level_release(&w->v[--w->count]);
+    return w->count ? take_entry(w, ret) : -ENOENT;
+}
+
+int tree_walk_open(struct state *p, uint64_t node, struct tree_walk **ret_w)
+{
+    struct tree_walk *w = calloc(1, sizeof *w);
+
+    if (!w)
+        return -ENOMEM;
+    w->p = p;
+    w->path = (struct strbuf)STRBUF_INIT;
+    w->node = node;
+    *ret_w = w;
+    return 0;
+}
+
+int tree_walk_next(struct tree_walk *w, const char **ret_path, const char **ret_name,
+                   size_t *ret_depth, struct vfs_attr *ret_attr)
+{
+    uint64_t node = 0;
+    int err = next_node(w, &node);
+
+    if (err < 0)
+        return err;
+    err = vfs_getattr(w->p, node, ret_attr);
+    if (err < 0)
+        return err == -ENOENT ? -ESTALE : err; /* it is not the end */
+    w->node = S_ISDIR(ret_attr->mode) ? node : 0;
+    *ret_path = w->path.s;
+    *ret_name = w->path.s + w->name_at;
+    *ret_depth = w->count;
+    return 0;
+}
+
+void tree_walk_close(struct tree_walk *w)
+{
+    if (!w)
+        return;
+    while (w->count)
+        level_release(&w->v[--w->count]);
+    free(w->v);
+    strbuf_release(&w->path);
+    free(w);
 }
 
 int tree_walk_from(struct state *p, uint64_t node, tree_walk_fn *fn, void *ctx)
 {
-    struct walk w = {.p = p, .path = STRBUF_INIT, .fn = fn, .ctx = ctx};
-    int err = visit(&w, node);
+    struct tree_walk *w;
+    const char *path, *name;
+    struct vfs_attr attr;
+    size_t depth;
+    bool ended = false; /* by `fn` */
+    int err = tree_walk_open(p, node, &w);
 
-    while (err == 0 && w.count)
-        err = step(&w);
-    while (w.count)
-        level_release(&w.v[--w.count]);
-    free(w.v);
-    strbuf_release(&w.path);
-    return err;
+    if (err < 0)
+        return err;
+    while (err == 0) {
+        err = tree_walk_next(w, &path, &name, &depth, &attr);
+        if (err < 0)
+            break;
+        err = fn(path, &attr, ctx);
+        ended = err != 0;
+    }
+    tree_walk_close(w);
+    return err == -ENOENT && !ended ? 0 : err;
 }

@@ -13,14 +13,18 @@
 #include <sys/stat.h>
 
 #define MAGIC "TLYIMAGE"
+#define MAGIC_REST "TLYIREST"
 #define VERSION 1
 #define RECORD_HEAD 16 /* length 4, type 1, zero 3, sum 8 */
 #define CONTENT_SPARSE 1u
 #define MODE_IMPLIED 0x10000u /* in the mode of a directory */
 /* bytes of a payload before a name or the data */
 static const size_t fixed[IMAGE_TYPE_END] = {
-    [IMAGE_CONTENT] = 32, [IMAGE_INODE] = 48, [IMAGE_ENTRY] = 16, [IMAGE_XATTR] = 9,
-    [IMAGE_REMOVE] = 8,   [IMAGE_OPAQUE] = 8, [IMAGE_END] = 24,
+    [IMAGE_CONTENT] = 32, [IMAGE_INODE] = 48,          [IMAGE_ENTRY] = 16,
+    [IMAGE_XATTR] = 9,    [IMAGE_REMOVE] = 8,          [IMAGE_OPAQUE] = 8,
+    [IMAGE_END] = 24,     [IMAGE_BASE] = SHA256_LEN,   [IMAGE_FIND] = 16,
+    [IMAGE_UNLINK] = 16,  [IMAGE_CLEAR] = 8,           [IMAGE_SHARE] = 16,
+    [IMAGE_PATCH] = 16,   [IMAGE_DIGEST] = SHA256_LEN,
 };
 
 /* ---- what a record may say ---- */
@@ -68,6 +72,12 @@ static bool is_xattr(const struct image_record *r)
            !memchr(r->name, 0, r->name_len) && r->len <= XATTR_VALUE_MAX;
 }
 
+static bool is_patch(const struct image_record *r)
+{
+    return r->number > IMAGE_ROOT && r->len > 0 && r->len <= IMAGE_PIECE_MAX &&
+           r->offset < IMAGE_LENGTH_MAX && r->len <= IMAGE_LENGTH_MAX - r->offset;
+}
+
 /* Is the record right in itself? */
 static bool is_sound(const struct image_record *r)
 {
@@ -79,13 +89,22 @@ static bool is_sound(const struct image_record *r)
     case IMAGE_XATTR:
         return is_xattr(r);
     case IMAGE_ENTRY:
+    case IMAGE_FIND:
+    case IMAGE_UNLINK:
         return r->number > IMAGE_ROOT && r->parent > 0 && image_is_name(r->name, r->name_len);
     case IMAGE_REMOVE:
         return r->parent > 0 && image_is_name(r->name, r->name_len);
     case IMAGE_OPAQUE:
+    case IMAGE_CLEAR:
         return r->number > 0;
+    case IMAGE_SHARE:
+        return r->number > IMAGE_ROOT && r->content > IMAGE_ROOT && r->content != r->number;
+    case IMAGE_PATCH:
+        return is_patch(r);
+    case IMAGE_BASE:
+        return r->len <= IMAGE_LABEL_MAX;
     default:
-        return r->type == IMAGE_END;
+        return r->type == IMAGE_END || r->type == IMAGE_DIGEST;
     }
 }
 
@@ -102,9 +121,37 @@ static bool content_fits(const struct image_stream *s, const struct image_record
            (r->sparse ? r->offset >= s->at : r->offset == s->at);
 }
 
+/* May a record come next that only a stream from another store has? */
+static bool sent_fits(const struct image_stream *s, const struct image_record *r)
+{
+    const uint64_t of_base = s->found + IMAGE_ROOT; /* the last inode that the base has */
+
+    if (r->type == IMAGE_BASE)
+        return s->records == 0;
+    if (!s->sent)
+        return false;
+    switch (r->type) {
+    case IMAGE_FIND: /* before all other inodes but the root */
+        return s->inodes == of_base && r->number == s->inodes + 1 && r->parent <= s->inodes;
+    case IMAGE_UNLINK:
+        return r->number <= of_base && r->parent <= of_base && s->inodes > 0;
+    case IMAGE_CLEAR:
+    case IMAGE_PATCH:
+        return r->number <= of_base && s->inodes > 0;
+    case IMAGE_SHARE:
+        return r->number <= s->inodes && r->content <= s->inodes;
+    default:
+        return s->inodes >= IMAGE_ROOT;
+    }
+}
+
 /* May the record come next? */
 static bool fits(const struct image_stream *s, const struct image_record *r)
 {
+    if (r->type > IMAGE_END)
+        return !s->digested && sent_fits(s, r);
+    if (s->sent && (s->digested != (r->type == IMAGE_END) || r->type == IMAGE_OPAQUE))
+        return false;
     switch (r->type) {
     case IMAGE_CONTENT:
         return content_fits(s, r);
@@ -127,12 +174,15 @@ static void pass(struct image_stream *s, const struct image_record *r, uint64_t 
     s->sum = sum;
     s->records++;
     s->ended = r->type == IMAGE_END;
+    s->sent |= r->type == IMAGE_BASE;
+    s->digested |= r->type == IMAGE_DIGEST;
+    s->found += r->type == IMAGE_FIND;
     if (r->type == IMAGE_CONTENT) {
         s->contents = r->number;
         s->length = r->length;
         s->sparse = r->sparse;
         s->at = r->offset + r->len;
-    } else if (r->type == IMAGE_INODE && r->number > s->inodes) {
+    } else if ((r->type == IMAGE_INODE || r->type == IMAGE_FIND) && r->number > s->inodes) {
         s->inodes = r->number;
     }
 }
@@ -178,7 +228,17 @@ static uint8_t *put_fields(const struct image_stream *s, uint8_t *p, const struc
     case IMAGE_INODE:
         return put_inode(p, r);
     case IMAGE_ENTRY:
+    case IMAGE_FIND:
+    case IMAGE_UNLINK:
         return append_le64(append_le64(p, r->parent), r->number);
+    case IMAGE_SHARE:
+        return append_le64(append_le64(p, r->number), r->content);
+    case IMAGE_PATCH:
+        return append_le64(append_le64(p, r->number), r->offset);
+    case IMAGE_BASE:
+    case IMAGE_DIGEST:
+        memcpy(p, r->digest, SHA256_LEN);
+        return p + SHA256_LEN;
     case IMAGE_XATTR:
         p = append_le64(p, r->number);
         *p = (uint8_t)r->name_len;
@@ -275,8 +335,22 @@ static bool take_fields(const struct image_stream *s, struct field_reader *f,
         take_inode(f, r);
         return true;
     case IMAGE_ENTRY:
+    case IMAGE_FIND:
+    case IMAGE_UNLINK:
         r->parent = field_number(f, 8);
         r->number = field_number(f, 8);
+        return true;
+    case IMAGE_SHARE:
+        r->number = field_number(f, 8);
+        r->content = field_number(f, 8);
+        return true;
+    case IMAGE_PATCH:
+        r->number = field_number(f, 8);
+        r->offset = field_number(f, 8);
+        return true;
+    case IMAGE_BASE:
+    case IMAGE_DIGEST:
+        r->digest = field_bytes(f, SHA256_LEN);
         return true;
     case IMAGE_XATTR:
         r->number = field_number(f, 8);
@@ -294,6 +368,12 @@ static bool take_fields(const struct image_stream *s, struct field_reader *f,
     }
 }
 
+static bool has_data(enum image_type type)
+{
+    return type == IMAGE_CONTENT || type == IMAGE_INODE || type == IMAGE_XATTR ||
+           type == IMAGE_PATCH || type == IMAGE_BASE;
+}
+
 /* Reads a payload of the type r->type. False: it is none. */
 static bool take_payload(const struct image_stream *s, const uint8_t *p, size_t len,
                          struct image_record *r)
@@ -302,13 +382,28 @@ static bool take_payload(const struct image_stream *s, const uint8_t *p, size_t 
 
     if (len < fixed[r->type] || !take_fields(s, &f, r))
         return false;
-    if (r->type == IMAGE_ENTRY || r->type == IMAGE_REMOVE)
+    if (r->type == IMAGE_ENTRY || r->type == IMAGE_REMOVE || r->type == IMAGE_FIND ||
+        r->type == IMAGE_UNLINK)
         r->name_len = (size_t)(f.end - f.p);
     if (r->name_len)
         r->name = (const char *)field_bytes(&f, r->name_len);
     r->len = (size_t)(f.end - f.p);
     r->data = r->len ? f.p : NULL;
-    return !f.over && ((r->type != IMAGE_OPAQUE && r->type != IMAGE_END) || r->len == 0);
+    return !f.over && (r->len == 0 || has_data(r->type));
+}
+
+void image_put_rest(uint64_t bytes, uint64_t sum, uint8_t out[IMAGE_REST_HEAD])
+{
+    memcpy(out, MAGIC_REST, 8);
+    put_le64(out + 8, bytes);
+    put_le64(out + 16, sum);
+}
+
+bool image_get_rest(const uint8_t buf[IMAGE_REST_HEAD], uint64_t *ret_bytes, uint64_t *ret_sum)
+{
+    *ret_bytes = get_le64(buf + 8);
+    *ret_sum = get_le64(buf + 16);
+    return memcmp(buf, MAGIC_REST, 8) == 0;
 }
 
 bool image_may_end(const uint8_t *buf, size_t len)

@@ -5,6 +5,7 @@
 #include "nowait.h"
 #include "thread.h"
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@ struct import_feed {
     uint64_t given, done; /* pieces so far */
     int err;
     bool ended;
+    const _Atomic bool *interrupted; /* of the call that waits; NULL: none does */
     struct piece piece[IMPORT_FEED_PIECES];
 };
 
@@ -95,12 +97,14 @@ static int fill(struct import_feed *f, const uint8_t *buf, size_t len)
 }
 
 /* Waits until at most so many pieces are not worked off. */
-static int wait_for(struct import_feed *f, uint64_t left)
+static int wait_for(struct import_feed *f, uint64_t left, const _Atomic bool *interrupted)
 {
     MUTEX_GUARD(&f->lock);
 
+    f->interrupted = interrupted;
     while (f->given - f->done > left && (f->err == 0 || left == 0))
         cond_wait(&f->moved, &f->lock);
+    f->interrupted = NULL;
     return f->err;
 }
 
@@ -111,13 +115,14 @@ static bool must_wait(struct import_feed *f, bool wait)
     return wait || f->given - f->done == IMPORT_FEED_PIECES;
 }
 
-int import_feed_put(struct import_feed *f, const uint8_t *buf, size_t len, bool wait)
+int import_feed_put(struct import_feed *f, const uint8_t *buf, size_t len, bool wait,
+                    const _Atomic bool *interrupted)
 {
     int err;
 
     if (!thread_may_wait() && must_wait(f, wait))
         return -EWOULDWAIT;
-    err = wait_for(f, IMPORT_FEED_PIECES - 1);
+    err = wait_for(f, IMPORT_FEED_PIECES - 1, interrupted);
     if (err == 0)
         err = fill(f, buf, len);
     if (err < 0)
@@ -126,9 +131,10 @@ int import_feed_put(struct import_feed *f, const uint8_t *buf, size_t len, bool 
         MUTEX_GUARD(&f->lock);
 
         f->given++;
+        f->interrupted = wait ? interrupted : NULL; /* also before this call has begun to wait */
         cond_broadcast(&f->moved);
     }
-    return wait ? import_feed_wait(f) : 0;
+    return wait ? wait_for(f, 0, interrupted) : 0;
 }
 
 bool import_feed_is_busy(struct import_feed *f)
@@ -138,9 +144,16 @@ bool import_feed_is_busy(struct import_feed *f)
     return f->given != f->done;
 }
 
+bool import_feed_is_interrupted(struct import_feed *f)
+{
+    MUTEX_GUARD(&f->lock);
+
+    return f->interrupted && atomic_load(f->interrupted);
+}
+
 int import_feed_wait(struct import_feed *f)
 {
-    return wait_for(f, 0);
+    return wait_for(f, 0, NULL);
 }
 
 void import_feed_close(struct import_feed *f)

@@ -4,8 +4,8 @@
  * their order. So the next bytes are fetched from the kernel meanwhile.
  *
  *     import_feed_open(work, ctx, &f);
- *     err = import_feed_put(f, buf, len, false);     copied; worked off later
- *     err = import_feed_put(f, buf, len, true);      all has been worked off
+ *     err = import_feed_put(f, buf, len, false, &interrupted);    copied; worked off later
+ *     err = import_feed_put(f, buf, len, true, &interrupted);     all has been worked off
  *     import_feed_close(f);
  *
  * At most IMPORT_FEED_PIECES wait; then a put waits for one of them. After an error of `work` what
@@ -31,7 +31,11 @@ typedef int import_feed_fn(void *ctx, const uint8_t *buf, size_t len);
 int import_feed_open(import_feed_fn *work, void *ctx, struct import_feed **ret_f);
 /* Gives it a copy of the bytes, and with `wait` waits until all is worked off. -EWOULDWAIT: this
  * thread must not wait (nowait.h), and would have to; nothing was given. -ENOMEM */
-int import_feed_put(struct import_feed *f, const uint8_t *buf, size_t len, bool wait);
+int import_feed_put(struct import_feed *f, const uint8_t *buf, size_t len, bool wait,
+                    const _Atomic bool *interrupted);
+/* For `work`: does a put wait for it, and was that interrupted? Nothing else looks at it, so `work`
+ * that takes long asks, and returns -EINTR. */
+bool import_feed_is_interrupted(struct import_feed *f);
 /* Is there something that is not worked off? */
 bool import_feed_is_busy(struct import_feed *f);
 /* Waits until all is worked off. */

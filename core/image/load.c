@@ -36,8 +36,7 @@ int load_wait(struct load *l)
 
 /* ---- which inode of the namespace it is ---- */
 
-/* Notes that the next number of the stream is that inode. */
-static int add_inode(struct load *l, uint64_t ino)
+int load_add_inode(struct load *l, uint64_t ino)
 {
     const struct load_run *last = l->run_count ? &l->runs[l->run_count - 1] : NULL;
     size_t room = l->run_room ? 2 * l->run_room : 64;
@@ -57,8 +56,7 @@ static int add_inode(struct load *l, uint64_t ino)
     return 0;
 }
 
-/* The inode of a number that has come. */
-static uint64_t find_ino(const struct load *l, uint64_t number)
+uint64_t load_ino_of(const struct load *l, uint64_t number)
 {
     size_t low = 0, high = l->run_count;
     uint64_t met;
@@ -140,7 +138,7 @@ int load_inode_get(struct load *l, uint64_t number, struct load_inode **ret)
     *ret = find_cached(l, number);
     if (*ret)
         return 0;
-    ino = find_ino(l, number);
+    ino = load_ino_of(l, number);
     err = inode_load(&l->ns->tree, ino, &in);
     if (err == -ESTALE)
         return load_fail_removed(l, number);
@@ -163,8 +161,7 @@ void load_set_attributes(struct load *l, const struct image_record *r, struct in
     in->ctime = now(l->p);
 }
 
-/* Stores the target of a symlink in pieces, as items do not take all of a long one. */
-static int put_target(struct load *l, uint64_t ino, const struct image_record *r)
+int load_put_target(struct load *l, uint64_t ino, const struct image_record *r)
 {
     int err = 0;
 
@@ -216,7 +213,7 @@ static int begin_inode(struct load *l, const struct image_record *r)
     if (err == 0)
         err = make_place(l, r->number, &i);
     if (err == 0)
-        err = add_inode(l, ino);
+        err = load_add_inode(l, ino);
     if (err < 0)
         return err;
     *i = (struct load_inode){.number = r->number, .ino = ino, .dirty = true};
@@ -229,11 +226,11 @@ static int begin_inode(struct load *l, const struct image_record *r)
     err = load_note_implied(l, r);
     if (err == 0 && r->content)
         err = load_content_give(l, r->content, i);
-    return err == 0 && S_ISLNK(r->mode) ? put_target(l, ino, r) : err;
+    return err == 0 && S_ISLNK(r->mode) ? load_put_target(l, ino, r) : err;
 }
 
-/* Other attributes for a directory that came before, or for an empty file, which may get a content
- * with them. */
+/* Other attributes for a directory that came before, for an empty file, which may get a content
+ * with them, or for an inode of the base. */
 static int change_inode(struct load *l, const struct image_record *r)
 {
     struct load_inode *i;
@@ -241,8 +238,9 @@ static int change_inode(struct load *l, const struct image_record *r)
 
     if (err < 0)
         return err;
-    if ((r->mode ^ i->in.mode) & S_IFMT || S_ISLNK(r->mode) ||
-        (S_ISREG(r->mode) && i->in.size > 0))
+    if ((r->mode ^ i->in.mode) & S_IFMT ||
+        (!load_is_of_base(l, r->number) &&
+         (S_ISLNK(r->mode) || (S_ISREG(r->mode) && i->in.size > 0))))
         return load_fail(l, -EINVAL, "inode %llu comes twice, and is no directory or empty file",
                          (unsigned long long)r->number);
     if (load_is_old(l, i->ino))
@@ -252,6 +250,8 @@ static int change_inode(struct load *l, const struct image_record *r)
         return err;
     load_set_attributes(l, r, &i->in);
     i->dirty = true;
+    if (load_is_of_base(l, r->number))
+        return load_change_base(l, r, i);
     if (S_ISREG(r->mode))
         i->in.size = r->size;
     return r->content ? load_content_give(l, r->content, i) : 0;
@@ -302,6 +302,8 @@ int load_take(struct load *l, const struct image_record *r, struct strbuf *why)
     err = load_wait(l);
     if (err == 0 && (r->type != IMAGE_CONTENT || r->number != l->piece.is.number))
         err = load_content_end(l);
+    if (err == 0 && (r->type != IMAGE_PATCH || r->number != l->patch.number))
+        err = load_patch_end(l);
     if (err < 0)
         return err;
     switch (r->type) {
@@ -318,8 +320,20 @@ int load_take(struct load *l, const struct image_record *r, struct strbuf *why)
         return load_remove_take(l, r);
     case IMAGE_OPAQUE:
         return load_opaque_take(l, r);
-    default:
+    case IMAGE_FIND:
+        return load_find_take(l, r);
+    case IMAGE_UNLINK:
+        return load_unlink_take(l, r);
+    case IMAGE_CLEAR:
+        return load_clear_take(l, r);
+    case IMAGE_SHARE:
+        return load_share_take(l, r);
+    case IMAGE_PATCH:
+        return load_patch_take(l, r);
+    case IMAGE_END:
         return take_end(l);
+    default:
+        return 0; /* BASE, DIGEST: the caller knows */
     }
 }
 
@@ -387,9 +401,11 @@ void load_close(struct load *l)
         if (l->cached[i / 2][i % 2].held)
             refs_unhold(l->p->refs, l->cached[i / 2][i % 2].held);
     load_contents_release(l);
+    map64_release(&l->found);
     map64_release(&l->implied);
     map64_release(&l->met);
     map64_release(&l->described);
+    free(l->patch.buf);
     free(l->piece.buf);
     free(l->runs);
     free(l);

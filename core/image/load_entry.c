@@ -14,6 +14,7 @@
 
 #define LINKS_MAX 65000   /* names of one file (vfs_name.c) */
 #define REMOVE_AT_ONCE 64 /* names */
+#define DEPTH_MAX 8192    /* directories above one that is moved */
 
 /* The name of a record as a string. */
 static struct load_name name_of(const struct image_record *r)
@@ -178,6 +179,41 @@ int load_remove_take(struct load *l, const struct image_record *r)
     return load_remove_below(l, dir, &name);
 }
 
+/* An inode of the base loses a name, and is not removed if that was the last one: it waits for
+ * another. */
+static int unlink_base(struct load *l, const struct image_record *r, struct load_name *name)
+{
+    struct inode in;
+    uint64_t dir;
+    int err = look(l, r, &dir, name);
+
+    if (err == -ENOENT || (err == 0 && name->ino != load_ino_of(l, r->number)))
+        return load_fail(l, -EINVAL, "inode %llu of the base does not have that name",
+                         (unsigned long long)r->number);
+    if (err == 0)
+        err = inode_load(&l->ns->tree, name->ino, &in);
+    if (err == 0)
+        err = name_del(l->p, &l->ns->tree, name->key, name->s);
+    if (err < 0)
+        return err;
+    if (S_ISDIR(in.mode))
+        in.parent = 0;
+    else
+        in.nlink--;
+    in.ctime = now(l->p);
+    l->unnamed += S_ISDIR(in.mode) || in.nlink == 0;
+    err = inode_store(&l->ns->tree, name->ino, &in);
+    return err == 0 ? count_out(l, dir, S_ISDIR(in.mode)) : err;
+}
+
+int load_unlink_take(struct load *l, const struct image_record *r)
+{
+    struct load_name name = name_of(r);
+    LOAD_GUARD(l);
+
+    return unlink_base(l, r, &name);
+}
+
 /* ---- adding ---- */
 
 /* May the entry stand there? */
@@ -192,6 +228,25 @@ static int check(struct load *l, const struct image_record *r, const struct load
     if (!S_ISDIR(i->in.mode) && i->in.nlink >= LINKS_MAX)
         return load_fail(l, -EMLINK, "a file has more than %d names", LINKS_MAX);
     return 0;
+}
+
+/* Is there a way from the root to the directory that gets an entry, not through the directory of
+ * the base that the entry leads to? A new directory cannot be on the way: it has no name yet. */
+static int check_way(struct load *l, const struct image_record *r)
+{
+    const uint64_t self = load_ino_of(l, r->number);
+    uint64_t at = load_ino_of(l, r->parent);
+    struct inode in;
+    int err = load_inodes_forget(l);
+
+    for (unsigned depth = 0; err == 0 && at != NS_ROOT_INO; depth++) {
+        if (at == self || at == 0 || depth > DEPTH_MAX)
+            return load_fail(l, -EINVAL, "directory %llu would not be below the root",
+                             (unsigned long long)r->number);
+        err = inode_load(&l->ns->tree, at, &in);
+        at = err == 0 ? in.parent : at;
+    }
+    return err;
 }
 
 /* May the inode of the record take the place of what has the name? */
@@ -263,8 +318,12 @@ static void count_name(struct load *l, struct load_inode *dir, struct load_inode
 static int put_entry(struct load *l, const struct image_record *r, struct load_name *name)
 {
     struct load_inode *dir, *i;
-    int err = load_inode_get(l, r->parent, &dir);
+    int err = load_inode_get(l, r->number, &i);
 
+    if (err == 0 && S_ISDIR(i->in.mode) && load_is_of_base(l, r->number))
+        err = check_way(l, r);
+    if (err == 0)
+        err = load_inode_get(l, r->parent, &dir);
     if (err == 0)
         err = load_inode_get(l, r->number, &i);
     if (err == 0)

@@ -57,6 +57,14 @@ struct load_piece {
     struct load_large *large; /* NULL: it is not large */
 };
 
+/* A block of a file of the base, to which pieces are applied. */
+struct load_patch {
+    uint64_t number; /* of the inode; 0: none */
+    uint64_t at;     /* offset of the block */
+    size_t len;      /* bytes of the file in it */
+    uint8_t *buf;    /* EXTENT_BLOCK bytes, once there was a patch */
+};
+
 struct load {
     struct state *p;
     struct ns *ns;
@@ -66,14 +74,16 @@ struct load {
     uint8_t recent[LOAD_SETS];
     struct load_run *runs;
     size_t run_count, run_room;
-    /* Of a draft that had a tree: */
-    uint64_t first;        /* inodes with lower numbers were there before; 0: the draft was empty */
-    uint64_t root;         /* the directory that the stream is put at */
+    uint64_t root;      /* the directory that the stream is put at */
+    uint64_t inodes;    /* of the stream so far */
+    uint64_t unnamed;   /* of these, how many have no name */
+    struct map64 found; /* inodes of the base that have numbers: those with 2 … found.count + 1 */
+    struct load_patch patch;
+    /* Of a stream that is put into what is there (load_open_at): */
+    uint64_t first;         /* inodes with lower numbers were there before; 0: it is none */
     struct map64 implied;   /* directories of the stream that are implied -> 1 */
     struct map64 met;       /* directories of the stream -> the inode that was there */
     struct map64 described; /* directories that were there and were met -> is one not implied? */
-    uint64_t inodes;  /* of the stream so far */
-    uint64_t unnamed; /* of these, how many have had no name */
     struct load_content kept[LOAD_KEPT]; /* at the number modulo LOAD_KEPT */
     struct load_piece piece;
     uint64_t flown[LOAD_FLIGHTS]; /* the last large contents, the nth at n % LOAD_FLIGHTS */
@@ -112,6 +122,17 @@ int load_wait(struct load *l);
 int load_inode_get(struct load *l, uint64_t number, struct load_inode **ret);
 /* Writes all that is in the cache into the tree, and forgets it: from now on the tree has all. */
 int load_inodes_forget(struct load *l);
+/* The next number of the stream is that inode. */
+int load_add_inode(struct load *l, uint64_t ino);
+/* The inode of a number that has come. */
+uint64_t load_ino_of(const struct load *l, uint64_t number);
+/* Is it the number of an inode that was in the draft before the stream? */
+static inline bool load_is_of_base(const struct load *l, uint64_t number)
+{
+    return number <= IMAGE_ROOT + l->found.count;
+}
+/* Stores the target of a symlink, as items do not take all of a long one. */
+int load_put_target(struct load *l, uint64_t ino, const struct image_record *r);
 /* Gives the inode what the record says of any. */
 void load_set_attributes(struct load *l, const struct image_record *r, struct inode *in);
 
@@ -174,6 +195,18 @@ void load_large_free(struct load_large *f);
 
 int load_entry_take(struct load *l, const struct image_record *r);
 int load_remove_take(struct load *l, const struct image_record *r);
+int load_unlink_take(struct load *l, const struct image_record *r);
+
+/* ---- inodes of the base (load_base.c) ---- */
+
+int load_find_take(struct load *l, const struct image_record *r);
+int load_share_take(struct load *l, const struct image_record *r);
+int load_clear_take(struct load *l, const struct image_record *r);
+int load_patch_take(struct load *l, const struct image_record *r);
+/* Other bytes, or another size or target, for an inode of the base. The caller holds the locks. */
+int load_change_base(struct load *l, const struct image_record *r, struct load_inode *i);
+/* Stores the block that was patched, if there is one. The caller holds no lock. */
+int load_patch_end(struct load *l);
 
 /* A name of a directory as a string, and where it leads. */
 struct load_name {

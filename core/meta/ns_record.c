@@ -284,3 +284,51 @@ int ns_read(uint64_t number, const void *val, size_t len, struct ns_fields *ret)
 
     return err < 0 ? err : ns_decode(val, len, ret);
 }
+
+/* ---- tagged fields that need not be known ---- */
+
+/* Where the first field begins that has that tag or a higher one. */
+static size_t find_tag(const struct ns_tail *tail, unsigned tag)
+{
+    size_t at = 0;
+
+    while (tail && at < tail->len && tail->bytes[at] < tag)
+        at += TAG_HEAD + (size_t)get_le16(tail->bytes + at + 1);
+    return at;
+}
+
+const uint8_t *ns_tail_find(const struct ns_tail *tail, unsigned tag, size_t *ret_len)
+{
+    size_t at = find_tag(tail, tag);
+
+    if (!tail || at >= tail->len || tail->bytes[at] != tag)
+        return NULL;
+    *ret_len = get_le16(tail->bytes + at + 1);
+    return tail->bytes + at + TAG_HEAD;
+}
+
+int ns_tail_put(const struct ns_tail *tail, unsigned tag, const void *bytes, size_t len,
+                struct ns_tail **ret)
+{
+    size_t at = find_tag(tail, tag), old = 0, had = 0, all;
+    struct ns_tail *t;
+
+    if (ns_tail_find(tail, tag, &had))
+        old = TAG_HEAD + had;
+    all = (tail ? tail->len : 0) - old + TAG_HEAD + len;
+    if (all > NS_TAIL_MAX)
+        return -ENOSPC;
+    t = malloc(sizeof *t + all);
+    if (!t)
+        return -ENOMEM;
+    t->len = all;
+    if (at)
+        memcpy(t->bytes, tail->bytes, at);
+    t->bytes[at] = (uint8_t)tag;
+    put_le16(t->bytes + at + 1, (uint16_t)len);
+    memcpy(t->bytes + at + TAG_HEAD, bytes, len);
+    if (tail && tail->len > at + old)
+        memcpy(t->bytes + at + TAG_HEAD + len, tail->bytes + at + old, tail->len - at - old);
+    *ret = t;
+    return 0;
+}

@@ -34,13 +34,16 @@ struct ns_hidden {
     int64_t since;        /* when it began to be kept, ns since the epoch */
 };
 
-/* Tagged fields at the end of a record that this version does not know, as they stand there: each
- * is a tag below 0x80, 1, a length, 2, and as many bytes; tags rise. */
+/* Tagged fields at the end of a record that a version need not know, as they stand there: each is a
+ * tag below 0x80, 1, a length, 2, and as many bytes; tags rise. */
 struct ns_tail {
     size_t len;
     uint8_t bytes[];
 };
 #define NS_TAIL_MAX 4096
+/* A tagged field that says the digest of the tree as it was at a change: the number of that change
+ * 8, SHA-256 32 (digest/noted.h). */
+#define NS_TAG_DIGEST 0x01u
 
 struct ns_fields {
     char name[VFS_NAME_MAX + 1];
@@ -80,5 +83,11 @@ int ns_decode(const void *val, size_t len, struct ns_fields *ret);
 /* ns_record_check and ns_decode for the row of that number. -EUCLEAN also for a number that no
  * namespace can have. */
 int ns_read(uint64_t number, const void *val, size_t len, struct ns_fields *ret);
+/* The bytes of a tagged field; NULL: there is none. *ret_len is their number. */
+const uint8_t *ns_tail_find(const struct ns_tail *tail, unsigned tag, size_t *ret_len);
+/* Makes a copy of a tail (NULL: of an empty one) with a tagged field, which takes the place of one
+ * with that tag. The caller frees *ret. -ENOMEM; -ENOSPC: it would be too long. */
+int ns_tail_put(const struct ns_tail *tail, unsigned tag, const void *bytes, size_t len,
+                struct ns_tail **ret);
 /* Frees what ns_decode has allocated. A second call is fine. */
 void ns_fields_release(struct ns_fields *f);

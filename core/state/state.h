@@ -52,7 +52,7 @@
  *   "pool node"    pool_node.c    mutex   what the status shows of reports and cycles; a leaf
  *   "shards thread", "lastuse", "blame"    mutexes, leaves
  *   "jobs"         jobs/jobs.c    mutex   which jobs there are; before "drops" and "workers"
- *   "scrub", "sweep", "met", "last reply", "control session",
+ *   "scrub", "sweep", "met", "last reply", "control session", "parked",
  *   "workers", "workers_group", "crew", "import feed"    mutexes, leaves
  *   "ahead"        vfs/vfs_ahead.c mutex  what is read ahead of readers; a leaf
  *   "shard dir", "shard files"    shard/shard_dir*.c mutexes  what a driver keeps open; leaves
@@ -93,6 +93,7 @@
  *   "log sync", "log make" log.sync, log.make
  *   "pool report", "pool nodes" pool_node.report, .looking
  *   "last reply" control_of_store.last_reply_lock
+ *   "parked" imports_of_store.lock
  *
  * So `io` is "inode" at a field of struct vnode, and "content" at one of struct content.
  */
@@ -228,6 +229,7 @@ struct state {
     struct shards_thread *shards_thread;
     struct sweep_of_store *sweep;
     struct aheads *aheads;
+    struct imports_of_store *imports;
     struct control_of_store *control;
 };
 

@@ -402,6 +402,7 @@ static void init_locks(struct state *p)
     mutex_init(&p->events_lock, "events");
     cond_init(&p->events_left);
     mutex_init(&p->control->last_reply_lock, "last reply");
+    parked_init(p->imports);
     durable_init(p);
     mutex_init(&p->flush->lock, "flush");
     mutex_init(&p->flush->run, "flush run");
@@ -447,6 +448,7 @@ static struct state *alloc(void)
     s->state.shards_thread = &s->shards_thread;
     s->state.sweep = &s->sweep;
     s->state.aheads = &s->aheads;
+    s->state.imports = &s->imports;
     s->state.control = &s->control;
     return &s->state;
 }

@@ -10,6 +10,7 @@
 #include "flush_impl.h"
 #include "gc_store_impl.h"
 #include "job_impl.h"
+#include "parked.h"
 #include "remote_impl.h"
 #include "scrub_impl.h"
 #include "state.h"
@@ -31,5 +32,6 @@ struct store {
     struct shards_thread shards_thread;
     struct sweep_of_store sweep;
     struct aheads aheads;
+    struct imports_of_store imports;
     struct control_of_store control;
 };

@@ -7,6 +7,7 @@
 
 #include "control.h"
 #include "defer.h"
+#include "export.h"
 #include "import.h"
 #include "nowait.h"
 #include "passthrough.h"
@@ -41,6 +42,11 @@ static int handle_close(struct fs *fs, struct handle *h)
         if (!thread_may_wait())
             return -EWOULDWAIT;
         import_close(h->import);
+        break;
+    case HANDLE_EXPORT: /* what it has frozen is dropped */
+        if (!thread_may_wait())
+            return -EWOULDWAIT;
+        export_close(h->export);
         break;
     case HANDLE_TEXT:
         free(h->text.s);

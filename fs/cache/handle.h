@@ -12,12 +12,14 @@
 #include <stddef.h>
 
 struct control_session;
+struct export_session;
 struct import;
 
 enum handle_kind {
     HANDLE_FILE,    /* `file`: a file of a namespace, or an object */
     HANDLE_CONTROL, /* `control` */
     HANDLE_IMPORT,  /* `import` */
+    HANDLE_EXPORT,  /* `export` */
     HANDLE_TEXT,    /* `text`: what the file said when it was opened */
     HANDLE_SPOOL,   /* `fd`: an unlinked file with what it said */
 };
@@ -31,6 +33,7 @@ struct handle {
         struct vfs_file *file;
         struct control_session *control;
         struct import *import;
+        struct export_session *export;
         struct {
             char *s; /* owned */
             size_t len;

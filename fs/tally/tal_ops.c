@@ -15,6 +15,7 @@
 
 #include "control.h"
 #include "defer.h"
+#include "export.h"
 #include "handle.h"
 #include "import.h"
 #include "io.h"
@@ -106,7 +107,9 @@ void tal_op_setattr(fuse_req_t req, uint64_t ino, int to_set)
 {
     const int refused = FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID;
     const enum taldir_kind kind = taldir_kind(ino);
-    if ((kind != TALDIR_CONTROL && kind != TALDIR_IMPORT) || (to_set & refused) != 0)
+    const bool takes =
+        kind == TALDIR_CONTROL || kind == TALDIR_IMPORT || kind == TALDIR_EXPORT;
+    if (!takes || (to_set & refused) != 0)
         fuse_reply_err(req, EPERM);
     else
         tal_op_getattr(req, ino);
@@ -143,7 +146,19 @@ static void open_import(fuse_req_t req, struct fuse_file_info *fi)
     const struct vfs_cred cred = fs_cred(req);
     struct handle *h = handle_new(fs, HANDLE_IMPORT);
     fi->direct_io = 1;
-    reply_open(req, fi, h, !h ? -ENOMEM : import_open(fs->p, &cred, &h->import));
+    reply_open(req, fi, h, 
+               !h ? -ENOMEM
+                  : import_open(fs->p, &cred, fs_may_know(fs, cred.uid), &h->import));
+}
+
+/* Whoever may read all of the store may have it sent. */
+static void open_export(fuse_req_t req, struct fuse_file_info *fi)
+{
+    struct fs *fs = fs_of(req);
+    struct handle *h = handle_new(fs, HANDLE_EXPORT);
+    bool may = fs_may_know(fs, fuse_req_ctx(req)->uid);
+    fi->direct_io = 1;
+    reply_open(req, fi, h, !h ? -ENOMEM : !may ? -EACCES : export_open(fs->p, &h->export));
 }
 
 /* Opens the object. -ESTALE: it is gone, and the kernel shall look its name up again. */
@@ -197,6 +212,8 @@ void tal_op_open(fuse_req_t req, uint64_t ino, const struct fuse_file_info *fi)
         open_control(req, &own);
     } else if (kind == TALDIR_IMPORT) {
         open_import(req, &own);
+    } else if (kind == TALDIR_EXPORT) {
+        open_export(req, &own);
     } else if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC) != 0) {
         fuse_reply_err(req, EPERM);
     } else if (kind == TALDIR_OBJECT) {
@@ -238,6 +255,25 @@ static void read_file(fuse_req_t req, const struct handle *h, size_t size, off_t
         fuse_reply_buf(req, buf, (size_t)n);
 }
 
+static void do_read_export(struct call *c)
+{
+    ssize_t n = -EINTR; /* interrupted before it began */
+    if (!atomic_load(&c->interrupted))
+        n = export_read(fs_handle(&c->fi)->export, c->data, c->len, &c->interrupted);
+    call_settle(c);
+    if (n < 0)
+        fs_reply_err(c->req, n);
+    else
+        fuse_reply_buf(c->req, c->data, (size_t)n);
+}
+
+/* Reads of an export make what they give. Their offsets say nothing. */
+static void read_export(fuse_req_t req, size_t size, const struct fuse_file_info *fi)
+{
+    call_defer(req, do_read_export,
+               &(struct call_args){.lane = CALL_SLOW, .fi = fi, .len = size, .room = size});
+}
+
 void tal_op_read(fuse_req_t req, size_t size, off_t off, const struct fuse_file_info *fi)
 {
     const struct handle *h = fs_handle(fi);
@@ -249,6 +285,9 @@ void tal_op_read(fuse_req_t req, size_t size, off_t off, const struct fuse_file_
     case HANDLE_IMPORT:
     case HANDLE_SPOOL:
         read_file(req, h, size, off);
+        break;
+    case HANDLE_EXPORT:
+        read_export(req, size, fi);
         break;
     default:
         fuse_reply_err(req, EBADF);
@@ -274,28 +313,33 @@ static void do_write_control(struct call *c)
     reply_written(c->req, n);
 }
 
-static void do_write_import(struct call *c)
+static void do_write_image(struct call *c)
 {
     ssize_t n = -EINTR; /* interrupted before it began */
     fs_asked_by(c->req);
     if (!atomic_load(&c->interrupted))
-        n = import_write(fs_handle(&c->fi)->import, c->data, c->len);
+        n = fs_handle(&c->fi)->kind == HANDLE_EXPORT
+                ? export_write(fs_handle(&c->fi)->export, c->data, c->len)
+                : import_write(fs_handle(&c->fi)->import, c->data, c->len, &c->interrupted);
     call_settle(c);
     reply_written(c->req, n);
 }
 
-/* A write to an import waits if much of what was written is not worked off. Its offset says
- * nothing. */
-static void write_import(fuse_req_t req, const char *buf, size_t size,
-                         const struct fuse_file_info *fi)
+/* A write to an import waits if much of what was written is not worked off, and the line of an
+ * export for an instant of its own. Their offsets say nothing. */
+static void write_image(fuse_req_t req, const char *buf, size_t size,
+                        const struct fuse_file_info *fi)
 {
-    const ssize_t n = import_write(fs_handle(fi)->import, buf, size);
+    static const _Atomic bool never = false;
+    const bool import = fs_handle(fi)->kind == HANDLE_IMPORT;
+    const ssize_t n =
+        import ? import_write(fs_handle(fi)->import, buf, size, &never) : -EWOULDWAIT;
 
     if (n != -EWOULDWAIT) {
         reply_written(req, n);
         return;
     }
-    call_defer(req, do_write_import,
+    call_defer(req, do_write_image,
                &(struct call_args){
                    .lane = CALL_SLOW, .fi = fi, .len = size, .data = buf, .room = size});
 }
@@ -309,8 +353,8 @@ void tal_op_write(fuse_req_t req, const char *buf, size_t size, off_t off,
     const struct handle *h = fs_handle(fi);
     const int64_t at = (fi->flags & O_APPEND) != 0 ? -1 : off;
     ssize_t n = -EWOULDWAIT;
-    if (h->kind == HANDLE_IMPORT) {
-        write_import(req, buf, size, fi);
+    if (h->kind == HANDLE_IMPORT || h->kind == HANDLE_EXPORT) {
+        write_image(req, buf, size, fi);
         return;
     }
     if (h->kind != HANDLE_CONTROL)

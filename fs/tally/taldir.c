@@ -25,7 +25,7 @@ const struct taldir_fixed taldir_fixed[] = {
     {"nodes", INO_NODES, TALDIR_TEXT},          {"gc-history", INO_GC_HISTORY, TALDIR_TEXT},
     {"ghosts", INO_GHOSTS, TALDIR_SPOOL},       {"flushes", INO_FLUSHES, TALDIR_TEXT},
     {"snapshots", INO_SNAPSHOTS, TALDIR_DIR},
-    {"import", INO_IMPORT, TALDIR_IMPORT},
+    {"import", INO_IMPORT, TALDIR_IMPORT},      {"export", INO_EXPORT, TALDIR_EXPORT},
 };
 const size_t taldir_fixed_count = sizeof(taldir_fixed) / sizeof(taldir_fixed[0]);
 
@@ -59,6 +59,8 @@ enum taldir_kind taldir_kind(uint64_t nodeid)
         return TALDIR_CONTROL;
     case NS_IMPORT:
         return TALDIR_IMPORT;
+    case NS_EXPORT:
+        return TALDIR_EXPORT;
     case NS_OBJECT:
         return TALDIR_OBJECT;
     case NS_PREFIX:
@@ -123,6 +125,8 @@ static mode_t mode_of(const struct taldir *t, uint64_t nodeid)
     case TALDIR_CONTROL:
     case TALDIR_IMPORT:
         return S_IFREG | (t->fs->o->ctl_mode & 0777);
+    case TALDIR_EXPORT:
+        return S_IFREG | 0600;
     case TALDIR_OBJECT:
         return S_IFREG | 0444;
     case TALDIR_TEXT:
@@ -208,10 +212,13 @@ static const struct taldir_fixed *find_fixed(const char *name)
  * the kernel's lock of the inode. */
 static uint64_t node_of_fixed(struct taldir *t, const struct taldir_fixed *f)
 {
-    if (f->kind != TALDIR_CONTROL && f->kind != TALDIR_IMPORT)
+    uint32_t ns = f->kind == TALDIR_CONTROL  ? NS_CONTROL
+                  : f->kind == TALDIR_IMPORT ? NS_IMPORT
+                  : f->kind == TALDIR_EXPORT ? NS_EXPORT
+                                             : 0;
+    if (!ns)
         return f->ino;
-    return vfs_node(f->kind == TALDIR_CONTROL ? NS_CONTROL : NS_IMPORT,
-                    atomic_fetch_add(&t->controls, 1) & INO_MASK);
+    return vfs_node(ns, atomic_fetch_add(&t->controls, 1) & INO_MASK);
 }
 
 /* Looks up an entry of `.tally` itself. */

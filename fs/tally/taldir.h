@@ -5,6 +5,7 @@
  *
  *     nodeid (namespace number ‖ number)      what it is
  *     0        ‖ 2 …                          .tally and its fixed entries
+ *     0x3ffff8 ‖ counter                      export, as control
  *     0x3ffff9 ‖ counter                      import, as control
  *     0x3ffffa ‖ namespace number             snapshots/<name>; the snapshots in it have the nodes
  *                                             of their trees
@@ -46,6 +47,7 @@ enum taldir_kind {
     TALDIR_DIR,
     TALDIR_CONTROL,
     TALDIR_IMPORT,
+    TALDIR_EXPORT,
     TALDIR_TEXT,  /* taldir_text */
     TALDIR_SPOOL, /* taldir_spool */
     TALDIR_OBJECT,

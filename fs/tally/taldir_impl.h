@@ -14,6 +14,7 @@
 #define INO_MASK ((UINT64_C(1) << VFS_INO_BITS) - 1)
 
 /* Namespace numbers of the nodes of `.tally`, above VFS_NS_MAX (the table in taldir.h). */
+#define NS_EXPORT 0x3ffff8u
 #define NS_IMPORT 0x3ffff9u
 #define NS_SNAPSHOTS 0x3ffffau
 #define NS_JOB 0x3ffffbu
@@ -43,9 +44,10 @@ enum taldir_ino {
     INO_GC_HISTORY,
     INO_GHOSTS,
     INO_FLUSHES,
-    /* in listings only: each lookup gives another node of NS_CONTROL, or of NS_IMPORT */
+    /* in listings only: each lookup gives another node of NS_CONTROL, NS_IMPORT or NS_EXPORT */
     INO_CONTROL,
     INO_IMPORT,
+    INO_EXPORT,
 };
 
 struct taldir_fixed {
@@ -60,7 +62,8 @@ struct taldir {
     const struct fs *fs;
     uint32_t gid;          /* of the mount's owner */
     struct timespec since; /* when it was mounted: the times of all nodes */
-    _Atomic uint64_t controls; /* the number of the next node of NS_CONTROL or NS_IMPORT */
+    _Atomic uint64_t controls; /* the number of the next node of NS_CONTROL, NS_IMPORT or
+                                * NS_EXPORT */
 };
 
 /* The attributes of any node but an object. */

@@ -72,6 +72,7 @@ static void make_stream(struct text *t, unsigned value)
 
 static void import_models(size_t space, unsigned value)
 {
+    w.live.operations++; /* it is a merge */
     for (unsigned i = 0; i < FILES; i++) {
         struct bytes *b = bytes_new(files[i].len);
 
@@ -94,6 +95,7 @@ static bool is_there(struct import *s)
 static int import_files(size_t space, unsigned value)
 {
     static const struct vfs_cred root = {.uid = 0};
+    static const _Atomic bool never = false;
     char line[80];
     struct text t;
     struct import *s;
@@ -101,10 +103,10 @@ static int import_files(size_t space, unsigned value)
 
     make_stream(&t, value);
     snprintf(line, sizeof line, "import %s/\n", space_names[space]);
-    CHECK(import_open(w.p, &root, &s) == 0);
-    n = import_write(s, line, strlen(line));
+    CHECK(import_open(w.p, &root, true, &s) == 0);
+    n = import_write(s, line, strlen(line), &never);
     if (n > 0)
-        n = import_write(s, (const char *)t.bytes, t.len);
+        n = import_write(s, (const char *)t.bytes, t.len, &never);
     if (n < 0 && is_there(s))
         import_models(space, value);
     import_close(s);

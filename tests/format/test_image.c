@@ -104,6 +104,116 @@ Test(image, records_come_back_as_they_were)
     cr_assert_eq(image_next(&s, m.bytes, m.len, &used, &r), -ENOENT);
 }
 
+/* ---- what one store sends to another ---- */
+
+static const uint8_t digest[SHA256_LEN] = "a digest has thirty-two bytes..";
+
+static const struct image_record sent[] = {
+    {.type = IMAGE_BASE, .digest = digest, HAS("main@a..b")},
+    {.type = IMAGE_INODE, .number = 1, .mode = S_IFDIR | 0755},
+    {.type = IMAGE_FIND, .parent = 1, .number = 2, NAMED("dir")},
+    {.type = IMAGE_FIND, .parent = 2, .number = 3, NAMED("file")},
+    {.type = IMAGE_INODE, .number = 4, .mode = S_IFREG | 0600},
+    {.type = IMAGE_SHARE, .number = 4, .content = 3},
+    {.type = IMAGE_CLEAR, .number = 3},
+    {.type = IMAGE_PATCH, .number = 3, .offset = 7, HAS("bytes")},
+    {.type = IMAGE_UNLINK, .parent = 2, .number = 3, NAMED("file")},
+    {.type = IMAGE_REMOVE, .parent = 1, NAMED("gone")},
+    {.type = IMAGE_ENTRY, .parent = 1, .number = 3, NAMED("moved")},
+    {.type = IMAGE_ENTRY, .parent = 1, .number = 4, NAMED("new")},
+    {.type = IMAGE_DIGEST, .digest = digest},
+    {.type = IMAGE_END, .number = 13},
+};
+#define SENT (sizeof sent / sizeof *sent)
+
+/* Reads a record behind the first `before` of those; returns the error. */
+static int read_behind(size_t before, const struct image_record *r)
+{
+    uint8_t buf[IMAGE_FIXED_MAX + 100], bytes[2 * IMAGE_FIXED_MAX];
+    struct image_stream s, any = {.sent = true, .inodes = 9, .contents = 9, .found = 8};
+    struct image_record got;
+    size_t n, used;
+    uint64_t sum;
+
+    image_begin(&s, bytes);
+    for (size_t i = 0; i < before; i++)
+        (void)image_put(&s, &sent[i], bytes);
+    /* `any` is a stream in which it may stand */
+    any.records = r->type == IMAGE_BASE ? 0 : r->type == IMAGE_END ? r->number : 1;
+    any.digested = r->type == IMAGE_END;
+    any.sent = r->type != IMAGE_OPAQUE;
+    if (r->type == IMAGE_END)
+        any.inodes = s.inodes, any.contents = s.contents;
+    if (r->type == IMAGE_FIND)
+        any.inodes = r->number - 1, any.found = any.inodes - 1;
+    n = image_put(&any, r, buf);
+    if (r->len)
+        memcpy(buf + n, r->data, r->len);
+    sum = id_checksum(buf + 16, n - 16, id_checksum(buf, 8, s.sum));
+    put_le64(buf + 8, r->len ? id_checksum(buf + n, r->len, sum) : sum);
+    return image_next(&s, buf, n + r->len, &used, &got);
+}
+
+Test(image, what_is_sent_comes_back_as_it_was)
+{
+    struct image_stream s, t;
+    struct image_record r;
+    uint8_t buf[4096];
+    size_t n, used;
+
+    image_begin(&s, buf);
+    t = s;
+    for (size_t i = 0; i < SENT; i++) {
+        n = image_put(&s, &sent[i], buf);
+        if (sent[i].len)
+            memcpy(buf + n, sent[i].data, sent[i].len);
+        cr_assert_eq(image_next(&t, buf, n + sent[i].len, &used, &r), 0, "record %zu", i);
+        cr_assert(same(&r, &sent[i]), "record %zu", i);
+        cr_assert(!sent[i].digest || memcmp(r.digest, digest, SHA256_LEN) == 0, "record %zu", i);
+    }
+    cr_assert(t.ended && t.found == 2 && t.inodes == 4);
+}
+
+Test(image, a_record_of_what_is_sent_stands_only_where_it_may)
+{
+    for (size_t i = 0; i < SENT; i++)
+        cr_assert_eq(read_behind(i, &sent[i]), 0, "record %zu is in its place", i);
+    cr_assert_eq(read_behind(1, &sent[0]), -EUCLEAN, "a second base");
+    for (size_t i = 2; i + 2 < SENT; i++)
+        if (sent[i].type > IMAGE_END)
+            cr_assert_eq(read_behind(0, &sent[i]), -EUCLEAN, "record %zu, and no base", i);
+    cr_assert_eq(
+        read_behind(
+            5, &(struct image_record){.type = IMAGE_FIND, .parent = 1, .number = 5, NAMED("late")}),
+        -EUCLEAN, "behind a new inode");
+    cr_assert_eq(
+        read_behind(
+            4, &(struct image_record){.type = IMAGE_FIND, .parent = 1, .number = 6, NAMED("far")}),
+        -EUCLEAN, "a number is left out");
+    for (size_t i = 6; i <= 8; i++) { /* CLEAR, PATCH, UNLINK of an inode that is new */
+        struct image_record r = sent[i];
+        r.number = 4;
+        cr_assert_eq(read_behind(6, &r), -EUCLEAN, "record %zu of a new inode", i);
+    }
+    cr_assert_eq(read_behind(6, &(struct image_record){.type = IMAGE_OPAQUE, .number = 1}),
+                 -EUCLEAN);
+    cr_assert_eq(read_behind(12, &sent[13]), -EUCLEAN, "an end without a digest");
+    cr_assert_eq(read_behind(13, &sent[11]), -EUCLEAN, "a name behind the digest");
+    cr_assert_eq(read_behind(13, &sent[12]), -EUCLEAN, "a second digest");
+}
+
+Test(image, the_rest_of_a_stream_says_where_it_begins)
+{
+    uint8_t head[IMAGE_REST_HEAD];
+    uint64_t bytes, sum;
+
+    image_put_rest(123456, UINT64_C(0xfedcba9876543210), head);
+    cr_assert(image_get_rest(head, &bytes, &sum));
+    cr_assert(bytes == 123456 && sum == UINT64_C(0xfedcba9876543210));
+    head[3] ^= 1;
+    cr_assert(!image_get_rest(head, &bytes, &sum));
+}
+
 Test(image, a_stream_that_is_cut_anywhere_asks_for_more)
 {
     struct made m;
@@ -308,11 +418,11 @@ Test(image, what_no_writer_makes_is_refused_though_its_sum_is_right)
         const struct image_record *r;
         void (*spoil)(uint8_t *record);
     } forged[] = {
-        {&file, number_0},    {&file, number_9},    {&file, type_0},      {&file, type_8},
-        {&file, no_type},     {&file, mode_bit},    {&file, rdev_1},      {&file, size_minus_1},
-        {&file, content_2},   {&xattr, number_0},   {&xattr, number_9},   {&xattr, xattr_name_0},
-        {&content, number_0}, {&content, number_9}, {&content, flag_2},   {&content, offset_5},
-        {&content, length_0}, {&again, rdev_1},     {&link, target_nul},  {&link, size_minus_1},
+        {&file, number_0},    {&file, number_9},    {&file, type_0},        {&file, type_8},
+        {&file, no_type},     {&file, mode_bit},    {&file, rdev_1},        {&file, size_minus_1},
+        {&file, content_2},   {&xattr, number_0},   {&xattr, number_9},     {&xattr, xattr_name_0},
+        {&content, number_0}, {&content, number_9}, {&content, flag_2},     {&content, offset_5},
+        {&content, length_0}, {&again, rdev_1},     {&link, target_nul},    {&link, size_minus_1},
         {&removed, number_0}, {&removed, number_9}, {&removed, name_slash}, {&removed, name_nul},
         {&end, number_9},     {&end, second_9},     {&file, implied},     {&link, implied},
     };
@@ -326,8 +436,8 @@ Test(image, what_no_writer_makes_is_refused_though_its_sum_is_right)
 Test(image, an_entry_names_an_inode_that_came_before_and_is_not_the_root)
 {
     static uint8_t buf[IMAGE_FIXED_MAX];
-    static void (*const spoils[])(uint8_t *) = {number_0, number_9,  second_1,
-                                                second_9, name_slash, name_dots, name_nul};
+    static void (*const spoils[])(uint8_t *) = {number_0,   number_9,  second_1, second_9,
+                                                name_slash, name_dots, name_nul};
     static const struct image_record two = {
         .type = IMAGE_INODE, .number = 2, .mode = S_IFDIR | 0755};
     static const struct image_record entry = {

@@ -10,6 +10,7 @@
 
 static struct fixture x;
 static const struct vfs_cred root = {.uid = 0};
+static const _Atomic bool never = false;
 static uint8_t stream[1 << 20];
 static size_t stream_len;
 
@@ -72,8 +73,8 @@ static struct import *begin(const char *line)
 {
     struct import *s;
 
-    cr_assert_eq(import_open(x.p, &root, &s), 0);
-    cr_assert_eq(import_write(s, line, strlen(line)), (ssize_t)strlen(line));
+    cr_assert_eq(import_open(x.p, &root, true, &s), 0);
+    cr_assert_eq(import_write(s, line, strlen(line), &never), (ssize_t)strlen(line));
     return s;
 }
 
@@ -91,7 +92,7 @@ static const char *reply_of(struct import *s)
  * not depend on threads. */
 static ssize_t give(struct import *s, size_t from, size_t end)
 {
-    ssize_t n = import_write(s, (const char *)stream + from, end - from);
+    ssize_t n = import_write(s, (const char *)stream + from, end - from, &never);
     char none;
 
     cr_assert_eq(import_read(s, &none, 0), 0);
@@ -240,10 +241,10 @@ Test(import, a_line_that_is_none_is_refused)
     struct import *s;
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        cr_assert_eq(import_open(x.p, &root, &s), 0);
-        is_refused(s, import_write(s, bad[i], strlen(bad[i])), -EINVAL, "import:");
+        cr_assert_eq(import_open(x.p, &root, true, &s), 0);
+        is_refused(s, import_write(s, bad[i], strlen(bad[i]), &never), -EINVAL, "import:");
     }
-    cr_assert_eq(import_open(x.p, &root, &s), 0);
+    cr_assert_eq(import_open(x.p, &root, true, &s), 0);
     is_refused(s, give(s, 0, stream_len), -EINVAL, "the first write is a line");
 }
 
@@ -251,8 +252,8 @@ Test(import, a_name_that_is_taken_meanwhile_or_none_is_refused)
 {
     struct import *s, *t;
 
-    cr_assert_eq(import_open(x.p, &root, &s), 0);
-    is_refused(s, import_write(s, "import ..\n", 10), -EINVAL, "cannot be the name");
+    cr_assert_eq(import_open(x.p, &root, true, &s), 0);
+    is_refused(s, import_write(s, "import ..\n", 10, &never), -EINVAL, "cannot be the name");
     s = begin("import one\n");
     t = begin("import one\n");
     cr_assert_eq(give(s, 0, stream_len), (ssize_t)stream_len);
@@ -265,7 +266,7 @@ Test(import, damage_and_what_is_no_stream_are_refused)
 {
     struct import *s = begin("import one\n");
 
-    is_refused(s, import_write(s, "this is no stream at all, is it?", 32), -EUCLEAN, "damaged");
+    is_refused(s, import_write(s, "this is no stream at all, is it?", 32, &never), -EUCLEAN, "damaged");
     s = begin("import one\n");
     stream[stream_len / 2] ^= 1;
     is_refused(s, give(s, 0, stream_len), -EUCLEAN, "damaged");
@@ -309,8 +310,8 @@ Test(import, as_many_as_there_can_be_at_a_time_and_no_more)
         snprintf(line, sizeof line, "import n%d\n", i);
         s[i] = begin(line);
     }
-    cr_assert_eq(import_open(x.p, &root, &more), 0);
-    is_refused(more, import_write(more, "import more\n", 12), -EBUSY, "as many imports");
+    cr_assert_eq(import_open(x.p, &root, true, &more), 0);
+    is_refused(more, import_write(more, "import more\n", 12, &never), -EBUSY, "as many imports");
     for (int i = 0; i < NS_DRAFTS_MAX; i++)
         import_close(s[i]);
     import_close(begin("import more\n"));
@@ -321,8 +322,8 @@ Test(import, who_is_not_root_imports_only_what_they_could_make)
     static const struct vfs_cred user = {.uid = 1000, .gid = 1000};
     struct import *s;
 
-    cr_assert_eq(import_open(x.p, &user, &s), 0);
-    cr_assert_eq(import_write(s, "import one\n", 11), 11);
+    cr_assert_eq(import_open(x.p, &user, false, &s), 0);
+    cr_assert_eq(import_write(s, "import one\n", 11, &never), 11);
     is_refused(s, give(s, 0, stream_len), -EPERM, "only root may import that");
     nothing_is_there("one");
 }

@@ -11,6 +11,7 @@
 
 static struct fixture x;
 static const struct vfs_cred root = {.uid = 0};
+static const _Atomic bool never = false;
 
 /* ---- a stream ---- */
 
@@ -104,7 +105,7 @@ static char reply[4096];
  * afterwards does not depend on threads. */
 static ssize_t give(struct import *s, size_t len)
 {
-    ssize_t n = import_write(s, (const char *)bytes, len);
+    ssize_t n = import_write(s, (const char *)bytes, len, &never);
 
     cr_assert_eq(import_read(s, reply, 0), 0);
     return n;
@@ -118,8 +119,8 @@ static ssize_t import_as(const struct vfs_cred *cred, const char *target)
     ssize_t n, got;
 
     snprintf(line, sizeof line, "import \"%s\"\n", target);
-    cr_assert_eq(import_open(x.p, cred, &s), 0);
-    n = import_write(s, line, strlen(line));
+    cr_assert_eq(import_open(x.p, cred, true, &s), 0);
+    n = import_write(s, line, strlen(line), &never);
     if (n > 0)
         n = give(s, length);
     got = import_read(s, reply, sizeof reply - 1);
@@ -401,8 +402,8 @@ Test(into, a_frozen_namespace_is_refused_at_the_begin_and_at_the_end)
     struct import *s;
 
     end_stream();
-    cr_assert_eq(import_open(x.p, &root, &s), 0);
-    cr_assert_eq(import_write(s, line, sizeof line - 1), (ssize_t)(sizeof line - 1));
+    cr_assert_eq(import_open(x.p, &root, true, &s), 0);
+    cr_assert_eq(import_write(s, line, sizeof line - 1, &never), (ssize_t)(sizeof line - 1));
     agreed(&x, "set ns:main.frozen yes", "ok");
     cr_assert_eq(give(s, length), -EROFS);
     import_close(s);
@@ -419,8 +420,8 @@ Test(into, what_is_written_meanwhile_stays_and_the_import_wins_where_both_change
     add_file(1, "a", "new a");
     add_file(1, "both", "of the import");
     end_stream();
-    cr_assert_eq(import_open(x.p, &root, &s), 0);
-    cr_assert_eq(import_write(s, line, sizeof line - 1), (ssize_t)(sizeof line - 1));
+    cr_assert_eq(import_open(x.p, &root, true, &s), 0);
+    cr_assert_eq(import_write(s, line, sizeof line - 1, &never), (ssize_t)(sizeof line - 1));
     write_over("main/a", "OLD");
     write_over("main/d/f", "OLD");
     put_file(&x, "main/both", "of main");
@@ -441,8 +442,8 @@ Test(into, what_does_not_fit_to_what_was_written_meanwhile_changes_nothing)
     put_name(IMAGE_REMOVE, 1, "d", 0);
     add_file(1, "new", "text");
     end_stream();
-    cr_assert_eq(import_open(x.p, &root, &s), 0);
-    cr_assert_eq(import_write(s, line, sizeof line - 1), (ssize_t)(sizeof line - 1));
+    cr_assert_eq(import_open(x.p, &root, true, &s), 0);
+    cr_assert_eq(import_write(s, line, sizeof line - 1, &never), (ssize_t)(sizeof line - 1));
     put_file(&x, "main/d/later", "of main");
     cr_assert_eq(give(s, length), -EEXIST);
     cr_assert_gt(import_read(s, reply, sizeof reply), 0);
@@ -494,8 +495,8 @@ Test(into, a_session_that_ends_early_changes_nothing_and_leaves_nothing)
     cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
     disk_use(&x, &before[0], &before[1]);
     for (size_t len = 0; len < length; len += length / 5) {
-        cr_assert_eq(import_open(x.p, &root, &s), 0);
-        cr_assert_eq(import_write(s, line, sizeof line - 1), (ssize_t)(sizeof line - 1));
+        cr_assert_eq(import_open(x.p, &root, true, &s), 0);
+        cr_assert_eq(import_write(s, line, sizeof line - 1, &never), (ssize_t)(sizeof line - 1));
         cr_assert_eq(give(s, len), (ssize_t)len);
         cr_assert_eq(flush_now(x.p), 0);
         import_close(s);
@@ -514,8 +515,8 @@ Test(into, what_was_imported_is_there_after_a_crash_and_what_was_not_is_not)
     add_file(add_dir(1, "sub", false), "f", "text");
     end_stream();
     imported("main/d");
-    cr_assert_eq(import_open(x.p, &root, &s), 0);
-    cr_assert_eq(import_write(s, line, sizeof line - 1), (ssize_t)(sizeof line - 1));
+    cr_assert_eq(import_open(x.p, &root, true, &s), 0);
+    cr_assert_eq(import_write(s, line, sizeof line - 1, &never), (ssize_t)(sizeof line - 1));
     cr_assert_eq(give(s, length - 1), (ssize_t)(length - 1));
     cr_assert_eq(flush_now(x.p), 0);
     atomic_store(&x.p->closing, true); /* nothing can be dropped any more */
