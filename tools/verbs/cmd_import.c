@@ -11,6 +11,7 @@
 #include "from_directory.h"
 #include "io.h"
 #include "say.h"
+#include "session.h"
 #include "verbs.h"
 #include "which_mount.h"
 
@@ -144,40 +145,15 @@ static int open_source(struct importing *i, struct stat *ret)
 
 /* ---- the session ---- */
 
-/* Reads the reply of the mount. Returns 0 or -errno, with words or a sentence in ret->head. */
-static int read_reply(struct importing *i, int err, struct reply *ret)
-{
-    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    int err_read = io_read_rest(i->session, SIZE_MAX, &text);
-    size_t len = text.len && text.s[text.len - 1] == '\n' ? text.len - 1 : text.len;
-    bool ok = len >= 3 && memcmp(text.s, "ok ", 3) == 0;
-    const char *colon = len ? memmem(text.s, len, ": ", 2) : NULL;
-    const char *from = ok ? text.s + 3 : colon ? colon + 2 : text.s;
-    if (len) {
-        strbuf_add(&ret->head, from, (size_t)(text.s + len - from));
-    }
-    if (ok) {
-        return 0;
-    }
-    err = err < 0 ? err : err_read < 0 ? err_read : -EIO;
-    if (!ret->head.len) {
-        strbuf_adds(&ret->head, strerror(-err));
-    }
-    return err;
-}
-
 /* Opens the session and says what is to be made. Returns 0 or -errno. */
 static int begin_session(struct importing *i, const char *mnt)
 {
     CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
-    i->session = client_open_file(mnt, ".tally/import", O_RDWR);
-    if (i->session < 0) {
-        return i->session;
-    }
     strbuf_adds(&line, "import ");
     command_add_word(&line, i->name);
     strbuf_adds(&line, "\n");
-    return strbuf_error(&line) ? -ENOMEM : io_write(i->session, line.s, line.len);
+    return strbuf_error(&line) ? -ENOMEM
+                               : session_begin(mnt, ".tally/import", line.s, &i->session);
 }
 
 /* ---- the result ---- */
@@ -226,7 +202,7 @@ static int run(struct importing *i, const char *mnt, bool directory)
     if (err < 0 && *i->result.why) {
         strbuf_adds(&reply.head, i->result.why);
     } else {
-        err = read_reply(i, err, &reply);
+        err = session_reply(i->session, err, &reply);
     }
     int rc = print_result(i, err, &reply);
     reply_release(&reply);

@@ -185,6 +185,22 @@ static const struct verb verbs[] = {
      "  DEST  a new directory; or a tar archive, compressed as its name says: .tar, .tar.gz,\n"
      "        .tar.bz2, .tar.xz, .tar.zst; -: a tar archive on standard output\n"
      "DEST gets its name when it is whole; an export that fails says where its part is.\n"},
+    {"send", IN_MOUNT, cmd_send_run, 0, NULL, "[--to FILE] [--have FILE] NS[@A..B]",
+     "a namespace, or what it has changed, as a stream for another store",
+     "  NS           all of it, as it is now; NS@NAME: of that moment\n"
+     "  NS@A..B      what NS@B has that NS@A has not; NS@A..: up to now\n"
+     "  --to FILE    write the stream to this file; without it, or if it is -, to standard output\n"
+     "  --have FILE  leave out what the other side has: its tally receive --have printed FILE\n"},
+    {"receive", IN_MOUNT, cmd_receive_run, 0, NULL,
+     "[--from FILE] [--base NS@NAME] NEW | [--have]",
+     "a new namespace from a stream that another store sent",
+     "  --from FILE     read the stream from this file; without it, or if it is -, from standard\n"
+     "                  input\n"
+     "  --base NS@NAME  what a difference is to be applied to; without it, what has the digest of\n"
+     "                  its base and was received or sent here\n"
+     "  --have          say what is here, for tally send --have\n"
+     "NEW appears when all of it is durable and has the digest of what was sent. NEW@received\n"
+     "keeps it as the base of the next difference.\n"},
     {"drain", IN_MOUNT, cmd_control_run, 0, "t", "[--idle] [DUR]",
      "wait until everything is on disk",
      "  --idle   until nothing at all is pending, not only what came before\n"

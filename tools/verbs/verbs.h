@@ -58,4 +58,6 @@ int cmd_jobs_run(int argc, char **argv);
 int cmd_log_run(int argc, char **argv);
 int cmd_merge_run(int argc, char **argv);
 int cmd_mount_run(int argc, char **argv);
+int cmd_receive_run(int argc, char **argv);
+int cmd_send_run(int argc, char **argv);
 int cmd_umount_run(int argc, char **argv);
