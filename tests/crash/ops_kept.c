@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ops_kept: operations on what namespaces leave behind: merges, snapshots and the trash, on the
- * model and on the store alike; see ops.c.
+ * ops_kept: operations on what namespaces leave behind: merges, snapshots and the trash, and what is
+ * sent of them, on the model and on the store alike; see ops.c.
  */
 #include "model.h"
+#include "export.h"
+#include "import.h"
+#include "kept.h"
 #include "merge.h"
 #include "ns_branch.h"
 #include "ns_drop.h"
@@ -188,6 +191,112 @@ void op_branch_snapshot(size_t s, size_t to)
     show_kept(&frozen, s, to);
 }
 
+/* Passes a stream from one session to the other. 0, or the error of either. What was written is
+ * worked off before the next read, so that the order of what the disk gets does not depend on
+ * threads. */
+static int carry(struct export_session *from, struct import *to)
+{
+    static const _Atomic bool never = false;
+    static char buf[64 * 1024];
+    ssize_t n = 1, taken = 0;
+
+    while (n > 0 && taken >= 0) {
+        n = export_read(from, buf, sizeof buf, &never);
+        taken = n > 0 ? import_write(to, buf, (size_t)n, &never) : 0;
+        CHECK(import_read(to, buf, 0) == 0);
+    }
+    return n < 0 ? (int)n : taken < 0 ? (int)taken : 0;
+}
+
+static bool is_there(size_t space)
+{
+    struct ns *ns;
+    int err = ns_get_by_name(w.p, space_names[space], &ns);
+
+    if (err == 0)
+        ns_put(w.p, ns);
+    return err == 0;
+}
+
+/* Sends what `line` says, and receives it. If only the sync at the end fails it is there, and is not
+ * durable: as after any other operation. */
+static int receive(const char *line, size_t to)
+{
+    static const struct vfs_cred root = {0};
+    static const _Atomic bool never = false;
+    struct export_session *from;
+    struct import *s;
+    char name[40];
+    ssize_t n;
+    int err;
+
+    snprintf(name, sizeof name, "receive %s\n", space_names[to]);
+    CHECK(export_open(w.p, &from) == 0);
+    CHECK(import_open(w.p, &root, true, &s) == 0);
+    n = export_write(from, line, strlen(line));
+    if (n > 0)
+        n = import_write(s, name, strlen(name), &never);
+    err = n < 0 ? (int)n : carry(from, s);
+    export_close(from);
+    import_drop(s);
+    return is_there(to) ? 0 : err;
+}
+
+/* It is an operation to receive, and another one to keep what was received. */
+static size_t operations_of(size_t space)
+{
+    char spec[60];
+    struct ns *ns;
+
+    snprintf(spec, sizeof spec, "%s@received", space_names[space]);
+    if (ns_find(w.p, spec, &ns) < 0)
+        return 1;
+    ns_put(w.p, ns);
+    return 2;
+}
+
+/* The namespace is there before its snapshot, which has a frame of its own. */
+static void note_received(const struct model *m, size_t from, size_t to)
+{
+    struct model was;
+
+    model_copy(&was, &w.live);
+    show_kept(m, from, to);
+    w.live.operations++;
+    note_attempt();
+    model_drop(&w.live);
+    w.live = was;
+}
+
+void op_receive_kept(size_t from, size_t to)
+{
+    char line[60];
+
+    snprintf(line, sizeof line, "send %s@kept\n", space_names[from]);
+    if (!is_off())
+        note_received(&frozen, from, to);
+    DO(receive(line, to));
+    show_kept(&frozen, from, to);
+    w.live.operations += operations_of(to);
+}
+
+void op_receive_rest(size_t from, size_t to)
+{
+    struct model now;
+    char line[60];
+
+    snprintf(line, sizeof line, "send %s@kept..\n", space_names[from]);
+    model_copy(&now, &w.live);
+    if (!is_off())
+        note_received(&now, from, to);
+    model_drop(&now);
+    DO(receive(line, to));
+    model_copy(&now, &w.live);
+    show_kept(&now, from, to);
+    w.live.operations += operations_of(to);
+    model_drop(&now);
+}
+
 static int trash(size_t s)
 {
     struct ns *ns;
@@ -249,6 +358,7 @@ void op_undo_trash(size_t s)
 
 void op_empty_trash(void)
 {
+    kept_expire(w.p); /* drafts that a death has left; the store does it after its next flush */
     for (size_t s = 0; s < SPACES; s++) {
         struct ns *ns;
         uint32_t open;

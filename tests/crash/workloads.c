@@ -420,6 +420,7 @@ const struct workload workloads[] = {
     {"dropped", workload_dropped, false},
     {"subblocks", workload_subblocks, false},
     {"kept", workload_kept, false},
+    {"received", workload_received, false},
     {"imported", workload_imported, false},
     {"moved", workload_moved, false},
     {"recalled", workload_recalled, false},

@@ -132,6 +132,28 @@ void workload_subblocks(void)
     op_drain(true);
 }
 
+/* Namespaces that come as streams: whole, and as a difference with a large file changed in a part,
+ * one that is renamed and one that goes. */
+void workload_received(void)
+{
+    op_write(0, "a", 0, 2000, 1);
+    op_write(0, "big", 0, 300 * KIB, 2);
+    op_write(0, "gone", 0, 300, 3);
+    op_flush();
+    op_snapshot(0);
+    op_receive_kept(0, 1);
+    op_write(1, "a", 50, 500, 4);
+    op_write(0, "big", 190 * KIB, 5000, 5);
+    op_unlink(0, "gone");
+    op_rename(0, "a", "b");
+    op_write(0, "new", 0, 5000, 6);
+    op_receive_rest(0, 2);
+    op_write(2, "big", 0, 10, 7);
+    op_flush();
+    op_drop(1);
+    op_drain(true);
+}
+
 /* Imports into a namespace that has some of what comes: of files, and of their bytes. */
 void workload_imported(void)
 {
