@@ -43,6 +43,8 @@ static size_t before_data(unsigned type, const uint8_t *payload, size_t len)
     size_t n = type == IMAGE_CONTENT                ? 32
                : type == IMAGE_INODE                ? 48
                : type == IMAGE_XATTR && len >= 9    ? 9 + (size_t)payload[8]
+               : type == IMAGE_PATCH                ? 16
+               : type == IMAGE_BASE                 ? SHA256_LEN
                                                     : len;
 
     return n < len ? n : len;
@@ -83,6 +85,7 @@ static bool check_record(struct image_stream *s, const uint8_t *record, size_t l
     n = image_put(&twin, &r, again);
     MUST(used == len && n + r.len == len && memcmp(again, record, n) == 0);
     MUST(twin.sum == s->sum && twin.records == s->records && twin.inodes == s->inodes);
+    MUST(twin.found == s->found && twin.sent == s->sent && twin.digested == s->digested);
     return true;
 }
 
