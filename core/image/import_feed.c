@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* import_feed: see the header. */
 #include "import_feed.h"
+#include "history_by.h"
 #include "lock.h"
 #include "nowait.h"
 #include "thread.h"
@@ -18,6 +19,7 @@ struct piece {
 struct import_feed {
     import_feed_fn *work;
     void *ctx;
+    struct history_by by; /* who asks for what the thread does */
     pthread_t thread;
     struct mutex lock; /* "import feed": guards what follows, but for the bytes of pieces */
     struct cond moved;
@@ -41,6 +43,7 @@ static void *work_off(void *arg)
 {
     struct import_feed *f = arg;
     const struct piece *p;
+    (void)history_by_set(&f->by);
     MUTEX_GUARD(&f->lock);
 
     while ((p = next(f))) {
@@ -66,6 +69,7 @@ int import_feed_open(import_feed_fn *work, void *ctx, struct import_feed **ret_f
         return -ENOMEM;
     f->work = work;
     f->ctx = ctx;
+    f->by = history_by_get();
     mutex_init(&f->lock, "import feed");
     cond_init(&f->moved);
     err = thread_start(&f->thread, work_off, f);

@@ -24,7 +24,8 @@
 
 struct import_feed;
 
-/* Works off some bytes. Called by the thread of the feed, which may wait. 0 or -errno. */
+/* Works off some bytes. Called by the thread of the feed, which may wait, and which asks
+ * for operations as the thread does that opened the feed (history_by.h). 0 or -errno. */
 typedef int import_feed_fn(void *ctx, const uint8_t *buf, size_t len);
 
 /* Starts the thread. -ENOMEM, -EAGAIN: there are too many threads. */

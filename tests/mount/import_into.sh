@@ -170,9 +170,13 @@ claim "an import is undone, and done again"
 before=$(sum root)
 t import gnu.tar root >/dev/null
 after=$(sum root)
+matches "$(t history -n 1 root)" "uid=0 by=tally op=import ns=root state=done"
 t undo root >/dev/null
 eq "$(sum root)" "$before"
 t redo root >/dev/null
+matches "$(t undo)" "op=import ns=root"
+eq "$(sum root)" "$before"
+t redo >/dev/null
 eq "$(sum root)" "$after"
 
 claim "a cancelled import changes nothing"
