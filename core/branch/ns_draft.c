@@ -3,6 +3,7 @@
 #include "ns_draft.h"
 #include "flush.h"
 #include "kept.h"
+#include "ns_branch.h"
 #include "ns_drop.h"
 #include "report.h"
 #include <errno.h>
@@ -32,6 +33,27 @@ int ns_draft(struct state *p, const char *name, struct ns **ret_ns)
     NS_GUARD(&t, *ret_ns);
     (*ret_ns)->tree.observer = NULL; /* from here on its changes are in no frame */
     return 0;
+}
+
+int ns_draft_from(struct state *p, struct ns *of, struct ns **ret_ns)
+{
+    int err = ns_draft_of(p, of, ret_ns);
+
+    if (err < 0)
+        return err;
+    WRITE_GUARD(&(*ret_ns)->lock);
+    (*ret_ns)->tree.observer = NULL;
+    return 0;
+}
+
+int ns_draft_take(struct txn *t, struct ns *ns, const struct ns *draft)
+{
+    int err = ns_tree_take(t->p, ns, draft);
+
+    if (err == 0)
+        capture_op(t,
+                   &(struct op){.kind = OP_NS_TAKE, .ns = ns->number, .number = draft->number});
+    return err;
 }
 
 /* Gives the draft the name `*name`, and puts its old name there, for the caller to free. The change

@@ -9,5 +9,11 @@
  * After an error the tree is as it was, and nothing is noted: -ENOMEM, -EIO, -EUCLEAN, -ENOSPC. If
  * that is not possible the store is read-only. */
 int merge_apply(struct txn *t, const struct merge_sides *s, const struct merge_plan *m);
+/* The same step by step, for a draft of which nobody has a file open: does the steps from number
+ * `from` to before `to` of all merge_apply_steps, which are taken in order. After an error the
+ * draft is of no use. */
+int merge_apply_some(struct txn *t, const struct merge_sides *s, const struct merge_plan *m,
+                     size_t from, size_t to);
+size_t merge_apply_steps(const struct merge_plan *m);
 /* Makes the kernel forget what it has of all that was changed. The caller holds no lock. */
 void merge_tell(struct state *p, const struct ns *ours, const struct merge_plan *m);

@@ -79,6 +79,14 @@ int plan_load(const struct making *k, uint64_t ino, struct inode *ret)
     return err == -ESTALE ? inode_load(&k->s->theirs->tree, ino, ret) : err;
 }
 
+/* The node by which the kernel and open files know an inode of ours. */
+static uint64_t node_in_ours(const struct making *k, uint64_t ino)
+{
+    const struct ns *ns = k->s->live ? k->s->live : k->s->ours;
+
+    return vfs_node(ns->number, ino);
+}
+
 /* ---- inodes ---- */
 
 bool plan_same_bytes(const struct making *k, const struct inode *x, const struct inode *y)
@@ -209,7 +217,7 @@ static int merge_changed(struct making *k, const struct delta_inode *t, const st
         i.gid = x->gid != b->gid;
         i.xattrs = t->items & DELTA_XATTRS;
     }
-    if (err == 0 && i.content && vnode_is_open(k->p, vfs_node(k->s->ours->number, t->ino), false))
+    if (err == 0 && i.content && vnode_is_open(k->p, node_in_ours(k, t->ino), false))
         return conflict_of_inode(k, MERGE_OPEN, t->ino);
     return err < 0 || !is_change(&i) ? err : add_inode(k, &i);
 }
@@ -269,7 +277,7 @@ static int merge_new(struct making *k, const struct delta_inode *t)
 
     if (err < 0 || links <= 0)
         return err;
-    if (vnode_is_nameless(k->p, vfs_node(k->s->ours->number, t->ino)))
+    if (vnode_is_nameless(k->p, node_in_ours(k, t->ino)))
         return conflict_of_inode(k, MERGE_OPEN, t->ino);
     return add_inode(k, &(struct merge_inode){.ino = t->ino, .is_new = true});
 }
@@ -291,7 +299,7 @@ static int merge_both_made(struct making *k, const struct delta_inode *t,
     err = decide(k, MERGE_CONTENT, t->ino, &take);
     if (err < 0 || !take)
         return err;
-    if (!dir && vnode_is_open(k->p, vfs_node(k->s->ours->number, t->ino), false))
+    if (!dir && vnode_is_open(k->p, node_in_ours(k, t->ino), false))
         return conflict_of_inode(k, MERGE_OPEN, t->ino);
     i.content = !dir;
     i.mode = i.uid = i.gid = i.xattrs = true;
@@ -428,7 +436,7 @@ int merge_plan_make(struct state *p, const struct merge_sides *s, struct merge_p
     struct making k = {p, s, ret};
     int err;
 
-    ret->room.left = MEMORY;
+    ret->room.left = ret->memory ? ret->memory : MEMORY;
     ret->theirs = (struct delta)DELTA_INIT(&ret->room);
     ret->ours = (struct delta)DELTA_INIT(&ret->room);
     err = delta_gather(&s->base->tree, &s->theirs->tree, s->own, ret->interrupted, &ret->theirs);
@@ -452,7 +460,25 @@ void merge_plan_release(struct merge_plan *m)
     map64_release(&m->dir_of);
     delta_release(&m->theirs);
     delta_release(&m->ours);
-    *m = (struct merge_plan){.rule = m->rule, .interrupted = m->interrupted};
+    *m = (struct merge_plan){
+        .rule = m->rule, .interrupted = m->interrupted, .memory = m->memory};
+}
+
+const struct merge_inode *merge_plan_inode(const struct merge_plan *m, uint64_t ino)
+{
+    size_t from = 0, to = m->inode_count; /* they are in the order of the delta */
+
+    while (from < to) {
+        size_t at = from + (to - from) / 2;
+
+        if (m->inodes[at].ino == ino)
+            return &m->inodes[at];
+        if (m->inodes[at].ino < ino)
+            from = at + 1;
+        else
+            to = at;
+    }
+    return NULL;
 }
 
 /* Bytes of one operation that puts an item of the usual length, of one that puts a name, and of all

@@ -7,6 +7,7 @@
  * which no branch inherits. Its last close deletes it there. After a crash the whole orphan tree is
  * dropped.
  */
+#include "array.h"
 #include "nowait.h"
 #include "state.h"
 #include <errno.h>
@@ -210,6 +211,28 @@ int vnodes_write_back(struct state *p, const struct ns *ns)
     return 0;
 }
 
+int vnodes_known(struct state *p, const struct ns *ns, struct vnode_known **ret, size_t *ret_count)
+{
+    size_t room = 0;
+    MUTEX_GUARD(&p->vnodes.lock);
+
+    rwlock_held_write(&ns->lock);
+    *ret = NULL;
+    *ret_count = 0;
+    for (size_t i = 0; i < VNODE_BUCKETS; i++)
+        for (const struct vnode *v = p->vnodes.bucket[i]; v; v = v->next) {
+            if (v->ns != ns || (!v->opens && !v->orphan))
+                continue;
+            if (ARRAY_RESERVE(*ret, room, *ret_count + 1) < 0) {
+                free(*ret);
+                return -ENOMEM;
+            }
+            (*ret)[(*ret_count)++] = (struct vnode_known){
+                .ino = vfs_node_ino(v->nodeid), .open = v->opens > 0, .orphan = v->orphan != 0};
+        }
+    return 0;
+}
+
 /* ---- where its items are ---- */
 
 int items_lock(struct state *p, struct vnode *v, struct txn *t, struct items *ret)
@@ -253,8 +276,9 @@ void items_leave(struct state *p, struct items *it)
 
 /* ---- orphans ---- */
 
-/* Moves the items of an inode to the orphan tree. The caller holds ns->lock for writing. */
-static int adopt(struct state *p, struct ns *ns, struct vnode *v)
+/* Copies the items of an inode from a tree to the orphan tree, where they are from now on. The
+ * caller holds ns->lock for writing. */
+static int copy_to_orphans(struct state *p, struct ns *ns, const struct tree *from, struct vnode *v)
 {
     struct key_range all = range_of_inode(vfs_node_ino(v->nodeid));
     uint64_t serial;
@@ -262,11 +286,18 @@ static int adopt(struct state *p, struct ns *ns, struct vnode *v)
     ORPHANS_GUARD(ns->observer.txn);
 
     serial = p->orphans.next_ino++;
-    err = items_copy(p, &ns->tree, all, &p->orphans.tree, serial);
-    if (err < 0)
-        return err;
-    v->orphan = serial;
-    return items_cut(p, &ns->tree, all);
+    err = items_copy(p, from, all, &p->orphans.tree, serial);
+    if (err == 0)
+        v->orphan = serial;
+    return err;
+}
+
+/* Moves the items of an inode to the orphan tree. The caller holds ns->lock for writing. */
+static int adopt(struct state *p, struct ns *ns, struct vnode *v)
+{
+    int err = copy_to_orphans(p, ns, &ns->tree, v);
+
+    return err < 0 ? err : items_cut(p, &ns->tree, range_of_inode(vfs_node_ino(v->nodeid)));
 }
 
 int orphan_create(struct state *p, struct vnode *v, const struct inode *in, bool linkable)
@@ -310,10 +341,25 @@ int orphan_adopt(struct state *p, struct ns *ns, uint64_t ino, bool *ret_moved)
     *ret_moved = false;
     if (!v)
         return 0;
-    if (vnode_is_open(p, v->nodeid, false)) {
+    if (!v->orphan && vnode_is_open(p, v->nodeid, false)) {
         err = adopt(p, ns, v);
         *ret_moved = err == 0;
     }
+    vnode_put(p, v);
+    return err;
+}
+
+int orphan_keep(struct state *p, struct ns *ns, const struct tree *was, uint64_t ino)
+{
+    struct vnode *v;
+    int err = 0;
+
+    rwlock_held_write(&ns->lock);
+    v = take_vnode(p, vfs_node(ns->number, ino));
+    if (!v)
+        return 0;
+    if (!v->orphan && vnode_is_open(p, v->nodeid, false))
+        err = copy_to_orphans(p, ns, was, v);
     vnode_put(p, v);
     return err;
 }

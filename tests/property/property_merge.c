@@ -2,14 +2,14 @@
 /*
  * property_merge: random changes of two branches, merged by the store and by a naive model.
  *
- *     property_merge [--seed S] [--rounds N]
+ *     property_merge [--seed S] [--rounds N] [--large]
  *
  * In each round files of both branches are made, written, renamed, linked, replaced and removed.
  * Then one is merged into the other, or a merge is taken back, by some rule. Before and after that
  * all trees are walked and all is read, without the rooms diff and merge. The naive merge
  * (merge_model.h) of the trees before says what must come out: the tree after, or conflicts and
  * no change. At times the store is drained, closed, checked offline, or abandoned and started again
- * from its log. Prints its seed; the same seed does the same.
+ * from its log. With --large each merge is made as a large one is. Prints its seed; the same seed does the same.
  */
 #include "merge_model.h"
 #include "clock_manual.h"
@@ -50,6 +50,7 @@ static struct {
     int open_side;
     uint64_t open_ino;
     uint64_t rng, round;
+    bool large; /* each merge is one that is made beside those who write */
     uint64_t clean, refused, decided, undone; /* merges */
 } w;
 
@@ -94,6 +95,7 @@ static void open_store(void)
 {
     struct state_config c = {.disk = w.disk, .clock = &w.clock.base, .threads = 2};
 
+    c.merge_at_once = w.large;
     CHECK(kv_open_mem(w.mem, store_tables, store_table_count, KV_CREATE, &w.kv) == 0);
     c.kv = w.kv;
     CHECK(store_open(&c, &w.p) == 0);
@@ -822,7 +824,8 @@ static void play(uint64_t rounds)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", 1, NULL, 's'}, {"rounds", 1, NULL, 'n'}, {0}};
+    static const struct option options[] = {{"seed", 1, NULL, 's'}, {"rounds", 1, NULL, 'n'},
+                                            {"large", 0, NULL, 'l'}, {0}};
     uint64_t rounds = 500, state = 1;
     int o;
 
@@ -832,12 +835,14 @@ int main(int argc, char **argv)
             w.rng = strtoull(optarg, NULL, 0);
         else if (o == 'n')
             rounds = strtoull(optarg, NULL, 0);
+        else if (o == 'l')
+            w.large = true;
         else
             return 2;
     }
     w.rng = w.rng ? w.rng : 1;
-    printf("property_merge --seed %llu --rounds %llu\n", (unsigned long long)w.rng,
-           (unsigned long long)rounds);
+    printf("property_merge --seed %llu --rounds %llu%s\n", (unsigned long long)w.rng,
+           (unsigned long long)rounds, w.large ? " --large" : "");
     fflush(stdout);
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (uint8_t)fault_random(&state);

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+/* merge_sides: the three trees of a merge, and their locks. */
+#pragma once
+
+#include "state.h"
+
+/* They are three different namespaces. */
+struct merge_sides {
+    struct ns *base, *theirs, *ours; /* the caller has their locks, of `ours` for writing */
+    uint64_t own;                    /* as that of delta_gather */
+    /* The namespace whose open files count if `ours` is a draft of it, or one that is to become its
+     * tree; NULL: `ours` itself. */
+    const struct ns *live;
+};
+
+/* Takes the locks of all three, the lower number first: of `ours` for writing by this change. */
+void merge_sides_lock(struct txn *t, const struct merge_sides *s);
+void merge_sides_unlock(const struct merge_sides *s);
