@@ -420,6 +420,7 @@ const struct workload workloads[] = {
     {"dropped", workload_dropped, false},
     {"subblocks", workload_subblocks, false},
     {"kept", workload_kept, false},
+    {"aside", workload_aside, false},
     {"moved", workload_moved, false},
     {"recalled", workload_recalled, false},
     {"swept", workload_swept, false},

@@ -619,3 +619,245 @@ Test(merge, a_file_with_extents_that_both_replaced_by_the_same_is_no_conflict)
     agreed(&x, "commit two", "ok");
     is_text("main/a", "same");
 }
+
+/* ---- large merges ---- */
+
+/* What is done while a large merge is made. */
+struct beside {
+    void (*fn)(void);
+};
+static unsigned beside_calls;
+
+/* Runs once, at the first call. */
+static void on_beside(void *ctx)
+{
+    const struct beside *b = ctx;
+
+    if (beside_calls++ == 0)
+        b->fn();
+}
+
+/* Merges dev into main as a large merge, and calls `fn` while it is made. */
+static int merge_beside(void (*fn)(void), struct merge_result *ret)
+{
+    const struct beside b = {fn};
+    struct merge_call c = {.label = "dev", .beside = on_beside, .ctx = (void *)(uintptr_t)&b};
+    int err;
+
+    beside_calls = 0;
+    x.p->config.merge_at_once = 1;
+    cr_assert_eq(ns_get_by_name(x.p, "dev", &c.theirs), 0);
+    cr_assert_eq(ns_get_by_name(x.p, "main", &c.ours), 0);
+    err = merge_run(x.p, &c, ret);
+    ns_put(x.p, c.theirs);
+    ns_put(x.p, c.ours);
+    cr_assert_gt(beside_calls, 1);
+    return err;
+}
+
+static size_t drafts(void)
+{
+    uint32_t at = 0;
+    size_t n = 0;
+    struct ns *ns;
+
+    while (ns_next_number(x.p, at, &ns) == 0) {
+        at = ns->number;
+        n += ns->hidden.kind == NS_DRAFT;
+        ns_put(x.p, ns);
+    }
+    return n;
+}
+
+static void change_main(void)
+{
+    put_file(&x, "main/later", "later");
+    write_file("main/d/f", "main's");
+    move_to("main/l", "main/d/l");
+}
+
+Test(merge, others_write_while_a_large_merge_is_made_and_it_has_what_they_wrote)
+{
+    struct merge_result r;
+
+    write_file("dev/a", "changed");
+    put_file(&x, "dev/new", "new");
+    cr_assert_eq(merge_beside(change_main, &r), 0);
+    cr_assert_gt(r.seq, 0);
+    is_text("main/a", "changed");
+    is_text("main/new", "new");
+    is_text("main/later", "later");
+    is_text("main/d/f", "main's");
+    cr_assert_neq(node_of(&x, "main/d/l"), 0);
+    cr_assert_eq(node_of(&x, "main/l"), 0);
+    cr_assert_eq(drafts(), 0);
+    agreed(&x, "undo main", "ok");
+    is_text("main/a", "hello");
+    is_text("main/later", "later");
+    cr_assert_eq(node_of(&x, "main/new"), 0);
+    cr_assert_eq(drafts(), 0);
+}
+
+Test(merge, a_start_from_the_log_has_a_large_merge_and_what_was_written_beside_it)
+{
+    struct merge_result r;
+
+    write_file("dev/a", "changed");
+    put_file(&x, "dev/new", "new");
+    remove_file(&x, "dev/l");
+    cr_assert_eq(merge_beside(change_main, &r), 0); /* planned anew: it was renamed, and stays */
+    put_file(&x, "main/behind", "behind");
+    store_abandon(x.p);
+    kv_close(x.kv);
+    fixture_open(&x);
+    keep();
+    is_text("main/a", "changed");
+    is_text("main/new", "new");
+    is_text("main/d/f", "main's");
+    is_text("main/behind", "behind");
+    cr_assert_neq(node_of(&x, "main/d/l"), 0);
+    cr_assert_eq(drafts(), 0);
+    write_file("dev/a", "again");
+    agreed(&x, "commit dev", "inodes=1");
+}
+
+static void write_a(void)
+{
+    write_file("main/a", "main's");
+}
+
+Test(merge, what_both_changed_while_a_large_merge_was_made_is_a_conflict)
+{
+    struct merge_result r;
+
+    write_file("dev/a", "dev's");
+    put_file(&x, "dev/new", "new");
+    cr_assert_eq(merge_beside(write_a, &r), -EEXIST);
+    cr_assert_eq(r.conflict_count, 1);
+    cr_assert_eq(r.conflicts[0].why, MERGE_CONTENT);
+    cr_assert_str_eq(r.conflicts[0].path, "a");
+    merge_result_release(&r);
+    is_text("main/a", "main's");
+    cr_assert_eq(node_of(&x, "main/new"), 0);
+    cr_assert_eq(drafts(), 0);
+}
+
+static struct vfs_file *opened;
+
+static void open_a(void)
+{
+    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/a"), 0, &opened), 0);
+}
+
+Test(merge, a_file_that_is_opened_while_a_large_merge_is_made_does_not_change)
+{
+    struct merge_result r;
+
+    write_file("dev/a", "changed");
+    cr_assert_eq(merge_beside(open_a, &r), -EEXIST);
+    cr_assert_eq(r.conflicts[0].why, MERGE_OPEN);
+    merge_result_release(&r);
+    is_text("main/a", "hello");
+    vfs_release(opened);
+    agreed(&x, "commit dev", "ok");
+    is_text("main/a", "changed");
+}
+
+Test(merge, a_file_that_is_opened_while_a_large_merge_takes_it_away_can_be_read_on)
+{
+    struct merge_result r;
+    char buf[10];
+
+    remove_file(&x, "dev/a");
+    cr_assert_eq(merge_beside(open_a, &r), 0);
+    cr_assert_eq(node_of(&x, "main/a"), 0);
+    cr_assert_eq(vfs_read(opened, buf, sizeof buf, 0), 5);
+    agreed(&x, "drain", "ok");
+    cr_assert_eq(vfs_read(opened, buf, sizeof buf, 0), 5);
+    vfs_release(opened);
+}
+
+static void open_and_remove_a(void)
+{
+    open_a();
+    remove_file(&x, "main/a");
+}
+
+Test(merge, a_file_that_both_take_away_is_one_file_without_a_name)
+{
+    struct merge_result r;
+    char buf[10];
+
+    remove_file(&x, "dev/a");
+    cr_assert_eq(merge_beside(open_and_remove_a, &r), 0);
+    cr_assert_eq(vfs_read(opened, buf, sizeof buf, 0), 5);
+    vfs_release(opened);
+    agreed(&x, "drain", "ok");
+}
+
+static void read_f(void)
+{
+    struct vfs_attr in = {.atime = 77 * NSEC_PER_SEC}, a;
+
+    cr_assert_eq(vfs_setattr(x.p, node_of(&x, "main/d/f"), VFS_SET_ATIME, &in, &a), 0);
+}
+
+Test(merge, a_time_of_access_that_changes_while_a_large_merge_is_made_stays)
+{
+    struct merge_result r;
+
+    write_file("dev/a", "changed");
+    cr_assert_eq(merge_beside(read_f, &r), 0);
+    is_text("main/a", "changed");
+    cr_assert_eq(attr_of("main/d/f").atime, 77 * NSEC_PER_SEC);
+}
+
+static void make_many(void)
+{
+    char path[32];
+
+    for (unsigned i = 0; i < 40; i++) {
+        snprintf(path, sizeof path, "main/d/many%u", i);
+        put_file(&x, path, "m");
+    }
+}
+
+Test(merge, a_large_rest_is_brought_into_the_result_before)
+{
+    struct merge_result r;
+
+    write_file("dev/a", "changed");
+    remove_file(&x, "dev/l");
+    cr_assert_eq(merge_beside(make_many, &r), 0);
+    is_text("main/a", "changed");
+    cr_assert_eq(node_of(&x, "main/l"), 0);
+    is_text("main/d/many0", "m");
+    is_text("main/d/many39", "m");
+    is_text("main/d/f", "in d");
+}
+
+static _Atomic bool stop;
+static void interrupt(void)
+{
+    stop = true;
+}
+
+Test(merge, an_interrupted_large_merge_changes_nothing_and_leaves_nothing)
+{
+    const struct beside b = {interrupt};
+    struct merge_call c = {.label = "dev", .beside = on_beside, .ctx = (void *)(uintptr_t)&b,
+                           .interrupted = &stop};
+    struct merge_result r;
+
+    stop = false;
+    beside_calls = 0;
+    write_file("dev/a", "changed");
+    x.p->config.merge_at_once = 1;
+    cr_assert_eq(ns_get_by_name(x.p, "dev", &c.theirs), 0);
+    cr_assert_eq(ns_get_by_name(x.p, "main", &c.ours), 0);
+    cr_assert_eq(merge_run(x.p, &c, &r), -EINTR);
+    ns_put(x.p, c.theirs);
+    ns_put(x.p, c.ours);
+    is_text("main/a", "hello");
+    cr_assert_eq(drafts(), 0);
+}

@@ -9,7 +9,8 @@
  * all trees are walked and all is read, without the rooms diff and merge. The naive merge
  * (merge_model.h) of the trees before says what must come out: the tree after, or conflicts and
  * no change. At times the store is drained, closed, checked offline, or abandoned and started again
- * from its log. With --large each merge is made as a large one is. Prints its seed; the same seed does the same.
+ * from its log. With --large each merge is made as a large one is, and at times the side that gets it
+ * changes while it is made: the model merges that into the result. Prints its seed; the same seed does the same.
  */
 #include "merge_model.h"
 #include "clock_manual.h"
@@ -51,7 +52,7 @@ static struct {
     uint64_t open_ino;
     uint64_t rng, round;
     bool large; /* each merge is one that is made beside those who write */
-    uint64_t clean, refused, decided, undone; /* merges */
+    uint64_t clean, refused, decided, undone, moved; /* merges */
 } w;
 
 static void failed(int line, const char *what)
@@ -366,6 +367,10 @@ static void refresh(struct plain *t, const struct ns *ns)
 static struct {
     struct plain theirs, ours, now;
     struct outcome o;
+    int side;             /* that gets it */
+    enum merge_rule rule;
+    bool moved;           /* it changed while the merge was made */
+    bool loose;           /* and only the store knows what comes of that */
 } m;
 
 static enum merge_rule some_rule(void)
@@ -379,6 +384,12 @@ static bool check_merge(int side, const struct three *t, int err, const struct m
     bool done = err == 0;
 
     CHECK(err == 0 || err == -EEXIST);
+    if (m.loose) {
+        read_tree(side, &m.now);
+        if (!done)
+            check_same_tree(t->ours, &m.now);
+        return done;
+    }
     if (done ? m.o.sure > 0 : m.o.count == 0)
         show(&m.o, r);
     CHECK(done ? m.o.sure == 0 : m.o.count > 0);
@@ -426,9 +437,51 @@ static struct three let_model_merge(const struct plain *base, const struct plain
     return t;
 }
 
+static void step(int side);
+
+/* What comes of a merge if the side moved to `later` after it was planned: what it did is merged
+ * into the result. If that does not fit, all is merged anew. */
+static void let_model_go_on(const struct plain *later)
+{
+    static struct outcome rest;
+    const struct three t = {&m.ours, later, &m.o.tree, MERGE_FAIL, 0, same_object};
+    const struct three anew = {&w.base, &m.theirs, later, m.rule,
+                               w.open && w.open_side == m.side ? w.open_ino : 0, same_object};
+
+    naive_merge(&t, &rest);
+    m.loose = rest.unsure || rest.count > rest.sure;
+    if (rest.count) {
+        naive_merge(&anew, &m.o);
+        m.loose |= m.o.unsure || m.o.count > m.o.sure;
+    } else {
+        for (size_t i = 0; i < rest.tree.files; i++) {
+            const struct file *f = plain_file(&m.o.tree, rest.tree.v[i].ino);
+            rest.tree.v[i].mtime_free |= f && f->mtime_free;
+        }
+        copy_tree(&m.o.tree, &rest.tree);
+    }
+    copy_tree(&m.ours, later);
+}
+
+/* Changes the side while the merge is made. */
+static void move_on(void *ctx)
+{
+    static struct plain later;
+
+    (void)ctx;
+    if (m.moved || pick(3) == 0)
+        return;
+    m.moved = true;
+    for (uint64_t left = 1 + pick(3); left > 0; left--)
+        step(m.side);
+    read_tree(m.side, &later);
+    let_model_go_on(&later);
+}
+
 static bool merge(int from, enum merge_rule rule)
 {
-    struct merge_call c = {.theirs = space(from), .ours = space(!from), .label = spaces[from]};
+    struct merge_call c = {.theirs = space(from), .ours = space(!from), .label = spaces[from],
+                           .beside = move_on};
     struct merge_result r;
     struct three t;
     bool done;
@@ -437,9 +490,13 @@ static bool merge(int from, enum merge_rule rule)
     see_base(c.theirs, c.ours);
     read_tree(from, &m.theirs);
     t = let_model_merge(&w.base, &m.theirs, !from, rule);
-    c.rule = t.rule;
+    c.rule = m.rule = t.rule;
+    m.side = !from;
+    m.moved = m.loose = false;
     err = merge_run(w.p, &c, &r);
     done = check_merge(!from, &t, err, &r);
+    w.moved += m.moved && !m.loose;
+    m.moved = m.loose = false;
     if (done && r.seq)
         copy_tree(&w.last[!from].base, &w.base);
     if (done)
@@ -655,8 +712,8 @@ static void make_twins(struct place *at)
 {
     uint64_t rng = w.rng;
 
-    if (!w.base.files)
-        return; /* there is one side yet */
+    if (!w.base.files || m.moved)
+        return; /* there is one side yet, or only one is to change */
     at->dir = space_node(MAIN);
     make_file(at);
     w.rng = rng;
@@ -857,8 +914,9 @@ int main(int argc, char **argv)
     kv_close(w.kv);
     disk_close(w.disk);
     kv_mem_destroy(w.mem);
-    printf("%llu merged, %llu refused, %llu by a rule, %llu taken back\n",
+    printf("%llu merged, %llu refused, %llu by a rule, %llu taken back, %llu moved meanwhile\n",
            (unsigned long long)w.clean, (unsigned long long)w.refused,
-           (unsigned long long)w.decided, (unsigned long long)w.undone);
+           (unsigned long long)w.decided, (unsigned long long)w.undone,
+           (unsigned long long)w.moved);
     return 0;
 }
