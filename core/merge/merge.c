@@ -82,6 +82,7 @@ struct trying {
     struct merge_aside aside; /* if it is made beside those who write */
     unsigned asides;          /* so often that was begun */
     size_t room;                /* bytes of the log for the try */
+    bool keeps;                 /* what ours was is kept, with the old base of the pair */
     int64_t since;              /* when what is kept began to be, ns since the epoch */
     struct ns_instant from, to; /* how the base of `child` moves; ns 0: it does not */
     uint64_t seq;
@@ -101,7 +102,7 @@ static bool is_empty(const struct trying *k)
 }
 
 /* Keeps what ours is now, as one of a pair. */
-static int keep(struct txn *t, const struct trying *k, bool after)
+static int keep(struct txn *t, struct trying *k, bool after)
 {
     char name[VFS_NAME_MAX + 1];
     struct ns_passing how = {.name = name, .since = k->since, .from = k->from};
@@ -116,11 +117,12 @@ static int keep(struct txn *t, const struct trying *k, bool after)
         *at = '-';
     if (k->to.ns)
         how.branch = (struct ns_instant){k->child->number, k->child->generation, k->to.seq};
+    k->keeps = true;
     return ns_keep_passing(t, k->c->ours, &how);
 }
 
 /* Keeps what ours became. The merge is done, so an error is only reported. */
-static void keep_after(struct txn *t, const struct trying *k)
+static void keep_after(struct txn *t, struct trying *k)
 {
     int err = keep(t, k, true);
 
@@ -240,7 +242,7 @@ static int try_once(struct trying *k)
         return err;
     merge_sides_lock(&t, &k->s);
     err = plan_and_do(&t, k);
-    merge_sides_unlock(&k->s);
+    merge_sides_unlock(&t, &k->s);
     return err;
 }
 
@@ -275,7 +277,7 @@ static int put_once(struct trying *k)
         return do_plan(&t, k);
     merge_sides_lock(&t, &k->aside.put);
     err = put_if_room(&t, k);
-    merge_sides_unlock(&k->aside.put);
+    merge_sides_unlock(&t, &k->aside.put);
     return err;
 }
 
@@ -399,7 +401,8 @@ int merge_run(struct state *p, const struct merge_call *c, struct merge_result *
     ns_put(p, k.base);
     merge_aside_end(p, &k.aside);
     merge_plan_release(&k.plan);
-    kept_release(p);
+    if (err == 0 && !k.keeps) /* nobody may need the old base any more */
+        kept_release(p);
     return err;
 }
 

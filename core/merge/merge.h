@@ -27,7 +27,7 @@
  * If one of the two is a branch of the other, its base becomes what theirs is at this instant, also
  * if ours had all of that, or a rule left it out: the next merge is about what is new since.
  *
- * Limits: both deltas take 256 MiB at most, some 500,000 files (-E2BIG); what ours does while the
+ * Limits: both deltas take 256 MiB at most, some 700,000 files (-E2BIG); what ours does while the
  * last try ends fits into one frame of the log (-EFBIG). Errors: 0 or -errno: -EEXIST there
  * are conflicts; -ENODATA no base is known, or it is not held any more; -EROFS `ours` is frozen,
  * hidden, or the store is read-only; -EINVAL both are one namespace; those of txn_begin_alone and

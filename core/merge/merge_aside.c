@@ -55,12 +55,12 @@ void merge_aside_end(struct state *p, struct merge_aside *a)
 
 int merge_aside_plan(struct state *p, const struct merge_aside *a, struct merge_plan *plan)
 {
-    const struct merge_sides *s = &a->sides;
-    READ_GUARD(&s->base->lock);
-    READ_GUARD(&s->theirs->lock);
-    READ_GUARD(&s->ours->lock);
+    int err;
 
-    return merge_plan_make(p, s, plan);
+    merge_sides_lock(NULL, &a->sides);
+    err = merge_plan_make(p, &a->sides, plan);
+    merge_sides_unlock(NULL, &a->sides);
+    return err;
 }
 
 /* ---- making the result ---- */
@@ -86,7 +86,7 @@ static int do_some(struct state *p, const struct merge_sides *s, const struct me
     merge_sides_lock(&t, s);
     err = merge_apply_some(&t, s, m, from, to);
     s->ours->dirty = true;
-    merge_sides_unlock(s);
+    merge_sides_unlock(&t, s);
     return err;
 }
 
@@ -162,12 +162,9 @@ static int plan_rest(struct state *p, struct merge_aside *a, size_t memory)
     merge_plan_release(&a->rest);
     a->rest.rule = MERGE_FAIL;
     a->rest.memory = memory;
-    {
-        READ_GUARD(&s.base->lock);
-        READ_GUARD(&s.theirs->lock);
-        READ_GUARD(&s.ours->lock);
-        err = merge_plan_make(p, &s, &a->rest);
-    }
+    merge_sides_lock(NULL, &s);
+    err = merge_plan_make(p, &s, &a->rest);
+    merge_sides_unlock(NULL, &s);
     return err == 0 && a->rest.conflict_count ? -ESTALE : err;
 }
 

@@ -24,20 +24,20 @@ void merge_sides_lock(struct txn *t, const struct merge_sides *s)
 
     in_order(s, order);
     for (int i = 0; i < 3; i++) {
-        if (order[i] == s->ours)
+        if (t && order[i] == s->ours)
             ns_lock(t, order[i]);
         else
             rwlock_rdlock(&order[i]->lock);
     }
 }
 
-void merge_sides_unlock(const struct merge_sides *s)
+void merge_sides_unlock(struct txn *t, const struct merge_sides *s)
 {
     struct ns *order[3];
 
     in_order(s, order);
     for (int i = 2; i >= 0; i--) {
-        if (order[i] == s->ours)
+        if (t && order[i] == s->ours)
             ns_unlock(order[i]);
         else
             rwlock_rdunlock(&order[i]->lock);

@@ -13,6 +13,7 @@ struct merge_sides {
     const struct ns *live;
 };
 
-/* Takes the locks of all three, the lower number first: of `ours` for writing by this change. */
+/* Takes the locks of all three, the lower number first: of `ours` for writing by this change, or of
+ * all for reading (NULL). */
 void merge_sides_lock(struct txn *t, const struct merge_sides *s);
-void merge_sides_unlock(const struct merge_sides *s);
+void merge_sides_unlock(struct txn *t, const struct merge_sides *s);

@@ -795,6 +795,38 @@ Test(merge, a_file_that_both_take_away_is_one_file_without_a_name)
     agreed(&x, "drain", "ok");
 }
 
+static void open_and_remove_f(void)
+{
+    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/d/f"), 0, &opened), 0);
+    remove_file(&x, "main/d/f");
+}
+
+Test(merge, a_file_that_is_removed_while_a_large_merge_is_made_stays_one_file_without_a_name)
+{
+    struct merge_result r;
+    uint64_t next = x.p->orphans.next_ino;
+    char buf[10];
+
+    write_file("dev/a", "changed");
+    cr_assert_eq(merge_beside(open_and_remove_f, &r), 0);
+    cr_assert_eq(x.p->orphans.next_ino, next + 1);
+    cr_assert_eq(node_of(&x, "main/d/f"), 0);
+    cr_assert_eq(vfs_read(opened, buf, sizeof buf, 0), 4);
+    vfs_release(opened);
+}
+
+Test(merge, numbers_of_files_that_came_with_a_large_merge_are_taken)
+{
+    struct ns *main_ns;
+
+    put_file(&x, "dev/new", "new");
+    x.p->config.merge_at_once = 1;
+    agreed(&x, "commit dev", "ok");
+    cr_assert_eq(ns_get_by_name(x.p, "main", &main_ns), 0);
+    cr_assert_gt(main_ns->next_ino, vfs_node_ino(node_of(&x, "main/new")));
+    ns_put(x.p, main_ns);
+}
+
 static void read_f(void)
 {
     struct vfs_attr in = {.atime = 77 * NSEC_PER_SEC}, a;
