@@ -212,7 +212,7 @@ static size_t rest_memory(const struct state *p)
 {
     const size_t at_once = p->config.merge_at_once;
 
-    return at_once && at_once < MERGE_REST ? at_once : MERGE_REST;
+    return at_once > 1 && at_once < MERGE_REST ? at_once : MERGE_REST;
 }
 
 int merge_aside_look(struct txn *t, struct merge_aside *a, struct ns *ours)

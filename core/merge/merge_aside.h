@@ -42,7 +42,7 @@
 
 #define MERGE_ROUNDS 3 /* so often the rest is made beside those who write */
 /* Bytes that the deltas of a rest may take (merge_plan.h) that is planned under the freeze lock:
- * some 1,000 files. */
+ * some 1,000 files. A config.merge_at_once that is less, and is not 1, counts for a rest, too. */
 #define MERGE_REST ((size_t)512 * 1024)
 
 struct merge_aside {

@@ -233,8 +233,8 @@ void op_drop(size_t space); /* also with open files */
 void op_rename_space(size_t space, size_t to, bool exchange);
 /* Merges `from`, a branch of `to`, which has changed only files whose names begin with "own". */
 void op_merge(size_t from, size_t to);
-/* As a large merge is made; `to` gets a file meanwhile. */
-void op_merge_large(size_t from, size_t to);
+/* As a large merge is made; `to` gets a file meanwhile, which (`rest`) is merged as a large one. */
+void op_merge_large(size_t from, size_t to, bool rest);
 void op_snapshot(size_t space); /* one in a workload at most, for that space */
 void op_branch_snapshot(size_t space, size_t to);
 void op_trash(size_t space);

@@ -33,7 +33,8 @@ static void note_merged(size_t from, size_t to);
 
 /* A large merge, and what is done beside it. */
 static struct {
-    bool is, done;
+    unsigned at_once; /* 0: it is small; 2: what is done beside it is large, too */
+    bool done;
     size_t from, to;
 } beside;
 
@@ -41,7 +42,7 @@ static struct {
 static void write_beside(void *ctx)
 {
     (void)ctx;
-    if (!beside.is || beside.done)
+    if (!beside.at_once || beside.done)
         return;
     beside.done = true;
     op_write(beside.to, "own-beside", 0, 700, 40);
@@ -59,7 +60,7 @@ static int merge_spaces(size_t from, size_t to)
 
     CHECK(ns_get_by_name(w.p, space_names[from], &c.theirs) == 0);
     CHECK(ns_get_by_name(w.p, space_names[to], &c.ours) == 0);
-    w.p->config.merge_at_once = beside.is;
+    w.p->config.merge_at_once = beside.at_once;
     err = merge_run(w.p, &c, &r);
     merge_result_release(&r);
     ns_put(w.p, c.theirs);
@@ -100,14 +101,14 @@ void op_merge(size_t from, size_t to)
     merge_models(from, to);
 }
 
-void op_merge_large(size_t from, size_t to)
+void op_merge_large(size_t from, size_t to, bool rest)
 {
-    beside.is = true;
+    beside.at_once = 1 + rest;
     beside.done = false;
     beside.from = from;
     beside.to = to;
     op_merge(from, to);
-    beside.is = false;
+    beside.at_once = 0;
 }
 
 static int snapshot(size_t s)

@@ -145,12 +145,13 @@ void workload_aside(void)
     op_unlink(1, "gone");
     op_write(1, "new", 0, 5000, 6);
     op_write(0, "own", 0, 100, 7);
-    op_merge_large(1, 0);
+    op_merge_large(1, 0, false);
     op_write(0, "own", 50, 100, 8);
     op_sync();
     op_write(1, "a", 0, 10, 9);
     op_write(1, "new", 10, 10, 10);
-    op_merge_large(1, 0);
+    op_unlink(0, "own-beside");
+    op_merge_large(1, 0, true);
     op_drop(1);
     op_drain(true);
 }

@@ -645,7 +645,7 @@ static int merge_beside(void (*fn)(void), struct merge_result *ret)
     int err;
 
     beside_calls = 0;
-    x.p->config.merge_at_once = 1;
+    x.p->config.merge_at_once = x.p->config.merge_at_once ? x.p->config.merge_at_once : 1;
     cr_assert_eq(ns_get_by_name(x.p, "dev", &c.theirs), 0);
     cr_assert_eq(ns_get_by_name(x.p, "main", &c.ours), 0);
     err = merge_run(x.p, &c, ret);
@@ -858,6 +858,7 @@ Test(merge, a_large_rest_is_brought_into_the_result_before)
 {
     struct merge_result r;
 
+    x.p->config.merge_at_once = 2;
     write_file("dev/a", "changed");
     remove_file(&x, "dev/l");
     cr_assert_eq(merge_beside(make_many, &r), 0);

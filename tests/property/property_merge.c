@@ -96,7 +96,6 @@ static void open_store(void)
 {
     struct state_config c = {.disk = w.disk, .clock = &w.clock.base, .threads = 2};
 
-    c.merge_at_once = w.large;
     CHECK(kv_open_mem(w.mem, store_tables, store_table_count, KV_CREATE, &w.kv) == 0);
     c.kv = w.kv;
     CHECK(store_open(&c, &w.p) == 0);
@@ -491,6 +490,7 @@ static bool merge(int from, enum merge_rule rule)
     read_tree(from, &m.theirs);
     t = let_model_merge(&w.base, &m.theirs, !from, rule);
     c.rule = m.rule = t.rule;
+    w.p->config.merge_at_once = w.large ? 1 + pick(2) : 0; /* with 2 each rest is a large one, too */
     m.side = !from;
     m.moved = m.loose = false;
     err = merge_run(w.p, &c, &r);

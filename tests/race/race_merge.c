@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * race_merge: commits of a branch into its origin, and merges back, while both are written and
- * read, under ThreadSanitizer. Every other two merges are made as large ones are. A plain program, because Criterion does not start there.
+ * read, under ThreadSanitizer. Two of three merges are made as large ones are. A plain program, because Criterion does not start there.
  *
  *     race_merge [SEED [OPS]]          OPS of each thread
  *
@@ -157,7 +157,7 @@ static void *merge_some(void *arg)
     unsigned long *done = arg;
 
     for (unsigned i = 0; !atomic_load(&stop); i++) {
-        p->config.merge_at_once = i / 2 % 2; /* nobody else merges */
+        p->config.merge_at_once = i / 2 % 3; /* nobody else merges; 2: each rest is large, too */
         *done += merge(i % 2, MERGE_FAIL) == 0;
     }
     p->config.merge_at_once = 0;
