@@ -6,7 +6,6 @@
 #include "merge_aside.h"
 #include "merge_paths.h"
 #include "ns_branch.h"
-#include "ns_drop.h"
 #include "report.h"
 #include <errno.h>
 #include <stdio.h>
@@ -479,7 +478,6 @@ int merge_undo(struct state *p, struct ns *ours, bool redo, enum merge_rule rule
                const _Atomic bool *interrupted, struct merge_result *ret)
 {
     struct pair pair;
-    uint32_t open;
     int err = find_pair(p, ours, redo, &pair);
 
     *ret = (struct merge_result){0};
@@ -497,10 +495,8 @@ int merge_undo(struct state *p, struct ns *ours, bool redo, enum merge_rule rule
         err = merge_run(p, &c, ret);
         ns_put(p, c.branch);
     }
-    if (err == 0) { /* without the one the other is no pair, so it is not taken back again */
-        (void)ns_remove(p, pair.after, NS_SNAPSHOT, true, &open);
-        (void)ns_remove(p, pair.before, NS_SNAPSHOT, true, &open);
-    }
+    if (err == 0) /* without the one the other is no pair, so it is not taken back again */
+        kept_forget(p, (struct ns *[]){pair.after, pair.before}, 2);
     ns_put(p, pair.before);
     ns_put(p, pair.after);
     return err;
