@@ -217,7 +217,8 @@ static int do_step(struct applying *a, size_t i)
     const struct merge_plan *m = a->m;
 
     if (i < m->inode_count)
-        return m->inodes[i].is_new ? add_inode(a, m->inodes[i].ino) : change_inode(a, &m->inodes[i]);
+        return m->inodes[i].is_new ? add_inode(a, m->inodes[i].ino)
+                                   : change_inode(a, &m->inodes[i]);
     i -= m->inode_count;
     if (i < m->name_count)
         return change_name(a, &m->names[i]);

@@ -13,15 +13,15 @@
  *         err = merge_aside_check(&t, &a, &plan, &needs);
  *         err = merge_aside_put(&t, &a);              ours becomes that, and keeps what it did
  *         …
- *         err = merge_aside_more(p, &a);              after -E2BIG of merge_aside_look, without locks
+ *         err = merge_aside_more(p, &a);              after -E2BIG of merge_aside_look
  *     }
  *     merge_aside_end(p, &a);
  *
- * While the result is made, ours is changed by whoever wants to. What it did meanwhile is a merge of
- * its own: into the result, with the draft of ours as the base. It is as if the merge had been at
- * the instant of that draft, and the rest had come afterwards. If the rest is small it is
- * planned and applied at the instant at which ours gets the result, in the same frame. If it is not,
- * the result gets it before that, and one looks again (MERGE_ROUNDS times; then as much as one frame
+ * While the result is made, ours is changed by whoever wants to. What it did meanwhile is a merge
+ * of its own: into the result, with the draft of ours as the base. It is as if the merge had been
+ * at the instant of that draft, and the rest had come afterwards. If the rest is small it is planned
+ * and applied at the instant at which ours gets the result, in the same frame. If it is not, the
+ * result gets it before that, and one looks again (MERGE_ROUNDS times; then as much as one frame
  * can have is done at once). If the rest and the result do not fit together, all is to be planned
  * anew: only that has the rules and the conflicts of the whole.
  *
@@ -42,8 +42,8 @@
 
 #define MERGE_ROUNDS 3 /* so often the rest is made beside those who write */
 /* Bytes that the deltas of a rest may take (merge_plan.h) that is planned under the freeze lock:
- * some 1,000 files. A config.merge_at_once that is less, and is not 1, counts for a rest, too. */
-#define MERGE_REST ((size_t)512 * 1024)
+ * some 300 files. A config.merge_at_once that is less, and is not 1, counts for a rest, too. */
+#define MERGE_REST ((size_t)128 * 1024)
 
 struct merge_aside {
     struct merge_sides sides; /* drafts of the three, of which this has the references */
