@@ -19,11 +19,11 @@
  *
  * While the result is made, ours is changed by whoever wants to. What it did meanwhile is a merge
  * of its own: into the result, with the draft of ours as the base. It is as if the merge had been
- * at the instant of that draft, and the rest had come afterwards. If the rest is small it is planned
- * and applied at the instant at which ours gets the result, in the same frame. If it is not, the
- * result gets it before that, and one looks again (MERGE_ROUNDS times; then as much as one frame
- * can have is done at once). If the rest and the result do not fit together, all is to be planned
- * anew: only that has the rules and the conflicts of the whole.
+ * at the instant of that draft, and the rest had come afterwards. If the rest is small it is
+ * planned and applied at the instant at which ours gets the result, in the same frame. If it is
+ * not, the result gets it before that, and one looks again (MERGE_ROUNDS times; then as much as one
+ * frame can have is done at once). If the rest and the result do not fit together, all is to be
+ * planned anew: only that has the rules and the conflicts of the whole.
  *
  * What is in memory of ours stays right: a content that is not sealed is an object like any other
  * and named by the trees. A file that is open and goes is kept for those who have it open. A

@@ -196,7 +196,7 @@ void world_reopen(void)
     CHECK(err == 0);
     packs_set_size(w.p->packs, 200 * 1024);
     settings_put(&w.p->settings, SET_SHARD_PARALLEL, 1); /* so that a run can be repeated */
-    /* what is dead is to be dead at once, but for the workloads that are about bases and the trash */
+    /* what is dead is to be dead at once, but for the workloads about bases and the trash */
     if (!now_at.workload || (strcmp(now_at.workload->name, "kept") != 0 &&
                              strcmp(now_at.workload->name, "aside") != 0))
         settings_put(&w.p->settings, SET_ORIGIN_KEEP, 0);

@@ -9,8 +9,9 @@
  * all trees are walked and all is read, without the rooms diff and merge. The naive merge
  * (merge_model.h) of the trees before says what must come out: the tree after, or conflicts and
  * no change. At times the store is drained, closed, checked offline, or abandoned and started again
- * from its log. With --large each merge is made as a large one is, and at times the side that gets it
- * changes while it is made: the model merges that into the result. Prints its seed; the same seed does the same.
+ * from its log. With --large each merge is made as a large one is, and at times the side that gets
+ * it changes while it is made: the model merges that into the result. Prints its seed; the same seed
+ * does the same.
  */
 #include "merge_model.h"
 #include "clock_manual.h"
@@ -490,7 +491,7 @@ static bool merge(int from, enum merge_rule rule)
     read_tree(from, &m.theirs);
     t = let_model_merge(&w.base, &m.theirs, !from, rule);
     c.rule = m.rule = t.rule;
-    w.p->config.merge_at_once = w.large ? 1 + pick(2) : 0; /* with 2 each rest is a large one, too */
+    w.p->config.merge_at_once = w.large ? 1 + pick(2) : 0; /* 2: each rest is large, too */
     m.side = !from;
     m.moved = m.loose = false;
     err = merge_run(w.p, &c, &r);
