@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define ROOM_FIRST ((size_t)64 * 1024) /* bytes of the log that the first try takes */
+#define ROOM_ASIDE ((size_t)512 * 1024) /* the same, for what came while a large one was made */
 #define TRIES 8
 #define ASIDE_TRIES 3 /* of a merge that is made beside those who write */
 
@@ -287,7 +288,7 @@ static int make_and_put(struct state *p, struct trying *k)
 
     if (err < 0)
         return err;
-    k->room = ROOM_FIRST;
+    k->room = ROOM_ASIDE;
     do {
         merge_aside_again(p, &k->aside);
         merge_aside_tell(&k->aside);

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define RESULT_MEMORY ((size_t)256 * 1024 * 1024) /* bytes, as of the deltas of a plan */
 #define STEPS 64 /* of a plan, for which the freeze lock is held */
 /* Bytes of an operation that puts the attributes of an inode. */
 #define PUT_BYTES (OP_HEAD_MAX + INODE_ITEM_MAX)
@@ -43,9 +44,16 @@ static void put_draft(struct state *p, struct ns **draft)
     *draft = NULL;
 }
 
+/* Forgets the plan of a rest, and what the result has that the draft of ours has not. */
+static void forget_rest(struct merge_aside *a)
+{
+    a->rest.knows_ours = false;
+    merge_plan_release(&a->rest);
+}
+
 void merge_aside_end(struct state *p, struct merge_aside *a)
 {
-    merge_plan_release(&a->rest);
+    forget_rest(a);
     put_draft(p, &a->made);
     put_draft(p, &a->now);
     put_draft(p, &a->sides.ours);
@@ -106,6 +114,25 @@ static int do_all(struct state *p, const struct merge_aside *a, const struct mer
     return err;
 }
 
+/* Gathers what the result has that the draft of ours has not. It is much, and each plan of a rest
+ * needs it: so it is not gathered under the freeze lock. */
+static int know_result(struct merge_aside *a)
+{
+    const struct merge_sides s = {a->sides.ours, a->sides.theirs, a->made, .own = 0};
+    struct merge_plan *m = &a->rest;
+    int err;
+
+    forget_rest(a);
+    a->result_room.left = RESULT_MEMORY;
+    m->ours = (struct delta)DELTA_INIT(&a->result_room);
+    merge_sides_lock(NULL, &s);
+    err = delta_gather(&a->sides.ours->tree, &a->made->tree, a->sides.ours->next_ino,
+                       m->interrupted, &m->ours);
+    merge_sides_unlock(NULL, &s);
+    m->knows_ours = err == 0;
+    return err;
+}
+
 int merge_aside_make(struct state *p, struct merge_aside *a, const struct merge_plan *plan)
 {
     struct merge_sides s = a->sides;
@@ -116,6 +143,8 @@ int merge_aside_make(struct state *p, struct merge_aside *a, const struct merge_
     s.ours = a->made;
     err = do_all(p, a, &s, plan);
     a->rest.interrupted = plan->interrupted;
+    if (err == 0)
+        err = know_result(a);
     return err < 0 ? err : flush_now(p);
 }
 
@@ -197,6 +226,8 @@ int merge_aside_more(struct state *p, struct merge_aside *a)
     put_draft(p, &a->sides.ours);
     a->sides.ours = a->now; /* the result has all that this has */
     a->now = NULL;
+    if (err == 0)
+        err = know_result(a);
     return err < 0 ? err : flush_now(p);
 }
 

@@ -438,9 +438,10 @@ int merge_plan_make(struct state *p, const struct merge_sides *s, struct merge_p
 
     ret->room.left = ret->memory ? ret->memory : MEMORY;
     ret->theirs = (struct delta)DELTA_INIT(&ret->room);
-    ret->ours = (struct delta)DELTA_INIT(&ret->room);
+    if (!ret->knows_ours)
+        ret->ours = (struct delta)DELTA_INIT(&ret->room);
     err = delta_gather(&s->base->tree, &s->theirs->tree, s->own, ret->interrupted, &ret->theirs);
-    if (err == 0)
+    if (err == 0 && !ret->knows_ours)
         err = delta_gather(&s->base->tree, &s->ours->tree, s->own, ret->interrupted, &ret->ours);
     return err < 0 ? err : make_plan(&k);
 }
@@ -459,9 +460,13 @@ void merge_plan_release(struct merge_plan *m)
     map64_release(&m->link_of);
     map64_release(&m->dir_of);
     delta_release(&m->theirs);
-    delta_release(&m->ours);
-    *m = (struct merge_plan){
-        .rule = m->rule, .interrupted = m->interrupted, .memory = m->memory};
+    if (!m->knows_ours)
+        delta_release(&m->ours);
+    *m = (struct merge_plan){.rule = m->rule,
+                             .interrupted = m->interrupted,
+                             .memory = m->memory,
+                             .knows_ours = m->knows_ours,
+                             .ours = m->ours};
 }
 
 const struct merge_inode *merge_plan_inode(const struct merge_plan *m, uint64_t ino)

@@ -101,6 +101,8 @@ struct merge_plan {
     enum merge_rule rule;            /* of the caller */
     const _Atomic bool *interrupted; /* of the caller; NULL: none */
     size_t memory; /* of the caller: bytes that both deltas may take; 0: 256 MiB */
+    /* of the caller: `ours` is filled already, and stays so when the plan is released */
+    bool knows_ours;
     struct diff_room room;
     struct delta theirs, ours; /* what each changed since the base */
     struct merge_name *names;

@@ -869,6 +869,30 @@ Test(merge, a_large_rest_is_brought_into_the_result_before)
     is_text("main/d/f", "in d");
 }
 
+static void write_later(void)
+{
+    put_file(&x, "main/later", "later");
+}
+
+/* Each part of a plan has 64 steps; the last call is before main gets the result. */
+Test(merge, a_small_rest_of_a_merge_of_many_files_is_made_at_the_instant)
+{
+    struct merge_result r;
+    char path[32];
+    uint64_t steps;
+
+    make_dir("dev/m");
+    for (unsigned i = 0; i < 800; i++) {
+        snprintf(path, sizeof path, "dev/m/%u", i);
+        put_file(&x, path, "m");
+    }
+    cr_assert_eq(merge_beside(write_later, &r), 0);
+    steps = r.inodes + r.names + 2 /* directories */ + 2 * r.names;
+    cr_assert_eq(beside_calls, (steps + 63) / 64 + 1, "%u of %llu", beside_calls, (unsigned long long)steps);
+    is_text("main/later", "later");
+    is_text("main/m/799", "m");
+}
+
 static _Atomic bool stop;
 static void interrupt(void)
 {
