@@ -5,6 +5,7 @@
 #include "ns_drop.h"
 #include "ns_find.h"
 #include "flush.h"
+#include "history_by.h"
 #include "report.h"
 #include "weigh.h"
 #include <errno.h>
@@ -224,10 +225,12 @@ static size_t let_go_once(struct state *p, bool timed)
 /* What goes may be the last that needed something else, so it looks again until nothing goes. */
 static void let_go(struct state *p, bool timed)
 {
+    const struct history_by by = history_by_set(NULL); /* nobody asked for it */
     size_t gone = 0, n;
 
     while (has_hidden(p) && state_writable(p) == 0 && (n = let_go_once(p, timed)) > 0)
         gone += n;
+    (void)history_by_set(&by);
     if (gone)
         flush_kick_drops(p);
 }
@@ -391,6 +394,7 @@ static int give_back(struct state *p, struct ns *ns)
 
 bool kept_give_back(struct state *p)
 {
+    const struct history_by by = history_by_set(NULL); /* nobody asked for it */
     struct ns *ns;
     int err = -EBUSY;
 
@@ -398,6 +402,7 @@ bool kept_give_back(struct state *p)
         err = give_back(p, ns);
         ns_put(p, ns);
     }
+    (void)history_by_set(&by);
     if (err == 0)
         kept_release(p);
     return err == 0;

@@ -2,6 +2,7 @@
 /* ns_branch: see the header. */
 #include "ns_branch.h"
 #include "ns_find.h"
+#include "ns_note.h"
 #include "kept.h"
 #include "strbuf.h"
 #include <ctype.h>
@@ -309,6 +310,8 @@ int ns_detach(struct state *p, struct ns *ns)
             err = -ENOENT;
         if (err == 0 && !ns->base.ns)
             err = -ENODATA;
+        if (err == 0)
+            err = note_detach(&t, ns);
         if (err < 0)
             return err;
         {

@@ -5,13 +5,13 @@
 #include "kept.h"
 #include "ns_branch.h"
 #include "ns_drop.h"
+#include "ns_note.h"
 #include "report.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* How many drafts there are. */
-static size_t count_drafts(struct state *p)
+size_t ns_count_drafts(struct state *p)
 {
     size_t n = 0;
     READ_GUARD(&p->names.lock);
@@ -24,7 +24,7 @@ static size_t count_drafts(struct state *p)
 int ns_draft(struct state *p, const char *name, struct ns **ret_ns)
 {
     TXN(t);
-    int err = count_drafts(p) < NS_DRAFTS_MAX ? txn_begin(p, 0, &t) : -EBUSY;
+    int err = ns_count_drafts(p) < NS_DRAFTS_MAX ? txn_begin(p, 0, &t) : -EBUSY;
 
     if (err == 0)
         err = ns_create_draft(&t, name, ret_ns);
@@ -61,7 +61,12 @@ int ns_draft_take(struct txn *t, struct ns *ns, const struct ns *draft)
 static int show(struct txn *t, struct ns *ns, char **name)
 {
     struct state *p = t->p;
+    int err;
     NS_GUARD(t, ns);
+
+    err = note_import(t, ns, *name);
+    if (err < 0)
+        return err;
     {
         WRITE_GUARD(&p->names.lock);
 

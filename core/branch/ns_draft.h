@@ -25,12 +25,14 @@
  * -ENAMETOOLONG, -EINVAL: that cannot be the name of a namespace; -EMFILE; -EBUSY: there are
  * NS_DRAFTS_MAX. */
 int ns_draft(struct state *p, const char *name, struct ns **ret_ns);
+/* How many drafts there are, of whatever. */
+size_t ns_count_drafts(struct state *p);
 /* Makes the draft durable, and shows it in the root under that name. From now on it is as any
  * namespace. After an error it is a draft as before. -EEXIST; -ENAMETOOLONG, -EINVAL.
  * The caller's thread may wait. */
 int ns_draft_publish(struct state *p, struct ns *draft, const char *name);
 /* Makes a draft that begins with the tree of `of`, as ns_draft_of, and is changed as one of
- * ns_draft. It is given to a namespace by ns_draft_take. */
+ * ns_draft. ns_draft_take may give it to a namespace. */
 int ns_draft_from(struct state *p, struct ns *of, struct ns **ret_ns);
 /* `ns` gets the tree of the draft, which a commit has as it is, instead of its own; with all that
  * the txn has noted that is one frame. The change is alone, and has the lock of `ns`. The draft

@@ -8,6 +8,7 @@
 #include "ns_branch.h"
 #include "flush.h"
 #include "kept.h"
+#include "ns_note.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +64,10 @@ static int hide(struct txn *t, struct ns *ns)
 {
     struct ns_hidden hidden = {
         .kind = NS_TRASH, .thawed = !ns->frozen, .of = ns_now(ns), .since = now(t->p)};
+    int err = note_trash(t, ns);
 
+    if (err < 0)
+        return err;
     ns->frozen = true;
     return kept_note(t, ns, &hidden);
 }
@@ -77,7 +81,9 @@ static int try_drop(struct txn *t, struct ns *ns, struct drop *d)
         return err;
     if (d->trash)
         return hide(t, ns);
-    err = drop_under_locks(t, ns);
+    err = note_remove(t, ns);
+    if (err == 0)
+        err = drop_under_locks(t, ns);
     return err < 0 ? err : state_changed(t, NULL);
 }
 
@@ -199,12 +205,17 @@ bool ns_goes_to_trash(struct state *p, struct ns *ns)
 static int show(struct txn *t, struct ns *ns, char **as)
 {
     struct state *p = t->p;
+    int err;
     NS_GUARD(t, ns);
+
+    if (!ns->live || ns->hidden.kind != NS_TRASH)
+        return ns->live ? -EINVAL : -ENOENT;
+    err = note_undrop(t, ns, *as);
+    if (err < 0)
+        return err;
     {
         WRITE_GUARD(&p->names.lock);
 
-        if (!ns->live || ns->hidden.kind != NS_TRASH)
-            return ns->live ? -EINVAL : -ENOENT;
         if (ns_table_has_name(&p->names, *as))
             return -EEXIST;
         ns->frozen = !ns->hidden.thawed;

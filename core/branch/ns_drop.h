@@ -31,6 +31,8 @@ bool ns_goes_to_trash(struct state *p, struct ns *ns);
  * the trash, or that is no name. */
 int ns_undrop(struct state *p, struct ns *ns, const char *as);
 int ns_rename(struct state *p, const char *name, const char *newname, unsigned flags);
+/* The same for one that is found already. -ENOENT also if it is not in the root. */
+int ns_rename_it(struct state *p, struct ns *ns, const char *newname, unsigned flags);
 /* How many files are open in it just now. */
 uint32_t ns_open_files(const struct ns *ns);
 

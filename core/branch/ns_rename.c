@@ -4,6 +4,7 @@
 #include "ns_drop.h"
 #include "flush.h"
 #include "kept.h"
+#include "ns_note.h"
 #include <errno.h>
 #include <linux/fs.h>
 #include <stdlib.h>
@@ -58,7 +59,7 @@ static int rename_under_freeze_lock(struct txn *t, struct ns *ns, const char *ne
     if (ns_get_by_name(p, newname, &other) < 0)
         other = NULL;
     *ret_replaced = other;
-    if (err == 0 && !ns->live)
+    if (err == 0 && (!ns->live || ns->hidden.kind)) /* it was dropped meanwhile */
         err = -ENOENT;
     if (err == 0 && flags & RENAME_EXCHANGE && !other)
         err = -ENOENT;
@@ -66,6 +67,8 @@ static int rename_under_freeze_lock(struct txn *t, struct ns *ns, const char *ne
         err = -EEXIST;
     if (err == 0 && other && other != ns && !(flags & RENAME_EXCHANGE))
         err = replace(t, ns, other);
+    if (err == 0 && other != ns)
+        err = note_rename(t, ns, newname, other, flags & RENAME_EXCHANGE);
     if (err == 0 && other != ns) {
         WRITE_GUARD(&p->names.lock);
         err = rename_locked(t, ns, flags & RENAME_EXCHANGE ? other : NULL, &copy);
@@ -74,16 +77,14 @@ static int rename_under_freeze_lock(struct txn *t, struct ns *ns, const char *ne
     return err;
 }
 
-int ns_rename(struct state *p, const char *name, const char *newname, unsigned flags)
+int ns_rename_it(struct state *p, struct ns *ns, const char *newname, unsigned flags)
 {
     TXN(t);
-    struct ns *ns, *other = NULL;
+    struct ns *other = NULL;
     int err = ns_check_name(newname);
 
     if (err == 0)
         err = state_writable(p);
-    if (err == 0)
-        err = ns_get_by_name(p, name, &ns);
     if (err < 0)
         return err;
     err = txn_begin_alone(p, 0, &t);
@@ -92,11 +93,26 @@ int ns_rename(struct state *p, const char *name, const char *newname, unsigned f
     if (err == 0)
         err = state_changed(&t, NULL);
     txn_end(&t);
-    ns_put(p, ns);
     ns_put(p, other);
     if (err == 0) {
         event_stale(p, VFS_ROOT);
         flush_kick_drops(p);
     }
+    return err;
+}
+
+int ns_rename(struct state *p, const char *name, const char *newname, unsigned flags)
+{
+    struct ns *ns;
+    int err = ns_check_name(newname);
+
+    if (err == 0)
+        err = state_writable(p);
+    if (err == 0)
+        err = ns_get_by_name(p, name, &ns);
+    if (err < 0)
+        return err;
+    err = ns_rename_it(p, ns, newname, flags);
+    ns_put(p, ns);
     return err;
 }

@@ -8,6 +8,7 @@
  */
 #include "bytes.h"
 #include "check_impl.h"
+#include "history_entry.h"
 #include "lost.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -364,6 +365,39 @@ static int check_settings(struct check *c)
     return e.err < 0 && !e.cut ? e.err : of_ns.cut ? 0 : of_ns.err;
 }
 
+/* A row of the history says what was done to namespaces. Nothing else depends on it. */
+static void check_operation(struct check *c, const struct kv_each *e)
+{
+    struct history_entry entry;
+    char where[CHECK_WHERE];
+    const char *why = NULL;
+    struct fix f;
+
+    if (e->klen != 8 || e->len == KV_DAMAGED || history_entry_decode(e->val, e->len, &entry) < 0)
+        why = "it is damaged: a mount goes on without it";
+    else if (e->number == 0 || (c->has_state && e->number > c->state.seq))
+        why = "it is of a change that the store has not made";
+    if (!why)
+        return;
+    (void)snprintf(where, sizeof where, "change %" PRIu64, e->klen == 8 ? e->number : 0);
+    check_found(c, true, "operation", where, "%s", why);
+    if (e->klen > FIX_KEY_MAX)
+        return;
+    f = fix_del(TABLE_HISTORY, e->key, e->klen);
+    check_fix(c, &f, "operation", where, "it is removed from the history");
+}
+
+static int check_history(struct check *c)
+{
+    struct kv_each e = {.snap = c->snap, .table = TABLE_HISTORY};
+
+    while (kv_next(&e))
+        check_operation(c, &e);
+    if (e.cut)
+        check_found(c, true, "operation", "the table", "it cannot be read to its end");
+    return e.cut ? 0 : e.err;
+}
+
 /* ---- all of it ---- */
 
 /* Check all tables. The recount comes after the namespaces, whose records raise the next numbers,
@@ -382,7 +416,9 @@ static int check_tables(struct check *c)
         err = check_each(c, TABLE_PAGES, "page", check_page_entry);
     if (err == 0)
         err = check_objects(c);
-    return err < 0 ? err : check_settings(c);
+    if (err == 0)
+        err = check_settings(c);
+    return err < 0 ? err : check_history(c);
 }
 
 /* All checks, in an order in which each finds what it needs: the identity's key and the state

@@ -12,6 +12,7 @@
 #include "job.h"
 #include "state.h"
 
+struct history_entry;
 struct verb;
 
 /* One command while it runs. */
@@ -152,6 +153,11 @@ int control_merge(struct call *call);
 int control_commit(struct call *call);
 int control_undo(struct call *call);
 int control_redo(struct call *call);
+
+/* control_history.c. control_add_operation appends what an operation did, and to what, as
+ * " key=value" words. */
+int control_history(struct call *call);
+void control_add_operation(struct strbuf *out, const struct history_entry *e);
 
 /* control_kept.c */
 int control_snapshot(struct call *call);

@@ -2,30 +2,35 @@
 /*
  * control_merge: the verbs merge, commit, undo and redo.
  *
- *     merge NS into NS2 [conflicts=RULE] [base=WHICH]
- *     commit NS [into NS2] [conflicts=RULE] [base=WHICH]
+ *     merge NS into NS2 [conflicts=RULE] [set=PATTERN=RULE]... [base=WHICH]
+ *         [paths=all] [if_seq=SEQ]
+ *     commit NS [into NS2] …
+ *     undo [SEQ|NS] [ns=NS] [conflicts=RULE]
+ *     redo [SEQ|NS] [ns=NS] [conflicts=RULE]
  *
  * A line for each conflict, also if the verb fails because of them: the reason, and "path=". The
- * line has the grammar of a command, so that no name is misread.
+ * line has the grammar of a command, so that no name is misread. With paths=all there is a first
+ * line "seq seq=": the last change of the target; and a conflict about a content has "theirs=",
+ * "base=" and "ours=", as NAMESPACE/path. With if_seq= nothing is done if the target has another
+ * last change.
  */
 #include "control_impl.h"
 #include "merge.h"
+#include "merge_pattern.h"
 #include "ns_label.h"
+#include "undo.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define U(x) ((unsigned long long)(x))
 
-/* Reads the option conflicts=RULE. -EINVAL, with a sentence. */
-static int read_rule(struct call *call, enum merge_rule *ret)
+/* Reads the name of a rule. -EINVAL, with a sentence. */
+static int read_rule_name(struct call *call, const char *word, enum merge_rule *ret)
 {
     static const char *const names[] = {"fail", "ours", "theirs", "both"};
-    const char *word = command_option(call->c, "conflicts");
 
-    *ret = MERGE_FAIL;
-    if (!word)
-        return 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(word, names[i])) {
             *ret = (enum merge_rule)i;
@@ -35,11 +40,103 @@ static int read_rule(struct call *call, enum merge_rule *ret)
                              word);
 }
 
+/* Reads the option conflicts=RULE. -EINVAL, with a sentence. */
+static int read_rule(struct call *call, enum merge_rule *ret)
+{
+    const char *word = command_option(call->c, "conflicts");
+
+    *ret = MERGE_FAIL;
+    return word ? read_rule_name(call, word, ret) : 0;
+}
+
+/* The rules of paths, and their texts. */
+struct sets {
+    struct merge_set *v;
+    size_t count;
+    char **texts; /* owned, as many */
+};
+
+static void release_sets(struct sets *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        free(s->texts[i]);
+    free(s->texts);
+    free(s->v);
+}
+
+/* Reads PATTERN=RULE: the last '=' divides them. */
+static int read_set(struct call *call, const char *word, struct sets *s)
+{
+    char *text = strdup(word), *eq = text ? strrchr(text, '=') : NULL;
+    int err;
+
+    if (!text)
+        return -ENOMEM;
+    s->texts[s->count] = text;
+    s->v[s->count].pattern = text;
+    if (!eq) {
+        err = control_fail_word(call, -EINVAL, "set= takes PATTERN=RULE, not %s", word);
+    } else {
+        *eq = '\0';
+        err = read_rule_name(call, eq + 1, &s->v[s->count].rule);
+    }
+    if (err == 0 && merge_pattern_check(text) < 0)
+        err = control_fail_word(call, -EINVAL, "no path can match the pattern %s", text);
+    s->count++;
+    return err;
+}
+
+/* Reads all set=PATTERN=RULE, in order. -EINVAL, with a sentence; -ENOMEM. The caller releases *ret
+ * also after an error. */
+static int read_sets(struct call *call, struct sets *ret)
+{
+    const struct command *c = call->c;
+    int err = 0;
+
+    *ret = (struct sets){.v = calloc(c->noptions + 1, sizeof *ret->v),
+                         .texts = calloc(c->noptions + 1, sizeof *ret->texts)};
+    if (!ret->v || !ret->texts)
+        return -ENOMEM;
+    for (size_t i = 0; i < c->noptions && err == 0; i++)
+        if (!strcmp(c->options[i].key, "set"))
+            err = read_set(call, c->options[i].value, ret);
+    return err;
+}
+
+/* Reads paths=all and if_seq=SEQ. -EINVAL, with a sentence. */
+static int read_conditions(struct call *call, struct merge_call *c)
+{
+    const char *paths = command_option(call->c, "paths"),
+               *seq = command_option(call->c, "if_seq");
+
+    c->all_paths = paths != NULL;
+    if (paths && strcmp(paths, "all") != 0)
+        return control_fail_word(call, -EINVAL, "paths= takes all, not %s", paths);
+    if (seq && command_number(seq, &c->if_seq) < 0)
+        return control_fail_word(call, -EINVAL, "%s is not the number of a change", seq);
+    return 0;
+}
+
+static void add_place(struct call *call, const char *key, const char *place)
+{
+    if (!place)
+        return;
+    strbuf_addf(&call->lines, " %s=", key);
+    command_add_word(&call->lines, place);
+}
+
 static int add_conflicts(struct call *call, const struct merge_result *r)
 {
+    if (command_option(call->c, "paths"))
+        strbuf_addf(&call->lines, "| seq seq=%llu\n", U(r->ours_seq));
     for (size_t i = 0; i < r->conflict_count; i++) {
-        strbuf_addf(&call->lines, "| %s path=", merge_why_name(r->conflicts[i].why));
-        command_add_word(&call->lines, r->conflicts[i].path);
+        const struct merge_found *f = &r->conflicts[i];
+
+        strbuf_addf(&call->lines, "| %s path=", merge_why_name(f->why));
+        command_add_word(&call->lines, f->path);
+        add_place(call, "theirs", f->theirs);
+        add_place(call, "base", f->base);
+        add_place(call, "ours", f->ours);
         strbuf_adds(&call->lines, "\n");
     }
     return strbuf_error(&call->lines);
@@ -72,6 +169,8 @@ static int say_result(struct call *call, const struct ns *ours, const struct mer
                             "as base=NS@NAME");
     case -EROFS:
         return control_fail_word(call, err, "%s cannot be changed", label);
+    case -ECANCELED:
+        return control_fail_word(call, err, "%s has changed; nothing was done", label);
     case -EFBIG:
         return control_fail_word(call, err,
                                  "what is changed in %s meanwhile is too much for one instant; try "
@@ -116,15 +215,23 @@ static bool waits_for_closes(struct call *call, int err, struct merge_result *r,
 }
 
 /* Merges, with the options of the command. It takes the references over. */
-static int merge_into(struct call *call, struct ns *theirs, struct ns *ours)
+static int merge_into(struct call *call, struct ns *theirs, struct ns *ours, bool commit)
 {
     const char *base = command_option(call->c, "base");
-    struct merge_call c = {.theirs = theirs, .ours = ours, .interrupted = call->interrupted};
+    struct merge_call c = {
+        .theirs = theirs, .ours = ours, .commit = commit, .interrupted = call->interrupted};
     struct merge_result r = {0};
     char label[NS_LABEL_MAX];
     struct tries tries = {.begun = ticks(call->p)};
-    int err = read_rule(call, &c.rule);
+    struct sets sets;
+    int err = read_sets(call, &sets);
 
+    c.sets = sets.v;
+    c.set_count = sets.count;
+    if (err == 0)
+        err = read_rule(call, &c.rule);
+    if (err == 0)
+        err = read_conditions(call, &c);
     if (err == 0 && theirs == ours)
         err = control_fail(call, -EINVAL, "a namespace is not merged into itself");
     if (err == 0 && base)
@@ -140,6 +247,7 @@ static int merge_into(struct call *call, struct ns *theirs, struct ns *ours)
         err = say_result(call, ours, &r, err);
     }
     merge_result_release(&r);
+    release_sets(&sets);
     ns_put(call->p, c.base);
     ns_put(call->p, theirs);
     ns_put(call->p, ours);
@@ -161,7 +269,7 @@ int control_merge(struct call *call)
         ns_put(call->p, theirs);
         return err;
     }
-    return merge_into(call, theirs, ours);
+    return merge_into(call, theirs, ours, false);
 }
 
 /* What a branch was made of, as it is now. */
@@ -198,31 +306,29 @@ int control_commit(struct call *call)
         ns_put(call->p, theirs);
         return err;
     }
-    return merge_into(call, theirs, ours);
+    return merge_into(call, theirs, ours, true);
 }
 
-static int take_back(struct call *call, bool redo)
+/* ---- undo and redo ---- */
+
+/* Takes back the last merge into one namespace. */
+static int take_back_in(struct call *call, const char *name, enum merge_rule rule, bool redo)
 {
     struct merge_result r = {0};
-    enum merge_rule rule;
     struct tries tries = {.begun = ticks(call->p)};
     struct ns *ours;
-    int err = read_rule(call, &rule);
+    int err = control_find_ns(call, name, &ours);
 
-    if (err == 0)
-        err = control_may_change(call);
-    if (err == 0)
-        err = control_find_ns(call, control_arg(call, 0), &ours);
     if (err < 0)
         return err;
     do
-        err = merge_undo(call->p, ours, redo, rule, call->interrupted, &r);
+        err = merge_undo(call->p, ours, 0, redo, rule, call->interrupted, &r);
     while (waits_for_closes(call, err, &r, &tries));
     if (err == -ENOENT)
         err = control_fail_word(call, err,
                                 redo ? "nothing was undone in %s that can be done again"
                                      : "nothing was merged into %s that can be undone",
-                                control_arg(call, 0));
+                                name);
     else
         err = say_result(call, ours, &r, err);
     merge_result_release(&r);
@@ -230,13 +336,141 @@ static int take_back(struct call *call, bool redo)
     return err;
 }
 
-/* undo NS */
+/* Says that what the operation needs is gone, and since when. */
+static int say_gone(struct call *call, const struct undo_result *r, const char *what)
+{
+    CLEANUP_STRBUF struct strbuf when = STRBUF_INIT;
+
+    if (!r->gone)
+        return control_fail(call, -ENODATA,
+                            "change %llu cannot be %s any more: things are not as it left them",
+                            U(r->op.entry.seq), what);
+    strbuf_add_time(&when, r->gone);
+    return control_fail(call, -ENODATA,
+                        "change %llu cannot be %s any more: what that needs went at %s",
+                        U(r->op.entry.seq), what, strbuf_error(&when) == 0 ? when.s : "a time");
+}
+
+/* Says why an operation was not taken back; not of a merge. */
+static int not_undone(struct call *call, const struct undo_call *c, const struct undo_result *r,
+                      int err)
+{
+    const char *what = r->op.undone ? "done again" : "undone";
+
+    switch (err) {
+    case -ENOENT:
+        return c->seq ? control_fail(call, err, "there is no change %llu in the history", U(c->seq))
+                      : control_fail(call, err, "there is nothing that can be %s",
+                                     c->redo ? "done again" : "undone");
+    case -EALREADY:
+        return control_fail(call, err, "change %llu is %s", U(r->op.entry.seq),
+                            r->op.undone ? "undone already" : "not undone");
+    case -EOPNOTSUPP:
+        return control_fail(call, err, "change %llu (%s) cannot be %s", U(r->op.entry.seq),
+                            history_entry_word(&r->op.entry), what);
+    case -ENODATA:
+        return say_gone(call, r, what);
+    case -EPERM:
+        return control_fail_word(call, err,
+                                 "trash_keep is 0, so %s would be deleted for good: `tally drop` "
+                                 "does that",
+                                 r->op.entry.name);
+    case -EEXIST:
+        return control_fail(call, err,
+                            "change %llu cannot be %s: the name that this would give is taken",
+                            U(r->op.entry.seq), what);
+    case -EBUSY:
+        return r->open ? control_fail(call, err, "%u file%s open in it", r->open,
+                                      r->open == 1 ? " is" : "s are")
+                       : control_fail(call, err,
+                                      "it is a snapshot that is held, or has one: "
+                                      "`tally unhold` first");
+    default:
+        return err;
+    }
+}
+
+/* Waits a short time if files seem to be open: the kernel reports a close after it. */
+static bool waits_for_open(struct call *call, int err, const struct undo_result *r, struct tries *t)
+{
+    if (err != -EBUSY || !r->open || ++t->count > RELEASE_LOOKS ||
+        (call->interrupted && atomic_load(call->interrupted)))
+        return false;
+    (void)nanosleep(&(struct timespec){.tv_nsec = RELEASE_LOOK_NS}, NULL);
+    return true;
+}
+
+/* Adds the words of a merge, or of another operation. */
+static int say_undone(struct call *call, const struct undo_call *c, struct undo_result *r, int err)
+{
+    const struct history_entry *e = &r->op.entry;
+    bool merge = e->kind == HISTORY_MERGE || e->kind == HISTORY_COMMIT;
+    struct ns *ours;
+
+    if (merge &&
+        (err == 0 || r->merge.conflict_count || err == -EFBIG || err == -EROFS || err == -EBUSY) &&
+        ns_get(call->p, e->ns.number, &ours) == 0) {
+        err = say_result(call, ours, &r->merge, err);
+        ns_put(call->p, ours);
+    } else if (err < 0) {
+        return not_undone(call, c, r, err);
+    } else {
+        strbuf_addf(&call->head, " seq=%llu", U(r->seq));
+    }
+    if (err == 0)
+        strbuf_addf(&call->head, " of=%llu", U(e->seq));
+    if (err == 0)
+        control_add_operation(&call->head, e);
+    return err;
+}
+
+static int take_back_seq(struct call *call, uint64_t seq, enum merge_rule rule, bool redo)
+{
+    const struct undo_call c = {
+        .seq = seq, .redo = redo, .rule = rule, .interrupted = call->interrupted};
+    struct tries tries = {.begun = ticks(call->p)};
+    struct undo_result r;
+    int err;
+
+    do
+        err = undo_run(call->p, &c, &r);
+    while (waits_for_closes(call, err, &r.merge, &tries) || waits_for_open(call, err, &r, &tries));
+    err = say_undone(call, &c, &r, err);
+    merge_result_release(&r.merge);
+    return err;
+}
+
+/* A decimal number is that of a change, unless it is quoted or given as ns=. */
+static int take_back(struct call *call, bool redo)
+{
+    const char *ns = command_option(call->c, "ns");
+    enum merge_rule rule;
+    uint64_t seq = 0;
+    int err = read_rule(call, &rule);
+
+    if (err == 0 && ns && call->c->nargs > 0)
+        err = control_misuse(call, call->verb->usage);
+    if (err == 0)
+        err = control_may_change(call);
+    if (err < 0)
+        return err;
+    if (!ns && call->c->nargs > 0) {
+        ns = control_arg(call, 0);
+        if (!call->c->args[0].quoted && command_number(ns, &seq) == 0)
+            ns = NULL;
+        if (!ns && !seq)
+            return control_fail(call, -ENOENT, "there is no change 0 in the history");
+    }
+    return ns ? take_back_in(call, ns, rule, redo) : take_back_seq(call, seq, rule, redo);
+}
+
+/* undo [SEQ|NS] */
 int control_undo(struct call *call)
 {
     return take_back(call, false);
 }
 
-/* redo NS */
+/* redo [SEQ|NS] */
 int control_redo(struct call *call)
 {
     return take_back(call, true);

@@ -3,6 +3,7 @@
 #include "verdict.h"
 #include "acl.h"
 #include "array.h"
+#include "xattr_list.h"
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -21,67 +22,6 @@ static int add_ask(struct verdict *v, unsigned attr, struct verdict_ask **ret)
 
 /* ---- extended attributes ---- */
 
-struct xattr_copy {
-    char name[XATTR_NAME_MAX + 1];
-    struct xattr_item x;           /* without `name` */
-    uint8_t value[PAGE_VALUE_MAX]; /* if it is inline */
-};
-struct xattr_list {
-    struct xattr_copy *v; /* by name */
-    size_t count, room;
-};
-
-static int compare_xattrs(const void *x, const void *y)
-{
-    return strcmp(((const struct xattr_copy *)x)->name, ((const struct xattr_copy *)y)->name);
-}
-
-static int add_xattr(struct xattr_list *l, const void *val, size_t len)
-{
-    struct xattr_copy *c;
-    struct xattr_item x;
-    int err = xattr_decode(val, len, &x);
-
-    if (err == 0)
-        err = ARRAY_RESERVE(l->v, l->room, l->count + 1);
-    if (err < 0)
-        return err;
-    c = &l->v[l->count++];
-    memset(c->name, 0, sizeof c->name);
-    memcpy(c->name, x.name, x.name_len);
-    if (!x.object)
-        memcpy(c->value, x.value, x.len);
-    c->x = x;
-    return 0;
-}
-
-static int load_xattrs(const struct verdict_sides *s, int side, struct xattr_list *ret)
-{
-    const struct key from = key_make(s->ino[side], ITEM_XATTR, 0);
-    struct tree_cursor c;
-    int err = s->at[side].flags & INODE_XATTRS ? 0 : -ENOENT;
-
-    if (err == 0)
-        err = tree_seek(s->tree[side], from, &c);
-    while (err == 0) {
-        struct key k = tree_cursor_key(&c);
-        size_t len;
-        const void *val = tree_cursor_value(&c, &len);
-        if (k.hi != from.hi) {
-            tree_cursor_end(&c);
-            break;
-        }
-        err = item_is_counter(k) ? 0 : add_xattr(ret, val, len);
-        if (err < 0)
-            tree_cursor_end(&c);
-        else
-            err = tree_next(&c);
-    }
-    if (ret->count)
-        qsort(ret->v, ret->count, sizeof *ret->v, compare_xattrs);
-    return err == -ENOENT ? 0 : err;
-}
-
 static unsigned attr_of(const char *name)
 {
     return strcmp(name, ACL_ACCESS) && strcmp(name, ACL_DEFAULT) ? DIFF_XATTR : DIFF_ACL;
@@ -95,8 +35,7 @@ static int compare_values(const struct verdict_sides *s, const struct xattr_copy
     struct verdict_ask *ask;
     int err;
 
-    if (a->x.len != b->x.len || !a->x.object != !b->x.object ||
-        (!a->x.object && memcmp(a->value, b->value, a->x.len))) {
+    if (!xattr_copies_may_be_same(a, b)) {
         v->attrs |= attr_of(a->name);
         return 0;
     }
@@ -137,11 +76,11 @@ static int compare_all_xattrs(const struct verdict_sides *s, struct verdict *v)
     if (s->record && !(s->record->items & DELTA_XATTRS))
         return 0;
     for (int side = 0; side < DELTA_SIDES && err == 0; side++)
-        err = load_xattrs(s, side, &l[side]);
+        err = xattr_list_load(s->tree[side], s->ino[side], &s->at[side], &l[side]);
     if (err == 0)
         err = compare_lists(s, &l[DELTA_A], &l[DELTA_B], v);
-    free(l[DELTA_A].v);
-    free(l[DELTA_B].v);
+    xattr_list_release(&l[DELTA_A]);
+    xattr_list_release(&l[DELTA_B]);
     return err;
 }
 

@@ -99,6 +99,7 @@ static void batch_free(struct batch *b)
     free(b->name);
     free(b->label);
     ns_records_release(&b->ns_records);
+    history_batch_release(&b->history);
     slot_list_release(&b->slots);
     held_list_release(&b->held);
     free(b);
@@ -122,6 +123,9 @@ static int freeze(struct state *p, struct batch *b)
         err = slots_record(p, &b->slots);
     if (err == 0)
         err = ns_table_freeze(p, &b->ns_records);
+    if (err == 0)
+        err = history_freeze(&p->history, now(p) - settings_get(&p->settings, SET_HISTORY_KEEP),
+                             &b->history);
     if (err < 0)
         return err;
     log_position(p->log, &b->log_pos);
@@ -132,6 +136,7 @@ static int freeze(struct state *p, struct batch *b)
     /* From here on nothing fails for lack of memory. If something fails all the same, a part is
      * frozen and a part is not: the store becomes read-only. */
     ns_table_frozen(p);
+    history_frozen(&p->history);
     if (err == 0)
         err = refs_freeze(p->refs);
     if (err == 0)
@@ -279,6 +284,8 @@ static int write_batch(const struct batch *b, struct kv_txn *t)
 {
     int err = ns_records_write(&b->ns_records, t);
 
+    if (err == 0)
+        err = history_write(&b->history, t);
     return err < 0 ? err : held_write(&b->held, t);
 }
 

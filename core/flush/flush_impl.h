@@ -19,6 +19,7 @@ struct batch {
     int64_t time;           /* when it was given `name` */
     char *label; /* a copy of `name`, until the flush has a number */
     struct ns_records ns_records;
+    struct history_batch history;
     struct slot_list slots;
     struct held_list held;
     uint8_t state[STORE_RECORD_LEN]; /* the meta record */

@@ -20,6 +20,7 @@ struct replay {
     struct state *p;
     struct ns *ns; /* namespace of the last operation, referenced; NULL: none */
     struct replay_slots *slots;
+    uint64_t seq; /* of the frame */
 };
 
 /* Errors that mean that the operation does not fit the present state are damage: -EUCLEAN. */
@@ -391,6 +392,23 @@ static int do_ns_setting(struct replay *r, const struct op *op)
     return err < 0 ? err : ns_setting_restore(r->p, ns, &s);
 }
 
+/* The entry is that of the frame, so one that is there already is not added again. */
+static int do_history(struct replay *r, const struct op *op)
+{
+    struct history_entry e;
+    struct history_op same;
+    struct history_row *row;
+    int err = history_entry_decode(op->data, op->len, &e);
+
+    if (err == 0 && history_get(&r->p->history, r->seq, &same) == 0)
+        err = -EUCLEAN;
+    if (err == 0)
+        err = history_prepare(&r->p->history, &e, &row);
+    if (err == 0)
+        history_add(&r->p->history, row, r->seq);
+    return err;
+}
+
 static int (*const doers[OP_KIND_END])(struct replay *, const struct op *) = {
     [OP_PUT] = do_put,
     [OP_DEL] = do_del,
@@ -410,6 +428,7 @@ static int (*const doers[OP_KIND_END])(struct replay *, const struct op *) = {
     [OP_REQUEST] = do_request,
     [OP_INO_RUN] = do_ino_run,
     [OP_NS_SETTING] = do_ns_setting,
+    [OP_HISTORY] = do_history,
     [OP_NS_TAKE] = do_ns_take,
 };
 
@@ -460,7 +479,7 @@ static int do_ops(struct replay *r, const struct log_frame *f, struct op *last)
 /* Replay one frame, and report the operation that failed. */
 static int replay_one(struct state *p, struct replay_slots *slots, const struct log_frame *f)
 {
-    struct replay r = {.p = p, .slots = slots};
+    struct replay r = {.p = p, .slots = slots, .seq = f->seq};
     struct op op = {.kind = OP_KIND_END};
     struct ns *ns;
     int err = do_ops(&r, f, &op);

@@ -101,11 +101,9 @@ static void unmark(struct state *p, struct content *c, enum content_state was)
         content_set_state(p, c, c->slot ? CONTENT_SLOT : was);
 }
 
-/* The key of the item that first named the content. */
-static struct key owner_key(const struct content *c)
+/* The key of the item that first named the content, in the inode that its owner is now. */
+static struct key owner_key(const struct content *c, uint64_t ino)
 {
-    uint64_t ino = vfs_node_ino(c->owner);
-
     if (c->owner_off == CONTENT_WHOLE)
         return key_make(ino, ITEM_INODE, 0);
     if (c->owner_off & CONTENT_XATTR)
@@ -120,7 +118,6 @@ static struct key owner_key(const struct content *c)
 static void rename_item(struct state *p, const struct content *c, uint64_t target)
 {
     uint8_t buf[PAGE_VALUE_MAX];
-    struct key k = owner_key(c);
     struct ns *ns;
     size_t len;
 
@@ -128,6 +125,8 @@ static void rename_item(struct state *p, const struct content *c, uint64_t targe
         return;
     {
         WRITE_GUARD(&ns->lock);
+        const struct key k = owner_key(c, ns_ino_of(ns, c->owner));
+
         if (ns->live && tree_get(&ns->tree, k, buf, sizeof buf, &len) == 0 &&
             item_object(k, buf, len) == c->number) {
             item_set_object(k, buf, len, target);

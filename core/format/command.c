@@ -175,10 +175,16 @@ static int add_verb(struct parser *ps, struct command *c, const struct token *t)
     return 0;
 }
 
+/* May the option be given several times? */
+static bool is_list(const char *key)
+{
+    return strcmp(key, "set") == 0;
+}
+
 static int add_option(struct parser *ps, struct command *c, const struct token *t)
 {
     *t->eq = '\0';
-    if (command_option(c, t->text)) {
+    if (!is_list(t->text) && command_option(c, t->text)) {
         return refuse(ps, "%s= is given twice", t->text);
     }
     c->options[c->noptions++] = (struct command_option){.key = t->text, .value = t->eq + 1};

@@ -53,7 +53,8 @@ struct command_list {
 int command_parse(const char *buf, size_t len, struct command_list *ret, struct strbuf *why);
 void command_list_release(struct command_list *l);
 
-/* The value of an option, or NULL if it was not given. */
+/* The value of an option, or NULL if it was not given. Only "set" may be given several times; all
+ * of it is in `options`, in order. */
 const char *command_option(const struct command *c, const char *key);
 
 /* ---- values: -EINVAL unless the whole text is one ---- */

@@ -16,6 +16,7 @@
 #define VERSION 1
 #define RECORD_HEAD 16 /* length 4, type 1, zero 3, sum 8 */
 #define CONTENT_SPARSE 1u
+#define MODE_IMPLIED 0x10000u /* in the mode of a directory */
 /* bytes of a payload before a name or the data */
 static const size_t fixed[IMAGE_TYPE_END] = {
     [IMAGE_CONTENT] = 32, [IMAGE_INODE] = 48, [IMAGE_ENTRY] = 16, [IMAGE_XATTR] = 9,
@@ -48,6 +49,8 @@ static bool is_inode(const struct image_record *r)
     const bool device = S_ISCHR(r->mode) || S_ISBLK(r->mode);
 
     if (r->number == 0 || (r->mode & ~(uint32_t)(S_IFMT | 07777)) || (r->rdev && !device))
+        return false;
+    if (r->implied && !S_ISDIR(r->mode))
         return false;
     if (S_ISLNK(r->mode))
         return is_symlink(r) && r->content == 0;
@@ -148,7 +151,7 @@ static uint64_t sum_of(const struct image_stream *s, const uint8_t *head, const 
 static uint8_t *put_inode(uint8_t *p, const struct image_record *r)
 {
     p = append_le64(p, r->number);
-    p = append_le32(p, r->mode);
+    p = append_le32(p, r->mode | (r->implied ? MODE_IMPLIED : 0));
     p = append_le32(p, r->uid);
     p = append_le32(p, r->gid);
     p = append_le32(p, r->rdev);
@@ -238,6 +241,8 @@ static void take_inode(struct field_reader *f, struct image_record *r)
 {
     r->number = field_number(f, 8);
     r->mode = (uint32_t)field_number(f, 4);
+    r->implied = r->mode & MODE_IMPLIED;
+    r->mode &= ~MODE_IMPLIED;
     r->uid = (uint32_t)field_number(f, 4);
     r->gid = (uint32_t)field_number(f, 4);
     r->rdev = (uint32_t)field_number(f, 4);
@@ -304,6 +309,14 @@ static bool take_payload(const struct image_stream *s, const uint8_t *p, size_t 
     r->len = (size_t)(f.end - f.p);
     r->data = r->len ? f.p : NULL;
     return !f.over && ((r->type != IMAGE_OPAQUE && r->type != IMAGE_END) || r->len == 0);
+}
+
+bool image_may_end(const uint8_t *buf, size_t len)
+{
+    const size_t end = RECORD_HEAD + fixed[IMAGE_END];
+    const uint8_t *at = buf + (len > end ? len - end : 0);
+
+    return len < end || (get_le32(at) == fixed[IMAGE_END] && get_le32(at + 4) == IMAGE_END);
 }
 
 size_t image_size(const uint8_t *buf)

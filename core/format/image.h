@@ -56,6 +56,9 @@ struct image_record {
     bool sparse;             /* CONTENT: there may be holes between its pieces */
     /* INODE. `mode` has the type; rdev is of devices. */
     uint32_t mode, uid, gid, rdev;
+    /* INODE, of a directory: the source says nothing of it, so the attributes are only for one that
+     * was not there before the stream. */
+    bool implied;
     int64_t mtime;    /* ns since the epoch */
     uint64_t size;    /* of a file and a symlink, bytes */
     uint64_t content; /* of a file; 0: it has only a hole, or nothing */
@@ -101,6 +104,9 @@ int image_next(struct image_stream *s, const uint8_t *buf, size_t len, size_t *r
  * What it says may be wrong, but is at most IMAGE_RECORD_MAX; then image_next refuses it. */
 #define IMAGE_PEEK 4
 size_t image_size(const uint8_t *buf);
+
+/* May a stream end with these bytes? If not they are followed by others. */
+bool image_may_end(const uint8_t *buf, size_t len);
 
 /* May a file have this name? 1 … 255 bytes, without '/' and NUL, and neither "." nor "..". */
 bool image_is_name(const char *name, size_t len);

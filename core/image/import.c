@@ -6,8 +6,11 @@
 #include "import.h"
 #include "command.h"
 #include "durability.h"
+#include "import_feed.h"
+#include "import_into.h"
 #include "job.h"
 #include "load.h"
+#include "nowait.h"
 #include "ns_draft.h"
 #include "state.h"
 #include <errno.h>
@@ -20,11 +23,15 @@
 struct import {
     struct state *p;
     struct vfs_cred cred;
-    _Atomic bool busy; /* a write or a read uses the session */
-    int err;           /* the first error; all later writes return it */
+    _Atomic bool busy;        /* a write or a read uses the session */
+    struct import_feed *feed; /* from the line on; what follows is its thread's while it works */
+    int err;                  /* the first error; all later writes return it */
+    bool ended; /* the END has come */
     bool done;
     char *name; /* of the namespace; NULL: no line came yet */
     struct ns *draft;
+    bool shown; /* the draft is a namespace now */
+    struct import_into into;
     struct load *load;
     struct job *job;
     struct image_stream stream;
@@ -54,11 +61,12 @@ static void give_up(struct import *s, int err)
 {
     load_close(s->load);
     s->load = NULL;
-    if (s->draft && s->done)
+    if (s->draft && s->shown)
         ns_put(s->p, s->draft);
     else if (s->draft)
         ns_draft_drop(s->p, s->draft);
     s->draft = NULL;
+    import_into_end(s->p, &s->into);
     if (s->job)
         job_end(s->p, s->job, err);
     s->job = NULL;
@@ -70,6 +78,7 @@ void import_close(struct import *s)
 {
     if (!s)
         return;
+    import_feed_close(s->feed);
     give_up(s, -ECANCELED);
     strbuf_release(&s->reply);
     free(s->name);
@@ -117,41 +126,63 @@ static int fail(struct import *s, int err, const struct strbuf *why)
 
 /* ---- the line ---- */
 
-/* Checks the name, and says what is wrong with it. */
-static int check_name(struct import *s, const char *name, struct strbuf *why)
+/* Can it be the name of a namespace? Says what is wrong with it. */
+static int check_name(const char *name, struct strbuf *why)
 {
-    struct ns *ns;
     int err = command_namespace(name);
 
-    if (err == 0 && ns_get_by_name(s->p, name, &ns) == 0) {
-        ns_put(s->p, ns);
-        err = -EEXIST;
-    }
     if (err < 0) {
         command_add_word(why, name);
-        strbuf_adds(why, err == -EEXIST ? " exists already" : " cannot be the name of a namespace");
+        strbuf_adds(why, " cannot be the name of a namespace");
     }
     return err;
 }
 
-/* Begins the job and the draft. */
-static int begin(struct import *s, const char *name, struct strbuf *why)
+static bool is_there(struct import *s)
 {
-    int err = check_name(s, name, why);
+    struct ns *ns;
 
-    if (err == 0)
-        err = state_writable(s->p);
-    if (err < 0)
-        return err;
-    s->name = strdup(name);
-    s->rest = malloc(IMAGE_RECORD_MAX);
-    err = s->name && s->rest ? job_start(s->p, "import", name, &s->job) : -ENOMEM;
-    if (err == 0)
-        err = ns_draft(s->p, name, &s->draft);
+    if (ns_get_by_name(s->p, s->name, &ns) < 0)
+        return false;
+    ns_put(s->p, ns);
+    return true;
+}
+
+static int begin_new(struct import *s)
+{
+    int err = ns_draft(s->p, s->name, &s->draft);
+
     return err == 0 ? load_open(s->p, s->draft, &s->cred, &s->load) : err;
 }
 
-/* Is it the line `import NS`? */
+static int begin_into(struct import *s, const char *path, struct strbuf *why)
+{
+    int err = import_into_begin(s->p, s->name, &s->into, &s->draft, why);
+
+    return err == 0 ? load_open_at(s->p, s->draft, &s->cred, path, &s->load, why) : err;
+}
+
+/* Begins the job and the draft, for NS or NS/PATH. */
+static int begin(struct import *s, const char *target, struct strbuf *why)
+{
+    size_t len = strcspn(target, "/");
+    int err;
+
+    s->name = strndup(target, len);
+    s->rest = malloc(IMAGE_RECORD_MAX);
+    if (!s->name || !s->rest)
+        return -ENOMEM;
+    err = check_name(s->name, why);
+    if (err == 0)
+        err = state_writable(s->p);
+    if (err == 0)
+        err = job_start(s->p, "import", target, &s->job);
+    if (err < 0)
+        return err;
+    return target[len] || is_there(s) ? begin_into(s, target + len, why) : begin_new(s);
+}
+
+/* Is it the line `import NS[/PATH]`? */
 static bool is_line(const struct command_list *list)
 {
     const struct command *c = list->items;
@@ -160,21 +191,21 @@ static bool is_line(const struct command_list *list)
            c->noptions == 0 && !c->wait;
 }
 
-/* Takes the line `import NS`. */
+/* Takes the line `import NS[/PATH]`. */
 static int take_line(struct import *s, const char *buf, size_t len, struct strbuf *why)
 {
     struct command_list list;
     int err;
 
     if (len > LINE_MAX_BYTES || memchr(buf, 0, len) || buf[len - 1] != '\n') {
-        strbuf_adds(why, "the first write is a line: import NS");
+        strbuf_adds(why, "the first write is a line: import NS[/PATH]");
         return -EINVAL;
     }
     err = command_parse(buf, len, &list, why);
     if (err < 0)
         return err;
     if (!is_line(&list)) {
-        strbuf_adds(why, "the first write is a line: import NS");
+        strbuf_adds(why, "the first write is a line: import NS[/PATH]");
         err = -EINVAL;
     }
     if (err == 0)
@@ -185,16 +216,28 @@ static int take_line(struct import *s, const char *buf, size_t len, struct strbu
 
 /* ---- the stream ---- */
 
-/* The END has come: the namespace is made durable, and seen. */
-static int finish(struct import *s, struct strbuf *why)
+/* Makes the draft a namespace. */
+static int publish(struct import *s, uint64_t *ret_seq, struct strbuf *why)
 {
-    struct load_result r;
     int err = ns_draft_publish(s->p, s->draft, s->name);
 
     if (err == -EEXIST) {
         command_add_word(why, s->name);
         strbuf_adds(why, " exists by now");
     }
+    s->shown = err == 0;
+    *ret_seq = s->draft->seq;
+    return err;
+}
+
+/* All has come: it is made durable, and seen. */
+static int finish(struct import *s, struct strbuf *why)
+{
+    struct load_result r;
+    uint64_t seq = 0;
+    int err = s->into.ours ? import_into_merge(s->p, &s->into, s->draft, &s->job->cancel, &seq, why)
+                           : publish(s, &seq, why);
+
     if (err < 0)
         return err;
     load_get_result(s->load, &r);
@@ -202,13 +245,13 @@ static int finish(struct import *s, struct strbuf *why)
     err = flush_sync(s->p);
     if (err < 0) {
         command_add_word(why, s->name);
-        strbuf_adds(why, " is there, and could not be made durable");
+        strbuf_adds(why, " has it, and it could not be made durable");
         return err;
     }
     strbuf_adds(&s->reply, "ok ns=");
     command_add_word(&s->reply, s->name);
     strbuf_addf(&s->reply, " inodes=%llu files=%llu bytes=%llu stored=%llu seq=%llu\n", U(r.inodes),
-                U(r.files), U(r.bytes), U(r.stored), U(s->draft->seq));
+                U(r.files), U(r.bytes), U(r.stored), U(seq));
     give_up(s, 0);
     return strbuf_error(&s->reply);
 }
@@ -240,7 +283,8 @@ static int take_one(struct import *s, const uint8_t *buf, size_t len, size_t *re
     if (err < 0)
         return err == -EAGAIN ? 0 : err;
     err = load_take(s->load, &r, why);
-    return err == 0 && r.type == IMAGE_END ? finish(s, why) : err;
+    s->ended = r.type == IMAGE_END;
+    return err;
 }
 
 /* Takes what is whole of the bytes. *ret_used: how many. */
@@ -251,7 +295,7 @@ static int take_whole(struct import *s, const uint8_t *buf, size_t len, size_t *
     int err = 0;
 
     *ret_used = 0;
-    while (err == 0 && !s->done && used > 0) {
+    while (err == 0 && !s->ended && used > 0) {
         err = look(s);
         if (err == 0)
             err = take_one(s, buf + *ret_used, len - *ret_used, &used, why);
@@ -307,8 +351,12 @@ static int take_stream(struct import *s, const uint8_t *buf, size_t len, struct 
     err = take_whole(s, buf, len, &used, why);
     if (err < 0)
         return err;
-    if (s->done)
-        return used == len ? 0 : -EINVAL; /* there is nothing behind the end */
+    if (s->ended && used < len) {
+        strbuf_adds(why, "bytes follow the end of the stream");
+        return -EINVAL;
+    }
+    if (s->ended)
+        return finish(s, why);
     memcpy(s->rest, buf + used, len - used);
     s->rest_len = len - used;
     job_progress_bytes(s->p, s->job, s->bytes, 0);
@@ -317,18 +365,41 @@ static int take_stream(struct import *s, const uint8_t *buf, size_t len, struct 
 
 /* ---- calls ---- */
 
-static int take(struct import *s, const char *buf, size_t len)
+/* Works off bytes of the stream, in the thread of the feed. */
+static int take(void *ctx, const uint8_t *buf, size_t len)
+{
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    struct import *s = ctx;
+    int err;
+
+    if (s->done)
+        return -EINVAL; /* there is nothing behind the end */
+    err = take_stream(s, buf, len, &why);
+    return err < 0 && (!s->done || s->draft) ? fail(s, err, &why) : err;
+}
+
+/* Takes the first write. */
+static int take_first(struct import *s, const char *buf, size_t len)
 {
     CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
     int err;
 
-    if (s->err < 0 || len == 0)
+    if (s->err < 0)
         return s->err;
-    if (s->done)
-        return -EINVAL; /* there is nothing behind the end */
-    err = s->name ? take_stream(s, (const uint8_t *)buf, len, &why)
-                  : take_line(s, buf, len, &why);
-    return err < 0 && (!s->done || s->draft) ? fail(s, err, &why) : err;
+    if (!thread_may_wait())
+        return -EWOULDWAIT;
+    err = take_line(s, buf, len, &why);
+    if (err == 0)
+        err = import_feed_open(take, s, &s->feed);
+    return err < 0 ? fail(s, err, &why) : 0;
+}
+
+/* Takes a write of the stream. With the last one it waits for all that the session does. */
+static int take_more(struct import *s, const char *buf, size_t len)
+{
+    const uint8_t *bytes = (const uint8_t *)buf;
+
+    return import_feed_put(s->feed, bytes, len, image_may_end(bytes, len));
 }
 
 ssize_t import_write(struct import *s, const char *buf, size_t len)
@@ -337,7 +408,7 @@ ssize_t import_write(struct import *s, const char *buf, size_t len)
 
     if (atomic_exchange(&s->busy, true))
         return -EBUSY;
-    err = take(s, buf, len);
+    err = len == 0 ? 0 : s->feed ? take_more(s, buf, len) : take_first(s, buf, len);
     atomic_store(&s->busy, false);
     return err < 0 ? err : (ssize_t)len;
 }
@@ -348,6 +419,12 @@ ssize_t import_read(struct import *s, char *buf, size_t len)
 
     if (atomic_exchange(&s->busy, true))
         return -EBUSY;
+    if (s->feed && !thread_may_wait() && import_feed_is_busy(s->feed)) {
+        atomic_store(&s->busy, false);
+        return -EWOULDWAIT;
+    }
+    if (s->feed)
+        (void)import_feed_wait(s->feed); /* the error is in the reply */
     n = s->reply.len - s->read < len ? s->reply.len - s->read : len;
     if (n)
         memcpy(buf, s->reply.s + s->read, n);

@@ -19,6 +19,12 @@ int load_fail(struct load *l, int err, const char *fmt, ...)
     return err;
 }
 
+int load_fail_removed(struct load *l, uint64_t number)
+{
+    return load_fail(l, -EINVAL, "inode %llu of the stream is used after it was removed",
+                     (unsigned long long)number);
+}
+
 int load_wait(struct load *l)
 {
     int err = state_writable(l->p);
@@ -55,7 +61,10 @@ static int add_inode(struct load *l, uint64_t ino)
 static uint64_t find_ino(const struct load *l, uint64_t number)
 {
     size_t low = 0, high = l->run_count;
+    uint64_t met;
 
+    if (map64_get(&l->met, number, &met))
+        return met;
     while (high - low > 1) {
         size_t mid = low + (high - low) / 2;
 
@@ -134,8 +143,7 @@ int load_inode_get(struct load *l, uint64_t number, struct load_inode **ret)
     ino = find_ino(l, number);
     err = inode_load(&l->ns->tree, ino, &in);
     if (err == -ESTALE)
-        return load_fail(l, -EINVAL, "inode %llu of the stream is used after it was removed",
-                         (unsigned long long)number);
+        return load_fail_removed(l, number);
     if (err == 0)
         err = make_place(l, number, ret);
     if (err == 0)
@@ -145,8 +153,7 @@ int load_inode_get(struct load *l, uint64_t number, struct load_inode **ret)
 
 /* ---- records of inodes ---- */
 
-/* What the record says of any inode. */
-static void set_attributes(struct load *l, const struct image_record *r, struct inode *in)
+void load_set_attributes(struct load *l, const struct image_record *r, struct inode *in)
 {
     in->mode = r->mode;
     in->uid = r->uid;
@@ -169,13 +176,12 @@ static int put_target(struct load *l, uint64_t ino, const struct image_record *r
     return err;
 }
 
-/* Finds the number in the namespace. That of the directory that the stream is put at is that of the
- * root of the draft. */
+/* Finds the number in the namespace. */
 static int new_number(struct load *l, const struct image_record *r, uint64_t *ret_ino)
 {
     int err;
 
-    *ret_ino = r->number == IMAGE_ROOT ? NS_ROOT_INO : load_content_adopt(l, r->content);
+    *ret_ino = r->number == IMAGE_ROOT ? l->root : load_content_adopt(l, r->content, r->number);
     if (r->number == IMAGE_ROOT && !S_ISDIR(r->mode))
         return load_fail(l, -EINVAL, "the root of the stream is no directory");
     if (*ret_ino)
@@ -186,12 +192,17 @@ static int new_number(struct load *l, const struct image_record *r, uint64_t *re
     return err;
 }
 
-/* The root of the draft has its attributes from the stream, and what is in it stays. */
-static int begin_root(struct load *l, struct load_inode *i)
+/* The directory that the stream is put at. What is in it stays. */
+static int begin_root(struct load *l, const struct image_record *r, struct load_inode *i)
 {
     int err = inode_load(&l->ns->tree, i->ino, &i->in);
 
-    i->in.parent = NS_ROOT_INO;
+    if (err == 0 && load_is_old(l, i->ino)) {
+        err = map64_put(&l->described, i->ino, false);
+        return err < 0 ? err : load_describe(l, r, i);
+    }
+    load_set_attributes(l, r, &i->in);
+    i->in.btime = i->in.ctime;
     return err;
 }
 
@@ -210,12 +221,12 @@ static int begin_inode(struct load *l, const struct image_record *r)
         return err;
     *i = (struct load_inode){.number = r->number, .ino = ino, .dirty = true};
     if (r->number == IMAGE_ROOT)
-        err = begin_root(l, i);
-    else
-        i->in = (struct inode){.nlink = S_ISDIR(r->mode) ? 2 : 0, .size = r->size};
-    set_attributes(l, r, &i->in);
+        return begin_root(l, r, i);
+    i->in = (struct inode){.nlink = S_ISDIR(r->mode) ? 2 : 0, .size = r->size};
+    load_set_attributes(l, r, &i->in);
     i->in.btime = i->in.ctime;
-    l->unnamed += r->number != IMAGE_ROOT;
+    l->unnamed++;
+    err = load_note_implied(l, r);
     if (err == 0 && r->content)
         err = load_content_give(l, r->content, i);
     return err == 0 && S_ISLNK(r->mode) ? put_target(l, ino, r) : err;
@@ -234,7 +245,12 @@ static int change_inode(struct load *l, const struct image_record *r)
         (S_ISREG(r->mode) && i->in.size > 0))
         return load_fail(l, -EINVAL, "inode %llu comes twice, and is no directory or empty file",
                          (unsigned long long)r->number);
-    set_attributes(l, r, &i->in);
+    if (load_is_old(l, i->ino))
+        return load_describe(l, r, i);
+    err = load_note_implied(l, r);
+    if (err < 0)
+        return err;
+    load_set_attributes(l, r, &i->in);
     i->dirty = true;
     if (S_ISREG(r->mode))
         i->in.size = r->size;
@@ -301,7 +317,7 @@ int load_take(struct load *l, const struct image_record *r, struct strbuf *why)
     case IMAGE_REMOVE:
         return load_remove_take(l, r);
     case IMAGE_OPAQUE:
-        return 0; /* nothing was in the draft before the stream */
+        return load_opaque_take(l, r);
     default:
         return take_end(l);
     }
@@ -309,8 +325,7 @@ int load_take(struct load *l, const struct image_record *r, struct strbuf *why)
 
 /* ---- begin and end ---- */
 
-int load_open(struct state *p, struct ns *draft, const struct vfs_cred *cred,
-              struct load **ret_l)
+int load_open(struct state *p, struct ns *draft, const struct vfs_cred *cred, struct load **ret_l)
 {
     struct load *l = calloc(1, sizeof *l);
 
@@ -323,8 +338,40 @@ int load_open(struct state *p, struct ns *draft, const struct vfs_cred *cred,
     l->p = p;
     l->ns = draft;
     l->cred = *cred;
+    l->root = NS_ROOT_INO;
     *ret_l = l;
     return 0;
+}
+
+/* Notes which inodes are there before the stream: those that come get higher numbers. */
+static int find_first(struct load *l, const char *path)
+{
+    int err;
+    LOAD_GUARD(l);
+
+    err = ns_need_ino(l->p, l->ns);
+    if (err < 0)
+        return err;
+    l->first = l->ns->next_ino;
+    return load_find_target(l, path);
+}
+
+int load_open_at(struct state *p, struct ns *draft, const struct vfs_cred *cred, const char *path,
+                 struct load **ret_l, struct strbuf *why)
+{
+    struct load *l;
+    int err = load_open(p, draft, cred, &l);
+
+    if (err < 0)
+        return err;
+    l->why = why;
+    err = cred->uid == 0 ? find_first(l, path)
+                         : load_fail(l, -EPERM, "only root may import into what is there");
+    if (err < 0)
+        load_close(l);
+    else
+        *ret_l = l;
+    return err;
 }
 
 void load_get_result(const struct load *l, struct load_result *ret)
@@ -340,6 +387,9 @@ void load_close(struct load *l)
         if (l->cached[i / 2][i % 2].held)
             refs_unhold(l->p->refs, l->cached[i / 2][i % 2].held);
     load_contents_release(l);
+    map64_release(&l->implied);
+    map64_release(&l->met);
+    map64_release(&l->described);
     free(l->piece.buf);
     free(l->runs);
     free(l);

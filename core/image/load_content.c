@@ -3,20 +3,26 @@
  * load_content: the contents of an image become objects, aside (refs.h):
  *
  *     up to pack_limit    gathered in memory, one record of a pack
- *     larger              a slot, whose bytes are hashed on the way; then a file of its own
+ *     larger              gathered in memory or in a slot (load_large.c); then a file of its own
  *     sparse              a record for each block that has data, named by extents of an inode that
  *                         is new, and that the first INODE becomes which names the content
  *
  * An object is held until the tree counts it.
  */
 #include "load_impl.h"
-#include "workers.h"
 #include <errno.h>
 #include <stdlib.h>
 
 static struct load_content *place_of(struct load *l, uint64_t number)
 {
     return &l->kept[number % LOAD_KEPT];
+}
+
+int load_content_settle(struct load *l, uint64_t number)
+{
+    struct load_content *c = place_of(l, number);
+
+    return c->number == number ? load_large_settle(l, c) : 0;
 }
 
 /* ---- objects ---- */
@@ -32,8 +38,7 @@ static int keep_once(struct load *l, const void *data, uint32_t len, uint64_t *r
     return objects_keep_buffer(l->p->objects, data, len, &seen, ret_object, ret_new);
 }
 
-/* Counts bytes that came. */
-static void count_bytes(struct load *l, uint64_t len, bool new)
+void load_count_bytes(struct load *l, uint64_t len, bool new)
 {
     l->result.bytes += len;
     l->result.stored += new ? len : 0;
@@ -48,113 +53,8 @@ int load_keep(struct load *l, const void *data, size_t len, uint64_t *ret_object
         err = keep_once(l, data, (uint32_t)len, ret_object, &new);
     while (err == -EAGAIN);
     if (err == 0)
-        count_bytes(l, len, new);
+        load_count_bytes(l, len, new);
     return err;
-}
-
-/* ---- large contents ----
- *
- * To store one is to sync it, which takes long, so workers do that while the stream goes on; who
- * names the content waits for them. A worker holds the freeze lock for a part of it: so nobody
- * waits for one with that lock held.
- */
-
-struct load_flight {
-    struct state *p;
-    struct blob *blob;
-    uint64_t number; /* of the blob, aside and with a hold */
-    uint64_t object; /* what it is then, with a hold */
-    uint64_t bytes;
-    int err; /* if there was no worker */
-    struct workers_group group;
-};
-
-static int keep_blob_once(struct load_flight *f, const struct id *id)
-{
-    struct objects_seen seen;
-    int err;
-
-    objects_look_blob(f->p->objects, f->blob, id, &seen);
-    READ_GUARD(&f->p->freeze_lock);
-    err = objects_keep_blob(f->p->objects, f->number, f->blob, id, &seen, &f->object);
-    if (err < 0 && seen.ahead > 0)
-        blob_unseal(f->blob);
-    return err;
-}
-
-/* Makes the blob an object; runs on a worker. */
-static int store_blob(void *arg)
-{
-    struct load_flight *f = arg;
-    struct id id;
-    int err = objects_hash_blob(f->p->objects, f->blob, &id);
-
-    if (err == 0)
-        err = blob_sync_bytes(f->blob); /* most of the sync, without a lock */
-    if (err < 0)
-        return err;
-    do
-        err = keep_blob_once(f, &id);
-    while (err == -EAGAIN);
-    return err;
-}
-
-/* Forgets the slot of a large content: no commit has its name. */
-static void close_blob(struct state *p, struct blob *b, uint64_t number, bool drop_number)
-{
-    blob_unref(b);
-    (void)blob_unlink_slot(p->config.disk, number);
-    if (drop_number)
-        refs_drop_aside(p->refs, number);
-}
-
-/* Waits until a content is stored. */
-static int settle(struct load *l, struct load_content *c)
-{
-    struct load_flight *f = c->flight;
-    int err;
-
-    if (!f)
-        return 0;
-    err = workers_group_wait(&f->group);
-    err = err < 0 ? err : f->err;
-    close_blob(l->p, f->blob, f->number, err < 0 || f->object != f->number);
-    if (err == 0) {
-        c->object = f->object;
-        count_bytes(l, f->bytes, f->object == f->number);
-    }
-    c->flight = NULL;
-    free(f);
-    return err;
-}
-
-int load_content_settle(struct load *l, uint64_t number)
-{
-    struct load_content *c = place_of(l, number);
-
-    return c->number == number ? settle(l, c) : 0;
-}
-
-/* Gives the blob of the content whose pieces have come to a worker. If too many are with workers,
- * it waits for the first of them. */
-static int begin_flight(struct load *l)
-{
-    struct load_piece *c = &l->piece;
-    uint64_t *at = &l->flown[l->flights % LOAD_FLIGHTS];
-    int err = l->flights++ < LOAD_FLIGHTS ? 0 : load_content_settle(l, *at);
-    struct load_flight *f = err == 0 ? calloc(1, sizeof *f) : NULL;
-
-    if (!f)
-        return err < 0 ? err : -ENOMEM;
-    *at = c->is.number;
-    *f = (struct load_flight){
-        .p = l->p, .blob = c->blob, .number = c->object, .bytes = c->is.valid};
-    c->blob = NULL;
-    c->is.flight = f;
-    workers_group_init(&f->group);
-    if (workers_submit(l->p->workers, &f->group, store_blob, f) < 0)
-        f->err = store_blob(f);
-    return 0;
 }
 
 /* ---- sparse contents ---- */
@@ -243,22 +143,6 @@ static int take_sparse(struct load *l, const uint8_t *data, size_t len, uint64_t
 
 /* ---- pieces ---- */
 
-static int begin_blob(struct load *l)
-{
-    struct load_piece *c = &l->piece;
-    int err = refs_new_aside(l->p->refs, &c->object);
-
-    if (err < 0)
-        return err;
-    err = blob_create_slot(l->p->config.disk, c->object, &c->blob);
-    if (err < 0) {
-        refs_drop_aside(l->p->refs, c->object);
-        return err;
-    }
-    objects_follow_blob(l->p->objects, c->blob);
-    return 0;
-}
-
 /* The extents of a sparse content need an inode. */
 static int begin_sparse(struct load *l)
 {
@@ -280,7 +164,7 @@ static int begin_content(struct load *l, const struct image_record *r)
         .buf = l->piece.buf};
     if (r->sparse)
         return begin_sparse(l);
-    return r->length > limit ? begin_blob(l) : 0;
+    return r->length > limit ? load_large_begin(l, r->length) : 0;
 }
 
 int load_content_take(struct load *l, const struct image_record *r)
@@ -293,8 +177,8 @@ int load_content_take(struct load *l, const struct image_record *r)
     c->is.valid = r->offset + r->len;
     if (r->sparse)
         return take_sparse(l, r->data, r->len, r->offset);
-    if (c->blob)
-        return blob_write(c->blob, r->data, r->len, r->offset);
+    if (c->large)
+        return load_large_take(c->large, r->data, r->len, r->offset);
     if (r->len == r->length) /* it is all of it, so it need not be gathered */
         return load_keep(l, r->data, r->len, &c->is.object);
     memcpy(c->buf + c->used, r->data, r->len);
@@ -307,7 +191,7 @@ int load_content_take(struct load *l, const struct image_record *r)
 /* Forgets a content. Blocks go that no inode has got. */
 static int forget(struct load *l, struct load_content *c)
 {
-    int err = settle(l, c);
+    int err = load_large_settle(l, c);
 
     if (c->object)
         refs_unhold(l->p->refs, c->object);
@@ -329,8 +213,8 @@ int load_content_end(struct load *l)
         return 0;
     if (c->is.sparse)
         err = end_block(l);
-    else if (c->blob)
-        err = begin_flight(l);
+    else if (c->large)
+        err = load_large_end(l);
     else if (!c->is.object)
         err = load_keep(l, c->buf, c->used, &c->is.object);
     to = place_of(l, c->is.number);
@@ -343,23 +227,25 @@ int load_content_end(struct load *l)
     return 0;
 }
 
-uint64_t load_content_adopt(struct load *l, uint64_t number)
+uint64_t load_content_adopt(struct load *l, uint64_t number, uint64_t inode)
 {
     struct load_content *c = place_of(l, number);
 
     if (number == 0 || c->number != number || c->given)
         return 0;
-    c->given = c->sparse;
+    c->given = c->sparse ? inode : 0;
     return c->ino;
 }
 
 /* Gives an inode the blocks of a sparse content. Their own inode has them already, and any other
- * one gets copies. */
+ * one gets copies. There is one block at least, unless that inode was removed. */
 static int give_blocks(struct load *l, struct load_content *c, struct load_inode *to)
 {
     struct tree *t = &l->ns->tree;
     int err = 0;
 
+    if (!items_any(t, range_of_items(c->ino, ITEM_EXTENT, 0)))
+        return load_fail_removed(l, c->given);
     if (c->ino != to->ino)
         err = items_copy(l->p, t, range_of_items(c->ino, ITEM_EXTENT, 0), t, to->ino);
     if (err == 0 && c->holes && c->ino != to->ino)
@@ -400,7 +286,7 @@ int load_contents_forget(struct load *l)
 /* Forgets a content whose draft goes. */
 static void release(struct load *l, struct load_content *c)
 {
-    (void)settle(l, c);
+    (void)load_large_settle(l, c);
     if (c->object)
         refs_unhold(l->p->refs, c->object);
 }
@@ -409,8 +295,8 @@ void load_contents_release(struct load *l)
 {
     struct load_piece *c = &l->piece;
 
-    if (c->blob)
-        close_blob(l->p, c->blob, c->object, true);
+    if (c->large)
+        load_large_free(c->large);
     release(l, &c->is);
     for (size_t i = 0; i < LOAD_KEPT; i++)
         release(l, &l->kept[i]);

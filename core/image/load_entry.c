@@ -15,14 +15,10 @@
 #define LINKS_MAX 65000   /* names of one file (vfs_name.c) */
 #define REMOVE_AT_ONCE 64 /* names */
 
-/* The name as a string. */
-struct name {
-    char s[ITEM_NAME_MAX + 1];
-};
-
-static struct name name_of(const struct image_record *r)
+/* The name of a record as a string. */
+static struct load_name name_of(const struct image_record *r)
 {
-    struct name n;
+    struct load_name n;
 
     memcpy(n.s, r->name, r->name_len);
     n.s[r->name_len] = 0;
@@ -47,7 +43,7 @@ static int drop_link(struct load *l, uint64_t ino)
     return inode_store(t, ino, &in);
 }
 
-/* A directory has lost an entry. Its mtime is what the stream says. */
+/* A directory has lost an entry. The mtime of one of the stream is what the stream says. */
 static int count_out(struct load *l, uint64_t dir_ino, bool subdir)
 {
     struct inode dir;
@@ -57,44 +53,48 @@ static int count_out(struct load *l, uint64_t dir_ino, bool subdir)
         return err;
     dir.size--;
     dir.nlink -= subdir;
+    load_touch(l, dir_ino, &dir);
     return inode_store(&l->ns->tree, dir_ino, &dir);
 }
 
 /* Removes an entry, which leads to no directory that has entries. */
-static int remove_entry(struct load *l, uint64_t dir_ino, struct key k, const char *name,
-                        uint64_t ino, unsigned type)
+static int remove_entry(struct load *l, uint64_t dir_ino, const struct load_name *name)
 {
-    int err = name_del(l->p, &l->ns->tree, k, name);
+    int err = name_del(l->p, &l->ns->tree, name->key, name->s);
 
     if (err == 0)
-        err = drop_link(l, ino);
-    return err == 0 ? count_out(l, dir_ino, type == DT_DIR) : err;
+        err = drop_link(l, name->ino);
+    return err == 0 ? count_out(l, dir_ino, name->type == DT_DIR) : err;
 }
 
-/* The first entry of a directory. -ENOENT: it has none. */
-static int first_entry(struct load *l, uint64_t dir_ino, struct key *ret_key, struct name *ret_name,
-                       uint64_t *ret_ino, unsigned *ret_type)
+/* Finds where a name leads, whose text is there. */
+static int find_name(struct load *l, uint64_t dir_ino, struct load_name *name)
+{
+    return dirent_find(l->p, &l->ns->tree, dir_ino, name->s, &name->key, &name->ino, &name->type);
+}
+
+int load_first_entry(struct load *l, uint64_t dir_ino, struct key from, struct load_name *ret)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
     struct dirent_item d;
     const void *val;
     size_t len;
-    int err = tree_seek(&l->ns->tree, key_make(dir_ino, ITEM_DIRENT, 0), &c);
+    int err = tree_seek(&l->ns->tree, from, &c);
 
     while (err == 0 && item_is_counter(tree_cursor_key(&c)))
         err = tree_next(&c);
     if (err < 0)
         return err;
-    *ret_key = tree_cursor_key(&c);
+    ret->key = tree_cursor_key(&c);
     val = tree_cursor_value(&c, &len);
-    err = key_ino(*ret_key) != dir_ino || key_type(*ret_key) != ITEM_DIRENT
+    err = key_ino(ret->key) != dir_ino || key_type(ret->key) != ITEM_DIRENT
               ? -ENOENT
               : dirent_decode(val, len, &d);
     if (err == 0) {
-        memcpy(ret_name->s, d.name, d.name_len);
-        ret_name->s[d.name_len] = 0;
-        *ret_ino = d.ino;
-        *ret_type = d.type;
+        memcpy(ret->s, d.name, d.name_len);
+        ret->s[d.name_len] = 0;
+        ret->ino = d.ino;
+        ret->type = d.type;
     }
     tree_cursor_end(&c);
     return err;
@@ -105,25 +105,22 @@ static int first_entry(struct load *l, uint64_t dir_ino, struct key *ret_key, st
 static int step(struct load *l, uint64_t top, uint64_t *at)
 {
     struct inode dir;
-    struct name name;
-    struct key k;
-    uint64_t ino;
-    unsigned type;
-    int err = first_entry(l, *at, &k, &name, &ino, &type);
+    struct load_name name;
+    int err = load_first_entry(l, *at, key_make(*at, ITEM_DIRENT, 0), &name);
 
     if (err == -ENOENT && *at != top) {
         err = inode_load(&l->ns->tree, *at, &dir);
         if (err == 0)
             *at = dir.parent; /* whose first entry is this directory, which is empty now */
         if (err == 0)
-            err = first_entry(l, *at, &k, &name, &ino, &type);
-        return err == 0 ? remove_entry(l, *at, k, name.s, ino, type) : err;
+            err = load_first_entry(l, *at, key_make(*at, ITEM_DIRENT, 0), &name);
+        return err == 0 ? remove_entry(l, *at, &name) : err;
     }
-    if (err == 0 && type == DT_DIR) {
-        *at = ino;
+    if (err == 0 && name.type == DT_DIR) {
+        *at = name.ino;
         return 0;
     }
-    return err == 0 ? remove_entry(l, *at, k, name.s, ino, type) : err;
+    return err == 0 ? remove_entry(l, *at, &name) : err;
 }
 
 /* Removes all that is in a directory. The caller holds no lock. */
@@ -141,10 +138,20 @@ static int empty_directory(struct load *l, uint64_t top)
     return err == -ENOENT ? 0 : err;
 }
 
+int load_remove_below(struct load *l, uint64_t dir_ino, const struct load_name *name)
+{
+    int err = name->type == DT_DIR ? empty_directory(l, name->ino) : 0;
+
+    if (err < 0)
+        return err;
+    LOAD_GUARD(l);
+    return remove_entry(l, dir_ino, name);
+}
+
 /* Finds the entry of a record in the tree, which has all of the cache afterwards. *ret_dir is the
- * inode of the directory. -ENOENT: there is none. */
-static int look(struct load *l, const struct image_record *r, const char *name, uint64_t *ret_dir,
-                struct key *ret_key, uint64_t *ret_ino, unsigned *ret_type)
+ * inode of the directory. -ENOENT: there is none, and the cache stays. */
+static int look(struct load *l, const struct image_record *r, uint64_t *ret_dir,
+                struct load_name *name)
 {
     struct load_inode *dir;
     int err = load_inode_get(l, r->parent, &dir);
@@ -152,30 +159,23 @@ static int look(struct load *l, const struct image_record *r, const char *name, 
     if (err < 0)
         return err;
     *ret_dir = dir->ino;
-    err = load_inodes_forget(l);
-    return err < 0 ? err
-                   : dirent_find(l->p, &l->ns->tree, *ret_dir, name, ret_key, ret_ino, ret_type);
+    err = find_name(l, *ret_dir, name);
+    return err < 0 ? err : load_inodes_forget(l);
 }
 
 int load_remove_take(struct load *l, const struct image_record *r)
 {
-    struct name name = name_of(r);
-    struct key k;
-    uint64_t dir = 0, ino = 0;
-    unsigned type = 0;
+    struct load_name name = name_of(r);
+    uint64_t dir = 0;
     int err;
 
     {
         LOAD_GUARD(l);
-        err = look(l, r, name.s, &dir, &k, &ino, &type);
+        err = look(l, r, &dir, &name);
     }
-    if (err == 0 && type == DT_DIR)
-        err = empty_directory(l, ino);
     if (err < 0)
         return err == -ENOENT ? 0 : err;
-    LOAD_GUARD(l);
-    err = dirent_find(l->p, &l->ns->tree, dir, name.s, &k, &ino, &type);
-    return err == 0 ? remove_entry(l, dir, k, name.s, ino, type) : err;
+    return load_remove_below(l, dir, &name);
 }
 
 /* ---- adding ---- */
@@ -194,13 +194,32 @@ static int check(struct load *l, const struct image_record *r, const struct load
     return 0;
 }
 
-/* The name is taken: what has it goes, unless one of the two is a directory. 1: it leads to that
- * inode already. */
-static int replace(struct load *l, const struct image_record *r, const char *name)
+/* May the inode of the record take the place of what has the name? */
+static int check_taken(struct load *l, const struct image_record *r, bool is_dir,
+                       const struct load_name *name)
 {
-    struct key k;
-    uint64_t dir, ino, ours = 0;
-    unsigned type;
+    bool old = load_is_old(l, name->ino) && !load_is_met(l, name->ino), is_there;
+    uint64_t implied;
+
+    is_there = name->type == DT_DIR;
+    if (!is_dir && !is_there)
+        return 0;
+    if (!old)
+        return load_fail(l, -EEXIST, "a directory and another entry of the stream have one name");
+    if (!is_dir)
+        return load_fail(l, -EISDIR, "'%s' is a directory there, and a file in the source",
+                         name->s);
+    if (!map64_get(&l->implied, r->number, &implied))
+        return 0;
+    return load_fail(l, -ENOTDIR, "'%s' is no directory there, and has files in the source",
+                     name->s);
+}
+
+/* The name is taken: what has it goes, unless one of the two is a directory. 1: it leads to that
+ * inode already, or to a directory that this one becomes. */
+static int replace(struct load *l, const struct image_record *r, struct load_name *name)
+{
+    uint64_t dir, ours = 0;
     struct load_inode *i;
     bool is_dir = false;
     int err = load_inode_get(l, r->number, &i);
@@ -210,12 +229,15 @@ static int replace(struct load *l, const struct image_record *r, const char *nam
         ours = i->ino;
     }
     if (err == 0)
-        err = look(l, r, name, &dir, &k, &ino, &type);
-    if (err < 0 || ino == ours)
+        err = look(l, r, &dir, name);
+    if (err < 0 || name->ino == ours)
         return err < 0 ? err : 1;
-    if (type == DT_DIR || is_dir)
-        return load_fail(l, -EEXIST, "a directory and another entry of the stream have one name");
-    return remove_entry(l, dir, k, name, ino, type);
+    if (is_dir && name->type == DT_DIR && load_is_old(l, name->ino) && !load_is_met(l, name->ino)) {
+        err = load_meet(l, r->number, name->ino);
+        return err < 0 ? err : 1;
+    }
+    err = check_taken(l, r, is_dir, name);
+    return err < 0 ? err : remove_entry(l, dir, name);
 }
 
 static void count_name(struct load *l, struct load_inode *dir, struct load_inode *i)
@@ -224,6 +246,7 @@ static void count_name(struct load *l, struct load_inode *dir, struct load_inode
 
     dir->in.size++;
     dir->in.nlink += is_dir;
+    load_touch(l, dir->ino, &dir->in);
     dir->dirty = i->dirty = true;
     if (is_dir)
         i->in.parent = dir->ino;
@@ -237,12 +260,9 @@ static void count_name(struct load *l, struct load_inode *dir, struct load_inode
 }
 
 /* Puts the entry. -EEXIST: the name is taken. */
-static int put_entry(struct load *l, const struct image_record *r, const char *name)
+static int put_entry(struct load *l, const struct image_record *r, struct load_name *name)
 {
     struct load_inode *dir, *i;
-    struct key k;
-    uint64_t ino;
-    unsigned type;
     int err = load_inode_get(l, r->parent, &dir);
 
     if (err == 0)
@@ -250,10 +270,10 @@ static int put_entry(struct load *l, const struct image_record *r, const char *n
     if (err == 0)
         err = check(l, r, dir, i);
     if (err == 0)
-        err = dirent_find(l->p, &l->ns->tree, dir->ino, name, &k, &ino, &type);
+        err = find_name(l, dir->ino, name);
     if (err != -ENOENT)
         return err == 0 ? -EEXIST : err;
-    err = dirent_put(l->p, &l->ns->tree, k, i->ino, i->in.mode, name);
+    err = dirent_put(l->p, &l->ns->tree, name->key, i->ino, i->in.mode, name->s);
     if (err == 0)
         count_name(l, dir, i);
     return err;
@@ -261,15 +281,15 @@ static int put_entry(struct load *l, const struct image_record *r, const char *n
 
 int load_entry_take(struct load *l, const struct image_record *r)
 {
-    struct name name = name_of(r);
+    struct load_name name = name_of(r);
     int err;
     LOAD_GUARD(l);
 
-    err = put_entry(l, r, name.s);
+    err = put_entry(l, r, &name);
     if (err == -EEXIST) {
-        err = replace(l, r, name.s);
+        err = replace(l, r, &name);
         if (err == 0)
-            err = put_entry(l, r, name.s);
+            err = put_entry(l, r, &name);
     }
     return err < 0 ? err : 0;
 }

@@ -13,6 +13,7 @@
 
 #include "blob.h"
 #include "load.h"
+#include "map64.h"
 #include "state.h"
 
 #define LOAD_SETS 128 /* of two inodes */
@@ -40,8 +41,8 @@ struct load_content {
     uint64_t ino;    /* of a sparse one: its extents and maps are items of this inode */
     uint64_t stored; /* of a sparse one */
     bool sparse, holes; /* `holes`: there are maps */
-    bool given;         /* of a sparse one: `ino` is an inode of the stream */
-    struct load_flight *flight; /* of a large one, until a worker has stored it; else NULL */
+    uint64_t given;     /* of a sparse one: the inode of the stream that is `ino`; 0: none */
+    struct load_large *large; /* of a large one, until it is stored; else NULL */
 };
 
 #define LOAD_FLIGHTS 8 /* large contents that workers store */
@@ -53,8 +54,7 @@ struct load_piece {
     size_t used;            /* bytes of buf, up to the end of the last piece */
     uint64_t block;         /* of a sparse one: the offset of buf */
     uint32_t touched;       /* of a sparse one: bit n: page n of buf has data */
-    struct blob *blob;      /* of a large one; NULL: it is not large */
-    uint64_t object;        /* the number of `blob`, aside and with a hold */
+    struct load_large *large; /* NULL: it is not large */
 };
 
 struct load {
@@ -66,6 +66,12 @@ struct load {
     uint8_t recent[LOAD_SETS];
     struct load_run *runs;
     size_t run_count, run_room;
+    /* Of a draft that had a tree: */
+    uint64_t first;        /* inodes with lower numbers were there before; 0: the draft was empty */
+    uint64_t root;         /* the directory that the stream is put at */
+    struct map64 implied;   /* directories of the stream that are implied -> 1 */
+    struct map64 met;       /* directories of the stream -> the inode that was there */
+    struct map64 described; /* directories that were there and were met -> is one not implied? */
     uint64_t inodes;  /* of the stream so far */
     uint64_t unnamed; /* of these, how many have had no name */
     struct load_content kept[LOAD_KEPT]; /* at the number modulo LOAD_KEPT */
@@ -94,6 +100,8 @@ static inline void load_leave(struct load **l)
 
 /* Sets the sentence for an error of the stream, and returns `err`. */
 int load_fail(struct load *l, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The same for an inode of the stream that is not there any more. -EINVAL */
+int load_fail_removed(struct load *l, uint64_t number);
 
 /* ---- inodes (load.c); all but the first need the locks ---- */
 
@@ -104,6 +112,28 @@ int load_wait(struct load *l);
 int load_inode_get(struct load *l, uint64_t number, struct load_inode **ret);
 /* Writes all that is in the cache into the tree, and forgets it: from now on the tree has all. */
 int load_inodes_forget(struct load *l);
+/* Gives the inode what the record says of any. */
+void load_set_attributes(struct load *l, const struct image_record *r, struct inode *in);
+
+/* ---- directories that were there (load_met.c); with the locks, but for load_opaque_take ---- */
+
+/* Was the inode there before the stream? */
+static inline bool load_is_old(const struct load *l, uint64_t ino)
+{
+    return ino < l->first;
+}
+/* Has a directory of the stream become that one? */
+bool load_is_met(const struct load *l, uint64_t ino);
+/* Makes the stream's inode `number`, a directory without a name, the directory `ino`. */
+int load_meet(struct load *l, uint64_t number, uint64_t ino);
+/* Takes a record of a directory that was there, of which `i` is in the cache. */
+int load_describe(struct load *l, const struct image_record *r, struct load_inode *i);
+/* Names in a directory have changed: if it was there, and the stream says nothing of it, that is
+ * seen by its times. */
+void load_touch(struct load *l, uint64_t ino, struct inode *in);
+/* Notes what the first record of a directory says of it. */
+int load_note_implied(struct load *l, const struct image_record *r);
+int load_opaque_take(struct load *l, const struct image_record *r);
 
 /* ---- contents (load_content.c) ---- */
 
@@ -113,10 +143,12 @@ int load_content_end(struct load *l);
 /* Waits until the content of that number is stored. The caller holds no lock. */
 int load_content_settle(struct load *l, uint64_t number);
 /* The blocks of a sparse content are items of an inode that is new. It becomes the first inode of
- * the stream that names the content; returns it, or 0. The caller holds the locks. */
-uint64_t load_content_adopt(struct load *l, uint64_t number);
+ * the stream that names the content, `inode`; returns it, or 0. The caller holds the locks. */
+uint64_t load_content_adopt(struct load *l, uint64_t number, uint64_t inode);
 /* Gives the inode the content of that number. The caller holds the locks. -EINVAL */
 int load_content_give(struct load *l, uint64_t number, struct load_inode *to);
+/* Counts bytes that came. */
+void load_count_bytes(struct load *l, uint64_t len, bool new);
 /* Makes an object of bytes in memory, 1 … PACK_RECORD_MAX. *ret_object has a hold for the caller,
  * who holds no lock. */
 int load_keep(struct load *l, const void *data, size_t len, uint64_t *ret_object);
@@ -124,10 +156,43 @@ int load_keep(struct load *l, const void *data, size_t len, uint64_t *ret_object
 int load_contents_forget(struct load *l);
 void load_contents_release(struct load *l);
 
+/* ---- large contents (load_large.c); the caller holds no lock ---- */
+
+/* Begins l->piece.large. */
+int load_large_begin(struct load *l, uint64_t length);
+int load_large_take(struct load_large *f, const void *data, size_t len, uint64_t off);
+/* All of it has come: a worker stores it. If too many are with workers, it waits for the first of
+ * them. */
+int load_large_end(struct load *l);
+/* Waits until a content is stored, and notes the object, with a hold. One that is not large, or was
+ * stored before, is fine. */
+int load_large_settle(struct load *l, struct load_content *c);
+/* Forgets one that is with no worker. */
+void load_large_free(struct load_large *f);
+
 /* ---- names (load_entry.c) ---- */
 
 int load_entry_take(struct load *l, const struct image_record *r);
 int load_remove_take(struct load *l, const struct image_record *r);
+
+/* A name of a directory as a string, and where it leads. */
+struct load_name {
+    char s[ITEM_NAME_MAX + 1];
+    struct key key;
+    uint64_t ino;
+    unsigned type; /* DT_… */
+};
+/* The first entry of a directory with a key ≥ `from`. -ENOENT: it has none. The caller holds the
+ * locks. */
+int load_first_entry(struct load *l, uint64_t dir_ino, struct key from, struct load_name *ret);
+/* Removes an entry that the tree has, as all that the cache had; what is below it goes first. The
+ * caller holds no lock. */
+int load_remove_below(struct load *l, uint64_t dir_ino, const struct load_name *name);
+
+/* ---- where the stream is put (load_target.c) ---- */
+
+/* Finds the directory, or makes it, and notes it in l->root. The caller holds the locks. */
+int load_find_target(struct load *l, const char *path);
 
 /* ---- attributes (load_xattr.c) ---- */
 

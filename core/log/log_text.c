@@ -3,6 +3,7 @@
 #include "log.h"
 
 #include "command.h"
+#include "history_entry.h"
 #include "ns_setting.h"
 #include <errno.h>
 #include <stdio.h>
@@ -114,6 +115,18 @@ static void describe_ns_setting(const struct op *op, struct strbuf *out)
         strbuf_addf(out, "remove setting %s of namespace %u", s.name, op->ns);
 }
 
+static void describe_history(const struct op *op, struct strbuf *out)
+{
+    struct history_entry e;
+
+    if (history_entry_decode(op->data, op->len, &e) < 0) {
+        strbuf_adds(out, "an operation of the history, damaged");
+        return;
+    }
+    strbuf_addf(out, "operation %s ", history_entry_word(&e));
+    command_add_word(out, e.name);
+}
+
 void log_describe_op(const struct op *op, uint32_t ns, struct strbuf *out)
 {
     char text[64]; /* longer than any setting's name */
@@ -149,6 +162,9 @@ void log_describe_op(const struct op *op, uint32_t ns, struct strbuf *out)
         break;
     case OP_NS_SETTING:
         describe_ns_setting(op, out);
+        break;
+    case OP_HISTORY:
+        describe_history(op, out);
         break;
     case OP_REQUEST:
         strbuf_addf(out, "request %llu", U(op->a));

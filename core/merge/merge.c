@@ -5,7 +5,9 @@
 #include "merge_apply.h"
 #include "merge_aside.h"
 #include "merge_paths.h"
+#include "merge_tell.h"
 #include "ns_branch.h"
+#include "ns_label.h"
 #include "report.h"
 #include <errno.h>
 #include <stdio.h>
@@ -80,12 +82,15 @@ struct trying {
     struct merge_plan plan;
     struct ns *base;          /* what was found to be the base, with a reference */
     struct merge_aside aside; /* if it is made beside those who write */
-    unsigned asides;          /* so often that was begun */
+    bool large;               /* it is one of those */
+    unsigned asides;          /* so often that was begun since contents or rules were new */
     size_t room;                /* bytes of the log for the try */
     bool keeps;                 /* what ours was is kept, with the old base of the pair */
+    bool sealed;                /* contents were sealed, since some may be equal */
     int64_t since;              /* when what is kept began to be, ns since the epoch */
     struct ns_instant from, to; /* how the base of `child` moves; ns 0: it does not */
     uint64_t seq;
+    uint64_t ours_seq; /* the last change of ours when it was planned */
 };
 
 /* The names of what an undo leaves. */
@@ -131,6 +136,26 @@ static void keep_after(struct txn *t, struct trying *k)
                strerror(-err));
 }
 
+/* Notes the merge for the history. What takes back a merge is about the operation that this was, or
+ * took back. */
+static int note_merge(struct txn *t, const struct trying *k)
+{
+    const struct ns *theirs = k->c->theirs, *ours = k->c->ours;
+    struct history_entry e = {.kind = k->c->commit ? HISTORY_COMMIT : HISTORY_MERGE,
+                              .ns = {ours->number, ours->generation},
+                              .other = {theirs->number, theirs->generation}};
+
+    if (!merge_plan_changes(&k->plan))
+        return 0;
+    ns_label(t->p, ours, e.name);
+    ns_label(t->p, theirs, e.second);
+    if (k->c->back) {
+        e.of = history_root(&t->p->history, k->base->hidden.of.seq);
+        e.again = !k->c->undo;
+    }
+    return capture_history(t, &e);
+}
+
 /* Moves the base of the pair. */
 static void move_base(struct txn *t, struct ns *child, const struct ns_instant *to)
 {
@@ -162,9 +187,9 @@ static void find_move(struct trying *k)
 /* Changes ours as the plan says. */
 static int change_ours(struct txn *t, struct trying *k)
 {
-    if (!k->asides)
+    if (!k->large)
         return merge_apply(t, &k->s, &k->plan);
-    return k->aside.made ? merge_aside_put(t, &k->aside) : 0;
+    return k->aside.made ? merge_aside_put(t, &k->aside, &k->plan) : 0;
 }
 
 /* Does the plan, and moves the base of the pair, in one frame. What is kept has frames before and
@@ -177,6 +202,8 @@ static int do_plan(struct txn *t, struct trying *k)
     find_move(k);
     if (err == 0)
         err = keep(t, k, false);
+    if (err == 0)
+        err = note_merge(t, k);
     if (err == 0)
         err = change_ours(t, k);
     if (err < 0)
@@ -228,6 +255,8 @@ static int check_now(const struct trying *k)
         return -ENODATA;
     if (!has_same_base(k))
         return -ESTALE;
+    if (k->c->if_seq && k->c->if_seq != ours->seq)
+        return -ECANCELED;
     return ours->frozen || ours->hidden.kind ? -EROFS : 0;
 }
 
@@ -241,6 +270,7 @@ static int try_once(struct trying *k)
     if (err < 0)
         return err;
     merge_sides_lock(&t, &k->s);
+    k->ours_seq = k->s.ours->seq;
     err = plan_and_do(&t, k);
     merge_sides_unlock(&t, &k->s);
     return err;
@@ -307,6 +337,7 @@ static int try_aside(struct state *p, struct trying *k)
     const struct merge_sides s = {k->base, k->c->theirs, k->c->ours, .own = k->s.own};
     int err;
 
+    k->large = true;
     if (k->asides++ == ASIDE_TRIES)
         return -EBUSY;
     merge_aside_end(p, &k->aside);
@@ -316,6 +347,10 @@ static int try_aside(struct state *p, struct trying *k)
     k->aside.beside = k->c->beside;
     k->aside.ctx = k->c->ctx;
     k->s = k->aside.sides;
+    if (err == 0) {
+        k->ours_seq = k->s.ours->hidden.of.seq;
+        err = k->c->if_seq && k->c->if_seq != k->ours_seq ? -ECANCELED : 0;
+    }
     if (err == 0)
         err = merge_aside_plan(p, &k->aside, &k->plan);
     if (err < 0)
@@ -357,25 +392,86 @@ static int try_with_base(struct state *p, struct trying *k)
     k->s.own = k->child ? k->child->own_ino : k->base->next_ino;
     if (k->base == k->s.theirs || k->base == k->s.ours)
         return -EINVAL;
-    err = k->asides ? -E2BIG : try_at_once(p, k);
+    err = k->large ? -E2BIG : try_at_once(p, k);
     return err == -E2BIG || err == -EFBIG ? try_aside(p, k) : err;
 }
 
-static int run(struct state *p, struct trying *k)
+static int run_unsealed(struct state *p, struct trying *k)
 {
     int err = -ESTALE;
 
+    k->asides = 0;
     for (unsigned i = 0; err == -ESTALE && i < TRIES; i++)
         err = try_with_base(p, k);
     return err == -EAGAIN || err == -ESTALE ? -EBUSY : err;
 }
 
+/* Runs, and if there are conflicts that may be none, since contents are not sealed and so may be
+ * equal, seals them and runs once more. */
+static int run(struct state *p, struct trying *k)
+{
+    int err = run_unsealed(p, k);
+
+    if (err != -EEXIST || !k->plan.unsealed || k->sealed)
+        return err;
+    k->sealed = true;
+    seal_for_view(p);
+    return run_unsealed(p, k);
+}
+
+/* Gives the conflicts of the plan, of which `r` has the paths, their rules. The number of those
+ * that had none; -ENOMEM. */
+static int add_rules(struct merge_rules *rules, const struct merge_plan *m,
+                     const struct merge_result *r)
+{
+    int added = 0;
+
+    for (size_t i = 0; i < m->conflict_count; i++) {
+        int err = merge_rules_add(rules, &m->conflicts[i], r->conflicts[i].path);
+
+        if (err < 0)
+            return err;
+        added += err;
+    }
+    return added;
+}
+
+/* Runs, and if there are conflicts finds their paths. If patterns say which rules they have, it
+ * runs again with these, until all that is left is a conflict in spite of its rule. */
+static int run_with_rules(struct state *p, struct trying *k, struct merge_rules *rules,
+                          struct merge_result *ret)
+{
+    for (;;) {
+        int err = run(p, k), added = 0;
+
+        if (err == -EEXIST)
+            err = merge_paths(&k->s, &k->plan, ret);
+        else
+            return err;
+        ret->ours_seq = k->ours_seq;
+        if (err == 0 && k->plan.rules)
+            added = add_rules(rules, &k->plan, ret);
+        if (err < 0 || added < 0)
+            return err < 0 ? err : added;
+        if (!added) {
+            const struct merge_sides named = {k->base, k->c->theirs, k->c->ours, .own = 0};
+
+            err = k->c->all_paths ? merge_paths_all(p, &k->s, &named, &k->plan, ret) : 0;
+            merge_paths_sort(ret);
+            return err < 0 ? err : -EEXIST;
+        }
+        merge_result_release(ret);
+    }
+}
+
 int merge_run(struct state *p, const struct merge_call *c, struct merge_result *ret)
 {
     const size_t at_once = p->config.merge_at_once;
+    struct merge_rules rules = {.sets = c->sets, .count = c->set_count, .rest = c->rule};
     struct trying k = {.p = p,
                        .c = c,
                        .plan = {.rule = c->rule,
+                                .rules = c->set_count ? &rules : NULL,
                                 .interrupted = c->interrupted,
                                 .memory = at_once ? at_once : MERGE_AT_ONCE},
                        .room = ROOM_FIRST};
@@ -386,13 +482,9 @@ int merge_run(struct state *p, const struct merge_call *c, struct merge_result *
     if (k.child && ns_is_hidden(p, k.child)) /* what is kept stays as it is */
         k.child = NULL;
     if (err == 0)
-        err = run(p, &k);
+        err = run_with_rules(p, &k, &rules, ret);
     ret->decided = k.plan.decided;
-    if (err == -EEXIST) {
-        int path_err = merge_paths(p, &k.s, &k.plan, ret);
-
-        err = path_err < 0 ? path_err : err;
-    } else if (err == 0 && merge_plan_changes(&k.plan)) {
+    if (err == 0 && merge_plan_changes(&k.plan)) {
         ret->seq = k.seq;
         ret->names = k.plan.name_count;
         ret->inodes = k.plan.inode_count;
@@ -401,6 +493,7 @@ int merge_run(struct state *p, const struct merge_call *c, struct merge_result *
     ns_put(p, k.base);
     merge_aside_end(p, &k.aside);
     merge_plan_release(&k.plan);
+    merge_rules_release(&rules);
     if (err == 0 && !k.keeps) /* nobody may need the old base any more */
         kept_release(p);
     return err;
@@ -437,8 +530,10 @@ static struct ns *after_of(struct state *p, const struct ns *ours, const struct 
     return best;
 }
 
-/* Finds the newest pair that a merge into `ours`, or an undo, has left. -ENOENT */
-static int find_pair(struct state *p, const struct ns *ours, bool undo, struct pair *ret)
+/* Finds the newest pair that a merge into `ours`, or an undo, has left, or that of the change
+ * `seq`. -ENOENT */
+static int find_pair(struct state *p, const struct ns *ours, uint64_t seq, bool undo,
+                     struct pair *ret)
 {
     READ_GUARD(&p->names.lock);
 
@@ -450,7 +545,7 @@ static int find_pair(struct state *p, const struct ns *ours, bool undo, struct p
             (ret->before && ns->hidden.of.seq < ret->before->hidden.of.seq))
             continue;
         after = after_of(p, ours, ns, undo);
-        if (after)
+        if (after && (!seq || after->hidden.of.seq == seq))
             *ret = (struct pair){ns, after};
     }
     if (!ret->before)
@@ -475,11 +570,22 @@ static struct ns *find_branch(struct state *p, const struct ns *before)
     return NULL;
 }
 
-int merge_undo(struct state *p, struct ns *ours, bool redo, enum merge_rule rule,
+bool merge_can_undo(struct state *p, const struct ns *ours, uint64_t seq, bool redo)
+{
+    struct pair pair;
+
+    if (find_pair(p, ours, seq, redo, &pair) < 0)
+        return false;
+    ns_put(p, pair.before);
+    ns_put(p, pair.after);
+    return true;
+}
+
+int merge_undo(struct state *p, struct ns *ours, uint64_t seq, bool redo, enum merge_rule rule,
                const _Atomic bool *interrupted, struct merge_result *ret)
 {
     struct pair pair;
-    int err = find_pair(p, ours, redo, &pair);
+    int err = find_pair(p, ours, seq, redo, &pair);
 
     *ret = (struct merge_result){0};
     if (err == 0) {

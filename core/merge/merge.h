@@ -36,6 +36,7 @@
 #pragma once
 
 #include "merge_plan.h"
+#include "merge_rules.h"
 #include "state.h"
 
 struct merge_call {
@@ -43,11 +44,17 @@ struct merge_call {
     struct ns *base;   /* NULL: the one that the records of the two know */
     const char *label; /* NULL: nothing is kept, unless it is an undo */
     bool undo;         /* it takes back a merge */
+    bool commit;       /* the history says so */
     /* Of an undo and a redo: what was kept before that which they take back, and the branch of
      * which the base goes back with it, or NULL. */
     const struct ns *back;
     struct ns *branch;
     enum merge_rule rule;
+    /* Rules for conflicts whose paths match patterns: the last one that does, or else `rule`. */
+    const struct merge_set *sets;
+    size_t set_count;
+    bool all_paths;  /* of a content that is a conflict it is said where it is in each tree */
+    uint64_t if_seq; /* the last change of `ours`, or -ECANCELED; 0: any */
     const _Atomic bool *interrupted; /* or NULL */
     /* Called without a lock while a large merge is made: before each part of it, and before ours
      * gets the result. For tests; NULL: it is not. */
@@ -61,20 +68,26 @@ struct merge_call {
 struct merge_found {
     enum merge_why why;
     char *path; /* owned; "?": it cannot be found any more */
+    /* With all_paths: where it is, as NAMESPACE/path, owned; NULL: not asked for, or unknown. */
+    char *theirs, *base, *ours;
 };
 struct merge_result {
     uint64_t seq;                  /* the change that did it; 0: ours did not change */
     uint64_t names, inodes;        /* that changed in `ours` */
     uint64_t decided;              /* conflicts that the rule decided */
+    uint64_t ours_seq;             /* with conflicts: the change of ours that they are about */
     struct merge_found *conflicts; /* by path */
     size_t conflict_count;
 };
 
 int merge_run(struct state *p, const struct merge_call *c, struct merge_result *ret);
-/* Takes back the newest merge into `ours` that left snapshots and is no undo; or (`redo`) the
- * newest undo. Its snapshots go, and it leaves its own. -ENOENT: there is none. */
-int merge_undo(struct state *p, struct ns *ours, bool redo, enum merge_rule rule,
+/* Takes back the merge into `ours` that was the change `seq`, or (0) the newest one that left
+ * snapshots and is no undo; or (`redo`) such an undo. Its snapshots go, and it leaves its own.
+ * -ENOENT: there is none. */
+int merge_undo(struct state *p, struct ns *ours, uint64_t seq, bool redo, enum merge_rule rule,
                const _Atomic bool *interrupted, struct merge_result *ret);
+/* Are the snapshots there by which that can be done? */
+bool merge_can_undo(struct state *p, const struct ns *ours, uint64_t seq, bool redo);
 void merge_result_release(struct merge_result *r);
 
 /* How the names of what is kept begin. */

@@ -5,6 +5,7 @@
  * orphans, which cannot be taken back.
  */
 #include "merge_apply.h"
+#include "merge_twins.h"
 #include "drop.h"
 #include "vfs_dir.h"
 #include <dirent.h>
@@ -23,10 +24,17 @@ struct applying {
 /* Flags of an inode that say what is in its other items, and belong to its content. */
 #define CONTENT_FLAGS ((uint32_t)(INODE_EXTENTS | INODE_SUBBLOCKS | INODE_HOLES))
 
+/* The number that an inode of ours has in theirs. */
+static uint64_t in_theirs(const struct applying *a, uint64_t ino)
+{
+    return merge_twins_in_theirs(a->m, ino);
+}
+
 /* Copies the items of one type from theirs. */
 static int copy_type(struct applying *a, uint64_t ino, enum item_type type)
 {
-    return items_copy(a->p, &a->s->theirs->tree, range_of_items(ino, type, 0), a->tree, ino);
+    return items_copy(a->p, &a->s->theirs->tree, range_of_items(in_theirs(a, ino), type, 0),
+                      a->tree, ino);
 }
 
 static int cut_type(struct applying *a, uint64_t ino, enum item_type type)
@@ -111,13 +119,65 @@ static int take_xattrs(struct applying *a, uint64_t ino, struct inode *in,
     return err == 0 && theirs->flags & INODE_XATTRS ? copy_type(a, ino, ITEM_XATTR) : err;
 }
 
+/* Copies the item of an attribute of theirs. *ret_len is 0 if it has none. */
+static int load_xattr(struct applying *a, uint64_t ino, const char *name, uint8_t *buf,
+                      size_t *ret_len)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct key k;
+    const void *val;
+    int err =
+        name_find(a->p, &a->s->theirs->tree, in_theirs(a, ino), ITEM_XATTR, name, &k, &c);
+
+    *ret_len = 0;
+    if (err < 0)
+        return err == -ENOENT ? 0 : err;
+    val = tree_cursor_value(&c, ret_len);
+    memcpy(buf, val, *ret_len);
+    tree_cursor_end(&c);
+    return 0;
+}
+
+/* One attribute becomes as theirs has it. */
+static int take_xattr(struct applying *a, uint64_t ino, const char *name)
+{
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    uint8_t buf[XATTR_ITEM_MAX];
+    struct key k;
+    size_t len;
+    int err = load_xattr(a, ino, name, buf, &len), found;
+
+    if (err < 0)
+        return err;
+    found = name_find(a->p, a->tree, ino, ITEM_XATTR, name, &k, &c);
+    tree_cursor_end(&c);
+    if (found < 0 && found != -ENOENT)
+        return found;
+    if (len)
+        return name_put(a->p, a->tree, k, name, buf, len);
+    return found == 0 ? name_del(a->p, a->tree, k, name) : 0;
+}
+
+/* Some attributes become as theirs has them. */
+static int take_some_xattrs(struct applying *a, const struct merge_inode *i, struct inode *in)
+{
+    int err = 0;
+
+    for (size_t n = 0; n < i->xattr_count && err == 0; n++)
+        err = take_xattr(a, i->ino, a->m->xattrs[i->first_xattr + n].name);
+    in->flags &= ~(uint32_t)INODE_XATTRS;
+    if (items_any(a->tree, range_of_items(i->ino, ITEM_XATTR, 0)))
+        in->flags |= INODE_XATTRS;
+    return err;
+}
+
 static int change_inode(struct applying *a, const struct merge_inode *i)
 {
     struct inode in, theirs;
     int err = inode_load(a->tree, i->ino, &in);
 
     if (err == 0)
-        err = inode_load(&a->s->theirs->tree, i->ino, &theirs);
+        err = inode_load(&a->s->theirs->tree, in_theirs(a, i->ino), &theirs);
     if (err < 0)
         return err;
     if (i->mode)
@@ -132,6 +192,8 @@ static int change_inode(struct applying *a, const struct merge_inode *i)
         err = take_content(a, i->ino, &in, &theirs);
     if (err == 0 && i->xattrs)
         err = take_xattrs(a, i->ino, &in, &theirs);
+    if (err == 0 && i->xattr_count)
+        err = take_some_xattrs(a, i, &in);
     in.ctime = now(a->p);
     return err < 0 ? err : inode_store(a->tree, i->ino, &in);
 }
@@ -164,7 +226,10 @@ static int change_dir(struct applying *a, const struct merge_dir *d)
 
     if (err < 0 || (d->entries == 0 && d->subdirs == 0))
         return err == -ESTALE ? 0 : err; /* one that ours does not get */
-    return dir_touch(a->p, a->tree, d->ino, &in, d->entries, d->subdirs);
+    in.size += (uint64_t)(int64_t)d->entries; /* when it was modified the plan has decided */
+    in.nlink += (uint32_t)d->subdirs;
+    in.ctime = now(a->p);
+    return inode_store(a->tree, d->ino, &in);
 }
 
 /* Counts the names of an inode anew, if it keeps any. */
@@ -247,6 +312,24 @@ int merge_apply_some(struct txn *t, const struct merge_sides *s, const struct me
     return do_steps(&a, from, to);
 }
 
+void merge_leave_undo(struct state *p, struct ns *ours, const struct merge_plan *m)
+{
+    for (size_t i = 0; i < m->inode_count; i++)
+        if (m->inodes[i].left)
+            inode_renew_undo(p, ours, m->inodes[i].ino, m->inodes[i].left);
+}
+
+int merge_leave(struct txn *t, struct ns *ours, const struct merge_plan *m)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < m->inode_count && err == 0; i++)
+        err = m->inodes[i].left ? inode_renew(t->p, ours, m->inodes[i].ino) : 0;
+    if (err < 0)
+        merge_leave_undo(t->p, ours, m);
+    return err;
+}
+
 int merge_apply(struct txn *t, const struct merge_sides *s, const struct merge_plan *m)
 {
     struct applying a = {t->p, t, s, m, &s->ours->tree};
@@ -255,11 +338,14 @@ int merge_apply(struct txn *t, const struct merge_sides *s, const struct merge_p
 
     if (err < 0)
         return err;
-    err = do_steps(&a, 0, steps_back(m));
+    err = merge_leave(t, s->ours, m);
+    if (err == 0)
+        err = do_steps(&a, 0, steps_back(m));
     if (err < 0) {
         (void)drops_push(a.p->drops, a.tree->root);
         a.tree->root = before.root;
         a.tree->usage = before.usage;
+        merge_leave_undo(a.p, s->ours, m);
         capture_forget(t);
         return err;
     }
@@ -268,16 +354,4 @@ int merge_apply(struct txn *t, const struct merge_sides *s, const struct merge_p
         state_turn_readonly(a.p, "a merge", err);
     (void)drops_push(a.p->drops, before.root);
     return err;
-}
-
-void merge_tell(struct state *p, const struct ns *ours, const struct merge_plan *m)
-{
-    for (size_t i = 0; i < m->name_count; i++)
-        event_name(p, vfs_node(ours->number, m->names[i].parent), m->names[i].name);
-    for (size_t i = 0; i < m->dir_count; i++)
-        event_stale(p, vfs_node(ours->number, m->dirs[i].ino));
-    for (size_t i = 0; i < m->link_count; i++)
-        event_stale(p, vfs_node(ours->number, m->links[i].ino));
-    for (size_t i = 0; i < m->inode_count; i++)
-        event_bytes(p, vfs_node(ours->number, m->inodes[i].ino));
 }

@@ -15,5 +15,9 @@ int merge_apply(struct txn *t, const struct merge_sides *s, const struct merge_p
 int merge_apply_some(struct txn *t, const struct merge_sides *s, const struct merge_plan *m,
                      size_t from, size_t to);
 size_t merge_apply_steps(const struct merge_plan *m);
-/* Makes the kernel forget what it has of all that was changed. The caller holds no lock. */
-void merge_tell(struct state *p, const struct ns *ours, const struct merge_plan *m);
+/* What merge_apply does first, by which files stay what they are for those who read them: inodes of
+ * ours that have been left get other nodes (inode_renew). Their items are still there. After an
+ * error nothing was changed, and what is noted is to be forgotten. */
+int merge_leave(struct txn *t, struct ns *ours, const struct merge_plan *m);
+/* Takes that back. The tree is as it was. */
+void merge_leave_undo(struct state *p, struct ns *ours, const struct merge_plan *m);

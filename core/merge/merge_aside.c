@@ -22,12 +22,17 @@ int merge_aside_begin(struct state *p, const struct merge_sides *of, struct merg
 {
     int err;
 
-    *ret = (struct merge_aside){.sides = {.own = of->own, .live = of->ours}};
+    *ret = (struct merge_aside){.sides = {.own = of->own}};
     err = ns_draft_of(p, of->base, &ret->sides.base);
     if (err == 0)
         err = ns_draft_of(p, of->theirs, &ret->sides.theirs);
     if (err == 0)
         err = ns_draft_of(p, of->ours, &ret->sides.ours);
+    if (err < 0)
+        return err;
+    READ_GUARD(&of->ours->lock);
+    err = vnodes_known(p, of->ours, &ret->known, &ret->sides.known_count);
+    ret->sides.known = ret->known;
     return err;
 }
 
@@ -54,6 +59,8 @@ static void forget_rest(struct merge_aside *a)
 void merge_aside_end(struct state *p, struct merge_aside *a)
 {
     forget_rest(a);
+    free(a->known);
+    a->known = NULL;
     put_draft(p, &a->made);
     put_draft(p, &a->now);
     put_draft(p, &a->sides.ours);
@@ -265,47 +272,51 @@ int merge_aside_look(struct txn *t, struct merge_aside *a, struct ns *ours)
     return err;
 }
 
-/* Does the result stand against an inode of ours that is open or has no name any more? Counts what
- * is open and may go. -ESTALE */
-static int check_known(const struct merge_aside *a, const struct merge_plan *plan,
-                       const struct vnode_known *v, size_t *go)
+/* Looks at an inode of ours that is open or has no name any more. Is it left to those who read it?
+ * Or may it go? Counts both. -ESTALE: the result stands against it. */
+static int check_known(const struct merge_aside *a, struct merge_plan *plan,
+                       const struct vnode_known *v, size_t *stay)
 {
-    const struct merge_inode *i = merge_plan_inode(plan, v->ino);
+    struct merge_inode *i = merge_plan_inode(plan, v->ino);
     struct inode in;
-    int err;
+    int err = 0;
 
-    if (i && ((i->is_new && v->orphan) || (i->content && v->open && !v->orphan)))
+    if (i && i->content && !v->orphan && v->writes)
         return -ESTALE;
-    if (v->orphan)
-        return 0;
-    err = inode_load(&a->made->tree, v->ino, &in);
-    *go += err == -ESTALE;
+    if (i && (v->orphan ? i->is_new : i->content)) {
+        i->left = v->nodeid;
+        *stay += 1;
+    } else if (!v->orphan) {
+        err = inode_load(&a->made->tree, v->ino, &in);
+        *stay += err == -ESTALE;
+    }
     return err == -ESTALE ? 0 : err;
 }
 
-int merge_aside_check(struct txn *t, const struct merge_aside *a, const struct merge_plan *plan,
+int merge_aside_check(struct txn *t, const struct merge_aside *a, struct merge_plan *plan,
                       size_t *ret_needs)
 {
     struct vnode_known *known;
-    size_t count, go = 0;
+    size_t count, stay = 0;
     int err = vnodes_known(t->p, a->put.ours, &known, &count);
 
+    for (size_t i = 0; i < plan->inode_count; i++)
+        plan->inodes[i].left = 0; /* what was open when it was planned does not count */
     for (size_t i = 0; i < count && err == 0; i++)
-        err = check_known(a, plan, &known[i], &go);
+        err = check_known(a, plan, &known[i], &stay);
     free(known);
-    *ret_needs = (6 * (size_t)NS_RECORD_MAX) + (size_t)64 * OP_HEAD_MAX + go * ADOPT_ROOM;
+    *ret_needs = (6 * (size_t)NS_RECORD_MAX) + (size_t)64 * OP_HEAD_MAX + stay * RENEW_ROOM;
     if (a->now)
         *ret_needs += merge_plan_bytes(&a->rest) + a->rest.theirs.count * PUT_BYTES;
     return err;
 }
 
-/* Ours gets its old tree back. Nothing is noted of the change. */
+/* Ours gets its old tree back. */
 static int give_back(struct txn *t, const struct merge_aside *a)
 {
     struct tree *tree = &a->put.ours->tree, was = {.pages = tree->pages, .refs = tree->refs};
     int err = tree_branch(&a->put.base->tree, &was);
 
-    capture_forget(t);
     if (err < 0) {
         state_turn_readonly(t->p, "a merge", err);
         return err;
@@ -346,15 +357,30 @@ static int keep_open(struct txn *t, const struct merge_aside *a)
     return err;
 }
 
-int merge_aside_put(struct txn *t, const struct merge_aside *a)
+/* Ours gets the result and the rest. After an error it is as it was. */
+static int take(struct txn *t, const struct merge_aside *a)
 {
     int err = ns_draft_take(t, a->put.ours, a->made);
 
     if (err < 0)
         return err;
     err = a->now ? put_rest(t, a) : 0;
-    if (err < 0) {
+    if (err < 0)
         (void)give_back(t, a);
+    return err;
+}
+
+int merge_aside_put(struct txn *t, const struct merge_aside *a, const struct merge_plan *plan)
+{
+    int err = merge_leave(t, a->put.ours, plan);
+
+    if (err == 0) {
+        err = take(t, a);
+        if (err < 0)
+            merge_leave_undo(t->p, a->put.ours, plan);
+    }
+    if (err < 0) {
+        capture_forget(t);
         return err;
     }
     err = keep_open(t, a);

@@ -11,7 +11,7 @@
  *         err = merge_aside_look(&t, &a, ours);       what ours did meanwhile
  *         merge_sides_lock(&t, &a.put);
  *         err = merge_aside_check(&t, &a, &plan, &needs);
- *         err = merge_aside_put(&t, &a);              ours becomes that, and keeps what it did
+ *         err = merge_aside_put(&t, &a, &plan);       ours becomes that, and keeps what it did
  *         …
  *         err = merge_aside_more(p, &a);              after -E2BIG of merge_aside_look
  *     }
@@ -26,9 +26,10 @@
  * planned anew: only that has the rules and the conflicts of the whole.
  *
  * What is in memory of ours stays right: a content that is not sealed is an object like any other
- * and named by the trees. A file that is open and goes is kept for those who have it open. A
- * file that is open and whose content the result changes, or that comes back while it is open
- * without a name, is -ESTALE: planning anew makes a conflict of it.
+ * and named by the trees. A file that is open and goes is kept for those who have it open. One of
+ * which the content changes, or that comes back, is left to those who have it open for reading
+ * (merge_inode.left): who that is counts at the instant, not when it was planned. If one was opened
+ * for writing meanwhile that is -ESTALE: planning anew makes a conflict of it.
  *
  * After a death before the frame only drafts are left, which go at the start. A start after it
  * makes the frame again: ours gets the tree of the draft that a commit has.
@@ -47,6 +48,7 @@
 
 struct merge_aside {
     struct merge_sides sides; /* drafts of the three, of which this has the references */
+    struct vnode_known *known; /* what was open when they were made */
     struct ns *made;          /* the draft that is the result; NULL: there is none */
     struct ns *now;           /* a draft of what ours is now; NULL: it is as sides.ours */
     struct merge_plan rest;   /* from sides.ours to `now`; it knows the delta of `made` */
@@ -65,13 +67,14 @@ int merge_aside_make(struct state *p, struct merge_aside *a, const struct merge_
 /* Sees what `ours` did since, and plans the rest. -E2BIG: it is large. The change is alone, and the
  * caller has no lock of a tree. */
 int merge_aside_look(struct txn *t, struct merge_aside *a, struct ns *ours);
-/* May ours get the result now? *ret_needs: bytes of operations that merge_aside_put makes, at most.
- * The caller has the locks of a->put, and keeps them. */
-int merge_aside_check(struct txn *t, const struct merge_aside *a, const struct merge_plan *plan,
+/* May ours get the result now? Notes in the plan which inodes are left to those who read them now.
+ * *ret_needs: bytes of operations that merge_aside_put makes, at most. The caller has the locks of
+ * a->put, and keeps them. */
+int merge_aside_check(struct txn *t, const struct merge_aside *a, struct merge_plan *plan,
                       size_t *ret_needs);
 /* Ours gets the result. After an error it is as it was, and nothing is noted; if that is not
  * possible the store is read-only. */
-int merge_aside_put(struct txn *t, const struct merge_aside *a);
+int merge_aside_put(struct txn *t, const struct merge_aside *a, const struct merge_plan *plan);
 /* After -E2BIG of merge_aside_look: brings what ours did into the result. -EFBIG: that was done
  * often enough, and ours still changes too fast. */
 int merge_aside_more(struct state *p, struct merge_aside *a);

@@ -140,18 +140,33 @@ static char *variant_of(const struct delta *d, const struct delta_name *n, uint6
 }
 
 /* Are these two files, one of ours and one of theirs, equal for certain? 1, 0, -errno. */
-static int are_equal(const struct making *k, uint64_t ours, uint64_t theirs)
+static int are_equal(struct making *k, uint64_t ours, uint64_t theirs)
 {
-    struct inode x, y;
-    int err = ours && theirs ? inode_load(&k->s->ours->tree, ours, &x) : -ESTALE;
+    struct merge_file x = {&k->s->ours->tree, ours, {0}},
+                      y = {&k->s->theirs->tree, merge_twins_in_theirs(k->m, theirs), {0}};
+    int err = ours && theirs && !k->m->knows_ours ? inode_load(x.tree, x.ino, &x.in) : -ESTALE;
 
     if (err == 0)
-        err = inode_load(&k->s->theirs->tree, theirs, &y);
+        err = inode_load(y.tree, y.ino, &y.in);
     if (err < 0)
         return err == -ESTALE ? 0 : err;
-    return S_ISREG(x.mode) && x.mode == y.mode && x.uid == y.uid && x.gid == y.gid &&
-           !((x.flags | y.flags) & (INODE_EXTENTS | INODE_HOLES | INODE_XATTRS)) &&
-           plan_same_bytes(k, &x, &y);
+    return merge_twins_are_equal(k, &x, &y);
+}
+
+/* What the name leads to in theirs, or else in ours, as a number of ours. -ENOENT: in neither. */
+static int find_variant(const struct making *k, uint64_t parent, const char *name, uint64_t *ret)
+{
+    const struct merge_plan *m = k->m;
+    struct key key;
+    unsigned type;
+    int err = dirent_find(k->p, &k->s->theirs->tree, merge_twins_in_theirs(m, parent), name, &key,
+                          ret, &type);
+
+    if (err == 0)
+        (void)map64_get(&m->twins.ours_of, *ret, ret);
+    if (err == -ENOENT)
+        err = dirent_find(k->p, &k->s->ours->tree, parent, name, &key, ret, &type);
+    return err;
 }
 
 /* What theirs has gets a name beside that of ours, unless it has that already. */
@@ -159,15 +174,11 @@ static int add_variant(struct making *k, const struct delta_name *n)
 {
     uint64_t theirs = n->ino[DELTA_B], at;
     char *name = variant_of(&k->m->theirs, n, theirs);
-    struct key key;
-    unsigned type;
     int err;
 
     if (!name)
         return -ENOMEM;
-    err = dirent_find(k->p, &k->s->theirs->tree, n->parent, name, &key, &at, &type);
-    if (err == -ENOENT)
-        err = dirent_find(k->p, &k->s->ours->tree, n->parent, name, &key, &at, &type);
+    err = find_variant(k, n->parent, name, &at);
     if (err == -ENOENT)
         return add_name(k, n->parent, 0, theirs, name);
     free(name);
@@ -176,21 +187,31 @@ static int add_variant(struct making *k, const struct delta_name *n)
     return at == theirs ? 0 : plan_conflict_of_name(k, MERGE_NAME, n);
 }
 
+static enum merge_rule rule_of_name(const struct making *k, const struct delta_name *n)
+{
+    const struct merge_plan *m = k->m;
+
+    return m->rules
+               ? merge_rules_of_name(m->rules, n->parent, delta_text(&m->theirs, n), n->len)
+               : m->rule;
+}
+
 /* Both sides changed the name, and differently; or a rule keeps what it leads to in ours. */
 static int decide_name(struct making *k, const struct delta_name *n, uint64_t now)
 {
     struct merge_plan *m = k->m;
     uint64_t theirs = n->ino[DELTA_B];
+    enum merge_rule rule = rule_of_name(k, n);
     int equal = are_equal(k, now, theirs);
 
     if (equal)
         return equal < 0 ? equal : 0;
-    if (m->rule == MERGE_FAIL)
+    if (rule == MERGE_FAIL)
         return plan_conflict_of_name(k, MERGE_NAME, n);
     m->decided++;
-    if (m->rule == MERGE_THEIRS)
+    if (rule == MERGE_THEIRS)
         return add_name(k, n->parent, now, theirs, plan_copy_name(&m->theirs, n));
-    if (m->rule == MERGE_BOTH && theirs)
+    if (rule == MERGE_BOTH && theirs)
         return add_variant(k, n);
     return 0;
 }
@@ -201,13 +222,14 @@ static int merge_one_name(struct making *k, const struct delta_name *n)
     const struct delta_name *o = in_ours(m, n);
     uint64_t was = n->ino[DELTA_A], theirs = n->ino[DELTA_B];
     uint64_t now = o ? o->ino[DELTA_B] : was;
-    bool ours_wins = m->rule == MERGE_OURS || m->rule == MERGE_BOTH;
+    enum merge_rule missed = now ? plan_rule_of_inode(k, now) : MERGE_FAIL;
+    bool ours_wins = missed == MERGE_OURS || missed == MERGE_BOTH;
 
     if (now == theirs)
         return 0;
     if (plan_ours_removed(m, n->parent) && !plan_theirs_made(m, n->parent))
         return theirs ? plan_conflict_of_name(k, MERGE_NO_PARENT, n) : 0;
-    if (theirs && plan_ours_removed(m, theirs) && m->rule == MERGE_OURS) {
+    if (theirs && plan_ours_removed(m, theirs) && plan_rule_of_inode(k, theirs) == MERGE_OURS) {
         m->decided++;
         return 0;
     }
@@ -219,9 +241,10 @@ static int merge_one_name(struct making *k, const struct delta_name *n)
 /* Is it a new directory of theirs that ours does not get? */
 static bool stays_out(const struct making *k, uint64_t dir)
 {
+    const struct delta_inode *o = delta_find(&k->m->ours, dir);
     uint64_t at;
 
-    return plan_theirs_made(k->m, dir) &&
+    return plan_theirs_made(k->m, dir) && !(o && o->in[DELTA_B]) &&
            !(map64_get(&k->m->link_of, dir, &at) && k->m->links[at - 1].plus);
 }
 

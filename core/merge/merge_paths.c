@@ -2,8 +2,11 @@
 /* merge_paths: see the header. */
 #include "merge_paths.h"
 #include "ino_names.h"
+#include "merge_twins.h"
+#include "ns_label.h"
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -89,14 +92,12 @@ static int compare(const void *a, const void *b)
     return order ? order : (x->why > y->why) - (x->why < y->why);
 }
 
-int merge_paths(struct state *p, const struct merge_sides *s, const struct merge_plan *m,
-                struct merge_result *ret)
+int merge_paths(const struct merge_sides *s, const struct merge_plan *m, struct merge_result *ret)
 {
     struct ns *const trees[] = {s->theirs, s->base, s->ours};
     char text[PATH_MAX];
     int err = 0;
 
-    (void)p;
     ret->conflicts = calloc(m->conflict_count, sizeof *ret->conflicts);
     if (!ret->conflicts)
         return -ENOMEM;
@@ -108,20 +109,71 @@ int merge_paths(struct state *p, const struct merge_sides *s, const struct merge
         if (err == 0)
             path = "?";
         err = err < 0 && err != -ENAMETOOLONG && err != -EUCLEAN ? err : 0;
-        ret->conflicts[i] = (struct merge_found){m->conflicts[i].why, strdup(path)};
+        ret->conflicts[i] =
+            (struct merge_found){.why = m->conflicts[i].why, .path = strdup(path)};
         if (!ret->conflicts[i].path)
             err = -ENOMEM;
         ret->conflict_count = i + 1;
     }
-    if (err == 0)
-        qsort(ret->conflicts, ret->conflict_count, sizeof *ret->conflicts, compare);
     return err;
+}
+
+/* One place of a conflict. The number of a file that is a twin is that of ours. */
+static int find_place(struct ns *ns, const char *label, const struct merge_plan *m, uint64_t ino,
+                      char **ret)
+{
+    const struct merge_conflict c = {.ino = ino};
+    char text[PATH_MAX];
+    const char *path;
+    int err = find_in(ns, m, &c, text, &path);
+
+    if (err <= 0)
+        return err == -ENAMETOOLONG || err == -EUCLEAN ? 0 : err;
+    return asprintf(ret, "%s/%s", label, path) < 0 ? -ENOMEM : 0;
+}
+
+int merge_paths_all(struct state *p, const struct merge_sides *s, const struct merge_sides *named,
+                    const struct merge_plan *m, struct merge_result *ret)
+{
+    char theirs[NS_LABEL_MAX], base[NS_LABEL_MAX], ours[NS_LABEL_MAX];
+    int err = 0;
+
+    ns_label(p, named->theirs, theirs);
+    ns_label(p, named->base, base);
+    ns_label(p, named->ours, ours);
+
+    for (size_t i = 0; i < m->conflict_count && err == 0; i++) {
+        struct merge_found *f = &ret->conflicts[i];
+        uint64_t ino = m->conflicts[i].ino;
+
+        if (f->why != MERGE_CONTENT)
+            continue;
+        err = find_place(s->theirs, theirs, m, merge_twins_in_theirs(m, ino), &f->theirs);
+        if (err == 0)
+            err = find_place(s->base, base, m, merge_twins_in_base(m, ino), &f->base);
+        if (err == 0)
+            err = find_place(s->ours, ours, m, ino, &f->ours);
+    }
+    return err;
+}
+
+void merge_paths_sort(struct merge_result *r)
+{
+    qsort(r->conflicts, r->conflict_count, sizeof *r->conflicts, compare);
+}
+
+static void free_found(struct merge_found *f)
+{
+    free(f->path);
+    free(f->theirs);
+    free(f->base);
+    free(f->ours);
 }
 
 void merge_result_release(struct merge_result *r)
 {
     for (size_t i = 0; i < r->conflict_count; i++)
-        free(r->conflicts[i].path);
+        free_found(&r->conflicts[i]);
     free(r->conflicts);
     r->conflicts = NULL;
     r->conflict_count = 0;

@@ -3,6 +3,7 @@
 #include "merge_plan_impl.h"
 #include "array.h"
 #include "file_image.h"
+#include "merge_xattrs.h"
 #include "vfs_dir.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,20 +80,41 @@ int plan_load(const struct making *k, uint64_t ino, struct inode *ret)
     return err == -ESTALE ? inode_load(&k->s->theirs->tree, ino, ret) : err;
 }
 
-/* The node by which the kernel and open files know an inode of ours. */
-static uint64_t node_in_ours(const struct making *k, uint64_t ino)
+/* By which node is an inode of ours known, and is it open? nodeid 0: it is not. */
+static struct vnode_known who_has(const struct making *k, uint64_t ino)
 {
-    const struct ns *ns = k->s->live ? k->s->live : k->s->ours;
+    const struct merge_sides *s = k->s;
+    struct vnode_known who = {.ino = ino};
+    const struct vnode_known *at;
 
-    return vfs_node(ns->number, ino);
+    if (s->known) {
+        at = vnodes_find(s->known, s->known_count, ino);
+        return at ? *at : who;
+    }
+    who.nodeid = ns_node_of(s->ours, ino);
+    who.open = vnode_is_open(k->p, who.nodeid, false);
+    who.writes = vnode_is_open(k->p, who.nodeid, true);
+    who.orphan = vnode_is_nameless(k->p, who.nodeid);
+    return who;
 }
 
 /* ---- inodes ---- */
 
+bool plan_is_unsealed(const struct making *k, uint64_t object)
+{
+    struct entry e;
+
+    return object && refs_entry(k->p->refs, object, true, NULL, &e) == 0 && entry_is_unsealed(&e);
+}
+
 bool plan_same_bytes(const struct making *k, const struct inode *x, const struct inode *y)
 {
-    return x->size == y->size && x->valid == y->valid && x->rdev == y->rdev &&
-           object_is_same(k->p->refs, x->object, y->object);
+    if (x->size != y->size || x->rdev != y->rdev)
+        return false;
+    if (x->valid == y->valid && object_is_same(k->p->refs, x->object, y->object))
+        return true;
+    k->m->unsealed |= plan_is_unsealed(k, x->object) || plan_is_unsealed(k, y->object);
+    return false;
 }
 
 /* Did the side change the content? Of a directory that is its names. */
@@ -141,18 +163,22 @@ static int add_inode(struct making *k, const struct merge_inode *i)
     return 0;
 }
 
+enum merge_rule plan_rule_of_inode(const struct making *k, uint64_t ino)
+{
+    return k->m->rules ? merge_rules_of_inode(k->m->rules, ino) : k->m->rule;
+}
+
 /* Decides one part of an inode that both sides changed. *ret: it becomes as theirs has it. */
 static int decide(struct making *k, enum merge_why why, uint64_t ino, bool *ret)
 {
-    if (k->m->rule == MERGE_FAIL)
+    enum merge_rule rule = plan_rule_of_inode(k, ino);
+
+    if (rule == MERGE_FAIL)
         return conflict_of_inode(k, why, ino);
     k->m->decided++;
-    *ret = k->m->rule == MERGE_THEIRS;
+    *ret = rule == MERGE_THEIRS;
     return 0;
 }
-
-/* Who changed one attribute of an inode. */
-enum changed { CHANGED_OURS = 1, CHANGED_THEIRS = 2, CHANGED_BOTH = 3 };
 
 static enum changed who_changed(uint32_t base, uint32_t theirs, uint32_t ours)
 {
@@ -162,25 +188,32 @@ static enum changed who_changed(uint32_t base, uint32_t theirs, uint32_t ours)
 }
 
 /* The attributes of an inode that both sides changed. A rule decides those alone of which both want
- * something else. */
+ * something else. The mode and the access ACL say the same, so they are one. */
 static int merge_attrs(struct making *k, const struct delta_inode *t, const struct delta_inode *o,
-                       struct merge_inode *i)
+                       const struct merge_content *content, struct merge_inode *i)
 {
     const struct inode *b = &t->at[DELTA_A], *x = &t->at[DELTA_B], *y = &o->at[DELTA_B];
     enum changed mode = who_changed(b->mode, x->mode, y->mode);
     enum changed uid = who_changed(b->uid, x->uid, y->uid);
     enum changed gid = who_changed(b->gid, x->gid, y->gid);
-    enum changed xattrs = (t->items & DELTA_XATTRS ? CHANGED_THEIRS : 0) |
-                          (o->items & DELTA_XATTRS ? CHANGED_OURS : 0);
-    bool clash = mode == CHANGED_BOTH || uid == CHANGED_BOTH || gid == CHANGED_BOTH ||
-                 xattrs == CHANGED_BOTH;
-    bool take = false;
-    int err = clash ? decide(k, MERGE_ATTRS, t->ino, &take) : 0;
+    struct xattr_changes xattrs = {0};
+    bool take = false, clash;
+    int err = (t->items | o->items) & DELTA_XATTRS
+                  ? merge_xattrs_compare(k, t, o, content, &xattrs)
+                  : 0;
 
+    mode |= xattrs.acl;
+    clash = mode == CHANGED_BOTH || uid == CHANGED_BOTH || gid == CHANGED_BOTH;
+    for (size_t n = 0; n < xattrs.count; n++)
+        clash |= xattrs.v[n].who == CHANGED_BOTH;
+    if (err == 0 && clash)
+        err = decide(k, MERGE_ATTRS, t->ino, &take);
     i->mode = mode == CHANGED_THEIRS || (take && mode == CHANGED_BOTH);
     i->uid = uid == CHANGED_THEIRS || (take && uid == CHANGED_BOTH);
     i->gid = gid == CHANGED_THEIRS || (take && gid == CHANGED_BOTH);
-    i->xattrs = xattrs == CHANGED_THEIRS || (take && xattrs == CHANGED_BOTH);
+    if (err == 0)
+        err = merge_xattrs_add(k, &xattrs, take, i->mode && xattrs.acl, i);
+    merge_xattrs_release(&xattrs);
     return err;
 }
 
@@ -194,7 +227,18 @@ static bool takes_mtime(const struct delta_inode *t, const struct delta_inode *o
 
 static bool is_change(const struct merge_inode *i)
 {
-    return i->content || i->xattrs || i->mode || i->uid || i->gid || i->mtime;
+    return i->content || i->xattrs || i->xattr_count || i->mode || i->uid || i->gid || i->mtime;
+}
+
+/* The content of a file of ours becomes another one: who has it open? */
+static int leave_to_readers(struct making *k, struct merge_inode *i)
+{
+    struct vnode_known who = who_has(k, i->ino);
+
+    if (who.writes)
+        return conflict_of_inode(k, MERGE_OPEN, i->ino);
+    i->left = who.open ? who.nodeid : 0;
+    return add_inode(k, i);
 }
 
 /* An inode that both have, and theirs changed. `o`: what ours changed; NULL: nothing. */
@@ -203,23 +247,25 @@ static int merge_changed(struct making *k, const struct delta_inode *t, const st
     const struct inode *b = &t->at[DELTA_A], *x = &t->at[DELTA_B];
     struct merge_inode i = {.ino = t->ino, .mtime = takes_mtime(t, o)};
     bool theirs = content_changed(k, t), ours = o && content_changed(k, o);
+    bool same = theirs && ours && became_same(k, t, o);
     int err = 0;
 
     if (theirs && !ours)
         i.content = true;
-    else if (theirs && !became_same(k, t, o))
+    else if (theirs && !same)
         err = decide(k, MERGE_CONTENT, t->ino, &i.content);
     if (err == 0 && o)
-        err = merge_attrs(k, t, o, &i);
+        err = merge_attrs(
+            k, t, o, &(struct merge_content){i.content, ours && !same && !i.content}, &i);
     if (!o) {
         i.mode = x->mode != b->mode;
         i.uid = x->uid != b->uid;
         i.gid = x->gid != b->gid;
         i.xattrs = t->items & DELTA_XATTRS;
     }
-    if (err == 0 && i.content && vnode_is_open(k->p, node_in_ours(k, t->ino), false))
-        return conflict_of_inode(k, MERGE_OPEN, t->ino);
-    return err < 0 || !is_change(&i) ? err : add_inode(k, &i);
+    if (err < 0 || !is_change(&i))
+        return err;
+    return i.content ? leave_to_readers(k, &i) : add_inode(k, &i);
 }
 
 /* How many names it has in ours afterwards. */
@@ -249,7 +295,7 @@ static int merge_removed(struct making *k, const struct delta_inode *t)
     if (err < 0 || left > 0 || !plan_is_missed(k, t->ino))
         return err;
     /* Its names are gone in the plan already; a rule for ours has kept them. */
-    if (k->m->rule == MERGE_THEIRS)
+    if (plan_rule_of_inode(k, t->ino) == MERGE_THEIRS)
         return decide(k, MERGE_REMOVED, t->ino, &take);
     return conflict_of_inode(k, MERGE_REMOVED, t->ino);
 }
@@ -264,7 +310,7 @@ static int merge_gone(struct making *k, const struct delta_inode *t)
         return 0;
     if (!content_changed(k, t) && !attrs_changed(t))
         return 0;
-    if (k->m->rule == MERGE_OURS)
+    if (plan_rule_of_inode(k, t->ino) == MERGE_OURS)
         return decide(k, MERGE_REMOVED, t->ino, &take);
     return conflict_of_inode(k, MERGE_REMOVED, t->ino);
 }
@@ -272,38 +318,51 @@ static int merge_gone(struct making *k, const struct delta_inode *t)
 /* One that theirs has and the base has not. */
 static int merge_new(struct making *k, const struct delta_inode *t)
 {
+    struct merge_inode i = {.ino = t->ino, .is_new = true};
+    struct vnode_known who = who_has(k, t->ino);
     int64_t links;
     int err = final_links(k, t->ino, &links);
 
     if (err < 0 || links <= 0)
         return err;
-    if (vnode_is_nameless(k->p, node_in_ours(k, t->ino)))
-        return conflict_of_inode(k, MERGE_OPEN, t->ino);
-    return add_inode(k, &(struct merge_inode){.ino = t->ino, .is_new = true});
+    i.left = who.orphan ? who.nodeid : 0;
+    return add_inode(k, &i);
 }
 
-/* One that both have and the base has not: the base is an older moment than the last at which they
- * were one. */
+/* Are they equal for certain, with all attributes? 1, 0, -errno. */
+static int are_made_equal(struct making *k, const struct merge_file *theirs,
+                          const struct merge_file *ours)
+{
+    const struct inode *x = &theirs->in, *y = &ours->in;
+    bool dir = S_ISDIR(x->mode) && S_ISDIR(y->mode);
+
+    if (x->mode != y->mode || x->uid != y->uid || x->gid != y->gid ||
+        (x->flags | y->flags) & (INODE_EXTENTS | INODE_HOLES) ||
+        (!dir && !plan_same_bytes(k, x, y)))
+        return 0;
+    return merge_xattrs_are_same(k, theirs, ours);
+}
+
+/* One that both have and the base has not: they are twins, or the base is an older moment than the
+ * last at which they were one. */
 static int merge_both_made(struct making *k, const struct delta_inode *t,
                            const struct delta_inode *o)
 {
-    const struct inode *x = &t->at[DELTA_B], *y = &o->at[DELTA_B];
+    struct merge_file x = {&k->s->theirs->tree, merge_twins_in_theirs(k->m, t->ino),
+                           t->at[DELTA_B]},
+                      y = {&k->s->ours->tree, t->ino, o->at[DELTA_B]};
     struct merge_inode i = {.ino = t->ino, .mtime = true};
-    bool take = false, dir = S_ISDIR(x->mode) && S_ISDIR(y->mode);
-    bool plain = !((x->flags | y->flags) & (INODE_EXTENTS | INODE_HOLES | INODE_XATTRS));
-    int err;
+    bool take = false, dir = S_ISDIR(x.in.mode) && S_ISDIR(y.in.mode);
+    int err = are_made_equal(k, &x, &y);
 
-    if (x->mode == y->mode && x->uid == y->uid && x->gid == y->gid && plain &&
-        (dir || plan_same_bytes(k, x, y)))
-        return 0;
-    err = decide(k, MERGE_CONTENT, t->ino, &take);
+    if (err)
+        return err < 0 ? err : 0;
+    err = decide(k, dir ? MERGE_ATTRS : MERGE_CONTENT, t->ino, &take);
     if (err < 0 || !take)
         return err;
-    if (!dir && vnode_is_open(k->p, node_in_ours(k, t->ino), false))
-        return conflict_of_inode(k, MERGE_OPEN, t->ino);
     i.content = !dir;
     i.mode = i.uid = i.gid = i.xattrs = true;
-    return add_inode(k, &i);
+    return dir ? add_inode(k, &i) : leave_to_readers(k, &i);
 }
 
 static int merge_one_inode(struct making *k, const struct delta_inode *t)
@@ -443,6 +502,8 @@ int merge_plan_make(struct state *p, const struct merge_sides *s, struct merge_p
     err = delta_gather(&s->base->tree, &s->theirs->tree, s->own, ret->interrupted, &ret->theirs);
     if (err == 0 && !ret->knows_ours)
         err = delta_gather(&s->base->tree, &s->ours->tree, s->own, ret->interrupted, &ret->ours);
+    if (err == 0 && !ret->knows_ours)
+        err = merge_twins_find(&k);
     return err < 0 ? err : make_plan(&k);
 }
 
@@ -453,23 +514,28 @@ void merge_plan_release(struct merge_plan *m)
     for (size_t i = 0; i < m->conflict_count; i++)
         free(m->conflicts[i].name);
     free(m->names);
+    for (size_t i = 0; i < m->xattr_count; i++)
+        free(m->xattrs[i].name);
+    free(m->xattrs);
     free(m->inodes);
     free(m->links);
     free(m->dirs);
     free(m->conflicts);
     map64_release(&m->link_of);
     map64_release(&m->dir_of);
+    merge_twins_release(&m->twins);
     delta_release(&m->theirs);
     if (!m->knows_ours)
         delta_release(&m->ours);
     *m = (struct merge_plan){.rule = m->rule,
+                             .rules = m->rules,
                              .interrupted = m->interrupted,
                              .memory = m->memory,
                              .knows_ours = m->knows_ours,
                              .ours = m->ours};
 }
 
-const struct merge_inode *merge_plan_inode(const struct merge_plan *m, uint64_t ino)
+struct merge_inode *merge_plan_inode(const struct merge_plan *m, uint64_t ino)
 {
     size_t from = 0, to = m->inode_count; /* they are in the order of the delta */
 
@@ -498,7 +564,9 @@ static size_t bytes_of_inode(const struct merge_plan *m, const struct merge_inod
     const struct delta_inode *t = delta_find(&m->theirs, i->ino);
     const struct inode *in = &t->at[DELTA_B];
 
-    return i->is_new && !in->flags && !S_ISLNK(in->mode) ? PUT_BYTES : PUT_BYTES + ITEMS_BYTES;
+    if (i->is_new && !i->left && !in->flags && !S_ISLNK(in->mode))
+        return PUT_BYTES;
+    return PUT_BYTES + ITEMS_BYTES + (i->left ? RENEW_ROOM + ITEMS_BYTES : 0);
 }
 
 size_t merge_plan_bytes(const struct merge_plan *m)
@@ -507,6 +575,8 @@ size_t merge_plan_bytes(const struct merge_plan *m)
 
     for (size_t i = 0; i < m->inode_count; i++)
         bytes += bytes_of_inode(m, &m->inodes[i]);
+    for (size_t i = 0; i < m->xattr_count; i++)
+        bytes += 4 * OP_HEAD_MAX + 2 * COUNTER_ITEM_LEN + m->xattrs[i].bytes;
     for (size_t i = 0; i < m->link_count; i++) /* one that loses a name may be removed */
         bytes += PUT_BYTES + (m->links[i].minus ? ADOPT_ROOM + ITEMS_BYTES : 0);
     return bytes + 2 * NAME_BYTES * m->name_count + PUT_BYTES * m->dir_count;

@@ -4,6 +4,8 @@
 #pragma once
 
 #include "merge_plan.h"
+#include "merge_rules.h"
+#include "merge_twins.h"
 
 /* What is made while a plan is. */
 struct making {
@@ -11,6 +13,16 @@ struct making {
     const struct merge_sides *s;
     struct merge_plan *m;
 };
+
+/* An inode of one of the trees. */
+struct merge_file {
+    const struct tree *tree;
+    uint64_t ino;
+    struct inode in;
+};
+
+/* Who changed one attribute of an inode; 0: neither, or both to the same. */
+enum changed { CHANGED_OURS = 1, CHANGED_THEIRS = 2, CHANGED_BOTH = 3 };
 
 /* ---- merge_plan.c ---- */
 
@@ -25,6 +37,10 @@ bool plan_theirs_made(const struct merge_plan *m, uint64_t ino);
 bool plan_is_missed(const struct making *k, uint64_t ino);
 /* Loads the inode from ours, or if that does not have it from theirs. */
 int plan_load(const struct making *k, uint64_t ino, struct inode *ret);
+/* The rule for a conflict about an inode. */
+enum merge_rule plan_rule_of_inode(const struct making *k, uint64_t ino);
+bool plan_is_unsealed(const struct making *k, uint64_t object);
+/* Are both one object? If they are not, and are not sealed, that is noted in the plan. */
 bool plan_same_bytes(const struct making *k, const struct inode *x, const struct inode *y);
 
 /* ---- merge_names.c ---- */

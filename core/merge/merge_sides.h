@@ -8,9 +8,10 @@
 struct merge_sides {
     struct ns *base, *theirs, *ours; /* the caller has their locks, of `ours` for writing */
     uint64_t own;                    /* as that of delta_gather */
-    /* The namespace whose open files count if `ours` is a draft of it, or one that is to become its
-     * tree; NULL: `ours` itself. */
-    const struct ns *live;
+    /* What was open in the namespace of which `ours` is a draft (vnodes_known), by inode; NULL:
+     * what is open in `ours` itself counts. */
+    const struct vnode_known *known;
+    size_t known_count;
 };
 
 /* Takes the locks of all three, the lower number first: of `ours` for writing by this change, or of

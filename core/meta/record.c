@@ -26,6 +26,7 @@ const struct kv_table store_tables[TABLE_COUNT] = {
     [TABLE_SHARD_PACKS] = {.name = "shard_packs"},
     [TABLE_UNSEALED] = {.name = "unsealed"},
     [TABLE_NS_SETTINGS] = {.name = "ns_settings"},
+    [TABLE_HISTORY] = {.name = "history"},
 };
 const unsigned store_table_count = TABLE_COUNT;
 

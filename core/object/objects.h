@@ -123,6 +123,11 @@ int objects_keep_buffer(struct objects *o, const void *data, uint32_t len,
                         const struct objects_seen *seen, uint64_t *ret_number, bool *ret_new);
 int objects_keep_blob(struct objects *o, uint64_t number, struct blob *b, const struct id *id,
                       const struct objects_seen *seen, uint64_t *ret_number);
+/* Finds an object that has the bytes already, as objects_keep_buffer does, of any length above 0,
+ * and stores nothing. The caller has a hold on it. -ENOENT: there is none that is known to be
+ * equal. */
+int objects_find_buffer(struct objects *o, const void *data, uint32_t len,
+                        const struct objects_seen *seen, uint64_t *ret_number);
 /* Are the bytes that are stored at exactly this place equal to `data`? It does not matter whether
  * an entry names the place, or where other objects of its id are. 1, 0, -EUCLEAN: damaged or not
  * there, -errno. No alarm is raised. */

@@ -38,6 +38,7 @@ struct source {
     /* it is kept aside: it becomes no alias (objects_keep_buffer). A buffer gets its number when it
      * is stored, which is noted here */
     uint64_t *aside;
+    bool find; /* nothing is stored: only an object that is equal is wanted */
 };
 
 /* The length of the content. */
@@ -56,12 +57,33 @@ static int verdict(int err)
     return err < 0 && err != -EUCLEAN && err != -ENOMEM ? 0 : err;
 }
 
+/* Compares bytes in memory with those of a file, a block of sums at a time. 1, 0, -errno. */
+static int compare_with_file(struct objects *o, const struct entry *e, const struct source *s)
+{
+    uint8_t *stored = malloc(SUMS_BLOCK);
+    struct blob *b;
+    ssize_t n = 1;
+    int err = stored ? object_open_file(o, e, entry_is_ghost(e), &b) : -ENOMEM;
+
+    for (uint32_t at = 0, len; err == 0 && n == 1 && at < s->len; at += len) {
+        len = s->len - at < SUMS_BLOCK ? s->len - at : SUMS_BLOCK;
+        n = blob_read(b, stored, len, at);
+        if (n >= 0)
+            n = (size_t)n == len && memcmp(stored, (const uint8_t *)s->data + at, len) == 0;
+    }
+    free(stored);
+    return err < 0 ? err : object_close_file(o, e, b, (int)n);
+}
+
 /* Are the stored bytes of `e` those of `s`? 1, 0, -EUCLEAN the stored ones are damaged, -errno. */
 static int compare_small(struct objects *o, const struct entry *e, const struct source *s)
 {
-    uint8_t *stored = malloc(s->len);
+    uint8_t *stored;
     ssize_t n;
 
+    if (e->kind == ENTRY_FILE)
+        return verdict(compare_with_file(o, e, s));
+    stored = malloc(s->len);
     if (!stored)
         return -ENOMEM;
     n = object_read_quietly(o, e, stored, s->len, 0);
@@ -425,6 +447,8 @@ static int try_taken(struct objects *o, uint64_t number, const struct source *s,
         return TRIAL_TAKEN;
     if (pending && (same > 0 || same == -EUCLEAN))
         return -EAGAIN; /* when it is durable */
+    if (same == -EUCLEAN && s->find)
+        return TRIAL_TAKEN; /* who stores the bytes heals it */
     if (same == -EUCLEAN) {
         (void)object_unreadable(e, same);
         err = heal(o, target, number, s, id);
@@ -597,6 +621,25 @@ int objects_keep_buffer(struct objects *o, const void *data, uint32_t len,
                ret_number);
     *ret_new = made != 0;
     return err;
+}
+
+int objects_find_buffer(struct objects *o, const void *data, uint32_t len,
+                        const struct objects_seen *seen, uint64_t *ret_number)
+{
+    uint64_t made = 0;
+    const struct source s = {
+        .data = data, .len = len, .seen = seen, .aside = &made, .find = true};
+    int trial = TRIAL_TAKEN;
+    struct id id;
+
+    id_of(o->c.key, data, len, &id);
+    for (unsigned i = 0; i < ID_CHAIN_MAX && trial != TRIAL_FREE; i++) {
+        trial = try_id(o, 0, &s, &id, ret_number);
+        if (trial <= TRIAL_DONE)
+            return trial;
+        id_derive(o->c.key, &id, &id);
+    }
+    return -ENOENT;
 }
 
 int objects_hash_blob(struct objects *o, struct blob *b, struct id *ret_id)

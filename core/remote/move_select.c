@@ -222,12 +222,14 @@ static int gather_directory(struct selecting *g, struct ns *ns, uint64_t ino)
 }
 
 /* Reads the mode of an inode under the lock of its namespace. */
-static int load_mode(struct ns *ns, uint64_t ino, uint32_t *ret_mode)
+static int load_mode(struct ns *ns, uint64_t node, uint64_t *ret_ino, uint32_t *ret_mode)
 {
     struct inode in;
     READ_GUARD(&ns->lock);
+    uint64_t ino = ns_ino_of(ns, node);
     int err = inode_load(&ns->tree, ino, &in);
 
+    *ret_ino = ino;
     *ret_mode = in.mode;
     return err;
 }
@@ -249,7 +251,7 @@ static int gather_node(struct selecting *g, uint64_t node, const char *word)
         err = 0; /* only its existence was asked */
     else if (ino == NS_ROOT_INO)
         err = walk(g, ns, all, gather_item);
-    else if ((err = load_mode(ns, ino, &mode)) == 0)
+    else if ((err = load_mode(ns, node, &ino, &mode)) == 0)
         err = S_ISDIR(mode) ? gather_directory(g, ns, ino)
                             : walk(g, ns, range_of_inode(ino), gather_item);
     ns_put(g->p, ns);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* capture: see the header. */
+#include "history_by.h"
 #include "state.h"
 #include <assert.h>
 #include <errno.h>
@@ -159,6 +160,39 @@ void capture_ns_branch(struct txn *t, const struct ns *ns, const struct ns *from
     ns_op(t, ns, OP_NS_BRANCH, from->number);
 }
 
+/* ---- the history ---- */
+
+int capture_history(struct txn *t, const struct history_entry *e)
+{
+    struct history_entry full = *e;
+
+    assert(!t->history); /* a frame is one operation */
+    full.time = now(t->p);
+    history_by_sign(&full);
+    return history_prepare(&t->p->history, &full, &t->history);
+}
+
+void capture_no_history(struct txn *t)
+{
+    history_discard(&t->p->history, t->history);
+    t->history = NULL;
+}
+
+/* The frame is there. */
+static void add_history(struct txn *t, uint64_t seq)
+{
+    if (t->history)
+        history_add(&t->p->history, t->history, seq);
+    t->history = NULL;
+}
+
+void capture_note_history(struct txn *t)
+{
+    if (t->history)
+        capture_op(
+            t, &(struct op){.kind = OP_HISTORY, .data = t->history->bytes, .len = t->history->len});
+}
+
 /* ---- frames ---- */
 
 /* Raises p->seq to `seq`, unless another thread has raised it further. */
@@ -223,6 +257,7 @@ static int append(struct txn *t, uint32_t ns, uint64_t *ret_seq)
 /* Forgets all that is noted. */
 static void forget(struct txn *t)
 {
+    capture_no_history(t);
     t->len = t->borrowed_len = t->borrowed_count = 0;
     t->error = 0;
 }
@@ -233,15 +268,18 @@ int capture_emit(struct txn *t, uint32_t ns, uint64_t *ret_seq)
     int err;
 
     *ret_seq = atomic_load(&p->seq);
-    if (!p->log)
+    if (!p->log) {
         *ret_seq = atomic_fetch_add(&p->seq, 1) + 1;
+        add_history(t, *ret_seq);
+    }
     if (!p->log || (t->len == 0 && t->error == 0))
         return 0;
     rwlock_held(&p->freeze_lock);
     err = append(t, ns, ret_seq);
-    if (err == 0)
+    if (err == 0) {
         note_seq(p, *ret_seq);
-    else /* memory has a change that no recovery would know of */
+        add_history(t, *ret_seq);
+    } else /* memory has a change that no recovery would know of */
         state_turn_readonly(p, "logging a change", err);
     atomic_fetch_add(&p->logged, t->len + t->borrowed_len);
     forget(t);
@@ -274,6 +312,7 @@ bool capture_defer_end(struct txn *t, struct content *c)
 
 void capture_rest(struct txn *t, struct ns *ns)
 {
+    capture_no_history(t);
     if (t->len || t->error)
         (void)state_changed(t, ns);
 }

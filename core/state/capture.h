@@ -16,6 +16,7 @@
 #include "tree.h"
 
 struct content;
+struct history_entry;
 struct ns;
 struct state;
 struct txn;
@@ -59,6 +60,15 @@ bool capture_defer_end(struct txn *t, struct content *c);
 /* Append the operations that a failed change has noted. Called before ns->lock (write) is
  * released. */
 void capture_rest(struct txn *t, struct ns *ns);
+
+/* The frame that state_changed makes next is that operation on namespaces: its kind, and what it is
+ * about. Who asks for it and when is added (history_by.h). If there is no such frame the operation
+ * is forgotten. -ENOMEM */
+int capture_history(struct txn *t, const struct history_entry *e);
+/* It is none. */
+void capture_no_history(struct txn *t);
+/* Notes that operation for the frame (change.c). */
+void capture_note_history(struct txn *t);
 
 /* Note the record of a namespace; or that `ns` was branched from `from`. */
 void capture_ns_put(struct txn *t, const struct ns *ns);

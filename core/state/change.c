@@ -12,7 +12,10 @@
 int state_changed(struct txn *t, struct ns *ns)
 {
     uint64_t seq;
-    int err = capture_emit(t, ns ? ns->number : 0, &seq);
+    int err;
+
+    capture_note_history(t);
+    err = capture_emit(t, ns ? ns->number : 0, &seq);
 
     if (err == 0 && ns) {
         ns->seq = seq;

@@ -106,12 +106,16 @@ static int add_object(struct key k, const void *val, size_t len, void *ctx)
 /* Applies the day to the objects of a file in pieces, and to what `l` has. */
 static void apply_to_inode(struct piece *l, uint64_t nodeid)
 {
-    struct key_range r = range_of_inode(vfs_node_ino(nodeid));
+    struct key_range r;
     struct ns *ns;
 
     (void)apply(l);
     if (ns_get(l->p, vfs_node_ns(nodeid), &ns) < 0)
         return;
+    {
+        READ_GUARD(&ns->lock);
+        r = range_of_inode(ns_ino_of(ns, nodeid));
+    }
     struct walk w = {WALK_LIVE(&ns->lock, &ns->tree),
                      .from = r.from,
                      .to = r.to,

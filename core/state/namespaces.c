@@ -6,10 +6,12 @@
  * A dropped namespace leaves the names at once. Its struct stays while the kernel or an open file
  * knows its number, and the number is used again only after that.
  */
+#include "ns_label.h"
 #include "report.h"
 #include "state.h"
 #include <errno.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -50,6 +52,8 @@ void ns_discard(struct ns *ns)
     free(ns->name);
     free(ns->target);
     free(ns->tail);
+    map64_release(&ns->node_of);
+    map64_release(&ns->ino_of);
     free(ns);
 }
 
@@ -375,11 +379,34 @@ static int capture_birth(struct txn *t, const struct ns *ns, const struct ns *fr
     return ns->target ? 0 : capture_root(t, ns);
 }
 
+/* The operation that makes the namespace, if it is one that people see. `label` is that of what it
+ * is made of. */
+static int note_birth(struct txn *t, const struct ns *ns, const struct ns *from, const char *label)
+{
+    bool snapshot = ns->hidden.kind == NS_SNAPSHOT && !ns->hidden.passing;
+    struct history_entry e = {.kind = snapshot ? HISTORY_SNAPSHOT
+                                      : from   ? HISTORY_BRANCH
+                                               : HISTORY_CREATE,
+                              .ns = {ns->number, ns->generation}};
+
+    if (ns->target || (ns->hidden.kind && !snapshot))
+        return 0;
+    snprintf(e.name, sizeof e.name, "%s", ns->name);
+    snprintf(e.second, sizeof e.second, "%s", label);
+    if (from)
+        e.other = (struct history_ns){from->number, from->generation};
+    return capture_history(t, &e);
+}
+
 int ns_publish(struct txn *t, struct ns *ns, const struct ns *from)
 {
     struct state *p = t->p;
-    WRITE_GUARD(&p->names.lock);
+    char label[NS_LABEL_MAX] = "";
     int err;
+
+    if (from)
+        ns_label(p, from, label);
+    WRITE_GUARD(&p->names.lock);
 
     if (!ns->hidden.kind && find_name(&p->names, ns->name))
         return -EEXIST;
@@ -389,7 +416,9 @@ int ns_publish(struct txn *t, struct ns *ns, const struct ns *from)
     /* A number that was used before gets another generation, made from the sequence number, which
      * always rises. */
     ns->generation = (uint32_t)atomic_load(&p->seq);
-    err = capture_birth(t, ns, from);
+    err = note_birth(t, ns, from, label);
+    if (err == 0)
+        err = capture_birth(t, ns, from);
     if (err == 0)
         err = state_changed(t, ns);
     if (err < 0)

@@ -36,6 +36,7 @@ struct ns {
     struct usage recorded;            /* freeze; and the usage */
     /* the inode numbers from next_ino to ino_end - 1 are its own (ns_need_ino) */
     uint64_t next_ino, ino_end;
+    struct map64 node_of, ino_of; /* inodes that have other nodes than their own (vnodes.h) */
     bool run_unlogged; /* no number of that run is given yet, and no frame has the run */
     uint64_t seq;  /* number of its last change */
     bool frozen;   /* setting ns:NAME.frozen: nothing may be changed */

@@ -111,6 +111,10 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
                          NULL},
     [SET_TRASH_KEEP] = {"trash_keep", SETTING_DURATION, 0, 3650 * DAY, DAY,
                         "a namespace that was dropped can be taken back this long; 0: not", NULL},
+    [SET_HISTORY_KEEP] = {"history_keep", SETTING_DURATION, 0, 3650 * DAY, 30 * DAY,
+                          "operations on namespaces are in the history this long, and at most the "
+                          "last 10000; 0: not",
+                          NULL},
 };
 
 void settings_init(struct settings *s)

@@ -46,8 +46,9 @@ enum setting {
     SET_SHARD_PARALLEL, /* number, 1 – 64, 16: so many requests of one work to shards at once */
     SET_SHARD_CACHE,    /* size, 0 – 1T, 1G: bytes of far shards that are kept nearby; 0: none */
     SET_BRANCH_FRAGMENT_WARN, /* number, 0 – 1000000000, 10000: flushes of a branch; 0: never */
-    SET_ORIGIN_KEEP, /* duration, 0 – 3650d, 7d: the base of a branch is held so long; 0: not */
-    SET_TRASH_KEEP,  /* duration, 0 – 3650d, 24h: what was dropped can be taken back so long */
+    SET_ORIGIN_KEEP,  /* duration, 0 – 3650d, 7d: the base of a branch is held so long; 0: not */
+    SET_TRASH_KEEP,   /* duration, 0 – 3650d, 24h: what was dropped can be taken back so long */
+    SET_HISTORY_KEEP, /* duration, 0 – 3650d, 30d: operations on namespaces are listed so long */
     SETTING_COUNT
 };
 

@@ -41,6 +41,7 @@
  *   "packs sync"   object/packs_open.c mutex  one sync of packs at a time
  *   "packs"        object/packs.c mutex   which packs there are, their counts and handles
  *   "object files", "blob"        mutex, rwlock  object files kept open; the sums of one file
+ *   "history"      history_table.c mutex  the operations on namespaces; a leaf
  *   "forgotten attrs"  forgotten_attrs.c mutex  attributes of inodes without a name; a leaf
  *   "events"       change.c       mutex   waiting for calls of state_events to end; a leaf, not
  *                                         held while one is called
@@ -52,7 +53,7 @@
  *   "shards thread", "lastuse", "blame"    mutexes, leaves
  *   "jobs"         jobs/jobs.c    mutex   which jobs there are; before "drops" and "workers"
  *   "scrub", "sweep", "met", "last reply", "control session",
- *   "workers", "workers_group", "crew"    mutexes, leaves
+ *   "workers", "workers_group", "crew", "import feed"    mutexes, leaves
  *   "ahead"        vfs/vfs_ahead.c mutex  what is read ahead of readers; a leaf
  *   "shard dir", "shard files"    shard/shard_dir*.c mutexes  what a driver keeps open; leaves
  *   "s3", "rados", "engine pieces" (in engine)   mutexes  keys, connections, what is in memory of
@@ -105,6 +106,7 @@
 #include "gc.h"
 #include "forgotten_attrs.h"
 #include "held.h"
+#include "history_table.h"
 #include "id.h"
 #include "identity.h"
 #include "items.h"
@@ -196,6 +198,7 @@ struct state {
     struct replayed replayed;  /* fixed once the store is open */
 
     struct ns_table names;
+    struct history history; /* of the operations on namespaces */
     struct vnode_table vnodes;
     struct passthrough_table passthroughs;
     struct orphans orphans;

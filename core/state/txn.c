@@ -163,6 +163,7 @@ static void open_txn(struct state *p, const struct txn_room *room, bool alone, s
     t->len = t->room = 0;
     t->borrowed_count = t->borrowed_len = 0;
     t->error = 0;
+    t->history = NULL;
     t->held_count = 0;
 }
 
@@ -210,6 +211,7 @@ void txn_end(struct txn *t)
 
     if (!p)
         return;
+    capture_no_history(t);
     if (t->len || t->error) /* what a failed change left */
         (void)capture_emit(t, 0, &seq);
     assert(t->len == 0 && t->held_count == 0 && !t->bars);

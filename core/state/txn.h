@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 struct content;
+struct history_row;
 struct remote_bytes;
 struct ns;
 struct orphans;
@@ -62,6 +63,7 @@ struct txn {
     struct capture_borrowed pieces[CAPTURE_BORROWED];
     size_t borrowed_count, borrowed_len;
     int error; /* an operation could not be noted */
+    struct history_row *history; /* the operation on namespaces that the next frame is, or NULL */
     struct content *held[CAPTURE_HELD]; /* contents that wait for their frame */
     size_t held_count;
     bool bars; /* more contents than `held` can take wait; this txn counts in contents.barred */

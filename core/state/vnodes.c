@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * vnodes: inodes that somebody uses just now, and where their items are. Only these take memory;
- * everything else is found through the nodeid alone.
+ * everything else is found through the nodeid alone, but for inodes that have another node than
+ * their own.
  *
  * If the last name of an inode is removed while it is open, the inode moves to the orphan tree,
  * which no branch inherits. Its last close deletes it there. After a crash the whole orphan tree is
@@ -211,25 +212,163 @@ int vnodes_write_back(struct state *p, const struct ns *ns)
     return 0;
 }
 
+/* ---- which node an inode has ---- */
+
+uint64_t ns_node_of(const struct ns *ns, uint64_t ino)
+{
+    uint64_t number = ino;
+
+    (void)map64_get(&ns->node_of, ino, &number);
+    return vfs_node(ns->number, number);
+}
+
+uint64_t ns_ino_of(const struct ns *ns, uint64_t nodeid)
+{
+    uint64_t number = vfs_node_ino(nodeid), other;
+
+    if (map64_get(&ns->ino_of, number, &other))
+        return other;
+    return map64_get(&ns->node_of, number, &other) ? 0 : number;
+}
+
+/* A number for a node that no inode has, and no node of this or an earlier start: they come from
+ * the end of the numbers, a million for each start. 0: inodes have come so far. */
+static uint64_t node_number(struct state *p)
+{
+    uint64_t back = ((p->epoch << 20) + atomic_fetch_add(&p->vnodes.renewed, 1)) %
+                    (UINT64_C(1) << (VFS_INO_BITS - 2));
+    uint64_t number = KEY_INO_MAX - back;
+
+    return number >= atomic_load(&p->next_ino) ? number : 0;
+}
+
+/* Copies what the inode is in a tree to the orphan tree, for the files that are open, without a
+ * name. The caller holds ns->lock for writing. */
+static int copy_nameless(struct state *p, struct ns *ns, const struct tree *from, struct vnode *v,
+                         uint64_t ino)
+{
+    struct tree *orphans = &p->orphans.tree;
+    struct inode in;
+    uint64_t serial;
+    int err;
+    ORPHANS_GUARD(ns->observer.txn);
+
+    serial = p->orphans.next_ino++;
+    err = items_copy(p, from, range_of_inode(ino), orphans, serial);
+    if (err == 0)
+        err = inode_load(orphans, serial, &in);
+    if (err == 0) {
+        in.nlink = 0;
+        err = inode_store(orphans, serial, &in);
+    }
+    if (err == 0)
+        v->orphan = serial;
+    else
+        (void)items_cut(p, orphans, range_of_inode(serial));
+    return err;
+}
+
+/* Gives the inode the node with that number instead of the one of `v`. There is room for it. */
+static void move_node(struct ns *ns, uint64_t ino, const struct vnode *v, uint64_t number)
+{
+    (void)map64_del(&ns->ino_of, vfs_node_ino(v->nodeid));
+    (void)map64_put(&ns->node_of, ino, number);
+    (void)map64_put(&ns->ino_of, number, ino);
+}
+
+int inode_renew(struct state *p, struct ns *ns, uint64_t ino)
+{
+    struct vnode *v = take_vnode(p, ns_node_of(ns, ino));
+    uint64_t number;
+    int err;
+
+    rwlock_held_write(&ns->lock);
+    if (!v)
+        return 0;
+    if (!v->orphan && !vnode_is_open(p, v->nodeid, false)) {
+        vnode_put(p, v);
+        return 0;
+    }
+    number = node_number(p);
+    err = !v->orphan && vnode_is_open(p, v->nodeid, true) ? -EBUSY : number ? 0 : -ENOSPC;
+    if (err == 0)
+        err = map64_reserve(&ns->node_of, ns->node_of.count + 1);
+    if (err == 0)
+        err = map64_reserve(&ns->ino_of, ns->ino_of.count + 1);
+    if (err == 0 && !v->orphan)
+        err = copy_nameless(p, ns, &ns->tree, v, ino);
+    if (err == 0)
+        move_node(ns, ino, v, number);
+    vnode_put(p, v);
+    return err;
+}
+
+void inode_renew_undo(struct state *p, struct ns *ns, uint64_t ino, uint64_t nodeid)
+{
+    uint64_t now = ns_node_of(ns, ino);
+    struct vnode *v = now != nodeid ? take_vnode(p, nodeid) : NULL;
+
+    rwlock_held_write(&ns->lock);
+    if (!v)
+        return;
+    if (items_any(&ns->tree, range_of_inode(ino))) {
+        ORPHANS_GUARD(ns->observer.txn);
+
+        (void)items_cut(p, &p->orphans.tree, range_of_inode(v->orphan));
+        v->orphan = 0;
+    }
+    (void)map64_del(&ns->ino_of, vfs_node_ino(now));
+    (void)map64_del(&ns->node_of, ino);
+    if (vfs_node_ino(nodeid) != ino) { /* there is room: it was there before */
+        (void)map64_put(&ns->node_of, ino, vfs_node_ino(nodeid));
+        (void)map64_put(&ns->ino_of, vfs_node_ino(nodeid), ino);
+    }
+    vnode_put(p, v);
+}
+
+/* ---- what is open ---- */
+
+static int compare_known(const void *a, const void *b)
+{
+    const struct vnode_known *x = a, *y = b;
+
+    return (x->ino > y->ino) - (x->ino < y->ino);
+}
+
+const struct vnode_known *vnodes_find(const struct vnode_known *list, size_t count, uint64_t ino)
+{
+    const struct vnode_known k = {.ino = ino};
+
+    return count ? bsearch(&k, list, count, sizeof *list, compare_known) : NULL;
+}
+
 int vnodes_known(struct state *p, const struct ns *ns, struct vnode_known **ret, size_t *ret_count)
 {
     size_t room = 0;
     MUTEX_GUARD(&p->vnodes.lock);
 
-    rwlock_held_write(&ns->lock);
+    rwlock_held(&ns->lock);
     *ret = NULL;
     *ret_count = 0;
     for (size_t i = 0; i < VNODE_BUCKETS; i++)
         for (const struct vnode *v = p->vnodes.bucket[i]; v; v = v->next) {
-            if (v->ns != ns || (!v->opens && !v->orphan))
+            uint64_t ino = v->ns == ns && (v->opens || v->orphan) ? ns_ino_of(ns, v->nodeid) : 0;
+
+            if (!ino)
                 continue;
             if (ARRAY_RESERVE(*ret, room, *ret_count + 1) < 0) {
                 free(*ret);
+                *ret = NULL;
                 return -ENOMEM;
             }
-            (*ret)[(*ret_count)++] = (struct vnode_known){
-                .ino = vfs_node_ino(v->nodeid), .open = v->opens > 0, .orphan = v->orphan != 0};
+            (*ret)[(*ret_count)++] = (struct vnode_known){.ino = ino,
+                                                          .nodeid = v->nodeid,
+                                                          .open = v->opens > 0,
+                                                          .writes = v->writers > 0,
+                                                          .orphan = v->orphan != 0};
         }
+    if (*ret)
+        qsort(*ret, *ret_count, sizeof **ret, compare_known);
     return 0;
 }
 
@@ -248,7 +387,7 @@ int items_lock(struct state *p, struct vnode *v, struct txn *t, struct items *re
     else if (ret->orphan)
         rwlock_rdlock(&p->orphans.lock);
     ret->tree = ret->orphan ? &p->orphans.tree : &v->ns->tree;
-    ret->ino = ret->orphan ? v->orphan : vfs_node_ino(v->nodeid);
+    ret->ino = ret->orphan ? v->orphan : ns_ino_of(v->ns, v->nodeid);
     if (ret->orphan || v->ns->live)
         return 0;
     items_unlock(p, ret);
@@ -276,28 +415,19 @@ void items_leave(struct state *p, struct items *it)
 
 /* ---- orphans ---- */
 
-/* Copies the items of an inode from a tree to the orphan tree, where they are from now on. The
- * caller holds ns->lock for writing. */
-static int copy_to_orphans(struct state *p, struct ns *ns, const struct tree *from, struct vnode *v)
-{
-    struct key_range all = range_of_inode(vfs_node_ino(v->nodeid));
-    uint64_t serial;
-    int err;
-    ORPHANS_GUARD(ns->observer.txn);
-
-    serial = p->orphans.next_ino++;
-    err = items_copy(p, from, all, &p->orphans.tree, serial);
-    if (err == 0)
-        v->orphan = serial;
-    return err;
-}
-
 /* Moves the items of an inode to the orphan tree. The caller holds ns->lock for writing. */
 static int adopt(struct state *p, struct ns *ns, struct vnode *v)
 {
-    int err = copy_to_orphans(p, ns, &ns->tree, v);
-
-    return err < 0 ? err : items_cut(p, &ns->tree, range_of_inode(vfs_node_ino(v->nodeid)));
+    struct key_range all = range_of_inode(ns_ino_of(ns, v->nodeid));
+    uint64_t serial;
+    int err;
+    ORPHANS_GUARD(ns->observer.txn);
+    serial = p->orphans.next_ino++;
+    err = items_copy(p, &ns->tree, all, &p->orphans.tree, serial);
+    if (err < 0)
+        return err;
+    v->orphan = serial;
+    return items_cut(p, &ns->tree, all);
 }
 
 int orphan_create(struct state *p, struct vnode *v, const struct inode *in, bool linkable)
@@ -337,7 +467,7 @@ int orphan_adopt(struct state *p, struct ns *ns, uint64_t ino, bool *ret_moved)
     int err = 0;
 
     rwlock_held_write(&ns->lock);
-    v = take_vnode(p, vfs_node(ns->number, ino));
+    v = take_vnode(p, ns_node_of(ns, ino));
     *ret_moved = false;
     if (!v)
         return 0;
@@ -355,11 +485,11 @@ int orphan_keep(struct state *p, struct ns *ns, const struct tree *was, uint64_t
     int err = 0;
 
     rwlock_held_write(&ns->lock);
-    v = take_vnode(p, vfs_node(ns->number, ino));
+    v = take_vnode(p, ns_node_of(ns, ino));
     if (!v)
         return 0;
     if (!v->orphan && vnode_is_open(p, v->nodeid, false))
-        err = copy_to_orphans(p, ns, was, v);
+        err = copy_nameless(p, ns, was, v, ino);
     vnode_put(p, v);
     return err;
 }

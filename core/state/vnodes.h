@@ -35,6 +35,7 @@ struct vnode {
 #define VNODE_BUCKETS 4096
 struct vnode_table {
     struct mutex lock; /* "inodes" */
+    _Atomic uint64_t renewed; /* nodes that inodes got since the start (inode_renew) */
     struct vnode *bucket[VNODE_BUCKETS] GUARDED_BY(inodes);
 };
 
@@ -61,6 +62,29 @@ bool vnode_is_open(struct state *p, uint64_t nodeid, bool for_writing);
 /* Has it no name any more, and does the kernel or an open file still know it? The caller holds the
  * lock of its namespace. */
 bool vnode_is_nameless(struct state *p, uint64_t nodeid);
+/* ---- which node an inode has ----
+ *
+ * The node of an inode is its namespace and its number, until inode_renew: then the inode has
+ * another node, which is known in memory only, and the old node stands for no inode any more. An
+ * open file keeps the node that it was opened with. The caller holds the lock of the namespace. */
+
+uint64_t ns_node_of(const struct ns *ns, uint64_t ino);
+uint64_t ns_ino_of(const struct ns *ns, uint64_t nodeid); /* 0: none */
+/* Open files of the inode, none of which may be open for writing, go on with what it is now: that
+ * is copied to the orphan tree, without a name, and keeps the node. The inode gets another node,
+ * and may then be changed. If the inode is in the orphan tree already it only gets another node,
+ * and may come back into the tree of the namespace. Nothing happens if no file is open. Takes at
+ * most RENEW_ROOM bytes of operations in the frame. -EBUSY: one is open for writing; -ENOSPC: there
+ * is no number for a node; -ENOMEM, or another error: nothing was changed. The caller holds
+ * ns->lock for writing. */
+#define RENEW_ROOM (2 * ADOPT_ROOM)
+int inode_renew(struct state *p, struct ns *ns, uint64_t ino);
+/* Takes inode_renew back, in the same change: `nodeid` is the node that the inode had, and the tree
+ * is as it was. Nothing happens if the node did not leave it. */
+void inode_renew_undo(struct state *p, struct ns *ns, uint64_t ino, uint64_t nodeid);
+
+/* ---- where its items are ---- */
+
 /* Where the items of an inode are. The caller of items_lock has no lock of the namespace or the
  * orphans; it has both as needed until items_unlock. */
 struct items {
@@ -80,15 +104,18 @@ void items_leave(struct state *p, struct items *it);
 int orphan_adopt(struct state *p, struct ns *ns, uint64_t ino, bool *ret_moved);
 /* The same for an inode that has no name any more because its namespace got another tree: its items
  * are copied from `was`, the tree before, which is that of a namespace that the log knows. Nothing
- * happens if it is not open. */
+ * happens if it is not open. Takes at most RENEW_ROOM bytes of operations in the frame. */
 int orphan_keep(struct state *p, struct ns *ns, const struct tree *was, uint64_t ino);
-/* Lists the inodes of `ns` that are open or have no name any more. The caller holds ns->lock for
- * writing, and frees *ret. -ENOMEM */
+/* Lists the inodes of `ns` that are open or have no name any more, by number, but those of which
+ * the number stands for another node (inode_renew). The caller holds ns->lock, and frees *ret.
+ * -ENOMEM */
 struct vnode_known {
-    uint64_t ino;
-    bool open, orphan;
+    uint64_t ino, nodeid;
+    bool open, writes, orphan; /* `writes`: it is open for writing */
 };
 int vnodes_known(struct state *p, const struct ns *ns, struct vnode_known **ret, size_t *ret_count);
+/* Finds an inode in such a list; NULL: it is not there. */
+const struct vnode_known *vnodes_find(const struct vnode_known *list, size_t count, uint64_t ino);
 /* Makes an inode that has no name: its items begin in the orphan tree. The caller holds v->ns->lock
  * for writing. */
 int orphan_create(struct state *p, struct vnode *v, const struct inode *in, bool linkable);

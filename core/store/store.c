@@ -390,6 +390,7 @@ static void init_locks(struct state *p)
 {
     rwlock_init(&p->freeze_lock, "freeze");
     rwlock_init(&p->names.lock, "names");
+    history_init(&p->history);
     rwlock_init(&p->orphans.lock, "orphans");
     mutex_init(&p->vnodes.lock, "inodes");
     passthrough_table_init(p);
@@ -492,6 +493,8 @@ int store_open(const struct state_config *config, struct state **ret_p)
         err = ns_table_load(p);
     }
     if (err == 0)
+        err = history_load(&p->history, p->config.kv);
+    if (err == 0)
         err = recover_state(p, &s);
     if (err == 0)
         err = gc_store_open(p);
@@ -544,6 +547,7 @@ void store_abandon(struct state *p)
     passthrough_table_release(p);
     forgotten_attrs_release(p);
     ns_table_release(p);
+    history_release(&p->history);
     drops_close(p->drops);
     log_close(p->log);
     objects_close(p->objects);

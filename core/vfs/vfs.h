@@ -3,7 +3,8 @@
  * vfs: a store as a filesystem, in POSIX terms and without FUSE.
  *
  * Every node is named by its nodeid: namespace number (22 bit) ‖ inode number (42 bit). The nodeid
- * is also st_ino. VFS_ROOT is the directory of namespaces; the names in it are namespaces and
+ * is also st_ino. An inode that a merge changed while it was open has another number there
+ * (vnodes.h). VFS_ROOT is the directory of namespaces; the names in it are namespaces and
  * symlinks. A call returns -ESTALE for a nodeid whose namespace or inode no longer exists.
  *
  * Calls that return an entry (marked E) count one kernel reference on the entry's namespace. The

@@ -20,12 +20,13 @@
 
 /* ---- attributes ---- */
 
-void attr_fill(const struct ns *ns, uint64_t ino, const struct inode *in, struct vfs_attr *ret)
+void attr_fill_node(const struct ns *ns, uint64_t nodeid, const struct inode *in,
+                    struct vfs_attr *ret)
 {
     bool dir = S_ISDIR(in->mode);
     uint64_t size = dir ? DIR_SIZE : in->size;
 
-    *ret = (struct vfs_attr){.nodeid = vfs_node(ns->number, ino),
+    *ret = (struct vfs_attr){.nodeid = nodeid,
                              .generation = ns->generation,
                              .mode = in->mode,
                              .nlink = in->nlink,
@@ -38,6 +39,11 @@ void attr_fill(const struct ns *ns, uint64_t ino, const struct inode *in, struct
                              .mtime = in->mtime,
                              .ctime = in->ctime,
                              .btime = in->btime};
+}
+
+void attr_fill(const struct ns *ns, uint64_t ino, const struct inode *in, struct vfs_attr *ret)
+{
+    attr_fill_node(ns, ns_node_of(ns, ino), in, ret);
 }
 
 void attr_fill_link(const struct ns *ns, struct vfs_attr *ret)
@@ -93,7 +99,7 @@ static int load_any(struct state *p, uint64_t nodeid, struct inode *ret, struct 
         if (err == -ESTALE)
             err = forgotten_attrs_load(p, nodeid, ret);
         if (err == 0)
-            attr_fill(v->ns, vfs_node_ino(nodeid), ret, attr);
+            attr_fill_node(v->ns, nodeid, ret, attr);
         items_unlock(p, &it);
     }
     vnode_put(p, v);
@@ -108,9 +114,9 @@ int inode_get(struct state *p, uint64_t nodeid, struct inode *ret, struct vfs_at
     if (err == 0 && !ns->target) { /* the usual case, without the table of open inodes */
         {
             READ_GUARD(&ns->lock);
-            err = ns->live ? inode_load(&ns->tree, vfs_node_ino(nodeid), ret) : -ESTALE;
+            err = ns->live ? inode_load(&ns->tree, ns_ino_of(ns, nodeid), ret) : -ESTALE;
             if (err == 0)
-                attr_fill(ns, vfs_node_ino(nodeid), ret, attr);
+                attr_fill_node(ns, nodeid, ret, attr);
         }
         ns_put(p, ns);
         if (err != -ESTALE)
@@ -231,7 +237,7 @@ static int set_items(struct txn *t, struct vnode *v, struct setting_of *s, struc
         }
     }
     if (err == 0)
-        attr_fill(v->ns, vfs_node_ino(v->nodeid), &in, ret);
+        attr_fill_node(v->ns, v->nodeid, &in, ret);
     items_unlock(p, &it);
     return err;
 }

@@ -104,7 +104,7 @@ static int close_file(struct vfs_file *f)
 static int check_open(struct vnode *v, unsigned flags, struct inode *ret)
 {
     struct inode in;
-    int err = v->ns->live ? inode_load(&v->ns->tree, vfs_node_ino(v->nodeid), &in) : -ESTALE;
+    int err = v->ns->live ? inode_load(&v->ns->tree, ns_ino_of(v->ns, v->nodeid), &in) : -ESTALE;
 
     *ret = (struct inode){0};
     if (v->orphan)

@@ -27,7 +27,9 @@ int inode_get(struct state *p, uint64_t nodeid, struct inode *ret, struct vfs_at
 /* The refcount table's entry of a file that is one object as a whole, sealed or ABSENT. -ENODATA:
  * the file is not. */
 int sealed_object(struct state *p, uint64_t nodeid, struct entry *ret);
-/* Fill the attributes of inode `ino` in `ns`. */
+/* Fill the attributes of a node, and of inode `ino` in `ns`; both need ns->lock. */
+void attr_fill_node(const struct ns *ns, uint64_t nodeid, const struct inode *in,
+                    struct vfs_attr *ret);
 void attr_fill(const struct ns *ns, uint64_t ino, const struct inode *in, struct vfs_attr *ret);
 /* Fill the attributes of a symlink at the root. */
 void attr_fill_link(const struct ns *ns, struct vfs_attr *ret);

@@ -88,7 +88,7 @@ static int list_entry(struct inode_listing *l, const struct each *e, bool *ret_f
         return err;
     memcpy(name, item.name, item.name_len);
     name[item.name_len] = 0;
-    d.attr.nodeid = vfs_node(l->ns->number, item.ino);
+    d.attr.nodeid = ns_node_of(l->ns, item.ino);
     d.attr.mode = DTTOIF(item.type);
     if (l->plus) {
         err = inode_load(&l->ns->tree, item.ino, &in);

@@ -142,11 +142,11 @@ static int find_node(struct state *p, uint64_t nodeid, struct inode *in, struct 
             attr_fill_link(ns, ret);
             err = ret->nodeid == nodeid ? 0 : -ESTALE;
         } else if (err == 0) {
-            err = inode_load(&ns->tree, vfs_node_ino(nodeid), in);
+            err = inode_load(&ns->tree, ns_ino_of(ns, nodeid), in);
             if (err == 0 && in->nlink == 0)
                 err = -ESTALE;
             if (err == 0)
-                attr_fill(ns, vfs_node_ino(nodeid), in, ret);
+                attr_fill_node(ns, nodeid, in, ret);
         }
         if (err == 0)
             vfs_remember(ns);
@@ -635,12 +635,13 @@ static int link_vnode(struct txn *t, struct vnode *v, uint64_t newdir, const cha
 {
     struct state *p = t->p;
     struct ns *ns = t->ns;
-    struct items src = {.tree = &v->ns->tree, .ino = vfs_node_ino(v->nodeid), .ns = v->ns};
+    struct items src = {.tree = &v->ns->tree, .ns = v->ns};
     int err;
     READ_GUARD(&v->io); /* no write is half done while the file is shared */
 
     if (v->ns == ns) {
         NS_GUARD(t, ns);
+        src.ino = ns_ino_of(ns, v->nodeid);
         err = v->orphan ? link_tmpfile(p, v, newdir, name, ret)
                         : link_here(p, ns, src.ino, newdir, name, ret);
         if (err == 0)
@@ -650,6 +651,7 @@ static int link_vnode(struct txn *t, struct vnode *v, uint64_t newdir, const cha
         return err;
     }
     lock_two(t, v->ns, ns);
+    src.ino = ns_ino_of(v->ns, v->nodeid);
     err = v->orphan || !v->ns->live ? -ENOENT : link_across(p, &src, ns, newdir, name, ret);
     if (err == 0)
         err = state_changed(t, ns);

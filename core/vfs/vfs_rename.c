@@ -31,7 +31,7 @@ static int drop_name(struct state *p, struct ns *ns, uint64_t ino, struct inode 
         return err;
     err = items_cut(p, &ns->tree, range_of_inode(ino));
     if (err == 0)
-        forgotten_attrs_keep(p, vfs_node(ns->number, ino), in);
+        forgotten_attrs_keep(p, ns_node_of(ns, ino), in);
     return err;
 }
 

@@ -144,13 +144,15 @@ static ssize_t share_locked(struct txn *t, struct vnode *in, struct vnode *out, 
                             size_t len)
 {
     struct ns *a = in->ns, *b = out->ns;
-    struct items src = {&a->tree, vfs_node_ino(in->nodeid), a, t, false};
-    struct items dst = {&b->tree, vfs_node_ino(out->nodeid), b, t, false};
+    struct items src = {&a->tree, 0, a, t, false};
+    struct items dst = {&b->tree, 0, b, t, false};
     ssize_t n;
 
     ns_lock(t, a->number <= b->number ? a : b);
     if (a != b)
         ns_lock(t, a->number <= b->number ? b : a);
+    src.ino = ns_ino_of(a, in->nodeid);
+    dst.ino = ns_ino_of(b, out->nodeid);
     n = in->orphan || out->orphan || !a->live || !b->live ? -EOPNOTSUPP
                                                           : share(t->p, &src, &dst, off, len);
     capture_rest(t, b);

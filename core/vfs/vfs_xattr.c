@@ -146,7 +146,7 @@ int xattr_find(struct state *p, const struct items *it, const char *name, struct
 static int put_object(struct state *p, struct items *it, struct key k, const char *name,
                       struct xattr_item *x)
 {
-    uint64_t owner = it->orphan ? 0 : vfs_node(it->ns->number, it->ino);
+    uint64_t owner = it->orphan ? 0 : ns_node_of(it->ns, it->ino);
     uint8_t buf[XATTR_ITEM_MAX];
     struct content *c;
     int err = content_new(it->txn, owner, CONTENT_XATTR | k.lo, &c);

@@ -7,12 +7,39 @@
 #include "reply.h"
 
 #include "clock.h"
+#include "history_by.h"
 #include "nowait.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/* The name of a process, or "" if it is not known: it has ended, or is in another container. */
+static void name_of_process(pid_t pid, char out[HISTORY_COMM_MAX + 1])
+{
+    char path[40];
+    ssize_t n = 0;
+    snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+    int fd = pid > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        n = read(fd, out, HISTORY_COMM_MAX);
+        close(fd);
+    }
+    out[n > 0 ? n : 0] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+}
+
+void fs_asked_by(fuse_req_t req)
+{
+    const struct fuse_ctx *c = fuse_req_ctx(req);
+    struct history_by by = {.known = true, .uid = c->uid};
+    name_of_process(c->pid, by.comm);
+    (void)history_by_set(&by);
+}
 
 int fs_errno(int64_t err)
 {

@@ -23,6 +23,9 @@ static inline struct vfs_cred fs_cred(fuse_req_t req)
     return (struct vfs_cred){.uid = c->uid, .gid = c->gid, .umask = c->umask};
 }
 
+/* What this thread does from here on is asked for by the client of the request, whose user and
+ * process the history names (history_by.h). The request is valid. */
+void fs_asked_by(fuse_req_t req);
 /* The errno that the client gets, positive, for a -errno of core; 0 if `r` is no error. Errors of
  * core that mean damage or a shard that cannot be reached become EIO; -EPROTO, for bytes that a
  * newer version has written, becomes EOPNOTSUPP. */

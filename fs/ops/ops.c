@@ -250,6 +250,8 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
     struct vfs_attr a;
     const struct vfs_cred cred = fs_cred(req);
     int err = check_change(fs_of(req), parent, name, -EEXIST);
+    if (parent == VFS_ROOT)
+        fs_asked_by(req);
     if (err == 0)
         err = vfs_mknod(fs_of(req)->p, parent, name, mode, (uint32_t)rdev, &cred, &a);
     if (err < 0)
@@ -285,6 +287,8 @@ static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     int err = check_change(fs_of(req), parent, name, -EPERM);
+    if (parent == VFS_ROOT)
+        fs_asked_by(req);
     fs_reply_err(req, err < 0 ? err : vfs_rmdir(fs_of(req)->p, parent, name));
 }
 
@@ -309,6 +313,8 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
     int err = check_change(fs_of(req), parent, name, -EPERM);
     if (err == 0)
         err = check_change(fs_of(req), newparent, newname, -EPERM);
+    if (parent == VFS_ROOT)
+        fs_asked_by(req);
     if (err == 0)
         err = vfs_rename(fs_of(req)->p, parent, name, newparent, newname, flags, &cred);
     if (err == 0 && parent != newparent) {

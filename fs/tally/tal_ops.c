@@ -254,6 +254,7 @@ static void reply_written(fuse_req_t req, ssize_t n)
 static void do_write_control(struct call *c)
 {
     ssize_t n = -EINTR; /* interrupted before it began */
+    fs_asked_by(c->req);
     if (!atomic_load(&c->interrupted))
         n = control_write_at(fs_handle(&c->fi)->control, c->data, c->len, c->off, &c->interrupted);
     call_settle(c);
@@ -263,16 +264,24 @@ static void do_write_control(struct call *c)
 static void do_write_import(struct call *c)
 {
     ssize_t n = -EINTR; /* interrupted before it began */
+    fs_asked_by(c->req);
     if (!atomic_load(&c->interrupted))
         n = import_write(fs_handle(&c->fi)->import, c->data, c->len);
     call_settle(c);
     reply_written(c->req, n);
 }
 
-/* Writes to an import wait for the store to take what they have. Their offsets say nothing. */
+/* A write to an import waits if much of what was written is not worked off. Its offset says
+ * nothing. */
 static void write_import(fuse_req_t req, const char *buf, size_t size,
                          const struct fuse_file_info *fi)
 {
+    const ssize_t n = import_write(fs_handle(fi)->import, buf, size);
+
+    if (n != -EWOULDWAIT) {
+        reply_written(req, n);
+        return;
+    }
     call_defer(req, do_write_import,
                &(struct call_args){
                    .lane = CALL_SLOW, .fi = fi, .len = size, .data = buf, .room = size});
@@ -293,8 +302,10 @@ void tal_op_write(fuse_req_t req, const char *buf, size_t size, off_t off,
     }
     if (h->kind != HANDLE_CONTROL)
         n = -EBADF;
-    else if (size > CONTROL_WRITE_MAX || !control_may_wait(buf, size))
+    else if (size > CONTROL_WRITE_MAX || !control_may_wait(buf, size)) {
+        fs_asked_by(req);
         n = control_write_at(h->control, buf, size, at, &never);
+    }
     if (n != -EWOULDWAIT)
         reply_written(req, n);
     else

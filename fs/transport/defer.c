@@ -14,6 +14,7 @@
 #include "defer.h"
 
 #include "clock.h"
+#include "history_by.h"
 #include "loop.h"
 #include "nowait.h"
 #include "serve.h"
@@ -215,6 +216,7 @@ static void call_execute(struct defer *d, struct call *c, bool taken)
     txn_set_request(c->request);
     c->fn(c); /* it answers, so c->req is not valid afterwards */
     txn_set_request(0);
+    (void)history_by_set(NULL);
     {
         MUTEX_GUARD(&d->lock);
         LIST_REMOVE(c, all);

@@ -5,6 +5,7 @@
 #include "serve.h"
 
 #include "defer.h"
+#include "history_by.h"
 #include "loop.h"
 #include "nowait.h"
 #include "report.h"
@@ -77,6 +78,7 @@ static void end(struct fs *fs)
     struct iovec iov = {&out, sizeof(out)};
     now.unique = 0;
     txn_set_request(0);
+    (void)history_by_set(NULL);
     if (out.unique == 0 || now.cared_for)
         return;
     if (!has_answer(now.opcode)) {

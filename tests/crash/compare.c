@@ -157,6 +157,16 @@ static bool spaces_match(const struct model *s, char why[256])
     return count_entries(VFS_ROOT) == spaces;
 }
 
+static size_t count_operations(void)
+{
+    struct history_op op = {.entry.seq = UINT64_MAX};
+    size_t n = 0;
+
+    while (history_before(&w.p->history, op.entry.seq, &op) == 0)
+        n++;
+    return n;
+}
+
 bool model_matches(const struct model *s, char why[256])
 {
     struct refs_stats stats;
@@ -167,6 +177,11 @@ bool model_matches(const struct model *s, char why[256])
                                     : file_matches(s, &s->file[i], why);
     for (size_t i = 0; i < s->pins && good; i++)
         good = pin_matches(&s->pin[i], why);
+    if (good && count_operations() != s->operations) {
+        snprintf(why, 256, "%zu operations in the history, not %zu", count_operations(),
+                 s->operations);
+        return false;
+    }
     refs_get_stats(w.p->refs, &stats);
     if (good && stats.pinned != s->pins) {
         snprintf(why, 256, "%llu pins, not %zu", (unsigned long long)stats.pinned, s->pins);

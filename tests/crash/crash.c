@@ -207,6 +207,7 @@ static bool run_format(void)
     w.live.space[0] = vfs_lookup(w.p, VFS_ROOT, "main", &attr) == 0;
     if (w.live.space[0])
         vfs_forget(w.p, attr.nodeid, 1);
+    w.live.operations = w.live.space[0];
     CHECK(w.live.space[0] || err == -EEXIST);
     must_match(&w.live);
     drop_everything();

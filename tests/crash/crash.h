@@ -58,6 +58,7 @@ struct model {
     size_t files;
     struct mpin pin[PINS_MAX];
     size_t pins;
+    size_t operations; /* in the history */
 };
 
 /* Files that may share one slot, for example under the names before and after a rename, are one
@@ -98,6 +99,7 @@ struct world {
     struct family family[FAMILIES_MAX];
     size_t families;
     bool loose; /* slots are overwritten: after a cut each byte is that of one of the versions */
+    bool aside; /* it imports: what a cut leaves of what was stored for a draft goes with a cycle */
     bool lenient;         /* the comparison is after a cut: a byte may be that of any version in
                            * `history` */
     struct bytes *rotten; /* files of these bytes may be unreadable: the disk damaged them */
@@ -235,10 +237,14 @@ void op_rename_space(size_t space, size_t to, bool exchange);
 void op_merge(size_t from, size_t to);
 /* As a large merge is made; `to` gets a file meanwhile, which (`rest`) is merged as a large one. */
 void op_merge_large(size_t from, size_t to, bool rest);
+void op_import(size_t space, unsigned value); /* the files import-a and import-b */
 void op_snapshot(size_t space); /* one in a workload at most, for that space */
 void op_branch_snapshot(size_t space, size_t to);
 void op_trash(size_t space);
 void op_undrop(size_t space); /* the one that went into the trash last */
+void op_undo_trash(size_t space); /* likewise; that was the last operation */
+void op_undo_branch(size_t space); /* to make it was the last operation */
+void op_undo_merge(void);          /* the last merge but one */
 void op_empty_trash(void);    /* no write fails meanwhile */
 void op_open(size_t h, size_t space, const char *name);
 void op_write_open(size_t h, size_t off, size_t len, unsigned value); /* of an unlinked file */
@@ -299,6 +305,7 @@ void workload_dropped(void);
 void workload_subblocks(void);
 void workload_kept(void);
 void workload_aside(void);
+void workload_imported(void);
 void workload_moved(void); /* workloads_shard.c */
 void workload_recalled(void);
 void workload_swept(void);

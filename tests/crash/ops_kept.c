@@ -9,6 +9,7 @@
 #include "ns_branch.h"
 #include "ns_drop.h"
 #include "ns_find.h"
+#include "undo.h"
 #include <string.h>
 
 /* What the spaces had when one of them went into the trash, or got a snapshot. */
@@ -31,6 +32,13 @@ static void show_kept(const struct model *m, size_t from, size_t to)
 
 static void note_merged(size_t from, size_t to);
 
+/* The last two merges, the older one first, and what the spaces had before and after each. */
+static struct merged {
+    uint64_t seq;
+    size_t to;
+    struct model before, after;
+} merges[2];
+
 /* A large merge, and what is done beside it. */
 static struct {
     unsigned at_once; /* 0: it is small; 2: what is done beside it is large, too */
@@ -46,15 +54,27 @@ static void write_beside(void *ctx)
         return;
     beside.done = true;
     op_write(beside.to, "own-beside", 0, 700, 40);
+    model_drop(&merges[1].before);
+    model_copy(&merges[1].before, &w.live);
     if (is_off())
         return;
     note_attempt(); /* it is there without the merge */
     note_merged(beside.from, beside.to);
 }
 
+/* Somebody has the file "a" of a space open while it is merged into. NULL: it cannot be opened. */
+static struct vfs_file *open_a(size_t s)
+{
+    struct vfs_attr attr;
+    struct vfs_file *f;
+
+    return find(s, "a", &attr) == 0 && vfs_open(w.p, attr.nodeid, VFS_NOATIME, &f) == 0 ? f : NULL;
+}
+
 static int merge_spaces(size_t from, size_t to)
 {
     struct merge_call c = {.label = space_names[from], .beside = write_beside};
+    struct vfs_file *reader = open_a(to);
     struct merge_result r;
     int err;
 
@@ -62,7 +82,10 @@ static int merge_spaces(size_t from, size_t to)
     CHECK(ns_get_by_name(w.p, space_names[to], &c.ours) == 0);
     w.p->config.merge_at_once = beside.at_once;
     err = merge_run(w.p, &c, &r);
+    merges[1].seq = r.seq;
     merge_result_release(&r);
+    if (reader)
+        vfs_release(reader);
     ns_put(w.p, c.theirs);
     ns_put(w.p, c.ours);
     return err;
@@ -70,6 +93,7 @@ static int merge_spaces(size_t from, size_t to)
 
 static void merge_models(size_t from, size_t to)
 {
+    w.live.operations++;
     for (size_t i = w.live.files; i-- > 0;) {
         const struct mfile f = w.live.file[i];
         if (f.space == to && strncmp(f.name, "own", 3) && !model_find(&w.live, from, f.name))
@@ -95,10 +119,69 @@ static void note_merged(size_t from, size_t to)
 
 void op_merge(size_t from, size_t to)
 {
+    model_drop(&merges[0].before);
+    model_drop(&merges[0].after);
+    merges[0] = merges[1];
+    merges[1] = (struct merged){.to = to};
+    model_copy(&merges[1].before, &w.live);
     if (!is_off())
         note_merged(from, to);
     DO(merge_spaces(from, to));
     merge_models(from, to);
+    model_copy(&merges[1].after, &w.live);
+}
+
+/* Takes back what a merge has changed. */
+static void unmerge_models(struct merged *m)
+{
+    w.live.operations++;
+    for (size_t i = 0; i < m->after.files; i++) {
+        const struct mfile *f = &m->after.file[i];
+        const struct mfile *was = model_find(&m->before, f->space, f->name);
+        if (f->space == m->to && !was)
+            model_set(f->space, f->name, NULL);
+        else if (f->space == m->to && was->bytes != f->bytes)
+            model_set(f->space, f->name, bytes_ref(was->bytes));
+    }
+    for (size_t i = 0; i < m->before.files; i++) {
+        const struct mfile *was = &m->before.file[i];
+        if (was->space == m->to && !model_find(&m->after, was->space, was->name))
+            model_set(was->space, was->name, bytes_ref(was->bytes));
+    }
+}
+
+static int undo_seq(uint64_t seq)
+{
+    const struct undo_call c = {.seq = seq};
+    struct undo_result r;
+    int err = undo_run(w.p, &c, &r);
+
+    merge_result_release(&r.merge);
+    return err;
+}
+
+void op_undo_merge(void)
+{
+    struct model was;
+
+    if (!is_off()) {
+        model_copy(&was, &w.live);
+        unmerge_models(&merges[0]);
+        note_attempt();
+        model_drop(&w.live);
+        w.live = was;
+    }
+    DO(undo_seq(merges[0].seq));
+    unmerge_models(&merges[0]);
+}
+
+/* Takes back the last operation. */
+static int undo_last(void)
+{
+    struct history_op op;
+
+    CHECK(history_before(&w.p->history, UINT64_MAX, &op) == 0);
+    return undo_seq(op.entry.seq);
 }
 
 void op_merge_large(size_t from, size_t to, bool rest)
@@ -126,6 +209,7 @@ static int snapshot(size_t s)
 void op_snapshot(size_t s)
 {
     DO(snapshot(s));
+    w.live.operations++;
     keep_model(&frozen);
 }
 
@@ -137,6 +221,7 @@ void op_branch_snapshot(size_t s, size_t to)
 
     snprintf(spec, sizeof spec, "%s@kept", space_names[s]);
     DO(ns_branch(w.p, spec, space_names[to], &seq, &number));
+    w.live.operations++;
     show_kept(&frozen, s, to);
 }
 
@@ -152,14 +237,26 @@ static int trash(size_t s)
     return err;
 }
 
-void op_trash(size_t s)
+static void trash_model(size_t s)
 {
-    DO(trash(s));
+    w.live.operations++;
     keep_model(&trashed);
     w.live.space[s] = false;
     for (size_t i = w.live.files; i-- > 0;)
         if (w.live.file[i].space == s)
             model_set(s, w.live.file[i].name, NULL);
+}
+
+void op_trash(size_t s)
+{
+    DO(trash(s));
+    trash_model(s);
+}
+
+void op_undo_branch(size_t s)
+{
+    DO(undo_last());
+    trash_model(s);
 }
 
 static int undrop(size_t s)
@@ -176,6 +273,14 @@ static int undrop(size_t s)
 void op_undrop(size_t s)
 {
     DO(undrop(s));
+    w.live.operations++;
+    show_kept(&trashed, s, s);
+}
+
+void op_undo_trash(size_t s)
+{
+    DO(undo_last());
+    w.live.operations++;
     show_kept(&trashed, s, s);
 }
 

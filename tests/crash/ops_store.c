@@ -60,6 +60,7 @@ void op_create_space(size_t s)
     DO(vfs_mknod(w.p, VFS_ROOT, space_names[s], S_IFDIR | 0755, 0, &crash_cred, &attr));
     vfs_forget(w.p, attr.nodeid, 1);
     w.live.space[s] = true;
+    w.live.operations++;
 }
 
 void op_branch(size_t from, size_t to)
@@ -69,6 +70,7 @@ void op_branch(size_t from, size_t to)
 
     DO(ns_branch(w.p, space_names[from], space_names[to], &seq, &number));
     w.live.space[to] = true;
+    w.live.operations++;
     for (size_t i = 0, n = w.live.files; i < n; i++)
         if (w.live.file[i].space == from) {
             share_versions(from, w.live.file[i].name, to, w.live.file[i].name);
@@ -81,6 +83,7 @@ void op_drop(size_t s)
     uint32_t open;
 
     DO(ns_drop(w.p, space_names[s], true, false, false, &open));
+    w.live.operations++;
     w.live.space[s] = false;
     for (size_t i = w.live.files; i-- > 0;)
         if (w.live.file[i].space == s)
@@ -90,6 +93,7 @@ void op_drop(size_t s)
 void op_rename_space(size_t s, size_t to, bool exchange)
 {
     DO(ns_rename(w.p, space_names[s], space_names[to], exchange ? RENAME_EXCHANGE : 0));
+    w.live.operations++;
     for (size_t i = 0; i < w.live.files; i++) {
         struct mfile *f = &w.live.file[i];
         f->space = f->space == s ? to : f->space == to ? s : f->space;

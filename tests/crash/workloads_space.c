@@ -152,7 +152,29 @@ void workload_aside(void)
     op_write(1, "new", 10, 10, 10);
     op_unlink(0, "own-beside");
     op_merge_large(1, 0, true);
+    op_write(1, "big", 0, 10, 11);
+    op_merge_large(1, 0, false);
+    op_undo_merge(); /* the one before */
     op_drop(1);
+    op_drain(true);
+}
+
+/* Imports into a namespace that has some of what comes: of files, and of their bytes. */
+void workload_imported(void)
+{
+    w.aside = true;
+    op_write(0, "a", 0, 2000, 1);
+    op_write(0, "import-a", 0, 100, 2);
+    op_import(0, 10); /* with nothing sealed */
+    op_write(0, "import-b", 0, 10, 3);
+    op_write(0, "same", 0, 3000, 20);
+    op_drain(false);
+    op_import(0, 20);
+    op_write(0, "import-a", 0, 10, 4);
+    op_unlink(0, "import-b");
+    op_sync();
+    op_import(0, 20); /* all of which is stored */
+    op_write(0, "a", 0, 10, 5);
     op_drain(true);
 }
 
@@ -181,7 +203,13 @@ void workload_kept(void)
     op_undrop(1);
     op_write(1, "big", 0, 10, 9);
     op_merge(1, 0);
+    op_undo_merge(); /* the one before */
+    op_flush();
+    op_trash(1);
+    op_undo_trash(1);
     op_branch_snapshot(0, 2);
+    op_undo_branch(2);
+    op_undrop(2);
     op_drop(1);
     op_trash(2);
     op_drain(true);

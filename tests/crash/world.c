@@ -78,7 +78,8 @@ void world_create(uint64_t seed, const char *dir)
     CHECK(store_format(w.disk, w.kv, &w.clock.base, "org/crash", 0, 0, NULL) == 0);
     kv_close(w.kv);
     world_reopen();
-    w.live.space[0] = true;
+    w.live.space[0] = true; /* that is one operation */
+    w.live.operations = 1;
     model_copy(&w.acked, &w.live);
     fault_reset(&w.fault);
 }
@@ -134,7 +135,8 @@ static void be_node(uint64_t seed)
     CHECK(store_format(w.disk, w.kv, &w.clock.base, "org/crash", 0, 0, &w.shared.key) == 0);
     kv_close(w.kv);
     world_reopen();
-    w.live.space[0] = true;
+    w.live.space[0] = true; /* that is one operation */
+    w.live.operations = 1;
     model_copy(&w.acked, &w.live);
     fault_reset(&w.fault);
 }

@@ -1002,6 +1002,8 @@ Test(replay, a_frame_that_does_not_fit_is_damage)
          .data = "\0"
                  "20",
          .len = 3},
+        {.kind = OP_HISTORY},
+        {.kind = OP_HISTORY, .data = "x", .len = 1},
     };
 
     cr_assert_eq(ns_get_by_name(x.p, "main", &ns), 0);

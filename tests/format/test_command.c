@@ -145,6 +145,7 @@ Test(command, a_refusal_names_the_line_and_what_is_wrong)
 {
     refused("status\nbranch \"main\n", "line 2: a quote is not closed");
     refused("gc grace=1s grace=2s", "line 1: grace= is given twice");
+    refused("merge set=a=ours conflicts=ours conflicts=ours", "line 1: conflicts= is given twice");
     refused("\"gc\"", "line 1: a line starts with a verb");
     refused("gc \"\\400\"", "\\400 is more than a byte holds");
 }

@@ -14,7 +14,13 @@
 #define HAS(s) .data = s, .len = sizeof s - 1
 
 static const struct image_record samples[] = {
-    {.type = IMAGE_INODE, .number = 1, .mode = S_IFDIR | 0755, .uid = 7, .gid = 8, .mtime = -5},
+    {.type = IMAGE_INODE,
+     .number = 1,
+     .mode = S_IFDIR | 0755,
+     .implied = true,
+     .uid = 7,
+     .gid = 8,
+     .mtime = -5},
     {.type = IMAGE_CONTENT, .number = 1, .length = 5, HAS("hello")},
     {.type = IMAGE_INODE, .number = 2, .mode = S_IFREG | 04644, .size = 5, .content = 1},
     {.type = IMAGE_ENTRY, .parent = 1, .number = 2, NAMED("\xff name")},
@@ -73,7 +79,7 @@ static bool same(const struct image_record *a, const struct image_record *b)
 {
     return a->type == b->type && a->number == b->number && a->parent == b->parent &&
            a->length == b->length && a->offset == b->offset && a->sparse == b->sparse &&
-           a->mode == b->mode && a->uid == b->uid && a->gid == b->gid && a->rdev == b->rdev &&
+           a->mode == b->mode && a->implied == b->implied && a->uid == b->uid && a->gid == b->gid && a->rdev == b->rdev &&
            a->mtime == b->mtime && a->size == b->size && a->content == b->content &&
            a->name_len == b->name_len && a->len == b->len &&
            (!a->len || memcmp(a->data, b->data, a->len) == 0) &&
@@ -233,7 +239,7 @@ static void no_type(uint8_t *b)
 }
 static void mode_bit(uint8_t *b)
 {
-    put_le32(b + 24, S_IFREG | 0200000);
+    put_le32(b + 24, S_IFREG | 0400000);
 }
 static void rdev_1(uint8_t *b)
 {
@@ -275,6 +281,10 @@ static void length_0(uint8_t *b)
 {
     put_le64(b + 24, 0);
 }
+static void implied(uint8_t *b)
+{
+    b[26] |= 1;
+}
 static void target_nul(uint8_t *b)
 {
     b[64] = 0;
@@ -304,7 +314,7 @@ Test(image, what_no_writer_makes_is_refused_though_its_sum_is_right)
         {&content, number_0}, {&content, number_9}, {&content, flag_2},   {&content, offset_5},
         {&content, length_0}, {&again, rdev_1},     {&link, target_nul},  {&link, size_minus_1},
         {&removed, number_0}, {&removed, number_9}, {&removed, name_slash}, {&removed, name_nul},
-        {&end, number_9},     {&end, second_9},
+        {&end, number_9},     {&end, second_9},     {&file, implied},     {&link, implied},
     };
 
     for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) {

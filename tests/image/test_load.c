@@ -409,6 +409,29 @@ Test(load, an_inode_that_was_removed_is_not_used_again)
     refused_with(try_entry(&d, dir, "g", file), -EINVAL, "after it was removed");
 }
 
+Test(load, a_sparse_content_of_an_inode_that_was_removed_is_not_used_again)
+{
+    struct image_record c = {.type = IMAGE_CONTENT,
+                             .number = 1,
+                             .length = 1000000,
+                             .offset = 500000,
+                             .sparse = true,
+                             .data = "data",
+                             .len = 4};
+    struct image_record r;
+
+    d.contents = 1;
+    add_inode(&d, S_IFDIR | 0755);
+    draft_take(&d, &c);
+    add_entry(&d, 1, "f", add_regular(&d, 1, 1000000));
+    add_remove(&d, 1, "f");
+    r = inode_record(&d, S_IFREG | 0644);
+    r.content = 1;
+    r.size = 1000000;
+    cr_assert_eq(draft_try(&d, &r), -EINVAL);
+    cr_assert(strstr(d.why.s, "inode 2 of the stream is used after it was removed"), "%s", d.why.s);
+}
+
 Test(load, attributes_that_no_store_has_are_refused)
 {
     static const char *const bad[] = {

@@ -4,6 +4,7 @@
 #include "log_fixture.h"
 
 #include "frame.h"
+#include "history_entry.h"
 
 /* ---- whole logs ---- */
 
@@ -679,7 +680,7 @@ static const char *words_of(const struct op *op, uint32_t ns)
 
 Test(log_read, operations_can_be_said_in_words)
 {
-    uint8_t name[DIRENT_ITEM_MAX];
+    uint8_t name[DIRENT_ITEM_MAX], entry[HISTORY_ENTRY_MAX];
     struct op op = {.kind = OP_PUT, .ns = 3, .key = key_make(12, ITEM_INODE, 0)};
 
     cr_assert_str_eq(words_of(&op, 3), "put inode 12");
@@ -709,6 +710,12 @@ Test(log_read, operations_can_be_said_in_words)
     cr_assert_str_eq(words_of(&op, 3), "remove setting quota of namespace 3");
     op.len = 0;
     cr_assert_str_eq(words_of(&op, 3), "a setting of namespace 3, damaged");
+    op = (struct op){.kind = OP_HISTORY, .data = entry};
+    op.len = history_entry_encode(
+        &(struct history_entry){.kind = HISTORY_RENAME, .ns = {3, 0}, .name = "a name"}, entry);
+    cr_assert_str_eq(words_of(&op, 3), "operation rename \"a name\"");
+    op.len = 1;
+    cr_assert_str_eq(words_of(&op, 3), "an operation of the history, damaged");
     op = (struct op){.kind = OP_NS_TAKE, .ns = 3, .number = 9};
     cr_assert_str_eq(words_of(&op, 3), "give the tree of namespace 9 to namespace 3");
     op = (struct op){.kind = OP_RANGE_DEL, .ns = 3, .key = {12 << 6, 0}, .end = {12 << 6 | 63, 0}};

@@ -1,94 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims about merging: what a namespace gets of a branch of it, and what is a conflict. */
-#include "check.h"
-#include "fixture.h"
 #include "kept.h"
-#include "merge.h"
+#include "merge_fixture.h"
 #include "ns_find.h"
 
-#define DAY (86400 * NSEC_PER_SEC)
-
-static struct fixture x;
-
-static void keep(void)
-{
-    settings_put(&x.p->settings, SET_ORIGIN_KEEP, 7 * DAY);
-    settings_put(&x.p->settings, SET_TRASH_KEEP, DAY);
-}
-
-/* main has a file, a directory with a file, and a symlink; dev is a branch of it. */
-static void up(void)
-{
-    struct vfs_attr a;
-
-    fixture_setup(&x);
-    keep();
-    put_file(&x, "main/a", "hello");
-    cr_assert_eq(vfs_mknod(x.p, node_of(&x, "main"), "d", S_IFDIR | 0755, 0, &fixture_cred, &a), 0);
-    put_file(&x, "main/d/f", "in d");
-    cr_assert_eq(vfs_symlink(x.p, node_of(&x, "main"), "l", "a", &fixture_cred, &a), 0);
-    agreed(&x, "branch main dev", "ok");
-    clock_manual_advance(&x.clock, NSEC_PER_SEC);
-}
-static void down(void)
-{
-    fixture_teardown(&x);
-}
-
 TestSuite(merge, .init = up, .fini = down);
-
-static void write_file(const char *path, const char *text)
-{
-    struct vfs_file *f;
-
-    cr_assert_eq(vfs_open(x.p, node_of(&x, path), VFS_WRITE | VFS_TRUNC, &f), 0, "%s", path);
-    cr_assert_eq(vfs_write(f, text, strlen(text), 0), (ssize_t)strlen(text));
-    vfs_release(f);
-}
-
-static void is_text(const char *path, const char *text)
-{
-    char buf[100] = "";
-    struct vfs_file *f;
-
-    cr_assert_eq(vfs_open(x.p, node_of(&x, path), 0, &f), 0, "%s", path);
-    cr_assert_geq(vfs_read(f, buf, sizeof buf - 1, 0), 0);
-    vfs_release(f);
-    cr_assert_str_eq(buf, text, "%s", path);
-}
-
-static void make_dir(const char *path)
-{
-    const char *name;
-    uint64_t dir = parent_of(&x, path, &name);
-    struct vfs_attr a;
-
-    cr_assert_eq(vfs_mknod(x.p, dir, name, S_IFDIR | 0755, 0, &fixture_cred, &a), 0, "%s", path);
-}
-
-static void move_to(const char *from, const char *to)
-{
-    const char *old, *new;
-    uint64_t dir = parent_of(&x, from, &old), newdir = parent_of(&x, to, &new);
-
-    cr_assert_eq(vfs_rename(x.p, dir, old, newdir, new, 0, &fixture_cred), 0, "%s", from);
-}
-
-static void chmod_file(const char *path, uint32_t mode)
-{
-    struct vfs_attr a;
-    struct vfs_attr in = {.mode = mode};
-
-    cr_assert_eq(vfs_setattr(x.p, node_of(&x, path), VFS_SET_MODE, &in, &a), 0, "%s", path);
-}
-
-static uint32_t mode_of(const char *path)
-{
-    struct vfs_attr a;
-
-    cr_assert_eq(vfs_getattr(x.p, node_of(&x, path), &a), 0, "%s", path);
-    return a.mode & 07777;
-}
 
 Test(merge, a_commit_brings_new_changed_renamed_and_removed_files)
 {
@@ -267,32 +183,6 @@ Test(merge, a_branch_gets_what_is_new_in_its_origin)
     is_text("main/c", "dev's");
 }
 
-Test(merge, a_file_that_is_open_in_the_origin_does_not_change)
-{
-    char reply[4096];
-    struct vfs_file *f;
-
-    write_file("dev/a", "changed");
-    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/a"), 0, &f), 0);
-    cr_assert_eq(say(&x, "commit dev", reply), -EEXIST);
-    cr_assert(strstr(reply, "| open path=a\n"), "%s", reply);
-    vfs_release(f);
-    agreed(&x, "commit dev", "ok");
-}
-
-Test(merge, a_file_that_is_open_and_goes_can_be_read_on)
-{
-    char buf[10];
-    struct vfs_file *f;
-
-    remove_file(&x, "dev/a");
-    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/a"), 0, &f), 0);
-    agreed(&x, "commit dev", "ok");
-    cr_assert_eq(node_of(&x, "main/a"), 0);
-    cr_assert_eq(vfs_read(f, buf, sizeof buf, 0), 5);
-    vfs_release(f);
-}
-
 Test(merge, an_undo_keeps_what_was_written_later_and_a_redo_takes_it_back)
 {
     write_file("dev/a", "changed");
@@ -418,10 +308,7 @@ Test(merge, a_start_from_the_log_has_the_whole_merge)
     put_file(&x, "dev/new", "new");
     remove_file(&x, "dev/d/f");
     agreed(&x, "commit dev", "ok");
-    store_abandon(x.p);
-    kv_close(x.kv);
-    fixture_open(&x);
-    keep();
+    crash();
     is_text("main/a", "changed");
     is_text("main/new", "new");
     cr_assert_eq(node_of(&x, "main/d/f"), 0);
@@ -429,31 +316,15 @@ Test(merge, a_start_from_the_log_has_the_whole_merge)
     agreed(&x, "commit dev", " names=1 ");
 }
 
-static void on_found(const char *what, const char *where, const char *sentence, void *ctx)
-{
-    (void)ctx;
-    cr_assert_fail("%s %s: %s", what, where, sentence);
-}
-
 Test(merge, the_offline_check_finds_nothing_afterwards)
 {
-    struct check_options o = {.found = on_found};
-    struct check_result r = {0};
-    struct kv *kv;
-
     put_file(&x, "dev/new", "new");
     write_file("dev/a", "changed");
     remove_file(&x, "dev/d/f");
     agreed(&x, "commit dev", "ok");
     agreed(&x, "undo main", "ok");
     agreed(&x, "redo main", "ok");
-    cr_assert_eq(store_close(x.p), 0);
-    kv_close(x.kv);
-    cr_assert_eq(kv_open_mem(x.mem, store_tables, store_table_count, KV_READONLY, &kv), 0);
-    cr_assert_eq(store_check(x.disk, kv, &o, &r), 0);
-    cr_assert_eq(r.problems, 0);
-    kv_close(kv);
-    fixture_open(&x);
+    is_sound();
 }
 
 Test(merge, a_frozen_namespace_gets_nothing)
@@ -461,23 +332,6 @@ Test(merge, a_frozen_namespace_gets_nothing)
     write_file("dev/a", "changed");
     agreed(&x, "set ns:main.frozen yes", "ok");
     refused(&x, "commit dev", -EROFS, "main cannot be changed");
-}
-
-static void link_file(const char *path, const char *to)
-{
-    const char *name;
-    uint64_t dir = parent_of(&x, to, &name);
-    struct vfs_attr a;
-
-    cr_assert_eq(vfs_link(x.p, node_of(&x, path), dir, name, &a), 0, "%s", to);
-}
-
-static struct vfs_attr attr_of(const char *path)
-{
-    struct vfs_attr a;
-
-    cr_assert_eq(vfs_getattr(x.p, node_of(&x, path), &a), 0, "%s", path);
-    return a;
 }
 
 Test(merge, numbers_of_files_that_came_are_taken)
@@ -547,22 +401,6 @@ Test(merge, what_both_changed_to_the_same_is_the_base_of_what_follows)
     is_text("main/a", "changed");
 }
 
-Test(merge, a_file_does_not_come_back_while_what_was_it_is_open)
-{
-    char buf[10], reply[4096];
-    struct vfs_file *f;
-
-    remove_file(&x, "dev/a");
-    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/a"), 0, &f), 0);
-    agreed(&x, "commit dev", "ok");
-    cr_assert_eq(say(&x, "undo main", reply), -EEXIST);
-    cr_assert(strstr(reply, "| open path=a\n"), "%s", reply);
-    cr_assert_eq(vfs_read(f, buf, sizeof buf, 0), 5);
-    vfs_release(f);
-    agreed(&x, "undo main", "ok");
-    is_text("main/a", "hello");
-}
-
 Test(merge, a_name_beside_another_one_replaces_nothing)
 {
     char name[64];
@@ -618,303 +456,4 @@ Test(merge, a_file_with_extents_that_both_replaced_by_the_same_is_no_conflict)
     agreed(&x, "drain", "ok");
     agreed(&x, "commit two", "ok");
     is_text("main/a", "same");
-}
-
-/* ---- large merges ---- */
-
-/* What is done while a large merge is made. */
-struct beside {
-    void (*fn)(void);
-};
-static unsigned beside_calls;
-
-/* Runs once, at the first call. */
-static void on_beside(void *ctx)
-{
-    const struct beside *b = ctx;
-
-    if (beside_calls++ == 0)
-        b->fn();
-}
-
-/* Merges dev into main as a large merge, and calls `fn` while it is made. */
-static int merge_beside(void (*fn)(void), struct merge_result *ret)
-{
-    const struct beside b = {fn};
-    struct merge_call c = {.label = "dev", .beside = on_beside, .ctx = (void *)(uintptr_t)&b};
-    int err;
-
-    beside_calls = 0;
-    x.p->config.merge_at_once = x.p->config.merge_at_once ? x.p->config.merge_at_once : 1;
-    cr_assert_eq(ns_get_by_name(x.p, "dev", &c.theirs), 0);
-    cr_assert_eq(ns_get_by_name(x.p, "main", &c.ours), 0);
-    err = merge_run(x.p, &c, ret);
-    ns_put(x.p, c.theirs);
-    ns_put(x.p, c.ours);
-    cr_assert_gt(beside_calls, 1);
-    return err;
-}
-
-static size_t drafts(void)
-{
-    uint32_t at = 0;
-    size_t n = 0;
-    struct ns *ns;
-
-    while (ns_next_number(x.p, at, &ns) == 0) {
-        at = ns->number;
-        n += ns->hidden.kind == NS_DRAFT;
-        ns_put(x.p, ns);
-    }
-    return n;
-}
-
-static void change_main(void)
-{
-    put_file(&x, "main/later", "later");
-    write_file("main/d/f", "main's");
-    move_to("main/l", "main/d/l");
-}
-
-Test(merge, others_write_while_a_large_merge_is_made_and_it_has_what_they_wrote)
-{
-    struct merge_result r;
-
-    write_file("dev/a", "changed");
-    put_file(&x, "dev/new", "new");
-    cr_assert_eq(merge_beside(change_main, &r), 0);
-    cr_assert_gt(r.seq, 0);
-    is_text("main/a", "changed");
-    is_text("main/new", "new");
-    is_text("main/later", "later");
-    is_text("main/d/f", "main's");
-    cr_assert_neq(node_of(&x, "main/d/l"), 0);
-    cr_assert_eq(node_of(&x, "main/l"), 0);
-    cr_assert_eq(drafts(), 0);
-    agreed(&x, "undo main", "ok");
-    is_text("main/a", "hello");
-    is_text("main/later", "later");
-    cr_assert_eq(node_of(&x, "main/new"), 0);
-    cr_assert_eq(drafts(), 0);
-}
-
-Test(merge, a_start_from_the_log_has_a_large_merge_and_what_was_written_beside_it)
-{
-    struct merge_result r;
-
-    write_file("dev/a", "changed");
-    put_file(&x, "dev/new", "new");
-    remove_file(&x, "dev/l");
-    cr_assert_eq(merge_beside(change_main, &r), 0); /* planned anew: it was renamed, and stays */
-    put_file(&x, "main/behind", "behind");
-    store_abandon(x.p);
-    kv_close(x.kv);
-    fixture_open(&x);
-    keep();
-    is_text("main/a", "changed");
-    is_text("main/new", "new");
-    is_text("main/d/f", "main's");
-    is_text("main/behind", "behind");
-    cr_assert_neq(node_of(&x, "main/d/l"), 0);
-    cr_assert_eq(drafts(), 0);
-    write_file("dev/a", "again");
-    agreed(&x, "commit dev", "inodes=1");
-}
-
-static void write_a(void)
-{
-    write_file("main/a", "main's");
-}
-
-Test(merge, what_both_changed_while_a_large_merge_was_made_is_a_conflict)
-{
-    struct merge_result r;
-
-    write_file("dev/a", "dev's");
-    put_file(&x, "dev/new", "new");
-    cr_assert_eq(merge_beside(write_a, &r), -EEXIST);
-    cr_assert_eq(r.conflict_count, 1);
-    cr_assert_eq(r.conflicts[0].why, MERGE_CONTENT);
-    cr_assert_str_eq(r.conflicts[0].path, "a");
-    merge_result_release(&r);
-    is_text("main/a", "main's");
-    cr_assert_eq(node_of(&x, "main/new"), 0);
-    cr_assert_eq(drafts(), 0);
-}
-
-static struct vfs_file *opened;
-
-static void open_a(void)
-{
-    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/a"), 0, &opened), 0);
-}
-
-Test(merge, a_file_that_is_opened_while_a_large_merge_is_made_does_not_change)
-{
-    struct merge_result r;
-
-    write_file("dev/a", "changed");
-    cr_assert_eq(merge_beside(open_a, &r), -EEXIST);
-    cr_assert_eq(r.conflicts[0].why, MERGE_OPEN);
-    merge_result_release(&r);
-    is_text("main/a", "hello");
-    vfs_release(opened);
-    agreed(&x, "commit dev", "ok");
-    is_text("main/a", "changed");
-}
-
-Test(merge, a_file_that_is_opened_while_a_large_merge_takes_it_away_can_be_read_on)
-{
-    struct merge_result r;
-    char buf[10];
-
-    remove_file(&x, "dev/a");
-    cr_assert_eq(merge_beside(open_a, &r), 0);
-    cr_assert_eq(node_of(&x, "main/a"), 0);
-    cr_assert_eq(vfs_read(opened, buf, sizeof buf, 0), 5);
-    agreed(&x, "drain", "ok");
-    cr_assert_eq(vfs_read(opened, buf, sizeof buf, 0), 5);
-    vfs_release(opened);
-}
-
-static void open_and_remove_a(void)
-{
-    open_a();
-    remove_file(&x, "main/a");
-}
-
-Test(merge, a_file_that_both_take_away_is_one_file_without_a_name)
-{
-    struct merge_result r;
-    char buf[10];
-
-    remove_file(&x, "dev/a");
-    cr_assert_eq(merge_beside(open_and_remove_a, &r), 0);
-    cr_assert_eq(vfs_read(opened, buf, sizeof buf, 0), 5);
-    vfs_release(opened);
-    agreed(&x, "drain", "ok");
-}
-
-static void open_and_remove_f(void)
-{
-    cr_assert_eq(vfs_open(x.p, node_of(&x, "main/d/f"), 0, &opened), 0);
-    remove_file(&x, "main/d/f");
-}
-
-Test(merge, a_file_that_is_removed_while_a_large_merge_is_made_stays_one_file_without_a_name)
-{
-    struct merge_result r;
-    uint64_t next = x.p->orphans.next_ino;
-    char buf[10];
-
-    write_file("dev/a", "changed");
-    cr_assert_eq(merge_beside(open_and_remove_f, &r), 0);
-    cr_assert_eq(x.p->orphans.next_ino, next + 1);
-    cr_assert_eq(node_of(&x, "main/d/f"), 0);
-    cr_assert_eq(vfs_read(opened, buf, sizeof buf, 0), 4);
-    vfs_release(opened);
-}
-
-Test(merge, numbers_of_files_that_came_with_a_large_merge_are_taken)
-{
-    struct ns *main_ns;
-
-    put_file(&x, "dev/new", "new");
-    x.p->config.merge_at_once = 1;
-    agreed(&x, "commit dev", "ok");
-    cr_assert_eq(ns_get_by_name(x.p, "main", &main_ns), 0);
-    cr_assert_gt(main_ns->next_ino, vfs_node_ino(node_of(&x, "main/new")));
-    ns_put(x.p, main_ns);
-}
-
-static void read_f(void)
-{
-    struct vfs_attr in = {.atime = 77 * NSEC_PER_SEC}, a;
-
-    cr_assert_eq(vfs_setattr(x.p, node_of(&x, "main/d/f"), VFS_SET_ATIME, &in, &a), 0);
-}
-
-Test(merge, a_time_of_access_that_changes_while_a_large_merge_is_made_stays)
-{
-    struct merge_result r;
-
-    write_file("dev/a", "changed");
-    cr_assert_eq(merge_beside(read_f, &r), 0);
-    is_text("main/a", "changed");
-    cr_assert_eq(attr_of("main/d/f").atime, 77 * NSEC_PER_SEC);
-}
-
-static void make_many(void)
-{
-    char path[32];
-
-    for (unsigned i = 0; i < 40; i++) {
-        snprintf(path, sizeof path, "main/d/many%u", i);
-        put_file(&x, path, "m");
-    }
-}
-
-Test(merge, a_large_rest_is_brought_into_the_result_before)
-{
-    struct merge_result r;
-
-    x.p->config.merge_at_once = 2;
-    write_file("dev/a", "changed");
-    remove_file(&x, "dev/l");
-    cr_assert_eq(merge_beside(make_many, &r), 0);
-    is_text("main/a", "changed");
-    cr_assert_eq(node_of(&x, "main/l"), 0);
-    is_text("main/d/many0", "m");
-    is_text("main/d/many39", "m");
-    is_text("main/d/f", "in d");
-}
-
-static void write_later(void)
-{
-    put_file(&x, "main/later", "later");
-}
-
-/* Each part of a plan has 64 steps; the last call is before main gets the result. */
-Test(merge, a_small_rest_of_a_merge_of_many_files_is_made_at_the_instant)
-{
-    struct merge_result r;
-    char path[32];
-    uint64_t steps;
-
-    make_dir("dev/m");
-    for (unsigned i = 0; i < 800; i++) {
-        snprintf(path, sizeof path, "dev/m/%u", i);
-        put_file(&x, path, "m");
-    }
-    cr_assert_eq(merge_beside(write_later, &r), 0);
-    steps = r.inodes + r.names + 2 /* directories */ + 2 * r.names;
-    cr_assert_eq(beside_calls, (steps + 63) / 64 + 1, "%u of %llu", beside_calls, (unsigned long long)steps);
-    is_text("main/later", "later");
-    is_text("main/m/799", "m");
-}
-
-static _Atomic bool stop;
-static void interrupt(void)
-{
-    stop = true;
-}
-
-Test(merge, an_interrupted_large_merge_changes_nothing_and_leaves_nothing)
-{
-    const struct beside b = {interrupt};
-    struct merge_call c = {.label = "dev", .beside = on_beside, .ctx = (void *)(uintptr_t)&b,
-                           .interrupted = &stop};
-    struct merge_result r;
-
-    stop = false;
-    beside_calls = 0;
-    write_file("dev/a", "changed");
-    x.p->config.merge_at_once = 1;
-    cr_assert_eq(ns_get_by_name(x.p, "dev", &c.theirs), 0);
-    cr_assert_eq(ns_get_by_name(x.p, "main", &c.ours), 0);
-    cr_assert_eq(merge_run(x.p, &c, &r), -EINTR);
-    ns_put(x.p, c.theirs);
-    ns_put(x.p, c.ours);
-    is_text("main/a", "hello");
-    cr_assert_eq(drafts(), 0);
 }

@@ -79,6 +79,8 @@ while read -r verb; do
     ours=${ours/"[--name-only] [--patch] [-z] "/} # how the program prints what it was told
     theirs=$(sed -nE "s/^$verb( .*|)$/\1/p" "$W/help")
     theirs=${theirs%%  *}
+    ours=${ours/"[--with CMD] "/} # what the program does, and what it needs for that
+    theirs=${theirs/" [paths=all] [if_seq=SEQ]"/}
     eq "$(words "$ours")" "$(words "${theirs//| $verb/|}")" "$verb: of the program, of the mount"
     compared=$((compared + $(words "$ours" | wc -w)))
 done <<<"$verbs"

@@ -159,6 +159,7 @@ echo >"$W/go"
 
 claim "--commit-on-success commits what succeeded, and keeps what did not"
 "$TALLY" -C "$M" set origin_keep 1d >/dev/null
+"$TALLY" -C "$M" set trash_keep 1d >/dev/null # or what was before a commit goes with the next pass
 t main --commit-on-success -- sh -c 'echo committed >"$0/source"' "$P"
 eq "$(cat "$P/source")" committed
 only_main "the branch is left"
@@ -173,6 +174,7 @@ eq "$(cat "$M/main-exec-1/project/source")" wrong
 claim "a commit of --commit-on-success is undone"
 "$TALLY" -C "$M" undo main >/dev/null
 eq "$(cat "$P/source")" good
+"$TALLY" -C "$M" set trash_keep 0 >/dev/null
 
 claim "verbs without a namespace are about the branch, and a name means what it means in the store"
 cat >"$W/inside" <<'END'
@@ -185,6 +187,7 @@ cat new
 "$TALLY" diff
 TALLY_NS_STORE=/another "$TALLY" digest && echo "of another store"
 TALLY_NS_STORE=/another "$TALLY" diff && echo "of another store"
+"$TALLY" undo && echo "undone"
 "$TALLY" detach
 END
 (cd "$P" && rc=0 && "$TALLY" exec main --branch=mine -- sh "$W/inside" >"$W/out" 2>"$W/err" || rc=$?; eq "$rc" 1)
@@ -193,6 +196,7 @@ project/new
 project/new
 x"
 eq "$(cat "$P/new")" x
+matches "$(<"$W/err")" "nothing was merged into mine"
 matches "$(<"$W/err")" "an argument is missing"
 fails "$TALLY" -C "$M" diff
 rm "$P/new"

@@ -188,8 +188,8 @@ refused noise 'the archive cannot be read'
 refused nothing 'the archive cannot be read'
 refused missing.tar 'No such file'
 
-claim "a name that is taken, or none, is refused"
-for name in fromdir . .. .tally "" "$(printf 'n%.0s' {1..256})" a/b; do
+claim "a name that none can have is refused, and a path in a namespace that is not there"
+for name in . .. .tally "" "$(printf 'n%.0s' {1..256})" a/b; do
     fails t import gnu.tar "$name"
 done
 no_namespace refused "$before"
@@ -202,6 +202,19 @@ t import --oci a.tar layer >/dev/null
 eq "$(cd "$M/layer" && find . -type f | sort | tr '\n' ' ')" "./d/kept ./e/f ./x "
 t import a.tar plain >/dev/null
 [[ -e $M/plain/d/.wh.gone ]]
+
+claim "100,000 entries in one directory are all there"
+python3 - <<'END'
+import io, tarfile
+with tarfile.open("flat.tar", "w") as t:
+    for i in range(100000):
+        f = tarfile.TarInfo(f"flat/f{i}")
+        f.size = i % 3
+        t.addfile(f, io.BytesIO(b"x" * f.size))
+END
+matches "$(t import flat.tar flat)" ' inodes=100001 files=100000 bytes=99999 '
+eq "$(find "$M/flat/flat" -type f | wc -l)" 100000
+t drop flat --now >/dev/null
 
 claim "20,000 files in one directory are all there"
 mkdir many

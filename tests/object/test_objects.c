@@ -341,6 +341,35 @@ Test(objects, large_contents_that_collide_are_kept_apart)
     cr_assert_eq(large('b'), b);
 }
 
+static int try_find(char seed, size_t len, uint64_t *ret_number)
+{
+    char *bytes = fill(seed, len);
+    int err = objects_find_buffer(w.objects, bytes, (uint32_t)len, NULL, ret_number);
+
+    free(bytes);
+    return err;
+}
+
+Test(objects, bytes_in_memory_are_found_only_where_an_object_has_all_of_them)
+{
+    uint64_t a, b, c, is;
+    w.key.fold = all_alike;
+    a = large('a');
+    b = large('b');
+    c = small('c');
+    cr_assert_eq(try_find('b', LARGE, &is), 0);
+    cr_assert_eq(is, b);
+    cr_assert_eq(try_find('c', 500, &is), 0);
+    cr_assert_eq(is, c);
+    refs_unhold(w.refs, b);
+    refs_unhold(w.refs, c);
+    cr_assert_eq(try_find('d', LARGE, &is), -ENOENT, "of that length and with that id");
+    cr_assert_eq(try_find('a', LARGE - 1, &is), -ENOENT);
+    damage(a);
+    cr_assert_eq(try_find('a', LARGE, &is), -ENOENT);
+    cr_assert_eq(healed(), 0, "nothing was stored");
+}
+
 /* A content of its own for each i. */
 static int try_numbered(unsigned i, uint64_t number, uint64_t *ret_number)
 {

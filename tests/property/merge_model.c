@@ -96,7 +96,7 @@ static enum answer contents_differ(const struct three *t, const struct file *x,
 static bool attrs_differ(const struct file *x, const struct file *y)
 {
     return x->in.mode != y->in.mode || x->in.uid != y->in.uid || x->in.gid != y->in.gid ||
-           x->xattrs != y->xattrs;
+           memcmp(x->xattr, y->xattr, sizeof x->xattr) != 0;
 }
 
 static enum answer differ(const struct three *t, const struct file *x, const struct file *y)
@@ -104,15 +104,17 @@ static enum answer differ(const struct three *t, const struct file *x, const str
     return attrs_differ(x, y) ? YES : contents_differ(t, x, y);
 }
 
+/* Are both regular files that are equal for certain, with all attributes? */
+static bool are_equal(const struct three *t, const struct file *x, const struct file *y)
+{
+    return S_ISREG(x->in.mode) && !attrs_differ(x, y) && x->hash == y->hash && one_object(t, x, y);
+}
+
 /* Two files that became one, as far as anybody can see. */
 static bool are_twins(const struct three *t, uint64_t ours, uint64_t theirs)
 {
-    const struct file *x = plain_file(t->ours, ours), *y = plain_file(t->theirs, theirs);
-
-    return ours && theirs && S_ISREG(x->in.mode) && x->in.mode == y->in.mode &&
-           x->in.uid == y->in.uid && x->in.gid == y->in.gid &&
-           !((x->in.flags | y->in.flags) & INODE_XATTRS) && x->hash == y->hash &&
-           one_object(t, x, y);
+    return !t->apart && ours && theirs &&
+           are_equal(t, plain_file(t->ours, ours), plain_file(t->theirs, theirs));
 }
 
 /* ---- conflicts ---- */
@@ -255,27 +257,47 @@ static void number(uint32_t b, uint32_t x, uint32_t *y, bool take, bool *clash)
         *y = x;
 }
 
-static void merge_attrs(const struct three *t, struct outcome *o, const struct file *b,
-                        const struct file *x, struct file *y)
+/* One extended attribute. */
+static void merge_xattr(uint64_t b, uint64_t x, uint64_t *y, bool take, bool *clash)
 {
-    bool clash = false, take = t->rule == MERGE_THEIRS;
-    bool x_both = x->xattrs != b->xattrs && y->xattrs != b->xattrs;
-    enum answer sure;
+    bool both = x != b && *y != b && x != *y;
+
+    *clash |= both;
+    if (x != b && (*y == b || (both && take)))
+        *y = x;
+}
+
+/* `taken`: the content is that of theirs; `kept`: ours changed it, and it stayed so. */
+static void merge_attrs(const struct three *t, struct outcome *o, const struct file *b,
+                        const struct file *x, struct file *y, enum answer taken, enum answer kept)
+{
+    bool clash = false, maybe = false, take = t->rule == MERGE_THEIRS;
+    uint64_t capability = y->xattr[CAPABILITY];
 
     number(b->in.mode, x->in.mode, &y->in.mode, take, &clash);
     number(b->in.uid, x->in.uid, &y->in.uid, take, &clash);
     number(b->in.gid, x->in.gid, &y->in.gid, take, &clash);
-    sure = clash || (x_both && x->xattrs != y->xattrs) ? YES : x_both ? UNSURE : NO;
-    if (x->xattrs != b->xattrs && (!x_both || take))
-        y->xattrs = x->xattrs;
+    for (size_t i = 0; i < XATTRS; i++)
+        if (i != CAPABILITY)
+            merge_xattr(b->xattr[i], x->xattr[i], &y->xattr[i], take, &clash);
+    if (taken == YES)
+        y->xattr[CAPABILITY] = x->xattr[CAPABILITY];
+    else if (taken == NO && kept == NO)
+        merge_xattr(b->xattr[CAPABILITY], x->xattr[CAPABILITY], &y->xattr[CAPABILITY], take, &clash);
+    else if (taken == UNSURE || kept == UNSURE)
+        merge_xattr(b->xattr[CAPABILITY], x->xattr[CAPABILITY], &capability, take, &maybe);
+    y->capability_free = taken == UNSURE || kept == UNSURE;
     if (t->rule == MERGE_FAIL)
-        about_inode(o, MERGE_ATTRS, b->ino, sure);
+        about_inode(o, MERGE_ATTRS, b->ino, clash ? YES : maybe ? UNSURE : NO);
     else
-        o->decided |= sure != NO;
+        o->decided |= clash;
+    o->unsure |= maybe;
 }
 
+/* *ret_taken: it became that of theirs; *ret_kept: ours changed it, and it stayed. */
 static void merge_content(const struct three *t, struct outcome *o, const struct file *b,
-                          const struct file *x, struct file *y)
+                          const struct file *x, struct file *y, enum answer *ret_taken,
+                          enum answer *ret_kept)
 {
     enum answer cx = contents_differ(t, b, x), cy = contents_differ(t, b, y),
                 same = contents_differ(t, x, y), sure;
@@ -291,7 +313,13 @@ static void merge_content(const struct three *t, struct outcome *o, const struct
     o->decided |= sure != NO && t->rule != MERGE_FAIL;
     o->unsure |= sure == UNSURE;
     y->mtime_free = S_ISDIR(y->in.mode) || cx == UNSURE || cy == UNSURE || same == UNSURE;
+    *ret_taken = cx == UNSURE || cy == UNSURE || same == UNSURE ? UNSURE : NO;
+    *ret_kept = *ret_taken == NO && cy == YES && !(cx == YES && same == NO) ? YES : *ret_taken;
     if (take && cx != NO && (cy == NO || sure != NO)) {
+        if (*ret_taken == NO) {
+            *ret_taken = YES;
+            *ret_kept = NO;
+        }
         y->hash = x->hash;
         y->in.size = x->in.size;
         y->in.mtime = x->in.mtime;
@@ -330,14 +358,15 @@ static void merge_half(const struct three *t, struct outcome *o, const struct fi
 static void merge_made(const struct three *t, struct outcome *o, const struct file *x,
                        const struct file *y, bool stays)
 {
-    bool odd = (x->in.flags | y->in.flags) & (INODE_XATTRS | INODE_EXTENTS | INODE_HOLES);
+    bool odd = (x->in.flags | y->in.flags) & (INODE_EXTENTS | INODE_HOLES);
+    bool dirs = S_ISDIR(x->in.mode) && S_ISDIR(y->in.mode);
     enum answer sure = attrs_differ(x, y) || odd ? YES : contents_differ(t, x, y);
     struct file f = *y;
 
     if (sure == NO && S_ISREG(x->in.mode) && x->in.valid != y->in.valid)
         sure = UNSURE;
     if (t->rule == MERGE_FAIL)
-        about_inode(o, MERGE_CONTENT, x->ino, sure);
+        about_inode(o, dirs ? MERGE_ATTRS : MERGE_CONTENT, x->ino, sure);
     o->decided |= sure != NO && t->rule != MERGE_FAIL;
     o->unsure |= sure == UNSURE;
     if (t->rule == MERGE_THEIRS && sure == YES) {
@@ -355,6 +384,7 @@ static void merge_file(const struct three *t, struct outcome *o, uint64_t ino)
     const struct file *b = plain_file(t->base, ino), *x = plain_file(t->theirs, ino),
                       *y = plain_file(t->ours, ino);
     bool stays = ino == NS_ROOT_INO || plain_links(&o->tree, ino);
+    enum answer taken, kept;
     struct file f;
 
     if (b && (!x || !y)) {
@@ -363,16 +393,14 @@ static void merge_file(const struct three *t, struct outcome *o, uint64_t ino)
         merge_made(t, o, x, y, stays);
     } else if (b) {
         f = *y;
-        merge_content(t, o, b, x, &f);
-        merge_attrs(t, o, b, x, &f);
+        merge_content(t, o, b, x, &f, &taken, &kept);
+        merge_attrs(t, o, b, x, &f, taken, kept);
         if (stays)
             plain_add_file(&o->tree, &f);
     } else if (stays) {
         f = x ? *x : *y;
         f.mtime_free = S_ISDIR(f.in.mode);
         plain_add_file(&o->tree, &f);
-        if (x && t->open == ino)
-            about_inode(o, MERGE_OPEN, ino, YES);
     }
 }
 
@@ -489,8 +517,69 @@ static void count(struct plain *r)
     }
 }
 
-void naive_merge(const struct three *t, struct outcome *ret)
+/* ---- files of one name that are one ---- */
+
+static void renumber(struct plain *t, uint64_t from, uint64_t to)
 {
+    for (size_t i = 0; i < t->files; i++) {
+        t->v[i].ino = t->v[i].ino == from ? to : t->v[i].ino;
+        t->v[i].in.parent = t->v[i].in.parent == from ? to : t->v[i].in.parent;
+    }
+    for (size_t i = 0; i < t->names; i++) {
+        t->n[i].parent = t->n[i].parent == from ? to : t->n[i].parent;
+        t->n[i].ino = t->n[i].ino == from ? to : t->n[i].ino;
+    }
+}
+
+/* Does the name lead to two files, each of one side, that are to be one? */
+static bool are_one(const struct three *t, uint64_t theirs, uint64_t ours)
+{
+    const struct file *x = plain_file(t->theirs, theirs), *y = plain_file(t->ours, ours),
+                      *b = plain_file(t->base, theirs), *c = plain_file(t->base, ours);
+
+    if (!x || !y || plain_file(t->ours, theirs) || plain_file(t->theirs, ours) || (b && c))
+        return false;
+    if (S_ISDIR(x->in.mode) && S_ISDIR(y->in.mode))
+        return true;
+    return plain_links(t->theirs, theirs) == 1 && plain_links(t->ours, ours) == 1 &&
+           S_ISREG(x->in.mode) && !c && are_equal(t, b ? b : x, y);
+}
+
+/* Finds one such name, and gives the file the number of ours in all trees. */
+static bool unite_one(const struct three *t, struct plain *base, struct plain *theirs)
+{
+    for (size_t i = 0; i < theirs->names; i++) {
+        const struct entry_name *n = &theirs->n[i];
+        uint64_t x = n->ino, y = plain_ino(t->ours, n->parent, n->name);
+
+        if (y && are_one(t, x, y)) {
+            renumber(base, x, y);
+            renumber(theirs, x, y);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void copy(struct plain *to, const struct plain *from)
+{
+    to->files = from->files;
+    to->names = from->names;
+    memcpy(to->v, from->v, from->files * sizeof *from->v);
+    memcpy(to->n, from->n, from->names * sizeof *from->n);
+}
+
+void naive_merge(const struct three *given, struct outcome *ret)
+{
+    static struct plain base, theirs;
+    struct three united = *given, *t = &united;
+
+    copy(&base, given->base);
+    copy(&theirs, given->theirs);
+    t->base = &base;
+    t->theirs = &theirs;
+    while (!t->apart && unite_one(t, &base, &theirs))
+        ;
     plain_clear(&ret->tree);
     ret->count = ret->sure = 0;
     ret->decided = ret->unsure = false;

@@ -14,10 +14,14 @@
 #define FILES 3000
 #define NAME_ROOM 64
 
+#define XATTRS 4
+#define CAPABILITY 3 /* which of them is security.capability */
 struct file {
-    uint64_t ino, hash, xattrs; /* hashes of the content and of the extended attributes */
+    uint64_t ino, hash;     /* of the content */
+    uint64_t xattr[XATTRS]; /* hashes of extended attributes; 0: it has not */
     struct inode in;
-    bool mtime_free; /* of a result: any time will do */
+    /* Of a result: any time will do; any capability will do. */
+    bool mtime_free, capability_free;
 };
 struct entry_name {
     uint64_t parent, ino;
@@ -54,7 +58,8 @@ struct outcome {
 struct three {
     const struct plain *base, *theirs, *ours;
     enum merge_rule rule;
-    uint64_t open; /* an inode of ours that is open; 0: none */
+    uint64_t open; /* an inode of ours that is open for writing; 0: none */
+    bool apart;    /* no two files are twins */
     bool (*same_object)(uint64_t x, uint64_t y);
 };
 void naive_merge(const struct three *t, struct outcome *ret);

@@ -48,9 +48,10 @@ static struct {
         bool known; /* its last merge has left these */
         struct plain before, after, base;
     } last[SIDES];
-    struct vfs_file *open; /* for reading; NULL: none */
+    struct vfs_file *open; /* NULL: none */
     int open_side;
-    uint64_t open_ino;
+    uint64_t open_node;
+    bool open_writes;
     uint64_t rng, round;
     bool large; /* each merge is one that is made beside those who write */
     uint64_t clean, refused, decided, undone, moved; /* merges */
@@ -142,6 +143,24 @@ static bool take_entry(const struct vfs_dirent *d, void *ctx)
     return true;
 }
 
+/* The inode that a node is now. */
+static uint64_t ino_of(const struct ns *ns, uint64_t nodeid)
+{
+    uint64_t ino = ns_ino_of(ns, nodeid);
+
+    CHECK(ino && ns_node_of(ns, ino) == nodeid);
+    return ino;
+}
+
+/* What is read through the open file; 0: there is none. */
+static uint64_t hash_open(void)
+{
+    ssize_t n = w.open ? vfs_read(w.open, got, sizeof got, 0) : 0;
+
+    CHECK(n >= 0);
+    return w.open ? mix((uint64_t)n, got, (size_t)n) : 0;
+}
+
 static uint64_t hash_content(uint64_t nodeid, uint32_t mode)
 {
     char target[PATH_MAX];
@@ -161,28 +180,35 @@ static uint64_t hash_content(uint64_t nodeid, uint32_t mode)
     return mix((uint64_t)n, got, (size_t)n);
 }
 
-static uint64_t hash_xattrs(uint64_t nodeid)
+/* No listing has others. */
+static const char *const xattrs[XATTRS] = {"user.a", "user.b", "user.c",
+                                           [CAPABILITY] = "security.capability"};
+
+static void hash_xattrs(uint64_t nodeid, struct file *f)
 {
     char names[4096];
-    uint64_t hash = 0;
     ssize_t len = vfs_listxattr(w.p, nodeid, names, sizeof names, true);
+    size_t listed = 0, found = 0;
 
     CHECK(len >= 0);
-    for (const char *n = names; n < names + len; n += strlen(n) + 1) { /* in any order */
-        ssize_t size = vfs_getxattr(w.p, nodeid, n, got, sizeof got);
-        CHECK(size >= 0);
-        hash += mix(mix(1, n, strlen(n)), got, (size_t)size);
+    for (const char *n = names; n < names + len; n += strlen(n) + 1)
+        listed++;
+    for (size_t i = 0; i < XATTRS; i++) {
+        ssize_t size = vfs_getxattr(w.p, nodeid, xattrs[i], got, sizeof got);
+        CHECK(size >= 0 || size == -ENODATA);
+        f->xattr[i] = size < 0 ? 0 : mix(1, got, (size_t)size);
+        found += size >= 0;
     }
-    return hash;
+    CHECK(listed == found);
 }
 
 static void read_inode(struct plain *t, const struct ns *ns, const struct vfs_attr *a)
 {
-    struct file f = {.ino = vfs_node_ino(a->nodeid)};
+    struct file f = {.ino = ino_of(ns, a->nodeid)};
 
     CHECK(inode_load(&ns->tree, f.ino, &f.in) == 0);
     f.hash = hash_content(a->nodeid, a->mode);
-    f.xattrs = hash_xattrs(a->nodeid);
+    hash_xattrs(a->nodeid, &f);
     plain_add_file(t, &f);
 }
 
@@ -192,7 +218,7 @@ static void read_dir(struct plain *t, const struct ns *ns, uint64_t dir)
 
     CHECK(l && vfs_readdir(w.p, dir, 0, true, take_entry, l) == 0);
     for (size_t i = 0; i < l->count; i++) {
-        uint64_t ino = vfs_node_ino(l->attr[i].nodeid);
+        uint64_t ino = ino_of(ns, l->attr[i].nodeid);
 
         vfs_forget(w.p, l->attr[i].nodeid, 1);
         plain_add_name(t, vfs_node_ino(dir), l->name[i], ino);
@@ -223,7 +249,9 @@ static void check_same_file(const struct file *x, const struct file *y)
 {
     CHECK(x->in.mode == y->in.mode && x->in.uid == y->in.uid && x->in.gid == y->in.gid);
     CHECK(x->in.nlink == y->in.nlink && x->in.size == y->in.size && x->in.rdev == y->in.rdev);
-    CHECK(x->hash == y->hash && x->xattrs == y->xattrs);
+    CHECK(x->hash == y->hash);
+    for (size_t i = 0; i < XATTRS; i++)
+        CHECK(x->xattr[i] == y->xattr[i] || (i == CAPABILITY && x->capability_free));
     CHECK(!S_ISDIR(x->in.mode) || x->in.parent == y->in.parent || x->ino == NS_ROOT_INO);
     CHECK(x->mtime_free || S_ISDIR(x->in.mode) || x->in.mtime == y->in.mtime);
 }
@@ -371,6 +399,7 @@ static struct {
     enum merge_rule rule;
     bool moved;           /* it changed while the merge was made */
     bool loose;           /* and only the store knows what comes of that */
+    uint64_t seen;        /* what was read through the open file */
 } m;
 
 static enum merge_rule some_rule(void)
@@ -420,15 +449,24 @@ static void see_base(struct ns *x, struct ns *y)
     ns_put(w.p, base);
 }
 
+/* The inode of a side that is open for writing; 0: none. */
+static uint64_t written(int side)
+{
+    struct ns *ns = space(side);
+    uint64_t ino = w.open && w.open_writes && w.open_side == side ? ns_ino_of(ns, w.open_node) : 0;
+
+    ns_put(w.p, ns);
+    return ino;
+}
+
 /* Reads both sides, and lets the model merge them. With contents of which nobody knows whether they
  * are equal only MERGE_FAIL has one outcome. */
 static struct three let_model_merge(const struct plain *base, const struct plain *theirs, int side,
                                 enum merge_rule rule)
 {
-    struct three t = {base, theirs, &m.ours, rule, 0, same_object};
+    struct three t = {base, theirs, &m.ours, rule, written(side), false, same_object};
 
     read_tree(side, &m.ours);
-    t.open = w.open && w.open_side == side ? w.open_ino : 0;
     naive_merge(&t, &m.o);
     if (rule != MERGE_FAIL && m.o.unsure) {
         t.rule = MERGE_FAIL;
@@ -438,19 +476,31 @@ static struct three let_model_merge(const struct plain *base, const struct plain
 }
 
 static void step(int side);
+static void open_some(int side);
+
+/* Was a file opened for writing that the merge changes? */
+static bool is_written(void)
+{
+    static struct outcome o;
+    const struct three t = {
+        &w.base, &m.theirs, &m.ours, m.rule, written(m.side), false, same_object};
+
+    naive_merge(&t, &o);
+    return has(&o, MERGE_OPEN);
+}
 
 /* What comes of a merge if the side moved to `later` after it was planned: what it did is merged
  * into the result. If that does not fit, all is merged anew. */
 static void let_model_go_on(const struct plain *later)
 {
     static struct outcome rest;
-    const struct three t = {&m.ours, later, &m.o.tree, MERGE_FAIL, 0, same_object};
-    const struct three anew = {&w.base, &m.theirs, later, m.rule,
-                               w.open && w.open_side == m.side ? w.open_ino : 0, same_object};
+    const struct three t = {&m.ours, later, &m.o.tree, MERGE_FAIL, 0, true, same_object};
+    const struct three anew = {
+        &w.base, &m.theirs, later, m.rule, written(m.side), false, same_object};
 
     naive_merge(&t, &rest);
     m.loose = rest.unsure || rest.count > rest.sure;
-    if (rest.count) {
+    if (rest.count || is_written()) {
         naive_merge(&anew, &m.o);
         m.loose |= m.o.unsure || m.o.count > m.o.sure;
     } else {
@@ -472,10 +522,13 @@ static void move_on(void *ctx)
     if (m.moved || pick(3) == 0)
         return;
     m.moved = true;
-    for (uint64_t left = 1 + pick(3); left > 0; left--)
+    if (pick(2))
+        open_some(m.side);
+    for (uint64_t left = pick(4); left > 0; left--)
         step(m.side);
     read_tree(m.side, &later);
     let_model_go_on(&later);
+    m.seen = hash_open();
 }
 
 static bool merge(int from, enum merge_rule rule)
@@ -487,6 +540,7 @@ static bool merge(int from, enum merge_rule rule)
     bool done;
     int err;
 
+    seal_for_view(w.p); /* as a merge does where it may matter; the model asks which is which */
     see_base(c.theirs, c.ours);
     read_tree(from, &m.theirs);
     t = let_model_merge(&w.base, &m.theirs, !from, rule);
@@ -494,8 +548,10 @@ static bool merge(int from, enum merge_rule rule)
     w.p->config.merge_at_once = w.large ? 1 + pick(2) : 0; /* 2: each rest is large, too */
     m.side = !from;
     m.moved = m.loose = false;
+    m.seen = hash_open();
     err = merge_run(w.p, &c, &r);
     done = check_merge(!from, &t, err, &r);
+    CHECK(hash_open() == m.seen);
     w.moved += m.moved && !m.loose;
     m.moved = m.loose = false;
     if (done && r.seq)
@@ -523,8 +579,10 @@ static void undo(int side, enum merge_rule rule)
     struct ns_instant of = ns_now(ns), base = child_of(ns, other)->base;
     struct merge_result r;
     struct three t;
+    uint64_t seen = hash_open();
     char name[40];
 
+    seal_for_view(w.p);
     snprintf(name, sizeof name, MERGE_BEFORE "%s", spaces[!side]);
     CHECK(ns_get_hidden(w.p, NS_SNAPSHOT, &of, name, &kept) == 0);
     copy_tree(&before, &w.last[side].before);
@@ -536,12 +594,13 @@ static void undo(int side, enum merge_rule rule)
     refresh(&after, kept);
     ns_put(w.p, kept);
     t = let_model_merge(&after, &before, side, rule);
-    if (check_merge(side, &t, merge_undo(w.p, ns, false, t.rule, NULL, &r), &r)) {
+    if (check_merge(side, &t, merge_undo(w.p, ns, 0, false, t.rule, NULL, &r), &r)) {
         w.last[side].known = false;
         w.undone++;
         if (child_of(ns, other)->base.seq != base.seq) /* it went back with the merge */
             copy_tree(&w.base, &w.last[side].base);
     }
+    CHECK(hash_open() == seen);
     merge_result_release(&r);
     ns_put(w.p, ns);
     ns_put(w.p, other);
@@ -680,7 +739,7 @@ static void link_some(int side, const struct place *at)
 /* No value is set twice, so two are equal only where they are one. */
 static void set_xattr(const struct place *at)
 {
-    const char *name = pick(2) ? "user.a" : "user.b";
+    const char *name = xattrs[pick(XATTRS)];
     static uint8_t value[3000];
     static uint64_t last;
 
@@ -708,18 +767,27 @@ static void set_some(const struct place *at)
         set_xattr(at);
 }
 
-/* The same file at one place of both sides. */
+/* The same file, or two directories with a file, at one place of both sides. */
 static void make_twins(struct place *at)
 {
     uint64_t rng = w.rng;
+    bool dirs = pick(2);
 
     if (!w.base.files || m.moved)
         return; /* there is one side yet, or only one is to change */
-    at->dir = space_node(MAIN);
-    make_file(at);
-    w.rng = rng;
-    at->dir = space_node(DEV);
-    make_file(at);
+    for (int side = 0; side < SIDES; side++) {
+        struct vfs_attr a;
+
+        at->dir = space_node(side);
+        if (dirs && vfs_mknod(w.p, at->dir, at->name, S_IFDIR | 0755, 0, &root, &a) == 0) {
+            vfs_forget(w.p, a.nodeid, 1);
+            make_file(&(struct place){.dir = a.nodeid, .name = "n0"});
+            make_file(&(struct place){.dir = a.nodeid, .name = {'n', (char)('1' + pick(4))}});
+        } else if (!dirs) {
+            w.rng = rng;
+            make_file(at);
+        }
+    }
 }
 
 static void step(int side)
@@ -727,7 +795,7 @@ static void step(int side)
     struct place at = some_place(side);
 
     clock_manual_advance(&w.clock, (int64_t)pick(2) * NSEC_PER_MSEC);
-    switch (pick(14)) {
+    switch (pick(16)) {
     case 0:
     case 1:
     case 2:
@@ -754,6 +822,11 @@ static void step(int side)
     case 11:
         make_twins(&at);
         break;
+    case 12:
+    case 13:
+        if (at.nodeid && !S_ISLNK(at.mode))
+            set_xattr(&at);
+        break;
     default:
         set_some(&at);
     }
@@ -775,9 +848,10 @@ static void open_some(int side)
     close_file();
     if (!at.nodeid || !S_ISREG(at.mode))
         return;
-    CHECK(vfs_open(w.p, at.nodeid, VFS_NOATIME, &w.open) == 0);
+    w.open_writes = pick(4) == 0;
+    CHECK(vfs_open(w.p, at.nodeid, VFS_NOATIME | (w.open_writes ? VFS_WRITE : 0), &w.open) == 0);
     w.open_side = side;
-    w.open_ino = vfs_node_ino(at.nodeid);
+    w.open_node = at.nodeid;
 }
 
 static void drain(void)

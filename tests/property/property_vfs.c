@@ -11,13 +11,13 @@
  * zero, and add up to st_blocks, which only changes of the file change; what a namespace is said to
  * have is what its files add up to. After a loss of power the
  * store is what it was after the last change that was durable, and no other state; of a file that
- * may have been a slot then and was changed since, only the length is certain (history.h): none is
+ * may have been a slot then and was changed since, only the length is certain (versions.h): none is
  * with a small --size, which is the most that a file has. At the end everything is
  * dropped and nothing may be left on the disk. Prints its seed; the same seed does the same.
  */
 #include "clock_manual.h"
 #include "disk_mem.h"
-#include "history.h"
+#include "versions.h"
 #include "kv_mem.h"
 #include "ns_drop.h"
 #include "ns_branch.h"
@@ -43,7 +43,7 @@ struct file {
     bool changed;  /* by this operation */
     bool unhashed; /* its history does not have the hash of what it is */
     bool large;    /* it was, so it may be a slot */
-    struct history history;
+    struct versions history;
 };
 
 /* What a file is read into, and what is written from. */
@@ -58,7 +58,7 @@ struct world {
     struct state *p;
     bool exists[SPACES];
     bool made[SPACES]; /* or dropped, by this operation */
-    struct history history[SPACES];
+    struct versions history[SPACES];
     uint64_t power_cuts;
     size_t limit; /* bytes of a file */
     struct file file[SPACES][FILES];
@@ -543,10 +543,10 @@ static void op_restart(bool die)
 
 /* ---- the power goes ---- */
 
-static struct history_state state_of(const struct file *m)
+static struct version_state state_of(const struct file *m)
 {
     static const struct id_key key;
-    struct history_state s = {.exists = m->exists, .size = m->size};
+    struct version_state s = {.exists = m->exists, .size = m->size};
     struct id id;
 
     id_of(&key, m->data, m->size, &id);
@@ -561,7 +561,7 @@ static void hash_changed(void)
         for (size_t f = 0; f < FILES; f++) {
             struct file *m = &w.file[s][f];
             if (m->unhashed)
-                history_restart(&m->history, state_of(m));
+                versions_restart(&m->history, state_of(m));
             m->unhashed = false;
         }
 }
@@ -573,19 +573,19 @@ static void note_changes(uint64_t before)
 
     for (size_t s = 0; s < SPACES; s++) {
         if (w.made[s])
-            history_note(&w.history[s], before, after,
-                         (struct history_state){.exists = w.exists[s]});
+            versions_note(&w.history[s], before, after,
+                         (struct version_state){.exists = w.exists[s]});
         w.made[s] = false;
-        history_trim(&w.history[s], durable);
+        versions_trim(&w.history[s], durable);
         for (size_t f = 0; f < FILES; f++) {
             struct file *m = &w.file[s][f];
-            struct history_state unknown = {.exists = m->exists, .size = m->size};
+            struct version_state unknown = {.exists = m->exists, .size = m->size};
             if (m->changed)
-                history_note(&m->history, before, after, unknown);
+                versions_note(&m->history, before, after, unknown);
             m->unhashed |= m->changed;
             m->large |= m->size > CONTENT_BUFFER_MAX / 2;
             m->changed = false;
-            history_trim(&m->history, durable);
+            versions_trim(&m->history, durable);
         }
     }
     if (durable >= after)
@@ -595,7 +595,7 @@ static void note_changes(uint64_t before)
 static void restart_history(void)
 {
     for (size_t s = 0; s < SPACES; s++) {
-        history_restart(&w.history[s], (struct history_state){.exists = w.exists[s]});
+        versions_restart(&w.history[s], (struct version_state){.exists = w.exists[s]});
         for (size_t f = 0; f < FILES; f++)
             w.file[s][f].unhashed = true;
     }
@@ -624,12 +624,12 @@ static void adopt(size_t s, size_t f)
 static void must_be_as_at(size_t s, size_t f, uint64_t seq)
 {
     struct file *m = &w.file[s][f];
-    bool slot = m->large && history_changed(&m->history, seq);
-    struct history_state want, have;
+    bool slot = m->large && versions_changed(&m->history, seq);
+    struct version_state want, have;
 
     adopt(s, f);
     have = state_of(m);
-    if (!history_at(&m->history, seq, &want))
+    if (!versions_at(&m->history, seq, &want))
         return;
     CHECK(have.exists == want.exists && have.size == want.size);
     CHECK(have.hash == want.hash || want.hash == 0 || slot);
@@ -640,7 +640,7 @@ static void op_power(void)
     static const enum fault_loss losses[] = {FAULT_LOSE_ALL, FAULT_LOSE_SOME, FAULT_LOSE_ONE,
                                              FAULT_KEEP_ONE};
     uint64_t durable = flush_durable(w.p);
-    struct history_state there;
+    struct version_state there;
     struct vfs_attr attr;
 
     store_abandon(w.p);
@@ -655,7 +655,7 @@ static void op_power(void)
         w.exists[s] = vfs_lookup(w.p, VFS_ROOT, space_name(s), &attr) == 0;
         if (w.exists[s])
             vfs_forget(w.p, attr.nodeid, 1);
-        CHECK(!history_at(&w.history[s], durable, &there) || there.exists == w.exists[s]);
+        CHECK(!versions_at(&w.history[s], durable, &there) || there.exists == w.exists[s]);
         for (size_t f = 0; f < FILES; f++)
             must_be_as_at(s, f, durable);
     }
@@ -730,7 +730,7 @@ static void step(void)
 static void release(struct file *m)
 {
     free(m->data);
-    history_release(&m->history);
+    versions_release(&m->history);
 }
 
 static void drop_everything(void)
@@ -789,7 +789,7 @@ int main(int argc, char **argv)
         for (size_t f = 0; f < FILES; f++)
             release(&w.file[s][f]);
     for (size_t s = 0; s < SPACES; s++)
-        history_release(&w.history[s]);
+        versions_release(&w.history[s]);
     printf("%llu losses of power\n", (unsigned long long)w.power_cuts);
     CHECK(w.power_cuts > 0 || ops < 20000);
     disk_close(w.disk);

@@ -7,9 +7,9 @@
  *     race_merge [SEED [OPS]]          OPS of each thread
  *
  * Each writer has files of its own in one of the two namespaces. A file has one byte, many times,
- * and is always written as a whole: a reader of either side never sees two. At the end all is
- * merged in both directions, both sides have what every writer wrote last, and the store is
- * checked.
+ * and is always written as a whole: a reader of either side never sees two. Beside that a branch is
+ * made, undone and done again by its number, and the history is read. At the end all is merged in
+ * both directions, both sides have what every writer wrote last, and the store is checked.
  */
 #include "check.h"
 #include "disk_mem.h"
@@ -17,6 +17,7 @@
 #include "merge.h"
 #include "ns_branch.h"
 #include "store.h"
+#include "undo.h"
 #include "vfs.h"
 
 #include <errno.h>
@@ -166,6 +167,47 @@ static void *merge_some(void *arg)
     return NULL;
 }
 
+static void undo(uint64_t seq, bool redo)
+{
+    const struct undo_call c = {.seq = seq, .redo = redo};
+    struct undo_result r;
+
+    MUST(undo_run(p, &c, &r) == 0 && r.seq > seq);
+    merge_result_release(&r.merge);
+}
+
+/* The numbers of the history fall, and each of its operations can be looked at. */
+static void read_history(void)
+{
+    struct history_op op = {.entry.seq = UINT64_MAX};
+    uint64_t at = UINT64_MAX;
+
+    while (history_before(&p->history, at, &op) == 0) {
+        MUST(op.entry.seq < at);
+        at = op.entry.seq;
+        (void)undo_look(p, &op, false);
+    }
+    MUST(op.entry.kind == HISTORY_CREATE);
+}
+
+static void *operate_some(void *arg)
+{
+    char name[16];
+    uint32_t number;
+    uint64_t seq;
+
+    (void)arg;
+    for (unsigned i = 0; !atomic_load(&stop); i++) {
+        snprintf(name, sizeof name, "b%u", i);
+        MUST(ns_branch(p, "main", name, &seq, &number) == 0);
+        undo(seq, false);
+        undo(seq, true);
+        undo(seq, false);
+        read_history();
+    }
+    return NULL;
+}
+
 static void compare(const struct writer *w)
 {
     for (int side = 0; side < 2; side++)
@@ -184,7 +226,7 @@ static void found(const char *what, const char *where, const char *sentence, voi
 
 static void run(struct writer w[WRITERS])
 {
-    pthread_t thread[WRITERS], reader, merger;
+    pthread_t thread[WRITERS], reader, merger, operator;
     unsigned long merged = 0;
 
     for (unsigned i = 0; i < WRITERS; i++) {
@@ -193,11 +235,13 @@ static void run(struct writer w[WRITERS])
     }
     MUST(!pthread_create(&reader, NULL, read_some, NULL));
     MUST(!pthread_create(&merger, NULL, merge_some, &merged));
+    MUST(!pthread_create(&operator, NULL, operate_some, NULL));
     for (unsigned i = 0; i < WRITERS; i++)
         MUST(!pthread_join(thread[i], NULL));
     atomic_store(&stop, true);
     MUST(!pthread_join(reader, NULL));
     MUST(!pthread_join(merger, NULL));
+    MUST(!pthread_join(operator, NULL));
     MUST(merge(1, MERGE_FAIL) == 0 && merge(0, MERGE_FAIL) == 0);
     printf("%lu merges beside writers\n", merged);
 }

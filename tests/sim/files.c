@@ -283,9 +283,9 @@ void op_read(struct node *n)
 
 /* ---- the model over time ---- */
 
-static struct history_state state_of(const struct file *m)
+static struct version_state state_of(const struct file *m)
 {
-    return (struct history_state){.exists = m->content, .hash = m->content};
+    return (struct version_state){.exists = m->content, .hash = m->content};
 }
 
 void model_begin(struct node *n)
@@ -303,16 +303,16 @@ void model_note(struct node *n)
     durable = flush_durable(n->p);
     for (size_t s = 0; s < SPACES; s++) {
         if (n->space_changed[s])
-            history_note(&n->space_history[s], n->before, after,
-                         (struct history_state){.exists = n->space[s]});
+            versions_note(&n->space_history[s], n->before, after,
+                         (struct version_state){.exists = n->space[s]});
         n->space_changed[s] = false;
-        history_trim(&n->space_history[s], durable);
+        versions_trim(&n->space_history[s], durable);
         for (size_t f = 0; f < FILES; f++) {
             struct file *m = &n->file[s][f];
             if (m->changed)
-                history_note(&m->history, n->before, after, state_of(m));
+                versions_note(&m->history, n->before, after, state_of(m));
             m->changed = false;
-            history_trim(&m->history, durable);
+            versions_trim(&m->history, durable);
         }
     }
 }
@@ -320,9 +320,9 @@ void model_note(struct node *n)
 void model_restart(struct node *n)
 {
     for (size_t s = 0; s < SPACES; s++) {
-        history_restart(&n->space_history[s], (struct history_state){.exists = n->space[s]});
+        versions_restart(&n->space_history[s], (struct version_state){.exists = n->space[s]});
         for (size_t f = 0; f < FILES; f++)
-            history_restart(&n->file[s][f].history, state_of(&n->file[s][f]));
+            versions_restart(&n->file[s][f].history, state_of(&n->file[s][f]));
     }
 }
 
@@ -363,11 +363,11 @@ static void settle_half(struct node *n, size_t s, size_t f)
 static void file_after_power(struct node *n, size_t s, size_t f, uint64_t seq)
 {
     struct file *m = &n->file[s][f];
-    struct history_state want;
+    struct version_state want;
 
     if (!n->space[s]) {
         m->content = 0;
-    } else if (history_at(&m->history, seq, &want)) {
+    } else if (versions_at(&m->history, seq, &want)) {
         m->content = (unsigned)want.hash;
         compare(n, s, f);
     } else {
@@ -383,12 +383,12 @@ void model_after_power(struct node *n, uint64_t durable)
         fail(__FILE__, __LINE__, "node %u: change %llu was durable, and %llu is the last now",
              n->number, (unsigned long long)durable, (unsigned long long)seq);
     for (size_t s = 0; s < SPACES; s++) {
-        struct history_state there;
+        struct version_state there;
         struct vfs_attr attr;
         bool is = vfs_lookup(n->p, VFS_ROOT, space_names[s], &attr) == 0;
         if (is)
             vfs_forget(n->p, attr.nodeid, 1);
-        CHECK(!history_at(&n->space_history[s], seq, &there) || there.exists == is);
+        CHECK(!versions_at(&n->space_history[s], seq, &there) || there.exists == is);
         n->space[s] = is;
         for (size_t f = 0; f < FILES; f++)
             file_after_power(n, s, f, seq);
@@ -407,8 +407,8 @@ void model_compare(struct node *n)
 void model_release(struct node *n)
 {
     for (size_t s = 0; s < SPACES; s++) {
-        history_release(&n->space_history[s]);
+        versions_release(&n->space_history[s]);
         for (size_t f = 0; f < FILES; f++)
-            history_release(&n->file[s][f].history);
+            versions_release(&n->file[s][f].history);
     }
 }

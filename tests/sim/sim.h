@@ -18,7 +18,7 @@
  */
 #pragma once
 
-#include "../property/history.h"
+#include "../property/versions.h"
 #include "disk_impl.h"
 #include "disk_mem.h"
 #include "kv_mem.h"
@@ -62,7 +62,7 @@ struct eye {
 struct file {
     unsigned content; /* 0: there is none */
     bool changed;     /* the present step changed it */
-    struct history history;
+    struct versions history;
 };
 
 struct node {
@@ -83,7 +83,7 @@ struct node {
     bool reporting;      /* its paused work is a report */
 
     bool space[SPACES], space_changed[SPACES];
-    struct history space_history[SPACES];
+    struct versions space_history[SPACES];
     struct file file[SPACES][FILES];
     uint64_t before; /* number of the store's last change when the step began */
     uint64_t found;  /* number of the store's last change when it was mounted */

@@ -17,10 +17,12 @@
 #include <errno.h>
 #include <locale.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define READ_SIZE (1u << 20)
+#define MAP_STEP (4u << 20) /* bytes of a mapped archive that are given at once */
 #define WHITEOUT ".wh."
 #define OPAQUE ".wh..wh..opq"
 
@@ -31,6 +33,9 @@ struct reading {
     struct archive *a;
     struct archive_entry *e;
     const char *path;
+    uint32_t uid, gid;  /* of this process */
+    const uint8_t *map; /* all of the source; NULL: it is read */
+    uint64_t size, at;  /* of `map`: its length, and how much has been given */
     uint8_t buffer[READ_SIZE];
 };
 
@@ -44,10 +49,66 @@ static int fail_archive(struct reading *r)
                        r->path ? r->path : "", said ? said : "it is damaged");
 }
 
+/* Maps a source that is a file. It is read if that is not possible. */
+static void map_source(struct reading *r)
+{
+    struct stat st;
+    off_t at = lseek(r->source->fd, 0, SEEK_CUR);
+    r->map = NULL;
+    if (at < 0 || fstat(r->source->fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= at) {
+        return;
+    }
+    void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, r->source->fd, 0);
+    if (map != MAP_FAILED) {
+        r->map = map;
+        r->size = (uint64_t)st.st_size;
+        r->at = (uint64_t)at;
+    }
+}
+
+static void unmap_source(struct reading *r)
+{
+    if (r->map) {
+        (void)munmap((void *)(uintptr_t)r->map, r->size);
+    }
+    r->map = NULL;
+}
+
+/* Brings the pages into memory, so that an error of the disk, or a file that has become shorter, is
+ * an error here and no signal. */
+static int fetch(const struct reading *r, size_t len)
+{
+    const uintptr_t page = 4096, from = ((uintptr_t)r->map + r->at) & ~(page - 1);
+    void *start = (void *)from;
+    if (madvise(start, (uintptr_t)r->map + r->at + len - from, MADV_POPULATE_READ) == 0 ||
+        errno == EINVAL) { /* an older kernel */
+        return 0;
+    }
+    return errno == EFAULT ? -EIO : -errno;
+}
+
+/* Gives the next bytes of a mapped source. */
+static ssize_t give_mapped(struct reading *r, const void **ret)
+{
+    size_t n = r->size - r->at < MAP_STEP ? (size_t)(r->size - r->at) : MAP_STEP;
+    int err = n ? fetch(r, n) : 0;
+    if (err < 0) {
+        archive_set_error(r->a, -err, "%s", strerror(-err));
+        return -1;
+    }
+    *ret = r->map + r->at;
+    r->at += n;
+    r->counts->at += n;
+    return (ssize_t)n;
+}
+
 static ssize_t read_source(struct archive *a, void *ctx, const void **ret)
 {
     struct reading *r = ctx;
     ssize_t n;
+    if (r->map) {
+        return give_mapped(r, ret);
+    }
     do {
         n = read(r->source->fd, r->buffer, sizeof(r->buffer));
     } while (n < 0 && errno == EINTR);
@@ -60,9 +121,23 @@ static ssize_t read_source(struct archive *a, void *ctx, const void **ret)
     return n;
 }
 
+static la_int64_t seek_mapped(struct reading *r, la_int64_t off, int whence)
+{
+    int64_t from = whence == SEEK_SET ? 0 : (int64_t)(whence == SEEK_CUR ? r->at : r->size), at;
+    if (__builtin_add_overflow(from, off, &at) || at < 0 || (uint64_t)at > r->size) {
+        archive_set_error(r->a, EINVAL, "it leads out of itself");
+        return ARCHIVE_FATAL;
+    }
+    r->at = (uint64_t)at;
+    return at;
+}
+
 static la_int64_t seek_source(struct archive *a, void *ctx, la_int64_t off, int whence)
 {
     struct reading *r = ctx;
+    if (r->map) {
+        return seek_mapped(r, off, whence);
+    }
     off_t at = lseek(r->source->fd, off, whence);
     if (at < 0) {
         archive_set_error(a, errno, "%s", strerror(errno));
@@ -171,9 +246,9 @@ static int get_attributes(struct reading *r, struct intake_attributes *a)
     if (S_ISCHR(a->mode) || S_ISBLK(a->mode)) {
         a->rdev = (uint32_t)archive_entry_rdev(r->e);
     }
-    int err = to_owner(r, archive_entry_uid(r->e), geteuid(), &a->uid);
+    int err = to_owner(r, archive_entry_uid(r->e), r->uid, &a->uid);
     if (err == 0) {
-        err = to_owner(r, archive_entry_gid(r->e), getegid(), &a->gid);
+        err = to_owner(r, archive_entry_gid(r->e), r->gid, &a->gid);
     }
     if (a->uid != (uint64_t)archive_entry_uid(r->e) ||
         a->gid != (uint64_t)archive_entry_gid(r->e)) {
@@ -349,17 +424,24 @@ int from_archive(struct intake *in, const struct archive_source *source,
     r->source = source;
     r->counts = counts;
     r->path = NULL;
+    r->uid = geteuid();
+    r->gid = getegid();
+    if (source->layer) {
+        intake_replace_all(in);
+    }
     (void)setlocale(LC_CTYPE, "C.UTF-8"); /* names stay the bytes that they are */
     r->a = archive_read_new();
     if (!r->a) {
         return -ENOMEM;
     }
     support(r->a);
+    map_source(r);
     if (lseek(source->fd, 0, SEEK_CUR) >= 0) { /* the list of a zip file is at its end */
         (void)archive_read_set_seek_callback(r->a, seek_source);
     }
     int err = archive_read_open(r->a, r, NULL, read_source, NULL) < ARCHIVE_WARN ? fail_archive(r)
                                                                                  : take_entries(r);
     (void)archive_read_free(r->a);
+    unmap_source(r);
     return err;
 }

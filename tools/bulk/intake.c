@@ -38,6 +38,7 @@ struct intake {
     /* the content whose pieces come: its length, where the last piece ended, and its number */
     uint64_t length, at, content;
     bool sparse;
+    bool replace_all;
     char why[INTAKE_WHY];
 };
 
@@ -103,7 +104,8 @@ static struct intake_attributes implied(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    return (struct intake_attributes){.mode = S_IFDIR | 0755,
+    return (struct intake_attributes){.implied = true,
+                                      .mode = S_IFDIR | 0755,
                                       .uid = geteuid(),
                                       .gid = getegid(),
                                       .mtime = now.tv_sec * INT64_C(1000000000) + now.tv_nsec};
@@ -115,6 +117,7 @@ static int put_inode(struct intake *in, const struct intake_attributes *a, uint6
     bool link = S_ISLNK(a->mode), file = S_ISREG(a->mode);
     struct image_record r = {.type = IMAGE_INODE,
                              .mode = a->mode,
+                             .implied = a->implied,
                              .uid = a->uid,
                              .gid = a->gid,
                              .rdev = a->rdev,
@@ -168,6 +171,11 @@ void intake_close(struct intake *in)
     free(in);
 }
 
+void intake_replace_all(struct intake *in)
+{
+    in->replace_all = true;
+}
+
 /* ---- paths ---- */
 
 /* The next component behind *at, without "." and empty ones. False: there is none. */
@@ -207,16 +215,20 @@ static int enter(struct intake *in, const char *path, struct intake_place *place
 {
     const struct named *is = names_find(in->names, place->parent, place->name, place->len);
     struct named made = {.is_dir = true};
-    struct intake_attributes a = implied();
     if (is && !is->is_dir) {
         return intake_fail(in, -ENOTDIR, "%s: '%.*s' is no directory", path, (int)place->len,
                            place->name);
     }
-    int err = is ? 0 : put_inode(in, &a, &made.inode);
-    if (err == 0 && !is) {
+    if (is) {
+        place->parent = is->inode;
+        return 0;
+    }
+    struct intake_attributes a = implied();
+    int err = put_inode(in, &a, &made.inode);
+    if (err == 0) {
         err = put_entry(in, place, &made);
     }
-    place->parent = is ? is->inode : made.inode;
+    place->parent = made.inode;
     return err;
 }
 
@@ -314,7 +326,8 @@ static int remove_name(struct intake *in, const struct intake_place *place)
 static int make_way(struct intake *in, const struct intake_place *place, bool is_dir)
 {
     const struct named *is = names_find(in->names, place->parent, place->name, place->len);
-    return is && (is->is_dir || is_dir) ? remove_name(in, place) : 0;
+    bool clash = is ? is->is_dir || is_dir : in->replace_all && !is_dir;
+    return clash ? remove_name(in, place) : 0;
 }
 
 int intake_add(struct intake *in, const struct intake_place *place,

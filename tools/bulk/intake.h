@@ -51,6 +51,7 @@ struct intake_attributes {
     uint64_t size;      /* of a regular file */
     uint64_t content;   /* 0: none */
     const char *target; /* of a symlink */
+    bool implied;       /* of a directory: the source does not describe it */
 };
 
 /* `counts` must outlive it. -ENOMEM, -EAGAIN; errors of a write. */
@@ -61,6 +62,9 @@ const char *intake_why(const struct intake *in);
 int intake_fail(struct intake *in, int err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* From now on a file that is no directory takes the place of whatever was there before the stream,
+ * also of a directory. */
+void intake_replace_all(struct intake *in);
 /* Finds where a path leads: leading '/' and components "." are taken away, and directories are made
  * that are missing on the way. -EINVAL: it has a component ".."; -ENAMETOOLONG; -ENOTDIR: it leads
  * through something that is no directory. */

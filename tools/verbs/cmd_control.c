@@ -4,7 +4,6 @@
  * them needs only its row in verbs.c.
  */
 #include "ctl.h"
-#include "own_ns.h"
 #include "say.h"
 #include "which_mount.h"
 
@@ -130,14 +129,8 @@ int cmd_control_run(int argc, char **argv)
     if (err < 0) {
         return which_mount_fail(err, &m);
     }
-    char *own[] = {(char *)(uintptr_t)c.own_ns};
-    if (c.own_ns && !own_ns_is_in(&m)) {
-        tally_warn("an argument is missing");
+    if (ctl_take_own(&c, &m) < 0) {
         return verbs_misuse();
-    }
-    if (c.own_ns) {
-        c.args = own;
-        c.nargs = 1;
     }
     return is_mounted(&c, &m) ? 1 : ctl_run(&c, m.point);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * cmd_import: an archive or a directory becomes a new namespace. This process opens the source with
- * the rights of the caller and writes an image of it to `.tally/import`; the mount never sees the
- * source. An archive is read by a process without rights.
+ * cmd_import: an archive or a directory becomes a namespace, or goes into one. This process opens
+ * the source with the rights of the caller and writes an image of it to `.tally/import`; the mount
+ * never sees the source. An archive is read by a process without rights.
  */
 #include "client.h"
 #include "command.h"
@@ -28,7 +28,7 @@
 #define SHOW_NS 200000000 /* between two looks at the progress */
 
 struct importing {
-    const char *source, *name;
+    const char *source, *name; /* `name`: NS or NS/PATH */
     bool json, layer;
     int fd;        /* the source */
     uint64_t size; /* of an archive that is a file; 0: not known */
@@ -250,9 +250,6 @@ static int run_found(struct importing *i)
     int err = which_mount(&m);
     if (err < 0) {
         return which_mount_fail(err, &m);
-    }
-    if (strchr(i->name, '/')) {
-        return tally_fail("%s is no name of a new namespace", i->name);
     }
     if (open_source(i, &st)) {
         return 1;

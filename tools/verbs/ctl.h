@@ -26,11 +26,17 @@ enum ctl_option {
     CTL_GRACE,
     CTL_UNTIL,
     CTL_CONFLICTS,
+    CTL_SET,
     CTL_BASE,
     CTL_TTL,
+    CTL_NS,
+    CTL_LAST, /* also -n */
+    CTL_WITH, /* of the program, not of the line */
     CTL_WAIT,
     CTL_OPTIONS,
 };
+
+#define CTL_SETS_MAX 256
 
 struct ctl_call {
     const struct verb *verb;
@@ -39,9 +45,11 @@ struct ctl_call {
         bool given;
         const char *value; /* NULL: it has none */
     } options[CTL_OPTIONS];
+    const char *sets[CTL_SETS_MAX]; /* all values of --set, which may be given several times */
+    size_t set_count;
     char **args; /* borrowed from argv */
     int nargs;
-    const char *own_ns; /* the only argument, if that is the namespace of exec (own_ns.h) */
+    char *own_ns; /* what `args` is once the mount is known, if none was given (own_ns.h) */
 };
 
 /* In ctl_line.c. Reads argv, whose first word is the verb; -C sets tally_mount. -EINVAL after a
@@ -50,6 +58,9 @@ int ctl_parse(int argc, char **argv, struct ctl_call *ret);
 /* Finds the mount: that of -C, that of the current directory, or that of a path argument. Errors as
  * of mountinfo_of(). */
 int ctl_find_mount(const struct ctl_call *c, struct tally_mountinfo *ret);
+/* Has the verb be about the namespace of exec if it was called without one, and that is one of this
+ * mount. -EINVAL after a sentence: an argument is missing. *c must stay where it is. */
+int ctl_take_own(struct ctl_call *c, const struct tally_mountinfo *m);
 /* The mount itself knows only ids and NAMESPACE/path. Are all path arguments such, or files in the
  * mount at `mnt`? 0: yes; 1 after a sentence: no. */
 int ctl_check_paths(const struct ctl_call *c, const char *mnt);

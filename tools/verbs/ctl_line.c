@@ -17,10 +17,14 @@
 #define ARGS_MAX 1000 /* the most arguments of a verb that takes any number */
 
 static const char *const names[CTL_OPTIONS] = {
-    [CTL_FORCE] = "force",         [CTL_NOW] = "now",     [CTL_AS] = "as",
-    [CTL_DRY_RUN] = "dry-run",     [CTL_LIST] = "list",   [CTL_IDLE] = "idle",
-    [CTL_LARGER] = "larger",       [CTL_GRACE] = "grace", [CTL_UNTIL] = "until",
-    [CTL_CONFLICTS] = "conflicts", [CTL_BASE] = "base",   [CTL_TTL] = "ttl",
+    [CTL_FORCE] = "force",   [CTL_NOW] = "now",
+    [CTL_AS] = "as",         [CTL_DRY_RUN] = "dry-run",
+    [CTL_LIST] = "list",     [CTL_IDLE] = "idle",
+    [CTL_LARGER] = "larger", [CTL_GRACE] = "grace",
+    [CTL_UNTIL] = "until",   [CTL_CONFLICTS] = "conflicts",
+    [CTL_SET] = "set",       [CTL_BASE] = "base",
+    [CTL_TTL] = "ttl",       [CTL_NS] = "ns",
+    [CTL_LAST] = "last",     [CTL_WITH] = "with",
     [CTL_WAIT] = "wait",
 };
 
@@ -39,6 +43,21 @@ static int find_option(const char *synopsis, const char *name)
     return optional_argument;
 }
 
+/* Notes an option. False, after a sentence: there are too many of it. */
+static bool note_option(struct ctl_call *c, int option)
+{
+    if (option == CTL_SET) {
+        if (c->set_count == CTL_SETS_MAX) {
+            tally_warn("--set is given too often");
+            return false;
+        }
+        c->sets[c->set_count++] = optarg;
+    }
+    c->options[option].given = true;
+    c->options[option].value = optarg;
+    return true;
+}
+
 /* Reads the options. getopt_long(3) knows those of all verbs, so that the complaint can name an
  * option that this verb does not take. */
 static int take_options(int argc, char **argv, struct ctl_call *c)
@@ -48,7 +67,8 @@ static int take_options(int argc, char **argv, struct ctl_call *c)
     for (int i = 0; i < CTL_OPTIONS; i++) {
         options[i] = (struct option){names[i], find_option(c->verb->synopsis, names[i]), NULL, i};
     }
-    while ((o = tally_getopt(argc, argv, "C:", options)) >= 0) {
+    while ((o = tally_getopt(argc, argv, "C:n:", options)) >= 0) {
+        o = o == 'n' ? CTL_LAST : o;
         if (o == 'C') {
             tally_mount = optarg;
         } else if (o == 'j') {
@@ -58,9 +78,8 @@ static int take_options(int argc, char **argv, struct ctl_call *c)
         } else if (options[o].has_arg == optional_argument) {
             tally_warn("it does not take %s", argv[optind - 1]);
             return -EINVAL;
-        } else {
-            c->options[o].given = true;
-            c->options[o].value = optarg;
+        } else if (!note_option(c, o)) {
+            return -EINVAL;
         }
     }
     return 0;
@@ -85,8 +104,8 @@ int ctl_parse(int argc, char **argv, struct ctl_call *ret)
         tally_warn("one argument too many: '%s'", ret->args[max]);
         return -EINVAL;
     }
-    if (ret->nargs == 0 && ret->verb->min == 1) {
-        ret->own_ns = own_ns_for(ret->verb->name);
+    if (ret->nargs == 0 && !ret->options[CTL_NS].given) {
+        ret->own_ns = (char *)(uintptr_t)own_ns_for(ret->verb->name);
     }
     if (ret->nargs < ret->verb->min && !ret->own_ns) {
         tally_warn("an argument is missing");
@@ -122,6 +141,20 @@ int ctl_find_mount(const struct ctl_call *c, struct tally_mountinfo *ret)
         err = is_path(c, i) ? mountinfo_of(c->args[i], ret) : err;
     }
     return err;
+}
+
+int ctl_take_own(struct ctl_call *c, const struct tally_mountinfo *m)
+{
+    const bool own = c->own_ns && own_ns_is_in(m);
+    if (own) {
+        c->args = &c->own_ns;
+        c->nargs = 1;
+    }
+    if (c->nargs < c->verb->min) {
+        tally_warn("an argument is missing");
+        return -EINVAL;
+    }
+    return 0;
 }
 
 static bool is_id(const char *text)
@@ -281,13 +314,16 @@ static void add_argument(struct strbuf *line, const char *mnt, const char *arg, 
 
 static void add_option(struct strbuf *line, const struct ctl_call *c, enum ctl_option o)
 {
-    if (!c->options[o].given) {
+    if (!c->options[o].given || o == CTL_WITH) {
         return;
     }
-    strbuf_addf(line, " %s", names[o]);
-    if (c->options[o].value) {
-        strbuf_adds(line, "=");
-        command_add_word(line, c->options[o].value);
+    for (size_t i = 0; i < (o == CTL_SET ? c->set_count : 1); i++) {
+        const char *value = o == CTL_SET ? c->sets[i] : c->options[o].value;
+        strbuf_addf(line, " %s", names[o]);
+        if (value) {
+            strbuf_adds(line, "=");
+            command_add_word(line, value);
+        }
     }
 }
 

@@ -23,7 +23,8 @@ void ctl_print(struct reply *r)
  * namespace may be called "7". */
 static json_t *json_value(const char *key, const char *value)
 {
-    static const char *const names[] = {"ns", "name", "id", "snapshot", "label", "url", "why"};
+    static const char *const names[] = {"ns",  "name", "id", "snapshot", "label", "url",
+                                        "why", "from", "to", "with",     "was",   "by"};
     uint64_t n;
     for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         if (strcmp(key, names[i]) == 0) {

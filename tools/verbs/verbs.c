@@ -107,24 +107,42 @@ static const struct verb verbs[] = {
     {"digest", IN_MOUNT, cmd_control_run, 1, "n", "NS[/PATH] [--wait]",
      "one sha256 of a tree, the same on any machine for equal trees, as a job",
      "  --wait   return when the job has ended, and print the sum\n"},
-    {"commit", IN_MOUNT, cmd_control_run, 1, "nkn",
-     "[--conflicts fail|ours|theirs|both] [--base NS@NAME] NS [into NS2]",
+    {"commit", IN_MOUNT, cmd_merge_run, 1, "nkn",
+     "[--conflicts fail|ours|theirs|both] [--set PATTERN=RULE]... [--with CMD] [--base NS@NAME] "
+     "NS [into NS2]",
      "merge a branch into what it was made of",
      "A line for each conflict: its reason and path. Conflicts change nothing.\n"
      "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"
+     "  --set PATTERN=RULE\n"
+     "                    another rule for paths that match; the last pattern counts\n"
+     "  --with CMD        merges texts that both changed: CMD BASE OURS THEIRS prints the result\n"
      "  --base NS@NAME    what both were made of, where it is not known\n"},
-    {"merge", IN_MOUNT, cmd_control_run, 3, "nkn",
-     "[--conflicts fail|ours|theirs|both] [--base NS@NAME] NS into NS2",
+    {"merge", IN_MOUNT, cmd_merge_run, 3, "nkn",
+     "[--conflicts fail|ours|theirs|both] [--set PATTERN=RULE]... [--with CMD] [--base NS@NAME] "
+     "NS into NS2",
      "give one namespace what another has changed",
      "A line for each conflict: its reason and path. Conflicts change nothing.\n"
      "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"
+     "  --set PATTERN=RULE\n"
+     "                    another rule for paths that match; the last pattern counts\n"
+     "  --with CMD        merges texts that both changed: CMD BASE OURS THEIRS prints the result\n"
      "  --base NS@NAME    what both were made of, where it is not known\n"},
-    {"undo", IN_MOUNT, cmd_control_run, 1, "n", "[--conflicts fail|ours|theirs|both] NS",
-     "take back what was merged into a namespace last",
-     "What was written since stays.\n"
+    {"history", IN_MOUNT, cmd_control_run, 0, "n", "[--last N] [NS]",
+     "what was done to namespaces, when and by whom",
+     "A line for each operation, the newest first: of one namespace, or of all. state= is\n"
+     "done, undone, or final: it cannot be undone any more.\n"
+     "  -n N, --last N    only so many\n"},
+    {"undo", IN_MOUNT, cmd_control_run, 0, "n",
+     "[--ns NS] [--conflicts fail|ours|theirs|both] [SEQ|NS]",
+     "take back an operation on namespaces",
+     "The newest one that can be; with SEQ the one of that number in `tally history`; with\n"
+     "NS what was merged into that namespace last. What was written since stays.\n"
+     "  --ns NS           a namespace whose name is a number\n"
      "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"},
-    {"redo", IN_MOUNT, cmd_control_run, 1, "n", "[--conflicts fail|ours|theirs|both] NS",
-     "take back an undo",
+    {"redo", IN_MOUNT, cmd_control_run, 0, "n",
+     "[--ns NS] [--conflicts fail|ours|theirs|both] [SEQ|NS]", "do again what was undone",
+     "What was undone last, or the operation SEQ, or the last merge that was undone in NS.\n"
+     "  --ns NS           a namespace whose name is a number\n"
      "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"},
     {"snapshot", IN_MOUNT, cmd_control_run, 1, "kt", "NS [NAME] | list [NS]",
      "keep a namespace as it is at this instant",
@@ -152,12 +170,15 @@ static const struct verb verbs[] = {
      "Only the command sees the branch there. Without any of the three it sees NS itself.\n"
      "Exit code: that of the command; 128 and its number after a signal; 1 with a sentence\n"
      "if it was not run, or what comes after it failed.\n"},
-    {"import", IN_MOUNT, cmd_import_run, 0, NULL, "[--oci] SOURCE NS",
-     "a new namespace from an archive or a directory",
+    {"import", IN_MOUNT, cmd_import_run, 0, NULL, "[--oci] SOURCE NS[/PATH]",
+     "an archive or a directory as a namespace, or into one",
      "  SOURCE  a directory; or an archive, compressed or not: tar, cpio, zip; -: standard\n"
      "          input. It is read with your rights, an archive by a process without rights\n"
+     "  NS      a new namespace; or one that is there, or a directory of it, which is made\n"
+     "          if it is missing: directories are merged, other files take the place of what\n"
+     "          has their name. tally undo takes that back\n"
      "  --oci   the archive is a layer of a container image: names .wh.NAME are whiteouts\n"
-     "The namespace appears when all of it is durable. Contents that are in the store\n"
+     "All of it appears at one instant, when it is durable. Contents that are in the store\n"
      "already are not stored again. Owners are kept if root imports, else they are you.\n"},
     {"export", IN_MOUNT, cmd_export_run, 0, NULL, "NS[/PATH] DEST",
      "a namespace, or a directory in one, as an archive or a directory elsewhere",

@@ -56,5 +56,6 @@ int cmd_import_run(int argc, char **argv);
 int cmd_init_run(int argc, char **argv);
 int cmd_jobs_run(int argc, char **argv);
 int cmd_log_run(int argc, char **argv);
+int cmd_merge_run(int argc, char **argv);
 int cmd_mount_run(int argc, char **argv);
 int cmd_umount_run(int argc, char **argv);

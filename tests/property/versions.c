@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "history.h"
+#include "versions.h"
 #include <stdlib.h>
 #include <string.h>
 
-static void add(struct history *h, struct history_version v)
+static void add(struct versions *h, struct version_entry v)
 {
     if (h->count == h->room) {
         h->room = h->room ? h->room * 2 : 8;
@@ -14,18 +14,18 @@ static void add(struct history *h, struct history_version v)
     h->version[h->count++] = v;
 }
 
-void history_restart(struct history *h, struct history_state what)
+void versions_restart(struct versions *h, struct version_state what)
 {
     h->count = 0;
-    add(h, (struct history_version){.what = what});
+    add(h, (struct version_entry){.what = what});
 }
 
-void history_note(struct history *h, uint64_t before, uint64_t after, struct history_state what)
+void versions_note(struct versions *h, uint64_t before, uint64_t after, struct version_state what)
 {
-    add(h, (struct history_version){before, after, what});
+    add(h, (struct version_entry){before, after, what});
 }
 
-void history_trim(struct history *h, uint64_t durable)
+void versions_trim(struct versions *h, uint64_t durable)
 {
     size_t old = 0;
 
@@ -35,7 +35,7 @@ void history_trim(struct history *h, uint64_t durable)
     memmove(h->version, h->version + old, h->count * sizeof *h->version);
 }
 
-bool history_at(const struct history *h, uint64_t seq, struct history_state *ret)
+bool versions_at(const struct versions *h, uint64_t seq, struct version_state *ret)
 {
     size_t i = h->count - 1;
 
@@ -45,13 +45,13 @@ bool history_at(const struct history *h, uint64_t seq, struct history_state *ret
     return i + 1 == h->count || h->version[i + 1].before >= seq;
 }
 
-bool history_changed(const struct history *h, uint64_t seq)
+bool versions_changed(const struct versions *h, uint64_t seq)
 {
     return h->version[h->count - 1].after > seq;
 }
 
-void history_release(struct history *h)
+void versions_release(struct versions *h)
 {
     free(h->version);
-    *h = (struct history){0};
+    *h = (struct versions){0};
 }
