@@ -212,7 +212,7 @@ static size_t let_go_once(struct state *p, bool timed)
 
         if (drop_err == 0) {
             gone++;
-            event_stale(p, vfs_node(ns->number, NS_ROOT_INO));
+            drop_tell(p, ns);
         } else if (drop_err != -EBUSY && drop_err != -ENOENT && drop_err != -ESHUTDOWN)
             report_stays(p, ns, drop_err);
         ns_put(p, ns);
@@ -243,6 +243,28 @@ void kept_expire(struct state *p)
 void kept_release(struct state *p)
 {
     let_go(p, false);
+}
+
+static bool is_snapshot(struct state *p, const struct ns *ns)
+{
+    (void)p;
+    return ns->hidden.kind == NS_SNAPSHOT && !ns->hidden.held && !atomic_load(&ns->nopen);
+}
+
+void kept_forget(struct state *p, struct ns *const snapshots[], size_t count)
+{
+    uint32_t open;
+
+    for (size_t i = 0; i < count; i++) {
+        int err = drop_kept(p, snapshots[i], is_snapshot);
+
+        if (err == 0)
+            drop_tell(p, snapshots[i]);
+        else if (err == -ENOENT) /* a file is open in it, or it is gone */
+            (void)ns_remove(p, snapshots[i], NS_SNAPSHOT, true, &open);
+    }
+    kept_release(p);
+    flush_kick_drops(p);
 }
 
 /* How many may go now, up to `most`. */
@@ -365,7 +387,7 @@ static int give_back(struct state *p, struct ns *ns)
     err = drop_kept(p, ns, may_give_way);
     if (err < 0)
         return err;
-    event_stale(p, vfs_node(ns->number, NS_ROOT_INO));
+    drop_tell(p, ns);
     report(REPORT_NOTE, "the disk is full: %s is given up", label);
     return 0;
 }

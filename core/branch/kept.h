@@ -22,6 +22,9 @@
 void kept_expire(struct state *p);
 /* The same without a look at the time: what nothing needs since something was dropped. */
 void kept_release(struct state *p);
+/* Drops these snapshots, also if a file is open in one, and then what nothing needs since. One that
+ * is held stays. The caller holds no lock, and references. */
+void kept_forget(struct state *p, struct ns *const snapshots[], size_t count);
 /* Is there anything that kept_expire would let go? */
 bool kept_is_due(struct state *p);
 size_t kept_count_due(struct state *p); /* how many are due now; 0 also for -ENOMEM */

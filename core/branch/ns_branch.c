@@ -142,7 +142,7 @@ int ns_keep_passing(struct txn *t, const struct ns *of, const struct ns_passing 
     return err;
 }
 
-/* Makes `*ns` a branch (NS_VISIBLE), a snapshot or a draft. On success the table owns it, and *ns
+/* Makes `*ns` a branch (NS_VISIBLE) or a snapshot. On success the table owns it, and *ns
  * is NULL. */
 static int make(struct txn *t, struct ns *from, enum ns_kind kind, struct ns **ns,
                 uint64_t *ret_seq, uint32_t *ret_number)
@@ -157,8 +157,6 @@ static int make(struct txn *t, struct ns *from, enum ns_kind kind, struct ns **n
     } else {
         be_kept(t->p, *ns, from, kind);
     }
-    if (kind == NS_DRAFT)
-        atomic_store(&(*ns)->refs, 1); /* from the first moment, so that it is not given up */
     if (kind == NS_SNAPSHOT)
         err = find_snapshot_is_free(t->p, from, (*ns)->name);
     if (err == 0)
@@ -171,7 +169,7 @@ static int make(struct txn *t, struct ns *from, enum ns_kind kind, struct ns **n
     return 0;
 }
 
-/* Does all of a branch, a snapshot or a draft of `from`. */
+/* Does all of a branch or a snapshot of `from`. */
 static int make_of(struct state *p, struct ns *from, const char *name, enum ns_kind kind,
                    uint64_t *ret_seq, uint32_t *ret_number)
 {
@@ -257,18 +255,31 @@ bool ns_is_automatic(const struct ns *ns)
     return true;
 }
 
-int ns_draft_of(struct state *p, struct ns *of, struct ns **ret_ns)
+int ns_draft_now(struct txn *t, struct ns *of, struct ns **ret_ns)
 {
-    uint32_t number;
-    uint64_t seq;
-    int err = make_of(p, of, "draft", NS_DRAFT, &seq, &number);
+    struct ns *ns;
+    int err = ns_alloc(t->p, of->name, &ns);
 
     if (err < 0)
         return err;
-    err = ns_get(p, number, ret_ns);
-    if (err == 0)
-        ns_put(p, *ret_ns); /* `make` has taken a reference, too */
+    be_kept(t->p, ns, of, NS_DRAFT);
+    atomic_store(&ns->refs, 1); /* from the first moment, so that it is not given up */
+    err = publish(t, ns, of);
+    if (err < 0)
+        ns_discard(ns);
+    else
+        *ret_ns = ns;
     return err;
+}
+
+int ns_draft_of(struct state *p, struct ns *of, struct ns **ret_ns)
+{
+    TXN(t);
+    int err = of->target ? -EINVAL : vnodes_write_back(p, of);
+
+    if (err == 0)
+        err = txn_begin_alone(p, 0, &t);
+    return err < 0 ? err : ns_draft_now(&t, of, ret_ns);
 }
 
 int ns_hold(struct state *p, struct ns *snapshot, bool held)

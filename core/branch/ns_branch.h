@@ -33,8 +33,10 @@ int ns_snapshot_automatic(struct state *p, struct ns *of, uint64_t *ret_seq);
 bool ns_is_automatic(const struct ns *ns);
 /* Makes a draft of a namespace, frozen, for somebody who reads it as it is at this instant, with a
  * reference: who has the reference drops it with ns_remove, and gives the reference back. After a
- * death it goes by itself (kept.h). -ESTALE: it went before there was the reference. */
+ * death it goes by itself (kept.h). */
 int ns_draft_of(struct state *p, struct ns *of, struct ns **ret_ns);
+/* The same within a change that is alone, without what is dirty in mappings. */
+int ns_draft_now(struct txn *t, struct ns *of, struct ns **ret_ns);
 /* From now on nothing removes a snapshot, or things do again. -EINVAL: it is no snapshot. */
 int ns_hold(struct state *p, struct ns *snapshot, bool held);
 /* Gives up the base of a branch: what only the base holds is freed. -ENODATA: it has none. */

@@ -62,6 +62,16 @@ int ns_draft_detach(struct state *p, struct ns *draft)
     return 0;
 }
 
+int ns_draft_take(struct txn *t, struct ns *ns, const struct ns *draft)
+{
+    int err = ns_tree_take(t->p, ns, draft);
+
+    if (err == 0)
+        capture_op(t,
+                   &(struct op){.kind = OP_NS_TAKE, .ns = ns->number, .number = draft->number});
+    return err;
+}
+
 /* Gives the draft the name `*name`, and puts its old name there, for the caller to free. The change
  * is alone. */
 static int show(struct txn *t, struct ns *ns, char **name)

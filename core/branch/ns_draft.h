@@ -37,6 +37,13 @@ size_t ns_count_drafts(struct state *p);
  * namespace. After an error it is a draft as before. -EEXIST; -ENAMETOOLONG, -EINVAL.
  * The caller's thread may wait. */
 int ns_draft_publish(struct state *p, struct ns *draft, const char *name);
+/* Makes a draft that begins with the tree of `of`, as ns_draft_of, and is changed as one of
+ * ns_draft. ns_draft_take may give it to a namespace. */
+int ns_draft_from(struct state *p, struct ns *of, struct ns **ret_ns);
+/* `ns` gets the tree of the draft, which a commit has as it is, instead of its own; with all that
+ * the txn has noted that is one frame. The change is alone, and has the lock of `ns`. The draft
+ * stays, and is to be dropped. -ENOMEM, -EIO: nothing was changed. */
+int ns_draft_take(struct txn *t, struct ns *ns, const struct ns *draft);
 /* Drops it, and gives the reference back. If that fails it is reported, and the next start drops
  * it. */
 void ns_draft_drop(struct state *p, struct ns *draft);

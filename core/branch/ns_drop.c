@@ -123,6 +123,12 @@ static void forget_name(struct state *p, struct ns *ns)
     event_name(p, VFS_ROOT, name);
 }
 
+void drop_tell(struct state *p, const struct ns *ns)
+{
+    if (atomic_load(&ns->nlookup)) /* else the kernel does not know it */
+        event_stale(p, vfs_node(ns->number, NS_ROOT_INO));
+}
+
 /* Does all of a drop. */
 static int drop(struct state *p, struct ns *ns, struct drop *d)
 {
@@ -132,8 +138,9 @@ static int drop(struct state *p, struct ns *ns, struct drop *d)
         return err;
     if (d->trash)
         forget_name(p, ns);
-    event_stale(p, vfs_node(ns->number, NS_ROOT_INO));
-    event_stale(p, VFS_ROOT);
+    drop_tell(p, ns);
+    if (d->trash || d->kind == NS_VISIBLE)
+        event_stale(p, VFS_ROOT);
     if (!d->trash) {
         kept_release(p);
         flush_kick_drops(p);

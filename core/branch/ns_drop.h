@@ -39,6 +39,8 @@ uint32_t ns_open_files(const struct ns *ns);
 /* Private to this room. Drops what is kept (kept.h) if `may`, which is called while nothing else
  * changes, says so: else -ENOENT. The caller calls flush_kick_drops. */
 int drop_kept(struct state *p, struct ns *ns, bool (*may)(struct state *p, const struct ns *ns));
+/* Tells the kernel that it is gone, after a drop. */
+void drop_tell(struct state *p, const struct ns *ns);
 /* Drops one while the caller holds the freeze lock and ns->lock, both for
  * writing. */
 int drop_under_locks(struct txn *t, struct ns *ns);

@@ -173,7 +173,13 @@ static int say_result(struct call *call, const struct ns *ours, const struct mer
     case -ECANCELED:
         return control_fail_word(call, err, "%s has changed; nothing was done", label);
     case -EFBIG:
-        return control_fail(call, err, "too much changed to be merged at one instant");
+        return control_fail_word(call, err,
+                                 "what is changed in %s meanwhile is too much for one instant; try "
+                                 "again when less is written there",
+                                 label);
+    case -E2BIG:
+        return control_fail(call, err,
+                            "too much differs to be merged at once: more than some 700,000 files");
     case -EBUSY:
         return control_fail(call, err, "both change too fast to be merged just now; try again");
     default:

@@ -325,6 +325,22 @@ static int do_ns_drop(struct replay *r, const struct op *op)
     return err;
 }
 
+/* Give a namespace the tree of a draft. */
+static int do_ns_take(struct replay *r, const struct op *op)
+{
+    struct ns *ns, *draft;
+    int err = op->number > VFS_NS_MAX ? -EUCLEAN : ns_get(r->p, (uint32_t)op->number, &draft);
+
+    if (err < 0)
+        return err;
+    err = draft->hidden.kind != NS_DRAFT || draft->number == op->ns ? -EUCLEAN
+                                                                    : find_ns(r, op->ns, &ns);
+    if (err == 0)
+        err = ns_tree_take(r->p, ns, draft);
+    ns_put(r->p, draft);
+    return err;
+}
+
 /* ---- the rest ---- */
 
 static int do_pin(struct replay *r, const struct op *op)
@@ -413,6 +429,7 @@ static int (*const doers[OP_KIND_END])(struct replay *, const struct op *) = {
     [OP_INO_RUN] = do_ino_run,
     [OP_NS_SETTING] = do_ns_setting,
     [OP_HISTORY] = do_history,
+    [OP_NS_TAKE] = do_ns_take,
 };
 
 /* ---- frames ---- */

@@ -42,6 +42,7 @@ static const struct {
     [OP_INO_RUN] = {"ino-run", HAS_NS | HAS_A | HAS_B},
     [OP_NS_SETTING] = {"ns-setting", HAS_NS | HAS_DATA},
     [OP_HISTORY] = {"history", HAS_DATA},
+    [OP_NS_TAKE] = {"ns-take", HAS_NS | HAS_NUMBER},
 };
 
 const char *op_kind_name(enum op_kind kind)

@@ -39,6 +39,7 @@ enum op_kind {
     OP_INO_RUN,    /* the inode numbers from `a` to before `b` are those of `ns` alone */
     OP_NS_SETTING, /* a setting of namespace `ns` changes: `data` (ns_setting.h) */
     OP_HISTORY,    /* the frame is an operation on namespaces: `data` (history_entry.h) */
+    OP_NS_TAKE,    /* namespace `ns` gets the tree of the draft `number` instead of its own */
     OP_KIND_END,
 };
 

@@ -70,9 +70,9 @@ static void explain(int err, const struct merge_result *r, struct strbuf *why)
         strbuf_adds(why, "the namespace cannot be changed any more");
         break;
     case -EBUSY:
+    case -EFBIG:
         strbuf_adds(why, "the namespace changes too fast just now; try again");
         break;
-    case -EFBIG:
     case -E2BIG:
         strbuf_adds(why, "it is too much to be brought into a namespace at one instant; import it "
                          "as a namespace of its own");

@@ -35,7 +35,8 @@ int import_into_begin(struct state *p, const char *name, struct import_into *ret
                       struct ns **ret_draft, struct strbuf *why);
 /* The draft is complete. *ret_seq is the change that did it, or the last one if there was nothing
  * to do. -EEXIST: what was changed meanwhile does not fit to it (a directory that the import
- * removes got a file); -EFBIG, -E2BIG: it is too much for a merge; -ECANCELED: `cancel` was set. */
+ * removes got a file); -E2BIG: it is too much for a merge; -EBUSY, -EFBIG: the namespace changes
+ * too fast; -ECANCELED: `cancel` was set. */
 int import_into_merge(struct state *p, const struct import_into *t, struct ns *draft,
                       const _Atomic bool *cancel, uint64_t *ret_seq, struct strbuf *why);
 /* Gives up what was begun, except for the draft. Nothing begun is fine. */

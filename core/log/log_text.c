@@ -146,6 +146,9 @@ void log_describe_op(const struct op *op, uint32_t ns, struct strbuf *out)
     case OP_NS_BRANCH:
         strbuf_addf(out, "branch namespace %llu to namespace %u", U(op->number), op->ns);
         break;
+    case OP_NS_TAKE:
+        strbuf_addf(out, "give the tree of namespace %llu to namespace %u", U(op->number), op->ns);
+        break;
     case OP_NS_DROP:
         strbuf_addf(out, "drop namespace %u", op->ns);
         break;

@@ -3,10 +3,10 @@
 #include "merge.h"
 #include "kept.h"
 #include "merge_apply.h"
+#include "merge_aside.h"
 #include "merge_paths.h"
 #include "merge_tell.h"
 #include "ns_branch.h"
-#include "ns_drop.h"
 #include "ns_label.h"
 #include "report.h"
 #include <errno.h>
@@ -15,7 +15,9 @@
 #include <string.h>
 
 #define ROOM_FIRST ((size_t)64 * 1024) /* bytes of the log that the first try takes */
+#define ROOM_ASIDE ((size_t)512 * 1024) /* the same, for what came while a large one was made */
 #define TRIES 8
+#define ASIDE_TRIES 3 /* of a merge that is made beside those who write */
 
 /* ---- the base ---- */
 
@@ -78,7 +80,12 @@ struct trying {
     struct merge_sides s;
     struct ns *child; /* of which the base moves; NULL: of neither */
     struct merge_plan plan;
+    struct ns *base;          /* what was found to be the base, with a reference */
+    struct merge_aside aside; /* if it is made beside those who write */
+    bool large;               /* it is one of those */
+    unsigned asides;          /* so often that was begun since contents or rules were new */
     size_t room;                /* bytes of the log for the try */
+    bool keeps;                 /* what ours was is kept, with the old base of the pair */
     bool sealed;                /* contents were sealed, since some may be equal */
     int64_t since;              /* when what is kept began to be, ns since the epoch */
     struct ns_instant from, to; /* how the base of `child` moves; ns 0: it does not */
@@ -90,60 +97,22 @@ struct trying {
 #define UNDO_BEFORE "undo-before"
 #define UNDO_AFTER "undo-after"
 
-/* Takes the locks of all three trees, the lower number first. */
-static void lock_sides(struct txn *t, const struct merge_sides *s, struct ns *order[3])
-{
-    order[0] = s->base;
-    order[1] = s->theirs;
-    order[2] = s->ours;
-    for (int i = 0; i < 3; i++)
-        for (int j = i + 1; j < 3; j++)
-            if (order[j]->number < order[i]->number) {
-                struct ns *swap = order[i];
-
-                order[i] = order[j];
-                order[j] = swap;
-            }
-    for (int i = 0; i < 3; i++) {
-        if (order[i] == s->ours)
-            ns_lock(t, order[i]);
-        else
-            rwlock_rdlock(&order[i]->lock);
-    }
-}
-
-static void unlock_sides(const struct merge_sides *s, struct ns *const order[3])
-{
-    for (int i = 2; i >= 0; i--) {
-        if (order[i] == s->ours)
-            ns_unlock(order[i]);
-        else
-            rwlock_rdunlock(&order[i]->lock);
-    }
-}
-
-/* Does the plan change ours? */
-static bool has_changes(const struct merge_plan *m)
-{
-    return m->name_count || m->inode_count;
-}
-
 /* Is there nothing to do? If ours has all that theirs changed, or a rule left it out, the base of
  * the pair moves at least. */
 static bool is_empty(const struct trying *k)
 {
     const struct delta *d = &k->plan.theirs;
 
-    return !has_changes(&k->plan) && (!k->child || (d->count == 0 && d->name_count == 0));
+    return !merge_plan_changes(&k->plan) && (!k->child || (d->count == 0 && d->name_count == 0));
 }
 
 /* Keeps what ours is now, as one of a pair. */
-static int keep(struct txn *t, const struct trying *k, bool after)
+static int keep(struct txn *t, struct trying *k, bool after)
 {
     char name[VFS_NAME_MAX + 1];
     struct ns_passing how = {.name = name, .since = k->since, .from = k->from};
 
-    if ((!k->c->label && !k->c->undo) || !has_changes(&k->plan))
+    if ((!k->c->label && !k->c->undo) || !merge_plan_changes(&k->plan))
         return 0;
     if (k->c->undo)
         snprintf(name, sizeof name, "%s", after ? UNDO_AFTER : UNDO_BEFORE);
@@ -153,16 +122,17 @@ static int keep(struct txn *t, const struct trying *k, bool after)
         *at = '-';
     if (k->to.ns)
         how.branch = (struct ns_instant){k->child->number, k->child->generation, k->to.seq};
-    return ns_keep_passing(t, k->s.ours, &how);
+    k->keeps = true;
+    return ns_keep_passing(t, k->c->ours, &how);
 }
 
 /* Keeps what ours became. The merge is done, so an error is only reported. */
-static void keep_after(struct txn *t, const struct trying *k)
+static void keep_after(struct txn *t, struct trying *k)
 {
     int err = keep(t, k, true);
 
     if (err < 0)
-        report(REPORT_WARN, "what was merged into %s cannot be undone (%s)", k->s.ours->name,
+        report(REPORT_WARN, "what was merged into %s cannot be undone (%s)", k->c->ours->name,
                strerror(-err));
 }
 
@@ -170,17 +140,17 @@ static void keep_after(struct txn *t, const struct trying *k)
  * took back. */
 static int note_merge(struct txn *t, const struct trying *k)
 {
-    const struct ns *theirs = k->s.theirs, *ours = k->s.ours;
+    const struct ns *theirs = k->c->theirs, *ours = k->c->ours;
     struct history_entry e = {.kind = k->c->commit ? HISTORY_COMMIT : HISTORY_MERGE,
                               .ns = {ours->number, ours->generation},
                               .other = {theirs->number, theirs->generation}};
 
-    if (!has_changes(&k->plan))
+    if (!merge_plan_changes(&k->plan))
         return 0;
     ns_label(t->p, ours, e.name);
     ns_label(t->p, theirs, e.second);
     if (k->c->back) {
-        e.of = history_root(&t->p->history, k->s.base->hidden.of.seq);
+        e.of = history_root(&t->p->history, k->base->hidden.of.seq);
         e.again = !k->c->undo;
     }
     return capture_history(t, &e);
@@ -214,6 +184,14 @@ static void find_move(struct trying *k)
         k->from = k->to = (struct ns_instant){0};
 }
 
+/* Changes ours as the plan says. */
+static int change_ours(struct txn *t, struct trying *k)
+{
+    if (!k->large)
+        return merge_apply(t, &k->s, &k->plan);
+    return k->aside.made ? merge_aside_put(t, &k->aside, &k->plan) : 0;
+}
+
 /* Does the plan, and moves the base of the pair, in one frame. What is kept has frames before and
  * after it. */
 static int do_plan(struct txn *t, struct trying *k)
@@ -227,13 +205,13 @@ static int do_plan(struct txn *t, struct trying *k)
     if (err == 0)
         err = note_merge(t, k);
     if (err == 0)
-        err = merge_apply(t, &k->s, &k->plan);
+        err = change_ours(t, k);
     if (err < 0)
         return err;
     if (k->to.ns)
         move_base(t, k->child, &k->to);
-    err = state_changed(t, k->s.ours);
-    k->seq = k->s.ours->seq;
+    err = state_changed(t, k->c->ours);
+    k->seq = k->c->ours->seq;
     if (err == 0)
         keep_after(t, k);
     return err;
@@ -266,40 +244,127 @@ static bool has_same_base(const struct trying *k)
     return k->c->base || same_instant(&base, &k->s.base->hidden.of);
 }
 
-/* -ESTALE: the base is another one by now. */
-static int try_once(struct trying *k)
+/* May the change be made now? -ESTALE: the base is another one by now. */
+static int check_now(const struct trying *k)
 {
-    struct ns *order[3];
-    int err;
-    TXN(t);
+    const struct ns *ours = k->c->ours;
 
-    err = txn_begin_alone(k->p, k->room, &t);
-    if (err < 0)
-        return err;
-    if (!k->s.theirs->live || !k->s.ours->live)
+    if (!k->c->theirs->live || !ours->live)
         return -ENOENT;
     if (!k->s.base->live)
         return -ENODATA;
     if (!has_same_base(k))
         return -ESTALE;
-    if (k->s.ours->frozen || k->s.ours->hidden.kind)
-        return -EROFS;
-    lock_sides(&t, &k->s, order);
+    if (k->c->if_seq && k->c->if_seq != ours->seq)
+        return -ECANCELED;
+    return ours->frozen || ours->hidden.kind ? -EROFS : 0;
+}
+
+static int try_once(struct trying *k)
+{
+    TXN(t);
+    int err = txn_begin_alone(k->p, k->room, &t);
+
+    if (err == 0)
+        err = check_now(k);
+    if (err < 0)
+        return err;
+    merge_sides_lock(&t, &k->s);
     k->ours_seq = k->s.ours->seq;
-    err = k->c->if_seq && k->c->if_seq != k->ours_seq ? -ECANCELED : plan_and_do(&t, k);
-    unlock_sides(&k->s, order);
+    err = plan_and_do(&t, k);
+    merge_sides_unlock(&t, &k->s);
     return err;
 }
 
-/* Finds the base, and tries until there is room in the log. */
-static int try_with_base(struct state *p, struct trying *k)
+/* ---- beside those who write ---- */
+
+/* Ours gets the result, if there is room in the log. -EAGAIN: there is not. */
+static int put_if_room(struct txn *t, struct trying *k)
 {
-    int err = find_base(p, k->c, &k->s.base);
+    size_t needs;
+    int err = merge_aside_check(t, &k->aside, &k->plan, &needs);
+
+    if (err == 0 && needs > k->room) {
+        k->room = needs + needs / 8;
+        return -EAGAIN;
+    }
+    return err < 0 ? err : do_plan(t, k);
+}
+
+/* Ours gets the result, or only the base of the pair moves. */
+static int put_once(struct trying *k)
+{
+    TXN(t);
+    int err = txn_begin_alone(k->p, k->room, &t);
+
+    if (err == 0)
+        err = check_now(k);
+    if (err == 0 && k->aside.made)
+        err = merge_aside_look(&t, &k->aside, k->c->ours);
+    if (err < 0)
+        return err;
+    if (!k->aside.made)
+        return do_plan(&t, k);
+    merge_sides_lock(&t, &k->aside.put);
+    err = put_if_room(&t, k);
+    merge_sides_unlock(&t, &k->aside.put);
+    return err;
+}
+
+/* Makes the result, and gives it to ours. */
+static int make_and_put(struct state *p, struct trying *k)
+{
+    int err = merge_plan_changes(&k->plan) ? merge_aside_make(p, &k->aside, &k->plan) : 0;
 
     if (err < 0)
         return err;
-    k->s.own = k->child ? k->child->own_ino : k->s.base->next_ino;
-    err = k->s.base == k->s.theirs || k->s.base == k->s.ours ? -EINVAL : -EAGAIN;
+    k->room = ROOM_ASIDE;
+    do {
+        merge_aside_again(p, &k->aside);
+        merge_aside_tell(&k->aside);
+        err = put_once(k);
+        if (err == -E2BIG) {
+            err = merge_aside_more(p, &k->aside);
+            err = err < 0 ? err : -EAGAIN;
+        }
+    } while (err == -EAGAIN);
+    return err;
+}
+
+/* Makes all of it beside those who write, which is tried again if ours did what does not fit. */
+static int try_aside(struct state *p, struct trying *k)
+{
+    const struct merge_sides s = {k->base, k->c->theirs, k->c->ours, .own = k->s.own};
+    int err;
+
+    k->large = true;
+    if (k->asides++ == ASIDE_TRIES)
+        return -EBUSY;
+    merge_aside_end(p, &k->aside);
+    merge_plan_release(&k->plan);
+    k->plan.memory = 0;
+    err = merge_aside_begin(p, &s, &k->aside);
+    k->aside.beside = k->c->beside;
+    k->aside.ctx = k->c->ctx;
+    k->s = k->aside.sides;
+    if (err == 0) {
+        k->ours_seq = k->s.ours->hidden.of.seq;
+        err = k->c->if_seq && k->c->if_seq != k->ours_seq ? -ECANCELED : 0;
+    }
+    if (err == 0)
+        err = merge_aside_plan(p, &k->aside, &k->plan);
+    if (err < 0)
+        return err;
+    if (k->plan.conflict_count)
+        return -EEXIST;
+    return is_empty(k) ? 0 : make_and_put(p, k);
+}
+
+/* Tries until there is room in the log. -E2BIG, -EFBIG: too much has changed for that. */
+static int try_at_once(struct state *p, struct trying *k)
+{
+    int err = -EAGAIN;
+
     for (unsigned i = 0; err == -EAGAIN && i < TRIES; i++) {
         merge_plan_release(&k->plan);
         err = vnodes_write_back(p, k->s.theirs);
@@ -308,26 +373,37 @@ static int try_with_base(struct state *p, struct trying *k)
         if (err == 0)
             err = try_once(k);
     }
-    if (err != -ESTALE)
-        return err;
-    ns_put(p, k->s.base);
-    k->s.base = NULL;
     return err;
+}
+
+/* Finds the base, and merges. -ESTALE: ours or the base of the pair has changed so that all is to
+ * be done anew. */
+static int try_with_base(struct state *p, struct trying *k)
+{
+    int err;
+
+    ns_put(p, k->base);
+    k->base = NULL;
+    k->s = (struct merge_sides){.theirs = k->c->theirs, .ours = k->c->ours};
+    err = find_base(p, k->c, &k->base);
+    if (err < 0)
+        return err;
+    k->s.base = k->base;
+    k->s.own = k->child ? k->child->own_ino : k->base->next_ino;
+    if (k->base == k->s.theirs || k->base == k->s.ours)
+        return -EINVAL;
+    err = k->large ? -E2BIG : try_at_once(p, k);
+    return err == -E2BIG || err == -EFBIG ? try_aside(p, k) : err;
 }
 
 static int run_unsealed(struct state *p, struct trying *k)
 {
     int err = -ESTALE;
 
+    k->asides = 0;
     for (unsigned i = 0; err == -ESTALE && i < TRIES; i++)
         err = try_with_base(p, k);
     return err == -EAGAIN || err == -ESTALE ? -EBUSY : err;
-}
-
-static void put_base(struct state *p, struct trying *k)
-{
-    ns_put(p, k->s.base);
-    k->s.base = NULL;
 }
 
 /* Runs, and if there are conflicts that may be none, since contents are not sealed and so may be
@@ -339,7 +415,6 @@ static int run(struct state *p, struct trying *k)
     if (err != -EEXIST || !k->plan.unsealed || k->sealed)
         return err;
     k->sealed = true;
-    put_base(p, k);
     seal_for_view(p);
     return run_unsealed(p, k);
 }
@@ -379,24 +454,26 @@ static int run_with_rules(struct state *p, struct trying *k, struct merge_rules 
         if (err < 0 || added < 0)
             return err < 0 ? err : added;
         if (!added) {
-            err = k->c->all_paths ? merge_paths_all(p, &k->s, &k->plan, ret) : 0;
+            const struct merge_sides named = {k->base, k->c->theirs, k->c->ours, .own = 0};
+
+            err = k->c->all_paths ? merge_paths_all(p, &k->s, &named, &k->plan, ret) : 0;
             merge_paths_sort(ret);
             return err < 0 ? err : -EEXIST;
         }
         merge_result_release(ret);
-        put_base(p, k);
     }
 }
 
 int merge_run(struct state *p, const struct merge_call *c, struct merge_result *ret)
 {
+    const size_t at_once = p->config.merge_at_once;
     struct merge_rules rules = {.sets = c->sets, .count = c->set_count, .rest = c->rule};
     struct trying k = {.p = p,
                        .c = c,
-                       .s = {.theirs = c->theirs, .ours = c->ours},
                        .plan = {.rule = c->rule,
                                 .rules = c->set_count ? &rules : NULL,
-                                .interrupted = c->interrupted},
+                                .interrupted = c->interrupted,
+                                .memory = at_once ? at_once : MERGE_AT_ONCE},
                        .room = ROOM_FIRST};
     int err = c->theirs == c->ours ? -EINVAL : state_writable(p);
 
@@ -407,16 +484,18 @@ int merge_run(struct state *p, const struct merge_call *c, struct merge_result *
     if (err == 0)
         err = run_with_rules(p, &k, &rules, ret);
     ret->decided = k.plan.decided;
-    if (err == 0 && has_changes(&k.plan)) {
+    if (err == 0 && merge_plan_changes(&k.plan)) {
         ret->seq = k.seq;
         ret->names = k.plan.name_count;
         ret->inodes = k.plan.inode_count;
         merge_tell(p, c->ours, &k.plan);
     }
-    ns_put(p, k.s.base);
+    ns_put(p, k.base);
+    merge_aside_end(p, &k.aside);
     merge_plan_release(&k.plan);
     merge_rules_release(&rules);
-    kept_release(p);
+    if (err == 0 && !k.keeps) /* nobody may need the old base any more */
+        kept_release(p);
     return err;
 }
 
@@ -506,7 +585,6 @@ int merge_undo(struct state *p, struct ns *ours, uint64_t seq, bool redo, enum m
                const _Atomic bool *interrupted, struct merge_result *ret)
 {
     struct pair pair;
-    uint32_t open;
     int err = find_pair(p, ours, seq, redo, &pair);
 
     *ret = (struct merge_result){0};
@@ -524,10 +602,8 @@ int merge_undo(struct state *p, struct ns *ours, uint64_t seq, bool redo, enum m
         err = merge_run(p, &c, ret);
         ns_put(p, c.branch);
     }
-    if (err == 0) { /* without the one the other is no pair, so it is not taken back again */
-        (void)ns_remove(p, pair.after, NS_SNAPSHOT, true, &open);
-        (void)ns_remove(p, pair.before, NS_SNAPSHOT, true, &open);
-    }
+    if (err == 0) /* without the one the other is no pair, so it is not taken back again */
+        kept_forget(p, (struct ns *[]){pair.after, pair.before}, 2);
     ns_put(p, pair.before);
     ns_put(p, pair.after);
     return err;

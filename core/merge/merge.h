@@ -12,8 +12,9 @@
  * The rules of a merge are in merge_plan.h. What changes in `ours`, and the base, are one frame of
  * the log: after a crash they are there as a whole, or not at all. What is kept beside it has
  * frames of its own, before and after. Namespace and inode numbers of `ours` stay, so working
- * directories and mounts there go on. While it is made nothing else changes: it is planned and
- * done under the freeze lock.
+ * directories and mounts there go on. A small merge is planned and done under the freeze lock, so
+ * nothing else changes meanwhile. A large one is made beside those who write (merge_aside.h), and
+ * ours gets its result at one instant.
  *
  * With a label, what `ours` was before is kept as its snapshot `before-LABEL`, and what it became
  * as `after-LABEL`; both go as the trash does. merge_undo takes back such a merge: it merges the
@@ -26,7 +27,8 @@
  * If one of the two is a branch of the other, its base becomes what theirs is at this instant, also
  * if ours had all of that, or a rule left it out: the next merge is about what is new since.
  *
- * Limits: all changes fit into one frame of the log (-EFBIG). Errors: 0 or -errno: -EEXIST there
+ * Limits: both deltas take 256 MiB at most, some 700,000 files (-E2BIG); what ours does while the
+ * last try ends fits into one frame of the log (-EFBIG). Errors: 0 or -errno: -EEXIST there
  * are conflicts; -ENODATA no base is known, or it is not held any more; -EROFS `ours` is frozen,
  * hidden, or the store is read-only; -EINVAL both are one namespace; those of txn_begin_alone and
  * of merge_plan_make. Threads: any; the caller holds no lock, and references on the namespaces.
@@ -54,7 +56,14 @@ struct merge_call {
     bool all_paths;  /* of a content that is a conflict it is said where it is in each tree */
     uint64_t if_seq; /* the last change of `ours`, or -ECANCELED; 0: any */
     const _Atomic bool *interrupted; /* or NULL */
+    /* Called without a lock while a large merge is made: before each part of it, and before ours
+     * gets the result. For tests; NULL: it is not. */
+    void (*beside)(void *ctx);
+    void *ctx;
 };
+/* A merge is a large one if its deltas take more bytes (delta.h), unless config.merge_at_once says
+ * otherwise: some 3,000 files. */
+#define MERGE_AT_ONCE ((size_t)1024 * 1024)
 
 struct merge_found {
     enum merge_why why;

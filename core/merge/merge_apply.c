@@ -265,31 +265,69 @@ static int remove_inode(struct applying *a, const struct merge_links *l)
 
 /* ---- all of it ---- */
 
-/* All that can be taken back. */
-static int change_tree(struct applying *a)
+/* How many steps can be taken back: those before inodes go. */
+static size_t steps_back(const struct merge_plan *m)
+{
+    return m->inode_count + m->name_count + m->dir_count + m->link_count;
+}
+
+size_t merge_apply_steps(const struct merge_plan *m)
+{
+    return steps_back(m) + m->link_count;
+}
+
+/* Does step number `i`: first all inodes, then all names, and so on. */
+static int do_step(struct applying *a, size_t i)
 {
     const struct merge_plan *m = a->m;
+
+    if (i < m->inode_count)
+        return m->inodes[i].is_new ? add_inode(a, m->inodes[i].ino)
+                                   : change_inode(a, &m->inodes[i]);
+    i -= m->inode_count;
+    if (i < m->name_count)
+        return change_name(a, &m->names[i]);
+    i -= m->name_count;
+    if (i < m->dir_count)
+        return change_dir(a, &m->dirs[i]);
+    i -= m->dir_count;
+    return i < m->link_count ? change_links(a, &m->links[i])
+                             : remove_inode(a, &m->links[i - m->link_count]);
+}
+
+static int do_steps(struct applying *a, size_t from, size_t to)
+{
     int err = 0;
 
-    for (size_t i = 0; i < m->inode_count && err == 0; i++)
-        err = m->inodes[i].left ? inode_renew(a->p, a->s->ours, m->inodes[i].ino) : 0;
-    for (size_t i = 0; i < m->inode_count && err == 0; i++)
-        err = m->inodes[i].is_new ? add_inode(a, m->inodes[i].ino) : change_inode(a, &m->inodes[i]);
-    for (size_t i = 0; i < m->name_count && err == 0; i++)
-        err = change_name(a, &m->names[i]);
-    for (size_t i = 0; i < m->dir_count && err == 0; i++)
-        err = change_dir(a, &m->dirs[i]);
-    for (size_t i = 0; i < m->link_count && err == 0; i++)
-        err = change_links(a, &m->links[i]);
+    for (size_t i = from; i < to && err == 0; i++)
+        err = do_step(a, i);
     return err;
 }
 
-/* Takes back that open files went on under nodes of their own. The tree is as it was. */
-static void take_nodes_back(struct applying *a)
+int merge_apply_some(struct txn *t, const struct merge_sides *s, const struct merge_plan *m,
+                     size_t from, size_t to)
 {
-    for (size_t i = 0; i < a->m->inode_count; i++)
-        if (a->m->inodes[i].left)
-            inode_renew_undo(a->p, a->s->ours, a->m->inodes[i].ino, a->m->inodes[i].left);
+    struct applying a = {t->p, t, s, m, &s->ours->tree};
+
+    return do_steps(&a, from, to);
+}
+
+void merge_leave_undo(struct state *p, struct ns *ours, const struct merge_plan *m)
+{
+    for (size_t i = 0; i < m->inode_count; i++)
+        if (m->inodes[i].left)
+            inode_renew_undo(p, ours, m->inodes[i].ino, m->inodes[i].left);
+}
+
+int merge_leave(struct txn *t, struct ns *ours, const struct merge_plan *m)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < m->inode_count && err == 0; i++)
+        err = m->inodes[i].left ? inode_renew(t->p, ours, m->inodes[i].ino) : 0;
+    if (err < 0)
+        merge_leave_undo(t->p, ours, m);
+    return err;
 }
 
 int merge_apply(struct txn *t, const struct merge_sides *s, const struct merge_plan *m)
@@ -300,17 +338,18 @@ int merge_apply(struct txn *t, const struct merge_sides *s, const struct merge_p
 
     if (err < 0)
         return err;
-    err = change_tree(&a);
+    err = merge_leave(t, s->ours, m);
+    if (err == 0)
+        err = do_steps(&a, 0, steps_back(m));
     if (err < 0) {
         (void)drops_push(a.p->drops, a.tree->root);
         a.tree->root = before.root;
         a.tree->usage = before.usage;
-        take_nodes_back(&a);
+        merge_leave_undo(a.p, s->ours, m);
         capture_forget(t);
         return err;
     }
-    for (size_t i = 0; i < m->link_count && err == 0; i++)
-        err = remove_inode(&a, &m->links[i]);
+    err = do_steps(&a, steps_back(m), merge_apply_steps(m));
     if (err < 0)
         state_turn_readonly(a.p, "a merge", err);
     (void)drops_push(a.p->drops, before.root);

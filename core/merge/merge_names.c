@@ -144,7 +144,7 @@ static int are_equal(struct making *k, uint64_t ours, uint64_t theirs)
 {
     struct merge_file x = {&k->s->ours->tree, ours, {0}},
                       y = {&k->s->theirs->tree, merge_twins_in_theirs(k->m, theirs), {0}};
-    int err = ours && theirs ? inode_load(x.tree, x.ino, &x.in) : -ESTALE;
+    int err = ours && theirs && !k->m->knows_ours ? inode_load(x.tree, x.ino, &x.in) : -ESTALE;
 
     if (err == 0)
         err = inode_load(y.tree, y.ino, &y.in);

@@ -119,24 +119,28 @@ int merge_paths(const struct merge_sides *s, const struct merge_plan *m, struct 
 }
 
 /* One place of a conflict. The number of a file that is a twin is that of ours. */
-static int find_place(struct state *p, struct ns *ns, const struct merge_plan *m, uint64_t ino,
+static int find_place(struct ns *ns, const char *label, const struct merge_plan *m, uint64_t ino,
                       char **ret)
 {
     const struct merge_conflict c = {.ino = ino};
-    char text[PATH_MAX], label[NS_LABEL_MAX];
+    char text[PATH_MAX];
     const char *path;
     int err = find_in(ns, m, &c, text, &path);
 
     if (err <= 0)
         return err == -ENAMETOOLONG || err == -EUCLEAN ? 0 : err;
-    ns_label(p, ns, label);
     return asprintf(ret, "%s/%s", label, path) < 0 ? -ENOMEM : 0;
 }
 
-int merge_paths_all(struct state *p, const struct merge_sides *s, const struct merge_plan *m,
-                    struct merge_result *ret)
+int merge_paths_all(struct state *p, const struct merge_sides *s, const struct merge_sides *named,
+                    const struct merge_plan *m, struct merge_result *ret)
 {
+    char theirs[NS_LABEL_MAX], base[NS_LABEL_MAX], ours[NS_LABEL_MAX];
     int err = 0;
+
+    ns_label(p, named->theirs, theirs);
+    ns_label(p, named->base, base);
+    ns_label(p, named->ours, ours);
 
     for (size_t i = 0; i < m->conflict_count && err == 0; i++) {
         struct merge_found *f = &ret->conflicts[i];
@@ -144,11 +148,11 @@ int merge_paths_all(struct state *p, const struct merge_sides *s, const struct m
 
         if (f->why != MERGE_CONTENT)
             continue;
-        err = find_place(p, s->theirs, m, merge_twins_in_theirs(m, ino), &f->theirs);
+        err = find_place(s->theirs, theirs, m, merge_twins_in_theirs(m, ino), &f->theirs);
         if (err == 0)
-            err = find_place(p, s->base, m, merge_twins_in_base(m, ino), &f->base);
+            err = find_place(s->base, base, m, merge_twins_in_base(m, ino), &f->base);
         if (err == 0)
-            err = find_place(p, s->ours, m, ino, &f->ours);
+            err = find_place(s->ours, ours, m, ino, &f->ours);
     }
     return err;
 }

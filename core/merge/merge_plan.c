@@ -80,6 +80,24 @@ int plan_load(const struct making *k, uint64_t ino, struct inode *ret)
     return err == -ESTALE ? inode_load(&k->s->theirs->tree, ino, ret) : err;
 }
 
+/* By which node is an inode of ours known, and is it open? nodeid 0: it is not. */
+static struct vnode_known who_has(const struct making *k, uint64_t ino)
+{
+    const struct merge_sides *s = k->s;
+    struct vnode_known who = {.ino = ino};
+    const struct vnode_known *at;
+
+    if (s->known) {
+        at = vnodes_find(s->known, s->known_count, ino);
+        return at ? *at : who;
+    }
+    who.nodeid = ns_node_of(s->ours, ino);
+    who.open = vnode_is_open(k->p, who.nodeid, false);
+    who.writes = vnode_is_open(k->p, who.nodeid, true);
+    who.orphan = vnode_is_nameless(k->p, who.nodeid);
+    return who;
+}
+
 /* ---- inodes ---- */
 
 bool plan_is_unsealed(const struct making *k, uint64_t object)
@@ -215,11 +233,11 @@ static bool is_change(const struct merge_inode *i)
 /* The content of a file of ours becomes another one: who has it open? */
 static int leave_to_readers(struct making *k, struct merge_inode *i)
 {
-    uint64_t node = ns_node_of(k->s->ours, i->ino);
+    struct vnode_known who = who_has(k, i->ino);
 
-    if (vnode_is_open(k->p, node, true))
+    if (who.writes)
         return conflict_of_inode(k, MERGE_OPEN, i->ino);
-    i->left = vnode_is_open(k->p, node, false) ? node : 0;
+    i->left = who.open ? who.nodeid : 0;
     return add_inode(k, i);
 }
 
@@ -301,13 +319,13 @@ static int merge_gone(struct making *k, const struct delta_inode *t)
 static int merge_new(struct making *k, const struct delta_inode *t)
 {
     struct merge_inode i = {.ino = t->ino, .is_new = true};
-    uint64_t node = ns_node_of(k->s->ours, t->ino);
+    struct vnode_known who = who_has(k, t->ino);
     int64_t links;
     int err = final_links(k, t->ino, &links);
 
     if (err < 0 || links <= 0)
         return err;
-    i.left = vnode_is_nameless(k->p, node) ? node : 0;
+    i.left = who.orphan ? who.nodeid : 0;
     return add_inode(k, &i);
 }
 
@@ -477,13 +495,14 @@ int merge_plan_make(struct state *p, const struct merge_sides *s, struct merge_p
     struct making k = {p, s, ret};
     int err;
 
-    ret->room.left = MEMORY;
+    ret->room.left = ret->memory ? ret->memory : MEMORY;
     ret->theirs = (struct delta)DELTA_INIT(&ret->room);
-    ret->ours = (struct delta)DELTA_INIT(&ret->room);
+    if (!ret->knows_ours)
+        ret->ours = (struct delta)DELTA_INIT(&ret->room);
     err = delta_gather(&s->base->tree, &s->theirs->tree, s->own, ret->interrupted, &ret->theirs);
-    if (err == 0)
+    if (err == 0 && !ret->knows_ours)
         err = delta_gather(&s->base->tree, &s->ours->tree, s->own, ret->interrupted, &ret->ours);
-    if (err == 0)
+    if (err == 0 && !ret->knows_ours)
         err = merge_twins_find(&k);
     return err < 0 ? err : make_plan(&k);
 }
@@ -506,8 +525,31 @@ void merge_plan_release(struct merge_plan *m)
     map64_release(&m->dir_of);
     merge_twins_release(&m->twins);
     delta_release(&m->theirs);
-    delta_release(&m->ours);
-    *m = (struct merge_plan){.rule = m->rule, .rules = m->rules, .interrupted = m->interrupted};
+    if (!m->knows_ours)
+        delta_release(&m->ours);
+    *m = (struct merge_plan){.rule = m->rule,
+                             .rules = m->rules,
+                             .interrupted = m->interrupted,
+                             .memory = m->memory,
+                             .knows_ours = m->knows_ours,
+                             .ours = m->ours};
+}
+
+struct merge_inode *merge_plan_inode(const struct merge_plan *m, uint64_t ino)
+{
+    size_t from = 0, to = m->inode_count; /* they are in the order of the delta */
+
+    while (from < to) {
+        size_t at = from + (to - from) / 2;
+
+        if (m->inodes[at].ino == ino)
+            return &m->inodes[at];
+        if (m->inodes[at].ino < ino)
+            from = at + 1;
+        else
+            to = at;
+    }
+    return NULL;
 }
 
 /* Bytes of one operation that puts an item of the usual length, of one that puts a name, and of all

@@ -47,7 +47,7 @@
 
 #include "delta.h"
 #include "map64.h"
-#include "state.h"
+#include "merge_sides.h"
 
 enum merge_rule {
     MERGE_FAIL,   /* what is a conflict is reported */
@@ -109,11 +109,6 @@ struct merge_dir {
     int entries, subdirs;
 };
 
-struct merge_sides {
-    struct ns *base, *theirs, *ours; /* the caller has their locks, of `ours` for writing */
-    uint64_t own;                    /* as that of delta_gather */
-};
-
 struct merge_rules; /* merge_rules.h */
 
 /* Numbers of twins (merge_twins.h). */
@@ -126,6 +121,10 @@ struct merge_plan {
     enum merge_rule rule;            /* of the caller */
     const struct merge_rules *rules; /* likewise; NULL: `rule` is that of all conflicts */
     const _Atomic bool *interrupted; /* of the caller; NULL: none */
+    size_t memory; /* of the caller: bytes that both deltas may take; 0: 256 MiB */
+    /* of the caller: `ours` is filled already, and stays so when the plan is released; then there
+     * are no twins, so each file that theirs made keeps its number */
+    bool knows_ours;
     struct diff_room room;
     struct delta theirs, ours; /* what each changed since the base */
     struct merge_twins twins;
@@ -149,6 +148,13 @@ struct merge_plan {
 
 int merge_plan_make(struct state *p, const struct merge_sides *s, struct merge_plan *ret);
 void merge_plan_release(struct merge_plan *m);
+/* Does the plan change ours? */
+static inline bool merge_plan_changes(const struct merge_plan *m)
+{
+    return m->name_count || m->inode_count;
+}
+/* What becomes of an inode of ours or of theirs; NULL: it gets nothing. */
+struct merge_inode *merge_plan_inode(const struct merge_plan *m, uint64_t ino);
 /* Bytes of operations that the plan makes in the log, at most. */
 size_t merge_plan_bytes(const struct merge_plan *m);
 /* One word for a reason. */

@@ -169,6 +169,9 @@ bool ns_table_has_name(struct ns_table *t, const char *name);
 int ns_table_remove(struct state *p, struct ns *ns);
 /* Has a live namespace the number? The caller holds "names". */
 bool ns_table_has(struct ns_table *t, uint32_t number);
+/* The namespace gets the tree of the draft, which keeps it as well; its own tree goes. It has the
+ * inode numbers of both. The change is alone, or nobody else uses the state yet. -ENOMEM, -EIO */
+int ns_tree_take(struct state *p, struct ns *ns, const struct ns *draft);
 /* Puts a namespace into the table, which owns it afterwards. It begins without settings. The caller
  * holds "names" for writing. */
 void ns_table_insert(struct ns_table *t, struct ns *ns);

@@ -102,6 +102,25 @@ static int freeze_one(struct state *p, struct ns *ns, struct ns_records *ret)
     return record_push(ret, ns->number, "", len, bytes);
 }
 
+int ns_tree_take(struct state *p, struct ns *ns, const struct ns *draft)
+{
+    struct tree t = {.pages = ns->tree.pages, .refs = ns->tree.refs};
+    int err = tree_branch(&draft->tree, &t);
+
+    if (err == 0) {
+        err = drops_push(p->drops, ns->tree.root);
+        if (err < 0)
+            (void)drops_push(p->drops, t.root);
+    }
+    if (err < 0)
+        return err;
+    ns->tree.root = t.root;
+    ns->tree.usage = t.usage;
+    ns->dirty = true;
+    ns_saw_ino(p, ns, draft->next_ino - 1);
+    return 0;
+}
+
 int ns_table_freeze(struct state *p, struct ns_records *ret)
 {
     uint64_t number, none;

@@ -8,6 +8,7 @@
  * which no branch inherits. Its last close deletes it there. After a crash the whole orphan tree is
  * dropped.
  */
+#include "array.h"
 #include "nowait.h"
 #include "state.h"
 #include <errno.h>
@@ -241,8 +242,10 @@ static uint64_t node_number(struct state *p)
     return number >= atomic_load(&p->next_ino) ? number : 0;
 }
 
-/* Copies what the inode is to the orphan tree, for the files that are open, without a name. */
-static int copy_to_orphans(struct state *p, struct ns *ns, struct vnode *v, uint64_t ino)
+/* Copies what the inode is in a tree to the orphan tree, for the files that are open, without a
+ * name. The caller holds ns->lock for writing. */
+static int copy_nameless(struct state *p, struct ns *ns, const struct tree *from, struct vnode *v,
+                         uint64_t ino)
 {
     struct tree *orphans = &p->orphans.tree;
     struct inode in;
@@ -251,7 +254,7 @@ static int copy_to_orphans(struct state *p, struct ns *ns, struct vnode *v, uint
     ORPHANS_GUARD(ns->observer.txn);
 
     serial = p->orphans.next_ino++;
-    err = items_copy(p, &ns->tree, range_of_inode(ino), orphans, serial);
+    err = items_copy(p, from, range_of_inode(ino), orphans, serial);
     if (err == 0)
         err = inode_load(orphans, serial, &in);
     if (err == 0) {
@@ -293,7 +296,7 @@ int inode_renew(struct state *p, struct ns *ns, uint64_t ino)
     if (err == 0)
         err = map64_reserve(&ns->ino_of, ns->ino_of.count + 1);
     if (err == 0 && !v->orphan)
-        err = copy_to_orphans(p, ns, v, ino);
+        err = copy_nameless(p, ns, &ns->tree, v, ino);
     if (err == 0)
         move_node(ns, ino, v, number);
     vnode_put(p, v);
@@ -321,6 +324,52 @@ void inode_renew_undo(struct state *p, struct ns *ns, uint64_t ino, uint64_t nod
         (void)map64_put(&ns->ino_of, vfs_node_ino(nodeid), ino);
     }
     vnode_put(p, v);
+}
+
+/* ---- what is open ---- */
+
+static int compare_known(const void *a, const void *b)
+{
+    const struct vnode_known *x = a, *y = b;
+
+    return (x->ino > y->ino) - (x->ino < y->ino);
+}
+
+const struct vnode_known *vnodes_find(const struct vnode_known *list, size_t count, uint64_t ino)
+{
+    const struct vnode_known k = {.ino = ino};
+
+    return count ? bsearch(&k, list, count, sizeof *list, compare_known) : NULL;
+}
+
+int vnodes_known(struct state *p, const struct ns *ns, struct vnode_known **ret, size_t *ret_count)
+{
+    size_t room = 0;
+    MUTEX_GUARD(&p->vnodes.lock);
+
+    rwlock_held(&ns->lock);
+    *ret = NULL;
+    *ret_count = 0;
+    for (size_t i = 0; i < VNODE_BUCKETS; i++)
+        for (const struct vnode *v = p->vnodes.bucket[i]; v; v = v->next) {
+            uint64_t ino = v->ns == ns && (v->opens || v->orphan) ? ns_ino_of(ns, v->nodeid) : 0;
+
+            if (!ino)
+                continue;
+            if (ARRAY_RESERVE(*ret, room, *ret_count + 1) < 0) {
+                free(*ret);
+                *ret = NULL;
+                return -ENOMEM;
+            }
+            (*ret)[(*ret_count)++] = (struct vnode_known){.ino = ino,
+                                                          .nodeid = v->nodeid,
+                                                          .open = v->opens > 0,
+                                                          .writes = v->writers > 0,
+                                                          .orphan = v->orphan != 0};
+        }
+    if (*ret)
+        qsort(*ret, *ret_count, sizeof **ret, compare_known);
+    return 0;
 }
 
 /* ---- where its items are ---- */
@@ -373,7 +422,6 @@ static int adopt(struct state *p, struct ns *ns, struct vnode *v)
     uint64_t serial;
     int err;
     ORPHANS_GUARD(ns->observer.txn);
-
     serial = p->orphans.next_ino++;
     err = items_copy(p, &ns->tree, all, &p->orphans.tree, serial);
     if (err < 0)
@@ -423,10 +471,25 @@ int orphan_adopt(struct state *p, struct ns *ns, uint64_t ino, bool *ret_moved)
     *ret_moved = false;
     if (!v)
         return 0;
-    if (vnode_is_open(p, v->nodeid, false)) {
+    if (!v->orphan && vnode_is_open(p, v->nodeid, false)) {
         err = adopt(p, ns, v);
         *ret_moved = err == 0;
     }
+    vnode_put(p, v);
+    return err;
+}
+
+int orphan_keep(struct state *p, struct ns *ns, const struct tree *was, uint64_t ino)
+{
+    struct vnode *v;
+    int err = 0;
+
+    rwlock_held_write(&ns->lock);
+    v = take_vnode(p, ns_node_of(ns, ino));
+    if (!v)
+        return 0;
+    if (!v->orphan && vnode_is_open(p, v->nodeid, false))
+        err = copy_nameless(p, ns, was, v, ino);
     vnode_put(p, v);
     return err;
 }

@@ -102,6 +102,20 @@ void items_leave(struct state *p, struct items *it);
 /* The last name of an inode is removed. If it is open, its items are moved to the orphan tree, and
  * *ret_moved is true. The caller holds ns->lock for writing. */
 int orphan_adopt(struct state *p, struct ns *ns, uint64_t ino, bool *ret_moved);
+/* The same for an inode that has no name any more because its namespace got another tree: its items
+ * are copied from `was`, the tree before, which is that of a namespace that the log knows. Nothing
+ * happens if it is not open. Takes at most RENEW_ROOM bytes of operations in the frame. */
+int orphan_keep(struct state *p, struct ns *ns, const struct tree *was, uint64_t ino);
+/* Lists the inodes of `ns` that are open or have no name any more, by number, but those of which
+ * the number stands for another node (inode_renew). The caller holds ns->lock, and frees *ret.
+ * -ENOMEM */
+struct vnode_known {
+    uint64_t ino, nodeid;
+    bool open, writes, orphan; /* `writes`: it is open for writing */
+};
+int vnodes_known(struct state *p, const struct ns *ns, struct vnode_known **ret, size_t *ret_count);
+/* Finds an inode in such a list; NULL: it is not there. */
+const struct vnode_known *vnodes_find(const struct vnode_known *list, size_t count, uint64_t ino);
 /* Makes an inode that has no name: its items begin in the orphan tree. The caller holds v->ns->lock
  * for writing. */
 int orphan_create(struct state *p, struct vnode *v, const struct inode *in, bool linkable);

@@ -6,7 +6,9 @@
 #
 # A namespace has FILES small files (100,000). Each row is the median of several rounds, in ms, of one
 # command to the control file: 10 changed paths committed to an untouched parent, and 1,000 to one
-# that has moved. Then `git worktree add` of the same files in a repository on the disk of WORKDIR,
+# that has moved. Then all FILES paths are changed in a branch and committed, twice, while another
+# process makes files in the parent: how long that takes, and the longest time that one of these
+# files took. Then `git worktree add` of the same files in a repository on the disk of WORKDIR,
 # and an overlay mount over them, alone and in the place of the files for one command, beside `tally
 # exec`. Then the same files on a btrfs in a file of WORKDIR, by a loop device: a snapshot, its
 # deletion, and what `btrfs send` makes of 100 changed files; left out, with the reason, where the
@@ -136,6 +138,39 @@ for i in range(5):
     note("commit of 1,000 changed paths, parent moved", ask(f"commit c{i}"))
 for what, took in times.items():
     row(what, took)
+
+# Makes files in main until its input ends, and prints the longest time that one took, in ms.
+writer = """
+import os, select, sys, time
+longest, n = 0, 0
+print("begun", flush=True)
+while not select.select([sys.stdin], [], [], 0)[0]:
+    begun = time.perf_counter()
+    with open(f"{sys.argv[1]}/w{n}", "w") as out:
+        out.write("x")
+    longest = max(longest, time.perf_counter() - begun)
+    n += 1
+print(longest * 1000, n)
+"""
+
+def beside(line):
+    top = f"{mnt}/main/beside{len(os.listdir(mnt + '/main'))}"
+    os.mkdir(top)
+    p = subprocess.Popen([sys.executable, "-c", writer, top], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    p.stdout.readline()
+    time.sleep(0.2)
+    took = ask(line)
+    longest, made = p.communicate("")[0].split()
+    return took, float(longest), int(made)
+
+took = []
+for i in range(2):
+    ask(f"branch main l{i}")
+    change(f"{mnt}/l{i}", files, f"all {i}\n")
+    took.append(beside(f"commit l{i}"))
+row(f"commit of {files} changed paths, beside a writer", [t[0] for t in took])
+row("... the longest time that the writer waited", [t[1] for t in took])
+print("... files that it made meanwhile: " + ", ".join(str(t[2]) for t in took), flush=True)
 
 # ---- git, overlayfs, and exec ----
 

@@ -238,6 +238,8 @@ void op_merge(size_t from, size_t to);
 /* Receives as a new space what was sent of a snapshot, and what a space has beside it. */
 void op_receive_kept(size_t from, size_t to);
 void op_receive_rest(size_t from, size_t to);
+/* As a large merge is made; `to` gets a file meanwhile, which (`rest`) is merged as a large one. */
+void op_merge_large(size_t from, size_t to, bool rest);
 void op_import(size_t space, unsigned value); /* the files import-a and import-b */
 void op_snapshot(size_t space); /* one in a workload at most, for that space */
 void op_branch_snapshot(size_t space, size_t to);
@@ -306,6 +308,7 @@ void workload_dropped(void);
 void workload_subblocks(void);
 void workload_kept(void);
 void workload_received(void);
+void workload_aside(void);
 void workload_imported(void);
 void workload_moved(void); /* workloads_shard.c */
 void workload_recalled(void);

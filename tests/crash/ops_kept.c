@@ -32,12 +32,37 @@ static void show_kept(const struct model *m, size_t from, size_t to)
             model_set(to, m->file[i].name, bytes_ref(m->file[i].bytes));
 }
 
+static void note_merged(size_t from, size_t to);
+
 /* The last two merges, the older one first, and what the spaces had before and after each. */
 static struct merged {
     uint64_t seq;
     size_t to;
     struct model before, after;
 } merges[2];
+
+/* A large merge, and what is done beside it. */
+static struct {
+    unsigned at_once; /* 0: it is small; 2: what is done beside it is large, too */
+    bool done;
+    size_t from, to;
+} beside;
+
+/* Writes a file beside the merge, once. */
+static void write_beside(void *ctx)
+{
+    (void)ctx;
+    if (!beside.at_once || beside.done)
+        return;
+    beside.done = true;
+    op_write(beside.to, "own-beside", 0, 700, 40);
+    model_drop(&merges[1].before);
+    model_copy(&merges[1].before, &w.live);
+    if (is_off())
+        return;
+    note_attempt(); /* it is there without the merge */
+    note_merged(beside.from, beside.to);
+}
 
 /* Somebody has the file "a" of a space open while it is merged into. NULL: it cannot be opened. */
 static struct vfs_file *open_a(size_t s)
@@ -50,13 +75,14 @@ static struct vfs_file *open_a(size_t s)
 
 static int merge_spaces(size_t from, size_t to)
 {
-    struct merge_call c = {.label = space_names[from]};
+    struct merge_call c = {.label = space_names[from], .beside = write_beside};
     struct vfs_file *reader = open_a(to);
     struct merge_result r;
     int err;
 
     CHECK(ns_get_by_name(w.p, space_names[from], &c.theirs) == 0);
     CHECK(ns_get_by_name(w.p, space_names[to], &c.ours) == 0);
+    w.p->config.merge_at_once = beside.at_once;
     err = merge_run(w.p, &c, &r);
     merges[1].seq = r.seq;
     merge_result_release(&r);
@@ -158,6 +184,16 @@ static int undo_last(void)
 
     CHECK(history_before(&w.p->history, UINT64_MAX, &op) == 0);
     return undo_seq(op.entry.seq);
+}
+
+void op_merge_large(size_t from, size_t to, bool rest)
+{
+    beside.at_once = 1 + rest;
+    beside.done = false;
+    beside.from = from;
+    beside.to = to;
+    op_merge(from, to);
+    beside.at_once = 0;
 }
 
 static int snapshot(size_t s)
@@ -368,4 +404,5 @@ void op_empty_trash(void)
             CHECK(err == 0);
         }
     }
+    kept_expire(w.p); /* drafts, which a job lets go after a flush */
 }

@@ -421,6 +421,7 @@ const struct workload workloads[] = {
     {"subblocks", workload_subblocks, false},
     {"kept", workload_kept, false},
     {"received", workload_received, false},
+    {"aside", workload_aside, false},
     {"imported", workload_imported, false},
     {"moved", workload_moved, false},
     {"recalled", workload_recalled, false},

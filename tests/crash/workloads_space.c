@@ -154,6 +154,33 @@ void workload_received(void)
     op_drain(true);
 }
 
+/* Large merges, of what is sealed and of what is not. */
+void workload_aside(void)
+{
+    op_write(0, "a", 0, 2000, 1);
+    op_write(0, "big", 0, 200 * KIB, 2);
+    op_write(0, "gone", 0, 300, 3);
+    op_flush();
+    op_branch(0, 1);
+    op_write(1, "a", 50, 500, 4);
+    op_write(1, "big", 190 * KIB, 30 * KIB, 5);
+    op_unlink(1, "gone");
+    op_write(1, "new", 0, 5000, 6);
+    op_write(0, "own", 0, 100, 7);
+    op_merge_large(1, 0, false);
+    op_write(0, "own", 50, 100, 8);
+    op_sync();
+    op_write(1, "a", 0, 10, 9);
+    op_write(1, "new", 10, 10, 10);
+    op_unlink(0, "own-beside");
+    op_merge_large(1, 0, true);
+    op_write(1, "big", 0, 10, 11);
+    op_merge_large(1, 0, false);
+    op_undo_merge(); /* the one before */
+    op_drop(1);
+    op_drain(true);
+}
+
 /* Imports into a namespace that has some of what comes: of files, and of their bytes. */
 void workload_imported(void)
 {

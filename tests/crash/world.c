@@ -198,8 +198,9 @@ void world_reopen(void)
     CHECK(err == 0);
     packs_set_size(w.p->packs, 200 * 1024);
     settings_put(&w.p->settings, SET_SHARD_PARALLEL, 1); /* so that a run can be repeated */
-    /* what is dead is to be dead at once, but for the workload that is about bases and the trash */
-    if (!now_at.workload || strcmp(now_at.workload->name, "kept") != 0)
+    /* what is dead is to be dead at once, but for the workloads about bases and the trash */
+    if (!now_at.workload || (strcmp(now_at.workload->name, "kept") != 0 &&
+                             strcmp(now_at.workload->name, "aside") != 0))
         settings_put(&w.p->settings, SET_ORIGIN_KEEP, 0);
     w.stopped = false;
 }

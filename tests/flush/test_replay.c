@@ -980,6 +980,10 @@ Test(replay, a_frame_that_does_not_fit_is_damage)
         {.kind = OP_NS_PUT, .ns = 5, .data = "x", .len = 1},
         {.kind = OP_NS_BRANCH, .ns = 5, .number = 1, .data = "x", .len = 1},
         {.kind = OP_NS_DROP, .ns = 77},
+        {.kind = OP_NS_TAKE, .ns = 1, .number = 77},
+        {.kind = OP_NS_TAKE, .ns = 77, .number = 1},
+        {.kind = OP_NS_TAKE, .ns = 1, .number = 1}, /* no draft */
+        {.kind = OP_NS_TAKE, .ns = 1, .number = 1ull << 32},
         {.kind = OP_PIN, .number = 999},
         {.kind = OP_REQUEST, .a = 0},
         {.kind = OP_SETTING, .a = 1},

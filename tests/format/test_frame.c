@@ -30,6 +30,7 @@ static const struct op samples[] = {
     {.kind = OP_INO_RUN, .ns = 7, .a = 2, .b = 1026},
     {.kind = OP_NS_SETTING, .ns = 7, .data = data, .len = 9},
     {.kind = OP_HISTORY, .data = data, .len = 9},
+    {.kind = OP_NS_TAKE, .ns = 7, .number = 9},
 };
 #define SAMPLES (sizeof samples / sizeof *samples)
 

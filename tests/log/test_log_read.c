@@ -716,6 +716,8 @@ Test(log_read, operations_can_be_said_in_words)
     cr_assert_str_eq(words_of(&op, 3), "operation rename \"a name\"");
     op.len = 1;
     cr_assert_str_eq(words_of(&op, 3), "an operation of the history, damaged");
+    op = (struct op){.kind = OP_NS_TAKE, .ns = 3, .number = 9};
+    cr_assert_str_eq(words_of(&op, 3), "give the tree of namespace 9 to namespace 3");
     op = (struct op){.kind = OP_RANGE_DEL, .ns = 3, .key = {12 << 6, 0}, .end = {12 << 6 | 63, 0}};
     cr_assert_str_eq(words_of(&op, 3), "delete items of inode 12");
     op = (struct op){.kind = OP_RANGE_COPY, .ns = 3, .key = key_make(12, ITEM_EXTENT, 131072)};

@@ -334,14 +334,6 @@ Test(merge, a_frozen_namespace_gets_nothing)
     refused(&x, "commit dev", -EROFS, "main cannot be changed");
 }
 
-static struct vfs_attr attr_of(const char *path)
-{
-    struct vfs_attr a;
-
-    cr_assert_eq(vfs_getattr(x.p, node_of(&x, path), &a), 0, "%s", path);
-    return a;
-}
-
 Test(merge, numbers_of_files_that_came_are_taken)
 {
     struct ns *main_ns;

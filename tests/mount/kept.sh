@@ -145,4 +145,38 @@ eq "$(cat last/src/a)" last
 matches "$(tally snapshot list main)" "main@v2"
 matches "$(tally commit last)" "into=main"
 eq "$(cat main/src/a)" last
+
+claim "a commit of many files has what others wrote meanwhile, also after the daemon was killed"
+tally branch main many >/dev/null
+mkdir many/m main/beside
+for ((i = 0; i < 6000; i++)); do
+    echo "$i" >"many/m/$i"
+done
+echo many >many/src/a
+cat main/src/a >/dev/null
+tally commit many >"$W/out" &
+commit=$!
+made=0
+until ended "$commit"; do
+    echo "$made" >"main/beside/$made"
+    made=$((made + 1))
+done
+wait "$commit" || { cat "$W/out"; false; }
+matches "$(<"$W/out")" "into=main seq=.* names=6001 inodes=600[1-9]"
+eq "$(cat main/src/a)" many
+for round in before after; do
+    eq "$(find main/m -type f | wc -l)" 6000
+    eq "$(cat main/m/5999 main/src/a | tr '\n' ' ')" "5999 many "
+    for ((i = 0; i < made; i++)); do
+        eq "$(<"main/beside/$i")" "$i"
+    done
+    [[ $round == before ]] || break
+    cd /
+    kill_daemon
+    mount_store
+    cd "$M"
+done
+tally undo main >/dev/null
+fails ls main/m
+eq "$(cat main/src/a main/beside/0 | tr '\n' ' ')" "last 0 "
 finish

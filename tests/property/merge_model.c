@@ -113,7 +113,8 @@ static bool are_equal(const struct three *t, const struct file *x, const struct 
 /* Two files that became one, as far as anybody can see. */
 static bool are_twins(const struct three *t, uint64_t ours, uint64_t theirs)
 {
-    return ours && theirs && are_equal(t, plain_file(t->ours, ours), plain_file(t->theirs, theirs));
+    return !t->apart && ours && theirs &&
+           are_equal(t, plain_file(t->ours, ours), plain_file(t->theirs, theirs));
 }
 
 /* ---- conflicts ---- */
@@ -577,7 +578,7 @@ void naive_merge(const struct three *given, struct outcome *ret)
     copy(&theirs, given->theirs);
     t->base = &base;
     t->theirs = &theirs;
-    while (unite_one(t, &base, &theirs))
+    while (!t->apart && unite_one(t, &base, &theirs))
         ;
     plain_clear(&ret->tree);
     ret->count = ret->sure = 0;

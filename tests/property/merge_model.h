@@ -59,6 +59,7 @@ struct three {
     const struct plain *base, *theirs, *ours;
     enum merge_rule rule;
     uint64_t open; /* an inode of ours that is open for writing; 0: none */
+    bool apart;    /* no two files are twins */
     bool (*same_object)(uint64_t x, uint64_t y);
 };
 void naive_merge(const struct three *t, struct outcome *ret);

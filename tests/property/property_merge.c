@@ -2,14 +2,16 @@
 /*
  * property_merge: random changes of two branches, merged by the store and by a naive model.
  *
- *     property_merge [--seed S] [--rounds N]
+ *     property_merge [--seed S] [--rounds N] [--large]
  *
  * In each round files of both branches are made, written, renamed, linked, replaced and removed.
  * Then one is merged into the other, or a merge is taken back, by some rule. Before and after that
  * all trees are walked and all is read, without the rooms diff and merge. The naive merge
  * (merge_model.h) of the trees before says what must come out: the tree after, or conflicts and
  * no change. At times the store is drained, closed, checked offline, or abandoned and started again
- * from its log. Prints its seed; the same seed does the same.
+ * from its log. With --large each merge is made as a large one is, and at times the side that gets
+ * it changes while it is made: the model merges that into the result. Prints its seed; the same seed
+ * does the same.
  */
 #include "merge_model.h"
 #include "clock_manual.h"
@@ -51,7 +53,8 @@ static struct {
     uint64_t open_node;
     bool open_writes;
     uint64_t rng, round;
-    uint64_t clean, refused, decided, undone; /* merges */
+    bool large; /* each merge is one that is made beside those who write */
+    uint64_t clean, refused, decided, undone, moved; /* merges */
 } w;
 
 static void failed(int line, const char *what)
@@ -392,6 +395,11 @@ static void refresh(struct plain *t, const struct ns *ns)
 static struct {
     struct plain theirs, ours, now;
     struct outcome o;
+    int side;             /* that gets it */
+    enum merge_rule rule;
+    bool moved;           /* it changed while the merge was made */
+    bool loose;           /* and only the store knows what comes of that */
+    uint64_t seen;        /* what was read through the open file */
 } m;
 
 static enum merge_rule some_rule(void)
@@ -405,6 +413,12 @@ static bool check_merge(int side, const struct three *t, int err, const struct m
     bool done = err == 0;
 
     CHECK(err == 0 || err == -EEXIST);
+    if (m.loose) {
+        read_tree(side, &m.now);
+        if (!done)
+            check_same_tree(t->ours, &m.now);
+        return done;
+    }
     if (done ? m.o.sure > 0 : m.o.count == 0)
         show(&m.o, r);
     CHECK(done ? m.o.sure == 0 : m.o.count > 0);
@@ -435,16 +449,24 @@ static void see_base(struct ns *x, struct ns *y)
     ns_put(w.p, base);
 }
 
+/* The inode of a side that is open for writing; 0: none. */
+static uint64_t written(int side)
+{
+    struct ns *ns = space(side);
+    uint64_t ino = w.open && w.open_writes && w.open_side == side ? ns_ino_of(ns, w.open_node) : 0;
+
+    ns_put(w.p, ns);
+    return ino;
+}
+
 /* Reads both sides, and lets the model merge them. With contents of which nobody knows whether they
  * are equal only MERGE_FAIL has one outcome. */
 static struct three let_model_merge(const struct plain *base, const struct plain *theirs, int side,
                                 enum merge_rule rule)
 {
-    struct three t = {base, theirs, &m.ours, rule, 0, same_object};
+    struct three t = {base, theirs, &m.ours, rule, written(side), false, same_object};
 
     read_tree(side, &m.ours);
-    if (w.open && w.open_writes && w.open_side == side)
-        t.open = vfs_node_ino(w.open_node);
     naive_merge(&t, &m.o);
     if (rule != MERGE_FAIL && m.o.unsure) {
         t.rule = MERGE_FAIL;
@@ -453,12 +475,68 @@ static struct three let_model_merge(const struct plain *base, const struct plain
     return t;
 }
 
+static void step(int side);
+static void open_some(int side);
+
+/* Was a file opened for writing that the merge changes? */
+static bool is_written(void)
+{
+    static struct outcome o;
+    const struct three t = {
+        &w.base, &m.theirs, &m.ours, m.rule, written(m.side), false, same_object};
+
+    naive_merge(&t, &o);
+    return has(&o, MERGE_OPEN);
+}
+
+/* What comes of a merge if the side moved to `later` after it was planned: what it did is merged
+ * into the result. If that does not fit, all is merged anew. */
+static void let_model_go_on(const struct plain *later)
+{
+    static struct outcome rest;
+    const struct three t = {&m.ours, later, &m.o.tree, MERGE_FAIL, 0, true, same_object};
+    const struct three anew = {
+        &w.base, &m.theirs, later, m.rule, written(m.side), false, same_object};
+
+    naive_merge(&t, &rest);
+    m.loose = rest.unsure || rest.count > rest.sure;
+    if (rest.count || is_written()) {
+        naive_merge(&anew, &m.o);
+        m.loose |= m.o.unsure || m.o.count > m.o.sure;
+    } else {
+        for (size_t i = 0; i < rest.tree.files; i++) {
+            const struct file *f = plain_file(&m.o.tree, rest.tree.v[i].ino);
+            rest.tree.v[i].mtime_free |= f && f->mtime_free;
+        }
+        copy_tree(&m.o.tree, &rest.tree);
+    }
+    copy_tree(&m.ours, later);
+}
+
+/* Changes the side while the merge is made. */
+static void move_on(void *ctx)
+{
+    static struct plain later;
+
+    (void)ctx;
+    if (m.moved || pick(3) == 0)
+        return;
+    m.moved = true;
+    if (pick(2))
+        open_some(m.side);
+    for (uint64_t left = pick(4); left > 0; left--)
+        step(m.side);
+    read_tree(m.side, &later);
+    let_model_go_on(&later);
+    m.seen = hash_open();
+}
+
 static bool merge(int from, enum merge_rule rule)
 {
-    struct merge_call c = {.theirs = space(from), .ours = space(!from), .label = spaces[from]};
+    struct merge_call c = {.theirs = space(from), .ours = space(!from), .label = spaces[from],
+                           .beside = move_on};
     struct merge_result r;
     struct three t;
-    uint64_t seen = hash_open();
     bool done;
     int err;
 
@@ -466,10 +544,16 @@ static bool merge(int from, enum merge_rule rule)
     see_base(c.theirs, c.ours);
     read_tree(from, &m.theirs);
     t = let_model_merge(&w.base, &m.theirs, !from, rule);
-    c.rule = t.rule;
+    c.rule = m.rule = t.rule;
+    w.p->config.merge_at_once = w.large ? 1 + pick(2) : 0; /* 2: each rest is large, too */
+    m.side = !from;
+    m.moved = m.loose = false;
+    m.seen = hash_open();
     err = merge_run(w.p, &c, &r);
     done = check_merge(!from, &t, err, &r);
-    CHECK(hash_open() == seen);
+    CHECK(hash_open() == m.seen);
+    w.moved += m.moved && !m.loose;
+    m.moved = m.loose = false;
     if (done && r.seq)
         copy_tree(&w.last[!from].base, &w.base);
     if (done)
@@ -689,8 +773,8 @@ static void make_twins(struct place *at)
     uint64_t rng = w.rng;
     bool dirs = pick(2);
 
-    if (!w.base.files)
-        return; /* there is one side yet */
+    if (!w.base.files || m.moved)
+        return; /* there is one side yet, or only one is to change */
     for (int side = 0; side < SIDES; side++) {
         struct vfs_attr a;
 
@@ -872,7 +956,8 @@ static void play(uint64_t rounds)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", 1, NULL, 's'}, {"rounds", 1, NULL, 'n'}, {0}};
+    static const struct option options[] = {{"seed", 1, NULL, 's'}, {"rounds", 1, NULL, 'n'},
+                                            {"large", 0, NULL, 'l'}, {0}};
     uint64_t rounds = 500, state = 1;
     int o;
 
@@ -882,12 +967,14 @@ int main(int argc, char **argv)
             w.rng = strtoull(optarg, NULL, 0);
         else if (o == 'n')
             rounds = strtoull(optarg, NULL, 0);
+        else if (o == 'l')
+            w.large = true;
         else
             return 2;
     }
     w.rng = w.rng ? w.rng : 1;
-    printf("property_merge --seed %llu --rounds %llu\n", (unsigned long long)w.rng,
-           (unsigned long long)rounds);
+    printf("property_merge --seed %llu --rounds %llu%s\n", (unsigned long long)w.rng,
+           (unsigned long long)rounds, w.large ? " --large" : "");
     fflush(stdout);
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (uint8_t)fault_random(&state);
@@ -902,8 +989,9 @@ int main(int argc, char **argv)
     kv_close(w.kv);
     disk_close(w.disk);
     kv_mem_destroy(w.mem);
-    printf("%llu merged, %llu refused, %llu by a rule, %llu taken back\n",
+    printf("%llu merged, %llu refused, %llu by a rule, %llu taken back, %llu moved meanwhile\n",
            (unsigned long long)w.clean, (unsigned long long)w.refused,
-           (unsigned long long)w.decided, (unsigned long long)w.undone);
+           (unsigned long long)w.decided, (unsigned long long)w.undone,
+           (unsigned long long)w.moved);
     return 0;
 }
