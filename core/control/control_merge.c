@@ -220,7 +220,7 @@ static int merge_into(struct call *call, struct ns *theirs, struct ns *ours, boo
 {
     const char *base = command_option(call->c, "base");
     struct merge_call c = {
-        .theirs = theirs, .ours = ours, .commit = commit, .interrupted = call->interrupted};
+        .theirs = theirs, .ours = ours, .kind = commit ? HISTORY_COMMIT : HISTORY_MERGE, .interrupted = call->interrupted};
     struct merge_result r = {0};
     char label[NS_LABEL_MAX];
     struct tries tries = {.begun = ticks(call->p)};
@@ -425,7 +425,7 @@ static bool waits_for_open(struct call *call, int err, const struct undo_result 
 static int say_undone(struct call *call, const struct undo_call *c, struct undo_result *r, int err)
 {
     const struct history_entry *e = &r->op.entry;
-    bool merge = e->kind == HISTORY_MERGE || e->kind == HISTORY_COMMIT;
+    bool merge = history_entry_is_merge(e);
     struct ns *ours;
 
     if (merge &&

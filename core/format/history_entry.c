@@ -123,6 +123,7 @@ const char *history_entry_word(const struct history_entry *e)
         [HISTORY_SNAPSHOT] = "snapshot", [HISTORY_UNSNAPSHOT] = "unsnapshot",
         [HISTORY_MERGE] = "merge",       [HISTORY_COMMIT] = "commit",
         [HISTORY_IMPORT] = "import",     [HISTORY_DETACH] = "detach",
+        [HISTORY_IMPORT_INTO] = "import",
     };
 
     if (e->itself && e->kind == HISTORY_DROP)

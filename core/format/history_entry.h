@@ -39,6 +39,7 @@ enum history_kind { /* the numbers are on disk */
                     HISTORY_COMMIT,
                     HISTORY_IMPORT,
                     HISTORY_DETACH,
+                    HISTORY_IMPORT_INTO, /* into a namespace that was there: it is a merge */
                     HISTORY_KIND_END,
 };
 
@@ -68,5 +69,9 @@ struct history_entry {
 size_t history_entry_encode(const struct history_entry *e, uint8_t out[HISTORY_ENTRY_MAX]);
 /* `seq` becomes 0. -EUCLEAN: the bytes are not such an entry; *ret is left untouched. */
 int history_entry_decode(const void *data, size_t len, struct history_entry *ret);
+static inline bool history_entry_is_merge(const struct history_entry *e)
+{
+    return e->kind == HISTORY_MERGE || e->kind == HISTORY_COMMIT || e->kind == HISTORY_IMPORT_INTO;
+}
 /* One word. What the program does by itself has words of its own: `expire`, `purge`. */
 const char *history_entry_word(const struct history_entry *e);

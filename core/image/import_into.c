@@ -89,6 +89,7 @@ int import_into_merge(struct state *p, const struct import_into *t, struct ns *d
                                  .ours = t->ours,
                                  .base = t->base,
                                  .label = LABEL,
+                                 .kind = HISTORY_IMPORT_INTO,
                                  .rule = MERGE_THEIRS,
                                  .interrupted = cancel};
     struct merge_result r = {0};

@@ -141,14 +141,16 @@ static void keep_after(struct txn *t, struct trying *k)
 static int note_merge(struct txn *t, const struct trying *k)
 {
     const struct ns *theirs = k->c->theirs, *ours = k->c->ours;
-    struct history_entry e = {.kind = k->c->commit ? HISTORY_COMMIT : HISTORY_MERGE,
-                              .ns = {ours->number, ours->generation},
-                              .other = {theirs->number, theirs->generation}};
+    struct history_entry e = {.kind = k->c->kind ? k->c->kind : HISTORY_MERGE,
+                              .ns = {ours->number, ours->generation}};
 
     if (!merge_plan_changes(&k->plan))
         return 0;
     ns_label(t->p, ours, e.name);
-    ns_label(t->p, theirs, e.second);
+    if (e.kind != HISTORY_IMPORT_INTO) { /* a draft is nothing that people know */
+        e.other = (struct history_ns){theirs->number, theirs->generation};
+        ns_label(t->p, theirs, e.second);
+    }
     if (k->c->back) {
         e.of = history_root(&t->p->history, k->base->hidden.of.seq);
         e.again = !k->c->undo;

@@ -44,7 +44,7 @@ struct merge_call {
     struct ns *base;   /* NULL: the one that the records of the two know */
     const char *label; /* NULL: nothing is kept, unless it is an undo */
     bool undo;         /* it takes back a merge */
-    bool commit;       /* the history says so */
+    enum history_kind kind; /* what it is in the history; 0: HISTORY_MERGE */
     /* Of an undo and a redo: what was kept before that which they take back, and the branch of
      * which the base goes back with it, or NULL. */
     const struct ns *back;

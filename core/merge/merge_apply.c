@@ -171,6 +171,17 @@ static int take_some_xattrs(struct applying *a, const struct merge_inode *i, str
     return err;
 }
 
+/* The mode that the inode gets. Set-id bits go with a content: the file has none that the side of
+ * its content does not have, so no merge makes a program with somebody's rights of the bytes of
+ * another one. */
+static uint32_t merged_mode(const struct merge_inode *i, uint32_t ours, uint32_t theirs)
+{
+    const uint32_t mode = i->mode ? (ours & S_IFMT) | (theirs & 07777) : ours;
+    const uint32_t of_content = i->content ? theirs : i->own ? ours : mode;
+
+    return S_ISREG(ours) ? mode & ~(~of_content & (S_ISUID | S_ISGID)) : mode;
+}
+
 static int change_inode(struct applying *a, const struct merge_inode *i)
 {
     struct inode in, theirs;
@@ -180,8 +191,7 @@ static int change_inode(struct applying *a, const struct merge_inode *i)
         err = inode_load(&a->s->theirs->tree, in_theirs(a, i->ino), &theirs);
     if (err < 0)
         return err;
-    if (i->mode)
-        in.mode = (in.mode & S_IFMT) | (theirs.mode & 07777);
+    in.mode = merged_mode(i, in.mode, theirs.mode);
     if (i->uid)
         in.uid = theirs.uid;
     if (i->gid)

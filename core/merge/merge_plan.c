@@ -254,9 +254,9 @@ static int merge_changed(struct making *k, const struct delta_inode *t, const st
         i.content = true;
     else if (theirs && !same)
         err = decide(k, MERGE_CONTENT, t->ino, &i.content);
+    i.own = ours && !same && !i.content;
     if (err == 0 && o)
-        err = merge_attrs(
-            k, t, o, &(struct merge_content){i.content, ours && !same && !i.content}, &i);
+        err = merge_attrs(k, t, o, &(struct merge_content){i.content, i.own}, &i);
     if (!o) {
         i.mode = x->mode != b->mode;
         i.uid = x->uid != b->uid;

@@ -18,7 +18,8 @@
  *   becomes what it is in theirs. What both have changed to the same stays. All else is a conflict.
  * - Each of these is looked at alone: each name; of an inode its permissions with the access ACL,
  *   owner, group, each extended attribute, and content. security.capability is that of the side
- *   whose content is taken, if one has changed it. A rule decides only what is a conflict. The time
+ *   whose content is taken, if one has changed it, and a file has no set-id bits that this side does
+ *   not have. A rule decides only what is a conflict. The time
  *   of modification follows the content that is taken; else it is that of the side which alone has
  *   changed it, or the later one. It is never a conflict.
  * - Contents of both sides are the same for certain if they are one object: equal bytes are, once
@@ -88,6 +89,7 @@ struct merge_inode {
     bool content, xattrs; /* these become as theirs has them */
     size_t first_xattr, xattr_count; /* and these attributes of plan.xattrs */
     bool mode, uid, gid;  /* likewise */
+    bool own;             /* the content stays that ours has made */
     bool mtime;           /* likewise, also if the content does not */
     uint64_t left;        /* the node that it leaves to those who have it open; 0: it keeps it */
 };

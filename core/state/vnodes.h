@@ -70,6 +70,12 @@ bool vnode_is_nameless(struct state *p, uint64_t nodeid);
 
 uint64_t ns_node_of(const struct ns *ns, uint64_t ino);
 uint64_t ns_ino_of(const struct ns *ns, uint64_t nodeid); /* 0: none */
+/* Did inode_renew leave the node to those who had it open? The caller holds the lock of the
+ * namespace. */
+static inline bool vnode_is_left(const struct vnode *v)
+{
+    return v->orphan && ns_ino_of(v->ns, v->nodeid) == 0;
+}
 /* Open files of the inode, none of which may be open for writing, go on with what it is now: that
  * is copied to the orphan tree, without a name, and keeps the node. The inode gets another node,
  * and may then be changed. If the inode is in the orphan tree already it only gets another node,

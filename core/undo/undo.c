@@ -67,6 +67,7 @@ static int kind_for(const struct history_entry *e, enum ns_kind *ret)
     case HISTORY_SNAPSHOT:
     case HISTORY_MERGE:
     case HISTORY_COMMIT:
+    case HISTORY_IMPORT_INTO:
         return 0;
     case HISTORY_REMOVE:
     case HISTORY_UNSNAPSHOT:
@@ -78,11 +79,6 @@ static int kind_for(const struct history_entry *e, enum ns_kind *ret)
     return -EOPNOTSUPP;
 }
 
-static bool is_merge(const struct history_entry *e)
-{
-    return e->kind == HISTORY_MERGE || e->kind == HISTORY_COMMIT;
-}
-
 /* Is it still there as the entry left it? */
 static int fits(struct state *p, const struct history_op *op, const struct history_entry *e,
                 const struct ns *ns)
@@ -90,7 +86,7 @@ static int fits(struct state *p, const struct history_op *op, const struct histo
     struct ns *other;
     int err;
 
-    if (is_merge(e))
+    if (history_entry_is_merge(e))
         return merge_can_undo(p, ns, e->seq, op->undone) ? 0 : -ENODATA;
     if (e->kind != HISTORY_RENAME && e->kind != HISTORY_EXCHANGE)
         return 0;
@@ -131,7 +127,7 @@ static int64_t gone_at(struct state *p, const struct history_entry *e)
 
     if (last_move(p, e, &op) == 0 && op.entry.kind != HISTORY_UNDROP)
         return op.entry.time;
-    return is_merge(e) && until <= now(p) ? until : 0;
+    return history_entry_is_merge(e) && until <= now(p) ? until : 0;
 }
 
 /* Finds the entry to be inverted, and the namespace that it is about, with a reference. */
@@ -245,6 +241,7 @@ static int invert(struct state *p, const struct undo_call *c, const struct histo
         return ns_remove(p, ns, NS_SNAPSHOT, false, &ret->open);
     case HISTORY_MERGE:
     case HISTORY_COMMIT:
+    case HISTORY_IMPORT_INTO:
         return merge_undo(p, ns, e->seq, ret->op.undone, c->rule, c->interrupted, &ret->merge);
     case HISTORY_REMOVE:
     case HISTORY_UNSNAPSHOT:

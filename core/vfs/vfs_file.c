@@ -107,8 +107,8 @@ static int check_open(struct vnode *v, unsigned flags, struct inode *ret)
     int err = v->ns->live ? inode_load(&v->ns->tree, ns_ino_of(v->ns, v->nodeid), &in) : -ESTALE;
 
     *ret = (struct inode){0};
-    if (v->orphan)
-        return 0; /* through /proc/self/fd: it is open already */
+    if (v->orphan) /* through /proc/self/fd it is open already; by a name it was to be written */
+        return flags & (VFS_WRITE | VFS_TRUNC) && vnode_is_left(v) ? -ESTALE : 0;
     if (err < 0)
         return err;
     if (S_ISDIR(in.mode))

@@ -36,6 +36,28 @@ Test(merge_open, who_has_a_changed_file_open_reads_what_it_was_and_the_name_has_
     is_text("main/a", "changed");
 }
 
+/* The kernel may know the old node by the name for an instant. */
+Test(merge_open, what_a_name_still_brings_to_the_old_file_is_refused_and_not_lost)
+{
+    uint64_t node = node_of(&x, "main/a");
+    struct vfs_file *f = open_file("main/a", 0), *g;
+    struct vfs_attr in = {.mode = 0600}, a;
+
+    write_file("dev/a", "changed");
+    agreed(&x, "commit dev", "ok");
+    cr_assert_eq(vfs_open(x.p, node, VFS_WRITE, &g), -ESTALE);
+    cr_assert_eq(vfs_open(x.p, node, VFS_WRITE | VFS_TRUNC, &g), -ESTALE);
+    cr_assert_eq(vfs_setattr(x.p, node, VFS_SET_MODE, &in, &a), -ESTALE);
+    cr_assert_eq(vfs_setattr(x.p, node, VFS_SET_SIZE, &in, &a), -ESTALE);
+    cr_assert_eq(vfs_setxattr(x.p, node, "user.a", "b", 1, 0), -ESTALE);
+    cr_assert_eq(vfs_open(x.p, node, 0, &g), 0); /* as through /proc/self/fd */
+    reads(g, "hello");
+    vfs_release(g);
+    reads(f, "hello");
+    vfs_release(f);
+    is_text("main/a", "changed");
+}
+
 Test(merge_open, a_file_that_was_left_to_its_reader_is_the_same_file_for_the_next_merge)
 {
     struct vfs_file *f = open_file("main/a", 0), *g;

@@ -104,7 +104,7 @@ Test(merge_xattrs, of_the_last_attribute_no_trace_is_left)
     cr_assert_eq(inode_load(&ns->tree, vfs_node_ino(node_of(&x, "main/a")), &in), 0);
     ns_put(x.p, ns);
     cr_assert(!(in.flags & INODE_XATTRS));
-    cr_assert_eq(mode_of("main/a"), 0600);
+    cr_assert_eq(mode_of("main/a") & 07777, 0600);
 }
 
 Test(merge_xattrs, a_crash_leaves_what_was_merged)
@@ -136,6 +136,26 @@ Test(merge_xattrs, a_capability_does_not_pass_to_a_content_for_which_it_was_not_
     agreed(&x, "commit two", "ok");
     is_text("main/a", "main's code");
     has("main/a", CAPABILITY, NULL);
+}
+
+Test(merge_xattrs, set_id_bits_do_not_pass_to_a_content_for_which_they_were_not_set)
+{
+    chmod_file("main/a", 0775);
+    branch_two();
+    write_file("two/a", "other code");
+    chmod_file("main/a", 04775);
+    agreed(&x, "commit two", "ok");
+    is_text("main/a", "other code");
+    cr_assert_eq(mode_of("main/a") & 07777, 0775);
+    chmod_file("two/a", 06775);
+    write_file("main/a", "main's code");
+    agreed(&x, "commit two", "ok");
+    is_text("main/a", "main's code");
+    cr_assert_eq(mode_of("main/a") & 07777, 0775);
+    write_file("two/a", "reviewed code");
+    chmod_file("two/a", 04755);
+    agreed(&x, "commit two conflicts=theirs", "ok");
+    cr_assert_eq(mode_of("main/a") & 07777, 04755);
 }
 
 Test(merge_xattrs, a_capability_comes_with_its_content)
@@ -193,18 +213,18 @@ Test(merge_xattrs, an_acl_comes_although_ours_has_changed_other_attributes)
 Test(merge_xattrs, the_mode_and_the_access_acl_are_one_attribute)
 {
     branch_two();
-    cr_assert_eq(mode_of("main/a"), 0644);
+    cr_assert_eq(mode_of("main/a") & 07777, 0644);
     let_read("two/a", 7);
     cr_assert_eq(mode_of("two/a"), 0644);
     chmod_file("main/a", 0600);
     refused(&x, "commit two", -EEXIST, "1 conflict");
-    cr_assert_eq(mode_of("main/a"), 0600);
+    cr_assert_eq(mode_of("main/a") & 07777, 0600);
     agreed(&x, "commit two conflicts=theirs", "decided=1");
-    cr_assert_eq(mode_of("main/a"), 0644);
+    cr_assert_eq(mode_of("main/a") & 07777, 0644);
     cr_assert(may_read("main/a", 7));
     chmod_file("two/a", 0640);
     let_read("main/a", 8);
     agreed(&x, "commit two conflicts=ours", "decided=1");
-    cr_assert_eq(mode_of("main/a"), 0644);
+    cr_assert_eq(mode_of("main/a") & 07777, 0644);
     cr_assert(may_read("main/a", 8));
 }

@@ -386,7 +386,7 @@ static struct did *note_merge(enum history_kind kind, struct space *ours, const 
 static void commit(void)
 {
     struct space *b = some(ROOT, false), *a;
-    struct merge_call c = {.label = "x", .commit = pick(2)};
+    struct merge_call c = {.label = "x", .kind = pick(2) ? HISTORY_COMMIT : HISTORY_MERGE};
     struct merge_result r;
     struct base to;
     unsigned becomes[FILES];
@@ -405,7 +405,7 @@ static void commit(void)
     } else {
         CHECK(err == 0 && !r.seq == is_same(becomes, a->v));
         if (r.seq) {
-            struct did *o = note_merge(c.commit ? HISTORY_COMMIT : HISTORY_MERGE, a, becomes);
+            struct did *o = note_merge(c.kind, a, becomes);
             o->branch = index_of(b);
             o->from = b->base;
             o->to = to;
