@@ -212,14 +212,27 @@ static void close_a(void)
     vfs_release(opened);
 }
 
-Test(merge_aside, a_file_that_nobody_has_open_any_more_when_a_large_merge_ends_keeps_its_node)
+/* The kernel is to forget the bytes of a node. */
+static void on_bytes(void *ctx, uint64_t nodeid)
+{
+    bool *told = ctx;
+
+    *told |= nodeid == node_of(&x, "main/a");
+}
+
+Test(merge_aside, of_a_file_that_is_closed_when_a_large_merge_ends_the_kernel_forgets_the_bytes)
 {
     uint64_t node = node_of(&x, "main/a");
+    bool told = false;
+    const struct state_events events = {.bytes = on_bytes, .ctx = &told};
     struct merge_result r;
 
     write_file("dev/a", "changed");
     open_a();
+    state_set_events(x.p, &events);
     cr_assert_eq(merge_beside(close_a, &r), 0);
+    state_set_events(x.p, NULL);
+    cr_assert(told);
     is_text("main/a", "changed");
     cr_assert_eq(node_of(&x, "main/a"), node);
 }
