@@ -161,8 +161,9 @@ static int say_result(struct call *call, const struct ns *ours, const struct mer
     case -EEXIST:
         err = add_conflicts(call, r);
         return err < 0 ? err
-                       : control_fail(call, -EEXIST, "%zu conflict%s; nothing was changed (conflicts=RULE "
-                                      "or set=PATTERN=RULE decides)",
+                       : control_fail(call, -EEXIST,
+                                      "%zu conflict%s; nothing was changed (conflicts=RULE or "
+                                      "set=PATTERN=RULE decides)",
                                       r->conflict_count, r->conflict_count == 1 ? "" : "s");
     case -ENODATA:
         return control_fail(call, err,
@@ -219,8 +220,10 @@ static bool waits_for_closes(struct call *call, int err, struct merge_result *r,
 static int merge_into(struct call *call, struct ns *theirs, struct ns *ours, bool commit)
 {
     const char *base = command_option(call->c, "base");
-    struct merge_call c = {
-        .theirs = theirs, .ours = ours, .kind = commit ? HISTORY_COMMIT : HISTORY_MERGE, .interrupted = call->interrupted};
+    struct merge_call c = {.theirs = theirs,
+                           .ours = ours,
+                           .kind = commit ? HISTORY_COMMIT : HISTORY_MERGE,
+                           .interrupted = call->interrupted};
     struct merge_result r = {0};
     char label[NS_LABEL_MAX];
     struct tries tries = {.begun = ticks(call->p)};

@@ -18,10 +18,10 @@
  *   becomes what it is in theirs. What both have changed to the same stays. All else is a conflict.
  * - Each of these is looked at alone: each name; of an inode its permissions with the access ACL,
  *   owner, group, each extended attribute, and content. security.capability is that of the side
- *   whose content is taken, if one has changed it, and a file has no set-id bits that this side does
- *   not have. A rule decides only what is a conflict. The time
- *   of modification follows the content that is taken; else it is that of the side which alone has
- *   changed it, or the later one. It is never a conflict.
+ *   whose content is taken, if one has changed it, and a file has no set-id bits that this side
+ *   does not have. A rule decides only what is a conflict. The time of modification follows the
+ *   content that is taken; else it is that of the side which alone has changed it, or the later
+ *   one. It is never a conflict.
  * - Contents of both sides are the same for certain if they are one object: equal bytes are, once
  *   they are sealed, unless a file has extents or holes.
  * - Two new directories of one name are one, and so are two new files of one name that are equal
