@@ -33,8 +33,8 @@ struct merge_with {
  * read. */
 bool merge_with_read(struct merge_with *w, const char *lines);
 /* Runs the program for all files: `sh -c 'CMD "$@"' sh OURS BASE THEIRS`, in the order of diff3 and
- * of `git merge-file`. What it prints is the merged text if it ends with 0. -EEXIST after a sentence
- * for each file that it does not merge. */
+ * of `git merge-file`. What it prints is the merged text if it ends with 0. -EEXIST after a
+ * sentence for each file that it does not merge. */
 int merge_with_run(struct merge_with *w);
 /* Writes the texts into the files of the branch. -ECANCELED: one has changed since it was read; any
  * other error after a sentence. Then all of them are as they were. */
