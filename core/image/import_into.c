@@ -59,9 +59,12 @@ static void explain(int err, const struct merge_result *r, struct strbuf *why)
     switch (err) {
     case -EEXIST:
         if (r->conflict_count)
-            strbuf_addf(why, "%s was changed meanwhile (%s), and %zu more: nothing was imported",
-                        r->conflicts[0].path, merge_why_name(r->conflicts[0].why),
-                        r->conflict_count - 1);
+            strbuf_addf(why, "%s was changed meanwhile (%s)", r->conflicts[0].path,
+                        merge_why_name(r->conflicts[0].why));
+        if (r->conflict_count > 1)
+            strbuf_addf(why, ", and %zu more", r->conflict_count - 1);
+        if (r->conflict_count)
+            strbuf_adds(why, ": nothing was imported");
         break;
     case -ENOENT:
         strbuf_adds(why, "the namespace is gone by now");

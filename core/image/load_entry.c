@@ -216,6 +216,12 @@ int load_unlink_take(struct load *l, const struct image_record *r)
 
 /* ---- adding ---- */
 
+/* The name of the way to the control file, at the top of a namespace that is mounted by itself. */
+static bool is_reserved(const char *name, size_t len)
+{
+    return len == strlen(".tally") && !memcmp(name, ".tally", len);
+}
+
 /* May the entry stand there? */
 static int check(struct load *l, const struct image_record *r, const struct load_inode *dir,
                  const struct load_inode *i)
@@ -223,6 +229,8 @@ static int check(struct load *l, const struct image_record *r, const struct load
     if (!S_ISDIR(dir->in.mode) || dir->in.parent == 0)
         return load_fail(l, -EINVAL, "inode %llu has an entry, and is no directory with a name",
                          (unsigned long long)r->parent);
+    if (load_ino_of(l, r->parent) == NS_ROOT_INO && is_reserved(r->name, r->name_len))
+        return load_fail(l, -EINVAL, "'.tally' is a name of tallyfs at the top of a namespace");
     if (S_ISDIR(i->in.mode) && i->in.parent)
         return load_fail(l, -EINVAL, "directory %llu has two names", (unsigned long long)r->number);
     if (!S_ISDIR(i->in.mode) && i->in.nlink >= LINKS_MAX)

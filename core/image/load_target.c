@@ -50,10 +50,12 @@ static int enter(struct load *l, const char *path, size_t upto, const char *name
     unsigned type;
     int err = dirent_find(l->p, &l->ns->tree, l->root, name, &k, &ino, &type);
 
+    if (l->root == NS_ROOT_INO && !strcmp(name, ".tally"))
+        return load_fail(l, -EINVAL, "'.tally' is a name of tallyfs at the top of a namespace");
     if (err == -ENOENT && last)
         return make_directory(l, l->root, k, name);
     if (err == -ENOENT)
-        return load_fail(l, err, "%.*s is not there", (int)upto, path);
+        return load_fail(l, err, "%.*s is not there: make it first", (int)upto, path);
     if (err == 0 && type != DT_DIR)
         return load_fail(l, -ENOTDIR, "%.*s is %s", (int)upto, path,
                          type == DT_LNK ? "a symlink, and none is followed" : "no directory");

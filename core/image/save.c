@@ -163,7 +163,6 @@ static int put_inode(struct save *s)
         err = save_put(s, &(struct image_record){.type = IMAGE_CLEAR, .number = n->number});
     if (err == 0 && (n->again || !n->of_base))
         err = list_xattrs(s);
-    s->counts.inodes++;
     n->part = SAVE_XATTRS;
     return err;
 }
@@ -284,11 +283,6 @@ int save_end(struct save *s, const uint8_t *digest)
     return err < 0 ? err
                    : save_put(
                          s, &(struct image_record){.type = IMAGE_END, .number = s->stream.records});
-}
-
-void save_get_counts(const struct save *s, struct save_counts *ret)
-{
-    *ret = s->counts;
 }
 
 const char *save_why(const struct save *s)

@@ -40,12 +40,6 @@ struct state;
 
 #define SAVE_KNOWN_MAX ((size_t)1 << 20)
 
-struct save_counts {
-    uint64_t inodes;   /* new or changed */
-    uint64_t contents; /* with their bytes, or parts of them */
-    uint64_t bytes;    /* of these */
-};
-
 /* Both namespaces are frozen, and the caller keeps its references until save_close. `base` NULL:
  * the tree is saved whole. `interrupted`, which may be NULL, ends long searches. -ENOMEM */
 int save_open(struct state *p, struct ns *base, struct ns *ns, const _Atomic bool *interrupted,
@@ -58,6 +52,5 @@ int save_end(struct save *s, const uint8_t *digest);
 /* The bytes that were made and not taken. */
 const uint8_t *save_bytes(const struct save *s, size_t *ret_len);
 void save_taken(struct save *s, size_t len);
-void save_get_counts(const struct save *s, struct save_counts *ret);
 const char *save_why(const struct save *s); /* "": nothing is known but the errno */
 void save_close(struct save *s);            /* NULL is fine */

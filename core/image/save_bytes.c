@@ -92,7 +92,6 @@ int save_open_bytes(struct save *s)
         return err;
     }
     n->content = s->stream.contents + 1;
-    s->counts.contents++;
     return 0;
 }
 
@@ -175,7 +174,6 @@ static int put_patches(struct save *s, const uint8_t *was, uint64_t off, size_t 
                                                  .offset = off + at,
                                                  .data = s->piece + at,
                                                  .len = end - at});
-        s->counts.bytes += end - at;
     }
     return err;
 }
@@ -215,7 +213,6 @@ int save_next_piece(struct save *s)
         err = read_all(s, at, len);
     if (err < 0)
         return err;
-    s->counts.bytes += len;
     n->at = at + len;
     return save_put(s, &(struct image_record){.type = IMAGE_CONTENT,
                                               .number = n->content,

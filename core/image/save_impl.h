@@ -76,7 +76,6 @@ struct save {
     struct map64 known;   /* object -> index + 1 in `contents` */
     struct save_known *contents;
     size_t contents_count, contents_room;
-    struct save_counts counts;
     struct strbuf why;
     /* whole */
     struct tree_walk *walk;

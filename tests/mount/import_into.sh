@@ -128,7 +128,11 @@ claim "no path leads out of the namespace, or through what is not there"
 refused src root/../other "'\.\.'"
 refused src root/etc/../../other "'\.\.'"
 refused src root/etc/passwd 'etc/passwd is no directory'
-refused src root/no/where 'no is not there'
+refused src root/no/where 'no is not there: make it first'
+refused src root/.tally 'is a name of tallyfs at the top'
+mkdir -p with/.tally
+refused with root 'is a name of tallyfs at the top'
+rm -r with
 refused src nowhere/x 'nowhere is no namespace'
 refused src root@before-import/x '.'
 make_tar a.tar 'add("ok", b"x"); add("../other/file", b"evil")'
