@@ -254,7 +254,7 @@ static int set_once(struct state *p, struct vnode *v, struct setting_of *s, stru
         return err;
     t.remote = remote;
     WRITE_GUARD(&v->io);
-    err = vnode_changeable(v);
+    err = vnode_changeable_by_name(p, v);
     if (err == 0 && s->set & VFS_SET_SIZE)
         err = file_truncate(&t, v, s->want->size);
     return err < 0 ? err : set_items(&t, v, s, ret);

@@ -54,16 +54,21 @@ int change_begin(struct state *p, uint64_t nodeid, struct txn *ret);
 int change_begin_removal(struct state *p, uint64_t nodeid, struct txn *ret);
 
 /* Does the inode's namespace allow a change? An unlinked inode belongs to no namespace, so it may
- * always be changed. -ESTALE: a merge left the inode to its readers (inode_renew), and a name led
- * the kernel to it that leads to another node by now; the kernel then looks the name up again. If
- * the caller holds the freeze lock the answer stays true until it releases the lock. The caller
- * holds no lock of the namespace. */
+ * always be changed. If the caller holds the freeze lock the answer stays true until it releases
+ * the lock. */
 static inline int vnode_changeable(const struct vnode *v)
 {
+    return v->ns->frozen && !v->orphan ? -EROFS : 0;
+}
+/* The same for a change that may have come by a name. -ESTALE: a merge left the inode to its
+ * readers (inode_renew), so by now the name leads to another node; the kernel then looks the name
+ * up again. The caller holds no lock of the namespace. */
+static inline int vnode_changeable_by_name(struct state *p, const struct vnode *v)
+{
     if (!v->orphan)
-        return v->ns->frozen ? -EROFS : 0;
+        return vnode_changeable(v);
     READ_GUARD(&v->ns->lock);
-    return vnode_is_left(v) ? -ESTALE : 0;
+    return vnode_is_left(v) && !vnode_is_open(p, v->nodeid, true) ? -ESTALE : 0;
 }
 
 static inline bool node_is_root(uint64_t nodeid)

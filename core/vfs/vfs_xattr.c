@@ -468,7 +468,7 @@ static int set_vnode(struct state *p, struct vnode *v, const struct change_of *c
 
     if (err < 0)
         return err;
-    err = vnode_changeable(v);
+    err = vnode_changeable_by_name(p, v);
     if (err == 0)
         err = items_lock(p, v, &t, &it);
     if (err < 0)
