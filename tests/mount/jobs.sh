@@ -88,7 +88,7 @@ claim "a drop is a job; it cannot be cancelled, and ends at all of it"
 mkdir "$M/gone"
 for i in {1..300}; do echo "$i" >"$M/gone/f$i"; done
 drain
-number=$("$TALLY" drop gone | sed -n 's/.*job=//p')
+number=$("$TALLY" drop gone | sed -n 's/.*job=\([0-9]*\).*/\1/p')
 "$TALLY" wait "$number" "${limit}s"
 eq "$(job "$number" verb) $(job "$number" state) $(job "$number" percent)" "drop done 100.0"
 eq "$(job "$number" done)" "$(job "$number" total)"

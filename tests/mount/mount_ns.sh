@@ -180,7 +180,7 @@ mkdir "$C/d"
 eq "$(errno_of 'os.rename(argv[1], argv[0])' "$C/.tally" "$C/d")" EPERM
 eq "$(errno_of 'os.mkdir(argv[0])' "$C/d/.tally")" OK "deeper it is a name as any other"
 rm -r "$C/d"
-eq "$(names "$C/.tally")" 'control flushes gc-history ghosts import jobs metrics nodes refcounts snapshots stats.json status '
+eq "$(names "$C/.tally")" 'control export flushes gc-history ghosts import jobs metrics nodes refcounts snapshots stats.json status '
 for dir in .tally .tally/jobs .tally/snapshots; do
     [[ $(stat -c %i "$C/$dir") != $(stat -c %i "$A/$dir") ]] || fail "one directory has two parents: $dir"
 done

@@ -91,7 +91,7 @@ for call in 'os.rmdir(".tally")' 'os.rename(".tally", "x")' 'os.rename("empty", 
     got=$(errno_of "$call")
     [[ $got != OK ]] || fail "$call worked"
 done
-eq "$(names .tally)" "control flushes gc-history ghosts import jobs metrics namespaces nodes objects refcounts snapshots stats.json status "
+eq "$(names .tally)" "control export flushes gc-history ghosts import jobs metrics namespaces nodes objects refcounts snapshots stats.json status "
 
 claim "names: 255 bytes, anything but a slash"
 n=$(printf 'n%.0s' {1..255})
