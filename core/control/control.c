@@ -9,6 +9,7 @@
  */
 #include "control.h"
 #include "control_impl.h"
+#include "command_error.h"
 #include "control_of_store.h"
 #include "nowait.h"
 #include <errno.h>
@@ -150,45 +151,6 @@ static void end_turn(struct control_session *s, int64_t after)
 
 /* ---- replies ---- */
 
-/* The sentence for an errno, for a verb that failed without a sentence of its own. */
-static const char *usual_sentence(int err)
-{
-    switch (err) {
-    case -EINTR:
-        return "interrupted; what was started goes on";
-    case -EROFS:
-        return "the store is read-only; `tally status` says why";
-    case -ESHUTDOWN:
-        return "the store is being unmounted";
-    case -ENOSPC:
-        return "no space left on the store's disk";
-    case -EDQUOT:
-        return "the owner of the store has no disk quota left";
-    case -ENOMEM:
-        return "out of memory";
-    case -EUCLEAN:
-        return "a damaged part of the store is in the way; `tally check` names it";
-    case -ETIMEDOUT:
-        return "not done in that time";
-    case -ECANCELED:
-        return "the job was cancelled";
-    default:
-        return strerrordesc_np(-err) ? strerrordesc_np(-err) : "failed";
-    }
-}
-
-/* Appends "error ERRNO VERB: sentence", one line. */
-static void put_error(struct strbuf *out, int err, const char *verb, const struct strbuf *why)
-{
-    strbuf_addf(out, "error %s ", command_errno_name(-err));
-    command_add_word(out, verb);
-    strbuf_adds(out, ": ");
-    for (const char *c = why->len ? why->s : usual_sentence(err); *c; c++)
-        /* a name may have a newline, the reply must not */
-        strbuf_add(out, *c == '\n' ? "?" : c, 1);
-    strbuf_adds(out, "\n");
-}
-
 /* Appends a reply to those of this write, and to those that the session reads. */
 static void deliver(struct control_session *s, struct strbuf *all, const struct strbuf *reply)
 {
@@ -231,7 +193,7 @@ static int do_one(struct control_session *s, const struct command *c, bool only_
     if (err == 0)
         err = strbuf_error(&call.head) < 0 ? -ENOMEM : strbuf_error(&call.lines);
     if (err < 0)
-        put_error(&reply, err, c->verb, &call.why);
+        command_add_error(&reply, err, c->verb, call.why.len ? call.why.s : "");
     else if (!only_check)
         strbuf_addf(&reply, "ok%s\n", call.head.s);
     strbuf_add(&reply, call.lines.s, call.lines.len);
@@ -268,7 +230,7 @@ static int refuse(struct control_session *s, struct strbuf *all, int err, const 
     CLEANUP_STRBUF struct strbuf reply = STRBUF_INIT, why = STRBUF_INIT;
 
     strbuf_adds(&why, sentence);
-    put_error(&reply, err, "control", &why);
+    command_add_error(&reply, err, "control", why.len ? why.s : "");
     deliver(s, all, &reply);
     return err;
 }
@@ -288,7 +250,7 @@ static int enough_said(struct control_session *s, const struct command *c, struc
     strbuf_adds(&why, full ? no_room
                            : "the replies of this write have 1 MiB already; read them, then write "
                              "the rest");
-    put_error(&reply, err, c->verb, &why);
+    command_add_error(&reply, err, c->verb, why.len ? why.s : "");
     deliver(s, all, &reply);
     return err;
 }
@@ -331,7 +293,7 @@ static ssize_t take_commands(struct control_session *s, const char *buf, size_t 
         return refuse(s, all, -EINVAL, "a command cannot hold a NUL byte");
     err = command_parse(buf, len, &list, &why);
     if (err < 0)
-        return refuse(s, all, err, why.len ? why.s : usual_sentence(err));
+        return refuse(s, all, err, why.len ? why.s : command_usual_sentence(err));
     n = run_list(s, &list, len, all, interrupted);
     command_list_release(&list);
     return n;

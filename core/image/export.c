@@ -3,6 +3,7 @@
  * nothing is made ahead, and who does not read costs nothing but memory and the frozen trees. */
 #include "export.h"
 #include "command.h"
+#include "command_error.h"
 #include "job.h"
 #include "noted.h"
 #include "ns_branch.h"
@@ -84,33 +85,15 @@ void export_close(struct export_session *s)
 
 /* ---- errors ---- */
 
-static const char *usual_sentence(int err)
-{
-    switch (err) {
-    case -ESHUTDOWN:
-        return "the store is being unmounted";
-    case -ECANCELED:
-        return "the job was cancelled";
-    case -EIO:
-        return "bytes of it are damaged or cannot be read";
-    case -EUCLEAN:
-        return "its metadata is damaged";
-    default:
-        return strerrordesc_np(-err) ? strerrordesc_np(-err) : "failed";
-    }
-}
-
-/* Makes the sentence, and ends the session. Returns the error. */
+/* Makes the sentence, which is `why`, or what the coder says, and ends the session. Returns the
+ * error. */
 static int fail(struct export_session *s, int err, const char *why)
 {
-    strbuf_addf(&s->reply, "error %s send: ", command_errno_name(-err));
-    for (; *why; why++)
-        strbuf_add(&s->reply, *why == '\n' ? "?" : why, 1);
-    if (s->save && *save_why(s->save))
-        strbuf_adds(&s->reply, save_why(s->save));
-    else if (strbuf_error(&s->reply) == 0 && s->reply.s[s->reply.len - 1] == ' ')
-        strbuf_adds(&s->reply, usual_sentence(err));
-    strbuf_adds(&s->reply, "\n");
+    if (!*why && s->save)
+        why = save_why(s->save);
+    if (!*why && err == -EIO)
+        why = "bytes of it are damaged or cannot be read";
+    command_add_error(&s->reply, err, "send", why);
     s->stage = EXPORT_FAILED;
     give_up(s, err);
     return err;

@@ -2,43 +2,33 @@
 /* import_reply: see the header. */
 #include "import_reply.h"
 #include "command.h"
+#include "command_error.h"
 #include "receive.h"
 #include <errno.h>
 #include <string.h>
 
 #define U(x) ((unsigned long long)(x))
 
-/* The sentence for an error that has none of its own. */
-static const char *usual_sentence(int err)
+/* What an error means for a stream; "": what it means for any command. */
+static const char *sentence_of_stream(int err)
 {
     switch (err) {
     case -EUCLEAN:
         return "the stream is damaged";
     case -EPROTO:
         return "the stream was written by a newer version";
-    case -EROFS:
-        return "the store is read-only; `tally status` says why";
-    case -ESHUTDOWN:
-        return "the store is being unmounted";
-    case -ENOSPC:
-        return "no space left on the store's disk";
-    case -EDQUOT:
-        return "the owner of the store has no disk quota left";
-    case -ECANCELED:
-        return "the job was cancelled";
     case -EBUSY:
         return "as many imports run as there can be";
+    case -EINTR:
+        return "interrupted; nothing is there";
     default:
-        return strerrordesc_np(-err) ? strerrordesc_np(-err) : "failed";
+        return "";
     }
 }
 
 void import_reply_error(struct strbuf *out, const char *verb, int err, const struct strbuf *why)
 {
-    strbuf_addf(out, "error %s %s: ", command_errno_name(-err), verb);
-    for (const char *c = why->len ? why->s : usual_sentence(err); *c; c++)
-        strbuf_add(out, *c == '\n' ? "?" : c, 1);
-    strbuf_adds(out, "\n");
+    command_add_error(out, err, verb, why->len ? why->s : sentence_of_stream(err));
 }
 
 void import_reply_done(struct strbuf *out, const char *ns, const struct load_result *r,

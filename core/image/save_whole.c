@@ -2,6 +2,7 @@
 /* save_whole: all of a tree, directory by directory, in the order of names. */
 #include "save_impl.h"
 #include "array.h"
+#include "command_error.h"
 #include "tree_walk.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -52,7 +53,10 @@ int save_whole_next(struct save *s)
         return err;
     if (S_ISDIR(a.mode) || !map64_get(&s->numbers, vfs_node_ino(a.nodeid), &number)) {
         err = begin(s, &a, name, depth);
-        return err < 0 && err != -ENOMEM && !s->why.len ? save_fail(s, err, "%s: ", path) : err;
+        return err < 0 && err != -ENOMEM && !s->why.len
+                   ? save_fail(s, err, "%s: %s", *path ? path : "the top directory",
+                               command_usual_sentence(err))
+                   : err;
     }
     return save_put(s, &(struct image_record){.type = IMAGE_ENTRY,
                                               .parent = s->dirs[depth - 1],
