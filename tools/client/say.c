@@ -6,10 +6,14 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#define PROGRESS_FIRST_NS 1000000000 /* before the first line of a progress */
+#define PROGRESS_NS 200000000        /* between two */
 
 const char *tally_verb;
 
@@ -56,6 +60,20 @@ void tally_warn(const char *fmt, ...)
     va_start(ap, fmt);
     say(fmt, ap);
     va_end(ap);
+}
+
+bool tally_progress_is_due(void)
+{
+    static int64_t first, last;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    int64_t now = t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+    first = first ? first : now;
+    if (now - first < PROGRESS_FIRST_NS || now - last < PROGRESS_NS) {
+        return false;
+    }
+    last = now;
+    return true;
 }
 
 void tally_progress(const char *fmt, ...)

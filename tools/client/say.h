@@ -7,6 +7,7 @@
 
 #include <getopt.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The verb that runs, which sentences name; NULL: none yet. */
@@ -24,5 +25,8 @@ void tally_print_json(const json_t *value, size_t flags);
 /* Shows a line on standard error that replaces the one before, with '?' for control characters. ""
  * clears it. Without a terminal nothing is shown. */
 void tally_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Is it time to show such a line again? Never in the first second after the first call, and then
+ * five times a second. */
+bool tally_progress_is_due(void);
 /* getopt_long(3), whose error messages begin with "tally VERB: ". */
 int tally_getopt(int argc, char **argv, const char *letters, const struct option *options);

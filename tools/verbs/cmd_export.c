@@ -19,31 +19,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#define SHOW_NS 200000000 /* between two looks at the progress */
 
 struct exporting {
     const char *source, *dest;
     bool json;
     struct export e;
-    int64_t shown;
 };
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
-}
 
 static void tick(void *ctx)
 {
     struct exporting *x = ctx;
-    int64_t now = now_ns();
-    if (now - x->shown >= SHOW_NS) {
-        x->shown = now;
+    if (tally_progress_is_due()) {
         tally_progress("export, %" PRIu64 " files, %" PRIu64 " MiB", x->e.files, x->e.bytes >> 20);
     }
 }

@@ -23,10 +23,8 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#define SHOW_NS 200000000 /* between two looks at the progress */
 
 struct importing {
     const char *source, *name; /* `name`: NS or NS/PATH */
@@ -35,19 +33,11 @@ struct importing {
     uint64_t size; /* of an archive that is a file; 0: not known */
     int session;
     struct intake_counts counts;
-    int64_t shown; /* when the progress was shown last */
     uint64_t changed;
     struct confined_result result;
 };
 
 /* ---- progress ---- */
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
-}
 
 static void show(const struct intake_counts *counts, void *ctx)
 {
@@ -63,9 +53,7 @@ static void show(const struct intake_counts *counts, void *ctx)
 static void tick(void *ctx)
 {
     struct importing *i = ctx;
-    int64_t now = now_ns();
-    if (now - i->shown >= SHOW_NS) {
-        i->shown = now;
+    if (tally_progress_is_due()) {
         show(&i->counts, i);
     }
 }

@@ -18,11 +18,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#define SHOW_NS 200000000   /* between two looks at the progress */
-#define FIRST_NS 1000000000 /* before the first */
 #define PIECE (1u << 20)
 
 struct receiving {
@@ -30,21 +27,11 @@ struct receiving {
     bool json, have;
     int in, session;
     uint64_t bytes;
-    int64_t began, shown;
 };
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
-}
 
 static void tick(struct receiving *r)
 {
-    int64_t now = now_ns();
-    if (now - r->began >= FIRST_NS && now - r->shown >= SHOW_NS) {
-        r->shown = now;
+    if (tally_progress_is_due()) {
         tally_progress("receive, %" PRIu64 " MiB", r->bytes >> 20);
     }
 }
@@ -190,7 +177,6 @@ static int run_found(struct receiving *r)
     if (r->name && strchr(r->name, '/')) {
         return tally_fail("%s is no name of a new namespace", r->name);
     }
-    r->began = now_ns();
     int rc = r->have ? print_have(r, m.point) : open_source(r) ? 1 : run(r, m.point);
     io_cleanup_close(&r->session);
     io_cleanup_close(&r->in);

@@ -21,11 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#define SHOW_NS 200000000   /* between two looks at the progress */
-#define FIRST_NS 1000000000 /* before the first */
 #define PIECE (1u << 20)
 #define HAVE_MAX (64u << 20) /* bytes of what another side says that it has */
 #define DIGESTS_MAX 1000
@@ -43,23 +40,13 @@ struct sending {
     bool ended;
     uint64_t bytes, skipped;
     uint8_t tail[TAIL];
-    int64_t began, shown;
 };
 
 /* ---- progress ---- */
 
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
-}
-
 static void tick(struct sending *s)
 {
-    int64_t now = now_ns();
-    if (now - s->began >= FIRST_NS && now - s->shown >= SHOW_NS) {
-        s->shown = now;
+    if (tally_progress_is_due()) {
         tally_progress("send, %" PRIu64 " MiB", (s->bytes + s->skipped) >> 20);
     }
 }
@@ -304,6 +291,9 @@ static int to_file(struct sending *s)
         return tally_fail("%s: %m", partial);
     }
     int rc = run(s);
+    if (rc == 0 && fsync(s->out) < 0 && errno != EINVAL) {
+        rc = tally_fail("%s: %m", partial);
+    }
     if (close(s->out) < 0 && rc == 0) {
         rc = tally_fail("%s: %m", partial);
     }
@@ -343,7 +333,6 @@ static int run_found(struct sending *s)
     if (!s->buf) {
         return tally_fail("out of memory");
     }
-    s->began = now_ns();
     int rc = !s->to || strcmp(s->to, "-") == 0 ? to_stdout(s) : to_file(s);
     io_cleanup_close(&s->session);
     command_list_release(&s->had);
