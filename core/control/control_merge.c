@@ -17,6 +17,7 @@
 #include "control_impl.h"
 #include "merge.h"
 #include "merge_pattern.h"
+#include "merge_undo.h"
 #include "ns_label.h"
 #include "undo.h"
 #include <errno.h>

@@ -17,12 +17,7 @@
  * ours gets its result at one instant.
  *
  * With a label, what `ours` was before is kept as its snapshot `before-LABEL`, and what it became
- * as `after-LABEL`; both go as the trash does. merge_undo takes back such a merge: it merges the
- * former into `ours`, with the latter as the base, so what was changed later stays. The base of the
- * branch goes back as well, so that the branch can be committed again. It leaves
- * `undo-before` and `undo-after`, by which a redo takes it back. Two snapshots are a pair if they
- * began to be kept at the same moment. One without the other, as after a crash in between, is left
- * alone.
+ * as `after-LABEL`; both go as the trash does. By these merge_undo.h takes the merge back.
  *
  * If one of the two is a branch of the other, its base becomes what theirs is at this instant, also
  * if ours had all of that, or a rule left it out: the next merge is about what is new since.
@@ -81,15 +76,10 @@ struct merge_result {
 };
 
 int merge_run(struct state *p, const struct merge_call *c, struct merge_result *ret);
-/* Takes back the merge into `ours` that was the change `seq`, or (0) the newest one that left
- * snapshots and is no undo; or (`redo`) such an undo. Its snapshots go, and it leaves its own.
- * -ENOENT: there is none. */
-int merge_undo(struct state *p, struct ns *ours, uint64_t seq, bool redo, enum merge_rule rule,
-               const _Atomic bool *interrupted, struct merge_result *ret);
-/* Are the snapshots there by which that can be done? */
-bool merge_can_undo(struct state *p, const struct ns *ours, uint64_t seq, bool redo);
 void merge_result_release(struct merge_result *r);
 
-/* How the names of what is kept begin. */
+/* How the names of what a merge keeps begin; and the names of what an undo keeps. */
 #define MERGE_BEFORE "before-"
 #define MERGE_AFTER "after-"
+#define MERGE_UNDO_BEFORE "undo-before"
+#define MERGE_UNDO_AFTER "undo-after"

@@ -3,6 +3,7 @@
 #include "undo.h"
 
 #include "history_by.h"
+#include "merge_undo.h"
 #include "ns_drop.h"
 #include "ttl.h"
 #include <errno.h>

@@ -15,7 +15,7 @@
  *     DROP                             it comes back, under the name that it had
  *     RENAME, EXCHANGE                 it gets its old name back
  *     SNAPSHOT                         the snapshot is removed, unless it is held
- *     MERGE, COMMIT, IMPORT_INTO       merge_undo (merge.h): what was written since stays
+ *     MERGE, COMMIT, IMPORT_INTO       merge_undo (merge_undo.h): what was written since stays
  *     all others                       cannot be taken back
  *
  * Without a number the newest operation that is not taken back yet is meant. The program's own

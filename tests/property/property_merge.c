@@ -14,6 +14,7 @@
  * does the same.
  */
 #include "merge_model.h"
+#include "merge_undo.h"
 #include "clock_manual.h"
 #include "check.h"
 #include "disk_mem.h"
