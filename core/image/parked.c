@@ -46,11 +46,14 @@ static void end(struct state *p, struct parked *k)
 static int rest(struct state *p, struct job *j, void *arg)
 {
     struct parked *k = arg;
+    bool taken;
     {
         MUTEX_GUARD(&p->imports->lock);
         k->job = j->number;
+        taken = !k->what; /* before there was a job to cancel */
     }
-    (void)job_pause(p, j, k->until > ticks(p) ? k->until - ticks(p) : 0);
+    if (!taken)
+        (void)job_pause(p, j, k->until > ticks(p) ? k->until - ticks(p) : 0);
     end(p, k);
     return 0;
 }

@@ -150,6 +150,8 @@ static int consider_names(struct making *k, bool of_ours)
         uint64_t mine = n->ino[DELTA_B], dir, at;
         int err;
 
+        if (k->m->interrupted && atomic_load(k->m->interrupted))
+            return -EINTR;
         if (!mine || (of_ours ? theirs_has(k, mine) : ours_has(k, mine)))
             continue;
         dir = of_ours ? merge_twins_in_theirs(k->m, n->parent) : in_ours(k, n->parent);

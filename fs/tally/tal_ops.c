@@ -146,7 +146,7 @@ static void open_import(fuse_req_t req, struct fuse_file_info *fi)
     const struct vfs_cred cred = fs_cred(req);
     struct handle *h = handle_new(fs, HANDLE_IMPORT);
     fi->direct_io = 1;
-    reply_open(req, fi, h, 
+    reply_open(req, fi, h,
                !h ? -ENOMEM
                   : import_open(fs->p, &cred, fs_may_know(fs, cred.uid), &h->import));
 }

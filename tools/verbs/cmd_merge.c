@@ -17,6 +17,7 @@
 #include "which_mount.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -51,6 +52,31 @@ static int show(const struct ctl_call *c, int err, struct reply *r)
     return err < 0;
 }
 
+/* Writes the texts into the branch, and sends the command; takes them back if that fails. Signals
+ * that end the program wait meanwhile. *ret_written: the command was sent. */
+static int write_and_send(struct merge_with *w, const char *line, struct reply *reply,
+                          bool *ret_written)
+{
+    sigset_t ends, before;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGHUP);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGPIPE);
+    sigaddset(&ends, SIGQUIT);
+    sigaddset(&ends, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &ends, &before);
+    int err = merge_with_write(w);
+    *ret_written = err == 0;
+    if (err == 0) {
+        err = send(w->mnt, line, reply);
+        if (err < 0) {
+            merge_with_restore(w);
+        }
+    }
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    return err;
+}
+
 /* Merges what the mount says is in conflict, and sends the command with the results. -ECANCELED:
  * the target or the branch changed meanwhile. After any error nothing is changed. */
 static int merge_contents(const struct ctl_call *c, struct merge_with *w, const char *line,
@@ -58,6 +84,7 @@ static int merge_contents(const struct ctl_call *c, struct merge_with *w, const 
 {
     struct reply reply = REPLY_INIT;
     CLEANUP_STRBUF struct strbuf again = STRBUF_INIT;
+    bool written;
     int err = merge_with_run(w);
     if (err < 0) {
         *ret_code = tally_fail("nothing was changed");
@@ -65,14 +92,14 @@ static int merge_contents(const struct ctl_call *c, struct merge_with *w, const 
     }
     strbuf_adds(&again, line);
     merge_with_add(w, &again);
-    err = strbuf_error(&again) < 0 ? -ENOMEM : merge_with_write(w);
-    if (err < 0) {
+    if (strbuf_error(&again) < 0) {
+        *ret_code = tally_fail("%s", strerror(ENOMEM));
+        return 0;
+    }
+    err = write_and_send(w, again.s, &reply, &written);
+    if (!written) {
         *ret_code = err == -ECANCELED ? 1 : tally_fail("nothing was changed");
         return err == -ECANCELED ? err : 0;
-    }
-    err = send(w->mnt, again.s, &reply);
-    if (err < 0) {
-        merge_with_restore(w);
     }
     if (err != -ECANCELED) {
         *ret_code = show(c, err, &reply);
@@ -95,7 +122,10 @@ static int merge_once(const struct ctl_call *c, const char *mnt, const char *lin
     } else if (err == -EEXIST) { /* there are others: they are shown as without a program */
         reply_release(&reply);
         *ret_code = show(c, send(mnt, line, &reply), &reply);
-        tally_warn("%s was not run: not all conflicts are about the content of texts", w.program);
+        if (*ret_code) {
+            tally_warn("%s was not run: not all conflicts are about the content of texts",
+                       w.program);
+        }
         err = 0;
     } else {
         *ret_code = show(c, err, &reply);
