@@ -215,7 +215,7 @@ static int check_name(const char *name)
 
     if (err < 0)
         return err;
-    return strchr(name, '@') || !name[strspn(name, "0123456789")] ||
+    return !name[strspn(name, "0123456789")] ||
                    !strncmp(name, NS_LABEL_DROPPED, strlen(NS_LABEL_DROPPED)) ||
                    !strncmp(name, NS_AUTOMATIC, strlen(NS_AUTOMATIC))
                ? -EINVAL

@@ -113,7 +113,7 @@ static int ask(struct call *call, const char *spec, struct asked **ret)
 int control_digest(struct call *call)
 {
     struct job_work w = {.fn = digest_job, .dropped = not_begun, .prompt = true};
-    struct asked *a;
+    struct asked *a = NULL;
     struct job *j;
     uint64_t number;
     int err = ask(call, control_arg(call, 0), &a);

@@ -18,6 +18,7 @@
 #define RECORD_HEAD 16 /* length 4, type 1, zero 3, sum 8 */
 #define CONTENT_SPARSE 1u
 #define MODE_IMPLIED 0x10000u /* in the mode of a directory */
+#define MODE_SEVERAL 0x20000u /* in the mode of anything else */
 /* bytes of a payload before a name or the data */
 static const size_t fixed[IMAGE_TYPE_END] = {
     [IMAGE_CONTENT] = 32, [IMAGE_INODE] = 48,          [IMAGE_ENTRY] = 16,
@@ -54,7 +55,7 @@ static bool is_inode(const struct image_record *r)
 
     if (r->number == 0 || (r->mode & ~(uint32_t)(S_IFMT | 07777)) || (r->rdev && !device))
         return false;
-    if (r->implied && !S_ISDIR(r->mode))
+    if ((r->implied && !S_ISDIR(r->mode)) || (r->several && S_ISDIR(r->mode)))
         return false;
     if (S_ISLNK(r->mode))
         return is_symlink(r) && r->content == 0;
@@ -201,7 +202,8 @@ static uint64_t sum_of(const struct image_stream *s, const uint8_t *head, const 
 static uint8_t *put_inode(uint8_t *p, const struct image_record *r)
 {
     p = append_le64(p, r->number);
-    p = append_le32(p, r->mode | (r->implied ? MODE_IMPLIED : 0));
+    p = append_le32(p, r->mode | (r->implied ? MODE_IMPLIED : 0) |
+                           (r->several ? MODE_SEVERAL : 0));
     p = append_le32(p, r->uid);
     p = append_le32(p, r->gid);
     p = append_le32(p, r->rdev);
@@ -302,7 +304,8 @@ static void take_inode(struct field_reader *f, struct image_record *r)
     r->number = field_number(f, 8);
     r->mode = (uint32_t)field_number(f, 4);
     r->implied = r->mode & MODE_IMPLIED;
-    r->mode &= ~MODE_IMPLIED;
+    r->several = r->mode & MODE_SEVERAL;
+    r->mode &= ~(MODE_IMPLIED | MODE_SEVERAL);
     r->uid = (uint32_t)field_number(f, 4);
     r->gid = (uint32_t)field_number(f, 4);
     r->rdev = (uint32_t)field_number(f, 4);

@@ -70,6 +70,9 @@ struct image_record {
     /* INODE, of a directory: the source says nothing of it, so the attributes are only for one that
      * was not there before the stream. */
     bool implied;
+    /* INODE, of anything else: it has names beside its next one, which may come later, or may be
+     * outside of the tree. Said for a program that need not note the other inodes. */
+    bool several;
     int64_t mtime; /* ns since the epoch */
     uint64_t size; /* of a file and a symlink, bytes */
     /* of a file; 0: it has only a hole, or nothing. SHARE: number of the other inode */

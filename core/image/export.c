@@ -4,6 +4,7 @@
 #include "export.h"
 #include "command.h"
 #include "command_error.h"
+#include "digest.h"
 #include "job.h"
 #include "noted.h"
 #include "ns_branch.h"
@@ -11,10 +12,12 @@
 #include "ns_find.h"
 #include "save.h"
 #include "state.h"
+#include "vfs.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define LINE_MAX_BYTES (128 * 1024) /* of the first write */
 
@@ -31,7 +34,8 @@ struct export_session {
     struct state *p;
     _Atomic bool busy; /* a call uses the session */
     enum export_stage stage;
-    char *spec; /* what people call what is sent */
+    const char *verb; /* of the line; static */
+    char *spec;       /* what people call what is sent */
     struct exported base, tree;
     struct save *save;
     struct job *job;
@@ -48,6 +52,7 @@ int export_open(struct state *p, struct export_session **ret_s)
     if (!s)
         return -ENOMEM;
     s->p = p;
+    s->verb = "send";
     s->reply = (struct strbuf)STRBUF_INIT;
     *ret_s = s;
     return 0;
@@ -93,7 +98,7 @@ static int fail(struct export_session *s, int err, const char *why)
         why = save_why(s->save);
     if (!*why && err == -EIO)
         why = "bytes of it are damaged or cannot be read";
-    command_add_error(&s->reply, err, "send", why);
+    command_add_error(&s->reply, err, s->verb, why);
     s->stage = EXPORT_FAILED;
     give_up(s, err);
     return err;
@@ -199,38 +204,92 @@ static int find_among(struct export_session *s, const struct command *c, struct 
     return err == -ENOENT ? 0 : err;
 }
 
-static int begin(struct export_session *s, const struct command *c, struct strbuf *why)
+/* Freezes both trees, and begins the job. */
+static int begin_saving(struct export_session *s, const char *spec)
 {
-    const char *spec = c->args[0].text;
-    int err = find_both(s, spec, why);
+    int err = (s->spec = strdup(spec)) ? freeze(s, &s->base) : -ENOMEM;
 
-    if (err == 0)
-        err = find_among(s, c, why);
-    if (err == 0)
-        err = (s->spec = strdup(spec)) ? freeze(s, &s->base) : -ENOMEM;
     if (err == 0)
         err = freeze(s, &s->tree);
     if (err == 0)
-        err = job_start(s->p, "send", spec, &s->job);
+        err = job_start(s->p, s->verb, spec, &s->job);
     if (err == 0)
         err = save_open(s->p, tree_of(&s->base), tree_of(&s->tree), &s->job->cancel, &s->save);
-    if (err == 0)
-        s->stage = EXPORT_HEAD;
     return err;
 }
 
-/* Is it the line `send NS DIGEST…`? */
-static bool is_line(const struct command_list *list)
+static int begin_send(struct export_session *s, const struct command *c, struct strbuf *why)
+{
+    int err = find_both(s, c->args[0].text, why);
+
+    if (err == 0)
+        err = find_among(s, c, why);
+    return err == 0 ? begin_saving(s, c->args[0].text) : err;
+}
+
+/* Finds the directory of the frozen tree that is exported. */
+static int find_top(struct export_session *s, const char *path, uint64_t *ret_node,
+                    struct strbuf *why)
+{
+    struct vfs_attr a;
+    int err = digest_find(s->p, tree_of(&s->tree), path, ret_node);
+
+    if (err == 0)
+        err = vfs_getattr(s->p, *ret_node, &a);
+    if (err == 0 && !S_ISDIR(a.mode))
+        err = -ENOTDIR;
+    if (err == -ENOENT || err == -ENOTDIR) {
+        strbuf_adds(why, err == -ENOENT ? "there is no " : "it is not a directory: ");
+        command_add_word(why, s->spec);
+    }
+    return err;
+}
+
+static int begin_export(struct export_session *s, const struct command *c, struct strbuf *why)
+{
+    const char *spec = c->args[0].text, *path = "";
+    size_t ns_len = strlen(spec);
+    uint64_t top;
+    char *name;
+    int err = strchr(spec, '/') ? command_path(spec, &ns_len, &path) : 0;
+
+    if (err < 0) {
+        command_add_word(why, spec);
+        strbuf_adds(why, " is not of the form NS/PATH");
+        return err;
+    }
+    name = strndup(spec, ns_len);
+    err = find(s, name, &s->tree, why);
+    free(name);
+    if (err == 0)
+        err = begin_saving(s, spec);
+    if (err == 0)
+        err = find_top(s, path, &top, why);
+    if (err == 0)
+        save_for_program(s->save, top);
+    return err;
+}
+
+static bool is_for_program(const struct export_session *s)
+{
+    return strcmp(s->verb, "export") == 0;
+}
+
+/* Notes the verb of the line. False: it is none of the lines that there are. */
+static bool take_verb(struct export_session *s, const struct command_list *list)
 {
     const struct command *c = list->items;
+    const bool is_export = list->count == 1 && strcmp(c->verb, "export") == 0 && c->nargs == 1;
+    const bool is_send = list->count == 1 && strcmp(c->verb, "send") == 0 && c->nargs >= 1;
 
-    return list->count == 1 && strcmp(c->verb, "send") == 0 && c->nargs >= 1 && c->noptions == 0 &&
-           !c->wait;
+    if (is_export)
+        s->verb = "export";
+    return (is_export || is_send) && c->noptions == 0 && !c->wait;
 }
 
 static int take_line(struct export_session *s, const char *buf, size_t len, struct strbuf *why)
 {
-    static const char form[] = "the first write is a line: send NS[@A..B]";
+    static const char form[] = "the first write is a line: send NS[@A..B], or export NS[/PATH]";
     struct command_list list;
     int err = -EINVAL;
 
@@ -242,8 +301,10 @@ static int take_line(struct export_session *s, const char *buf, size_t len, stru
     err = command_parse(buf, len, &list, why);
     if (err < 0)
         return err;
-    if (is_line(&list)) {
-        err = begin(s, list.items, why);
+    if (take_verb(s, &list)) {
+        err = is_for_program(s) ? begin_export(s, list.items, why) : begin_send(s, list.items, why);
+        if (err == 0)
+            s->stage = EXPORT_HEAD;
     } else {
         strbuf_adds(why, form);
         err = -EINVAL;
@@ -285,28 +346,38 @@ static void make_label(struct export_session *s, char out[IMAGE_LABEL_MAX + 1])
              (unsigned long long)base.seq, (unsigned long long)tree.seq);
 }
 
-/* Makes the next records, or the end. */
-static int make_some(struct export_session *s)
+static int make_head(struct export_session *s)
 {
     char label[IMAGE_LABEL_MAX + 1];
     int err;
 
-    if (s->stage == EXPORT_HEAD) {
-        err = make_digest(s, &s->base);
-        make_label(s, label);
-        if (err == 0)
-            err = save_begin(s->save, s->base.digest, label);
-        s->stage = EXPORT_RECORDS;
-        return err;
-    }
-    err = save_step(s->save);
-    if (err != -ENOENT)
-        return err;
-    err = make_digest(s, &s->tree);
+    s->stage = EXPORT_RECORDS;
+    if (is_for_program(s))
+        return save_begin(s->save, NULL, "");
+    err = make_digest(s, &s->base);
+    make_label(s, label);
+    return err == 0 ? save_begin(s->save, s->base.digest, label) : err;
+}
+
+static int make_end(struct export_session *s)
+{
+    int err = is_for_program(s) ? 0 : make_digest(s, &s->tree);
+
     if (err == 0)
         err = save_end(s->save, s->tree.digest);
     s->stage = EXPORT_ENDED;
     return err;
+}
+
+/* Makes the next records, or the end. */
+static int make_some(struct export_session *s)
+{
+    int err;
+
+    if (s->stage == EXPORT_HEAD)
+        return make_head(s);
+    err = save_step(s->save);
+    return err == -ENOENT ? make_end(s) : err;
 }
 
 /* Copies what was made. */

@@ -282,7 +282,7 @@ static int check_taken(struct load *l, const struct image_record *r, bool is_dir
  * inode already, or to a directory that this one becomes. */
 static int replace(struct load *l, const struct image_record *r, struct load_name *name)
 {
-    uint64_t dir, ours = 0;
+    uint64_t dir = 0, ours = 0;
     struct load_inode *i;
     bool is_dir = false;
     int err = load_inode_get(l, r->number, &i);

@@ -68,7 +68,8 @@ int save_begin_inode(struct save *s, uint64_t ino, uint64_t number)
 {
     int err;
 
-    s->now = (struct save_now){.part = SAVE_BYTES, .ino = ino, .number = number};
+    s->now = (struct save_now){
+        .part = s->for_program ? SAVE_INODE : SAVE_BYTES, .ino = ino, .number = number};
     err = load_inode(s, ino, &s->now.in);
     if (err == 0)
         err = vfs_getattr(s->p, vfs_node(s->ns->number, ino), &s->now.attr);
@@ -84,11 +85,11 @@ int save_begin_bytes(struct save *s)
     if (n->attr.size > IMAGE_LENGTH_MAX)
         return save_fail(s, -EFBIG, "inode %llu has more bytes than a stream can say",
                          (unsigned long long)n->ino);
-    n->share = save_find_known(s);
+    n->share = s->for_program ? 0 : save_find_known(s);
     return n->share ? 0 : save_open_bytes(s);
 }
 
-/* The next piece; after the last one the attributes are next. */
+/* The next piece; after the last one the attributes are next, perhaps again. */
 static int put_bytes(struct save *s)
 {
     int err = s->now.file ? save_next_piece(s) : -ENOENT;
@@ -96,7 +97,7 @@ static int put_bytes(struct save *s)
     if (err != -ENOENT)
         return err;
     save_close_bytes(s);
-    s->now.part = SAVE_INODE;
+    s->now.part = s->for_program ? SAVE_FILL : SAVE_INODE;
     return 0;
 }
 
@@ -136,28 +137,56 @@ static int list_xattrs(struct save *s)
     return 0;
 }
 
+/* Do the bytes of the present inode come behind its name? */
+static bool is_filled_later(const struct save *s)
+{
+    return s->for_program && S_ISREG(s->now.attr.mode) && s->now.attr.size > 0;
+}
+
+/* The attributes of the present inode, without its target. */
+static struct image_record inode_record(const struct save *s)
+{
+    const struct save_now *n = &s->now;
+    const struct vfs_attr *a = &n->attr;
+
+    return (struct image_record){.type = IMAGE_INODE,
+                                 .number = n->number,
+                                 .mode = a->mode,
+                                 .several = s->for_program && !S_ISDIR(a->mode) && a->nlink > 1,
+                                 .uid = a->uid,
+                                 .gid = a->gid,
+                                 .rdev = S_ISCHR(a->mode) || S_ISBLK(a->mode) ? a->rdev : 0,
+                                 .mtime = a->mtime,
+                                 .size = S_ISREG(a->mode) && !n->share ? a->size : 0,
+                                 .content = n->content};
+}
+
+/* Gives a file that has its name its bytes. */
+static int put_fill(struct save *s)
+{
+    const struct image_record r = inode_record(s);
+
+    s->now.part = SAVE_NOTHING;
+    return save_put(s, &r);
+}
+
 /* The attributes of the present inode, and whose content it shares. */
 static int put_inode(struct save *s)
 {
     struct save_now *n = &s->now;
     const struct vfs_attr *a = &n->attr;
-    struct image_record r = {.type = IMAGE_INODE,
-                             .number = n->number,
-                             .mode = a->mode,
-                             .uid = a->uid,
-                             .gid = a->gid,
-                             .rdev = S_ISCHR(a->mode) || S_ISBLK(a->mode) ? a->rdev : 0,
-                             .mtime = a->mtime,
-                             .size = S_ISREG(a->mode) && !n->share ? a->size : 0,
-                             .content = n->content};
-    int err = S_ISLNK(a->mode) ? load_target(s, &r) : put_emptied(s, &r);
+    struct image_record r = inode_record(s);
+    int err;
 
+    if (is_filled_later(s))
+        r.size = r.content = 0;
+    err = S_ISLNK(a->mode) ? load_target(s, &r) : put_emptied(s, &r);
     if (err == 0)
         err = save_put(s, &r);
     if (err == 0 && n->share)
         err = save_put(s, &(struct image_record){
                               .type = IMAGE_SHARE, .number = n->number, .content = n->share});
-    if (err == 0 && (n->content || n->share))
+    if (err == 0 && !s->for_program && (n->content || n->share))
         err = save_note_known(s, &n->in, n->number, false);
     if (err == 0 && n->again)
         err = save_put(s, &(struct image_record){.type = IMAGE_CLEAR, .number = n->number});
@@ -205,7 +234,7 @@ static int put_name(struct save *s)
 {
     struct save_now *n = &s->now;
 
-    n->part = SAVE_NOTHING;
+    n->part = is_filled_later(s) ? SAVE_BYTES : SAVE_NOTHING;
     if (!n->name)
         return 0;
     return save_put(s, &(struct image_record){.type = IMAGE_ENTRY,
@@ -232,6 +261,8 @@ int save_step(struct save *s)
         return put_patches(s);
     case SAVE_NAME:
         return put_name(s);
+    case SAVE_FILL:
+        return put_fill(s);
     default:
         return s->base ? save_changes_next(s) : save_whole_next(s);
     }
@@ -250,6 +281,7 @@ int save_open(struct state *p, struct ns *base, struct ns *ns, const _Atomic boo
     s->base = base;
     s->ns = ns;
     s->interrupted = interrupted;
+    s->top = vfs_node(ns->number, NS_ROOT_INO);
     s->why = (struct strbuf)STRBUF_INIT;
     s->piece = malloc(IMAGE_PIECE_MAX);
     s->xattrs = malloc(XATTR_VALUE_MAX);
@@ -261,6 +293,12 @@ int save_open(struct state *p, struct ns *base, struct ns *ns, const _Atomic boo
     return 0;
 }
 
+void save_for_program(struct save *s, uint64_t top)
+{
+    s->for_program = true;
+    s->top = top;
+}
+
 int save_begin(struct save *s, const uint8_t *base_digest, const char *label)
 {
     int err = ARRAY_RESERVE(s->bytes, s->room, IMAGE_HEAD);
@@ -269,6 +307,8 @@ int save_begin(struct save *s, const uint8_t *base_digest, const char *label)
         return err;
     image_begin(&s->stream, s->bytes);
     s->len = IMAGE_HEAD;
+    if (s->for_program)
+        return 0;
     err = save_put(s, &(struct image_record){.type = IMAGE_BASE,
                                              .digest = base_digest,
                                              .data = *label ? label : NULL,
@@ -278,7 +318,9 @@ int save_begin(struct save *s, const uint8_t *base_digest, const char *label)
 
 int save_end(struct save *s, const uint8_t *digest)
 {
-    int err = save_put(s, &(struct image_record){.type = IMAGE_DIGEST, .digest = digest});
+    int err = s->for_program
+                  ? 0
+                  : save_put(s, &(struct image_record){.type = IMAGE_DIGEST, .digest = digest});
 
     return err < 0 ? err
                    : save_put(

@@ -20,6 +20,11 @@
  * of. It has no bytes of files that the base has, and of a large file that was changed in parts
  * only the pages that differ.
  *
+ * For a program of this machine a whole tree is saved otherwise (save_for_program): no base and no
+ * digest; from any directory on; each file comes with bytes of its own, behind its first name; and
+ * an inode with several names says so. So an archive can be written without keeping anything but
+ * those. Such a stream is an image as any other one.
+ *
  * Memory: one piece of IMAGE_PIECE_MAX bytes and its record; the names of the directories on the
  * way; 16 bytes for each file with several names, 64 for each content up to SAVE_KNOWN_MAX. A
  * difference takes DIFF_MEMORY at most.
@@ -44,6 +49,9 @@ struct state;
  * the tree is saved whole. `interrupted`, which may be NULL, ends long searches. -ENOMEM */
 int save_open(struct state *p, struct ns *base, struct ns *ns, const _Atomic bool *interrupted,
               struct save **ret_s);
+/* Before save_begin: what follows is for a program, and begins at the directory `top`, a node of
+ * the tree, which is not a difference. Both digests are NULL then, and the label "". */
+void save_for_program(struct save *s, uint64_t top);
 /* Makes the head and the first record. `label` has at most IMAGE_LABEL_MAX bytes. */
 int save_begin(struct save *s, const uint8_t *base_digest, const char *label);
 /* Makes the next records. -ENOENT: there are no more. */

@@ -205,8 +205,8 @@ int save_next_patch(struct save *s)
 int save_next_piece(struct save *s)
 {
     struct save_now *n = &s->now;
-    uint64_t at;
-    size_t len;
+    uint64_t at = 0;
+    size_t len = 0;
     int err = find_piece(s, &at, &len);
 
     if (err == 0)

@@ -25,8 +25,17 @@ struct save_known {
     bool passing; /* the inode gets other bytes later in the stream */
 };
 
-/* What is done next for the present inode. */
-enum save_part { SAVE_NOTHING, SAVE_BYTES, SAVE_INODE, SAVE_XATTRS, SAVE_PATCHES, SAVE_NAME };
+/* What is done next for the present inode, in this order. For a program the bytes come behind the
+ * name, and are followed by SAVE_FILL: the attributes again, with size and content. */
+enum save_part {
+    SAVE_NOTHING,
+    SAVE_BYTES,
+    SAVE_INODE,
+    SAVE_XATTRS,
+    SAVE_PATCHES,
+    SAVE_NAME,
+    SAVE_FILL
+};
 
 /* The present inode. */
 struct save_now {
@@ -65,6 +74,8 @@ struct save {
     struct state *p;
     struct ns *base, *ns; /* base NULL: whole */
     const _Atomic bool *interrupted;
+    bool for_program; /* as save_for_program says */
+    uint64_t top;     /* node where a whole tree begins */
     struct image_stream stream;
     uint8_t *bytes; /* made and not taken: from `taken` to `len` */
     size_t taken, len, room;

@@ -46,7 +46,7 @@ int save_whole_next(struct save *s)
     int err = 0;
 
     if (!s->walk)
-        err = tree_walk_open(s->p, vfs_node(s->ns->number, NS_ROOT_INO), &s->walk);
+        err = tree_walk_open(s->p, s->top, &s->walk);
     if (err == 0)
         err = tree_walk_next(s->walk, &path, &name, &depth, &a);
     if (err < 0)

@@ -436,7 +436,7 @@ int ns_check_name(const char *name)
 {
     if (strlen(name) > VFS_NAME_MAX)
         return -ENAMETOOLONG;
-    return !*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..") ||
+    return !*name || strpbrk(name, "/@") || !strcmp(name, ".") || !strcmp(name, "..") ||
                    !strcmp(name, ".tally")
                ? -EINVAL
                : 0;

@@ -331,6 +331,7 @@ share() {
 }
 
 may_log 'gc: '
+may_log 'reporting to the pool failed'
 claim "two stores in a pool on RADOS have what both have there once, and what nobody has goes"
 # and that the only OSD dies in a cycle, and that their clocks differ, changes nothing of that
 share "rados:tally/shared?conf=$CONF&id=tallytest" in_pool osd_dies_in_a_cycle

@@ -28,7 +28,7 @@ static const struct image_record samples[] = {
     {.type = IMAGE_XATTR, .number = 2, NAMED("user.some"), HAS("\0value")},
     {.type = IMAGE_INODE, .number = 3, .mode = S_IFLNK | 0777, .size = 4, HAS("/etc")},
     {.type = IMAGE_ENTRY, .parent = 1, .number = 3, NAMED("...")},
-    {.type = IMAGE_INODE, .number = 4, .mode = S_IFCHR | 0600, .rdev = 0x103},
+    {.type = IMAGE_INODE, .number = 4, .mode = S_IFCHR | 0600, .several = true, .rdev = 0x103},
     {.type = IMAGE_CONTENT, .number = 2, .length = 1 << 20, .offset = 9, .sparse = true, HAS("a")},
     {.type = IMAGE_CONTENT, .number = 2, .length = 1 << 20, .offset = 99, .sparse = true, HAS("b")},
     {.type = IMAGE_REMOVE, .parent = 1, NAMED("gone")},
@@ -79,7 +79,8 @@ static bool same(const struct image_record *a, const struct image_record *b)
 {
     return a->type == b->type && a->number == b->number && a->parent == b->parent &&
            a->length == b->length && a->offset == b->offset && a->sparse == b->sparse &&
-           a->mode == b->mode && a->implied == b->implied && a->uid == b->uid && a->gid == b->gid && a->rdev == b->rdev &&
+           a->mode == b->mode && a->implied == b->implied && a->several == b->several &&
+           a->uid == b->uid && a->gid == b->gid && a->rdev == b->rdev &&
            a->mtime == b->mtime && a->size == b->size && a->content == b->content &&
            a->name_len == b->name_len && a->len == b->len &&
            (!a->len || memcmp(a->data, b->data, a->len) == 0) &&
@@ -395,6 +396,10 @@ static void implied(uint8_t *b)
 {
     b[26] |= 1;
 }
+static void several(uint8_t *b)
+{
+    b[26] |= 2;
+}
 static void target_nul(uint8_t *b)
 {
     b[64] = 0;
@@ -425,6 +430,7 @@ Test(image, what_no_writer_makes_is_refused_though_its_sum_is_right)
         {&content, length_0}, {&again, rdev_1},     {&link, target_nul},    {&link, size_minus_1},
         {&removed, number_0}, {&removed, number_9}, {&removed, name_slash}, {&removed, name_nul},
         {&end, number_9},     {&end, second_9},     {&file, implied},     {&link, implied},
+        {&again, several},
     };
 
     for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) {

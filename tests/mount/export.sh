@@ -4,7 +4,7 @@
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
-needs bsdtar setfattr setfacl
+needs bsdtar setfattr setfacl setpriv
 begin
 cd "$W"
 t() { "$TALLY" -C "$M" "$@"; }
@@ -66,6 +66,37 @@ claim "a directory in a namespace is exported alone"
 t export main/dir/ sub >/dev/null
 eq "$(tree_digest sub)" "$(tree_digest "$M/main/dir")"
 
+claim "a snapshot is exported as it was, and so is a directory in it"
+t snapshot main before >/dev/null
+echo more >"$M/main/dir/sub/../file"
+t export main@before then >/dev/null
+eq "$(tree_digest then)" "$want"
+t export main@before/dir then.tar >/dev/null
+mkdir then.dir
+tar -C then.dir -xpf then.tar
+eq "$(cat then.dir/file)" "some text"
+printf 'some text\n' >"$M/main/dir/file"
+touch -d '1999-12-31 12:00:00.123456789 UTC' "$M/main/dir/file"
+eq "$(tree_digest "$M/main")" "$want"
+
+claim "who may not read all exports what may be read, file by file, and no more"
+mkdir -p "$M/open/dir" theirs
+cp "$M/main/larger" "$M/main/sparse" "$M/open/dir"
+ln "$M/open/dir/larger" "$M/open/other"
+chmod 755 "$M/open/dir/larger" "$W" "$M/open" "$M/open/dir"
+chown 1000:1000 theirs
+as() { setpriv --reuid 1000 --regid 1000 --clear-groups "$@"; }
+as "$TALLY" -C "$M" export open theirs/one >/dev/null
+eq "$(tree_digest theirs/one)" "$(tree_digest "$M/open")"
+cmp theirs/one/other "$M/main/larger"
+[[ $(stat -c %h theirs/one/other) -eq 2 ]]
+as "$TALLY" -C "$M" export open theirs/one.tar >/dev/null
+eq "$(tar -tf theirs/one.tar | wc -l)" 5
+chmod 600 "$M/open/dir/sparse"
+fails as "$TALLY" -C "$M" export open theirs/two
+matches "$(cat said)" 'sparse: opening it: Permission denied'
+t drop open --now >/dev/null
+
 claim "GNU tar, bsdtar and import read the archive as it was"
 t export main one.tar >/dev/null
 mkdir gnu bsd
@@ -96,8 +127,11 @@ fails t export main copy
 matches "$(cat said)" 'copy exists already'
 fails t export main one.tar
 fails t export missing x
-matches "$(cat said)" 'missing: No such file'
+matches "$(cat said)" 'there is no namespace missing'
+fails t export main/missing x
+matches "$(cat said)" 'there is no main/missing'
 fails t export main/larger x
+matches "$(cat said)" 'not a directory: main/larger'
 fails t export main nowhere/x
 eq "$(ls -d x ./*.partial-* 2>/dev/null || true)" ""
 

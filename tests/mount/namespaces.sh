@@ -93,7 +93,15 @@ for call in 'os.rmdir(".tally")' 'os.rename(".tally", "x")' 'os.rename("empty", 
 done
 eq "$(names .tally)" "control export flushes gc-history ghosts import jobs metrics namespaces nodes objects refcounts snapshots stats.json status "
 
-claim "names: 255 bytes, anything but a slash"
+claim "an @ is for what is kept of a namespace, and in no name"
+eq "$(errno_of 'os.mkdir("main@today")')" EINVAL
+eq "$(errno_of 'os.rename("main", "main@today")')" EINVAL
+eq "$(errno_of 'os.symlink("main", "main@today")')" EINVAL
+fails "$TALLY" branch main main@today
+mkdir "main/a@b"
+rmdir "main/a@b"
+
+claim "names: 255 bytes, anything but a slash or an @"
 n=$(printf 'n%.0s' {1..255})
 mkdir "$n" ' ' $'a\nb' '"'
 eq "$(errno_of 'os.mkdir("n" * 256)')" ENAMETOOLONG

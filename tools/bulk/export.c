@@ -2,6 +2,7 @@
 #include "export.h"
 
 #include "io.h"
+#include "source_stream.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -34,11 +35,44 @@ static int put_range(const struct source_file *f, uint64_t from, uint64_t end,
     return err;
 }
 
+/* The data of a file that comes from a stream. */
+static int export_pieces(const struct source_file *f,
+                         int (*fn)(const void *bytes, size_t len, uint64_t off, void *ctx),
+                         void *ctx)
+{
+    const void *bytes;
+    size_t len;
+    uint64_t off;
+    int err;
+    while ((err = f->next_piece(f->piece_ctx, &bytes, &len, &off)) == 0) {
+        err = fn(bytes, len, off, ctx);
+        if (err < 0) {
+            return err;
+        }
+    }
+    return err == -ENOENT ? 0 : err;
+}
+
+int export_walk(struct export *e, int (*visit)(struct source_file *f, const char *path, void *ctx),
+                void *ctx)
+{
+    static struct source_walk t;
+    t = (struct source_walk){.fd = e->fd, .visit = visit, .ctx = ctx};
+    int err = e->session < 0 ? source_walk(&t) : source_stream(&t, e->session);
+    if (err < 0 && *t.why) {
+        memcpy(e->why, t.why, sizeof(t.why));
+    }
+    return err;
+}
+
 int export_data(const struct source_file *f,
                 int (*fn)(const void *bytes, size_t len, uint64_t off, void *ctx), void *ctx)
 {
     uint64_t size = (uint64_t)f->st.st_size;
     int err = 0;
+    if (f->next_piece) {
+        return export_pieces(f, fn, ctx);
+    }
     if (f->bytes) {
         return size ? fn(f->bytes, (size_t)size, 0, ctx) : 0;
     }

@@ -2,7 +2,7 @@
 /* export: what to_archive and to_directory share. */
 #pragma once
 
-#include "source_file.h"
+#include "source_walk.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,13 +10,17 @@
 #define EXPORT_WHY 8192
 
 struct export {
-    int fd;                  /* the directory that is read */
+    int session; /* on `.tally/export`, whose stream is read; -1: `fd` is */
+    int fd;      /* the directory that is read through the mount */
     void (*tick)(void *ctx); /* called now and then */
     void *ctx;
     uint64_t files, bytes; /* so far */
     char why[EXPORT_WHY];
 };
 
+/* Gives all files to a visitor, as source_walk does. */
+int export_walk(struct export *e, int (*visit)(struct source_file *f, const char *path, void *ctx),
+                void *ctx);
 /* Visits the data of a file and leaves out its holes. `fn` gets at least one byte at a time.
  * Returns 0, -errno of reading, or what `fn` returns. */
 int export_data(const struct source_file *f,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * source_file: one file of a tree that is read: its attributes, its extended attributes and, if it
- * is small, its bytes. A thread fills it (source_read); then another one uses it.
+ * is small, its bytes. A thread fills it (source_read); then another one uses it. Or it comes from a
+ * stream.
  */
 #pragma once
 
@@ -36,6 +37,11 @@ struct source_file {
     int fd;      /* of a directory, and of a regular file that is not small or has holes; else -1 */
     bool changed; /* it went on changing while it was read */
     uint8_t *bytes; /* of a small file without holes: st.st_size bytes */
+    /* Of a file that comes from a stream (source_stream.h): gives the next piece of its data, which
+     * is valid until the next call. The pieces come in order, and what is between them is a hole.
+     * -ENOENT: there are no more; or -errno. NULL: the bytes are at `fd` or `bytes`. */
+    int (*next_piece)(void *ctx, const void **ret_bytes, size_t *ret_len, uint64_t *ret_off);
+    void *piece_ctx;
     char *target;   /* of a symlink */
     struct source_xattr *xattrs;
 };

@@ -6,12 +6,13 @@
 #include "to_archive.h"
 
 #include "acl_value.h"
+#include "io.h"
 #include "names.h"
-#include "source_walk.h"
 
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,7 @@ static const struct {
 };
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
 
+#define BLOCK (1u << 20) /* bytes of one write */
 #define USTAR_NAME 100 /* bytes that a name has in a header of ustar */
 
 struct packing {
@@ -81,6 +83,12 @@ static int put_bytes(struct packing *p, const void *bytes, size_t len)
     return 0;
 }
 
+static int write_aside(const void *bytes, size_t len, uint64_t off, void *ctx)
+{
+    const int *to = ctx;
+    return io_pwrite(*to, bytes, len, off);
+}
+
 /* Puts zeros up to an offset. */
 static int put_hole(struct packing *p, uint64_t end)
 {
@@ -106,13 +114,37 @@ static int put_data(const void *bytes, size_t len, uint64_t off, void *ctx)
     return err;
 }
 
+static bool has_holes(const struct source_file *f)
+{
+    return f->st.st_blocks * 512 < f->st.st_size;
+}
+
+/* Puts the data of a file with holes that comes from a stream into a file without a name: where it
+ * has data must be known before its bytes. */
+static int spill(struct packing *p, struct source_file *f, const char *path)
+{
+    const char *dir = getenv("TMPDIR");
+    dir = dir && *dir ? dir : "/var/tmp";
+    f->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int err = f->fd < 0 ? -errno : export_data(f, write_aside, &f->fd);
+    if (err == 0 && ftruncate(f->fd, f->st.st_size) < 0) {
+        err = -errno;
+    }
+    f->next_piece = NULL;
+    if (err < 0) {
+        snprintf(p->e->why, sizeof(p->e->why), "%s: keeping its data in %s: %s", path, dir,
+                 strerror(-err));
+    }
+    return err;
+}
+
 /* Tells where a file with holes has data. One that has none has an entry without bytes. libarchive
  * (3.6) gives a file with holes whose name is longer than that of ustar a wrong name: such a file
  * is stored with zeros. */
 static void list_data(struct packing *p, const struct source_file *f, const char *path)
 {
     off_t size = f->st.st_size;
-    if (f->bytes || f->fd < 0 || f->st.st_blocks * 512 >= size || strlen(path) >= USTAR_NAME) {
+    if (f->bytes || f->fd < 0 || !has_holes(f) || strlen(path) >= USTAR_NAME) {
         return;
     }
     for (off_t at = 0; at < size;) {
@@ -209,6 +241,12 @@ static int put_file(struct source_file *f, const char *path, void *ctx)
     if (S_ISSOCK(f->st.st_mode)) {
         return 0; /* no archive has one, and it is nothing without its process */
     }
+    if (f->next_piece && has_holes(f) && strlen(path) < USTAR_NAME) {
+        int err = spill(p, f, path);
+        if (err < 0) {
+            return err;
+        }
+    }
     describe(p, f, path);
     if (archive_write_header(p->a, p->entry) < ARCHIVE_WARN) {
         return fail_archive(p, path);
@@ -231,22 +269,12 @@ static int put_file(struct source_file *f, const char *path, void *ctx)
     return 0;
 }
 
-static int put_files(struct packing *p)
-{
-    static struct source_walk t;
-    t = (struct source_walk){.fd = p->e->fd, .visit = put_file, .ctx = p};
-    int err = source_walk(&t);
-    if (err < 0 && *t.why) {
-        memcpy(p->e->why, t.why, sizeof(t.why));
-    }
-    return err;
-}
-
 /* Several threads compress where the library can do that. */
 static int open_archive(struct packing *p, int fd, const char *name)
 {
     size_t kind = kind_of(name);
     archive_write_set_format_pax(p->a);
+    (void)archive_write_set_bytes_per_block(p->a, BLOCK);
     (void)archive_write_set_bytes_in_last_block(p->a, 1); /* a pipe gets what a file gets */
     archive_write_set_options(p->a, "xattrheader=SCHILY"); /* as others read and write them */
     if (kind < KINDS && kinds[kind].filter) {
@@ -267,7 +295,7 @@ int to_archive(struct export *e, int fd, const char *name)
         err = open_archive(&p, fd, name);
     }
     if (err == 0) {
-        err = put_files(&p);
+        err = export_walk(e, put_file, &p);
     }
     if (err == 0 && archive_write_close(p.a) < ARCHIVE_WARN) {
         err = fail_archive(&p, name);

@@ -8,7 +8,6 @@
 #include "beneath.h"
 #include "io.h"
 #include "names.h"
-#include "source_walk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -247,15 +246,10 @@ static int put_file(struct source_file *f, const char *path, void *ctx)
 
 int to_directory(struct export *e, int fd)
 {
-    static struct source_walk t;
     struct copying c = {.e = e, .fd = fd, .parent = -1};
     int err = names_open(&c.seen) < 0 ? export_fail(e, -ENOMEM, "", "copying it") : 0;
-    t = (struct source_walk){.fd = e->fd, .visit = put_file, .ctx = &c};
     if (err == 0) {
-        err = source_walk(&t);
-    }
-    if (err < 0 && *t.why) {
-        memcpy(e->why, t.why, sizeof(t.why));
+        err = export_walk(e, put_file, &c);
     }
     int err_dirs = set_dirs(&c);
     io_cleanup_close(&c.parent);

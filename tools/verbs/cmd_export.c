@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * cmd_export: a namespace, or a directory in one, becomes an archive or a directory elsewhere. It
- * is read through the mount. What is written gets its name when it is whole.
+ * cmd_export: a namespace, or a directory in one, becomes an archive or a directory elsewhere. The
+ * mount gives all of it as one stream; who may not have that reads it through the mount, file by
+ * file. What is written gets its name when it is whole.
  */
 #include "beneath.h"
 #include "client.h"
+#include "command.h"
 #include "io.h"
 #include "say.h"
+#include "session.h"
 #include "to_archive.h"
 #include "to_directory.h"
 #include "verbs.h"
@@ -47,6 +50,18 @@ static char *partial_name(const char *dest)
     return asprintf(&name, "%.*s.partial-%d", (int)len, dest, (int)getpid()) < 0 ? NULL : name;
 }
 
+/* Takes the sentence for an error of the stream from the mount, and returns the error. */
+static int ask_why(struct exporting *x, int err)
+{
+    struct reply reply = REPLY_INIT;
+    if (err < 0 && !*x->e.why && x->e.session >= 0) {
+        (void)session_reply(x->e.session, err, &reply);
+        snprintf(x->e.why, sizeof(x->e.why), "%s", reply.head.s);
+    }
+    reply_release(&reply);
+    return err;
+}
+
 /* ---- an archive ---- */
 
 static int to_stdout(struct exporting *x)
@@ -54,7 +69,8 @@ static int to_stdout(struct exporting *x)
     if (isatty(STDOUT_FILENO)) {
         return tally_fail("standard output is a terminal, and takes no archive");
     }
-    return to_archive(&x->e, STDOUT_FILENO, ".tar") < 0 ? tally_fail("%s", x->e.why) : 0;
+    int err = ask_why(x, to_archive(&x->e, STDOUT_FILENO, ".tar"));
+    return err < 0 ? tally_fail("%s", x->e.why) : 0;
 }
 
 /* Writes the archive under another name, and gives it its own at the end. */
@@ -65,7 +81,7 @@ static int to_file(struct exporting *x)
     if (fd < 0) {
         return tally_fail("%s: %m", partial ? partial : x->dest);
     }
-    int err = to_archive(&x->e, fd, x->dest);
+    int err = ask_why(x, to_archive(&x->e, fd, x->dest));
     if (close(fd) < 0 && err == 0) {
         err = export_fail(&x->e, -errno, x->dest, "writing it");
     }
@@ -89,7 +105,8 @@ static int to_tree(struct exporting *x)
         return tally_fail("%s: %m", partial ? partial : x->dest);
     }
     int fd = open(partial, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int err = fd < 0 ? export_fail(&x->e, -errno, partial, "opening it") : to_directory(&x->e, fd);
+    int err = fd < 0 ? export_fail(&x->e, -errno, partial, "opening it")
+                     : ask_why(x, to_directory(&x->e, fd));
     io_cleanup_close(&fd);
     if (err == 0 && renameat2(AT_FDCWD, partial, AT_FDCWD, x->dest, RENAME_NOREPLACE) < 0) {
         err = export_fail(&x->e, -errno, x->dest, "naming it");
@@ -99,18 +116,41 @@ static int to_tree(struct exporting *x)
 
 /* ---- the source ---- */
 
-/* Opens NS or NS/PATH in the mount. */
+/* NS or NS/PATH without '/' at the end, which the caller frees. NULL: there is none, or no memory. */
+static char *trim(const char *source)
+{
+    size_t len = strlen(source);
+    while (len > 0 && source[len - 1] == '/') {
+        len--;
+    }
+    return len ? strndup(source, len) : NULL;
+}
+
+/* Begins a stream of the mount. 1: this user may not have one. */
+static int begin_stream(struct exporting *x, const char *mnt, const char *source)
+{
+    CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
+    strbuf_adds(&line, "export ");
+    command_add_word(&line, source);
+    strbuf_adds(&line, "\n");
+    int err = strbuf_error(&line) ? -ENOMEM
+                                  : session_begin(mnt, ".tally/export", line.s, &x->e.session);
+    return err < 0 && x->e.session < 0 ? 1 : err;
+}
+
+/* Opens what is read: a stream, for those who may read all, or else the directory in the mount. */
 static int open_source(struct exporting *x, const struct tally_mountinfo *m)
 {
-    size_t len = strlen(x->source);
-    CLEANUP_FREE char *path = strdup(x->source);
-    while (path && len > 0 && path[len - 1] == '/') {
-        path[--len] = 0;
-    }
-    if (!path || len == 0) {
+    CLEANUP_FREE char *source = trim(x->source);
+    if (!source) {
         return -ENOENT;
     }
-    return client_open_user_file(m->point, path, O_RDONLY | O_DIRECTORY);
+    int err = begin_stream(x, m->point, source);
+    if (err <= 0) {
+        return err;
+    }
+    x->e.fd = client_open_user_file(m->point, source, O_RDONLY | O_DIRECTORY);
+    return x->e.fd < 0 ? x->e.fd : 0;
 }
 
 static void print_result(const struct exporting *x)
@@ -139,14 +179,17 @@ static int run(struct exporting *x)
     if (!to_pipe && lstat(x->dest, &st) == 0) {
         return tally_fail("%s exists already", x->dest);
     }
-    x->e.fd = open_source(x, &m);
-    if (x->e.fd < 0) {
-        return tally_fail("%s: %s", x->source, strerror(-x->e.fd));
+    err = open_source(x, &m);
+    if (err < 0) {
+        (void)ask_why(x, err);
+        return *x->e.why ? tally_fail("%s", x->e.why)
+                         : tally_fail("%s: %s", x->source, strerror(-err));
     }
     x->e.tick = tick;
     x->e.ctx = x;
     int rc = to_pipe ? to_stdout(x) : archive_is_name(x->dest) ? to_file(x) : to_tree(x);
     io_cleanup_close(&x->e.fd);
+    io_cleanup_close(&x->e.session);
     tally_progress("%s", "");
     if (rc == 0 && !to_pipe) {
         print_result(x);
@@ -157,7 +200,7 @@ static int run(struct exporting *x)
 int cmd_export_run(int argc, char **argv)
 {
     static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
-    static struct exporting x;
+    static struct exporting x = {.e = {.session = -1, .fd = -1}};
     int o;
     while ((o = tally_getopt(argc, argv, "C:", options)) >= 0) {
         if (o == '?') {
