@@ -11,14 +11,18 @@
 #include <time.h>
 
 #define U(x) ((unsigned long long)(x))
-/* Can this be the name of a namespace? -ENAMETOOLONG, -EINVAL, with a sentence. */
-static int check_namespace(struct call *call, const char *name)
+/* Says why that is no name of a namespace. */
+static int not_a_name(struct call *call, const char *name, int err)
 {
-    int err = command_namespace(name);
-
     if (err == -ENAMETOOLONG)
         return control_fail(call, err, "the name of a namespace has at most 255 bytes");
     return err < 0 ? control_fail_word(call, err, "%s cannot be the name of a namespace", name) : 0;
+}
+
+/* Can there be a namespace of that name? -ENAMETOOLONG, -EINVAL, with a sentence. */
+static int check_namespace(struct call *call, const char *name)
+{
+    return not_a_name(call, name, command_namespace(name));
 }
 
 /* Can something be called so (ns_find.h)? -ENAMETOOLONG, -EINVAL, with a sentence. */
@@ -72,7 +76,7 @@ int control_branch(struct call *call)
     int err = check_spec(call, from);
 
     if (err == 0)
-        err = check_namespace(call, to);
+        err = not_a_name(call, to, ns_check_name(to));
     if (err == 0 && given)
         err = control_duration(call, given, &ttl);
     if (err == 0)

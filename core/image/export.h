@@ -11,8 +11,8 @@
  *                                   save_for_program has it: no digests
  *     read    the stream, up to its end
  *
- * What is sent is frozen at the write. A stream of `send` begins with the digest of its base, and ends with
- * that of the tree, which are made of all bytes of these trees, unless they are noted
+ * What is sent is frozen at the write. A stream of `send` begins with the digest of its base, and
+ * ends with that of the tree, which are made of all bytes of these trees, unless they are noted
  * (digest/noted.h).
  *
  * After a write or a read has failed a read gives `error ERRNO VERB: sentence`. A stream that ends

@@ -187,8 +187,7 @@ Test(kept, names_that_could_be_mistaken_are_no_names_of_snapshots)
     refused(&x, "snapshot main 17", -EINVAL, "17 cannot be the name of a snapshot");
     refused(&x, "snapshot main a@b", -EINVAL, "cannot be the name");
     refused(&x, "snapshot main dropped-1", -EINVAL, "cannot be the name");
-    agreed(&x, "branch main main@s", "ok");
-    refused(&x, "snapshot main s", -EEXIST, "there is a snapshot s already");
+    refused(&x, "branch main main@s", -EINVAL, "main@s cannot be the name of a namespace");
 }
 
 Test(kept, a_branch_of_a_snapshot_begins_there)

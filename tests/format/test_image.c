@@ -350,7 +350,7 @@ static void no_type(uint8_t *b)
 }
 static void mode_bit(uint8_t *b)
 {
-    put_le32(b + 24, S_IFREG | 0400000);
+    put_le32(b + 24, S_IFREG | 01000000);
 }
 static void rdev_1(uint8_t *b)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * inlet: reads an image (format/image.h) from a descriptor. A thread reads ahead into large buffers,
- * so that who makes the stream goes on while its records are used.
+ * inlet: reads an image (format/image.h) from a descriptor. A thread reads ahead into large
+ * buffers, so that the other side goes on making the stream while its records are used.
  *
  *     inlet_open(fd, &in);
  *     while ((err = inlet_next(in, &record)) == 0) …;       -ENOENT: it has ended

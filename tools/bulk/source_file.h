@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * source_file: one file of a tree that is read: its attributes, its extended attributes and, if it
- * is small, its bytes. A thread fills it (source_read); then another one uses it. Or it comes from a
- * stream.
+ * is small, its bytes. A thread fills it (source_read); then another one uses it. Or it comes from
+ * a stream.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * source_stream: what source_walk is for a directory, for a session on `.tally/export` to which the
- * line `export NS[/PATH]` was written: its files are those of one instant, and no request is made for
- * each of them.
+ * line `export NS[/PATH]` was written: its files are those of one instant, and no requests are made
+ * for each of them.
  */
 #pragma once
 

@@ -116,7 +116,7 @@ static int to_tree(struct exporting *x)
 
 /* ---- the source ---- */
 
-/* NS or NS/PATH without '/' at the end, which the caller frees. NULL: there is none, or no memory. */
+/* NS or NS/PATH without '/' at the end, which the caller frees. NULL: it is empty, or no memory. */
 static char *trim(const char *source)
 {
     size_t len = strlen(source);
