@@ -148,6 +148,14 @@ matches "$(offers tally "-C$M" drop ma)" '^main,$'
 matches "$(offers tally "-C$M" wait durable 'x')" '^x.\(touch oh\),$'
 [[ ! -e oh ]]
 rmdir "$M/x\$(touch oh)"
+matches "$(offers tally -C "$M" merge main int)" '^into,$'
+matches "$(offers tally -C "$M" merge main into ma)" '^main,$'
+"$TALLY" -C "$M" set trash_keep 1h >/dev/null
+mkdir "$M/went"
+touch "$M/went/file"
+"$TALLY" -C "$M" drop went >/dev/null
+matches "$(offers tally -C "$M" undrop '')" '^went,'
+"$TALLY" -C "$M" trash empty >/dev/null
 
 claim "a mount that is ro: the advice is a command that works"
 "$TALLY" mount -o ro second way
