@@ -154,7 +154,7 @@ matches "$(offers tally -C "$M" merge main into ma)" '^main,$'
 mkdir "$M/went"
 touch "$M/went/file"
 "$TALLY" -C "$M" drop went >/dev/null
-matches "$(offers tally -C "$M" undrop '')" '^went,'
+matches "$(offers tally -C "$M" undrop w)" '^went,$'
 "$TALLY" -C "$M" trash empty >/dev/null
 
 claim "a mount that is ro: the advice is a command that works"
