@@ -62,10 +62,16 @@ static int link_one(const char *made, const char *name, int fd)
     return symlink(target, path) < 0 ? -errno : 0;
 }
 
-/* A directory of our own, from where two links lead to the files that were looked at. */
+/* A directory of our own, from where two links lead to the files that were looked at. It is in
+ * TMPDIR, unless that is too long for it. */
 static int link_files(struct kv_files *f)
 {
-    snprintf(f->made, sizeof f->made, "/tmp/tally-kv-XXXXXX");
+    static const char name[] = "/tally-kv-XXXXXX";
+    const char *dir = secure_getenv("TMPDIR");
+
+    if (!dir || *dir != '/' || strlen(dir) + sizeof name > sizeof f->made)
+        dir = "/tmp";
+    snprintf(f->made, sizeof f->made, "%s%s", dir, name);
     if (!mkdtemp(f->made)) {
         f->made[0] = '\0';
         return -errno;

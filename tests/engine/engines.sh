@@ -13,6 +13,10 @@ set -euo pipefail
 : "${CLOCK_AHEAD:?is what clock_ahead.c became}"
 [[ $(id -u) -eq 0 ]] || skip "not root"
 
+# The libraries of the engines have threads that end when they like, in the midst of which the search
+# for leaks at the end of a daemon crashes. Drivers without these libraries are searched elsewhere.
+export ASAN_OPTIONS=detect_leaks=0
+
 t() { "$TALLY" -C "$M" "$@"; }
 shard_is() { t shard list | grep -E "^(shard=)?$1 .*state=$2" >/dev/null; }
 same_tree() { [[ $(tree_digest "$M/main/tree" 2>/dev/null) == "$want" ]]; }
