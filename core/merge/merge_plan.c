@@ -168,12 +168,13 @@ enum merge_rule plan_rule_of_inode(const struct making *k, uint64_t ino)
     return k->m->rules ? merge_rules_of_inode(k->m->rules, ino) : k->m->rule;
 }
 
-/* Decides one part of an inode that both sides changed. *ret: it becomes as theirs has it. */
+/* Decides one part of an inode that both sides changed. *ret: it becomes as theirs has it. A file
+ * has one content only, so MERGE_BOTH does not decide which. */
 static int decide(struct making *k, enum merge_why why, uint64_t ino, bool *ret)
 {
     enum merge_rule rule = plan_rule_of_inode(k, ino);
 
-    if (rule == MERGE_FAIL)
+    if (rule == MERGE_FAIL || (rule == MERGE_BOTH && why == MERGE_CONTENT))
         return conflict_of_inode(k, why, ino);
     k->m->decided++;
     *ret = rule == MERGE_THEIRS;

@@ -39,7 +39,8 @@
  *   replaced (inode_renew in vnodes.h): the inode keeps its number and gets another node. So it is
  *   with one that comes back although it is still open without a name.
  * - MERGE_BOTH: what theirs has is called NAME.variant-INODE, with eight hexadecimal digits at
- *   least. If ours or theirs has another file of that name, the conflict stays one.
+ *   least. If ours or theirs has another file of that name, the conflict stays one. So does one
+ *   about a content, of which a file has one only.
  *
  * Memory: that of two deltas (delta.h), and 100 bytes for each inode and name that changes. Errors:
  * those of delta_gather.

@@ -23,21 +23,21 @@ static bool is_passing(const struct ns *ns)
 
 /* What was kept after the merge that `before` was kept for; NULL: nothing. Needs "names". */
 static struct ns *after_of(struct state *p, const struct ns *ours, const struct ns *before,
-                           bool undo)
+                           bool of_undo)
 {
     struct ns *best = NULL;
 
     for (struct ns *ns = NULL; (ns = ns_next_kept(p, ours, ns));)
-        if (is_passing(ns) && begins(ns, undo ? MERGE_UNDO_AFTER : MERGE_AFTER) &&
+        if (is_passing(ns) && begins(ns, of_undo ? MERGE_UNDO_AFTER : MERGE_AFTER) &&
             ns->hidden.since == before->hidden.since && ns->hidden.of.seq > before->hidden.of.seq &&
             (!best || ns->hidden.of.seq < best->hidden.of.seq))
             best = ns;
     return best;
 }
 
-/* Finds the newest pair that a merge into `ours`, or an undo, has left, or that of the change
- * `seq`. -ENOENT */
-static int find_pair(struct state *p, const struct ns *ours, uint64_t seq, bool undo,
+/* Finds the newest pair that a merge into `ours`, or with `of_undo` an undo, has left, or that of
+ * the change `seq`. -ENOENT */
+static int find_pair(struct state *p, const struct ns *ours, uint64_t seq, bool of_undo,
                      struct pair *ret)
 {
     READ_GUARD(&p->names.lock);
@@ -46,10 +46,10 @@ static int find_pair(struct state *p, const struct ns *ours, uint64_t seq, bool 
     for (struct ns *ns = NULL; (ns = ns_next_kept(p, ours, ns));) {
         struct ns *after;
 
-        if (!is_passing(ns) || !begins(ns, undo ? MERGE_UNDO_BEFORE : MERGE_BEFORE) ||
+        if (!is_passing(ns) || !begins(ns, of_undo ? MERGE_UNDO_BEFORE : MERGE_BEFORE) ||
             (ret->before && ns->hidden.of.seq < ret->before->hidden.of.seq))
             continue;
-        after = after_of(p, ours, ns, undo);
+        after = after_of(p, ours, ns, of_undo);
         if (after && (!seq || after->hidden.of.seq == seq))
             *ret = (struct pair){ns, after};
     }

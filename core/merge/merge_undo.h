@@ -16,9 +16,9 @@
 #include "merge.h"
 
 /* Takes back the merge into `ours` that was the change `seq`, or (0) the newest one that left
- * snapshots and is no undo; or (`redo`) such an undo. Its snapshots go, and it leaves its own.
- * -ENOENT: there is none; else as merge_run. */
+ * snapshots and is no undo; or (`redo`) such an undo. The snapshots of what is taken back are
+ * dropped, and the undo keeps a pair of its own. -ENOENT: there is none; else as merge_run. */
 int merge_undo(struct state *p, struct ns *ours, uint64_t seq, bool redo, enum merge_rule rule,
                const _Atomic bool *interrupted, struct merge_result *ret);
-/* Are the snapshots there by which that can be done? */
+/* Are the snapshots still kept that merge_undo needs for that? */
 bool merge_can_undo(struct state *p, const struct ns *ours, uint64_t seq, bool redo);

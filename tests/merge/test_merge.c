@@ -80,6 +80,18 @@ Test(merge, two_files_of_one_name_can_both_stay)
     is_text(name, "dev's");
 }
 
+Test(merge, a_content_that_both_changed_is_not_given_up_by_both)
+{
+    put_file(&x, "main/a", "base");
+    agreed(&x, "branch main other", "ok");
+    write_file("main/a", "main's");
+    write_file("other/a", "other's");
+    refused(&x, "commit other conflicts=both", -EEXIST, "1 conflict");
+    is_text("main/a", "main's");
+    agreed(&x, "commit other conflicts=both set=a=theirs", "decided=1");
+    is_text("main/a", "other's");
+}
+
 Test(merge, equal_files_of_one_name_are_no_conflict)
 {
     put_file(&x, "main/n", "same");

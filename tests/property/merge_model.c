@@ -165,6 +165,12 @@ static void put(struct outcome *o, uint64_t parent, const char *name, uint64_t i
         plain_add_name(&o->tree, parent, name, ino);
 }
 
+/* No rule decides which content a file has, and there is no other place for one of them. */
+static bool leaves_content(const struct three *t)
+{
+    return t->rule == MERGE_FAIL || t->rule == MERGE_BOTH;
+}
+
 /* A name of which both sides want something else. */
 static void clash(const struct three *t, struct outcome *o, uint64_t parent, const char *name)
 {
@@ -308,9 +314,9 @@ static void merge_content(const struct three *t, struct outcome *o, const struct
                                                    : UNSURE;
     take = sure == NO || sure == UNSURE ? cx == YES && (cy != YES || same != YES)
                                         : t->rule == MERGE_THEIRS;
-    if (sure != NO && t->rule == MERGE_FAIL)
+    if (sure != NO && leaves_content(t))
         about_inode(o, MERGE_CONTENT, b->ino, sure);
-    o->decided |= sure != NO && t->rule != MERGE_FAIL;
+    o->decided |= sure != NO && !leaves_content(t);
     o->unsure |= sure == UNSURE;
     y->mtime_free = S_ISDIR(y->in.mode) || cx == UNSURE || cy == UNSURE || same == UNSURE;
     *ret_taken = cx == UNSURE || cy == UNSURE || same == UNSURE ? UNSURE : NO;
@@ -365,9 +371,11 @@ static void merge_made(const struct three *t, struct outcome *o, const struct fi
 
     if (sure == NO && S_ISREG(x->in.mode) && x->in.valid != y->in.valid)
         sure = UNSURE;
-    if (t->rule == MERGE_FAIL)
+    const bool leaves = dirs ? t->rule == MERGE_FAIL : leaves_content(t);
+
+    if (leaves)
         about_inode(o, dirs ? MERGE_ATTRS : MERGE_CONTENT, x->ino, sure);
-    o->decided |= sure != NO && t->rule != MERGE_FAIL;
+    o->decided |= sure != NO && !leaves;
     o->unsure |= sure == UNSURE;
     if (t->rule == MERGE_THEIRS && sure == YES) {
         f = *x;
