@@ -195,7 +195,7 @@ int ns_branch(struct state *p, const char *from, const char *to, uint64_t *ret_s
               uint32_t *ret_number)
 {
     struct ns *src;
-    int err = ns_check_name(to);
+    int err = ns_check_new_name(to);
 
     if (err == 0)
         err = ns_find(p, from, &src);
@@ -211,7 +211,7 @@ int ns_branch(struct state *p, const char *from, const char *to, uint64_t *ret_s
 /* May a snapshot have that name? -ENAMETOOLONG, -EINVAL. */
 static int check_name(const char *name)
 {
-    int err = ns_check_name(name);
+    int err = ns_check_new_name(name);
 
     if (err < 0)
         return err;

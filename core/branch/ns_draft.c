@@ -104,10 +104,10 @@ static bool is_taken(struct state *p, const char *name)
     return ns_table_has_name(&p->names, name);
 }
 
-int ns_draft_publish(struct state *p, struct ns *draft, const char *name)
+int ns_draft_publish(struct state *p, struct ns *draft, const char *name, uint64_t *ret_seq)
 {
     char *copy;
-    int err = ns_check_name(name);
+    int err = ns_check_new_name(name);
 
     if (err == 0)
         err = is_taken(p, name) ? -EEXIST : flush_now(p);
@@ -122,6 +122,7 @@ int ns_draft_publish(struct state *p, struct ns *draft, const char *name)
         err = txn_begin_alone(p, 0, &t);
         if (err == 0)
             err = show(&t, draft, &copy);
+        *ret_seq = atomic_load(&p->seq);
     }
     free(copy);
     if (err == 0)

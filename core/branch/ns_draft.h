@@ -4,7 +4,7 @@
  *
  *     ns_draft(p, name, &ns);              hidden and empty; nobody else changes its tree
  *     …                                    its tree is changed, which no frame of the log has
- *     ns_draft_publish(p, ns, name);       a commit, and then one small frame: it has its name
+ *     ns_draft_publish(p, ns, name, &seq); a commit, and then one small frame: it has its name
  *     ns_put(p, ns);
  *
  * or ns_draft_drop instead of the last two. A commit in between has the draft as it is then, as a
@@ -26,7 +26,7 @@
  * NS_DRAFTS_MAX. */
 int ns_draft(struct state *p, const char *name, struct ns **ret_ns);
 /* Makes a draft that begins with the tree of `of`, as ns_draft_of, and is changed as one of
- * ns_draft. */
+ * ns_draft. ns_draft_take may give it to a namespace. */
 int ns_draft_from(struct state *p, struct ns *of, struct ns **ret_ns);
 /* A draft of ns_draft_from is no branch any more, and can be changed once it is seen: so it can be
  * published as a namespace of its own. */
@@ -34,12 +34,9 @@ int ns_draft_detach(struct state *p, struct ns *draft);
 /* How many drafts there are, of whatever. */
 size_t ns_count_drafts(struct state *p);
 /* Makes the draft durable, and shows it in the root under that name. From now on it is as any
- * namespace. After an error it is a draft as before. -EEXIST; -ENAMETOOLONG, -EINVAL.
- * The caller's thread may wait. */
-int ns_draft_publish(struct state *p, struct ns *draft, const char *name);
-/* Makes a draft that begins with the tree of `of`, as ns_draft_of, and is changed as one of
- * ns_draft. ns_draft_take may give it to a namespace. */
-int ns_draft_from(struct state *p, struct ns *of, struct ns **ret_ns);
+ * namespace. *ret_seq: the number of the change that made it so. After an error it is a draft as
+ * before. -EEXIST; -ENAMETOOLONG, -EINVAL. The caller's thread may wait. */
+int ns_draft_publish(struct state *p, struct ns *draft, const char *name, uint64_t *ret_seq);
 /* `ns` gets the tree of the draft, which a commit has as it is, instead of its own; with all that
  * the txn has noted that is one frame. The change is alone, and has the lock of `ns`. The draft
  * stays, and is to be dropped. -ENOMEM, -EIO: nothing was changed. */

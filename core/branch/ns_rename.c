@@ -81,7 +81,7 @@ int ns_rename_it(struct state *p, struct ns *ns, const char *newname, unsigned f
 {
     TXN(t);
     struct ns *other = NULL;
-    int err = ns_check_name(newname);
+    int err = flags & RENAME_EXCHANGE ? ns_check_name(newname) : ns_check_new_name(newname);
 
     if (err == 0)
         err = state_writable(p);
@@ -104,7 +104,7 @@ int ns_rename_it(struct state *p, struct ns *ns, const char *newname, unsigned f
 int ns_rename(struct state *p, const char *name, const char *newname, unsigned flags)
 {
     struct ns *ns;
-    int err = ns_check_name(newname);
+    int err = flags & RENAME_EXCHANGE ? ns_check_name(newname) : ns_check_new_name(newname);
 
     if (err == 0)
         err = state_writable(p);

@@ -113,9 +113,11 @@ static int not_made(struct call *call, const char *of, const char *name, int err
     case -ENAMETOOLONG:
         return control_fail(call, err, "the name of a snapshot has at most 255 bytes");
     case -EINVAL:
+        if (strchr(of, '@'))
+            return control_fail_word(call, err, "%s is a snapshot itself", of);
         return control_fail_word(call, err,
-                                 "%s cannot be the name of a snapshot: it has no / and no @, is no "
-                                 "number, and does not begin with dropped- or auto-",
+                                 "%s cannot be the name of a snapshot: such a name has no / and no "
+                                 "@, is no number, and does not begin with dropped- or auto-",
                                  name);
     default:
         return err;
@@ -221,7 +223,7 @@ int control_undrop(struct call *call)
     const char *name = control_arg(call, 0), *given = command_option(call->c, "as");
     CLEANUP_STRBUF struct strbuf as = STRBUF_INIT;
     struct ns *ns;
-    int err = given && ns_check_name(given) == -EINVAL
+    int err = given && ns_check_new_name(given) == -EINVAL
                   ? control_fail_word(call, -EINVAL, "%s cannot be the name of a namespace", given)
                   : control_may_change(call);
 

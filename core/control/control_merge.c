@@ -319,29 +319,34 @@ int control_commit(struct call *call)
 
 /* ---- undo and redo ---- */
 
-/* Takes back the last merge into one namespace. */
-static int take_back_in(struct call *call, const char *name, enum merge_rule rule, bool redo)
+/* Finds the last merge into a namespace that was not taken back, or for a redo the one that was taken
+ * back last. -ENOENT, with a sentence. */
+static int find_merge(struct call *call, const char *name, bool redo, uint64_t *ret_seq)
 {
-    struct merge_result r = {0};
-    struct tries tries = {.begun = ticks(call->p)};
+    uint64_t at = UINT64_MAX, tip = 0;
+    struct history_op op;
     struct ns *ours;
     int err = control_find_ns(call, name, &ours);
 
     if (err < 0)
         return err;
-    do
-        err = merge_undo(call->p, ours, 0, redo, rule, call->interrupted, &r);
-    while (waits_for_closes(call, err, &r, &tries));
-    if (err == -ENOENT)
-        err = control_fail_word(call, err,
-                                redo ? "nothing was undone in %s that can be done again"
-                                     : "nothing was merged into %s that can be undone",
-                                name);
-    else
-        err = say_result(call, ours, &r, err);
-    merge_result_release(&r);
+    for (*ret_seq = 0; history_before(&call->p->history, at, &op) == 0; at = op.entry.seq) {
+        const struct history_entry *e = &op.entry;
+
+        if (e->of || op.undone != redo || !history_entry_is_merge(e) ||
+            e->ns.number != ours->number || e->ns.generation != ours->generation || op.tip < tip)
+            continue;
+        *ret_seq = e->seq;
+        tip = op.tip;
+        if (!redo)
+            break;
+    }
     ns_put(call->p, ours);
-    return err;
+    return *ret_seq ? 0
+                    : control_fail_word(call, -ENOENT,
+                                        redo ? "nothing was undone in %s that can be done again"
+                                             : "nothing was merged into %s that can be undone",
+                                        name);
 }
 
 /* Says that what the operation needs is gone, and since when. */
@@ -425,6 +430,27 @@ static bool waits_for_open(struct call *call, int err, const struct undo_result 
     return true;
 }
 
+/* Adds what the namespace is called in the trash, if it is there. */
+static void add_trash(struct call *call, const struct history_ns *of)
+{
+    char label[NS_LABEL_MAX];
+    struct ns *ns;
+    bool is;
+
+    if (ns_get(call->p, of->number, &ns) < 0)
+        return;
+    {
+        READ_GUARD(&call->p->names.lock);
+        is = ns->generation == of->generation && ns->hidden.kind == NS_TRASH;
+    }
+    if (is) {
+        ns_label(call->p, ns, label);
+        strbuf_adds(&call->head, " kept=");
+        command_add_word(&call->head, label);
+    }
+    ns_put(call->p, ns);
+}
+
 /* Adds the words of a merge, or of another operation. */
 static int say_undone(struct call *call, const struct undo_call *c, struct undo_result *r, int err)
 {
@@ -441,6 +467,7 @@ static int say_undone(struct call *call, const struct undo_call *c, struct undo_
         return not_undone(call, c, r, err);
     } else {
         strbuf_addf(&call->head, " seq=%llu", U(r->seq));
+        add_trash(call, &e->ns);
     }
     if (err == 0)
         strbuf_addf(&call->head, " of=%llu", U(e->seq));
@@ -486,7 +513,8 @@ static int take_back(struct call *call, bool redo)
         if (!ns && !seq)
             return control_fail(call, -ENOENT, "there is no change 0 in the history");
     }
-    return ns ? take_back_in(call, ns, rule, redo) : take_back_seq(call, seq, rule, redo);
+    err = ns ? find_merge(call, ns, redo, &seq) : 0;
+    return err < 0 ? err : take_back_seq(call, seq, rule, redo);
 }
 
 /* undo [SEQ|NS] */

@@ -37,7 +37,10 @@ static int check_spec(struct call *call, const char *spec)
 static int not_branched(struct call *call, const char *from, const char *to, int err)
 {
     if (err == -ENOENT)
-        return control_fail_word(call, err, "there is no namespace %s", from);
+        return control_fail_word(call, err,
+                                 strchr(from, '@') ? "there is no snapshot %s"
+                                                   : "there is no namespace %s",
+                                 from);
     if (err == -EEXIST)
         return control_fail_word(call, err, "%s exists already", to);
     if (err == -EINVAL)
@@ -76,7 +79,7 @@ int control_branch(struct call *call)
     int err = check_spec(call, from);
 
     if (err == 0)
-        err = not_a_name(call, to, ns_check_name(to));
+        err = not_a_name(call, to, ns_check_new_name(to));
     if (err == 0 && given)
         err = control_duration(call, given, &ttl);
     if (err == 0)

@@ -79,7 +79,10 @@ int control_find_ns(struct call *call, const char *name, struct ns **ret_ns)
     int err = ns_find(call->p, name, ret_ns);
 
     if (err < 0)
-        return control_fail_word(call, err, "there is no namespace %s", name);
+        return control_fail_word(call, err,
+                                 strchr(name, '@') ? "there is no snapshot %s"
+                                                   : "there is no namespace %s",
+                                 name);
     if (!(*ret_ns)->target)
         return 0;
     ns_put(call->p, *ret_ns);

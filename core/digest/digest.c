@@ -273,6 +273,9 @@ static int digest_still(struct digesting *g, const struct ns *ns, const char *pa
  * draft is changed by who asks, and by nobody else. */
 static bool is_still(struct state *p, struct ns *ns)
 {
+    /* of a draft of it the mode is the whole one, as of any copy */
+    if (ns_gives_no_rights(p, ns->number))
+        return false;
     READ_GUARD(&p->names.lock);
 
     return ns->hidden.kind == NS_SNAPSHOT || ns->hidden.kind == NS_ORIGIN ||

@@ -177,6 +177,8 @@ static int check_name(struct import *s, struct strbuf *why)
 
     if (err == 0 && receives(s) && is_there(s))
         err = -EEXIST;
+    if (err == 0 && !is_there(s))
+        err = ns_check_new_name(s->line.name);
     if (err < 0) {
         command_add_word(why, s->line.name);
         strbuf_adds(why, err == -EEXIST ? " exists already" : " cannot be the name of a namespace");
@@ -293,7 +295,7 @@ static int publish(struct import *s, uint64_t *ret_seq, struct strbuf *why)
     int err = receives(s) ? receive_check(s->p, s->draft, s->digest, on_digest, s, why) : 0;
 
     if (err == 0)
-        err = ns_draft_publish(s->p, s->draft, s->line.name);
+        err = ns_draft_publish(s->p, s->draft, s->line.name, ret_seq);
     if (err == -EEXIST) {
         command_add_word(why, s->line.name);
         strbuf_adds(why, " exists by now");
@@ -301,7 +303,6 @@ static int publish(struct import *s, uint64_t *ret_seq, struct strbuf *why)
     s->shown = err == 0;
     if (s->shown && receives(s))
         keep(s, seq);
-    *ret_seq = s->draft->seq;
     return err;
 }
 

@@ -436,10 +436,17 @@ int ns_check_name(const char *name)
 {
     if (strlen(name) > VFS_NAME_MAX)
         return -ENAMETOOLONG;
-    return !*name || strpbrk(name, "/@") || !strcmp(name, ".") || !strcmp(name, "..") ||
+    return !*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, "..") ||
                    !strcmp(name, ".tally")
                ? -EINVAL
                : 0;
+}
+
+int ns_check_new_name(const char *name)
+{
+    int err = ns_check_name(name);
+
+    return err == 0 && strchr(name, '@') ? -EINVAL : err;
 }
 
 /* ---- making ---- */
@@ -464,7 +471,7 @@ static int create(struct txn *t, const char *name, uint32_t mode, const struct v
 {
     struct state *p = t->p;
     struct ns *ns;
-    int err = ns_check_name(name);
+    int err = ns_check_new_name(name);
 
     if (err == 0)
         err = ns_alloc(p, name, &ns);
@@ -505,7 +512,7 @@ int ns_create_symlink(struct txn *t, const char *name, const char *target,
 {
     struct state *p = t->p;
     struct ns *ns;
-    int err = ns_check_name(name);
+    int err = ns_check_new_name(name);
 
     if (err == 0)
         err = ns_alloc(p, name, &ns);

@@ -88,9 +88,12 @@ struct ns *ns_get_any(struct state *p, uint32_t number);
 /* with a reference; -ENOENT */
 int ns_get_by_name(struct state *p, const char *name, struct ns **ret_ns);
 void ns_put(struct state *p, struct ns *ns); /* gives a reference back; NULL is fine */
-/* May a namespace get that name? -ENAMETOOLONG, -EINVAL: it is no name of a file, or `.tally`, or
- * has an '@', by which people name what is kept of one (ns_find.h). */
+/* Can that be the name of a namespace? -ENAMETOOLONG, -EINVAL: it is no name of a file, or
+ * `.tally`. */
 int ns_check_name(const char *name);
+/* May one get that name? -EINVAL also if it has an '@', by which people name what is kept of one
+ * (ns_find.h). Older versions did not refuse that, so there may be such names. */
+int ns_check_new_name(const char *name);
 /* Makes an empty namespace with a root directory. -EEXIST, -EMFILE: there are VFS_NS_MAX;
  * -ENAMETOOLONG, -EINVAL. */
 int ns_create(struct txn *t, const char *name, uint32_t mode, const struct vfs_cred *cred);

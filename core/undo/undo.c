@@ -51,12 +51,12 @@ static bool has_name(struct state *p, const struct ns *ns, const char *name)
 }
 
 /* The kind that the namespace has to have so that the entry can be inverted. -EOPNOTSUPP */
-static int kind_for(const struct history_entry *e, enum ns_kind *ret)
+static int ns_kind_needed(const struct history_entry *e, enum ns_kind *ret)
 {
     static const enum ns_kind kinds[HISTORY_KIND_END] = {
         [HISTORY_DROP] = NS_TRASH, [HISTORY_SNAPSHOT] = NS_SNAPSHOT};
 
-    *ret = kinds[e->kind]; /* of the others NS_VISIBLE */
+    *ret = kinds[e->kind]; /* of the others 0, NS_VISIBLE */
     switch (e->kind) {
     case HISTORY_CREATE:
     case HISTORY_BRANCH:
@@ -140,7 +140,7 @@ static int find(struct state *p, const struct history_op *op, bool redo, struct 
 
     *ret_ns = NULL;
     if (err == 0)
-        err = kind_for(ret, &kind);
+        err = ns_kind_needed(ret, &kind);
     if (err == 0)
         err = find_ns(p, &ret->ns, kind, ret_ns);
     if (err == 0)

@@ -63,6 +63,8 @@ int vfs_lookup_snapshot(struct state *p, uint32_t of, const char *name, struct v
 bool vfs_snapdir(struct state *p, const struct ns *ns);
 int vfs_set_snapdir(struct state *p, struct ns *ns, bool on); /* as ns_setting_set */
 bool vfs_has_snapdir(struct state *p, uint32_t number); /* false also of no namespace */
+/* Is the namespace of that number such a snapshot? The caller does not hold "names". */
+bool ns_gives_no_rights(struct state *p, uint32_t number);
 int vfs_getattr(struct state *p, uint64_t nodeid, struct vfs_attr *ret);
 /* `set` is a mask of enum vfs_set: it says which members of `in` are used. *ret gets the
  * attributes after the change. */

@@ -33,9 +33,8 @@ void attr_fill_node(const struct ns *ns, uint64_t nodeid, const struct inode *in
 void attr_fill(const struct ns *ns, uint64_t ino, const struct inode *in, struct vfs_attr *ret);
 /* Fill the attributes of a symlink at the root. */
 void attr_fill_link(const struct ns *ns, struct vfs_attr *ret);
-/* Is the namespace of that number a snapshot in which nothing gives rights (vfs_snapdir)? attr_mask
- * takes the set-id bits of a file there away. They need "names", so the caller does not hold it. */
-bool ns_gives_no_rights(struct state *p, uint32_t number);
+/* Takes the set-id bits of a file away where ns_gives_no_rights. The caller does not hold
+ * "names". */
 void attr_mask(struct state *p, struct vfs_attr *a);
 void attr_fill_root(struct state *p, struct vfs_attr *ret);
 /* Count one kernel reference on `ns`. vfs_forget gives it back. */

@@ -25,6 +25,17 @@ matches "$(newest)" "by=rmdir op=remove ns=y state=final"
 eq "$(tally history | head -1)" "operations=5"
 eq "$(tally history --last 2 | sed 1d | wc -l)" 2
 
+claim "an import says the number by which it is taken back, and where it is then"
+mkdir "$W/some"
+echo some >"$W/some/file"
+said=$(tally import "$W/some" new)
+said=${said##*seq=}
+eq "${said%% *}" "$(seq_of "$(newest)")"
+matches "$(tally undo "${said%% *}")" "^seq=[0-9]+ kept=new@dropped-[0-9]+ of=${said%% *} op=import ns=new"
+tally redo >/dev/null
+eq "$(cat "$M/new/file")" some
+tally undo >/dev/null
+
 claim "only of one namespace, also of one that is gone"
 eq "$(tally history y | sed 1d | grep -c "ns=[xy]")" 2
 eq "$(tally history dev | sed 1d | wc -l)" 1

@@ -189,6 +189,11 @@ for call in 'os.rmdir(argv[0])' 'os.rename(argv[0], argv[0] + "2")' 'os.mkdir(ar
 done
 eq "$(errno_of 'os.mkdir(argv[0])' "$n")" EEXIST
 
+claim "a digest is that of the tree, not of what is shown of it"
+t branch main@shown unmasked >/dev/null
+eq "$(t digest --wait main@shown | sed 's/ .*//')" "$(t digest --wait unmasked | sed 's/ .*//')"
+t drop --now unmasked >/dev/null
+
 claim "it is off when the namespace has a file of that name, and when somebody turns it off"
 cd "$n"
 t set ns:main.snapdir off >/dev/null
