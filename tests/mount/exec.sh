@@ -114,6 +114,11 @@ eq "$(t main --discard -- sh -c 'echo x >"$1/here"; ls "$0/deep"' "$P" "$W")" er
 [[ -e $W/here ]]
 rm -r "$P/deep"
 
+claim "options behind the first word of the command are its own"
+eq "$("$TALLY" -C "$M" exec main --discard sh -c 'echo "$0 $1"' a -C)" "a -C"
+eq "$("$TALLY" exec -C "$M" --discard -- main echo --json)" "--json"
+only_main "a branch is left"
+
 claim "without a command it is the shell of the user; without an option it is the namespace itself"
 printf '#!/bin/sh\ncat "%s/source"\necho mine >"%s/own"\n' "$P" "$P" >"$W/shell"
 chmod +x "$W/shell"

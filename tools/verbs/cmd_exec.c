@@ -188,8 +188,16 @@ static int take_options(int argc, char **argv, struct exec *e)
         {NULL, 0, NULL, 0},
     };
     int o, endings = 0;
-    while ((o = tally_getopt(argc, argv, "C:", options)) >= 0) {
+    /* '-': other words are given as 1. The second one begins the command, with options of its own. */
+    while ((o = tally_getopt(argc, argv, "-C:", options)) >= 0) {
+        if (o == 1 && e->ns) {
+            optind--;
+            break;
+        }
         switch (o) {
+        case 1:
+            e->ns = optarg;
+            break;
         case 'C':
             tally_mount = optarg;
             break;
@@ -208,13 +216,15 @@ static int take_options(int argc, char **argv, struct exec *e)
         tally_warn("--branch, --discard and --commit-on-success exclude each other");
         return verbs_misuse();
     }
-    if (optind == argc) {
+    if (!e->ns && optind < argc) {
+        e->ns = argv[optind++];
+    }
+    if (!e->ns) {
         tally_warn("an argument is missing");
         return verbs_misuse();
     }
-    e->ns = argv[optind];
-    e->argv = argv + optind + 1;
-    if (optind + 1 == argc) {
+    e->argv = argv + optind;
+    if (optind == argc) {
         const char *shell = getenv("SHELL");
         e->shell[0] = (char *)(uintptr_t)(shell && *shell ? shell : "/bin/sh");
         e->argv = e->shell;
