@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * image: a tree of files as a stream of records, for import and export between machines
+ * image: a tree of files as a stream of records, for import, export, and between stores
  * (FORMAT.md, section 18). Pure: no I/O.
  *
  *     struct image_stream s;                             who writes

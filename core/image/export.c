@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* export: see the header. A read makes the records that it needs, in the thread of the reader: so
- * nothing is made ahead, and who does not read costs nothing but memory and the frozen trees. */
+ * nothing is made ahead, and a session that nobody reads takes only memory and the frozen trees. */
 #include "export.h"
 #include "command.h"
 #include "command_error.h"
@@ -43,6 +43,7 @@ struct export_session {
     uint64_t bytes;                  /* that were read */
     struct strbuf reply;             /* after an error */
     size_t read;                     /* bytes of it */
+    int late; /* an error that the next read returns, since the last one gave bytes; 0: none */
 };
 
 int export_open(struct state *p, struct export_session **ret_s)
@@ -90,7 +91,7 @@ void export_close(struct export_session *s)
 
 /* ---- errors ---- */
 
-/* Makes the sentence, which is `why`, or what the coder says, and ends the session. Returns the
+/* Makes the sentence, which is `why`, or save_why, and ends the session. Returns the
  * error. */
 static int fail(struct export_session *s, int err, const char *why)
 {
@@ -141,18 +142,22 @@ static int parse_digest(const char *text, uint8_t ret[SHA256_LEN])
     return 0;
 }
 
-/* Finds a namespace, and says if there is none. */
+/* Finds a namespace. Adds a sentence to `why` if there is none. */
 static int find(struct export_session *s, const char *spec, struct exported *x, struct strbuf *why)
 {
     int err = spec ? ns_find(s->p, spec, &x->ns) : -ENOMEM;
 
-    if (err == 0 && x->ns->target)
-        err = -EINVAL;
-    if (err == -ENOENT || err == -EINVAL) {
-        strbuf_adds(why, err == -ENOENT ? "there is no namespace " : "it is a symlink: ");
+    if (err == -EINVAL)
+        err = -ENOENT; /* it could be no name of one */
+    if (err == -ENOENT) {
+        strbuf_adds(why, strchr(spec, '@') ? "there is no snapshot " : "there is no namespace ");
         command_add_word(why, spec);
     }
-    return err;
+    if (err < 0 || !x->ns->target)
+        return err;
+    command_add_word(why, spec);
+    strbuf_adds(why, " is a symbolic link, not a namespace");
+    return -EINVAL;
 }
 
 static int find_both(struct export_session *s, const char *spec, struct strbuf *why)
@@ -173,6 +178,15 @@ static int find_both(struct export_session *s, const char *spec, struct strbuf *
     free(a);
     free(b);
     return err;
+}
+
+/* Each tree is a draft, of which imports need some, too. */
+static int check_room(struct export_session *s, struct strbuf *why)
+{
+    if (ns_count_drafts(s->p) < NS_DRAFTS_MAX / 2)
+        return 0;
+    strbuf_adds(why, "as many exports and imports run as there can be");
+    return -EBUSY;
 }
 
 /* From now on the tree does not change. */
@@ -239,8 +253,9 @@ static int find_top(struct export_session *s, const char *path, uint64_t *ret_no
     if (err == 0 && !S_ISDIR(a.mode))
         err = -ENOTDIR;
     if (err == -ENOENT || err == -ENOTDIR) {
-        strbuf_adds(why, err == -ENOENT ? "there is no " : "it is not a directory: ");
+        strbuf_adds(why, err == -ENOENT ? "there is no " : "");
         command_add_word(why, s->spec);
+        strbuf_adds(why, err == -ENOENT ? "" : " is not a directory");
     }
     return err;
 }
@@ -279,12 +294,13 @@ static bool is_for_program(const struct export_session *s)
 static bool take_verb(struct export_session *s, const struct command_list *list)
 {
     const struct command *c = list->items;
-    const bool is_export = list->count == 1 && strcmp(c->verb, "export") == 0 && c->nargs == 1;
-    const bool is_send = list->count == 1 && strcmp(c->verb, "send") == 0 && c->nargs >= 1;
+    const bool is_export = list->count == 1 && strcmp(c->verb, "export") == 0;
+    const bool is_send = list->count == 1 && strcmp(c->verb, "send") == 0;
 
     if (is_export)
         s->verb = "export";
-    return (is_export || is_send) && c->noptions == 0 && !c->wait;
+    return ((is_export && c->nargs == 1) || (is_send && c->nargs >= 1)) && c->noptions == 0 &&
+           !c->wait;
 }
 
 static int take_line(struct export_session *s, const char *buf, size_t len, struct strbuf *why)
@@ -302,7 +318,10 @@ static int take_line(struct export_session *s, const char *buf, size_t len, stru
     if (err < 0)
         return err;
     if (take_verb(s, &list)) {
-        err = is_for_program(s) ? begin_export(s, list.items, why) : begin_send(s, list.items, why);
+        err = check_room(s, why);
+        if (err == 0)
+            err = is_for_program(s) ? begin_export(s, list.items, why)
+                                    : begin_send(s, list.items, why);
         if (err == 0)
             s->stage = EXPORT_HEAD;
     } else {
@@ -393,9 +412,11 @@ static size_t take_made(struct export_session *s, char *buf, size_t len)
     return len;
 }
 
+/* Once all was read nothing is kept frozen for the rest of the session. After an error the bytes
+ * before it are given, and s->late is set. */
 static ssize_t read_stream(struct export_session *s, char *buf, size_t len)
 {
-    size_t n = take_made(s, buf, len);
+    size_t n = take_made(s, buf, len), left;
     int err = 0;
 
     while (err == 0 && n < len && s->stage != EXPORT_ENDED) {
@@ -403,10 +424,15 @@ static ssize_t read_stream(struct export_session *s, char *buf, size_t len)
         if (err == 0)
             n += take_made(s, buf + n, len - n);
     }
-    if (err < 0)
-        return fail(s, err, "");
+    if (err < 0) {
+        s->late = fail(s, err, "");
+        return (ssize_t)n;
+    }
     s->bytes += n;
     job_progress_bytes(s->p, s->job, s->bytes, 0);
+    (void)save_bytes(s->save, &left);
+    if (s->stage == EXPORT_ENDED && left == 0)
+        give_up(s, 0);
     return (ssize_t)n;
 }
 
@@ -420,21 +446,21 @@ static ssize_t read_reply(struct export_session *s, char *buf, size_t len)
     return (ssize_t)n;
 }
 
-/* Once all was read nothing is kept frozen for the rest of the session. */
 static ssize_t read_some(struct export_session *s, char *buf, size_t len)
 {
-    ssize_t n;
+    ssize_t n = 0;
+    int err;
 
-    if (s->stage == EXPORT_FAILED)
-        return read_reply(s, buf, len);
     if (s->stage == EXPORT_LINE)
         return -EINVAL;
-    if (!s->save)
-        return 0;
-    n = read_stream(s, buf, len);
-    if (n == 0 && len > 0)
-        give_up(s, 0);
-    return n;
+    if (s->stage == EXPORT_FAILED && !s->late)
+        return read_reply(s, buf, len);
+    if (s->save)
+        n = read_stream(s, buf, len);
+    err = n == 0 ? s->late : 0;
+    if (err < 0)
+        s->late = 0;
+    return err < 0 ? err : n;
 }
 
 /* ---- calls ---- */

@@ -133,7 +133,7 @@ static inline bool load_is_of_base(const struct load *l, uint64_t number)
 }
 /* Stores the target of a symlink, as items do not take all of a long one. */
 int load_put_target(struct load *l, uint64_t ino, const struct image_record *r);
-/* Gives the inode what the record says of any. */
+/* Sets mode, owner, device number and mtime from the record; atime becomes mtime, ctime is now. */
 void load_set_attributes(struct load *l, const struct image_record *r, struct inode *in);
 
 /* ---- directories that were there (load_met.c); with the locks, but for load_opaque_take ---- */

@@ -3,6 +3,7 @@
  * that were made, and the parts of one inode. */
 #include "save_impl.h"
 #include "array.h"
+#include "command_error.h"
 #include "vnodes.h"
 #include <errno.h>
 #include <limits.h>
@@ -83,8 +84,9 @@ int save_begin_bytes(struct save *s)
     if (!S_ISREG(n->attr.mode) || n->attr.size == 0)
         return 0;
     if (n->attr.size > IMAGE_LENGTH_MAX)
-        return save_fail(s, -EFBIG, "inode %llu has more bytes than a stream can say",
-                         (unsigned long long)n->ino);
+        return s->path ? -EFBIG
+                       : save_fail(s, -EFBIG, "inode %llu has more bytes than a stream can say",
+                                   (unsigned long long)n->ino);
     n->share = s->for_program ? 0 : save_find_known(s);
     return n->share ? 0 : save_open_bytes(s);
 }
@@ -244,12 +246,9 @@ static int put_name(struct save *s)
                                               .name_len = strlen(n->name)});
 }
 
-int save_step(struct save *s)
+/* Does the part that is next. */
+static int step(struct save *s)
 {
-    int err = save_look(s);
-
-    if (err < 0)
-        return err;
     switch (s->now.part) {
     case SAVE_BYTES:
         return put_bytes(s);
@@ -266,6 +265,18 @@ int save_step(struct save *s)
     default:
         return s->base ? save_changes_next(s) : save_whole_next(s);
     }
+}
+
+int save_step(struct save *s)
+{
+    int err = save_look(s);
+
+    if (err == 0)
+        err = step(s);
+    if (err < 0 && err != -ENOENT && err != -ENOMEM && s->path && !s->why.len)
+        return save_fail(s, err, "%s: %s", *s->path ? s->path : "the top directory",
+                         command_usual_sentence(err));
+    return err;
 }
 
 /* ---- begin and end ---- */

@@ -21,9 +21,10 @@
  * only the pages that differ.
  *
  * For a program of this machine a whole tree is saved otherwise (save_for_program): no base and no
- * digest; from any directory on; each file comes with bytes of its own, behind its first name; and
- * an inode with several names says so. So an archive can be written without keeping anything but
- * those. Such a stream is an image as any other one.
+ * digest; from any directory on; a file that is not empty has its first name, then bytes of its
+ * own, and then its INODE again, with size and content; and the record of an inode with several
+ * names has `several`. So a program that writes an archive notes only these inodes. Such a stream
+ * is an image as any other one.
  *
  * Memory: one piece of IMAGE_PIECE_MAX bytes and its record; the names of the directories on the
  * way; 16 bytes for each file with several names, 64 for each content up to SAVE_KNOWN_MAX. A

@@ -67,7 +67,7 @@ static int look_for_holes(struct save *s, bool *ret_none)
     hole = vfs_seek(n->file, 0, false);
     if (hole < 0)
         return (int)hole;
-    n->sparse = data > 0 || (uint64_t)hole < n->attr.size;
+    n->sparse = n->seek = data > 0 || (uint64_t)hole < n->attr.size;
     return 0;
 }
 
@@ -87,6 +87,8 @@ int save_open_bytes(struct save *s)
         err = look_for_holes(s, &none);
     else
         n->end = n->in.valid;
+    if (s->for_program && n->end < n->attr.size)
+        n->sparse = true;
     if (err < 0 || none || n->end == 0) {
         save_close_bytes(s);
         return err;
@@ -117,7 +119,7 @@ static ssize_t read_some(struct vfs_file *f, uint8_t *buf, uint64_t at, size_t l
     return n < 0 ? n : (ssize_t)done;
 }
 
-/* Reads just so many bytes of the present inode. */
+/* Reads exactly `len` bytes of the present inode. */
 static int read_all(struct save *s, uint64_t at, size_t len)
 {
     ssize_t n = read_some(s->now.file, s->piece, at, len);
@@ -131,7 +133,7 @@ static int find_piece(struct save *s, uint64_t *ret_at, size_t *ret_len)
     struct save_now *n = &s->now;
     uint64_t end = n->end;
 
-    if (n->sparse) {
+    if (n->seek) {
         int64_t data = vfs_seek(n->file, n->at, true);
         int64_t hole = data < 0 ? data : vfs_seek(n->file, (uint64_t)data, false);
 

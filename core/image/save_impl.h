@@ -53,7 +53,8 @@ struct save_now {
     /* its bytes */
     struct vfs_file *file; /* NULL: not open */
     uint64_t at, end;
-    bool sparse;
+    bool sparse; /* there may be holes between its pieces, or behind them */
+    bool seek;   /* where they are has to be looked for */
     struct vfs_file *was;   /* the file in the base, if blocks of it are patched */
     const uint64_t *blocks; /* those that may differ from the base; NULL: it is no patch */
     size_t block_count;
@@ -90,6 +91,7 @@ struct save {
     struct strbuf why;
     /* whole */
     struct tree_walk *walk;
+    const char *path; /* of the present inode; NULL: none. Borrowed from the walk */
     uint64_t *dirs; /* numbers of the directories on the way */
     size_t dirs_room;
     /* a difference */

@@ -2,7 +2,6 @@
 /* save_whole: all of a tree, directory by directory, in the order of names. */
 #include "save_impl.h"
 #include "array.h"
-#include "command_error.h"
 #include "tree_walk.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -47,17 +46,14 @@ int save_whole_next(struct save *s)
 
     if (!s->walk)
         err = tree_walk_open(s->p, s->top, &s->walk);
+    s->path = NULL;
     if (err == 0)
         err = tree_walk_next(s->walk, &path, &name, &depth, &a);
     if (err < 0)
         return err;
-    if (S_ISDIR(a.mode) || !map64_get(&s->numbers, vfs_node_ino(a.nodeid), &number)) {
-        err = begin(s, &a, name, depth);
-        return err < 0 && err != -ENOMEM && !s->why.len
-                   ? save_fail(s, err, "%s: %s", *path ? path : "the top directory",
-                               command_usual_sentence(err))
-                   : err;
-    }
+    s->path = path;
+    if (S_ISDIR(a.mode) || !map64_get(&s->numbers, vfs_node_ino(a.nodeid), &number))
+        return begin(s, &a, name, depth);
     return save_put(s, &(struct image_record){.type = IMAGE_ENTRY,
                                               .parent = s->dirs[depth - 1],
                                               .number = number,

@@ -142,7 +142,7 @@ Test(export, a_line_that_names_nothing_is_refused)
 {
     is_refused("export none\n", -ENOENT, "error ENOENT export: there is no namespace none");
     is_refused("export main/none\n", -ENOENT, "there is no main/none");
-    is_refused("export main/other\n", -ENOTDIR, "is not a directory: main/other");
+    is_refused("export main/other\n", -ENOTDIR, "main/other is not a directory");
     is_refused("export main/other/x\n", -ENOENT, "there is no main/other/x");
     is_refused("export /main\n", -EINVAL, "is not of the form NS/PATH");
     is_refused("export main dir\n", -EINVAL, "export NS[/PATH]");

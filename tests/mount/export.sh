@@ -95,6 +95,8 @@ eq "$(tar -tf theirs/one.tar | wc -l)" 5
 chmod 600 "$M/open/dir/sparse"
 fails as "$TALLY" -C "$M" export open theirs/two
 matches "$(cat said)" 'sparse: opening it: Permission denied'
+as "$TALLY" -C "$M" export open - >cut.tar 2>said || true
+fails tar -tf cut.tar # whoever reads it sees that it is not all
 t drop open --now >/dev/null
 
 claim "GNU tar, bsdtar and import read the archive as it was"
@@ -109,6 +111,23 @@ t import one.tar back >/dev/null
 same_tree "$M/main" "$M/back"
 eq "$(stat -c '%a %.Y' "$M/back")" "$(stat -c '%a %.Y' "$M/main")"
 [[ $(stat -c %s one.tar) -lt 4000000 ]] # without the holes
+
+claim "a hole at the end takes no room, times are what they were, and other archives are refused"
+mkdir "$M/ends"
+printf hello >"$M/ends/tail"
+truncate -s 2G "$M/ends/tail"
+touch -d '1601-01-01 UTC' "$M/ends/old"
+t export ends ends.tar >/dev/null
+[[ $(stat -c %s ends.tar) -lt 100000 ]]
+t export ends ends >/dev/null
+[[ $(stat -c %Y ends/old) -lt 0 ]] # as far back as ext4 can say
+eq "$(stat -c %b ends/tail)" 8
+fails t export ends ends.zip
+matches "$(cat said)" 'ends.zip: archives are .tar'
+t export ends ends.zip/ >/dev/null
+[[ -d ends.zip ]]
+rm -r ends.zip
+t drop ends --now >/dev/null
 
 claim "the end of the name says how it is compressed; - is standard output"
 for end in tar.gz tgz tar.bz2 tar.xz tar.zst; do
@@ -131,7 +150,7 @@ matches "$(cat said)" 'there is no namespace missing'
 fails t export main/missing x
 matches "$(cat said)" 'there is no main/missing'
 fails t export main/larger x
-matches "$(cat said)" 'not a directory: main/larger'
+matches "$(cat said)" 'main/larger is not a directory'
 fails t export main nowhere/x
 eq "$(ls -d x ./*.partial-* 2>/dev/null || true)" ""
 

@@ -11,6 +11,8 @@
 
 #define PIECE (1u << 20)
 
+_Static_assert(EXPORT_WHY == SOURCE_WALK_WHY, "one sentence is copied to the other");
+
 int export_fail(struct export *e, int err, const char *path, const char *what)
 {
     snprintf(e->why, sizeof(e->why), "%s: %s: %s", *path ? path : "the directory", what,
@@ -18,8 +20,8 @@ int export_fail(struct export *e, int err, const char *path, const char *what)
     return err;
 }
 
-static int put_range(const struct source_file *f, uint64_t from, uint64_t end,
-                     int (*fn)(const void *bytes, size_t len, uint64_t off, void *ctx), void *ctx)
+static int put_range(const struct source_file *f, uint64_t from, uint64_t end, export_data_fn *fn,
+                     void *ctx)
 {
     static uint8_t piece[PIECE];
     int err = 0;
@@ -36,9 +38,7 @@ static int put_range(const struct source_file *f, uint64_t from, uint64_t end,
 }
 
 /* The data of a file that comes from a stream. */
-static int export_pieces(const struct source_file *f,
-                         int (*fn)(const void *bytes, size_t len, uint64_t off, void *ctx),
-                         void *ctx)
+static int export_pieces(const struct source_file *f, export_data_fn *fn, void *ctx)
 {
     const void *bytes;
     size_t len;
@@ -59,14 +59,14 @@ int export_walk(struct export *e, int (*visit)(struct source_file *f, const char
     static struct source_walk t;
     t = (struct source_walk){.fd = e->fd, .visit = visit, .ctx = ctx};
     int err = e->session < 0 ? source_walk(&t) : source_stream(&t, e->session);
-    if (err < 0 && *t.why) {
+    e->session_failed = t.stream_failed;
+    if (err < 0 && (*t.why || t.stream_failed)) {
         memcpy(e->why, t.why, sizeof(t.why));
     }
     return err;
 }
 
-int export_data(const struct source_file *f,
-                int (*fn)(const void *bytes, size_t len, uint64_t off, void *ctx), void *ctx)
+int export_data(const struct source_file *f, export_data_fn *fn, void *ctx)
 {
     uint64_t size = (uint64_t)f->st.st_size;
     int err = 0;

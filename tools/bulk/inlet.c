@@ -18,7 +18,7 @@ struct inlet {
     bool opened;          /* the head of the stream was read */
     const uint8_t *p;     /* bytes of the present buffer that were not used */
     const uint8_t *end;
-    uint64_t taken;       /* buffers that were begun, by the caller */
+    uint64_t taken;       /* buffers that inlet_next has begun to use */
     pthread_t thread;
     pthread_mutex_t lock; /* guards what follows, but for the bytes of buffers */
     pthread_cond_t moved;
@@ -59,7 +59,7 @@ static void *read_buffers(void *arg)
     return NULL;
 }
 
-/* Gives the present buffer back, and waits for the next one. 0, or why there is none. */
+/* Waits for the next buffer. 0, or why there is none. */
 static int wait_filled(struct inlet *in)
 {
     pthread_mutex_lock(&in->lock);
@@ -71,6 +71,7 @@ static int wait_filled(struct inlet *in)
     return err;
 }
 
+/* The buffers before the present one can be filled again. */
 static void release_last(struct inlet *in)
 {
     pthread_mutex_lock(&in->lock);
@@ -83,9 +84,9 @@ static void release_last(struct inlet *in)
 static int next_buffer(struct inlet *in)
 {
     size_t left = (size_t)(in->end - in->p);
-    int err = left >= IMAGE_RECORD_MAX ? -EUCLEAN : wait_filled(in);
+    int err = left >= IMAGE_RECORD_MAX ? -EBADMSG : wait_filled(in);
     if (err < 0) {
-        return err == -ENOENT ? -EUCLEAN : err; /* the stream has an end of its own */
+        return err == -ENOENT ? -EBADMSG : err; /* the stream has an end of its own */
     }
     size_t at = in->taken % BUFFERS;
     uint8_t *bytes = in->buffer[at] + IMAGE_RECORD_MAX;
@@ -97,6 +98,12 @@ static int next_buffer(struct inlet *in)
     release_last(in);
     in->taken++;
     return 0;
+}
+
+/* Errors of the codec are those of the bytes. */
+static int codec_error(int err)
+{
+    return err == -EUCLEAN || err == -EPROTO ? -EBADMSG : err;
 }
 
 static int open_stream(struct inlet *in)
@@ -112,7 +119,7 @@ static int open_stream(struct inlet *in)
         in->p += IMAGE_HEAD;
         in->opened = true;
     }
-    return err;
+    return codec_error(err);
 }
 
 int inlet_next(struct inlet *in, struct image_record *ret)
@@ -122,6 +129,7 @@ int inlet_next(struct inlet *in, struct image_record *ret)
     while (err == 0) {
         err = image_next(&in->stream, in->p, (size_t)(in->end - in->p), &used, ret);
         if (err != -EAGAIN) {
+            err = codec_error(err);
             break;
         }
         err = next_buffer(in);

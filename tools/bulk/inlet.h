@@ -7,7 +7,8 @@
  *     while ((err = inlet_next(in, &record)) == 0) …;       -ENOENT: it has ended
  *     inlet_close(in);
  *
- * Errors: 0 or -errno of a read, which stays; -EUCLEAN: the bytes are no image, or it is cut short.
+ * Errors: 0 or -errno of a read, which each later call returns again; -EBADMSG: the bytes are no
+ * image that this program reads, or it is cut short.
  * One thread at a time.
  */
 #pragma once

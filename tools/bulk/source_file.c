@@ -162,6 +162,11 @@ bool source_has_changed(const struct source_file *f)
     return fstat(f->fd, &now) < 0 || !is_same(&now, &f->st);
 }
 
+bool source_has_holes(const struct source_file *f)
+{
+    return f->st.st_blocks * 512 < f->st.st_size;
+}
+
 /* Reads a small file once. 1: it changed meanwhile. */
 static int read_once(struct source_file *f)
 {

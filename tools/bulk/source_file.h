@@ -56,5 +56,6 @@ void source_free_xattrs(struct source_xattr *first); /* with all that follow; NU
 void source_read(struct source_file *f);
 /* Has the open file changed since it was read? */
 bool source_has_changed(const struct source_file *f);
+bool source_has_holes(const struct source_file *f);
 /* Its path from the top, in memory that the caller frees; NULL: no memory. */
 char *source_path(const struct source_file *f);

@@ -12,10 +12,12 @@
 
 struct source_walk {
     int fd; /* the directory */
-    /* Called by the calling thread. `path` is that from the top, whose own is "". Returns 0 or
-     * -errno, which ends the walk. */
+    /* Called by the calling thread, for each file after it was read: an error of reading one ends
+     * the walk before. `path` is relative to the directory, whose own is "". Returns 0 or -errno,
+     * which ends the walk. */
     int (*visit)(struct source_file *f, const char *path, void *ctx);
     void *ctx;
+    bool stream_failed; /* set by source_stream */
     char why[SOURCE_WALK_WHY]; /* after an error: a sentence, or "" if it is of `visit` */
 };
 

@@ -7,7 +7,7 @@
 
 #include "acl_value.h"
 #include "io.h"
-#include "names.h"
+#include "first_names.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -41,18 +41,21 @@ struct packing {
     struct export *e;
     struct archive *a;
     struct archive_entry *entry;
-    struct names *seen; /* files with several names: which of these came first */
-    char **first;       /* these names */
-    size_t first_count;
-    uint64_t at;        /* bytes of the file so far */
+    struct first_names first;
+    uint64_t at; /* bytes of the file so far */
 };
+
+static bool ends_with(const char *name, const char *end)
+{
+    size_t len = strlen(name), end_len = strlen(end);
+    return len > end_len && strcmp(name + len - end_len, end) == 0;
+}
 
 /* The kind of that name; KINDS: none. */
 static size_t kind_of(const char *name)
 {
-    size_t len = strlen(name), i = 0;
-    while (i < KINDS && (len <= strlen(kinds[i].end) ||
-                         strcmp(name + len - strlen(kinds[i].end), kinds[i].end) != 0)) {
+    size_t i = 0;
+    while (i < KINDS && !ends_with(name, kinds[i].end)) {
         i++;
     }
     return i;
@@ -61,6 +64,17 @@ static size_t kind_of(const char *name)
 bool archive_is_name(const char *name)
 {
     return kind_of(name) < KINDS;
+}
+
+bool archive_is_other_name(const char *name)
+{
+    static const char *const ends[] = {".zip", ".cpio", ".7z",  ".rar", ".gz",  ".bz2",
+                                       ".xz",  ".zst",  ".lz4", ".lz",  ".lzma", ".Z"};
+    bool is = false;
+    for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+        is |= ends_with(name, ends[i]);
+    }
+    return is && !archive_is_name(name);
 }
 
 /* The sentence for what libarchive says. */
@@ -81,12 +95,6 @@ static int put_bytes(struct packing *p, const void *bytes, size_t len)
     }
     p->at += len;
     return 0;
-}
-
-static int write_aside(const void *bytes, size_t len, uint64_t off, void *ctx)
-{
-    const int *to = ctx;
-    return io_pwrite(*to, bytes, len, off);
 }
 
 /* Puts zeros up to an offset. */
@@ -114,9 +122,43 @@ static int put_data(const void *bytes, size_t len, uint64_t off, void *ctx)
     return err;
 }
 
-static bool has_holes(const struct source_file *f)
+static int fail_spill(struct packing *p, int err, const char *path, const char *dir)
 {
-    return f->st.st_blocks * 512 < f->st.st_size;
+    snprintf(p->e->why, sizeof(p->e->why), "%s: keeping its data in %s: %s", path, dir,
+             strerror(-err));
+    return err;
+}
+
+struct spill {
+    int fd;
+    bool failed; /* to be written */
+};
+
+static int write_spill(const void *bytes, size_t len, uint64_t off, void *ctx)
+{
+    struct spill *s = ctx;
+    int err = io_pwrite(s->fd, bytes, len, off);
+    s->failed = err < 0;
+    return err;
+}
+
+/* Makes a file without a name. */
+static int open_unnamed(const char *dir)
+{
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    CLEANUP_FREE char *name = NULL;
+    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR)) {
+        return fd;
+    }
+    if (asprintf(&name, "%s/tally-export-XXXXXX", dir) < 0) {
+        name = NULL;
+        return -1;
+    }
+    fd = mkostemp(name, O_CLOEXEC);
+    if (fd >= 0) {
+        (void)unlink(name);
+    }
+    return fd;
 }
 
 /* Puts the data of a file with holes that comes from a stream into a file without a name: where it
@@ -125,26 +167,26 @@ static int spill(struct packing *p, struct source_file *f, const char *path)
 {
     const char *dir = getenv("TMPDIR");
     dir = dir && *dir ? dir : "/var/tmp";
-    f->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    int err = f->fd < 0 ? -errno : export_data(f, write_aside, &f->fd);
-    if (err == 0 && ftruncate(f->fd, f->st.st_size) < 0) {
-        err = -errno;
+    struct spill s = {.fd = open_unnamed(dir)};
+    if (s.fd < 0) {
+        return fail_spill(p, -errno, path, dir);
     }
+    f->fd = s.fd;
+    int err = export_data(f, write_spill, &s);
     f->next_piece = NULL;
-    if (err < 0) {
-        snprintf(p->e->why, sizeof(p->e->why), "%s: keeping its data in %s: %s", path, dir,
-                 strerror(-err));
+    if (err == 0 && ftruncate(s.fd, f->st.st_size) < 0) {
+        return fail_spill(p, -errno, path, dir);
     }
-    return err;
+    return s.failed ? fail_spill(p, err, path, dir) : err;
 }
 
-/* Tells where a file with holes has data. One that has none has an entry without bytes. libarchive
- * (3.6) gives a file with holes whose name is longer than that of ustar a wrong name: such a file
- * is stored with zeros. */
+/* Adds the ranges of a file with holes that have data. One that has none has an entry without
+ * bytes. libarchive (3.6) gives a file with holes whose name is longer than that of ustar a wrong
+ * name: such a file is stored with zeros. */
 static void list_data(struct packing *p, const struct source_file *f, const char *path)
 {
     off_t size = f->st.st_size;
-    if (f->bytes || f->fd < 0 || !has_holes(f) || strlen(path) >= USTAR_NAME) {
+    if (f->bytes || f->fd < 0 || !source_has_holes(f) || strlen(path) >= USTAR_NAME) {
         return;
     }
     for (off_t at = 0; at < size;) {
@@ -184,39 +226,15 @@ static void add_xattrs(struct packing *p, const struct source_file *f)
     }
 }
 
-/* The name under which the file came before; NULL: it did not, and is noted. */
-static const char *first_name(struct packing *p, const struct source_file *f, const char *path)
+/* `first`: the name at which the file came before; NULL: it did not. */
+static void describe(struct packing *p, const struct source_file *f, const char *path,
+                     const char *first)
 {
-    const char *key = (const char *)&f->st.st_ino;
-    if (S_ISDIR(f->st.st_mode) || f->st.st_nlink < 2) {
-        return NULL;
-    }
-    const struct named *is = names_find(p->seen, f->st.st_dev, key, sizeof(f->st.st_ino));
-    if (is) {
-        return p->first[is->inode];
-    }
-    char **more = reallocarray(p->first, p->first_count + 1, sizeof(*more));
-    char *copy = strdup(path);
-    if (more) {
-        p->first = more;
-    }
-    if (!more || !copy ||
-        names_put(p->seen, f->st.st_dev, key, sizeof(f->st.st_ino),
-                  &(struct named){.inode = p->first_count}) < 0) {
-        free(copy);
-        return NULL; /* then it is stored once more */
-    }
-    p->first[p->first_count++] = copy;
-    return NULL;
-}
-
-static void describe(struct packing *p, const struct source_file *f, const char *path)
-{
-    const char *first = first_name(p, f, path);
     archive_entry_clear(p->entry);
     archive_entry_copy_stat(p->entry, &f->st);
     archive_entry_set_size(p->entry, S_ISREG(f->st.st_mode) && !first ? f->st.st_size : 0);
     archive_entry_set_pathname(p->entry, *path ? path : "./");
+    /* A stream has none of these, and the archive is the same however the files are read. */
     archive_entry_unset_atime(p->entry);
     archive_entry_unset_ctime(p->entry);
     archive_entry_unset_birthtime(p->entry);
@@ -241,19 +259,24 @@ static int put_file(struct source_file *f, const char *path, void *ctx)
     if (S_ISSOCK(f->st.st_mode)) {
         return 0; /* no archive has one, and it is nothing without its process */
     }
-    if (f->next_piece && has_holes(f) && strlen(path) < USTAR_NAME) {
-        int err = spill(p, f, path);
+    const char *first = first_names_find(&p->first, &f->st);
+    int err = first ? 0 : first_names_add(&p->first, &f->st, path);
+    if (err < 0) {
+        return export_fail(p->e, err, path, "noting its name");
+    }
+    if (!first && f->next_piece && source_has_holes(f) && strlen(path) < USTAR_NAME) {
+        err = spill(p, f, path);
         if (err < 0) {
             return err;
         }
     }
-    describe(p, f, path);
+    describe(p, f, path, first);
     if (archive_write_header(p->a, p->entry) < ARCHIVE_WARN) {
         return fail_archive(p, path);
     }
     p->at = 0;
     if (archive_entry_size(p->entry) > 0) {
-        int err = export_data(f, put_data, p);
+        err = export_data(f, put_data, p);
         if (err == 0) {
             err = put_hole(p, (uint64_t)f->st.st_size);
         }
@@ -289,8 +312,9 @@ int to_archive(struct export *e, int fd, const char *name)
 {
     struct packing p = {.e = e, .a = archive_write_new(), .entry = archive_entry_new()};
     (void)setlocale(LC_CTYPE, "C.UTF-8"); /* names stay the bytes that they are */
-    int err = p.a && p.entry && names_open(&p.seen) == 0 ? 0
-                                                         : export_fail(e, -ENOMEM, name, "packing");
+    int err = p.a && p.entry && first_names_open(&p.first) == 0
+                  ? 0
+                  : export_fail(e, -ENOMEM, name, "packing");
     if (err == 0) {
         err = open_archive(&p, fd, name);
     }
@@ -300,12 +324,11 @@ int to_archive(struct export *e, int fd, const char *name)
     if (err == 0 && archive_write_close(p.a) < ARCHIVE_WARN) {
         err = fail_archive(&p, name);
     }
+    if (err < 0 && p.a) {
+        (void)archive_write_fail(p.a); /* no end is written, so a reader of a pipe sees it, too */
+    }
     archive_entry_free(p.entry);
     (void)archive_write_free(p.a);
-    names_close(p.seen);
-    while (p.first_count > 0) {
-        free(p.first[--p.first_count]);
-    }
-    free(p.first);
+    first_names_close(&p.first);
     return err;
 }

@@ -7,7 +7,7 @@
 
 #include "beneath.h"
 #include "io.h"
-#include "names.h"
+#include "first_names.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,9 +30,7 @@ struct copying {
     struct export *e;
     int fd;
     struct made_dir *dirs; /* the last one first */
-    struct names *seen;    /* files with several names, by device and inode number */
-    char **first;          /* the names that came first */
-    size_t first_count;
+    struct first_names first;
     int parent;       /* the directory of the last file; -1: none */
     char *parent_path;
 };
@@ -64,15 +62,16 @@ static int open_parent(struct copying *c, const char *path, const char **ret_nam
 static int set_xattrs(const struct source_xattr *x, const char *path)
 {
     for (; x; x = x->next) {
-        if (lsetxattr(path, x->name, x->value, x->len, 0) < 0) {
+        bool may = geteuid() == 0 || strncmp(x->name, "trusted.", 8) != 0;
+        if (may && lsetxattr(path, x->name, x->value, x->len, 0) < 0) {
             return -errno;
         }
     }
     return 0;
 }
 
-/* Sets what `st` says of a file that is reached by a directory and a name. Owners are root's to
- * give. */
+/* Sets what `st` says of a file that is reached by a directory and a name. Only root can set
+ * owners. */
 static int set_attributes(int dir, const char *name, const struct stat *st,
                           const struct source_xattr *xattrs)
 {
@@ -146,8 +145,8 @@ static int copy_file(struct copying *c, const struct source_file *f, const char 
     if (to < 0) {
         return -errno;
     }
-    bool holes = f->st.st_blocks * 512 < f->st.st_size;
-    int err = f->fd >= 0 && !holes && share(f, to) ? 0 : export_data(f, write_data, &to);
+    bool shared = f->fd >= 0 && !source_has_holes(f) && share(f, to);
+    int err = shared ? 0 : export_data(f, write_data, &to);
     if (err == 0 && ftruncate(to, f->st.st_size) < 0) {
         err = -errno;
     }
@@ -192,22 +191,6 @@ static int make_file(struct copying *c, struct source_file *f, const char *path,
     return err < 0 ? err : set_attributes(c->parent, name, &f->st, f->xattrs);
 }
 
-/* Notes the first name of a file with several. */
-static int note_first(struct copying *c, const struct source_file *f, const char *path)
-{
-    char **more = reallocarray(c->first, c->first_count + 1, sizeof(*more));
-    if (!more) {
-        return -ENOMEM;
-    }
-    c->first = more;
-    more[c->first_count] = strdup(path);
-    if (!more[c->first_count]) {
-        return -ENOMEM;
-    }
-    return names_put(c->seen, f->st.st_dev, (const char *)&f->st.st_ino, sizeof(f->st.st_ino),
-                     &(struct named){.inode = c->first_count++});
-}
-
 static int put(struct copying *c, struct source_file *f, const char *path)
 {
     const char *name;
@@ -218,16 +201,12 @@ static int put(struct copying *c, struct source_file *f, const char *path)
     if (err < 0) {
         return err;
     }
-    bool several = !S_ISDIR(f->st.st_mode) && f->st.st_nlink > 1;
-    const struct named *is = several ? names_find(c->seen, f->st.st_dev,
-                                                  (const char *)&f->st.st_ino,
-                                                  sizeof(f->st.st_ino))
-                                     : NULL;
-    if (is) {
-        return beneath_link(c->fd, c->first[is->inode], path);
+    const char *first = first_names_find(&c->first, &f->st);
+    if (first) {
+        return beneath_link(c->fd, first, path);
     }
     err = make_file(c, f, path, name);
-    return err == 0 && several ? note_first(c, f, path) : err;
+    return err == 0 ? first_names_add(&c->first, &f->st, path) : err;
 }
 
 static int put_file(struct source_file *f, const char *path, void *ctx)
@@ -247,17 +226,13 @@ static int put_file(struct source_file *f, const char *path, void *ctx)
 int to_directory(struct export *e, int fd)
 {
     struct copying c = {.e = e, .fd = fd, .parent = -1};
-    int err = names_open(&c.seen) < 0 ? export_fail(e, -ENOMEM, "", "copying it") : 0;
+    int err = first_names_open(&c.first) < 0 ? export_fail(e, -ENOMEM, "", "copying it") : 0;
     if (err == 0) {
         err = export_walk(e, put_file, &c);
     }
     int err_dirs = set_dirs(&c);
     io_cleanup_close(&c.parent);
     free(c.parent_path);
-    names_close(c.seen);
-    while (c.first_count > 0) {
-        free(c.first[--c.first_count]);
-    }
-    free(c.first);
+    first_names_close(&c.first);
     return err < 0 ? err : err_dirs;
 }

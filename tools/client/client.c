@@ -59,7 +59,15 @@ int client_open_file(const char *mnt, const char *name, int flags)
 
 int client_open_user_file(const char *mnt, const char *name, int flags)
 {
-    return open_inside(mnt, name, flags, false);
+    CLEANUP_STRBUF struct strbuf kept = STRBUF_INIT;
+    size_t ns_len = strcspn(name, "/");
+    const char *at = memrchr(name, '@', ns_len);
+    int fd = open_inside(mnt, name, flags, false);
+    if (fd != -ENOENT || !at) {
+        return fd;
+    }
+    strbuf_addf(&kept, ".tally/snapshots/%.*s/%s", (int)(at - name), name, at + 1);
+    return strbuf_error(&kept) < 0 ? -ENOMEM : open_inside(mnt, kept.s, flags, false);
 }
 
 int client_open(const char *mnt)

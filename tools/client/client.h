@@ -25,7 +25,8 @@ struct reply {
  * the caller closes, or -errno. -EUCLEAN: something of another kind has that name, or it is on
  * another mount, or it is a file of a namespace that has `.tally` as a name of its own. */
 int client_open_file(const char *mnt, const char *name, int flags);
-/* The same for a file or directory of a namespace. */
+/* The same for a file or directory of a namespace, or of what is kept of one: NS/PATH, or
+ * NS@NAME/PATH. */
 int client_open_user_file(const char *mnt, const char *name, int flags);
 /* Opens MNT/.tally/control. As client_open_file. */
 int client_open(const char *mnt);

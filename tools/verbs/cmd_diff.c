@@ -52,11 +52,7 @@ static int open_side(const struct showing *s, const char *ns, const char *path)
 {
     CLEANUP_STRBUF struct strbuf name = STRBUF_INIT;
     struct stat st;
-    const char *at = strrchr(ns, '@');
-    if (at) /* NS@WHICH, a moment that is kept */
-        strbuf_addf(&name, ".tally/snapshots/%.*s/%s/%s", (int)(at - ns), ns, at + 1, path);
-    else
-        strbuf_addf(&name, "%s/%s", ns, path);
+    strbuf_addf(&name, "%s/%s", ns, path);
     int fd = *path ? client_open_user_file(s->mnt, name.s, O_RDONLY) : open("/dev/null", O_RDONLY);
     if (fd < 0) {
         tally_warn("%s: %s", name.s, strerror(*path ? -fd : errno));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * cmd_export: a namespace, or a directory in one, becomes an archive or a directory elsewhere. The
- * mount gives all of it as one stream; who may not have that reads it through the mount, file by
- * file. What is written gets its name when it is whole.
+ * mount gives all of it as one stream; a user who may not open that stream reads the files through
+ * the mount. What is written gets its name when it is whole.
  */
 #include "beneath.h"
 #include "client.h"
@@ -23,7 +23,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
 
 struct exporting {
     const char *source, *dest;
@@ -50,11 +49,11 @@ static char *partial_name(const char *dest)
     return asprintf(&name, "%.*s.partial-%d", (int)len, dest, (int)getpid()) < 0 ? NULL : name;
 }
 
-/* Takes the sentence for an error of the stream from the mount, and returns the error. */
-static int ask_why(struct exporting *x, int err)
+/* If an error has no sentence yet the mount has one. Returns the error. */
+static int fetch_why(struct exporting *x, int err)
 {
     struct reply reply = REPLY_INIT;
-    if (err < 0 && !*x->e.why && x->e.session >= 0) {
+    if (err < 0 && x->e.session_failed) {
         (void)session_reply(x->e.session, err, &reply);
         snprintf(x->e.why, sizeof(x->e.why), "%s", reply.head.s);
     }
@@ -69,7 +68,7 @@ static int to_stdout(struct exporting *x)
     if (isatty(STDOUT_FILENO)) {
         return tally_fail("standard output is a terminal, and takes no archive");
     }
-    int err = ask_why(x, to_archive(&x->e, STDOUT_FILENO, ".tar"));
+    int err = fetch_why(x, to_archive(&x->e, STDOUT_FILENO, ".tar"));
     return err < 0 ? tally_fail("%s", x->e.why) : 0;
 }
 
@@ -81,7 +80,10 @@ static int to_file(struct exporting *x)
     if (fd < 0) {
         return tally_fail("%s: %m", partial ? partial : x->dest);
     }
-    int err = ask_why(x, to_archive(&x->e, fd, x->dest));
+    int err = fetch_why(x, to_archive(&x->e, fd, x->dest));
+    if (err == 0 && fsync(fd) < 0 && errno != EINVAL) {
+        err = export_fail(&x->e, -errno, x->dest, "writing it");
+    }
     if (close(fd) < 0 && err == 0) {
         err = export_fail(&x->e, -errno, x->dest, "writing it");
     }
@@ -106,7 +108,7 @@ static int to_tree(struct exporting *x)
     }
     int fd = open(partial, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int err = fd < 0 ? export_fail(&x->e, -errno, partial, "opening it")
-                     : ask_why(x, to_directory(&x->e, fd));
+                     : fetch_why(x, to_directory(&x->e, fd));
     io_cleanup_close(&fd);
     if (err == 0 && renameat2(AT_FDCWD, partial, AT_FDCWD, x->dest, RENAME_NOREPLACE) < 0) {
         err = export_fail(&x->e, -errno, x->dest, "naming it");
@@ -126,16 +128,21 @@ static char *trim(const char *source)
     return len ? strndup(source, len) : NULL;
 }
 
-/* Begins a stream of the mount. 1: this user may not have one. */
+/* Begins a stream of the mount. 1: this user may not have one, or the mount has no such file
+ * (`nocontrol`). */
 static int begin_stream(struct exporting *x, const char *mnt, const char *source)
 {
     CLEANUP_STRBUF struct strbuf line = STRBUF_INIT;
     strbuf_adds(&line, "export ");
     command_add_word(&line, source);
     strbuf_adds(&line, "\n");
-    int err = strbuf_error(&line) ? -ENOMEM
-                                  : session_begin(mnt, ".tally/export", line.s, &x->e.session);
-    return err < 0 && x->e.session < 0 ? 1 : err;
+    if (strbuf_error(&line)) {
+        return -ENOMEM;
+    }
+    int err = session_begin(mnt, ".tally/export", line.s, &x->e.session);
+    bool opened = x->e.session >= 0;
+    x->e.session_failed = opened && err < 0;
+    return !opened && (err == -EACCES || err == -ENOENT) ? 1 : err;
 }
 
 /* Opens what is read: a stream, for those who may read all, or else the directory in the mount. */
@@ -179,9 +186,14 @@ static int run(struct exporting *x)
     if (!to_pipe && lstat(x->dest, &st) == 0) {
         return tally_fail("%s exists already", x->dest);
     }
+    if (!to_pipe && archive_is_other_name(x->dest)) {
+        return tally_fail("%s: archives are .tar, .tar.gz, .tar.bz2, .tar.xz or .tar.zst; '/' at the "
+                          "end makes it a directory",
+                          x->dest);
+    }
     err = open_source(x, &m);
     if (err < 0) {
-        (void)ask_why(x, err);
+        (void)fetch_why(x, err);
         return *x->e.why ? tally_fail("%s", x->e.why)
                          : tally_fail("%s: %s", x->source, strerror(-err));
     }

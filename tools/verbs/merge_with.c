@@ -71,29 +71,15 @@ bool merge_with_read(struct merge_with *w, const char *lines)
 
 /* ---- bytes ---- */
 
-/* Opens a file of a namespace, or of what is kept of one. -errno. */
-static int open_place(const struct merge_with *w, const char *place, int flags)
-{
-    CLEANUP_STRBUF struct strbuf name = STRBUF_INIT;
-    const char *slash = strchr(place, '/'), *at = memchr(place, '@', (size_t)(slash - place));
-    if (at) {
-        strbuf_addf(&name, ".tally/snapshots/%.*s/%.*s%s", (int)(at - place), place,
-                    (int)(slash - at - 1), at + 1, slash);
-    } else {
-        strbuf_adds(&name, place);
-    }
-    return strbuf_error(&name) < 0 ? -ENOMEM : client_open_user_file(w->mnt, name.s, flags);
-}
-
 /* Reads a file. Its time of access would be a change of the namespace, so it stays as it is where
  * that is allowed. -EUCLEAN: it is no regular file, or not a text. */
 static int read_place(const struct merge_with *w, const char *place, struct strbuf *ret)
 {
     struct stat st;
     strbuf_clear(ret);
-    int fd = open_place(w, place, O_RDONLY | O_NOATIME);
+    int fd = client_open_user_file(w->mnt, place, O_RDONLY | O_NOATIME);
     if (fd == -EPERM) {
-        fd = open_place(w, place, O_RDONLY);
+        fd = client_open_user_file(w->mnt, place, O_RDONLY);
     }
     if (fd < 0) {
         return fd;
@@ -111,7 +97,7 @@ static int read_place(const struct merge_with *w, const char *place, struct strb
 
 static int write_place(const struct merge_with *w, const char *place, const struct strbuf *text)
 {
-    int fd = open_place(w, place, O_WRONLY | O_TRUNC);
+    int fd = client_open_user_file(w->mnt, place, O_WRONLY | O_TRUNC);
     if (fd < 0) {
         return fd;
     }

@@ -112,7 +112,8 @@ static const struct verb verbs[] = {
      "NS [into NS2]",
      "merge a branch into what it was made of",
      "A line for each conflict: its reason and path. Conflicts change nothing.\n"
-     "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"
+     "  --conflicts       fail, or what becomes of them: ours, theirs, both (two files of one\n"
+     "                    name stay, one as NAME.variant-NUMBER)\n"
      "  --set PATTERN=RULE\n"
      "                    another rule for paths that match; the last pattern counts\n"
      "  --with CMD        merges texts that both changed: CMD OURS BASE THEIRS prints the result\n"
@@ -122,7 +123,8 @@ static const struct verb verbs[] = {
      "NS into NS2",
      "give one namespace what another has changed",
      "A line for each conflict: its reason and path. Conflicts change nothing.\n"
-     "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"
+     "  --conflicts       fail, or what becomes of them: ours, theirs, both (two files of one\n"
+     "                    name stay, one as NAME.variant-NUMBER)\n"
      "  --set PATTERN=RULE\n"
      "                    another rule for paths that match; the last pattern counts\n"
      "  --with CMD        merges texts that both changed: CMD OURS BASE THEIRS prints the result\n"
@@ -138,13 +140,15 @@ static const struct verb verbs[] = {
      "The newest one; with SEQ the one of that number in `tally history`; with\n"
      "NS what was merged into that namespace last. What was written since stays.\n"
      "  --ns NS           a namespace whose name is a number\n"
-     "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"},
+     "  --conflicts       fail, or what becomes of them: ours, theirs, both (two files of one\n"
+     "                    name stay, one as NAME.variant-NUMBER)\n"},
     {"redo", IN_MOUNT, cmd_control_run, 0, "n",
      "[--ns NS] [--conflicts fail|ours|theirs|both] [SEQ|NS]", "do again what was undone",
      "What was undone last, or the operation SEQ, or the last merge that was undone in NS.\n"
      "  --ns NS           a namespace whose name is a number\n"
-     "  --conflicts       fail, or what becomes of them: ours, theirs, both\n"},
-    {"snapshot", IN_MOUNT, cmd_control_run, 1, "kt", "NS [NAME] | list [NS]",
+     "  --conflicts       fail, or what becomes of them: ours, theirs, both (two files of one\n"
+     "                    name stay, one as NAME.variant-NUMBER)\n"},
+    {"snapshot", IN_MOUNT, cmd_control_run, 1, "nt", "NS [NAME] | list [NS]",
      "keep a namespace as it is at this instant",
      "It is read as NS@NAME, and cannot be changed. Without NAME it is called by the time.\n"},
     {"hold", IN_MOUNT, cmd_control_run, 1, "n", "NS@NAME", "let nothing drop a snapshot", NULL},
@@ -166,7 +170,8 @@ static const struct verb verbs[] = {
      "  --discard            in a new branch, which is dropped when the command has ended\n"
      "  --commit-on-success  in a new branch; if the command succeeds it is committed to NS\n"
      "                       and dropped, else it is kept\n"
-     "  CMD...               the command, after -- if it has options of its own; $SHELL\n"
+     "  CMD...               the command and its options, which begins in the current\n"
+     "                       directory; $SHELL\n"
      "Only the command sees the branch there. Without any of the three it sees NS itself.\n"
      "Exit code: that of the command; 128 and its number after a signal; 1 with a sentence\n"
      "if it was not run, or what comes after it failed.\n"},
@@ -180,7 +185,7 @@ static const struct verb verbs[] = {
      "  --oci   the archive is a layer of a container image: names .wh.NAME are whiteouts\n"
      "All of it appears at one instant, when it is durable. Contents that are in the store\n"
      "already are not stored again. Owners are kept if root imports, else they are you.\n"},
-    {"export", IN_MOUNT, cmd_export_run, 0, NULL, "NS[/PATH] DEST",
+    {"export", IN_MOUNT, cmd_export_run, 0, NULL, "NS[@NAME][/PATH] DEST",
      "a namespace, or a directory in one, as an archive or a directory elsewhere",
      "  DEST  a new directory; or a tar archive, compressed as its name says: .tar, .tar.gz,\n"
      "        .tar.bz2, .tar.xz, .tar.zst; -: a tar archive on standard output\n"
