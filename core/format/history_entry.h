@@ -16,6 +16,7 @@
  *     SNAPSHOT, UNSNAPSHOT  the snapshot, its name       what it is a snapshot of
  *     MERGE, COMMIT         what was changed             what was brought in, and its label
  *     DETACH                the branch                   -
+ *     IMPORT_INTO           what was changed             -
  */
 #pragma once
 

@@ -34,7 +34,9 @@ struct inode {
     uint64_t valid;  /* bytes of the object that the file has; behind them it has zeros */
     uint64_t stored; /* with INODE_EXTENTS or INODE_HOLES: bytes that are no holes; else unused */
     uint64_t parent; /* of a directory: inode number of the parent */
-    int64_t atime, mtime, ctime, btime; /* ns since the epoch */
+    /* ns since the epoch. btime never changes: by it two trees know whether a number is one file
+     * (diff/delta.h). */
+    int64_t atime, mtime, ctime, btime;
 };
 
 /* How many bytes of the file its object and its extents have. The rest is holes. */
