@@ -319,8 +319,8 @@ int control_commit(struct call *call)
 
 /* ---- undo and redo ---- */
 
-/* Finds the last merge into a namespace that was not taken back, or for a redo the one that was taken
- * back last. -ENOENT, with a sentence. */
+/* Finds the last merge into a namespace that was not taken back, or for a redo the one that was
+ * taken back last. -ENOENT, with a sentence. */
 static int find_merge(struct call *call, const char *name, bool redo, uint64_t *ret_seq)
 {
     uint64_t at = UINT64_MAX, tip = 0;

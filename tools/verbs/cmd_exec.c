@@ -188,7 +188,7 @@ static int take_options(int argc, char **argv, struct exec *e)
         {NULL, 0, NULL, 0},
     };
     int o, endings = 0;
-    /* '-': other words are given as 1. The second one begins the command, with options of its own. */
+    /* '-': other words are given as 1. The second one begins the command, whose options follow. */
     while ((o = tally_getopt(argc, argv, "-C:", options)) >= 0) {
         if (o == 1 && e->ns) {
             optind--;

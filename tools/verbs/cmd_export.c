@@ -187,8 +187,8 @@ static int run(struct exporting *x)
         return tally_fail("%s exists already", x->dest);
     }
     if (!to_pipe && archive_is_other_name(x->dest)) {
-        return tally_fail("%s: archives are .tar, .tar.gz, .tar.bz2, .tar.xz or .tar.zst; '/' at the "
-                          "end makes it a directory",
+        return tally_fail("%s: archives are .tar, .tar.gz, .tar.bz2, .tar.xz or .tar.zst; '/' at "
+                          "the end makes it a directory",
                           x->dest);
     }
     err = open_source(x, &m);

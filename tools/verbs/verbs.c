@@ -104,7 +104,7 @@ static const struct verb verbs[] = {
      "  --name-only  only the paths\n"
      "  --patch      also the lines that differ, by diff(1), or the command in TALLY_DIFF\n"
      "  -z           fields end with a NUL, and paths are as they are, not quoted\n"},
-    {"digest", IN_MOUNT, cmd_control_run, 1, "n", "NS[/PATH] [--wait]",
+    {"digest", IN_MOUNT, cmd_control_run, 1, "n", "NS[@NAME][/PATH] [--wait]",
      "one sha256 of a tree, the same on any machine for equal trees, as a job",
      "  --wait   return when the job has ended, and print the sum\n"},
     {"commit", IN_MOUNT, cmd_merge_run, 1, "nkn",
