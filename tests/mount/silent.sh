@@ -118,7 +118,8 @@ mount_store
 stop_disk
 others_go_on four
 unmounts "$TALLY" umount
-wait_until ended "$daemon"
+# A request that the server has taken when it is stopped keeps the daemon in the kernel until it is
+# answered; one that it has not taken does not.
 kill -CONT "$disk"
 wait "$daemon"
 mount_store
