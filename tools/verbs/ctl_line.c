@@ -298,7 +298,10 @@ static void add_argument(struct strbuf *line, const char *mnt, const char *arg, 
 {
     switch (kind) {
     case ARG_KEYWORD:
-        add_keyword(line, arg);
+        if (strchr(arg, '/')) /* no keyword has one */
+            add_namespace(line, arg);
+        else
+            add_keyword(line, arg);
         return;
     case ARG_NAMESPACE:
         add_namespace(line, arg);

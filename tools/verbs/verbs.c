@@ -148,7 +148,7 @@ static const struct verb verbs[] = {
      "  --ns NS           a namespace whose name is a number\n"
      "  --conflicts       fail, or what becomes of them: ours, theirs, both (two files of one\n"
      "                    name stay, one as NAME.variant-NUMBER)\n"},
-    {"snapshot", IN_MOUNT, cmd_control_run, 1, "nt", "NS [NAME] | list [NS]",
+    {"snapshot", IN_MOUNT, cmd_control_run, 1, "kt", "NS [NAME] | list [NS]",
      "keep a namespace as it is at this instant",
      "It is read as NS@NAME, and cannot be changed. Without NAME it is called by the time.\n"},
     {"hold", IN_MOUNT, cmd_control_run, 1, "n", "NS@NAME", "let nothing drop a snapshot", NULL},
