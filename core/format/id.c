@@ -141,6 +141,14 @@ uint64_t id_checksum(const void *data, size_t len, uint64_t seed)
     return XXH3_64bits_withSeed(data, len, seed);
 }
 
+void id_checksum_128(const void *data, size_t len, uint64_t ret_sum[2])
+{
+    XXH128_hash_t sum = XXH3_128bits(data, len);
+
+    ret_sum[0] = sum.low64;
+    ret_sum[1] = sum.high64;
+}
+
 /* ---- a checksum in pieces: struct id_sum is the state of xxhash ---- */
 
 static XXH3_state_t *state_of(struct id_sum *s)

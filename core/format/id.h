@@ -69,6 +69,8 @@ void id_stream_destroy(struct id_stream *s);
 /* A checksum of bytes on disk (XXH3-64, not keyed). The seed says where they belong, so that bytes
  * in the wrong place do not pass. */
 uint64_t id_checksum(const void *data, size_t len, uint64_t seed);
+/* A checksum of 128 bits (XXH3-128, not keyed): its low half, then its high half. */
+void id_checksum_128(const void *data, size_t len, uint64_t ret_sum[2]);
 
 /* The same checksum of bytes that come in pieces. */
 struct id_sum;
