@@ -269,11 +269,17 @@ static int list_home(struct check *c)
     return err;
 }
 
-/* List a shard's files. If it cannot be asked that is reported, and is no damage. */
+/* List a shard's files. If it cannot be asked that is reported, and is no damage. What an archive
+ * has is no business of one store: only its ghosts that were not checked are reported. */
 static int list_shard(struct check *c, struct check_shard *s)
 {
     struct file_listing l = {.c = c, .s = s};
     struct shard *shard;
+
+    if (s->archive) {
+        check_say_unasked(c, s);
+        return 0;
+    }
     int err = s->known && c->shards ? shards_get(c->shards, s->number, SHARDS_READ, &shard, NULL)
                                     : -EHOSTUNREACH;
 

@@ -70,9 +70,10 @@ struct check_numbers {
 struct check_shard {
     uint16_t number;
     bool known;         /* the table of shards has it */
+    bool archive;       /* its files are not listed: others put things there, too */
     uint64_t ghosts;    /* entries that are there */
     uint64_t unasked;   /* whose bytes were not looked at */
-    int listing;        /* the error that prevented listing its files; 0: they were listed */
+    int listing;        /* the error that prevented listing its files; 0: none */
     struct map64 files; /* numbers in the names of files there that something names */
     struct map64 records, bytes; /* by pack, from the entries and the dying */
 };

@@ -67,6 +67,8 @@ static int check_records(struct check *c)
         if (shard_record_decode(e.val, e.len, s->number, &r) < 0)
             check_found(c, true, "shard", where,
                         "its record is damaged; what is on it is not looked at");
+        else
+            s->archive = r.archive;
     }
     return e.err;
 }

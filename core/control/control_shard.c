@@ -271,7 +271,8 @@ static int parse_shard(struct call *call, const char *word, uint16_t *ret)
     return 0;
 }
 
-/* Finds the shard that a word names. -ENOENT, -EINVAL, with a sentence. */
+/* Finds the shard that a word names. -ENOENT, -EINVAL, with a sentence: archives are not moved to,
+ * drained or removed as shards are. */
 static int find_shard(struct call *call, const char *word, struct shards_info *ret)
 {
     uint16_t n = 0;
@@ -282,6 +283,11 @@ static int find_shard(struct call *call, const char *word, struct shards_info *r
     err = shards_info_get(call->p->shards, n, ret);
     if (err == -ENXIO)
         return control_fail(call, -ENOENT, "there is no shard %u; `tally shard list` lists them",
+                            n);
+    if (err == 0 && ret->archive)
+        return control_fail(call, -EINVAL,
+                            "%u is an archive: nothing is moved there, and it is no shard to drain "
+                            "or remove",
                             n);
     return err;
 }
@@ -463,6 +469,8 @@ static void list_one(struct call *call, const struct shards_info *s)
         strbuf_addf(out, " disk=%llu avail=%llu", U(s->space.size), U(s->space.avail));
     if (s->draining)
         strbuf_adds(out, " draining=1");
+    if (s->archive)
+        strbuf_addf(out, " archive=yes lineage=%u", s->lineage);
     if (*s->why) {
         strbuf_adds(out, " why=");
         command_add_word(out, s->why);

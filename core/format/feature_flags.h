@@ -19,6 +19,8 @@ enum feature_kind {
 #define FEATURE_ABSENT_OBJECTS (UINT64_C(1) << 1) /* entries of kind ABSENT (entry.h) */
 #define FEATURE_HELD_ROOTS (UINT64_C(1) << 2) /* namespaces that are hidden (ns_record.h) */
 #define FEATURE_HELD_ROOTS_NAME "held-roots"
+#define FEATURE_ARCHIVE (UINT64_C(1) << 7) /* records of archives (shard_format.h) */
+#define FEATURE_ARCHIVE_NAME "archive"
 /* of a store and of its pool: the pool is on a shard (disk_put.h) */
 #define FEATURE_POOL_ON_SHARD (UINT64_C(1) << 6)
 #define FEATURE_POOL_ON_SHARD_NAME "pool-on-shard"

@@ -14,6 +14,8 @@
 #define VERSION 1
 #define FLAG_DRAINING 1u
 #define FLAG_NEXT 2u
+#define FLAG_ARCHIVE 4u
+#define FLAG_GAP 8u
 
 void shard_fence_name(const uint8_t token[SHARD_TOKEN_LEN], char out[SHARD_FENCE_NAME])
 {
@@ -81,6 +83,22 @@ int shard_token_decode(const char *text, size_t len, uint8_t ret_token[SHARD_TOK
 
 /* ---- records ---- */
 
+/* What only the record of a shard has, and only that of an archive. */
+static void encode_shard(const struct shard_record *r, uint8_t out[SHARD_RECORD_MAX])
+{
+    put_le32(out + 12, (r->draining ? FLAG_DRAINING : 0) | (r->has_next ? FLAG_NEXT : 0));
+    put_le32(out + 16, r->incarnation);
+    memcpy(out + 40, r->token, sizeof r->token);
+    if (r->has_next)
+        memcpy(out + 56, r->next, sizeof r->next);
+}
+
+static void encode_archive(const struct shard_record *r, uint8_t out[SHARD_RECORD_MAX])
+{
+    put_le32(out + 12, FLAG_ARCHIVE | (r->draining ? FLAG_DRAINING : 0) | (r->gap ? FLAG_GAP : 0));
+    put_le32(out + 20, r->lineage);
+}
+
 size_t shard_record_encode(const struct shard_record *r, uint16_t number,
                            uint8_t out[SHARD_RECORD_MAX])
 {
@@ -88,12 +106,11 @@ size_t shard_record_encode(const struct shard_record *r, uint16_t number,
 
     memset(out, 0, SHARD_RECORD_HEAD);
     put_le32(out + 8, VERSION);
-    put_le32(out + 12, (r->draining ? FLAG_DRAINING : 0) | (r->has_next ? FLAG_NEXT : 0));
-    put_le32(out + 16, r->incarnation);
     memcpy(out + 24, r->id, sizeof r->id);
-    memcpy(out + 40, r->token, sizeof r->token);
-    if (r->has_next)
-        memcpy(out + 56, r->next, sizeof r->next);
+    if (r->archive)
+        encode_archive(r, out);
+    else
+        encode_shard(r, out);
     memcpy(out + SHARD_RECORD_HEAD, r->url, url);
     put_le64(out, id_checksum(out + 8, SHARD_RECORD_HEAD - 8 + url, number));
     return SHARD_RECORD_HEAD + url;
@@ -115,7 +132,10 @@ int shard_record_decode(const void *in, size_t len, uint16_t number, struct shar
 
     r.draining = flags & FLAG_DRAINING;
     r.has_next = flags & FLAG_NEXT;
+    r.archive = flags & FLAG_ARCHIVE;
+    r.gap = flags & FLAG_GAP;
     r.incarnation = get_le32(v + 16);
+    r.lineage = get_le32(v + 20);
     memcpy(r.id, v + 24, sizeof r.id);
     memcpy(r.token, v + 40, sizeof r.token);
     memcpy(r.next, v + 56, sizeof r.next);

@@ -192,7 +192,8 @@ int objects_ask(struct objects *o, const struct entry *ghost, uint64_t *ret_size
 bool objects_sound_there(struct objects *o, const struct entry *ghost);
 /* Does a pack of that size reach to the end of the record of this ghost? */
 bool objects_pack_has(uint64_t size, const struct entry *ghost);
-/* Delete the bytes of a dead ghost, of FILE kind, or of the whole pack that it is in. */
+/* Delete the bytes of a dead ghost, of FILE kind, or of the whole pack that it is in. -EPERM: it is
+ * in an archive, where nothing is deleted. */
 int objects_delete_remote(struct objects *o, const struct entry *ghost);
 
 /* How many stored objects were healed, and collisions met, since open. */

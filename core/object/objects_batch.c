@@ -257,7 +257,7 @@ static int is_there(struct shard *s, const char *name, const void *data, uint32_
 }
 
 /* Puts the pack on the shard and checks it. A pack that has other bytes is deleted, unless it was
- * there before. */
+ * there before, or is in an archive. */
 static int put_and_compare(struct objects_batch *b, uint16_t shard, struct shard *s,
                            const char *name)
 {
@@ -273,7 +273,8 @@ static int put_and_compare(struct objects_batch *b, uint16_t shard, struct shard
         return -EEXIST;
     if (same == 0 || same == -ENOENT) {
         err = object_is_lying(shard, name);
-        (void)shard_delete(s, name);
+        if (!shards_is_archive(shards, shard))
+            (void)shard_delete(s, name);
     }
     return same < 0 && same != -ENOENT ? same : err;
 }

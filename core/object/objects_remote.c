@@ -266,7 +266,8 @@ static int delete_file(struct shard *s, const struct entry *e)
     return err == -ENOENT ? bytes : err;
 }
 
-/* Puts a file on a shard and checks it. After a failure the copy is deleted. */
+/* Puts a file on a shard and checks it. After a failure the copy is deleted, but not in an
+ * archive. */
 static int copy_file(struct objects *o, struct shard *s, struct disk *disk, const struct entry *to,
                      struct outgoing *out)
 {
@@ -279,7 +280,7 @@ static int copy_file(struct objects *o, struct shard *s, struct disk *disk, cons
         err = read_copy(o, disk, to, out->pace);
     if (err < 0 && existed) /* the name that exists is another file */
         return err == -EIO ? -EEXIST : err;
-    if (err < 0)
+    if (err < 0 && !shards_is_archive(o->c.shards, to->shard))
         (void)delete_file(s, to);  /* if this fails an orphan stays */
     return err;
 }
@@ -466,6 +467,8 @@ int objects_delete_remote(struct objects *o, const struct entry *ghost)
 
     if (!entry_is_ghost(ghost))
         return -EINVAL;
+    if (o->c.shards && shards_is_archive(o->c.shards, ghost->shard))
+        return -EPERM;
     err = object_use(o, ghost->shard, SHARDS_WRITE, &s, NULL);
     if (err < 0)
         return err;

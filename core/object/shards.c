@@ -212,7 +212,11 @@ static void get_info(const struct shards_slot *slot, struct shards_info *ret)
     memset(ret, 0, sizeof *ret);
     ret->number = slot->number;
     ret->state = slot->state;
-    ret->draining = slot->record.draining;
+    ret->draining = slot->record.draining && !slot->record.archive;
+    ret->gap = slot->record.gap;
+    ret->ships = slot->record.archive && !slot->record.draining;
+    ret->archive = slot->record.archive;
+    ret->lineage = slot->record.lineage;
     memcpy(ret->id, slot->record.id, sizeof ret->id);
     ret->since = slot->since;
     memcpy(ret->url, slot->record.url, sizeof ret->url);
@@ -263,6 +267,18 @@ static bool is_owner_due(const struct shards *s, const struct shards_slot *slot)
     return clock_ticks(s->clock) - slot->checked >= ASK_AGAIN;
 }
 
+/* Does the use depend on the fence of the shard? An archive has none. */
+static bool needs_fence(const struct shards_slot *slot, enum shards_use use)
+{
+    return use == SHARDS_WRITE && slot->state == SHARDS_OK && !slot->record.archive;
+}
+
+/* May the shard be written? Needs the lock. */
+static bool is_writable(const struct shards_slot *slot)
+{
+    return slot->state == SHARDS_OK && (!slot->record.archive || slot->allowed);
+}
+
 /* Asks a shard, takes its fence, or checks it, as its use requires. The slot is not busy. Needs the
  * lock, which is released meanwhile. *again: something was done, so the caller must look at the
  * state again. */
@@ -270,9 +286,8 @@ static int prepare(struct shards *s, struct shards_slot *slot, enum shards_use u
 {
     int err = 0;
     bool ask = is_ask_due(s, slot);
-    bool take = !ask && use == SHARDS_WRITE && slot->state == SHARDS_OK && !slot->has_fence;
-    bool check = !ask && use == SHARDS_WRITE && slot->state == SHARDS_OK && slot->has_fence &&
-                 is_owner_due(s, slot);
+    bool take = !ask && needs_fence(slot, use) && !slot->has_fence;
+    bool check = !ask && needs_fence(slot, use) && slot->has_fence && is_owner_due(s, slot);
 
     *again = ask || take || check;
     if (!*again)
@@ -294,7 +309,7 @@ static int hand_out(struct shards_slot *slot, enum shards_use use, struct shard 
 {
     if (!shards_is_readable(slot->state))
         return -EHOSTUNREACH;
-    if (use == SHARDS_WRITE && slot->state != SHARDS_OK)
+    if (use == SHARDS_WRITE && !is_writable(slot))
         return -EROFS;
     slot->users++;
     if (ret_shard)
@@ -452,6 +467,8 @@ int shards_new_number(struct shards *s, uint16_t number, uint64_t *ret_where)
 
     if (!slot)
         return -ENXIO;
+    if (slot->record.archive)
+        return shards_archive_number(slot, ret_where);
     if (!slot->has_fence)
         return -EROFS;
     if (slot->sequence == UINT32_MAX)
@@ -465,6 +482,8 @@ uint64_t shards_first_number(struct shards *s, uint16_t number)
     MUTEX_GUARD(&s->lock);
     const struct shards_slot *slot = shards_find(s, number);
 
+    if (slot && slot->record.archive)
+        return slot->allowed ? slot->prefix | 1 : 0;
     return slot && slot->has_fence ? (uint64_t)slot->record.incarnation << 32 | 1 : 0;
 }
 
@@ -476,7 +495,7 @@ static void look_at_busy(struct shards *s, struct shards_slot *slot)
 {
     struct shard_space space = {0};
 
-    if (shards_state_of(s, slot) == SHARDS_READONLY && !s->readonly)
+    if (shards_state_of(s, slot) == SHARDS_READONLY && !s->readonly && !slot->record.archive)
         (void)shards_take_fence(s, slot); /* it may accept writes again */
     if (shards_state_of(s, slot) != SHARDS_OK) {
         shards_ask_busy(s, slot);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * shards: the other shards of a store: which there are, which of them can be asked now, and whether
- * this store may write to them.
+ * this store may write to them. Archives are among them.
  *
  *     shards_open(&config, &s)                         the records are read; nothing is asked yet
  *     shards_add(s, 1, "dir:/mnt/hdd", why)            identity put there, then recorded
@@ -22,6 +22,11 @@
  *
  * Who may write is settled once an opening, at the first use for writing, by a fence: see
  * shards_fence.c and FORMAT.md, "Shards".
+ *
+ * An *archive* has a number among the shards, and its objects are read as those of any shard. But
+ * it belongs to no store: others read it, too, so this store never moves an object there and never
+ * deletes one there. It has no fence, and is never FOREIGN. Only the writer that ships there
+ * writes, as long as it has said that it may (shards_allow).
  *
  * Errors: 0 or -errno: -ENXIO no shard has that number, -EHOSTUNREACH it is UNREACHABLE or WRONG,
  * -EROFS it may only be read, and what the writes of taking the fence said: -ENOSPC, -EIO. Threads:
@@ -73,6 +78,10 @@ struct shards_info {
     uint16_t number;
     enum shards_state state;
     bool draining;    /* nothing is moved there any more */
+    bool archive;
+    uint32_t lineage; /* of an archive: the history there that concerns the store */
+    bool gap;         /* instants that it has are not held here any more (shards_note_gap) */
+    bool ships;       /* the store ships to it, and does not only read there */
     uint8_t id[16];
     int64_t since;    /* realtime ns: in that state */
     char url[SHARD_URL_MAX + 1];
@@ -94,10 +103,29 @@ void shards_close(struct shards *s);
  * writers (shard_probe); -EHOSTUNREACH, -EROFS, -ENOSPC. What an interrupted one left is taken
  * over. Nothing is changed on an error, but for half of an identity, and the file of a probe. */
 int shards_add(struct shards *s, uint16_t number, const char *url, char why[SHARD_WHY]);
+/* Adds an archive, which exists and has that id. The store has the feature FEATURE_ARCHIVE. Nothing
+ * is put there. -EEXIST the number is taken; -EINVAL number or URL; -EBUSY another archive is
+ * there, or that one, or that place, has a number already; -ENOENT no archive is there; -EUCLEAN
+ * its file that says which archive it is is damaged; -EPROTO it was made by a newer version;
+ * -EHOSTUNREACH, -EROFS; -ENOSPC there are SHARDS_MAX. Nothing is changed on an error. */
+int shards_add_archive(struct shards *s, uint16_t number, const char *url, const uint8_t id[16],
+                       uint32_t lineage, bool ships, char why[SHARD_WHY]);
+/* The highest number that no shard and no archive has: archives have theirs from above. 0: there
+ * are SHARDS_MAX. */
+uint16_t shards_free_number(struct shards *s);
+/* From now on it is that lineage of the archive, and the store ships there. -EINVAL: it is no
+ * archive. */
+int shards_set_lineage(struct shards *s, uint16_t number, uint32_t lineage);
+/* Notes durably that points of instants that the archive has gave way, or that none is missing any
+ * more. -EINVAL: it is no archive. */
+int shards_note_gap(struct shards *s, uint16_t number, bool gap);
+/* Is it an archive? False also of a number that nobody has. */
+bool shards_is_archive(struct shards *s, uint16_t number);
 /* Removes a shard on which, as the caller knows, nothing of the store lives any more. Its identity
- * is deleted too if it can be reached; otherwise only the record is. -EBUSY: the shard is in use
- * just now. */
+ * is deleted too if it can be reached; otherwise only the record is. Of an archive only the record
+ * is removed, and it is not asked. -EBUSY: the shard is in use just now. */
 int shards_remove(struct shards *s, uint16_t number, char why[SHARD_WHY]);
+/* -EINVAL: it is an archive. */
 int shards_set_draining(struct shards *s, uint16_t number, bool draining);
 /* The first with a number above `after`. -ENOENT: there is none. */
 int shards_next(struct shards *s, unsigned after, struct shards_info *ret);
@@ -123,11 +151,30 @@ bool shards_forget(struct shards *s, uint16_t number, const char *name);
  * afresh, is there and is the right one. */
 int shards_said(struct shards *s, uint16_t number, int err);
 /* A number that no name on that shard ever had, for a new pack or file. -EROFS: this store
- * does not have its fence. */
+ * does not have its fence, or it is an archive and may not be written; -EOVERFLOW: all numbers of
+ * this incarnation, or of this prefix, were given. */
 int shards_new_number(struct shards *s, uint16_t number, uint64_t *ret_where);
 /* The lowest number that shards_new_number can give in this opening; what has a lower number was
- * put before. 0: this store does not have its fence. */
+ * put before. 0: this store does not have its fence. Of an archive: the lowest number of the
+ * prefix; 0 while it may not be written. */
 uint64_t shards_first_number(struct shards *s, uint16_t number);
+
+/* ---- writing to an archive: none of these asks the archive ---- */
+
+#define SHARDS_PREFIX_ROOM 0xffffffu /* numbers of one prefix: 1 to this, in the lowest 24 bits */
+
+/* The archive's writer has claimed, and written there, that names whose numbers have this prefix
+ * are its own. From now on the archive can be got for SHARDS_WRITE, and shards_new_number gives
+ * `prefix` + 1, 2, 3 … If it was READONLY it is OK again, since the claim was written. With the
+ * prefix of the last call the numbers go on; a prefix before that must not come again. -ENXIO;
+ * -EINVAL: it is no archive, or the prefix is 0 or not a multiple of 2^24; -EROFS: the store is
+ * open for reading only. */
+int shards_allow(struct shards *s, uint16_t number, uint64_t prefix);
+/* The archive may not be written any more: SHARDS_WRITE is -EROFS, as before shards_allow, and its
+ * state stays as it is. Who got it for SHARDS_WRITE before may still write. An archive that is
+ * removed, or a number that nobody has, is fine. */
+void shards_disallow(struct shards *s, uint16_t number);
+
 /* Asks the shards that are not OK, and returns how many have become OK. The others are asked for
  * their space. */
 unsigned shards_look(struct shards *s);

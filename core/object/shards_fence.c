@@ -25,6 +25,8 @@
  * finishes first deletes claims/T, and N without claims/T lets nobody in. An older backup of the
  * store has a T that `owner` does not have any more.
  *
+ * An archive has no fence: see shards_archive.c.
+ *
  * All of this rests on puts of which one wins. So a place is probed before it becomes a shard
  * (shard_probe).
  *
@@ -100,21 +102,34 @@ static enum shards_state compare_identity(struct shards *s, const struct shard_r
     return SHARDS_WRONG;
 }
 
+/* Is an open place the shard, or the archive, that it should be? */
+static enum shards_state look_who(struct shards *s, struct shard *shard,
+                                  const struct shard_record *r, uint16_t number,
+                                  char why[SHARD_WHY])
+{
+    struct shard_identity identity;
+    int err;
+
+    if (r->archive) {
+        err = shards_check_archive(shard, r->id, why);
+        return err == 0 ? SHARDS_OK : err == -EBUSY ? SHARDS_WRONG : SHARDS_UNREACHABLE;
+    }
+    err = read_identity(shard, &identity);
+    if (err == 0)
+        return compare_identity(s, r, number, &identity, why);
+    say_unreadable(err, why);
+    return SHARDS_UNREACHABLE;
+}
+
 enum shards_state shards_recognise(struct shards *s, const struct shard_record *r, uint16_t number,
                                    struct shard **ret_shard, char why[SHARD_WHY])
 {
-    struct shard_identity identity;
     struct shard *shard;
 
     if (shard_open(r->url, s->open_flags | (s->readonly ? SHARD_READONLY : 0), &shard, why) < 0)
         return SHARDS_UNREACHABLE;
-    int err = read_identity(shard, &identity);
-    enum shards_state state = SHARDS_UNREACHABLE;
+    enum shards_state state = look_who(s, shard, r, number, why);
 
-    if (err < 0)
-        say_unreadable(err, why);
-    else
-        state = compare_identity(s, r, number, &identity, why);
     if (state == SHARDS_OK)
         *ret_shard = shard;
     else
@@ -269,7 +284,7 @@ void shards_ask(struct shards *s, struct shards_slot *slot)
     int err = 0;
 
     if (state == SHARDS_OK) {
-        err = check_owner(shard, &slot->record, why);
+        err = slot->record.archive ? 0 : check_owner(shard, &slot->record, why);
         (void)shard_space(shard, &space);
         h = make_handle(shard);
         if (!h || (err < 0 && err != -EKEYREVOKED)) {

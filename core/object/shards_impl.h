@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * shards_impl: what shards.c (the slots and their users), shards_table.c (which there are) and
- * shards_fence.c (what a shard is asked) share.
+ * shards_impl: what shards.c (the slots and their users), shards_table.c (which there are),
+ * shards_fence.c (what a shard is asked) and shards_archive.c (what is so of archives alone) share.
  * Private to core/object.
  */
 #pragma once
@@ -43,7 +43,11 @@ struct shards_slot {
      * anew */
     bool foreign;
     bool no_write;    /* a write was refused */
-    uint32_t sequence; /* numbers given out in this incarnation */
+    uint32_t sequence; /* numbers given out in this incarnation, or with this prefix */
+    /* of an archive: its writer may write, and has this prefix. The prefix stays when it may not
+     * write any more. */
+    bool allowed;
+    uint64_t prefix;
 };
 
 struct shards {
@@ -112,3 +116,11 @@ int shards_check_owner(struct shards *s, struct shards_slot *slot);
  * token. */
 int shards_take(struct shards *s, struct shard *shard, uint16_t number, struct shard_record *r,
                 char why[SHARD_WHY]);
+
+/* ---- shards_archive.c ---- */
+
+/* Is the place that archive? 0; -ENOENT: it is no archive; -EBUSY: it is another one; -EUCLEAN,
+ * -EPROTO, and what reading it said. After an error `why` has a sentence. It needs no busy slot. */
+int shards_check_archive(struct shard *shard, const uint8_t id[SHARD_ID_LEN], char why[SHARD_WHY]);
+/* shards_new_number of an archive. Needs the lock. */
+int shards_archive_number(struct shards_slot *slot, uint64_t *ret_where);

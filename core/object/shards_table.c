@@ -172,25 +172,36 @@ void shards_close(struct shards *s)
 
 /* ---- adding and removing ---- */
 
-/* Reserves a number for a new shard, as a busy slot, if a shard may be added there. */
-static int reserve(struct shards *s, uint16_t number, const char *url,
-                   struct shards_slot **ret_slot, char why[SHARD_WHY])
+/* Has the slot that number already, or is it of the same place? */
+static int compare_slot(const struct shards_slot *slot, uint16_t number,
+                        const struct shard_record *r, char why[SHARD_WHY])
 {
-    struct shards_slot *slot = shards_make_slot(s, number);
-    int err = slot ? shard_meter_open(url, &slot->meter) : -ENOMEM;
+    const struct shard_record *its = &slot->record;
 
-    if (err == 0)
-        err = shards_make_near(s, slot, url);
-    MUTEX_GUARD(&s->lock);
+    if (slot->number == number) {
+        snprintf(why, SHARD_WHY,
+                 its->archive ? "the number %u is that of an archive"
+                              : "there is a shard %u already",
+                 number);
+        return -EEXIST;
+    }
+    if (strcmp(its->url, r->url) != 0 &&
+        !(its->archive && r->archive && memcmp(its->id, r->id, sizeof r->id) == 0))
+        return 0;
+    snprintf(why, SHARD_WHY, "that is the %s with number %u", its->archive ? "archive" : "shard",
+             slot->number);
+    return -EBUSY;
+}
+
+/* May a shard with that record be added? Needs the lock. */
+static int may_add(struct shards *s, uint16_t number, const struct shard_record *r,
+                   char why[SHARD_WHY])
+{
+    int err = 0;
+
     for (size_t i = 0; err == 0 && i < s->count; i++)
-        if (s->slot[i]->number == number) {
-            snprintf(why, SHARD_WHY, "there is a shard %u already", number);
-            err = -EEXIST;
-        } else if (strcmp(s->slot[i]->record.url, url) == 0) {
-            snprintf(why, SHARD_WHY, "that is shard %u", s->slot[i]->number);
-            err = -EBUSY;
-        }
-    if (err == 0 && s->floor_damaged) {
+        err = compare_slot(s->slot[i], number, r, why);
+    if (err == 0 && s->floor_damaged && !r->archive) {
         snprintf(why, SHARD_WHY, "the record of removed shards is damaged");
         err = -EUCLEAN;
     }
@@ -198,20 +209,37 @@ static int reserve(struct shards *s, uint16_t number, const char *url,
         snprintf(why, SHARD_WHY, "there are %d already", SHARDS_MAX);
         err = -ENOSPC;
     }
+    return err;
+}
+
+/* Reserves a number for a new shard, as a busy slot, if a shard may be added there. `r` has what is
+ * known of its record. */
+static int reserve(struct shards *s, uint16_t number, const struct shard_record *r,
+                   struct shards_slot **ret_slot, char why[SHARD_WHY])
+{
+    struct shards_slot *slot = shards_make_slot(s, number);
+    int err = slot ? shard_meter_open(r->url, &slot->meter) : -ENOMEM;
+
+    if (err == 0)
+        err = shards_make_near(s, slot, r->url);
+    MUTEX_GUARD(&s->lock);
+    if (err == 0)
+        err = may_add(s, number, r, why);
     if (err < 0) {
         shards_destroy_slot(slot);
         return err;
     }
     slot->busy = true;
     snprintf(slot->why, sizeof slot->why, "it is just being added");
-    slot->record.incarnation = s->floor;
-    snprintf(slot->record.url, sizeof slot->record.url, "%s", url);
+    slot->record = *r;
+    slot->record.incarnation = r->archive ? 0 : s->floor;
     shards_insert(s, slot);
     *ret_slot = slot;
     return 0;
 }
 
-/* Puts the identity of the new shard in its place, then writes its record. */
+/* Puts the identity of the new shard in its place, then writes its record. Of an archive it only
+ * looks whether it is the right one. */
 static int add_shard(struct shards *s, struct shards_slot *slot, char why[SHARD_WHY])
 {
     struct shard_record r = slot->record;
@@ -220,7 +248,8 @@ static int add_shard(struct shards *s, struct shards_slot *slot, char why[SHARD_
 
     if (err < 0)
         return err;
-    err = shards_take(s, shard, slot->number, &r, why);
+    err = r.archive ? shards_check_archive(shard, r.id, why)
+                    : shards_take(s, shard, slot->number, &r, why);
     shard_close(shard);
     if (err == 0)
         err = shards_write_record(s, slot, &r);
@@ -229,9 +258,11 @@ static int add_shard(struct shards *s, struct shards_slot *slot, char why[SHARD_
     return err;
 }
 
-int shards_add(struct shards *s, uint16_t number, const char *url, char why[SHARD_WHY])
+/* Adds a shard, or an archive. `r` has what is known of its record but for the URL, which it
+ * gets. */
+static int add(struct shards *s, uint16_t number, const char *url, struct shard_record *r,
+               char why[SHARD_WHY])
 {
-    char normal[SHARD_URL_MAX + 1];
     struct shards_slot *slot = NULL;
 
     *why = '\0';
@@ -243,10 +274,10 @@ int shards_add(struct shards *s, uint16_t number, const char *url, char why[SHAR
         snprintf(why, SHARD_WHY, "the store is open for reading only");
         return -EROFS;
     }
-    int err = shard_normal_url(url, normal, why);
+    int err = shard_normal_url(url, r->url, why);
 
     if (err == 0)
-        err = reserve(s, number, normal, &slot, why);
+        err = reserve(s, number, r, &slot, why);
     if (err < 0)
         return err;
     err = add_shard(s, slot, why);
@@ -262,6 +293,22 @@ int shards_add(struct shards *s, uint16_t number, const char *url, char why[SHAR
     }
     shards_destroy_slot(slot);
     return err;
+}
+
+int shards_add(struct shards *s, uint16_t number, const char *url, char why[SHARD_WHY])
+{
+    struct shard_record r = {.archive = false};
+
+    return add(s, number, url, &r, why);
+}
+
+int shards_add_archive(struct shards *s, uint16_t number, const char *url, const uint8_t id[16],
+                       uint32_t lineage, bool ships, char why[SHARD_WHY])
+{
+    struct shard_record r = {.archive = true, .lineage = lineage, .draining = !ships};
+
+    memcpy(r.id, id, sizeof r.id);
+    return add(s, number, url, &r, why);
 }
 
 static int delete_fence(const char *name, uint64_t size, void *ctx)
@@ -314,6 +361,17 @@ static uint32_t new_floor(const struct shards *s, const struct shards_slot *slot
     return incarnation > s->floor ? incarnation : s->floor;
 }
 
+/* Asks a shard that is being removed: may this store delete what makes the place a shard? An
+ * archive stays what it is. */
+static bool is_ours(struct shards *s, struct shards_slot *slot)
+{
+    if (slot->record.archive)
+        return false;
+    shards_ask_busy(s, slot);
+    return shards_state_of(s, slot) == SHARDS_OK &&
+           (slot->has_fence || shards_take_fence(s, slot) == 0);
+}
+
 int shards_remove(struct shards *s, uint16_t number, char why[SHARD_WHY])
 {
     struct shards_slot *slot;
@@ -321,9 +379,7 @@ int shards_remove(struct shards *s, uint16_t number, char why[SHARD_WHY])
 
     if (err < 0)
         return err;
-    shards_ask_busy(s, slot);
-    bool ours = shards_state_of(s, slot) == SHARDS_OK &&
-                (slot->has_fence || shards_take_fence(s, slot) == 0);
+    bool ours = is_ours(s, slot);
     uint32_t floor = new_floor(s, slot);
 
     err = drop_record(s, number, floor);
@@ -355,7 +411,7 @@ int shards_set_draining(struct shards *s, uint16_t number, bool draining)
     if (!slot)
         return -ENXIO;
     struct shard_record r = slot->record;
-    int err = s->readonly ? -EROFS : slot->damaged ? -EUCLEAN : 0;
+    int err = s->readonly ? -EROFS : slot->damaged ? -EUCLEAN : r.archive ? -EINVAL : 0;
 
     r.draining = draining;
     if (err == 0)

@@ -408,7 +408,7 @@ static bool is_due(struct state *p)
     if (home.dead_bytes + dead >= worth)
         dead += dead_in(p, 0, below, worth);
     while (dead < worth && p->shards && shards_next(p->shards, s.number, &s) == 0)
-        if (s.state == SHARDS_OK && !s.draining)
+        if (s.state == SHARDS_OK && !s.draining && !s.archive)
             dead += dead_in(p, s.number, below, worth);
     return dead >= worth;
 }

@@ -8,7 +8,7 @@
  *
  * How much of a pack is dead is known from its row alone: the bytes of its file, less what the live
  * records may take. A shard that is unreachable, full, read-only, or being drained is
- * left out.
+ * left out, and so is an archive.
  */
 #include "compact_impl.h"
 #include "move.h"
@@ -100,7 +100,7 @@ int compact_shards(struct compaction *c, unsigned below, bool thorough)
 
     while (c->p->shards && err == 0 && shards_next(c->p->shards, s.number, &s) == 0) {
         struct compact_choice choice = {0};
-        if (s.draining)
+        if (s.draining || s.archive)
             continue;
         err = compact_gather(c->p, s.number, &choice);
         if (err == 0)

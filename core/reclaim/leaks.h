@@ -26,7 +26,8 @@
  * Only shards that answer and that this store may write to are searched. Of the others nothing is
  * known now: what earlier cycles found there is kept in the list as it was (leaks_remember). The
  * same is done where a listing ends with an error, or another shard turns out to be mounted in
- * place of the right one.
+ * place of the right one. In an archive nothing is listed or deleted: there the search finds
+ * SHARD_RECORDS alone.
  *
  * Why nothing can revive a leak that is being deleted: numbers of objects, packs and pages are
  * given once. To name a leak again, a change would have to learn of it from something that names it

@@ -9,8 +9,11 @@
 /* One place while it is searched: home, with number 0, or another shard. */
 struct place_search {
     uint16_t number;
+    /* Of an archive only rows of packs are judged. Others put things there, too, so its names are
+     * not listed, and nothing is deleted there. */
+    bool archive;
     int err; /* -errno: it was not searched, or not to the end */
-    /* the driver, used until leaks_places_close; NULL: home, or it cannot be asked */
+    /* the driver, used until leaks_places_close; NULL: home, an archive, or it cannot be asked */
     struct shard *shard;
     uint64_t files_end; /* numbers of files from this on are given later, or may be on their way */
     uint64_t packs_end; /* the same for packs */

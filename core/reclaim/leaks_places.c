@@ -42,26 +42,26 @@ static int ask(struct state *p, uint16_t number, struct shard **ret_shard)
 }
 
 /* Adds a place. An error of a shard is kept in it, and is not returned. */
-static int open_one(struct finding *f, uint16_t number)
+static int open_one(struct finding *f, uint16_t number, bool archive)
 {
     struct place_search *s;
 
     if (ARRAY_RESERVE(f->places, f->place_room, f->place_count + 1) < 0)
         return -ENOMEM;
     s = &f->places[f->place_count++];
-    *s = (struct place_search){.number = number};
-    s->err = number ? ask(f->p, number, &s->shard) : 0;
+    *s = (struct place_search){.number = number, .archive = archive};
+    s->err = number && !archive ? ask(f->p, number, &s->shard) : 0;
     return s->err == -ENOMEM ? -ENOMEM : 0;
 }
 
 int leaks_places_open(struct finding *f)
 {
     struct shards_info info = {.number = 0};
-    int err = open_one(f, 0);
+    int err = open_one(f, 0, false);
 
     shards_look_now(f->p, SHARDS_LOOK_MOST);
     while (err == 0 && f->p->shards && (err = shards_next(f->p->shards, info.number, &info)) == 0)
-        err = open_one(f, info.number);
+        err = open_one(f, info.number, info.archive);
     return err == -ENOENT ? 0 : err;
 }
 
@@ -71,6 +71,9 @@ static void begin_shard(struct state *p, struct place_search *s)
 {
     uint64_t next = UINT64_MAX, moving = move_in_flight(p, s->number);
 
+    s->files_end = s->packs_end = UINT64_MAX;
+    if (s->archive)
+        return;
     s->unclaimed = shards_first_number(p->shards, s->number) == 0;
     if (!s->unclaimed) /* this number is given to nothing */
         s->err = s->err < 0 ? s->err : shards_new_number(p->shards, s->number, &next);
@@ -109,11 +112,16 @@ void leaks_places_close(struct finding *f)
     free(f->places);
 }
 
+static bool is_searched(const struct place_search *s)
+{
+    return s->number == 0 || s->archive || s->shard;
+}
+
 struct place_search *leaks_place(struct finding *f, uint16_t number)
 {
     for (size_t i = 0; i < f->place_count; i++)
         if (f->places[i].number == number)
-            return number == 0 || f->places[i].shard ? &f->places[i] : NULL;
+            return is_searched(&f->places[i]) ? &f->places[i] : NULL;
     return NULL;
 }
 
@@ -136,7 +144,8 @@ static int damaged(uint16_t shard, uint64_t pack, const char *why)
 }
 
 /* Compares a row of a pack with what the entries name in it. What the row has too much is a leak. A
- * row that has less than the entries is damage, and ends the search. */
+ * row that has less than the entries is damage, and ends the search. A row of an archive without
+ * live records is no leak: a release removes it. */
 static int note_row(struct finding *f, struct place_search *s, uint64_t number,
                     const struct pack_entry *e)
 {
@@ -151,6 +160,8 @@ static int note_row(struct finding *f, struct place_search *s, uint64_t number,
     if (records > e->live_records || payload > e->live_bytes)
         return damaged(s->number, number, "its table entry says less than the objects do");
     if (number >= s->packs_end)
+        return 0;
+    if (s->archive && e->live_records == 0)
         return 0;
     if (s->number && e->live_records == 0)
         return add_leak(f, s, LEAK_PACK, NULL, number, &(struct leak){.bytes = e->file_bytes});
@@ -336,6 +347,8 @@ int leaks_search_names(struct finding *f)
 
     for (size_t i = 0; i < f->place_count && err == 0; i++) {
         struct place_listing l = {.f = f, .s = &f->places[i]};
+        if (l.s->archive)
+            continue;
         err = l.s->number ? search_shard(&l) : list_place(&l);
     }
     return err;

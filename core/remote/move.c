@@ -317,6 +317,8 @@ static int check_target(struct state *p, uint16_t shard)
     if (err < 0 || shard == 0)
         return err;
     err = p->shards ? shards_info_get(p->shards, shard, &info) : -ENXIO;
+    if (err == 0 && info.archive)
+        err = -EINVAL;
     if (err == 0 && info.draining)
         err = -EBUSY;
     if (err == 0)

@@ -37,8 +37,9 @@ struct move_result {
  * also after an error. */
 struct move;
 /* Begins a move to `shard` (0: home), and waits while another one has that target. -ENXIO: there is
- * no such shard; -EHOSTUNREACH; -EROFS: the target or the store is read-only; -EBUSY: the shard is
- * being drained; -ECANCELED. `j` may be NULL. The caller holds no lock. */
+ * no such shard; -EINVAL: it is an archive, where nothing is moved; -EHOSTUNREACH; -EROFS: the
+ * target or the store is read-only; -EBUSY: the shard is being drained; -ECANCELED. `j` may be
+ * NULL. The caller holds no lock. */
 int move_begin(struct state *p, struct job *j, uint16_t shard, struct move **ret_move);
 /* Sends the object `number` (not an alias) on its way, if it is sealed and not at the target yet.
  * It is there after a later call, at the latest after move_end. If `from` is not NULL the object is
@@ -75,7 +76,8 @@ int move_select(struct state *p, const struct move_selection *s, move_select_fn 
 
 /* ---- release.c ---- */
 
-/* Deletes the bytes of dead ghosts on `shard` (0: on all). It goes on until all are deleted, or
+/* Deletes the bytes of dead ghosts on `shard` (0: on all); of those in an archive only what the
+ * store knows of them, without asking the archive. It goes on until all are deleted, or
  * that shard cannot be asked; then it goes on with the other shards. *ret_left: how many dead
  * ghosts of those shards are left. A small ghost is not left once it is counted out of its pack,
  * although its bytes stay until the pack is deleted. Takes "release", and the freeze lock for

@@ -8,6 +8,9 @@
  *     PACK    the record is reclaimed and counted out of its pack, under one hold of the freeze
  *             lock; after the last of its live records the pack is deleted, then its row
  *
+ * In an archive nothing is deleted: the record, or the row, goes at once, also while the archive is
+ * unreachable.
+ *
  * Interrupted anywhere, the last commit has the record, or the row without live records, that leads
  * to what still exists. To delete what is deleted already is no error. Bytes are deleted only from
  * a shard that this store may write to. Each step is one deletion, so nobody waits for more than
@@ -38,6 +41,7 @@ struct deletion {
 struct release {
     struct state *p;
     uint16_t shard;
+    bool archive;    /* nothing is deleted there */
     uint64_t failed; /* ghosts of this shard that could not be deleted, and stay */
     int error;       /* -errno of the first of them */
     int given_up;    /* the error after which this shard is given up for this pass, or 0 */
@@ -93,18 +97,23 @@ static void count_one(struct release *r, int err)
         r->given_up = err;
 }
 
+/* Ends a deletion, of which `err` is the result. */
+static void end_one(struct release *r, const struct refs_dead *d, bool is_ghost, int err)
+{
+    if (err == 0)
+        err = d->entry.kind == ENTRY_PACK ? end_pack(r, d->entry.where) : end_file(r, d);
+    if (is_ghost)
+        count_one(r, err);
+    else if (err < 0)
+        r->given_up = err;
+}
+
 /* Waits for a deletion, and ends it. */
 static void take_one(struct release *r)
 {
     struct deletion *t = (struct deletion *)crew_take(r->crew, true);
-    int err = t->err;
 
-    if (err == 0)
-        err = t->d.entry.kind == ENTRY_PACK ? end_pack(r, t->d.entry.where) : end_file(r, &t->d);
-    if (t->is_ghost)
-        count_one(r, err);
-    else if (err < 0)
-        r->given_up = err;
+    end_one(r, &t->d, t->is_ghost, t->err);
     t->next = r->free;
     r->free = t;
 }
@@ -115,12 +124,16 @@ static void take_down_to(struct release *r, unsigned most)
         take_one(r);
 }
 
-/* Gives the crew a deletion, as soon as there may be one more. */
+/* Gives the crew a deletion, as soon as there may be one more. In an archive it is done already. */
 static void give(struct release *r, const struct refs_dead *d, bool is_ghost)
 {
     unsigned most = (unsigned)settings_get(&r->p->settings, SET_SHARD_PARALLEL);
     struct deletion *t;
 
+    if (r->archive) {
+        end_one(r, d, is_ghost, 0);
+        return;
+    }
     take_down_to(r, most);
     t = r->free;
     r->free = t->next;
@@ -249,24 +262,34 @@ static void tell(struct state *p, const struct release *r)
            strerror(-r->error));
 }
 
-/* Runs a pass on one shard. Without memory it is left to a later one. */
-static void release_shard(struct state *p, uint16_t shard)
+/* Runs a pass on one shard that can be written, or on an archive. Without memory it is left to a
+ * later one. */
+static void release_on(struct state *p, uint16_t shard, bool archive)
 {
-    struct release *r;
-    struct shard *s;
-    int err = shards_get(p->shards, shard, SHARDS_WRITE, &s, NULL);
+    struct release *r = calloc(1, sizeof *r);
 
-    if (err < 0)
-        return; /* the status shows why */
-    r = calloc(1, sizeof *r);
     if (r) {
         r->p = p;
         r->shard = shard;
+        r->archive = archive;
         if (release_by_crew(r) == 0)
             tell(p, r);
     }
     free(r);
-    shards_put_back(p->shards, shard);
+}
+
+/* The same, if something can be released. If not the status shows why. */
+static void release_shard(struct state *p, const struct shards_info *info)
+{
+    if (info->archive) {
+        if (!atomic_load(&p->readonly))
+            release_on(p, info->number, true);
+        return;
+    }
+    if (shards_get(p->shards, info->number, SHARDS_WRITE, NULL, NULL) < 0)
+        return;
+    release_on(p, info->number, false);
+    shards_put_back(p->shards, info->number);
 }
 
 /* Has the shard dead ghosts, or packs without live records? */
@@ -303,7 +326,7 @@ int release_pass(struct state *p, uint16_t shard, uint64_t *ret_left)
     while (shards_next(p->shards, at, &info) == 0 && (shard == 0 || info.number == shard)) {
         at = info.number;
         if (has_work(p, info.number))
-            release_shard(p, info.number);
+            release_shard(p, &info);
     }
     *ret_left = count_left(p, shard);
     return 0;

@@ -107,12 +107,28 @@ static int check_features(const struct store_text *t, const char *path, bool wri
     return 0;
 }
 
+/* The features of each store that this version has opened for writing. */
+static const struct {
+    uint64_t feature;
+    const char *name;
+} always[] = {{FEATURE_HELD_ROOTS, FEATURE_HELD_ROOTS_NAME},
+              {FEATURE_ARCHIVE, FEATURE_ARCHIVE_NAME}};
+
+static bool has_all(const struct features *f)
+{
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+        if (!(f->mask[FEATURE_INCOMPATIBLE] & always[i].feature))
+            return false;
+    return true;
+}
+
 static int write_identity(int dirfd, const struct store_text *t)
 {
     struct store_text mine = *t;
     char text[STORE_TEXT_MAX + 1];
 
-    features_use(&mine.features, FEATURE_INCOMPATIBLE, FEATURE_HELD_ROOTS, FEATURE_HELD_ROOTS_NAME);
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+        features_use(&mine.features, FEATURE_INCOMPATIBLE, always[i].feature, always[i].name);
     return io_write_file(dirfd, IDENTITY_FILE, text, store_text_encode(&mine, text), 0644);
 }
 
@@ -121,8 +137,7 @@ static int write_identity(int dirfd, const struct store_text *t)
 static int renew_identity(int dirfd, const struct store_text *t, const char *path,
                           char why[STORE_WHY])
 {
-    bool is_mine = t->version == STORE_VERSION &&
-                   t->features.mask[FEATURE_INCOMPATIBLE] & FEATURE_HELD_ROOTS;
+    bool is_mine = t->version == STORE_VERSION && has_all(&t->features);
     int err = is_mine ? 0 : write_identity(dirfd, t);
 
     return err < 0 ? fail(err, why, "cannot write %s/" IDENTITY_FILE ": %s", path, strerror(-err))
@@ -588,6 +603,7 @@ struct making {
     int dirfd;
     unsigned flags;           /* flags of store_init */
     const char *label, *pool; /* as given to store_init */
+    const struct id_key *key; /* likewise */
     char *why;
 };
 
@@ -635,7 +651,7 @@ static int fill_any(const struct making *m)
 
     if (err < 0)
         return err;
-    err = m->pool ? fill_pooled(m, own) : fill(m, own, NULL);
+    err = m->pool ? fill_pooled(m, own) : fill(m, own, m->key);
     disk_close(own);
     return err;
 }
@@ -736,10 +752,10 @@ static int init_at(const char *path, struct making *m)
     return init_in(m, path, why);
 }
 
-int store_init(const char *path, const char *label, const char *pool, unsigned flags,
-               char why[STORE_WHY])
+int store_init(const char *path, const char *label, const char *pool, const struct id_key *key,
+               unsigned flags, char why[STORE_WHY])
 {
-    struct making m = {.flags = flags, .label = label, .pool = pool, .why = why};
+    struct making m = {.flags = flags, .label = label, .pool = pool, .key = key, .why = why};
     bool made;
     int err;
 

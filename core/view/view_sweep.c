@@ -49,12 +49,14 @@ static void add_shard(const struct shard_facts *f, const char *head, struct strb
     strbuf_addf(out, " to_be_deleted=%llu", U(f->dead));
     if (s->space.size)
         strbuf_addf(out, " disk=%llu avail=%llu", U(s->space.size), U(s->space.avail));
+    if (s->archive)
+        strbuf_addf(out, " archive=yes lineage=%u", s->lineage);
     strbuf_adds(out, s->draining ? " draining=1 url=" : " url=");
     command_add_word(out, s->url);
     strbuf_adds(out, "\n");
     if (*s->why)
         strbuf_addf(out, "            %s\n", s->why);
-    if (f->dead && s->state != SHARDS_OK)
+    if (f->dead && s->state != SHARDS_OK && !s->archive) /* in an archive nothing is deleted */
         strbuf_addf(out, "            %llu deletions wait for shard %u\n", U(f->dead), s->number);
 }
 
@@ -192,15 +194,16 @@ static json_t *shard_json(const struct shard_facts *f)
 {
     const struct shards_info *s = &f->info;
 
-    return json_pack("{s:I, s:o, s:s, s:I, s:o, s:b, s:o, s:o, s:I, s:I, s:I, s:o, s:I, s:I}",
+    return json_pack("{s:I, s:o, s:s, s:I, s:o, s:b, s:b, s:o, s:o, s:I, s:I, s:I, s:o, s:I, s:I}",
                      "shard", (json_int_t)s->number, "url", json_text(s->url), "state",
                      shards_state_name(s->state), "since_seconds",
                      (json_int_t)(s->since / NSEC_PER_SEC), "why", json_text(s->why), "draining",
-                     s->draining, "ghosts", count_json(f, f->ghosts), "bytes",
-                     count_json(f, f->bytes), "to_be_deleted", (json_int_t)f->dead, "disk_bytes",
-                     (json_int_t)s->space.size, "avail_bytes", (json_int_t)s->space.avail,
-                     "requests", requests_json(s), "sent_bytes", (json_int_t)s->traffic.sent,
-                     "received_bytes", (json_int_t)s->traffic.received);
+                     s->draining, "archive", s->archive, "ghosts", count_json(f, f->ghosts),
+                     "bytes", count_json(f, f->bytes), "to_be_deleted", (json_int_t)f->dead,
+                     "disk_bytes", (json_int_t)s->space.size, "avail_bytes",
+                     (json_int_t)s->space.avail, "requests", requests_json(s), "sent_bytes",
+                     (json_int_t)s->traffic.sent, "received_bytes",
+                     (json_int_t)s->traffic.received);
 }
 
 /* In JSON an array with an object for each shard. */

@@ -5,6 +5,7 @@
  */
 #include "away.h"
 
+#include "archive_store.h"
 #include "repair.h"
 #include "store_repair.h"
 
@@ -334,4 +335,65 @@ Test(check_shards, a_damaged_record_of_a_shard_is_told_and_left)
     cr_assert_eq(found.r.problems, 1, "%s", found.text);
     says("shard|shard 1|its record is damaged");
     says("note|shard 1|9 objects on it were not checked");
+}
+
+/* ---- archives ---- */
+
+/* The store's own, which is closed, and one of others. */
+static void in_an_archive(void)
+{
+    fixture_open(&x);
+    becomes_archive(&x, 1, "mem:cold");
+    down(&x);
+}
+
+Test(check_shards, what_others_have_in_an_archive_is_no_finding_and_stays)
+{
+    char name[DISK_NAME_MAX + 1];
+    uint64_t deletes;
+
+    in_an_archive();
+    pack_name(first.where + 77, name);
+    plant_name("mem:cold", name, "another store's");
+    plant_name("mem:cold", "segments/1", "of the archive");
+    deletes = shard_mem_calls(a.cold, SHARD_MEM_DELETE);
+    look(true);
+    cr_assert_eq(found.r.problems, 0, "%s", found.text);
+    cr_assert_str_empty(found.text);
+    cr_assert_gt(found.r.bytes, 300000, "ghosts there are looked at");
+    (void)repaired(REPAIR_FREE_LEAKS);
+    cr_assert_eq(shard_mem_calls(a.cold, SHARD_MEM_DELETE), deletes);
+    cr_assert(is_on("mem:cold", name));
+    files_are();
+}
+
+Test(check_shards, what_an_archive_does_not_have_is_damage)
+{
+    char name[DISK_NAME_MAX + 1];
+
+    in_an_archive();
+    blob_object_name(&big.id, big.where, name);
+    cr_assert_eq(shard_mem_lose(a.cold, name), 0);
+    look(false);
+    cr_assert_eq(found.r.problems, 1, "%s", found.text);
+    says("shard 1 does not have objects/");
+}
+
+Test(check_shards, an_archive_that_is_away_is_no_damage)
+{
+    in_an_archive();
+    shard_mem_set(a.cold, SHARD_MEM_UNREACHABLE, true);
+    is_no_damage();
+    shard_mem_set(a.cold, SHARD_MEM_UNREACHABLE, false);
+    files_are();
+}
+
+Test(check_shards, a_row_of_an_archive_is_put_right)
+{
+    uint8_t key[10];
+
+    in_an_archive();
+    key_of_row(key);
+    change(TABLE_SHARD_PACKS, key, sizeof key, NULL, 0);
+    is_mended("8 records in it are named, but it is not in the table", 1);
 }

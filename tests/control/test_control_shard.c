@@ -2,6 +2,8 @@
 /* Claims of the verbs shard, move and recall: what they say, and what they refuse. */
 #include "cache.h"
 #include "move_fixture.h"
+
+#include "archive_store.h"
 #include "refs_impl.h"
 #include "shards_impl.h"
 #include "view.h"
@@ -482,4 +484,68 @@ Test(control_shard, moves_of_one_namespace_have_its_key)
     agreed(&w.x, "cancel 1", "ok");
     agreed(&w.x, "wait 3", "ok");
     agreed(&w.x, "resolve main/a", " shard=0");
+}
+
+/* ---- archives ---- */
+
+Test(control_shard, an_archive_is_listed_as_one)
+{
+    moved();
+    becomes_archive(&w.x, 1, "mem:cold");
+    agreed(&w.x, "shard list", "| shard=1 state=ok url=mem:cold objects=2 bytes=301000");
+    agreed(&w.x, "shard list", " archive=yes lineage=7");
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    cr_assert_eq(view_render(w.x.p, VIEW_STATUS, NULL, &text), 0);
+    cr_assert(strstr(text.s, " archive=yes lineage=7 url=mem:cold\n"), "%s", text.s);
+    strbuf_clear(&text);
+    cr_assert_eq(view_render(w.x.p, VIEW_STATS_JSON, NULL, &text), 0);
+    cr_assert(strstr(text.s, "\"archive\": true"), "%s", text.s);
+    cr_assert(strstr(text.s, "\"archive\": false"), "%s", text.s);
+}
+
+Test(control_shard, an_archive_is_no_shard_to_move_to_or_to_drain_or_remove)
+{
+    static const char *const refusals[] = {"move main/b 1 wait", "shard drain 1 wait",
+                                           "shard remove 1"};
+
+    moved();
+    put_bytes(&w, "main/b", 1000, 2);
+    becomes_archive(&w.x, 1, "mem:cold");
+    cr_assert_eq(shards_allow(w.x.p->shards, 1, UINT64_C(1) << 40), 0);
+    for (size_t i = 0; i < 3; i++)
+        refused(&w.x, refusals[i], -EINVAL, "1 is an archive");
+    refused(&w.x, "shard add 1 mem:cold", -EEXIST, "the number 1 is that of an archive");
+    refused(&w.x, "shard add 3 mem:cold", -EBUSY, "that is the archive with number 1");
+    agreed(&w.x, "shard list", "shards=2");
+    cr_assert_eq(shard_of(&w, "main/b"), 0);
+}
+
+Test(control_shard, what_is_in_an_archive_comes_home_and_stays_there)
+{
+    moved();
+    becomes_archive(&w.x, 1, "mem:cold");
+    uint64_t names = shard_mem_count(w.cold);
+
+    agreed(&w.x, "recall main/ wait", "objects=2 bytes=301000 skipped=0 failed=0");
+    settle(&w);
+    cr_assert_eq(shard_of(&w, "main/a"), 0);
+    cr_assert_eq(shard_of(&w, "main/large"), 0);
+    cr_assert_eq(ghosts_on(&w, 1), 0);
+    cr_assert_eq(shard_mem_count(w.cold), names);
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    has_bytes(&w, "main/a", 1000, 1);
+    has_bytes(&w, "main/large", LARGE, 3);
+}
+
+Test(control_shard, what_is_in_an_archive_moves_to_a_shard)
+{
+    moved();
+    becomes_archive(&w.x, 1, "mem:cold");
+    uint64_t names = shard_mem_count(w.cold);
+
+    agreed(&w.x, "move main/ 2 wait", "objects=2 ");
+    settle(&w);
+    cr_assert_eq(shard_of(&w, "main/large"), 2);
+    cr_assert_eq(shard_mem_count(w.cold), names);
 }

@@ -198,6 +198,7 @@ Test(features, absent_objects_are_known_and_compressed_records_are_not)
     char why[FEATURES_WHY];
 
     cr_assert_eq(check(0, 0, FEATURE_ABSENT_OBJECTS, true, why), 0);
+    cr_assert_eq(check(0, 0, FEATURE_ARCHIVE, true, why), 0);
     cr_assert_eq(features_check(&f, false, why), -EPROTO);
     cr_assert_str_eq(why, "incompatible 0 (compressed-records)");
 }

@@ -179,7 +179,8 @@ Test(shard_format, what_a_record_cannot_say_is_refused)
     cr_assert_eq(decode_with(8, 1), 0);
     cr_assert_eq(decode_with(8, 0), -EUCLEAN);
     cr_assert_eq(decode_with(8, 2), -EPROTO);
-    cr_assert_eq(decode_with(12, 4), -EUCLEAN, "an unknown flag");
+    cr_assert_eq(decode_with(12, 8), -EUCLEAN, "an unknown flag");
+    cr_assert_eq(decode_with(12, 4), -EUCLEAN, "an archive with a token");
     cr_assert_eq(decode_with(12, 0), -EUCLEAN, "a next one where there is none");
     cr_assert_eq(decode_with(20, 1), -EUCLEAN, "not zero");
     cr_assert_eq(decode_with(SHARD_RECORD_HEAD + 2, 0), -EUCLEAN, "a NUL in the URL");
@@ -203,4 +204,56 @@ Test(shard_format, the_floor_of_lives_comes_back_and_damage_is_told)
     b[8] = 2;
     put_le64(b, id_checksum(b + 8, sizeof b - 8, 0));
     cr_assert_eq(shard_floor_decode(b, sizeof b, &incarnation), -EPROTO);
+}
+
+/* ---- records of archives ---- */
+
+static const struct shard_record archive = {
+    .id = {1, 2, 0xff}, .archive = true, .lineage = 0x01020304, .url = "s3:bucket/archive"};
+
+Test(shard_format, a_record_of_an_archive_comes_back)
+{
+    uint8_t b[SHARD_RECORD_MAX];
+    struct shard_record r;
+    size_t len = shard_record_encode(&archive, NUMBER, b);
+
+    cr_assert_eq(get_le32(b + 12), 4);
+    cr_assert_eq(get_le32(b + 16), 0);
+    cr_assert_eq(get_le32(b + 20), 0x01020304);
+    cr_assert_eq(shard_record_decode(b, len, NUMBER, &r), 0);
+    cr_assert(r.archive && !r.draining && !r.has_next && r.incarnation == 0);
+    cr_assert_eq(r.lineage, archive.lineage);
+    cr_assert_arr_eq(r.id, archive.id, SHARD_ID_LEN);
+    cr_assert_str_eq(r.url, archive.url);
+}
+
+Test(shard_format, an_archive_may_be_one_that_is_only_read)
+{
+    struct shard_record only_read = archive, r;
+    uint8_t b[SHARD_RECORD_MAX];
+
+    only_read.draining = true;
+    cr_assert_eq(shard_record_decode(b, shard_record_encode(&only_read, NUMBER, b), NUMBER, &r), 0);
+    cr_assert(r.archive && r.draining);
+}
+
+Test(shard_format, what_is_of_a_shard_alone_an_archive_does_not_have)
+{
+    static const size_t zeros[] = {16, 40, 55, 56, 71};
+    uint8_t b[SHARD_RECORD_MAX];
+    struct shard_record r;
+    size_t len = shard_record_encode(&archive, NUMBER, b);
+
+    for (uint8_t flags = 6; flags < 8; flags++) {
+        b[12] = flags;
+        put_le64(b, id_checksum(b + 8, len - 8, NUMBER));
+        cr_assert_eq(shard_record_decode(b, len, NUMBER, &r), -EUCLEAN, "flags %u", flags);
+    }
+    b[12] = 4;
+    for (size_t i = 0; i < sizeof zeros / sizeof *zeros; i++) {
+        b[zeros[i]] = 1;
+        put_le64(b, id_checksum(b + 8, len - 8, NUMBER));
+        cr_assert_eq(shard_record_decode(b, len, NUMBER, &r), -EUCLEAN, "byte %zu", zeros[i]);
+        b[zeros[i]] = 0;
+    }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of objects.h on other shards: reading what is there, copies there and home, sealing beside
  * it. */
+#include "archive.h"
 #include "objects_batch.h"
 #include "shard_mem.h"
 #include "warehouse.h"
@@ -990,4 +991,57 @@ Test(remote, nor_of_a_record_whose_pack_has_gone_there)
     cr_assert_eq(e.shard, 0);
     cr_assert_eq(objects_verify(w.objects, &e), 0);
     remove_directory();
+}
+
+/* ---- archives ---- */
+
+static void add_archive(uint16_t number, const char *url)
+{
+    char why[SHARD_WHY] = "";
+
+    archive_make(url);
+    cr_assert_eq(shards_add_archive(w.shards, number, url, archive_id, 0, true, why), 0, "%s", why);
+    cr_assert_eq(shards_allow(w.shards, number, UINT64_C(1) << 40), 0);
+}
+
+Test(remote, in_an_archive_no_object_is_deleted)
+{
+    struct entry e = entry_of(&w, large_ghost('a'));
+    struct shard_mem *m;
+
+    cr_assert_eq(shard_mem_create("archive", NULL, &m), 0);
+    add_archive(3, "mem:archive");
+    e.shard = 3;
+    cr_assert_eq(objects_delete_remote(w.objects, &e), -EPERM);
+    e.kind = ENTRY_PACK;
+    cr_assert_eq(objects_delete_remote(w.objects, &e), -EPERM);
+    cr_assert_eq(shard_mem_calls(m, SHARD_MEM_DELETE), 0);
+    warehouse_close(&w);
+    warehouse_open(&w);
+    shard_mem_destroy(m);
+}
+
+Test(remote, what_was_put_into_an_archive_and_reads_back_otherwise_stays)
+{
+    uint64_t a = small('a'), b = large('b');
+    struct entry e = entry_of(&w, a), to;
+    struct objects_batch *batch;
+    struct shard_mem *m;
+
+    cr_assert_eq(shard_mem_create("archive", NULL, &m), 0);
+    add_archive(3, "mem:archive");
+    warehouse_commit(&w);
+    cr_assert_eq(objects_batch_begin(w.objects, &batch), 0);
+    cr_assert_eq(objects_batch_add(batch, a, &e), 0);
+    cr_assert_eq(objects_batch_load(batch, NULL), 0);
+    shard_mem_set(m, SHARD_MEM_FLIPS, true);
+    cr_assert_eq(objects_batch_put(batch, 3), -EIO);
+    objects_batch_end(batch);
+    e = entry_of(&w, b);
+    cr_assert_lt(objects_copy_file(w.objects, 3, 0, &e, NULL, &to), 0);
+    cr_assert_eq(shard_mem_calls(m, SHARD_MEM_DELETE), 0);
+    cr_assert_eq(shard_mem_count(m), 1 + 1 + 2);
+    warehouse_close(&w);
+    warehouse_open(&w);
+    shard_mem_destroy(m);
 }

@@ -5,6 +5,8 @@
  */
 #include "away.h"
 
+#include "archive_store.h"
+
 #include <inttypes.h>
 
 #define FILES 120
@@ -230,4 +232,32 @@ Test(compact_shards, it_is_begun_by_itself_when_enough_is_dead)
     cr_assert_eq(error, 0);
     cr_assert(strstr(text, "moved=30 "), "%s", text);
     files_are();
+}
+
+/* ---- archives ---- */
+
+Test(compact_shards, an_archive_is_left_out)
+{
+    uint64_t live, bytes, now, names;
+
+    becomes_archive(&x, 1, "mem:cold");
+    cr_assert_eq(shards_allow(x.p->shards, 1, UINT64_C(1) << 40), 0);
+    names = shard_mem_count(a.cold);
+    weigh(&live, &bytes);
+    cr_assert_eq(compact(), 0);
+    cr_assert_eq(result.packs + result.records, 0);
+    weigh(&live, &now);
+    cr_assert_eq(now, bytes);
+    cr_assert_eq(shard_mem_count(a.cold), names);
+    files_are();
+}
+
+Test(compact_shards, what_is_dead_in_an_archive_begins_none)
+{
+    becomes_archive(&x, 1, "mem:cold");
+    files_are();
+    cr_assert_eq(settings_set(x.p, SET_PACK_SIZE, 1 << 20), 0);
+    clock_manual_advance(&x.clock, COMPACT_EVERY);
+    compact_if_due(x.p);
+    cr_assert_eq(x.p->jobs->count, 0);
 }

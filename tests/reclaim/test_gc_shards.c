@@ -6,6 +6,7 @@
  */
 #include "away.h"
 
+#include "archive_store.h"
 #include "gc.h"
 #include "leaks.h"
 
@@ -541,4 +542,69 @@ Test(gc_shards, what_a_crash_between_put_and_commit_left_goes_in_two_cycles)
     cr_assert_gt(result.collected, 0);
     files_are();
     said_clean();
+}
+
+/* ---- archives ---- */
+
+Test(gc_shards, in_an_archive_nothing_is_listed_or_deleted)
+{
+    uint64_t deletes, lists;
+
+    plant_pack();
+    becomes_archive(&x, 1, "mem:cold");
+    deletes = shard_mem_calls(a.cold, SHARD_MEM_DELETE);
+    lists = shard_mem_calls(a.cold, SHARD_MEM_LIST);
+    cr_assert_eq(shards_allow(x.p->shards, 1, UINT64_C(1) << 40), 0);
+    for (int i = 0; i < 3; i++) {
+        cycle(0);
+        cr_assert_eq(result.marked + result.collected, 0);
+    }
+    cr_assert_eq(atomic_load(&x.p->gc->shards_unreachable), 0);
+    cr_assert_eq(shard_mem_calls(a.cold, SHARD_MEM_DELETE), deletes);
+    cr_assert_eq(shard_mem_calls(a.cold, SHARD_MEM_LIST), lists);
+    cr_assert(is_on("mem:cold", planted));
+    files_are();
+}
+
+/* What an earlier cycle found on the shard is not deleted in the archive that has its number. */
+Test(gc_shards, what_was_found_before_does_not_go_in_an_archive)
+{
+    struct leaks l;
+
+    plant_pack();
+    cycle(0);
+    cr_assert_eq(result.marked, 1);
+    cr_assert_eq(leaks_find(x.p, NULL, NULL, &l), 0);
+    cr_assert_eq(l.count, 1);
+    becomes_archive(&x, 1, "mem:cold");
+    cr_assert_eq(shards_allow(x.p->shards, 1, UINT64_C(1) << 40), 0);
+    cr_assert_eq(leak_remove(x.p, &l.v[0]), -EPERM);
+    leaks_release(&l);
+    cycle(0);
+    cycle(0);
+    cr_assert(is_on("mem:cold", planted));
+}
+
+Test(gc_shards, records_that_no_ghost_in_an_archive_names_are_counted_out)
+{
+    plant_records();
+    becomes_archive(&x, 1, "mem:cold");
+    shard_mem_set(a.cold, SHARD_MEM_UNREACHABLE, true);
+    cycle(0);
+    cr_assert_eq(state_of(LEAK_SHARD_RECORDS), GC_MARKED);
+    cycle(0);
+    cr_assert_eq(result.collected, 1);
+    shard_mem_set(a.cold, SHARD_MEM_UNREACHABLE, false);
+    clock_manual_advance(&x.clock, 2 * NSEC_PER_SEC);
+    said_clean();
+}
+
+Test(gc_shards, a_row_of_an_archive_without_live_records_is_no_leak)
+{
+    becomes_archive(&x, 1, "mem:cold");
+    cr_assert_eq(packs_count_in(x.p->packs, 1, 77, 1, 10, 100), 0);
+    cr_assert_eq(packs_count_out(x.p->packs, 1, 77, 1, 10, NULL), 0);
+    cr_assert_eq(flush_now(x.p), 0);
+    cycle(0);
+    cr_assert_eq(result.marked, 0);
 }

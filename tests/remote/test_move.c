@@ -4,6 +4,8 @@
  * whatever the target does, and whatever others do meanwhile.
  */
 #include "move_fixture.h"
+
+#include "archive_store.h"
 #include "nowait.h"
 #include <linux/falloc.h>
 
@@ -1044,5 +1046,18 @@ Test(move, who_waited_for_a_target_that_is_being_drained_since_moves_nothing_the
     (void)ended();
     pthread_join(thread, &err);
     cr_assert_eq((int)(intptr_t)err, -EBUSY);
+    cr_assert_eq(move_in_flight(w.x.p, 1), UINT64_MAX);
+}
+
+/* ---- archives ---- */
+
+Test(move, nothing_is_moved_to_an_archive_also_where_it_may_be_written)
+{
+    struct move *m;
+
+    becomes_archive(&w.x, 1, "mem:cold");
+    cr_assert_eq(move_begin(w.x.p, NULL, 1, &m), -EINVAL);
+    cr_assert_eq(shards_allow(w.x.p->shards, 1, UINT64_C(1) << 40), 0);
+    cr_assert_eq(move_begin(w.x.p, NULL, 1, &m), -EINVAL);
     cr_assert_eq(move_in_flight(w.x.p, 1), UINT64_MAX);
 }

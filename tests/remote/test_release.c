@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of releases: dead bytes on a shard go when it can be asked, and nothing else does. */
 #include "move_fixture.h"
+
+#include "archive_store.h"
 #include "report.h"
 
 static struct world w;
@@ -206,4 +208,88 @@ Test(release, a_failure_is_reported_once_for_each_shard_until_a_pass_succeeds)
     fails_on(1);
     fails_on(2);
     cr_assert_eq(report_count(REPORT_WARN), before + 3);
+}
+
+/* ---- archives ---- */
+
+static void all_die(void)
+{
+    remove_file(&w.x, "main/a");
+    remove_file(&w.x, "main/b");
+    remove_file(&w.x, "main/large");
+}
+
+static void archive_is_whole_and_forgotten(uint64_t deletes)
+{
+    struct pack_info row;
+
+    cr_assert_eq(refs_dead_ghosts(w.x.p->refs), 0);
+    cr_assert_eq(ghosts_on(&w, 1), 0);
+    cr_assert_eq(packs_next_closed(w.x.p->packs, 1, 0, &row), -ENOENT);
+    cr_assert_eq(shard_mem_calls(w.cold, SHARD_MEM_DELETE), deletes);
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, false);
+    cr_assert_eq(names_in("mem:cold", "packs"), 1);
+    cr_assert_eq(names_in("mem:cold", "objects"), 2);
+}
+
+Test(release, in_an_archive_nothing_is_deleted_and_all_is_forgotten)
+{
+    becomes_archive(&w.x, 1, "mem:cold");
+    uint64_t deletes = shard_mem_calls(w.cold, SHARD_MEM_DELETE);
+
+    remove_file(&w.x, "main/a");
+    settle(&w);
+    has_bytes(&w, "main/b", 1000, 2);
+    cr_assert_eq(shards_allow(w.x.p->shards, 1, UINT64_C(1) << 40), 0);
+    remove_file(&w.x, "main/b");
+    remove_file(&w.x, "main/large");
+    settle(&w);
+    archive_is_whole_and_forgotten(deletes);
+    struct findings f;
+    down_clean(&w.x);
+    is_clean(&w.x, &f);
+}
+
+Test(release, what_dies_in_an_archive_that_is_away_is_forgotten_at_once)
+{
+    becomes_archive(&w.x, 1, "mem:cold");
+    uint64_t deletes = shard_mem_calls(w.cold, SHARD_MEM_DELETE);
+
+    shard_mem_set(w.cold, SHARD_MEM_UNREACHABLE, true);
+    all_die();
+    settle(&w);
+    shards_step(w.x.p);
+    archive_is_whole_and_forgotten(deletes);
+}
+
+/* The last commit has the dead ghosts, and the process dies before the next one. */
+Test(release, of_an_archive_once_more_after_a_death_is_fine)
+{
+    uint64_t left;
+
+    becomes_archive(&w.x, 1, "mem:cold");
+    uint64_t deletes = shard_mem_calls(w.cold, SHARD_MEM_DELETE);
+
+    all_die();
+    cr_assert_eq(flush_now(w.x.p), 0);
+    cr_assert_eq(release_pass(w.x.p, 0, &left), 0);
+    cr_assert_eq(left, 0);
+    world_dies(&w);
+    cr_assert_eq(refs_dead_ghosts(w.x.p->refs), 3);
+    settle(&w);
+    archive_is_whole_and_forgotten(deletes);
+}
+
+Test(release, a_row_of_an_archive_without_live_records_goes)
+{
+    struct pack_entry e;
+
+    becomes_archive(&w.x, 1, "mem:cold");
+    uint64_t deletes = shard_mem_calls(w.cold, SHARD_MEM_DELETE), left;
+
+    cr_assert_eq(packs_count_in(w.x.p->packs, 1, 77, 1, 10, 100), 0);
+    cr_assert_eq(packs_count_out(w.x.p->packs, 1, 77, 1, 10, &e), 0);
+    cr_assert_eq(release_pass(w.x.p, 1, &left), 0);
+    cr_assert_eq(packs_get(w.x.p->packs, 1, 77, &e), -ENOENT);
+    cr_assert_eq(shard_mem_calls(w.cold, SHARD_MEM_DELETE), deletes);
 }

@@ -5,6 +5,7 @@
  */
 #include "repair_fixture.h"
 
+#include "archive_store.h"
 #include "move.h"
 #include "rate.h"
 #include "report.h"
@@ -954,4 +955,21 @@ Test(sweep_record, a_record_reads_back_and_each_flipped_bit_is_damage)
     }
     cr_assert_eq(sweep_record_decode(buf, len - 1, &back), -EUCLEAN);
     cr_assert_eq(sweep_record_decode(buf, 10, &back), -EUCLEAN);
+}
+
+/* ---- archives ---- */
+
+Test(sweep, an_archive_is_asked_as_any_shard)
+{
+    two_ghosts();
+    becomes_archive(&x, 1, "mem:cold");
+    sweep_says(" checked=2 purged=0 kept=2 inconclusive=0 lost=0");
+    cr_assert_eq(alarms, 0);
+    shard_mem_set(cold, SHARD_MEM_DENIES, true);
+    sweep_says(" checked=2 purged=0 kept=0 inconclusive=2 lost=0");
+    shard_mem_set(cold, SHARD_MEM_DENIES, false);
+    clock_manual_advance(&x.clock, 2 * NSEC_PER_SEC);
+    lose_all(cold, "mem:cold");
+    sweep_says(" checked=2 purged=0 kept=2 inconclusive=0 lost=2");
+    cr_assert(alarmed("is lost: shard 1 does not have its bytes any more"));
 }

@@ -37,7 +37,7 @@ static void teardown(struct place *x)
 static void made(struct place *x)
 {
     setup(x);
-    cr_assert_eq(store_init(x->path, "org/project", NULL, 0, x->why), 0, "%s", x->why);
+    cr_assert_eq(store_init(x->path, "org/project", NULL, NULL, 0, x->why), 0, "%s", x->why);
 }
 
 static void write_file(const char *dir, const char *name, const char *text)
@@ -99,7 +99,7 @@ Test(store, an_empty_directory_and_an_empty_label_will_do)
 
     setup(&x);
     cr_assert_eq(mkdir(x.path, 0700), 0);
-    cr_assert_eq(store_init(x.path, "", NULL, 0, x.why), 0, "%s", x.why);
+    cr_assert_eq(store_init(x.path, "", NULL, NULL, 0, x.why), 0, "%s", x.why);
     teardown(&x);
 }
 
@@ -159,7 +159,7 @@ Test(store, a_directory_with_something_in_it_is_left_alone)
     setup(&x);
     cr_assert_eq(mkdir(x.path, 0700), 0);
     write_file(x.path, "mine", "text");
-    cr_assert_eq(store_init(x.path, "org/project", NULL, 0, x.why), -ENOTEMPTY);
+    cr_assert_eq(store_init(x.path, "org/project", NULL, NULL, 0, x.why), -ENOTEMPTY);
     says(&x, "not empty");
     cr_assert(is_there(x.path, "mine"));
     cr_assert_not(is_there(x.path, "lock"));
@@ -172,7 +172,7 @@ Test(store, a_store_is_not_made_twice)
     struct place x;
 
     made(&x);
-    cr_assert_eq(store_init(x.path, "org/project", NULL, 0, x.why), -EEXIST);
+    cr_assert_eq(store_init(x.path, "org/project", NULL, NULL, 0, x.why), -EEXIST);
     says(&x, "a store already");
     cr_assert(store_exists(x.path));
     teardown(&x);
@@ -185,7 +185,7 @@ Test(store, within_a_store_none_is_made)
 
     made(&x);
     snprintf(inner, sizeof inner, "%s/objects/inner", x.path);
-    cr_assert_eq(store_init(inner, "org/project", NULL, 0, x.why), -EINVAL);
+    cr_assert_eq(store_init(inner, "org/project", NULL, NULL, 0, x.why), -EINVAL);
     says(&x, "lies in the store");
     says(&x, x.path);
     cr_assert_not(is_there(x.path, "objects/inner"));
@@ -199,7 +199,7 @@ Test(store, parents_are_not_made)
 
     setup(&x);
     snprintf(deep, sizeof deep, "%s/a/b", x.dir);
-    cr_assert_eq(store_init(deep, "org/project", NULL, 0, x.why), -ENOENT);
+    cr_assert_eq(store_init(deep, "org/project", NULL, NULL, 0, x.why), -ENOENT);
     says(&x, deep);
     teardown(&x);
 }
@@ -211,7 +211,7 @@ Test(store, a_failed_init_leaves_nothing)
 
     setup(&x);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        cr_assert_eq(store_init(x.path, bad[i], NULL, 0, x.why), -EINVAL, "%s", bad[i]);
+        cr_assert_eq(store_init(x.path, bad[i], NULL, NULL, 0, x.why), -EINVAL, "%s", bad[i]);
         says(&x, "ORG/PROJECT");
         cr_assert_not(is_there(x.dir, "store"));
     }
@@ -309,12 +309,37 @@ Test(store, a_feature_that_harms_nobody_is_kept)
     struct place x;
 
     made(&x);
-    set_features(&x, 1ull << 63, 0, FEATURE_HELD_ROOTS);
+    set_features(&x, 1ull << 63, 0, FEATURE_HELD_ROOTS | FEATURE_ARCHIVE);
     snprintf(path, sizeof path, "%s/tally-store", x.path);
     read_text(path, before);
     cr_assert_eq(open_with(&x, 0), 0, "%s", x.why);
     read_text(path, after);
     cr_assert_str_eq(before, after);
+    teardown(&x);
+}
+
+Test(store, what_any_store_may_have_is_a_feature_from_the_first_opening_for_writing_on)
+{
+    static const uint64_t before[] = {0, FEATURE_HELD_ROOTS, FEATURE_ARCHIVE};
+    char path[256], text[STORE_TEXT_MAX];
+    struct store_text t;
+    struct place x;
+
+    made(&x);
+    snprintf(path, sizeof path, "%s/tally-store", x.path);
+    for (size_t i = 0; i < 3; i++) {
+        set_features(&x, 0, 0, before[i]);
+        cr_assert_eq(open_with(&x, STORE_READONLY), 0, "%s", x.why);
+        memset(text, 0, sizeof text);
+        read_text(path, text);
+        cr_assert_eq(store_text_decode(text, strlen(text), &t), 0, "%s", text);
+        cr_assert_eq(t.features.mask[FEATURE_INCOMPATIBLE], before[i]);
+        cr_assert_eq(open_with(&x, 0), 0, "%s", x.why);
+        memset(text, 0, sizeof text);
+        read_text(path, text);
+        cr_assert_eq(store_text_decode(text, strlen(text), &t), 0, "%s", text);
+        cr_assert_eq(t.features.mask[FEATURE_INCOMPATIBLE], FEATURE_HELD_ROOTS | FEATURE_ARCHIVE);
+    }
     teardown(&x);
 }
 
@@ -326,7 +351,7 @@ Test(store, one_whose_features_cannot_be_read_is_damaged)
     write_file(x.path, "tally-store", "tallyfs store 6\ncompatible=0\n");
     cr_assert_eq(open_with(&x, STORE_READONLY), -EUCLEAN);
     says(&x, "its file tally-store is not as it was written");
-    cr_assert_eq(store_init(x.path, "", NULL, 0, x.why), -EEXIST);
+    cr_assert_eq(store_init(x.path, "", NULL, NULL, 0, x.why), -EEXIST);
     teardown(&x);
 }
 
@@ -350,7 +375,7 @@ Test(store, what_is_no_store_is_not_opened)
     write_file(x.dir, "tally-store", "tallyfs store 1 in a pool\n");
     cr_assert_eq(store_dir_open(x.dir, 0, "mount", "/mnt", &s, x.why), -EPROTO);
     says(&x, "older");
-    cr_assert_eq(store_init(x.dir, "", NULL, 0, x.why), -EEXIST);
+    cr_assert_eq(store_init(x.dir, "", NULL, NULL, 0, x.why), -EEXIST);
     teardown(&x);
 }
 

@@ -45,7 +45,7 @@ static int init(const char *name, const char *pool)
 
     snprintf(url, sizeof url, "dir:%s/%s", top, pool);
     why[0] = '\0';
-    return store_init(at(name), "org/project", url, 0, why);
+    return store_init(at(name), "org/project", url, NULL, 0, why);
 }
 
 static int open_store(const char *name, unsigned flags, struct store_dir *s)
@@ -128,7 +128,7 @@ Test(store_pool, a_store_alone_has_none)
 {
     struct store_dir s;
 
-    cr_assert_eq(store_init(at("alone"), "org/project", NULL, 0, why), 0, "%s", why);
+    cr_assert_eq(store_init(at("alone"), "org/project", NULL, NULL, 0, why), 0, "%s", why);
     cr_assert_eq(open_store("alone", 0, &s), 0, "%s", why);
     cr_assert_null(store_get_pool(&s));
     store_dir_close(&s);
@@ -141,7 +141,7 @@ Test(store_pool, what_is_no_pool_and_not_empty_is_refused_and_no_store_is_made)
     says("full");
     cr_assert_eq(access(at("two"), F_OK), -1);
     run("test \"$(ls full)\" = something");
-    cr_assert_eq(store_init(at("two"), "org/project", "somewhere", 0, why), -EINVAL);
+    cr_assert_eq(store_init(at("two"), "org/project", "somewhere", NULL, 0, why), -EINVAL);
     says("dir:PATH");
     cr_assert_eq(access(at("two"), F_OK), -1);
 }

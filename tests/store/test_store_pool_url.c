@@ -41,7 +41,7 @@ static void run(const char *command)
 static int init(const char *name)
 {
     why[0] = '\0';
-    return store_init(at(name), "org/project", "mem:pool", 0, why);
+    return store_init(at(name), "org/project", "mem:pool", NULL, 0, why);
 }
 
 static int open_store(const char *name, unsigned flags, struct store_dir *s)
@@ -107,17 +107,17 @@ Test(store_pool_url, what_is_recorded_is_the_url_and_programs_that_do_not_know_i
 {
     run("grep -qx 'url=mem:pool' one/pool");
     run("grep -qx 'tallyfs pool home 2' one/pool");
-    run("grep -qx 'incompatible=0000000000000044 held-roots pool-on-shard' one/tally-store");
+    run("grep -qx 'incompatible=00000000000000c4 held-roots pool-on-shard archive' one/tally-store");
     run("test ! -e one/packs && test -d one/slots");
 }
 
 Test(store_pool_url, a_url_that_nobody_knows_is_refused_and_no_store_is_made)
 {
-    cr_assert_eq(store_init(at("two"), "org/project", "ftp:pool", 0, why), -EINVAL);
+    cr_assert_eq(store_init(at("two"), "org/project", "ftp:pool", NULL, 0, why), -EINVAL);
     says("cannot use ftp:pool as a pool");
-    cr_assert_eq(store_init(at("two"), "org/project", "/pool", 0, why), -EINVAL);
+    cr_assert_eq(store_init(at("two"), "org/project", "/pool", NULL, 0, why), -EINVAL);
     says("a pool is dir:PATH, or the URL of a shard, not '/pool'");
-    cr_assert_eq(store_init(at("two"), "org/project", "mem:nowhere", 0, why), -EHOSTUNREACH);
+    cr_assert_eq(store_init(at("two"), "org/project", "mem:nowhere", NULL, 0, why), -EHOSTUNREACH);
     says("the pool mem:nowhere cannot be asked now");
     run("test ! -e two");
 }
@@ -132,7 +132,7 @@ Test(store_pool_url, a_shard_with_other_things_on_it_is_no_pool)
     cr_assert_eq(shard_open("mem:other", 0, &s, reason), 0);
     cr_assert_eq(shard_put(s, "packs/1", "x", 1), 0);
     shard_close(s);
-    cr_assert_eq(store_init(at("two"), "org/project", "mem:other", 0, why), -ENOTEMPTY);
+    cr_assert_eq(store_init(at("two"), "org/project", "mem:other", NULL, 0, why), -ENOTEMPTY);
     says("it is not empty and no pool");
     cr_assert_eq(shard_mem_count(other), 1);
     shard_mem_destroy(other);
@@ -144,7 +144,7 @@ Test(store_pool_url, a_place_that_does_not_decide_between_writers_is_no_pool)
 
     cr_assert_eq(shard_mem_create("other", NULL, &other), 0);
     shard_mem_set(other, SHARD_MEM_CLOBBERS, true);
-    cr_assert_eq(store_init(at("two"), "org/project", "mem:other", 0, why), -EOPNOTSUPP);
+    cr_assert_eq(store_init(at("two"), "org/project", "mem:other", NULL, 0, why), -EOPNOTSUPP);
     says("could both own it");
     cr_assert_eq(shard_mem_count(other), 0);
     shard_mem_destroy(other);
@@ -160,7 +160,7 @@ Test(store_pool_url, what_an_interrupted_trial_left_does_not_make_a_place_used)
     cr_assert_eq(shard_open("mem:other", 0, &s, reason), 0);
     cr_assert_eq(shard_put(s, SHARD_PROBE_DIR "/probe-1", "x", 1), 0);
     shard_close(s);
-    cr_assert_eq(store_init(at("two"), "org/project", "mem:other", 0, why), 0, "%s", why);
+    cr_assert_eq(store_init(at("two"), "org/project", "mem:other", NULL, 0, why), 0, "%s", why);
     shard_mem_destroy(other);
 }
 
@@ -181,7 +181,7 @@ Test(store_pool_url, the_files_of_such_a_pool_are_not_used_as_a_directory)
     cr_assert_eq(io_write_file(fd, POOL_IDENTITY_FILE, text, (size_t)n, 0600), 0);
     close(fd);
     snprintf(text, sizeof text, "dir:%s", at("mounted"));
-    cr_assert_eq(store_init(at("two"), "org/project", text, 0, why), -EPROTO);
+    cr_assert_eq(store_init(at("two"), "org/project", text, NULL, 0, why), -EPROTO);
     says("is on a shard, and cannot be used as a directory");
 }
 
