@@ -15,7 +15,6 @@
 #define BEGIN_FORMAT "tallyfs archive "
 #define BEGIN_LINEAGE "tallyfs archive lineage "
 #define BEGIN_CLAIM "tallyfs archive claim "
-#define BEGIN_TERMINATOR "tallyfs archive terminator "
 #define BEGIN_PIN "tallyfs archive pin "
 
 static const char *const why_words[ARCHIVE_WHY_END] = {
@@ -229,7 +228,7 @@ size_t archive_terminator_encode(const struct archive_terminator *t, char out[AR
 {
     struct text_writer w = {out, ARCHIVE_TEXT_MAX, 0};
 
-    text_add(&w, BEGIN_TERMINATOR TEXT_VERSION "\nlineage=%" PRIu32 "\n", t->lineage);
+    text_add(&w, ARCHIVE_TERMINATOR_BEGINS TEXT_VERSION "\nlineage=%" PRIu32 "\n", t->lineage);
     add_pos(&w, t->at);
     text_add(&w, "next=%" PRIu64 "\n", t->next);
     return text_end(&w, t->lineage);
@@ -241,7 +240,7 @@ int archive_terminator_decode(const char *text, size_t len, uint32_t lineage, st
     char copy[ARCHIVE_TEXT_MAX], again[ARCHIVE_TEXT_MAX];
     const struct archive_terminator t = {lineage, at, at.epoch + 1};
     const char *behind;
-    int err = text_begin(text, len, BEGIN_TERMINATOR, lineage, copy, sizeof copy, &behind);
+    int err = text_begin(text, len, ARCHIVE_TERMINATOR_BEGINS, lineage, copy, sizeof copy, &behind);
 
     if (err < 0)
         return err;
@@ -250,12 +249,6 @@ int archive_terminator_decode(const char *text, size_t len, uint32_t lineage, st
         return -EUCLEAN;
     *ret = t;
     return 0;
-}
-
-bool archive_is_terminator(const void *buf, size_t len)
-{
-    return len >= strlen(BEGIN_TERMINATOR) &&
-           memcmp(buf, BEGIN_TERMINATOR, strlen(BEGIN_TERMINATOR)) == 0;
 }
 
 /* ---- a pin ---- */

@@ -122,9 +122,8 @@ int archive_claim_decode(const char *text, size_t len, uint32_t lineage, uint64_
 size_t archive_terminator_encode(const struct archive_terminator *t, char out[ARCHIVE_TEXT_MAX]);
 int archive_terminator_decode(const char *text, size_t len, uint32_t lineage, struct segment_pos at,
                               struct archive_terminator *ret);
-/* Do these bytes, of what stands in place of a segment, begin as a terminator does? They may be
- * damaged nevertheless. */
-bool archive_is_terminator(const void *buf, size_t len);
+/* A terminator of any version begins with this, and no segment does. */
+#define ARCHIVE_TERMINATOR_BEGINS "tallyfs archive terminator "
 size_t archive_pin_encode(const struct archive_pin *p, char out[ARCHIVE_TEXT_MAX]);
 int archive_pin_decode(const char *text, size_t len, const uint8_t token[ARCHIVE_TOKEN_LEN],
                        struct archive_pin *ret);

@@ -9,10 +9,12 @@
  */
 #include "command.h"
 
+#include "clock.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define DURATION_MAX_NS (INT64_C(36525) * 24 * 3600 * 1000000000) /* 100 years */
 
@@ -547,4 +549,34 @@ const char *command_errno_name(int err)
 {
     const char *name = err > 0 ? strerrorname_np(err) : NULL;
     return name ? name : "EIO";
+}
+
+/* Parses a fraction of a second (".5"), in ns, and moves *p behind it. */
+static int64_t parse_fraction(const char **p)
+{
+    int64_t unit = NSEC_PER_SEC, part_ns = 0;
+
+    if (**p != '.')
+        return 0;
+    for ((*p)++; **p >= '0' && **p <= '9'; (*p)++) {
+        unit /= 10;
+        part_ns += unit * (**p - '0');
+    }
+    return part_ns;
+}
+
+int command_time(const char *text, int64_t *ret)
+{
+    struct tm tm = {0};
+    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+
+    if (!end)
+        return -EINVAL;
+    time_t seconds = timegm(&tm);
+    int64_t time_ns = clock_join(seconds, parse_fraction(&end));
+
+    if (strcmp(end, "Z") != 0)
+        return -EINVAL;
+    *ret = time_ns;
+    return 0;
 }

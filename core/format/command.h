@@ -60,6 +60,8 @@ const char *command_option(const struct command *c, const char *key);
 /* ---- values: -EINVAL unless the whole text is one ---- */
 int command_number(const char *text, uint64_t *ret);     /* decimal */
 int command_duration(const char *text, int64_t *ret_ns); /* decimal ms|s|m|h|d, or 0; ≤ 100 years */
+/* a time as 2026-01-31T23:59:59Z, or with a fraction of the second before the Z */
+int command_time(const char *text, int64_t *ret_ns);
 int command_size(const char *text, uint64_t *ret_bytes); /* decimal [K|M|G|T] */
 /* Is it the name of a namespace: 1–255 bytes without '/' and NUL, and none of ".", ".." and
  * ".tally"? 0, -EINVAL or -ENAMETOOLONG. */

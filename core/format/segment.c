@@ -60,7 +60,7 @@ static bool is_instant(const struct segment_instant *i)
     return i->ns <= VFS_NS_MAX;
 }
 
-static bool head_is_sound(const struct segment_head *h)
+static bool head_is_sound(const struct front_head *h)
 {
     if (h->lineage == 0 || !is_pos(h->at) || !is_none_or_before(h->before, h->at))
         return false;
@@ -77,7 +77,7 @@ static bool is_items(uint64_t items, uint64_t len)
 }
 
 /* `offset` is where its items should begin. */
-static bool section_is_sound(const struct segment_head *h, const struct segment_section *s,
+static bool section_is_sound(const struct front_head *h, const struct segment_section *s,
                              uint64_t offset)
 {
     if (s->is.ns == 0 || !is_instant(&s->is) || !image_is_name(s->name, strlen(s->name)))
@@ -92,8 +92,7 @@ static bool section_is_sound(const struct segment_head *h, const struct segment_
 }
 
 /* `above` is the number of the namespace before it, or 0. */
-static bool name_is_sound(const struct segment_head *h, const struct segment_name *n,
-                          uint32_t above)
+static bool name_is_sound(const struct front_head *h, const struct segment_name *n, uint32_t above)
 {
     return n->ns > above && n->ns <= VFS_NS_MAX && is_pos(n->at) &&
            segment_pos_compare(n->at, h->at) <= 0 && image_is_name(n->name, strlen(n->name));
@@ -138,7 +137,7 @@ static uint8_t *put_instant(uint8_t *p, const struct segment_instant *i)
 }
 
 /* Adds the head. The length of the front is put in at the end. */
-static void add_head(const struct segment_head *h, struct strbuf *out)
+static void add_head(const struct front_head *h, struct strbuf *out)
 {
     uint8_t b[HEAD_LEN], *p = b;
 
@@ -264,7 +263,7 @@ static struct segment_instant take_instant(struct field_reader *f)
 
 /* Reads the head from behind the length of the front on. False: there are not zeros where there
  * should be. */
-static bool take_head(struct field_reader *f, uint32_t flags, struct segment_head *h)
+static bool take_head(struct field_reader *f, uint32_t flags, struct front_head *h)
 {
     bool zero;
 

@@ -104,7 +104,7 @@ struct segment_instant {
     int64_t since;
 };
 
-struct segment_head {
+struct front_head {
     uint32_t lineage;                 /* from 1 */
     struct segment_pos at;            /* its own place; never none */
     uint8_t token[SEGMENT_TOKEN_LEN]; /* of the mount that wrote it */
@@ -151,7 +151,7 @@ struct segment_name {
 };
 
 struct segment_front {
-    struct segment_head head;
+    struct front_head head;
     struct segment_section *sections; /* head.sections of them */
     struct segment_name *names;       /* head.names of them */
 };

@@ -93,21 +93,26 @@ static bool is_put_item(const struct segment_item *i)
         return false;
     if (item_object(k, i->val, i->len) != (i->has_content ? SEGMENT_OBJECT : 0))
         return false;
-    if (i->has_content && !is_content(&i->content))
-        return false;
     if (!type_has_name(i->type))
         return true;
     return item_name(k, i->val, i->len, &name, &len) == 0 && is_name(i->type, name, len);
 }
 
-/* The type is looked at first: a key has but 6 bits of it. */
-static bool is_sound(const struct segment_item *i)
+/* Is it one that can be summed? Where its content is does not matter for that. The type is looked
+ * at first: a key has but 6 bits of it. */
+static bool is_item(const struct segment_item *i)
 {
     if (i->type < ITEM_INODE || i->type > ITEM_HOLES)
         return false;
     if (i->ino == 0 || i->ino > KEY_INO_MAX || !is_rest(i->type, i->rest))
         return false;
     return i->gone ? is_gone_item(i) : is_put_item(i);
+}
+
+/* Is it one that can be encoded? */
+static bool is_sound(const struct segment_item *i)
+{
+    return is_item(i) && (!i->has_content || is_content(&i->content));
 }
 
 /* ---- bytes ---- */
@@ -237,7 +242,7 @@ static void sum_item(const struct segment_item *i, uint64_t ret_sum[2])
 {
     uint8_t text[SUMMED_MAX], *p = text + 2;
 
-    assert(!i->gone && is_sound(i));
+    assert(!i->gone && is_item(i) && (!i->has_content || i->content.size > 0));
     text[0] = (uint8_t)i->type;
     text[1] = i->has_content;
     p = append_le64(p, i->ino);

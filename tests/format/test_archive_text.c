@@ -168,9 +168,6 @@ Test(archive_text, a_terminator_comes_back_and_is_told_from_a_segment)
     cr_assert_eq(archive_terminator_decode(text, len, 7, terminator.at, &got), 0);
     cr_assert(got.lineage == 7 && got.next == 10);
     cr_assert_eq(segment_pos_compare(got.at, terminator.at), 0);
-    cr_assert(archive_is_terminator(text, len));
-    cr_assert(!archive_is_terminator(text, 20));
-    cr_assert(!archive_is_terminator("TLYSEGMT and what is in a segment", 33));
 }
 
 Test(archive_text, the_next_epoch_is_always_the_one_behind)

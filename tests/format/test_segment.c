@@ -278,12 +278,14 @@ Test(segment, fields_of_an_item_out_of_their_range_are_refused)
     static const uint8_t map[] = {1, 0, 0, 0}, sub[] = {1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0};
     struct segment_item holes = sample(ITEM_HOLES, map, sizeof map);
     struct segment_item extent = sample(ITEM_SUBBLOCK, sub, sizeof sub);
+    struct segment_item gone = {.gone = true, .type = ITEM_EXTENT, .ino = 7}, inode;
+    uint8_t val[INODE_ITEM_MAX];
     const struct {
         const struct segment_item *i;
         size_t at, width;
         uint64_t good, bad;
     } fields[] = {
-        {&holes, 2, 1, ITEM_HOLES, ITEM_HOLES + 64}, /* type: 6 bits alone go into a key */
+        {&inode, 2, 1, ITEM_INODE, ITEM_INODE + 64}, /* type: 6 bits alone go into a key */
         {&holes, 2, 1, ITEM_HOLES, 0},
         {&holes, 3, 1, 0, 1}, /* flags */
         {&holes, 3, 1, 0, 4}, /* in a pack, without a content */
@@ -291,8 +293,9 @@ Test(segment, fields_of_an_item_out_of_their_range_are_refused)
         {&holes, 4, 8, KEY_INO_MAX, KEY_INO_MAX + 1},
         {&holes, 4, 8, 1, 0},
         {&holes, 12, 8, EXTENT_BLOCK, FILE_PAGE}, /* rest */
-        {&holes, 20, 4, 5, 0},                    /* the map */
-        {&extent, 3, 1, 6, 2},                    /* in a file, with an offset */
+        {&gone, 12, 8, EXTENT_BLOCK, FILE_PAGE},
+        {&holes, 20, 4, 5, 0}, /* the map */
+        {&extent, 3, 1, 6, 2}, /* in a file, with an offset */
         {&extent, 12, 8, FILE_PAGE, 512},
         {&extent, 36, 8, 1 << 20, 0}, /* size */
         {&extent, 36, 8, 1 << 20, (1 << 20) + 1},
@@ -303,6 +306,7 @@ Test(segment, fields_of_an_item_out_of_their_range_are_refused)
         {&extent, 56, 8, SEGMENT_OBJECT, 0},
     };
 
+    inode = sample(ITEM_INODE, val, inode_encode(&(struct inode){.nlink = 1}, val));
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         cr_assert_eq(spoiled(fields[i].i, fields[i].at, fields[i].width, fields[i].good), 0, "%zu",
                      i);
@@ -610,7 +614,7 @@ static void assert_same_section(const struct segment_section *a, const struct se
     cr_assert(a->offset == b->offset && a->len == b->len);
 }
 
-static void assert_same_head(const struct segment_head *a, const struct segment_head *b)
+static void assert_same_head(const struct front_head *a, const struct front_head *b)
 {
     cr_assert(a->lineage == b->lineage && a->time == b->time && a->seq == b->seq);
     cr_assert_eq(segment_pos_compare(a->at, b->at), 0);
@@ -729,20 +733,25 @@ Test(segment, a_changed_bit_with_a_right_checksum_is_refused_or_another_front)
     free(bytes);
 }
 
-/* The error of decoding the usual front after `width` bytes at `at` became `value`. */
-static int spoiled_front(size_t at, size_t width, uint64_t value)
+/* The error of decoding a front after `width` bytes at `at` became `value`. */
+static int spoiled_other(const struct segment_front *f, size_t at, size_t width, uint64_t value)
 {
     size_t len, front;
-    uint8_t *bytes = encode(&usual, &len), v[8];
+    uint8_t *bytes = encode(f, &len), v[8];
     int err;
 
-    front = len - (size_t)usual.head.items_len;
+    front = len - (f->head.has_body ? 0 : (size_t)f->head.items_len);
     put_le64(v, value);
     memcpy(bytes + at, v, width);
     seal(bytes, front);
     err = decode_front(bytes, len);
     free(bytes);
     return err;
+}
+
+static int spoiled_front(size_t at, size_t width, uint64_t value)
+{
+    return spoiled_other(&usual, at, width, value);
 }
 
 #define GONE (HEAD + SECTION + 7)         /* where the second section begins, */
@@ -794,6 +803,7 @@ Test(segment, fields_of_a_front_out_of_their_range_are_refused)
         {HEAD + 116, 8, 24, UINT64_MAX - 12},
         {HEAD + SECTION + 1, 1, '.', '/'},
         {HEAD + SECTION + 1, 1, '.', 0},
+        {GONE, 1, SECTION_GONE, 3},
         {GONE + 1, 1, 0, 1},                 /* frozen, and gone */
         {BRANCH + 28, 4, 5, VFS_NS_MAX + 1}, /* from */
         {BRANCH + 52, 8, 2, 0},              /* its segment */
@@ -817,6 +827,47 @@ Test(segment, fields_of_a_front_out_of_their_range_are_refused)
         cr_assert_eq(spoiled_front(fields[i].at, fields[i].width, fields[i].bad), -EUCLEAN, "%zu",
                      i);
     }
+}
+
+Test(segment, the_first_segment_has_a_place_and_its_namespaces_have_numbers)
+{
+    static struct segment_section gone = {.kind = SECTION_GONE, .is.ns = 1, .name = "n"};
+    const struct segment_front first = {.head = {.lineage = 1, .at = {3, 4}, .sections = 1},
+                                        .sections = &gone};
+
+    cr_assert_eq(spoiled_other(&first, 32, 8, 1), 0);
+    cr_assert_eq(spoiled_other(&first, 32, 8, 0), -EUCLEAN);
+    cr_assert_eq(spoiled_other(&first, 40, 8, 0), -EUCLEAN);
+    cr_assert_eq(spoiled_other(&first, HEAD + 4, 4, 2), 0);
+    cr_assert_eq(spoiled_other(&first, HEAD + 4, 4, 0), -EUCLEAN);
+}
+
+Test(segment, a_body_has_the_items_of_the_sections_and_no_others)
+{
+    struct segment_front f = usual;
+
+    f.head.has_body = true;
+    cr_assert_eq(spoiled_other(&f, 152, 8, 37), 0);
+    cr_assert_eq(spoiled_other(&f, 152, 8, 38), -EUCLEAN);
+    f.head = (struct segment_head){.lineage = 1, .at = {3, 4}};
+    cr_assert_eq(spoiled_other(&f, 12, 4, 0), 0);
+    cr_assert_eq(spoiled_other(&f, 12, 4, 2), -EUCLEAN, "a body without a byte");
+}
+
+Test(segment, bytes_of_items_that_overflow_are_refused)
+{
+    const uint64_t half = UINT64_C(1) << 63;
+    size_t len, front;
+    uint8_t *bytes = encode(&usual, &len);
+
+    front = len - (size_t)usual.head.items_len;
+    put_le64(bytes + HEAD + 108, half / 20); /* both sections together have 37 again */
+    put_le64(bytes + HEAD + 116, half);
+    put_le64(bytes + BRANCH + 108, half / 20);
+    put_le64(bytes + BRANCH + 116, half + 37);
+    seal(bytes, front);
+    cr_assert_eq(decode_front(bytes, len), -EUCLEAN);
+    free(bytes);
 }
 
 Test(segment, many_sections_in_a_short_front_take_no_memory)

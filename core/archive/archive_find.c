@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * archive_find: see the header. Both look for the last segment of the history that is not behind a
+ * limit: first the epoch, backwards from the last one, and then the serial in it.
+ */
+#include "archive_find.h"
+
+#include "archive_read.h"
+#include "chain.h"
+#include <errno.h>
+#include <stdlib.h>
+
+struct limit {
+    bool by_time;
+    int64_t time; /* not behind: at most this */
+    uint64_t seq; /* not behind: less than this */
+};
+
+/* Reads where the segment is in the history, and whether it is not behind the limit. */
+static int look(struct shard *s, uint32_t lineage, struct segment_pos at, const struct limit *l,
+                bool *ret_within, struct segment_pos *ret_before)
+{
+    struct archive_segment g;
+    int err = archive_read(s, lineage, at, &g);
+
+    if (err < 0)
+        return err;
+    *ret_within = l->by_time ? g.front.head.time <= l->time : g.front.head.seq < l->seq;
+    *ret_before = g.front.head.before;
+    archive_segment_release(&g);
+    return 0;
+}
+
+/* The last serial from `low`, which is within, to before `high`, which is not, that is within. */
+static int bisect(struct shard *s, uint32_t lineage, uint64_t epoch, uint64_t low, uint64_t high,
+                  const struct limit *l, uint64_t *ret)
+{
+    while (high - low > 1) {
+        uint64_t mid = low + (high - low) / 2;
+        struct segment_pos before;
+        bool within;
+        int err = look(s, lineage, (struct segment_pos){epoch, mid}, l, &within, &before);
+
+        if (err < 0)
+            return err;
+        if (within)
+            low = mid;
+        else
+            high = mid;
+    }
+    *ret = low;
+    return 0;
+}
+
+/* The last segment within the limit, at or before `last`; none: {0, 0}. */
+static int find(struct shard *s, uint32_t lineage, struct segment_pos last, const struct limit *l,
+                struct segment_pos *ret)
+{
+    struct segment_pos before;
+    bool within;
+    int err = 0;
+
+    *ret = (struct segment_pos){0};
+    while (last.epoch) {
+        err = look(s, lineage, last, l, &within, &before);
+        if (err < 0 || within) {
+            *ret = last;
+            return err;
+        }
+        err = look(s, lineage, (struct segment_pos){last.epoch, 1}, l, &within, &before);
+        if (err < 0)
+            return err;
+        if (within) {
+            ret->epoch = last.epoch;
+            return bisect(s, lineage, last.epoch, 1, last.serial, l, &ret->serial);
+        }
+        last = before;
+    }
+    return 0;
+}
+
+int archive_find_time(struct shard *s, uint32_t lineage, int64_t time, struct segment_pos *ret)
+{
+    const struct limit l = {.by_time = true, .time = time};
+    struct segment_pos last = {0};
+    int err = chain_last(s, lineage, last, &last);
+
+    if (err == 0)
+        err = find(s, lineage, last, &l, ret);
+    return err == 0 && ret->epoch == 0 ? -ENOENT : err;
+}
+
+/* The segment behind `at`, which is not `last`. */
+static int next(struct shard *s, uint32_t lineage, struct segment_pos *at)
+{
+    void *bytes;
+    ssize_t n = chain_next(s, lineage, at, &bytes);
+
+    if (n < 0)
+        return (int)n;
+    free(bytes);
+    return 0;
+}
+
+int archive_find_seq(struct shard *s, uint32_t lineage, uint64_t seq, struct segment_pos *ret)
+{
+    const struct limit l = {.seq = seq};
+    struct segment_pos last = {0};
+    int err = chain_last(s, lineage, last, &last);
+
+    if (err < 0 || last.epoch == 0)
+        return err < 0 ? err : -ENOENT;
+    err = find(s, lineage, last, &l, ret);
+    if (err < 0 || segment_pos_compare(*ret, last) == 0)
+        return err;
+    return next(s, lineage, ret);
+}

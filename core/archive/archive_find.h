@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * archive_find: which segment of a lineage has what the store was at a change or at a time, by
+ * bisection: nothing is listed, and the requests grow with the logarithm of the segments.
+ *
+ * Threads: any. Errors: 0 or -errno: -ENOENT: there is no such segment; as archive_read.h.
+ */
+#pragma once
+
+#include "segment.h"
+#include "shard.h"
+
+/* The last segment of which the instant is not after `time`, ns since the epoch. */
+int archive_find_time(struct shard *s, uint32_t lineage, int64_t time, struct segment_pos *ret);
+/* The first segment whose instant has the change `seq`; if none has it the last one. */
+int archive_find_seq(struct shard *s, uint32_t lineage, uint64_t seq, struct segment_pos *ret);

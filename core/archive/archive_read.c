@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+/* archive_read: see the header. */
+#include "archive_read.h"
+
+#include "archive_text.h"
+#include "array.h"
+#include "chain.h"
+#include "sha256.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PIECE ((size_t)1 << 20) /* bytes of a body that are read at once; more than an item has */
+
+/* ---- one segment ---- */
+
+static int sum_of(const void *bytes, size_t len, uint8_t ret[SHA256_LEN])
+{
+    struct sha256 *h;
+    int err = sha256_new(&h);
+
+    if (err < 0)
+        return err;
+    sha256_add(h, bytes, len);
+    err = sha256_end(h, ret);
+    sha256_free(h);
+    return err;
+}
+
+static int decode(uint32_t lineage, struct segment_pos at, struct archive_segment *g)
+{
+    const struct front_head *h = &g->front.head;
+    uint8_t sum[SHA256_LEN];
+    int err = segment_front_decode(g->bytes, g->len, &g->front, &g->items_at);
+
+    if (err < 0)
+        return err;
+    if (h->lineage != lineage || segment_pos_compare(h->at, at) != 0)
+        return -EUCLEAN;
+    err = sum_of(g->bytes, g->len, g->sum);
+    if (err < 0 || h->has_body)
+        return err;
+    err = sum_of(g->bytes + g->items_at, g->len - g->items_at, sum);
+    return err == 0 && memcmp(sum, h->items_sum, sizeof sum) != 0 ? -EUCLEAN : err;
+}
+
+int archive_read(struct shard *s, uint32_t lineage, struct segment_pos at,
+                 struct archive_segment *ret)
+{
+    struct archive_segment g = {.len = 0};
+    void *bytes = NULL;
+    ssize_t n = chain_get(s, lineage, at, &bytes);
+    int err;
+
+    if (n < 0)
+        return n == -ENODATA ? -ENOENT : (int)n;
+    g.bytes = bytes;
+    g.len = (size_t)n;
+    err = decode(lineage, at, &g);
+    if (err < 0)
+        archive_segment_release(&g);
+    else
+        *ret = g;
+    return err;
+}
+
+void archive_segment_release(struct archive_segment *g)
+{
+    segment_front_release(&g->front);
+    free(g->bytes);
+    *g = (struct archive_segment){.len = 0};
+}
+
+/* ---- names ---- */
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct segment_name *x = a, *y = b;
+
+    return (x->ns > y->ns) - (x->ns < y->ns);
+}
+
+/* Adds what a segment says of a namespace, unless a later one has said something of it. A namespace
+ * that was gone is noted without a name, until the end. */
+static int add_name(struct archive_names *n, const struct segment_name *name)
+{
+    for (size_t i = 0; i < n->count; i++)
+        if (n->v[i].ns == name->ns)
+            return 0;
+    if (ARRAY_RESERVE(n->v, n->room, n->count + 1) < 0)
+        return -ENOMEM;
+    n->v[n->count++] = *name;
+    return 0;
+}
+
+static int add_section(struct archive_names *n, const struct segment_section *s,
+                       struct segment_pos at)
+{
+    struct segment_name name = {
+        .ns = s->is.ns, .generation = s->is.generation, .seq = s->is.seq, .at = at};
+
+    if (s->kind == SECTION_CHANGE)
+        memcpy(name.name, s->name, sizeof name.name);
+    return add_name(n, &name);
+}
+
+/* Adds what one segment says. A list of names has its own sections in it. */
+static int add_segment(struct archive_names *n, const struct segment_front *f)
+{
+    int err = 0;
+
+    for (uint32_t i = 0; i < f->head.names && err == 0; i++)
+        err = add_name(n, &f->names[i]);
+    for (uint32_t i = 0; i < f->head.sections && err == 0 && !f->head.has_names; i++)
+        err = add_section(n, &f->sections[i], f->head.at);
+    return err;
+}
+
+/* Removes those that were gone, and sorts the rest. */
+static void settle(struct archive_names *n)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n->count; i++)
+        if (n->v[i].name[0])
+            n->v[kept++] = n->v[i];
+    n->count = kept;
+    if (kept)
+        qsort(n->v, kept, sizeof *n->v, compare_names);
+}
+
+int archive_names(struct shard *s, uint32_t lineage, struct segment_pos at,
+                  struct archive_names *ret)
+{
+    bool whole = at.epoch == 0;
+    int err = 0;
+
+    while (err == 0 && !whole) {
+        struct archive_segment g;
+
+        err = archive_read(s, lineage, at, &g);
+        if (err < 0)
+            break;
+        err = add_segment(ret, &g.front);
+        at = g.front.head.before;
+        whole = g.front.head.has_names || at.epoch == 0;
+        archive_segment_release(&g);
+    }
+    if (err == 0)
+        settle(ret);
+    return err;
+}
+
+const struct segment_name *archive_name_find(const struct archive_names *n, const char *name)
+{
+    for (size_t i = 0; i < n->count; i++)
+        if (strcmp(n->v[i].name, name) == 0)
+            return &n->v[i];
+    return NULL;
+}
+
+void archive_names_release(struct archive_names *n)
+{
+    free(n->v);
+    *n = (struct archive_names){0};
+}
+
+/* ---- items ---- */
+
+/* Gives the items that are whole in `buf`. *ret_used: bytes of these. */
+static int give(const uint8_t *buf, size_t len, uint64_t *left, archive_item_fn *fn, void *ctx,
+                size_t *ret_used)
+{
+    struct segment_item item;
+    size_t at = 0;
+    int err = 0;
+
+    while (err == 0 && *left > 0 && len - at >= SEGMENT_ITEM_PEEK) {
+        size_t size = segment_item_size(buf + at);
+
+        if (size == 0)
+            return -EUCLEAN;
+        if (size > len - at)
+            break;
+        err = segment_item_next(buf, at + size, &at, &item);
+        if (err == 0)
+            err = fn(&item, ctx);
+        --*left;
+    }
+    *ret_used = at;
+    return err;
+}
+
+/* A body that is read in pieces. */
+struct body {
+    struct shard *shard;
+    char name[ARCHIVE_NAME_MAX + 1];
+    struct sha256 *sum;
+    uint8_t *buf; /* of 2 * PIECE bytes */
+    size_t used;  /* bytes of it that no item had so far */
+};
+
+/* Reads the bytes [from, end) of a body, and gives those that are of the section to `fn`. */
+static int read_part(struct body *b, uint64_t from, uint64_t end, uint64_t *left,
+                     archive_item_fn *fn, void *ctx)
+{
+    size_t taken;
+    int err = 0;
+
+    for (uint64_t at = from; err == 0 && at < end;) {
+        size_t n = end - at < PIECE ? (size_t)(end - at) : PIECE;
+        ssize_t got = shard_range(b->shard, b->name, b->buf + b->used, n, at);
+
+        if (got < 0 || (size_t)got < n)
+            return got < 0 && got != -ENOENT ? (int)got : -EUCLEAN;
+        sha256_add(b->sum, b->buf + b->used, n);
+        at += n;
+        b->used += n;
+        if (!fn) {
+            b->used = 0;
+            continue;
+        }
+        err = give(b->buf, b->used, left, fn, ctx, &taken);
+        if (err != 0)
+            return err;
+        memmove(b->buf, b->buf + taken, b->used - taken);
+        b->used -= taken;
+        if (b->used > (*left ? SEGMENT_ITEM_MAX : 0)) /* no item is so long, or none is to come */
+            return -EUCLEAN;
+    }
+    return err == 0 && b->used > 0 ? -EUCLEAN : err;
+}
+
+static int read_body(struct body *b, const struct archive_segment *g,
+                     const struct segment_section *section, uint64_t *left, archive_item_fn *fn,
+                     void *ctx)
+{
+    const uint64_t end = section->offset + section->len;
+    uint8_t sum[SHA256_LEN];
+    int err = read_part(b, 0, section->offset, left, NULL, NULL);
+
+    if (err == 0)
+        err = read_part(b, section->offset, end, left, fn, ctx);
+    if (err == 0)
+        err = read_part(b, end, g->front.head.items_len, left, NULL, NULL);
+    if (err == 0)
+        err = sha256_end(b->sum, sum);
+    return err == 0 && memcmp(sum, g->front.head.items_sum, sizeof sum) != 0 ? -EUCLEAN : err;
+}
+
+static int items_of_body(struct shard *s, const struct archive_segment *g,
+                         const struct segment_section *section, uint64_t *left, archive_item_fn *fn,
+                         void *ctx)
+{
+    struct body b = {.shard = s, .buf = malloc(2 * PIECE)};
+    int err = b.buf ? sha256_new(&b.sum) : -ENOMEM;
+
+    archive_body_name(g->front.head.lineage, g->front.head.at, b.name);
+    if (err == 0)
+        err = read_body(&b, g, section, left, fn, ctx);
+    sha256_free(b.sum);
+    free(b.buf);
+    return err;
+}
+
+int archive_items(struct shard *s, const struct archive_segment *g,
+                  const struct segment_section *section, archive_item_fn *fn, void *ctx)
+{
+    const uint64_t all = g->front.head.items_len;
+    uint64_t left = section->items;
+    size_t used;
+    int err;
+
+    if (section->offset > all || section->len > all - section->offset)
+        return -EUCLEAN;
+    if (g->front.head.has_body) {
+        err = items_of_body(s, g, section, &left, fn, ctx);
+    } else {
+        err = give(g->bytes + g->items_at + section->offset, section->len, &left, fn, ctx, &used);
+        if (err == 0 && used != section->len)
+            err = -EUCLEAN;
+    }
+    return err == 0 && left ? -EUCLEAN : err;
+}
