@@ -83,13 +83,13 @@ static uint64_t hash_number(uint32_t number, uint32_t generation)
     return (uint64_t)generation << 32 | number;
 }
 
-/* Notes what one namespace needs. A base needs nothing, and a snapshot only the base that an undo
- * gives back (ns_passing). */
+/* Notes what one namespace needs. A base and a point need nothing, and a snapshot only the base
+ * that an undo gives back (ns_passing). */
 static int note_needs(struct needed *n, const struct ns *ns)
 {
     int err = 0;
 
-    if (!ns->live || ns->hidden.kind == NS_ORIGIN ||
+    if (!ns->live || ns->hidden.kind == NS_ORIGIN || ns->hidden.kind == NS_POINT ||
         (ns->hidden.kind == NS_SNAPSHOT && !ns->hidden.passing))
         return 0;
     if (ns->base.ns)
@@ -293,11 +293,12 @@ size_t kept_count_due(struct state *p)
     return count_due(p, SIZE_MAX);
 }
 
-#define WAYS 3 /* in which things give way on a full disk */
-#define WAY_TRASH 3
+#define WAYS 4 /* in which things give way on a full disk */
+#define WAY_TRASH 4
 
 /* What gives way first on a full disk: the trash and what merges have left, then snapshots that
- * were made by themselves, then bases. 0: it does not give way. Needs "names". */
+ * were made by themselves, then bases, then points: of these the archive gets the whole namespace
+ * again. 0: it does not give way. Needs "names". */
 static unsigned gives_way(struct state *p, const struct ns *ns)
 {
     if (!ns->live || atomic_load(&ns->nopen) || ns->hidden.held || has_snapshots(p, ns, true))
@@ -305,8 +306,8 @@ static unsigned gives_way(struct state *p, const struct ns *ns)
     if (ns->hidden.kind == NS_TRASH || (ns->hidden.kind == NS_SNAPSHOT && ns->hidden.passing))
         return WAY_TRASH;
     if (ns_is_automatic(ns))
-        return 2;
-    return ns->hidden.kind == NS_ORIGIN;
+        return 3;
+    return ns->hidden.kind == NS_ORIGIN ? 2 : ns->hidden.kind == NS_POINT;
 }
 
 static bool may_give_way(struct state *p, const struct ns *ns)

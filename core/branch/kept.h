@@ -29,7 +29,8 @@ void kept_forget(struct state *p, struct ns *const snapshots[], size_t count);
 bool kept_is_due(struct state *p);
 size_t kept_count_due(struct state *p); /* how many are due now; 0 also for -ENOMEM */
 /* Drops what gives way first on a full disk: the oldest of the trash and of what merges have left,
- * or else of the snapshots that were made by themselves, or else of the bases. Of each kind those
+ * or else of the snapshots that were made by themselves, or else of the bases, or else of the
+ * points. Of each kind those
  * that give no bytes back, since others share all that they hold, come last. False: nothing can be
  * dropped. The caller holds no lock. */
 bool kept_give_back(struct state *p);

@@ -255,6 +255,13 @@ bool ns_is_automatic(const struct ns *ns)
     return true;
 }
 
+int ns_keep_now(struct txn *t, struct ns *of, enum ns_kind kind, struct ns *ns)
+{
+    be_kept(t->p, ns, of, kind);
+    atomic_store(&ns->refs, 1); /* from the first moment, so that it is not given up */
+    return publish(t, ns, of);
+}
+
 int ns_draft_now(struct txn *t, struct ns *of, struct ns **ret_ns)
 {
     struct ns *ns;
@@ -262,9 +269,7 @@ int ns_draft_now(struct txn *t, struct ns *of, struct ns **ret_ns)
 
     if (err < 0)
         return err;
-    be_kept(t->p, ns, of, NS_DRAFT);
-    atomic_store(&ns->refs, 1); /* from the first moment, so that it is not given up */
-    err = publish(t, ns, of);
+    err = ns_keep_now(t, of, NS_DRAFT, ns);
     if (err < 0)
         ns_discard(ns);
     else

@@ -37,6 +37,10 @@ bool ns_is_automatic(const struct ns *ns);
 int ns_draft_of(struct state *p, struct ns *of, struct ns **ret_ns);
 /* The same within a change that is alone, without what is dirty in mappings. */
 int ns_draft_now(struct txn *t, struct ns *of, struct ns **ret_ns);
+/* Within a change that is alone, makes the new struct `ns` (ns_alloc) one that is kept of `of` at
+ * this instant, frozen. The table owns it afterwards, and the caller has a reference; after an
+ * error it is the caller's. */
+int ns_keep_now(struct txn *t, struct ns *of, enum ns_kind kind, struct ns *ns);
 /* From now on nothing removes a snapshot, or things do again. -EINVAL: it is no snapshot. */
 int ns_hold(struct state *p, struct ns *snapshot, bool held);
 /* Gives up the base of a branch: what only the base holds is freed. -ENODATA: it has none. */

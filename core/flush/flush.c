@@ -50,6 +50,7 @@ static void forget(uint64_t number, const struct entry *e, void *ctx)
 
     if (entry_is_ghost(e))
         p->flush->hooks->ghost_purged(p);
+    archived_forget(p->archived, number);
     content_forget(p, number);
 }
 
@@ -141,6 +142,8 @@ static int freeze(struct state *p, struct batch *b)
         err = refs_freeze(p->refs);
     if (err == 0)
         err = packs_freeze(p->packs);
+    if (err == 0)
+        err = archived_freeze(p->archived);
     if (err == 0)
         err = pages_freeze(p->pages);
     if (err < 0) {
@@ -320,6 +323,8 @@ static int commit(struct state *p, uint64_t first, uint64_t last)
     if (err == 0)
         err = packs_write(p->packs, batches, t);
     if (err == 0)
+        err = archived_write(p->archived, batches, t);
+    if (err == 0)
         err = drops_write(p->drops, batches, t);
     if (err == 0)
         err = write_records(p, first, last, t);
@@ -342,6 +347,7 @@ static void retire(struct state *p, size_t batches)
     refs_retire(p->refs, batches);
     pages_retire(p->pages, batches);
     packs_retire(p->packs, batches);
+    archived_retire(p->archived, batches);
     drops_retire(p->drops, batches);
 }
 

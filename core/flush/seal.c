@@ -23,6 +23,7 @@
 #define TURN_LOOK (50 * NSEC_PER_MSEC) /* how often a thread that waits for its turn looks at the
                                         * time */
 #define BATCH 1024      /* contents that are given to the workers at once */
+#define FIXED_ROUNDS 3u /* after two syncs nothing that was put off waits for another one */
 /* How soon a slot that failed is tried again: it may be long, and each attempt reads all of it. */
 #define STUCK_RETRY (10 * NSEC_PER_SEC)
 /* A buffer is made a slot only while there are fewer slots than this, or than half of the limit of
@@ -35,6 +36,8 @@ struct pass {
     enum seal_what what;
     bool freeze_lock_held; /* the caller holds it for writing */
     bool all;       /* slots that failed lately are tried again, too */
+    /* a frozen tree names the contents: no writer changes them, also those of open files */
+    bool fixed;
     int64_t begun;  /* monotonic ns: what was changed later is left to the next pass */
     _Atomic size_t put_off, failed, sealed;
     _Atomic int full;      /* error of the store's full disk, or 0: no commit can be made then */
@@ -77,11 +80,12 @@ static bool is_slot(struct state *p, const struct content *c)
 /* Begins the sealing of a content, so that no writer begins a change of it. False: it must not be
  * sealed now: its file is open for writing and it has a slot, or it is being changed, or it got its
  * slot during this call. *ret_was: its state before. */
-static bool mark(struct state *p, struct content *c, enum content_state *ret_was)
+static bool mark(const struct pass *pass, struct content *c, enum content_state *ret_was)
 {
+    struct state *p = pass->p;
     bool slot = is_slot(p, c);
 
-    if (slot && c->owner && vnode_is_open(p, c->owner, true))
+    if (slot && !pass->fixed && c->owner && vnode_is_open(p, c->owner, true))
         return false;
     MUTEX_GUARD(&p->contents.lock);
     if (!content_is_open(c) || c->changing || slot != !!c->slot ||
@@ -316,27 +320,36 @@ static int run_task(void *arg)
     return 0;
 }
 
-/* Seals up to BATCH contents, from the place *at of the table on. */
-static void seal_some(struct pass *pass, struct task *tasks, struct content **picked, size_t *at)
+/* Seals what was picked, and waits for that. */
+static void seal_picked(struct pass *pass, struct task *tasks, struct content **picked, size_t n)
 {
-    struct state *p = pass->p;
     struct workers_group group;
-    size_t from = *at, before = atomic_load(&pass->sealed), todo = 0;
-    size_t n = contents_pick_next(p, wanted, pass, picked, BATCH, at);
+    size_t todo = 0;
 
     for (size_t i = 0; i < n; i++) {
         tasks[todo] = (struct task){.pass = pass, .c = picked[i]};
-        if (mark(p, picked[i], &tasks[todo].was))
+        if (mark(pass, picked[i], &tasks[todo].was))
             todo++;
         else
             content_unref(picked[i]);
     }
     workers_group_init(&group);
     for (size_t i = 0; i < todo; i++) {
-        if (pass->freeze_lock_held || workers_submit(p->workers, &group, run_task, &tasks[i]) < 0)
+        if (pass->freeze_lock_held ||
+            workers_submit(pass->p->workers, &group, run_task, &tasks[i]) < 0)
             (void)run_task(&tasks[i]);
     }
     (void)workers_group_wait(&group);
+}
+
+/* Seals up to BATCH contents, from the place *at of the table on. */
+static void seal_some(struct pass *pass, struct task *tasks, struct content **picked, size_t *at)
+{
+    struct state *p = pass->p;
+    size_t from = *at, before = atomic_load(&pass->sealed);
+    size_t n = contents_pick_next(p, wanted, pass, picked, BATCH, at);
+
+    seal_picked(pass, tasks, picked, n);
     /* BATCH of one bucket, none of which can be sealed now: those behind them in it have to wait */
     if (n == BATCH && *at == from && atomic_load(&pass->sealed) == before)
         ++*at;
@@ -394,6 +407,48 @@ static int rounds(struct pass *pass, int64_t since)
     free(tasks);
     free(picked);
     return err < 0 ? err : atomic_load(&pass->full);
+}
+
+/* Seals those of the numbers that are not sealed. */
+static void seal_numbers(struct pass *pass, struct task *tasks, struct content **picked,
+                         const uint64_t *numbers, size_t count)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        picked[n] = content_find(pass->p, numbers[i]);
+        n += picked[n] != NULL;
+        if (n == BATCH || i + 1 == count) {
+            seal_picked(pass, tasks, picked, n);
+            n = 0;
+        }
+    }
+}
+
+int seal_fixed(struct state *p, const uint64_t *numbers, size_t count)
+{
+    struct pass pass = {.p = p, .what = SEAL_CLOSED, .all = true, .fixed = true};
+    struct task *tasks = calloc(BATCH, sizeof *tasks);
+    struct content **picked = calloc(BATCH, sizeof(struct content *));
+    int err = tasks && picked ? 0 : -ENOMEM;
+    MUTEX_GUARD(&p->flush->seal);
+
+    for (unsigned i = 0; i < FIXED_ROUNDS && err == 0; i++) {
+        atomic_store(&pass.put_off, 0);
+        atomic_store(&pass.failed, 0);
+        seal_numbers(&pass, tasks, picked, numbers, count);
+        err = atomic_load(&pass.full);
+        if (err < 0 || !atomic_load(&pass.put_off))
+            break;
+        err = objects_sync(p->objects);
+        if (objects_sync_is_lost(p->objects, err))
+            state_turn_readonly(p, "writing objects to disk", err);
+    }
+    free(tasks);
+    free(picked);
+    if (err == 0 && atomic_load(&pass.failed))
+        err = atomic_load(&pass.one_error);
+    return err == 0 && atomic_load(&pass.put_off) ? -EAGAIN : err;
 }
 
 /* Takes the lock "seal". False: the view has waited long enough, and the lock is not held. */

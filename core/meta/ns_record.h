@@ -22,6 +22,7 @@ enum ns_kind {
     NS_SNAPSHOT, /* somebody named that instant */
     NS_TRASH,    /* it was dropped, and can be taken back */
     NS_DRAFT,    /* somebody makes or reads it; else it goes */
+    NS_POINT,    /* an archive has that instant, or is about to have it (branch/ns_point.h) */
     NS_KIND_END,
 };
 /* What a namespace that is not in the root has beside its other fields. */
@@ -44,6 +45,8 @@ struct ns_tail {
 /* A tagged field that says the digest of the tree as it was at a change: the number of that change
  * 8, SHA-256 32 (digest/noted.h). */
 #define NS_TAG_DIGEST 0x01u
+/* Of a point: which segment of which archive has it (branch/ns_point.h). */
+#define NS_TAG_POINT 0x02u
 
 struct ns_fields {
     char name[VFS_NAME_MAX + 1];

@@ -268,6 +268,11 @@ enum seal_what {
  * full. That content stays a slot, which a commit can name, or a buffer, which a commit can keep
  * (held.h). */
 int seal_pass(struct state *p, enum seal_what what, int64_t since);
+/* Seals those of these contents that are not sealed. The caller holds a frozen tree that names them
+ * (branch/ns_point.h), so no writer changes them, whether their files are open or not. It holds no
+ * lock. -EAGAIN: some equal an object that no commit has yet (refs_is_aside), and a later call may
+ * seal them; else the error of one that cannot be sealed. */
+int seal_fixed(struct state *p, const uint64_t *numbers, size_t count);
 /* One more pass of SEAL_NEW, by a caller that holds "seal" until the freeze. */
 int seal_again(struct state *p);
 /* Seals the few buffers that are left, except for those that were tried. The caller holds "seal",

@@ -42,6 +42,9 @@ void ns_label(struct state *p, const struct ns *ns, char out[NS_LABEL_MAX])
     case NS_TRASH:
         snprintf(out, NS_LABEL_MAX, "%s@" NS_LABEL_DROPPED "%llu", name, U(hidden.of.seq));
         break;
+    case NS_POINT:
+        snprintf(out, NS_LABEL_MAX, "%s@archived", name);
+        break;
     case NS_DRAFT:
         snprintf(out, NS_LABEL_MAX, "%s@draft", name);
         break;

@@ -6,6 +6,7 @@
  *     NAME@SEQ          what NAME was at that change: the base of a branch
  *     NAME@dropped-SEQ  what was called NAME and is in the trash
  *     NAME@draft        one that is being made, or is read; ns_find does not find it
+ *     NAME@archived     what an archive has of NAME (branch/ns_point.h); likewise
  *
  * ns_find of the room branch finds it by that. Threads: any; the caller holds no lock.
  */

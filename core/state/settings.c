@@ -115,6 +115,10 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
                           "operations on namespaces are in the history this long, and at most the "
                           "last 10000; 0: not",
                           NULL},
+    [SET_ARCHIVE_INTERVAL] = {"archive_interval", SETTING_DURATION, 100 * MS, HOUR, SECOND,
+                              "what changed is shipped to archives this often; nothing is sent "
+                              "while nothing changes",
+                              NULL},
 };
 
 void settings_init(struct settings *s)

@@ -49,6 +49,7 @@ enum setting {
     SET_ORIGIN_KEEP,  /* duration, 0 – 3650d, 7d: the base of a branch is held so long; 0: not */
     SET_TRASH_KEEP,   /* duration, 0 – 3650d, 24h: what was dropped can be taken back so long */
     SET_HISTORY_KEEP, /* duration, 0 – 3650d, 30d: operations on namespaces are listed so long */
+    SET_ARCHIVE_INTERVAL, /* duration, 100ms – 1h, 1s: changes are shipped to archives so often */
     SETTING_COUNT
 };
 

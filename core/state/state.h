@@ -7,6 +7,8 @@
  * THE LOCK TABLE. Outermost first; never take an earlier one while holding a later one. The name in
  * quotes is what a broken rule prints.
  *
+ *   "ship list"    ship/ship.c    rwlock  which archives the store ships to
+ *   "ship"         ship/ship.c    mutex   one round of shipping to an archive at a time
  *   "release"      release.c      mutex   one pass at a time deletes dead bytes on other shards
  *   "pool report"  pool_node.c    mutex   one report of the node at a time, with its flush
  *   "pool nodes"   gc_pool_nodes.c  mutex  one look at the nodes of the pool at a time
@@ -41,6 +43,8 @@
  *   "packs sync"   object/packs_open.c mutex  one sync of packs at a time
  *   "packs"        object/packs.c mutex   which packs there are, their counts and handles
  *   "object files", "blob"        mutex, rwlock  object files kept open; the sums of one file
+ *   "ship stats"   ship/ship.c    mutex   what is known of an archive; a leaf
+ *   "archived"     archive/archived.c mutex  where archives have objects; a leaf
  *   "history"      history_table.c mutex  the operations on namespaces; a leaf
  *   "forgotten attrs"  forgotten_attrs.c mutex  attributes of inodes without a name; a leaf
  *   "events"       change.c       mutex   waiting for calls of state_events to end; a leaf, not
@@ -99,6 +103,7 @@
  */
 #pragma once
 
+#include "archived.h"
 #include "blame.h"
 #include "clock.h"
 #include "content.h"
@@ -182,6 +187,7 @@ struct state {
     struct objects *objects;
     struct shards *shards;
     struct cache *cache; /* of bytes of other shards; NULL: none */
+    struct archived *archived; /* where archives have the bytes of objects */
     struct drops *drops;
     struct workers *workers;
     const struct pool_member *shared; /* &shared_pool: the pool of bytes; NULL: a store alone */
@@ -231,6 +237,7 @@ struct state {
     struct aheads *aheads;
     struct imports_of_store *imports;
     struct control_of_store *control;
+    struct ship_of_store *ship;
 };
 
 /* Ends a change of `ns` (its lock is held for writing; NULL: of the root): all that was noted
