@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ship_impl: what the ship*.c files share.
+ *
+ * A *stream* is what goes to one archive. All but its `stats` belongs to the thread that holds
+ * stream.lock for a round.
+ */
+#pragma once
+
+#include "archived.h"
+#include "chain.h"
+#include "items_file.h"
+#include "lock.h"
+#include "ns_point.h"
+#include "ship.h"
+#include "state.h"
+#include <pthread.h>
+
+#define SHIP_JUMPS 2
+
+/* What becomes a section that leads further back (ship_jump.c). */
+struct ship_jump {
+    struct strbuf items;         /* of the sections that it spans */
+    uint64_t count;              /* of these items */
+    unsigned sections;           /* that it spans */
+    bool full;                   /* there were too many items: none are kept, up to its end */
+    struct segment_instant from; /* where it leads to; set with its first section */
+    struct segment_pos from_at;
+};
+
+/* A namespace in a stream. */
+struct shipped {
+    uint32_t number, generation;
+    struct ns *was;       /* the point that the archive has; NULL: none. Referenced */
+    struct ns_point note; /* of `was` */
+    struct ns *is;        /* the point that is just being shipped; NULL: none. Referenced */
+    bool gone;            /* it has left the root, which is just being shipped */
+    /* of `is`, or of what is gone; else the last one that was shipped, or its instant and name */
+    struct segment_section section;
+    uint64_t items; /* shipped since a section that begins with an empty tree, in this mount */
+    struct ship_jump jump[SHIP_JUMPS];
+};
+
+struct stream {
+    struct state *p;
+    uint16_t archive;  /* fixed */
+    struct mutex lock; /* "ship": one round at a time */
+    uint32_t lineage;
+    bool joined, refused;
+    bool gap; /* an instant that the archive has is not held here (shards_note_gap) */
+    struct chain chain;
+    struct shipped *v; /* by number of the namespace */
+    size_t count, room;
+    size_t jump_bytes;     /* that are kept for jumps */
+    bool names_changed;    /* the next segment has the names */
+    uint64_t since_names;  /* segments since the last one that had them */
+    struct segment_pos at; /* the last segment */
+    uint8_t at_sum[32];    /* its SHA-256 */
+    int64_t at_time;
+    bool deferred;    /* something was left to the next cut of this round */
+    uint64_t cut_seq; /* number of the last change, and time, of the last cut */
+    int64_t cut_time;
+    uint64_t looked; /* number of the store's last change when nothing was left to be shipped */
+    struct ship_segment *made; /* the segment that is to be put; NULL: none. Owned */
+    bool unnoted;              /* it was put, and the points are not noted yet */
+
+    struct mutex stats_lock; /* "ship stats", a leaf: the rest */
+    struct cond wake, advanced;
+    struct ship_stats stats;
+    bool kicked, stop, last;
+    unsigned failures; /* rounds in a row that failed */
+    pthread_t thread;
+    bool has_thread;
+};
+
+struct ship_of_store {
+    struct rwlock lock; /* "ship list": which streams there are */
+    struct stream *v[SHIP_MAX];
+    size_t count;
+    _Atomic bool any; /* `count` is not 0 */
+    bool running;     /* streams have threads */
+};
+
+/* ---- ship.c ---- */
+
+/* Notes why a round failed, as a sentence, and returns `err`. */
+int ship_fail(struct stream *s, int err, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The stream gets nothing more. Returns -EKEYREVOKED. */
+int ship_refuse(struct stream *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+bool ship_is_ending(struct stream *s);
+bool ship_has_any(struct state *p); /* has the store an archive that it ships to? */
+/* The archive, for requests of this round; given back with its result, which is returned as what it
+ * means (shards_said). */
+int ship_begin_asking(struct stream *s, struct shard **ret);
+int ship_end_asking(struct stream *s, int err);
+
+/* Streams are made, started and taken out by who holds the lock "ship list" for writing. */
+struct shards_info;
+int ship_make_stream(struct state *p, const struct shards_info *info, struct stream **ret);
+int ship_run_stream(struct state *p, struct stream *s);
+struct stream *ship_take_stream(struct state *p, uint16_t number); /* NULL: there is none */
+/* Ends one that was taken out; without the lock. */
+void ship_end_stream(struct stream *s, bool last);
+struct stream *ship_stream(struct state *p, uint16_t number); /* NULL: there is none */
+
+/* ---- ship_join.c ---- */
+
+/* Claims an epoch, and finds the points that the archive has. -EKEYREVOKED: refused. */
+int ship_join(struct stream *s);
+/* Lets go all that the stream knows of its namespaces. */
+void ship_forget(struct stream *s);
+
+/* ---- ship_cut.c ---- */
+
+/* Makes the points of the next segment. What was cut before is shipped by then. */
+int ship_cut(struct stream *s);
+/* Forgets points that are not there any more. */
+void ship_drop_dead(struct stream *s);
+bool ship_has_cut(const struct stream *s); /* is something cut, and not shipped? */
+/* The segment is in the archive: the new points have it, and those before go. After an error it is
+ * called again. */
+int ship_note(struct stream *s);
+/* The namespace of that number; NULL: the archive does not have it. */
+struct shipped *ship_entry(struct stream *s, uint32_t number);
+int ship_add_entry(struct stream *s, uint32_t number, struct shipped **ret);
+
+/* ---- ship_gather.c ---- */
+
+/* Puts what the archive lacks of the contents of the new points. */
+int ship_contents(struct stream *s);
+struct items_file;
+/* Adds the items of an entry to `out`, and fills its section. */
+int ship_gather(struct stream *s, struct shipped *e, struct items_file *out);
+
+/* ---- ship_jump.c ---- */
+
+void ship_jumps_init(struct shipped *e);
+void ship_jumps_forget(struct stream *s, struct shipped *e);
+/* The items of e->section come now; each of them; and then the sections that are due. After an
+ * error the caller forgets them. */
+void ship_jumps_begin(struct stream *s, struct shipped *e);
+void ship_jumps_add(struct stream *s, struct shipped *e, const void *item, size_t len);
+int ship_jumps_take(struct stream *s, struct shipped *e, struct items_file *out,
+                    struct segment_section ret[SHIP_JUMPS], unsigned *ret_count);
+
+/* ---- ship_contents.c ---- */
+
+/* Puts the bytes of these objects, unless the archive has them. */
+int ship_objects(struct stream *s, const uint64_t *numbers, size_t count);
+/* Where the archive has the bytes of an object, which has that entry. -ENOENT: it does not have
+ * them. */
+int ship_place(struct stream *s, uint64_t number, const struct entry *e,
+               struct segment_content *ret);
+
+/* ---- ship_put.c ---- */
+
+/* Makes the segment of what was cut. */
+int ship_make(struct stream *s);
+/* Puts it. After an error it is put again by the next call, with the same bytes. */
+int ship_put(struct stream *s);
+void ship_discard(struct stream *s); /* forgets what was made */

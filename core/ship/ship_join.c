@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ship_join: the begin of shipping, once a mount: the epoch is claimed, which ends all earlier
+ * ones; and then what the archive has is compared with the points here.
+ *
+ * The archive has, of each namespace, an instant: the number of its last change, and the time of
+ * the point. A point here with both is that instant, since a point is durable before it is shipped,
+ * and no two histories of one store have the same ones. It may be noted, or it may be a point whose
+ * segment was put just before a death: then it is noted now. If an instant of the archive is not
+ * here, this is not the store that shipped it, but an older copy, or one that went on by itself:
+ * nothing is shipped.
+ */
+#include "ship_impl.h"
+
+#include "archive_read.h"
+#include "archive_text.h"
+#include "flush.h"
+#include "io.h"
+#include "shards.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+/* ---- who claims ---- */
+
+static int fill_who(struct state *p, struct archive_claim *ret)
+{
+    char host[256] = "";
+    CLEANUP_FREE char *boot = NULL;
+    size_t len = 0;
+
+    *ret = (struct archive_claim){.time = now(p)};
+    if (getrandom(ret->token, sizeof ret->token, 0) != (ssize_t)sizeof ret->token)
+        return -EIO;
+    if (gethostname(host, sizeof host - 1) == 0)
+        snprintf(ret->host, sizeof ret->host, "%.60s", host);
+    if (io_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, &boot, &len) == 0)
+        snprintf(ret->boot, sizeof ret->boot, "%.*s", (int)strcspn(boot, "\n"), boot);
+    return 0;
+}
+
+/* ---- points ---- */
+
+static int add_point(struct stream *s, struct ns *point, const struct ns_point *note)
+{
+    struct shipped *e;
+    int err = ship_add_entry(s, point->hidden.of.ns, &e);
+
+    if (err < 0)
+        return err;
+    e->generation = point->hidden.of.generation;
+    e->was = point;
+    e->note = *note;
+    e->section.is = (struct segment_instant){point->hidden.of.ns, point->hidden.of.generation,
+                                             point->hidden.of.seq, point->hidden.since};
+    READ_GUARD(&s->p->names.lock);
+    memcpy(e->section.name, point->name, strlen(point->name) + 1);
+    return 0;
+}
+
+static int drop_point(struct stream *s, struct ns *point)
+{
+    TXN(t);
+    int err = txn_begin_alone(s->p, 0, &t);
+
+    return err < 0 ? err : ns_point_drop(&t, point);
+}
+
+static int note_point(struct stream *s, struct ns *point, const struct ns_point *note)
+{
+    TXN(t);
+    int err = txn_begin_alone(s->p, 0, &t);
+
+    return err < 0 ? err : ns_point_note(&t, point, note);
+}
+
+/* The instant of a name, with its time and its sum: from the section that shipped it. */
+static int read_section(struct stream *s, struct shard *shard, const struct segment_name *name,
+                        struct segment_section *ret)
+{
+    struct archive_segment g;
+    int err = archive_read(shard, s->lineage, name->at, &g);
+
+    if (err < 0)
+        return err;
+    err = -EUCLEAN;
+    for (uint32_t i = 0; i < g.front.head.sections; i++)
+        if (g.front.sections[i].is.ns == name->ns && g.front.sections[i].kind == SECTION_CHANGE) {
+            *ret = g.front.sections[i];
+            err = 0;
+        }
+    archive_segment_release(&g);
+    return err;
+}
+
+/* Is the point the instant that the archive has under that name? If it is not noted yet, *note gets
+ * what is to be noted. 1, 0 or -errno. */
+static int is_instant(struct stream *s, struct shard *shard, const struct ns *point,
+                      const struct segment_name *name, struct ns_point *note)
+{
+    struct segment_section section;
+    int err;
+
+    if (point->hidden.of.ns != name->ns || point->hidden.of.generation != name->generation ||
+        point->hidden.of.seq != name->seq)
+        return 0;
+    if (note->serial)
+        return note->epoch == name->at.epoch && note->serial == name->at.serial;
+    err = read_section(s, shard, name, &section);
+    if (err < 0)
+        return err;
+    if (section.is.since != point->hidden.since)
+        return 0;
+    note->epoch = name->at.epoch;
+    note->serial = name->at.serial;
+    note->frozen = section.frozen;
+    memcpy(note->state, section.state, sizeof note->state);
+    return 1;
+}
+
+/* The name of the namespace that a point is of; NULL: the archive does not have it. */
+static const struct segment_name *name_of(const struct archive_names *names, const struct ns *point)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (names->v[i].ns == point->hidden.of.ns &&
+            names->v[i].generation == point->hidden.of.generation)
+            return &names->v[i];
+    return NULL;
+}
+
+/* Keeps a point that the archive has. One that it does not have was cut before a death, or was
+ * followed by another one: it goes. */
+static int sort_point(struct stream *s, struct shard *shard, const struct archive_names *names,
+                      struct ns *point, struct ns_point note)
+{
+    const struct segment_name *name = name_of(names, point);
+    const bool noted = note.serial;
+    int is = name ? is_instant(s, shard, point, name, &note) : 0;
+    int err = is < 0 ? is : 0;
+
+    if (is == 1 && !noted)
+        err = note_point(s, point, &note);
+    if (is == 1 && err == 0)
+        return add_point(s, point, &note);
+    if (is == 0 && err == 0)
+        err = drop_point(s, point);
+    ns_put(s->p, point);
+    return err;
+}
+
+static int sort_points(struct stream *s, struct shard *shard, const struct archive_names *names)
+{
+    struct ns_point note;
+    struct ns *point;
+    uint32_t at = 0;
+    int err = 0;
+
+    while (err == 0 && ns_point_next(s->p, at, &point, &note) == 0) {
+        at = point->number;
+        if (note.archive == s->archive)
+            err = sort_point(s, shard, names, point, note);
+        else
+            ns_put(s->p, point);
+    }
+    flush_kick_drops(s->p);
+    return err;
+}
+
+/* Is each instant of the archive here? It is looked at before anything is changed. */
+static int check_names(struct stream *s, struct shard *shard, const struct archive_names *names)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        struct ns_point note;
+        struct ns *point;
+        uint32_t at = 0;
+        int is = 0;
+
+        while (is == 0 && ns_point_next(s->p, at, &point, &note) == 0) {
+            at = point->number;
+            if (note.archive == s->archive)
+                is = is_instant(s, shard, point, &names->v[i], &note);
+            ns_put(s->p, point);
+        }
+        if (is < 0)
+            return is;
+        if (is == 0 && !s->gap)
+            return ship_refuse(s,
+                               "it has the history of another store, or of a later state of "
+                               "this one: its %.80s is of change %llu, which is not here",
+                               names->v[i].name, (unsigned long long)names->v[i].seq);
+    }
+    return 0;
+}
+
+/* ---- joining ---- */
+
+/* May this store go on from the segment s->at? It reads only. *names gets what the archive has. */
+static int check(struct stream *s, struct shard *shard, struct archive_names *names)
+{
+    struct archive_segment g;
+    int err = 0;
+
+    archive_names_release(names);
+    if (s->at.epoch) {
+        err = archive_read(shard, s->lineage, s->at, &g);
+        if (err < 0)
+            return err;
+        memcpy(s->at_sum, g.sum, sizeof s->at_sum);
+        s->at_time = g.front.head.time;
+        if (g.front.head.seq > atomic_load(&s->p->seq))
+            err = ship_refuse(s, "it has changes up to %llu, and this store up to %llu",
+                              (unsigned long long)g.front.head.seq,
+                              (unsigned long long)atomic_load(&s->p->seq));
+        archive_segment_release(&g);
+    }
+    if (err == 0)
+        err = archive_names(shard, s->lineage, s->at, names);
+    return err < 0 ? err : check_names(s, shard, names);
+}
+
+static int claim(struct stream *s, struct segment_pos *ret_end)
+{
+    char why[SHARD_WHY] = "";
+    int err = chain_claim(&s->chain, ret_end, why);
+
+    if (err < 0)
+        return *why ? ship_fail(s, err, "no epoch can be claimed there: %s", why) : err;
+    return archive_prefix(s->lineage, s->chain.epoch)
+               ? 0
+               : ship_refuse(s, "all numbers of its epochs are given");
+}
+
+/* Who must not go on there does not claim: that would end the epoch of who may. Between the look
+ * and the claim another one may have gone on, so what the claim found is looked at, too. */
+static int check_and_claim(struct stream *s, struct shard *shard, struct archive_names *names)
+{
+    struct segment_pos end = {0};
+    int err = chain_last(shard, s->lineage, s->at, &s->at);
+
+    if (err == 0)
+        err = check(s, shard, names);
+    if (err == 0)
+        err = claim(s, &end);
+    if (err == 0 && segment_pos_compare(end, s->at) != 0) {
+        s->at = end;
+        err = check(s, shard, names);
+    }
+    return err;
+}
+
+static int join(struct stream *s, struct shard *shard)
+{
+    struct archive_names names = ARCHIVE_NAMES_INIT;
+    int err;
+
+    s->chain.shard = shard;
+    err = check_and_claim(s, shard, &names);
+    if (err == 0)
+        err = sort_points(s, shard, &names);
+    archive_names_release(&names);
+    if (err == 0)
+        err = shards_allow(s->p->shards, s->archive, archive_prefix(s->lineage, s->chain.epoch));
+    if (err < 0)
+        ship_forget(s);
+    return err;
+}
+
+int ship_join(struct stream *s)
+{
+    struct archive_claim who;
+    struct shard *shard;
+    int err = fill_who(s->p, &who);
+
+    if (err == 0)
+        err = ship_begin_asking(s, &shard);
+    if (err < 0)
+        return ship_fail(s, err, "it cannot be asked");
+    if (!s->chain.epoch) /* a claim that failed goes on with its own number */
+        chain_init(&s->chain, shard, s->lineage, &who, 0);
+    err = ship_end_asking(s, join(s, shard));
+    if (err < 0)
+        return err == -EKEYREVOKED ? err : ship_fail(s, err, "what it has cannot be read");
+    s->joined = true;
+    s->names_changed = true;
+    MUTEX_GUARD(&s->stats_lock);
+    s->stats.epoch = s->chain.epoch;
+    s->stats.at = s->at;
+    return 0;
+}
