@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+/* archive_check: see the header. */
+#include "archive_check.h"
+
+#include "archive_read.h"
+#include "archive_text.h"
+#include "array.h"
+#include "chain.h"
+#include "packs.h"
+#include "shards.h"
+#include "state.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A pack or a file that items name. */
+struct place {
+    struct id id; /* of a file */
+    uint64_t where;
+    uint64_t size; /* a file has so many bytes, a pack at least */
+    bool in_pack;
+};
+
+struct checking {
+    struct state *p;
+    struct shard *shard;
+    struct disk *disk; /* its files */
+    uint16_t archive;
+    uint32_t lineage;
+    const struct archive_check_ask *ask;
+    struct archive_check_result *r;
+    struct map64 packs; /* number of a pack -> index + 1 in `v` */
+    struct map64 files; /* likewise, of files */
+    struct place *v;
+    size_t count, room;
+    uint8_t sum[SHA256_LEN]; /* of the segment before */
+    struct segment_pos before;
+};
+
+static void found(struct checking *c, const char *what, const char *sentence)
+{
+    c->r->found++;
+    c->ask->found(what, sentence, c->ask->ctx);
+}
+
+/* ---- what segments name ---- */
+
+static int note_place(struct checking *c, const struct segment_content *content)
+{
+    struct map64 *known = content->in_pack ? &c->packs : &c->files;
+    uint64_t end = content->in_pack ? content->offset + pack_record_size((uint32_t)content->size)
+                                    : content->size;
+    uint64_t at;
+    int err;
+
+    if (map64_get(known, content->where, &at)) {
+        if (c->v[at - 1].size < end && content->in_pack)
+            c->v[at - 1].size = end;
+        return 0;
+    }
+    err = ARRAY_RESERVE(c->v, c->room, c->count + 1);
+    if (err == 0)
+        err = map64_put(known, content->where, c->count + 1);
+    if (err < 0)
+        return err;
+    c->v[c->count++] = (struct place){
+        .id = content->id, .where = content->where, .size = end, .in_pack = content->in_pack};
+    return 0;
+}
+
+static int take_item(const struct segment_item *i, void *ctx)
+{
+    struct checking *c = ctx;
+
+    c->r->items++;
+    return i->has_content ? note_place(c, &i->content) : 0;
+}
+
+static void segment_key(const struct checking *c, struct segment_pos at,
+                        char out[ARCHIVE_NAME_MAX + 1])
+{
+    archive_segment_name(c->lineage, at, out);
+}
+
+/* Does the segment name the one before it? */
+static void check_link(struct checking *c, const struct archive_segment *g, const char *key)
+{
+    const struct front_head *h = &g->front.head;
+
+    if (segment_pos_compare(h->before, c->before) != 0 ||
+        memcmp(h->before_sum, c->sum, sizeof c->sum) != 0)
+        found(c, key, "it does not follow the segment before it");
+}
+
+static int check_items(struct checking *c, const struct archive_segment *g, const char *key)
+{
+    for (uint32_t i = 0; i < g->front.head.sections; i++) {
+        int err = archive_items(c->shard, g, &g->front.sections[i], take_item, c);
+
+        if (err == -EUCLEAN)
+            found(c, key, "its items are damaged or missing");
+        if (err == -EUCLEAN)
+            return 0;
+        if (err < 0)
+            return err;
+    }
+    c->r->bodies += g->front.head.has_body;
+    return 0;
+}
+
+static int check_segment(struct checking *c, struct segment_pos at)
+{
+    char key[ARCHIVE_NAME_MAX + 1];
+    struct archive_segment g;
+    int err = archive_read(c->shard, c->lineage, at, &g);
+
+    segment_key(c, at, key);
+    if (err == -EUCLEAN || err == -EPROTO) {
+        found(c, key, err == -EPROTO ? "a newer version wrote it" : "it is damaged");
+        memset(c->sum, 0, sizeof c->sum);
+        c->before = at;
+        return 0;
+    }
+    if (err < 0)
+        return err;
+    check_link(c, &g, key);
+    err = check_items(c, &g, key);
+    memcpy(c->sum, g.sum, sizeof c->sum);
+    c->before = at;
+    c->r->segments++;
+    archive_segment_release(&g);
+    if (err == 0 && c->ask->progress)
+        err = c->ask->progress(c->r->segments, c->ask->ctx);
+    return err;
+}
+
+/* The segments from the first to the last one that there is now. A terminator that cannot be read
+ * hides where its epoch ends: the check goes on with the next epoch. */
+static int check_segments(struct checking *c, struct segment_pos last)
+{
+    struct segment_pos at = {0};
+    int err = 0;
+
+    while (err == 0 && segment_pos_compare(at, last) < 0) {
+        char key[ARCHIVE_NAME_MAX + 1];
+        struct segment_pos is = at;
+        void *bytes = NULL;
+        ssize_t n = chain_next(c->shard, c->lineage, &is, &bytes);
+
+        if (n > 0) {
+            free(bytes);
+            at = is;
+            err = check_segment(c, at);
+        } else if (n == -ENOENT) {
+            segment_key(c, (struct segment_pos){is.epoch, is.serial + 1}, key);
+            found(c, key, "it is missing, and so is the way to what follows");
+            return 0;
+        } else if (n == -EUCLEAN || n == -EPROTO) {
+            at = (struct segment_pos){is.epoch, is.serial + 1};
+            segment_key(c, at, key);
+            found(c, key, "it is damaged");
+        } else {
+            err = (int)n;
+        }
+    }
+    return err;
+}
+
+/* ---- what they name is there ---- */
+
+static struct entry entry_of(const struct checking *c, const struct place *at)
+{
+    return (struct entry){.kind = at->in_pack ? ENTRY_PACK : ENTRY_FILE,
+                          .id = at->id,
+                          .size = at->in_pack ? 0 : at->size,
+                          .where = at->where,
+                          .shard = c->archive};
+}
+
+static int add_record(const struct id *id, const struct pack_place *place, const void *data,
+                      uint32_t len, void *ctx)
+{
+    (void)id;
+    (void)place;
+    (void)data;
+    *(uint64_t *)ctx += pack_record_size(len);
+    return 0;
+}
+
+/* Are all bytes of a pack those of sound records? 0, -EUCLEAN, or an error of reading it. */
+static int read_pack(struct checking *c, const struct place *at, const char *key, uint64_t size)
+{
+    uint8_t *buf = malloc(PACK_RECORD_MAX);
+    uint64_t sound = PACK_FILE_HEAD;
+    struct disk_file *file;
+    int err = buf ? disk_open(c->disk, key, DISK_READ, &file) : -ENOMEM;
+
+    if (err == 0) {
+        err = packs_check_head(file, at->where);
+        if (err == 0)
+            err = packs_scan(file, at->where, buf, add_record, &sound);
+        disk_file_close(file);
+    }
+    free(buf);
+    return err < 0 ? err : sound == size ? 0 : -EUCLEAN;
+}
+
+/* Reads a place, and compares it with its checksums; a file also with its id. */
+static int read_place(struct checking *c, const struct place *at, const char *key, uint64_t size)
+{
+    const struct entry e = entry_of(c, at);
+    int err = at->in_pack ? read_pack(c, at, key, size) : objects_verify(c->p->objects, &e);
+
+    c->r->read++;
+    if (err == -EUCLEAN)
+        found(c, key, "its bytes are damaged");
+    return err == -EUCLEAN ? 0 : err;
+}
+
+static int check_place(struct checking *c, const struct place *at, bool reads)
+{
+    const struct entry e = entry_of(c, at);
+    char key[DISK_NAME_MAX + 1];
+    uint64_t size = 0;
+    int err;
+
+    objects_file_name(&e, at->where, key);
+    err = shard_stat(c->shard, key, &size);
+    if (err == -ENOENT)
+        found(c, key, "it is missing");
+    else if (err == 0 && (at->in_pack ? size < at->size : size != at->size))
+        found(c, key, "it has not as many bytes as it should have");
+    else if (err == 0 && reads)
+        return read_place(c, at, key, size);
+    return err == -ENOENT ? 0 : err;
+}
+
+static int check_places(struct checking *c)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < c->count && err == 0; i++) {
+        err = check_place(c, &c->v[i], i % 100 < c->ask->read);
+        if (err == 0 && c->ask->progress && i % 64 == 0)
+            err = c->ask->progress(c->r->segments, c->ask->ctx);
+    }
+    c->r->places = c->count;
+    return err;
+}
+
+static int check(struct checking *c)
+{
+    struct segment_pos last = {0};
+    int err = chain_last(c->shard, c->lineage, last, &last);
+
+    if (err == 0)
+        err = check_segments(c, last);
+    return err < 0 ? err : check_places(c);
+}
+
+int archive_check(struct state *p, uint16_t archive, const struct archive_check_ask *ask,
+                  struct archive_check_result *ret)
+{
+    struct checking c = {.p = p, .archive = archive, .ask = ask, .r = ret};
+    struct shards_info info;
+    int err = shards_info_get(p->shards, archive, &info);
+
+    *ret = (struct archive_check_result){0};
+    if (err == 0)
+        err = shards_get(p->shards, archive, SHARDS_READ, &c.shard, &c.disk);
+    if (err < 0)
+        return err;
+    c.lineage = info.lineage;
+    err = shards_said(p->shards, archive, check(&c));
+    shards_put_back(p->shards, archive);
+    map64_release(&c.packs);
+    map64_release(&c.files);
+    free(c.v);
+    return err;
+}

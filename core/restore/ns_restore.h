@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ns_restore: a namespace as an archive has it, at any change or time that is kept, becomes a
+ * namespace of this store.
+ *
+ *     restore_plan(p, archive, &ask, &plan, why)     which segments are needed, and what they say
+ *     restore_run(p, &plan, "name", ..., why)        a draft is filled, and then seen whole
+ *     restore_plan_release(&plan)
+ *
+ * What is restored are the items: files are ghosts, whose bytes stay in the archive until somebody
+ * reads them, and are brought home by `recall`. An object that this store has already, as the
+ * archive has it, is used and not made again. So what is restored beside the original shares all
+ * with it that is still the same.
+ *
+ * A restored tree has the state sum that was shipped with it, or it is not shown (promise 1).
+ *
+ * Threads: any; the caller holds no lock and may wait. Errors: 0 or -errno, with a sentence in
+ * `why`: -ENXIO there is no such archive; -ENOENT the archive does not have that; -EUCLEAN what it
+ * has is damaged; -EEXIST there is a namespace of that name; those of the shard and of the store.
+ */
+#pragma once
+
+#include "segment.h"
+#include "strbuf.h"
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct state;
+
+enum restore_when { RESTORE_LAST, RESTORE_SEQ, RESTORE_TIME };
+
+struct restore_ask {
+    const char *name; /* of the namespace, at that moment */
+    enum restore_when when;
+    uint64_t seq;
+    int64_t time;                    /* ns since the epoch */
+    const _Atomic bool *interrupted; /* may be NULL; true: the plan ends with -EINTR */
+};
+
+/* One section that is needed, the first one first. */
+struct restore_step {
+    struct segment_pos at;
+    uint8_t sum[SHA256_LEN]; /* of the bytes of the segment */
+    struct segment_section section;
+};
+
+struct restore_plan {
+    uint16_t archive;
+    uint32_t lineage;
+    struct segment_pos at; /* the last segment that is needed */
+    uint64_t seq;          /* the state is that after this change */
+    int64_t time;          /* when the archive's writer took it */
+    struct restore_step *steps;
+    size_t count, room;
+    uint64_t items, bytes; /* of items, in all steps */
+    uint64_t requests;     /* that were made for the plan */
+    bool frozen;           /* the namespace was frozen then */
+};
+
+int restore_plan(struct state *p, uint16_t archive, const struct restore_ask *ask,
+                 struct restore_plan *ret, struct strbuf *why);
+void restore_plan_release(struct restore_plan *plan);
+
+struct restore_result {
+    uint64_t inodes, items;
+    uint64_t ghosts; /* objects that are only in the archive, made by this restore */
+    uint64_t shared; /* references to objects that were here already */
+    uint64_t seq;    /* number of the change that shows the namespace */
+};
+
+/* Called now and then with the number of items that are done. -ECANCELED ends the restore. */
+typedef int restore_progress_fn(uint64_t items, uint64_t of, void *ctx);
+
+/* Makes the namespace `name`. */
+int restore_run(struct state *p, const struct restore_plan *plan, const char *name,
+                restore_progress_fn *progress, void *ctx, struct restore_result *ret,
+                struct strbuf *why);
