@@ -107,9 +107,11 @@ static int serve(struct fs *fs)
     listed_give_up(fs->listed);
     defer_stop(fs->defer);
     sync_stop(fs->sync);
+    sync_stop(fs->sync_shipped);
     loop_end(fs);
     sync_free(fs->sync);
-    fs->sync = NULL;
+    sync_free(fs->sync_shipped);
+    fs->sync = fs->sync_shipped = NULL;
     state_set_events(fs->p, NULL);
     remount_stop(fs->remount);
     fs->remount = NULL;
@@ -220,7 +222,10 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
     ending_signals(&ours);
     pthread_sigmask(SIG_BLOCK, &ours, &before);
     signal(SIGPIPE, SIG_IGN);
-    int started = sync_start(fs, &fs->sync); /* before below_all: its thread keeps its class */
+    /* before below_all: these threads keep their class */
+    int started = sync_start(fs, false, &fs->sync);
+    if (started == 0)
+        started = sync_start(fs, true, &fs->sync_shipped);
     below_all();
     if (started == 0)
         started = waiting_start(o->state.clock, &fs->waiting);
@@ -236,7 +241,9 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
         err = close_store(fs, err, why, why_len);
     }
     sync_stop(fs->sync); /* still there if serve() was not reached */
+    sync_stop(fs->sync_shipped);
     sync_free(fs->sync);
+    sync_free(fs->sync_shipped);
     waiting_stop(fs->waiting);
     ending_stop(fs->ending);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

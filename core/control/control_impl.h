@@ -98,6 +98,10 @@ int control_find_ns(struct call *call, const char *name, struct ns **ret_ns);
  * may be more, " only_here_at_least="; nothing if it cannot be said. -EINTR. */
 int control_add_only_here(struct call *call, struct ns *ns, struct strbuf *out);
 
+/* control_archive.c */
+int control_archive(struct call *call);
+int control_restore(struct call *call);
+
 /* control_diff.c */
 int control_diff(struct call *call);
 

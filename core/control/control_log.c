@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define U(x) ((unsigned long long)(x))
 #define LINES_MAX 10000 /* lines of one list */
@@ -23,37 +22,6 @@ struct lookup {
     struct log_frame last; /* the newest frame found; its payload is not valid any more */
     char **lines;          /* a ring of LINES_MAX malloc'd lines; NULL: none are kept */
 };
-
-/* Parses a fraction of a second (".5"), in ns, and moves *p behind it. */
-static int64_t parse_fraction(const char **p)
-{
-    int64_t unit = NSEC_PER_SEC, part_ns = 0;
-
-    if (**p != '.')
-        return 0;
-    for ((*p)++; **p >= '0' && **p <= '9'; (*p)++) {
-        unit /= 10;
-        part_ns += unit * (**p - '0');
-    }
-    return part_ns;
-}
-
-/* Parses a time like 2026-01-31T23:59:59.5Z. -EINVAL: it has not that form. */
-static int parse_time(const char *text, int64_t *ret)
-{
-    struct tm tm = {0};
-    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-
-    if (!end)
-        return -EINVAL;
-    time_t seconds = timegm(&tm);
-    int64_t time_ns = clock_join(seconds, parse_fraction(&end));
-
-    if (strcmp(end, "Z") != 0)
-        return -EINVAL;
-    *ret = time_ns;
-    return 0;
-}
 
 /* ---- what is there ---- */
 
@@ -137,7 +105,7 @@ static int find_frames(struct call *call, struct lookup *l)
         return control_misuse(call, "log find NS SEQ|TIME");
     const char *what = control_arg(call, 2);
 
-    if (command_number(what, &l->until) < 0 && parse_time(what, &l->until_time) < 0)
+    if (command_number(what, &l->until) < 0 && command_time(what, &l->until_time) < 0)
         return control_fail_word(
             call, -EINVAL, "%s is neither a sequence number nor a time as 2026-01-31T23:59:59Z",
             what);

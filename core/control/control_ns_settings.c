@@ -5,6 +5,7 @@
  */
 #include "control_impl.h"
 #include "ladder_run.h"
+#include "ship.h"
 #include "ttl.h"
 #include "vfs.h"
 #include <errno.h>
@@ -124,6 +125,22 @@ static int set_snapdir(struct call *call, struct ns *ns, const char *value)
     return vfs_set_snapdir(call->p, ns, !is_off(value));
 }
 
+static const char *const archive_modes[] = {
+    [SHIP_MODE_ASYNC] = "async", [SHIP_MODE_SYNC] = SHIP_SYNC, [SHIP_MODE_OFF] = SHIP_OFF};
+
+static void get_archive(struct state *p, struct ns *ns, struct strbuf *out)
+{
+    strbuf_adds(out, archive_modes[ship_mode_of(p, ns)]);
+}
+
+static int set_archive(struct call *call, struct ns *ns, const char *value)
+{
+    for (unsigned i = 0; i < sizeof archive_modes / sizeof *archive_modes; i++)
+        if (strcmp(value, archive_modes[i]) == 0)
+            return ship_set_mode(call->p, ns, (enum ship_mode)i);
+    return control_fail_word(call, -EINVAL, "archive is async, sync or off, not %s", value);
+}
+
 static const struct setting_of_ns settings[] = {
     {"frozen", "no", "frozen yes: nothing in the namespace can be changed", get_frozen, set_frozen},
     {"verify", "never",
@@ -138,6 +155,10 @@ static const struct setting_of_ns settings[] = {
     {"snapdir", "off",
      "snapdir on: all who can enter it find its snapshots in its .tally-snap, which is not listed",
      get_snapdir, set_snapdir},
+    {SHIP_SETTING, "async",
+     "archive sync: an fsync in it waits until the archives of the store have what was changed; "
+     "off: it is shipped to none",
+     get_archive, set_archive},
 };
 #define SETTINGS (sizeof settings / sizeof *settings)
 
@@ -169,7 +190,8 @@ static int read_key(struct call *call, const char *key, struct ns **ret_ns,
     if (!*ret_setting)
         return control_fail_word(
             call, -EINVAL,
-            "a namespace has no setting %s; there are: frozen, verify, snapshots, ttl, snapdir",
+            "a namespace has no setting %s; there are: frozen, verify, snapshots, ttl, snapdir, "
+            "archive",
             dot + 1);
     name = strndup(key + 3, (size_t)(dot - key - 3));
     if (!name)

@@ -70,7 +70,7 @@ const struct verb control_verbs[] = {
     {"get", "get [KEY]", "show settings: value, default, range", NO_JOB, false, 0, 1, control_get},
     {"set", "set KEY VALUE",
      "change a setting, also ns:NAME.KEY of a namespace: frozen yes|no, verify never|open, "
-     "snapshots \"DUR*N...\"|off, ttl DUR|off, snapdir on|off",
+     "snapshots \"DUR*N...\"|off, ttl DUR|off, snapdir on|off, archive async|sync|off",
      NO_JOB, false, 2, 2, control_set},
     {"branch", "branch NS NS2 [ttl=DUR]",
      "make NS2 as NS is at this instant; with ttl= it is dropped when that time is over", NO_JOB,
@@ -151,6 +151,17 @@ const struct verb control_verbs[] = {
     {"sweep", "sweep [dry-run] [list] [wait]",
      "ask the shards whether they have all that was moved to them, or say what that would find",
      JOB, true, 0, 2, control_sweep},
+    {"archive",
+     "archive add URL | archive status | archive ship [URL] [DUR] | archive check [URL] "
+     "[read=PERCENT] [wait] | archive fork [URL] | archive remove [URL]",
+     "ship every change to an object store, say how far that is, ship what is left now, go on in a "
+     "history of its own, or ship no more",
+     JOB_PROMPT, true, 1, 3, control_archive},
+    {"restore",
+     "restore NS[@SEQ|@TIME] NEW|dry-run [archive=URL] [wait]",
+     "make a namespace of what an archive has of one, as it was after a change or at a time; or "
+     "say what that would read",
+     JOB_PROMPT, true, 2, 2, control_restore},
     {"resolve", "resolve ID|PATH", "on which shard an object is; 0: at home", NO_JOB, true, 1, 1,
      control_resolve},
     {"wait", "wait N|ticket T|durable NS [SEQ] [DUR]",

@@ -299,6 +299,8 @@ static int open_floors(struct state *p, const struct store_record *s)
     if (err == 0)
         err = refs_open(kv, &tables, &p->id_key, s->next_number, &p->refs);
     if (err == 0)
+        err = archived_open(kv, TABLE_ARCHIVED, &p->archived);
+    if (err == 0)
         err = lost_start_packs(p, next_pack(p, s));
     if (err == 0)
         err = packs_open(p->config.disk, kv, TABLE_PACKS, TABLE_SHARD_PACKS, next_pack(p, s),
@@ -422,6 +424,7 @@ static void init_locks(struct state *p)
     mutex_init(&p->blames.lock, "blame");
     mutex_init(&p->lastuse.lock, "lastuse");
     mutex_init(&p->sweep->lock, "sweep");
+    rwlock_init(&p->ship->lock, "ship list");
     aheads_init(p->aheads);
     mutex_init(&p->met.lock, "met");
     cond_init(&p->jobs->changed);
@@ -450,6 +453,7 @@ static struct state *alloc(void)
     s->state.aheads = &s->aheads;
     s->state.imports = &s->imports;
     s->state.control = &s->control;
+    s->state.ship = &s->ship;
     return &s->state;
 }
 
@@ -503,6 +507,8 @@ int store_open(const struct state_config *config, struct state **ret_p)
     if (err == 0)
         err = sweep_open(p);
     if (err == 0)
+        err = ship_open(p);
+    if (err == 0)
         jobs_resume(p);
     if (err == 0) {
         compact_watch(p);
@@ -516,6 +522,8 @@ int store_open(const struct state_config *config, struct state **ret_p)
         err = pool_node_start(p);
     if (err == 0 && config->background)
         err = shards_thread_start(p);
+    if (err == 0 && config->background)
+        err = ship_start(p);
     if (err < 0) {
         store_abandon(p);
         return err;
@@ -535,6 +543,7 @@ void store_abandon(struct state *p)
         return;
     atomic_store(&p->closing, true);
     shards_hurry(p);
+    ship_stop(p, false);
     shards_thread_stop(p);
     pool_node_stop(p);
     aheads_stop(p);
@@ -543,6 +552,7 @@ void store_abandon(struct state *p)
     pool_node_close(p);
     gc_destroy(p->gc->gc);
     workers_destroy(p->workers);
+    ship_close(p);
     flush_release(p);
     contents_release(p);
     replay_slots_release(&p->slots_left->slots);
@@ -558,6 +568,7 @@ void store_abandon(struct state *p)
     map64_release(&p->releasing->told);
     shard_set_patience(settings_get(&p->settings, SET_SHARD_PATIENCE));
     packs_close(p->packs);
+    archived_close(p->archived);
     refs_close(p->refs);
     pages_close(p->pages);
     map64_release(&p->settings_changed);
@@ -604,8 +615,9 @@ int store_close_told(struct state *p, struct strbuf *why)
 
     if (!p)
         return 0;
-    atomic_store(&p->closing, true);
     shards_hurry(p);
+    ship_stop(p, true); /* while changes can be made: points are changes */
+    atomic_store(&p->closing, true);
     shards_thread_stop(p);
     pool_node_stop(p);
     jobs_release(p);

@@ -48,12 +48,12 @@ enum store_flags {
 
 /* Makes a new store. The directory may exist if it is empty. `pool` is "dir:PATH" or the URL of a
  * shard (shard.h), and the store becomes a new node of that pool, which is made if there is nothing
- * yet; NULL: a store alone.
+ * yet; NULL: a store alone. `key` is the key of its ids, without a pool; NULL: it gets a new one.
  * `flags`: STORE_FOREIGN or 0. -EEXIST: it is a store already; -ENOTEMPTY; -EINVAL: a bad label or
  * pool, or a directory within a store; -EPERM, -EUCLEAN as for store_dir_open. After an error what
  * it made is removed again. */
-int store_init(const char *path, const char *label, const char *pool, unsigned flags,
-               char why[STORE_WHY]);
+int store_init(const char *path, const char *label, const char *pool, const struct id_key *key,
+               unsigned flags, char why[STORE_WHY]);
 /* Is it ORG/PROJECT: at most STORE_LABEL_MAX bytes, a slash with text on both sides, no blanks and
  * control characters? */
 bool store_label_ok(const char *label);

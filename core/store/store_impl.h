@@ -13,6 +13,7 @@
 #include "parked.h"
 #include "remote_impl.h"
 #include "scrub_impl.h"
+#include "ship_impl.h"
 #include "state.h"
 #include "store.h"
 #include "vfs.h"
@@ -34,4 +35,5 @@ struct store {
     struct aheads aheads;
     struct imports_of_store imports;
     struct control_of_store control;
+    struct ship_of_store ship;
 };

@@ -24,6 +24,7 @@
 #include "scrub.h"
 #include "view_numbers.h"
 #include "view_pool.h"
+#include "view_archive.h"
 #include "view_sweep.h"
 #include "vfs.h"
 #include <errno.h>
@@ -210,6 +211,8 @@ const char *view_state(struct state *p, struct strbuf *why)
         sentence = "what GC cycles remembered is damaged";
     } else {
         sentence = view_sweep_trouble(p);
+        if (!sentence)
+            sentence = view_archive_trouble(p);
     }
     if (why && sentence)
         strbuf_addf(why, ": %s%s", sentence, detail);
@@ -281,6 +284,7 @@ static void status(struct state *p, const struct facts *f, struct strbuf *out)
                 gc_store_damage(p) ? " damaged=1" : "");
     view_pool_status(p, out);
     view_sweep_status(p, out);
+    view_archive_status(p, out);
     strbuf_addf(out, "compaction  packs=%llu moved_bytes=%llu%s\n", U(f->compaction.packs),
                 U(f->compaction.bytes), f->compaction.running ? " running=1" : "");
     strbuf_addf(out,
@@ -462,6 +466,7 @@ static void add_all(struct state *p, const struct facts *f, const struct view_ed
     add_workers(n, &f->workers);
     view_pool_numbers(p, n);
     view_sweep_numbers(p, n);
+    view_archive_numbers(p, n);
     if (edge)
         add_requests(n, edge);
 }

@@ -66,6 +66,7 @@ struct fs {
     struct notify *notify;
     struct listed *listed; /* valid while requests are served */
     struct sync *sync;
+    struct sync *sync_shipped; /* of namespaces of which an fsync waits for archives */
     struct passthrough *passthrough;
     struct remount *remount;       /* valid while requests are served; NULL: not watched */
     _Atomic bool reads_all;        /* see fs_reads_all() */

@@ -13,6 +13,7 @@
 #include "init.h"
 #include "nowait.h"
 #include "reply.h"
+#include "ship.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -157,7 +158,9 @@ static void finish(struct call *c)
     const bool waits = w.stale && !w.late;
     if (waits)
         forget(fs, c->ino, &w);
-    const int err = w.sync ? flush_sync(fs->p) : 0;
+    int err = w.sync ? flush_sync(fs->p) : 0;
+    if (err == 0 && w.sync && ship_is_sync(fs->p, c->ino))
+        err = ship_wait_all(fs->p, -1, &c->interrupted);
     call_settle(c);
     if (w.late && err == 0) {
         reply_then_forget(c->req, c->ino, &w, w.second);

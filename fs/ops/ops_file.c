@@ -21,6 +21,7 @@
 #include "ring.h"
 #include "serve.h"
 #include "set_ids.h"
+#include "ship.h"
 #include "sync.h"
 #include "tal_ops.h"
 #include "tally_node.h"
@@ -229,7 +230,8 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
         return;
     }
     serve_kept();
-    sync_request(fs_of(req)->sync, req);
+    struct fs *fs = fs_of(req);
+    sync_request(ship_is_sync(fs->p, ino) ? fs->sync_shipped : fs->sync, req);
 }
 
 struct copied {

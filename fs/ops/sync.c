@@ -5,11 +5,13 @@
 #include "clock.h"
 #include "durability.h"
 #include "reply.h"
+#include "ship.h"
 #include "thread.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
+#define ARCHIVE_LOOK (200 * NSEC_PER_MSEC) /* how often a wait looks who waits still */
 #define GATHER_MAX 8                   /* so many requests of the last sync count at most */
 #define GATHER_NS (50 * NSEC_PER_MSEC) /* the longest wait for more requests */
 
@@ -20,6 +22,7 @@ struct requests_list {
 
 struct sync {
     struct fs *fs;
+    bool ships; /* what is synced must be in the archives, too */
     const struct clock *clock;
     pthread_t thread;
     struct mutex lock;
@@ -72,6 +75,39 @@ static bool take_requests(struct sync *s, struct requests_list *spare)
     return true;
 }
 
+static bool is_stopping(struct sync *s)
+{
+    MUTEX_GUARD(&s->lock);
+
+    return s->stopping;
+}
+
+/* Answers those whose programs do not wait any more. */
+static void drop_interrupted(struct requests_list *l)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < l->count; i++)
+        if (fuse_req_interrupted(l->v[i]))
+            fs_reply_err(l->v[i], -EINTR);
+        else
+            l->v[kept++] = l->v[i];
+    l->count = kept;
+}
+
+/* Waits until the archives have what was changed before, as long as somebody waits for that. */
+static int await_archives(struct sync *s, struct requests_list *l)
+{
+    int err;
+
+    do {
+        err = ship_wait_all(s->fs->p, ARCHIVE_LOOK, NULL);
+        if (err == -ETIMEDOUT)
+            drop_interrupted(l);
+    } while (err == -ETIMEDOUT && l->count > 0 && !is_stopping(s));
+    return err == -EKEYREVOKED || err == -ETIMEDOUT || err == -ESHUTDOWN ? -EIO : err;
+}
+
 /* The thread: one sync for all requests that were taken. flush_sync makes everything durable that
  * was acknowledged before the call. */
 static void *sync_main(void *arg)
@@ -80,7 +116,9 @@ static void *sync_main(void *arg)
     struct requests_list mine = {0};
     while (take_requests(s, &mine)) {
         const int64_t start = clock_ticks(s->clock);
-        const int err = flush_sync(s->fs->p);
+        int err = flush_sync(s->fs->p);
+        if (err == 0 && s->ships)
+            err = await_archives(s, &mine);
         s->before = s->took;
         s->took = clock_ticks(s->clock) - start;
         for (size_t i = 0; i < mine.count; i++)
@@ -90,12 +128,13 @@ static void *sync_main(void *arg)
     return NULL;
 }
 
-int sync_start(struct fs *fs, struct sync **ret_s)
+int sync_start(struct fs *fs, bool ships, struct sync **ret_s)
 {
     struct sync *s = calloc(1, sizeof(*s));
     if (!s)
         return -ENOMEM;
     s->fs = fs;
+    s->ships = ships;
     s->clock = fs->o->state.clock;
     mutex_init(&s->lock, "sync");
     cond_init(&s->work);

@@ -14,9 +14,11 @@
 
 struct sync;
 
-/* Starts the thread. It inherits the caller's scheduling class, so this is called before below_all.
- * `fs` need have no store yet. 0, -ENOMEM, or -errno of making the thread. */
-int sync_start(struct fs *fs, struct sync **ret_s);
+/* Starts the thread. With `ships` it answers those in namespaces of which an fsync waits for
+ * archives, too (ship_is_sync): so a slow archive holds up no other. It inherits the caller's
+ * scheduling class, so this is called before below_all. `fs` need have no store yet. 0, -ENOMEM, or
+ * -errno of making the thread. */
+int sync_start(struct fs *fs, bool ships, struct sync **ret_s);
 /* Answers `req` when everything that was acknowledged before this call is durable. */
 void sync_request(struct sync *s, fuse_req_t req);
 /* Called when no new requests come: answers those that wait and ends the thread. NULL is fine. */

@@ -39,7 +39,7 @@ int cmd_init_run(int argc, char **argv)
         return tally_fail("a label is ORG/PROJECT, at most %d bytes; not '%s'", STORE_LABEL_MAX,
                           label);
     }
-    if (store_init(argv[optind], label, pool, flags, why) < 0) {
+    if (store_init(argv[optind], label, pool, NULL, flags, why) < 0) {
         return tally_fail("%s", why);
     }
     return 0;

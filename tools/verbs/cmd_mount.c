@@ -249,7 +249,7 @@ static int serve(struct mounting *m)
     }
     if (err == 0 && m->create && !store_exists(m->store)) {
         tally_default_label(m->store, label, sizeof(label));
-        err = store_init(m->store, label, NULL, flags, m->why);
+        err = store_init(m->store, label, NULL, NULL, flags, m->why);
     }
     if (err == 0) {
         err = owner_open(m->store, flags, "mount", m->mountpoint, &store, m->why);

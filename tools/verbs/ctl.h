@@ -29,6 +29,8 @@ enum ctl_option {
     CTL_SET,
     CTL_BASE,
     CTL_TTL,
+    CTL_ARCHIVE,
+    CTL_READ,
     CTL_NS,
     CTL_LAST, /* also -n */
     CTL_WITH, /* of the program, not of the line */

@@ -23,9 +23,10 @@ static const char *const names[CTL_OPTIONS] = {
     [CTL_LARGER] = "larger", [CTL_GRACE] = "grace",
     [CTL_UNTIL] = "until",   [CTL_CONFLICTS] = "conflicts",
     [CTL_SET] = "set",       [CTL_BASE] = "base",
-    [CTL_TTL] = "ttl",       [CTL_NS] = "ns",
-    [CTL_LAST] = "last",     [CTL_WITH] = "with",
-    [CTL_WAIT] = "wait",
+    [CTL_TTL] = "ttl",       [CTL_ARCHIVE] = "archive",
+    [CTL_READ] = "read",
+    [CTL_NS] = "ns",         [CTL_LAST] = "last",
+    [CTL_WITH] = "with",     [CTL_WAIT] = "wait",
 };
 
 /* ---- the command line ---- */

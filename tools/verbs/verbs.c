@@ -68,6 +68,16 @@ static const struct verb verbs[] = {
      "                     nothing\n"
      "  --json             one object with the findings and the counts\n"
      "Exit code 0: sound, or all is repaired, 1: damage is left, 2: could not check.\n"},
+    {"clone", OF_STORES, cmd_clone_run, 0, NULL, "[--at SEQ|TIME] [--lineage N] URL STORE [NS...]",
+     "make a store of what an archive has, on any machine",
+     "  URL          of the archive: dir:PATH, s3://BUCKET or rados:POOL\n"
+     "  STORE        an empty directory, or a new one\n"
+     "  NS...        only these namespaces, not all that there were\n"
+     "  --at         as it was after that change, or at a time as 2026-01-31T23:59:59Z; without\n"
+     "               it as it is last\n"
+     "  --lineage N  which history, if the archive has several: they are listed\n"
+     "The names and attributes are there at once; contents are read from the archive until\n"
+     "`tally recall` brings them home.\n"},
     {"log", OF_STORES, cmd_log_run, 2, "knt",
      "[--json] [--foreign-store] STORE | list [--until SEQ] NS | find NS SEQ|TIME",
      "list what lies in the log of a store that is not mounted, or of a mount",
@@ -245,6 +255,25 @@ static const struct verb verbs[] = {
     {"recall", IN_MOUNT, cmd_control_run, 1, "p*", "PATH|ID... [--wait]",
      "bring objects home from other shards, as a job",
      "  --wait   return when the job has ended\n"},
+    {"archive", IN_MOUNT, cmd_control_run, 1, "kut",
+     "add URL | status | ship [URL] [DUR] | check [--read PERCENT] [URL] [--wait] | fork [URL] | "
+     "remove [URL]",
+     "every change is shipped to an object store",
+     "  add URL  from now on; URL: dir:PATH, s3://BUCKET or rados:POOL (man tallyfs-engines)\n"
+     "  status   how far each archive of the store is\n"
+     "  ship     send what is left now, and wait for it, DUR at most, as 30s\n"
+     "  check    is all there? as a job; with --read a part of the contents is read, too\n"
+     "  fork     go on in a history of its own, where the archive has another one\n"
+     "  remove   ship no more; what is there stays there\n"},
+    {"restore", IN_MOUNT, cmd_control_run, 1, "nn",
+     "[--archive URL] [--dry-run] NS[@SEQ|@TIME] [NEW] [--wait]",
+     "a namespace as an archive has it, at any kept moment, as a job",
+     "  @SEQ           as it was after that change (tally history says numbers)\n"
+     "  @TIME          as it was then: 2026-01-31T23:59:59Z\n"
+     "  NEW            the new namespace; its files are read from the archive until `recall`\n"
+     "  --archive URL  which archive, if there are several\n"
+     "  --dry-run      say what would be restored, and how much that reads\n"
+     "  --wait         return when the job has ended\n"},
     {"resolve", IN_MOUNT, cmd_control_run, 1, "i", "ID|PATH",
      "on which shard an object is; 0: at home", NULL},
     {"sweep", IN_MOUNT, cmd_control_run, 0, "", "[--dry-run] [--list] [--wait]",

@@ -47,6 +47,7 @@ int verbs_misuse(void);
 
 /* Each is in cmd_VERB.c. cmd_control_run is for all verbs that are only a command. */
 int cmd_check_run(int argc, char **argv);
+int cmd_clone_run(int argc, char **argv);
 int cmd_control_run(int argc, char **argv);
 int cmd_diff_run(int argc, char **argv);
 int cmd_exec_run(int argc, char **argv);

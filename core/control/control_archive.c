@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: Apache-2.0
+/* control_archive: the verbs of archives: archive, and restore. */
+#include "archive_check.h"
+#include "control_impl.h"
+#include "history_by.h"
+#include "job.h"
+#include "ns_restore.h"
+#include "ship.h"
+#include "view_archive.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define U(x) ((unsigned long long)(x))
+
+/* An unreachable place becomes -EIO, because this is the errno of a write. */
+static int as_errno(int err)
+{
+    return err == -EHOSTUNREACH || err == -EKEYREVOKED ? -EIO : err;
+}
+
+static int said(struct call *call, int err, const char *why)
+{
+    return *why ? control_fail(call, as_errno(err), "%s", why) : as_errno(err);
+}
+
+/* Who may have the daemon read and write elsewhere, and make files of any owner: root, and who has
+ * mounted the store. */
+static int check_rights(struct call *call)
+{
+    const struct history_by by = history_by_get();
+
+    return !by.known || by.uid == 0 || by.uid == geteuid()
+               ? 0
+               : control_fail(call, -EPERM,
+                              "only root, and who mounted the store, may use its archives");
+}
+
+/* Finds the archive of that URL, or without one (NULL) the only one; with `ships` one that the
+ * store ships to. */
+static int find(struct call *call, const char *url, bool ships, uint16_t *ret)
+{
+    int err = ship_find(call->p, url ? url : "", ships, ret);
+
+    if (err == -EINVAL)
+        return control_fail(call, err, "the store has several archives: say which, by its URL");
+    if (err == -ENOENT && url)
+        return control_fail_word(call, err, "the store has no archive %s", url);
+    if (err == -ENOENT)
+        return control_fail(call, err, "the store has no archive: `archive add URL` gives it one");
+    return err;
+}
+
+static const char *url_of(const struct call *call)
+{
+    return call->c->nargs > 1 ? control_arg(call, 1) : NULL;
+}
+
+/* ---- add, remove, fork ---- */
+
+static int add(struct call *call)
+{
+    struct ship_stats s = {.archive = 0};
+    char why[SHARD_WHY] = "";
+    uint16_t number = 0;
+    int err =
+        call->c->nargs == 2 ? control_may_change(call) : control_misuse(call, "archive add URL");
+
+    if (err == 0)
+        err = said(call, ship_add(call->p, control_arg(call, 1), &number, why), why);
+    if (err == 0)
+        err = ship_next(call->p, number - 1u, &s);
+    if (err < 0)
+        return err;
+    strbuf_addf(&call->head, " archive=%u lineage=%u url=", number, s.lineage);
+    command_add_word(&call->head, s.url);
+    return 0;
+}
+
+static int remove_archive(struct call *call)
+{
+    char why[SHARD_WHY] = "";
+    uint16_t number;
+    int err = find(call, url_of(call), false, &number);
+
+    if (err == 0)
+        err = control_may_change(call);
+    if (err == 0)
+        err = said(call, ship_remove(call->p, number, why), why);
+    if (err == 0)
+        strbuf_addf(&call->head, " archive=%u", number);
+    return err;
+}
+
+static int fork_archive(struct call *call)
+{
+    char why[SHARD_WHY] = "";
+    uint32_t lineage = 0;
+    uint16_t number;
+    int err = find(call, url_of(call), true, &number);
+
+    if (err == 0)
+        err = control_may_change(call);
+    if (err == 0)
+        err = said(call, ship_fork(call->p, number, &lineage, why), why);
+    if (err == 0)
+        strbuf_addf(&call->head, " archive=%u lineage=%u", number, lineage);
+    return err;
+}
+
+/* ---- status, ship ---- */
+
+static void add_one(struct call *call, const struct ship_stats *s)
+{
+    strbuf_adds(&call->lines, "| ");
+    view_archive_line(call->p, s, &call->lines);
+    strbuf_adds(&call->lines, "\n");
+}
+
+static int status(struct call *call)
+{
+    struct ship_stats s;
+    unsigned count = 0;
+
+    for (unsigned at = 0; ship_next(call->p, at, &s) == 0; at = s.archive, count++)
+        add_one(call, &s);
+    strbuf_addf(&call->head, " archives=%u seq=%llu", count, U(state_seq(call->p)));
+    return 0;
+}
+
+/* archive ship [URL] [DUR]: until what was changed before is there. */
+static int ship_now(struct call *call)
+{
+    const size_t last = call->c->nargs - 1;
+    int64_t timeout = -1;
+    const bool timed = last >= 1 && command_duration(control_arg(call, last), &timeout) == 0;
+    const char *url = last >= 1u + timed ? control_arg(call, 1) : NULL;
+    uint16_t number = 0;
+    uint64_t seq = state_seq(call->p);
+    int err = last > 1u + timed ? control_misuse(call, "archive ship [URL] [DUR]")
+                                : find(call, url, true, &number);
+
+    if (err < 0)
+        return err;
+    ship_kick(call->p);
+    err = ship_wait(call->p, number, seq, timed ? timeout : -1, call->interrupted);
+    if (err == -EKEYREVOKED)
+        return control_fail(call, -EIO, "the archive is refused: `archive status` says why");
+    if (err == -ETIMEDOUT)
+        return control_fail(call, err, "the archive does not have all changes yet");
+    if (err == 0)
+        strbuf_addf(&call->head, " archive=%u seq=%llu", number, U(seq));
+    return err;
+}
+
+/* ---- check ---- */
+
+struct check_asked {
+    uint16_t archive;
+    unsigned read;
+};
+struct check_job {
+    struct state *p;
+    struct job *j;
+    struct strbuf lines;
+};
+
+static void on_found(const char *what, const char *sentence, void *ctx)
+{
+    struct check_job *at = ctx;
+
+    strbuf_addf(&at->lines, "| key=%s why=", what);
+    command_add_word(&at->lines, sentence);
+    strbuf_adds(&at->lines, "\n");
+}
+
+static int on_checked(uint64_t segments, void *ctx)
+{
+    struct check_job *at = ctx;
+
+    job_progress(at->p, at->j, segments, 0);
+    return job_pause(at->p, at->j, 0);
+}
+
+static int check_job(struct state *p, struct job *j, void *arg)
+{
+    const struct check_asked a = *(struct check_asked *)arg;
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    struct check_job at = {p, j, STRBUF_INIT};
+    const struct archive_check_ask ask = {
+        .read = a.read, .found = on_found, .progress = on_checked, .ctx = &at};
+    struct archive_check_result r;
+    int err = archive_check(p, a.archive, &ask, &r);
+
+    free(arg);
+    strbuf_addf(&text, "found=%llu segments=%llu bodies=%llu items=%llu places=%llu read=%llu",
+                U(r.found), U(r.segments), U(r.bodies), U(r.items), U(r.places), U(r.read));
+    if (strbuf_error(&text) == 0)
+        job_result(p, j, text.s);
+    job_lines(p, j, strbuf_detach(&at.lines, NULL));
+    return as_errno(err);
+}
+
+/* archive check [URL] [read=PERCENT] [wait] */
+static int check_archive(struct call *call)
+{
+    const char *read = command_option(call->c, "read");
+    uint64_t percent = 0;
+    struct check_asked *a;
+    uint16_t number;
+    char detail[64];
+    int err = find(call, url_of(call), false, &number);
+
+    if (err == 0 && read && (command_number(read, &percent) < 0 || percent > 100))
+        err = control_fail_word(call, -EINVAL, "%s is not a number of percent", read);
+    if (err < 0)
+        return err;
+    a = malloc(sizeof *a);
+    if (!a)
+        return -ENOMEM;
+    *a = (struct check_asked){number, (unsigned)percent};
+    snprintf(detail, sizeof detail, "archive %u read=%u", number, a->read);
+    return control_run_one(call, detail, check_job, a);
+}
+
+int control_archive(struct call *call)
+{
+    static const struct {
+        const char *name;
+        int (*run)(struct call *call);
+    } words[] = {{"add", add},           {"status", status},         {"ship", ship_now},
+                 {"fork", fork_archive}, {"remove", remove_archive}, {"check", check_archive}};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (control_is_keyword(call, 0, words[i].name)) {
+            int err = words[i].run == status ? 0 : check_rights(call);
+
+            return err < 0 ? err : words[i].run(call);
+        }
+    return control_fail_word(call, -EINVAL,
+                             "it is `archive add`, `status`, `ship`, `check`, `fork` or `remove`, "
+                             "not archive %s",
+                             control_arg(call, 0));
+}
+
+/* ---- restore ---- */
+
+struct asked {
+    struct restore_plan plan;
+    char *name; /* of the new namespace; owned */
+};
+
+static void asked_free(struct asked *a)
+{
+    restore_plan_release(&a->plan);
+    free(a->name);
+    free(a);
+}
+
+static void not_begun(struct state *p, void *arg, int err)
+{
+    (void)p;
+    (void)err;
+    asked_free(arg);
+}
+
+struct progress {
+    struct state *p;
+    struct job *j;
+};
+
+static int on_progress(uint64_t items, uint64_t of, void *ctx)
+{
+    const struct progress *at = ctx;
+
+    job_progress(at->p, at->j, items, of);
+    return job_pause(at->p, at->j, 0);
+}
+
+static void say_restored(struct state *p, struct job *j, const struct asked *a,
+                         const struct restore_result *r)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    strbuf_adds(&text, "ns=");
+    command_add_word(&text, a->name);
+    strbuf_addf(&text, " from_seq=%llu time=", U(a->plan.seq));
+    strbuf_add_time(&text, a->plan.time);
+    strbuf_addf(&text, " inodes=%llu items=%llu ghosts=%llu seq=%llu", U(r->inodes), U(r->items),
+                U(r->ghosts), U(r->seq));
+    if (strbuf_error(&text) == 0)
+        job_result(p, j, text.s);
+}
+
+static void say_why(struct state *p, struct job *j, const struct strbuf *why)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    if (!why->len)
+        return;
+    strbuf_adds(&text, "why=");
+    command_add_word(&text, why->s);
+    if (strbuf_error(&text) == 0)
+        job_result(p, j, text.s);
+}
+
+static int restore_job(struct state *p, struct job *j, void *arg)
+{
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    struct asked *a = arg;
+    struct progress at = {p, j};
+    struct restore_result r;
+    int err = restore_run(p, &a->plan, a->name, on_progress, &at, &r, &why);
+
+    if (err == 0)
+        say_restored(p, j, a, &r);
+    else
+        say_why(p, j, &why);
+    asked_free(a);
+    return as_errno(err);
+}
+
+/* Splits NS[@SEQ|@TIME]. *ret_name is owned by the caller. */
+static int parse_moment(struct call *call, const char *spec, struct restore_ask *ret,
+                        char **ret_name)
+{
+    const char *at = strrchr(spec, '@');
+
+    *ret = (struct restore_ask){.when = RESTORE_LAST};
+    if (at && command_number(at + 1, &ret->seq) == 0)
+        ret->when = RESTORE_SEQ;
+    else if (at && command_time(at + 1, &ret->time) == 0)
+        ret->when = RESTORE_TIME;
+    else if (at)
+        return control_fail_word(call, -EINVAL,
+                                 "%s does not end with a sequence number or a time as "
+                                 "2026-01-31T23:59:59Z",
+                                 spec);
+    *ret_name = at ? strndup(spec, (size_t)(at - spec)) : strdup(spec);
+    ret->name = *ret_name;
+    ret->interrupted = call->interrupted;
+    return *ret_name ? 0 : -ENOMEM;
+}
+
+static void say_plan(struct call *call, const struct restore_plan *plan)
+{
+    strbuf_addf(&call->head,
+                " archive=%u lineage=%u segment=%llu-%llu from_seq=%llu time=", plan->archive,
+                plan->lineage, U(plan->at.epoch), U(plan->at.serial), U(plan->seq));
+    strbuf_add_time(&call->head, plan->time);
+    strbuf_addf(&call->head, " steps=%zu items=%llu bytes=%llu requests=%llu", plan->count,
+                U(plan->items), U(plan->bytes), U(plan->requests));
+}
+
+/* Begins the job that fills the namespace. It takes over `plan`. */
+static int start(struct call *call, struct restore_plan *plan, const char *name)
+{
+    struct job_work w = {.fn = restore_job, .dropped = not_begun, .prompt = true};
+    struct asked *a = calloc(1, sizeof *a);
+    struct job *j;
+    uint64_t number;
+    int err = a && (a->name = strdup(name)) ? 0 : -ENOMEM;
+
+    if (err < 0) {
+        free(a);
+        restore_plan_release(plan);
+        return err;
+    }
+    a->plan = *plan;
+    err = job_start(call->p, "restore", name, &j);
+    if (err < 0) {
+        asked_free(a);
+        return err;
+    }
+    number = j->number;
+    w.arg = a;
+    err = job_run(call->p, j, &w, -1, call->interrupted);
+    return err < 0 ? err : control_started(call, number);
+}
+
+/* Why a namespace cannot get that name. */
+static int check_name(struct call *call, const char *name)
+{
+    struct ns *ns;
+    int err = ns_check_new_name(name);
+
+    if (err < 0)
+        return control_fail_word(call, err, "%s cannot be the name of a namespace", name);
+    if (ns_get_by_name(call->p, name, &ns) < 0)
+        return 0;
+    ns_put(call->p, ns);
+    return control_fail_word(call, -EEXIST, "there is a namespace %s already", name);
+}
+
+/* restore NS[@SEQ|@TIME] NEW|dry-run [archive=URL] [wait] */
+int control_restore(struct call *call)
+{
+    const bool dry = control_is_keyword(call, 1, "dry-run");
+    struct restore_plan plan;
+    struct restore_ask ask;
+    char *name = NULL;
+    uint16_t number = 0;
+    int err = check_rights(call);
+
+    if (err == 0 && !dry)
+        err = check_name(call, control_arg(call, 1));
+    if (err == 0 && !dry)
+        err = control_may_change(call);
+    if (err == 0)
+        err = find(call, command_option(call->c, "archive"), false, &number);
+    if (err == 0)
+        err = parse_moment(call, control_arg(call, 0), &ask, &name);
+    if (err == 0)
+        err = as_errno(restore_plan(call->p, number, &ask, &plan, &call->why));
+    free(name);
+    if (err < 0)
+        return err;
+    if (!dry)
+        return start(call, &plan, control_arg(call, 1));
+    say_plan(call, &plan);
+    restore_plan_release(&plan);
+    return 0;
+}

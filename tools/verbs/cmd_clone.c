@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+/* cmd_clone: makes a store of what an archive has, on any machine. */
+#include "clone.h"
+#include "command.h"
+#include "identity.h"
+#include "label.h"
+#include "owner_wait.h"
+#include "say.h"
+#include "store.h"
+#include "store_dir.h"
+#include "verbs.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct cloning {
+    const char *url, *store;
+    char made[PATH_MAX]; /* where the store is made: it gets its name when it is whole */
+    const char *at; /* SEQ or TIME; NULL: as it is last */
+    uint64_t lineage;
+    const char *const *names;
+    size_t count;
+};
+
+/* ---- the command line ---- */
+
+static int take_options(int argc, char **argv, struct cloning *ret)
+{
+    static const struct option options[] = {{"at", required_argument, NULL, 'a'},
+                                            {"lineage", required_argument, NULL, 'l'},
+                                            {NULL, 0, NULL, 0}};
+    const char *lineage = NULL;
+    int o;
+    while ((o = tally_getopt(argc, argv, "", options)) >= 0) {
+        if (o == 'a') {
+            ret->at = optarg;
+        } else if (o == 'l') {
+            lineage = optarg;
+        } else {
+            return -EINVAL;
+        }
+    }
+    if (lineage && (command_number(lineage, &ret->lineage) < 0 || ret->lineage == 0 ||
+                    ret->lineage > UINT32_MAX)) {
+        tally_warn("'%s' is not the number of a history of an archive", lineage);
+        return -EINVAL;
+    }
+    if (argc - optind < 2) {
+        tally_warn("an argument is missing");
+        return -EINVAL;
+    }
+    ret->url = argv[optind];
+    ret->store = argv[optind + 1];
+    ret->count = (size_t)(argc - optind - 2);
+    ret->names = ret->count ? (const char *const *)(argv + optind + 2) : NULL;
+    return 0;
+}
+
+static int parse_moment(const char *at, struct restore_ask *ret)
+{
+    *ret = (struct restore_ask){.when = RESTORE_LAST};
+    if (!at) {
+        return 0;
+    }
+    ret->when = command_number(at, &ret->seq) == 0 ? RESTORE_SEQ : RESTORE_TIME;
+    if (ret->when == RESTORE_TIME && command_time(at, &ret->time) < 0) {
+        tally_warn("'%s' is neither a sequence number nor a time as 2026-01-31T23:59:59Z", at);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/* ---- making it ---- */
+
+static int show_progress(uint64_t items, uint64_t of, void *ctx)
+{
+    (void)ctx;
+    if (tally_progress_is_due()) {
+        tally_progress("%llu of %llu items", (unsigned long long)items, (unsigned long long)of);
+    }
+    return 0;
+}
+
+/* Fills an open store. */
+static int fill(struct state *p, const struct cloning *c, const struct clone_source *source,
+                const struct clone_ask *ask, struct clone_result *ret, struct strbuf *why)
+{
+    int err = clone_fill(p, c->url, source, ask, show_progress, NULL, ret, why);
+    tally_progress("%s", "");
+    return err;
+}
+
+/* Opens the new store, fills it, and closes it. */
+static int fill_store(const struct cloning *c, const struct clone_source *source,
+                      const struct clone_ask *ask, struct clone_result *ret, struct strbuf *why)
+{
+    struct state_config config = {.clock = clock_real(), .background = true};
+    char reason[STORE_WHY] = "";
+    struct store_dir dir;
+    struct state *p;
+    int err = owner_open(c->made, 0, "clone", c->store, &dir, reason);
+    if (err < 0) {
+        strbuf_adds(why, reason);
+        return err;
+    }
+    config.disk = dir.disk;
+    config.kv = dir.kv;
+    err = store_open(&config, &p);
+    if (err == 0) {
+        err = fill(p, c, source, ask, ret, why);
+        int end = store_close_told(p, why);
+        err = err < 0 ? err : end;
+    }
+    store_dir_close(&dir);
+    return err;
+}
+
+static int make(const struct cloning *c, const struct clone_source *source, struct strbuf *why)
+{
+    char label[STORE_LABEL_MAX + 1], reason[STORE_WHY] = "";
+    int err;
+    tally_default_label(c->store, label, sizeof(label));
+    err = store_init(c->made, *source->lineage.label ? source->lineage.label : label, NULL,
+                     &source->lineage.key, 0, reason);
+    if (err < 0) {
+        strbuf_adds(why, reason);
+    }
+    return err;
+}
+
+static void say_result(const struct cloning *c, const struct clone_source *source,
+                       const struct clone_result *r)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    strbuf_adds(&text, "store=");
+    command_add_word(&text, c->store);
+    strbuf_addf(&text, " lineage=%u namespaces=%llu inodes=%llu ghosts=%llu from_seq=%llu time=",
+                source->lineage.number, (unsigned long long)r->namespaces,
+                (unsigned long long)r->inodes, (unsigned long long)r->ghosts,
+                (unsigned long long)r->seq);
+    strbuf_add_time(&text, r->time);
+    strbuf_adds(&text, "\n");
+    tally_print(text.s, text.len);
+}
+
+/* Where the store is made. Only an empty directory may be in the place that it is for. */
+static int choose_place(struct cloning *c)
+{
+    size_t len = strlen(c->store);
+    while (len > 1 && c->store[len - 1] == '/') {
+        len--;
+    }
+    if (snprintf(c->made, sizeof(c->made), "%.*s.partial", (int)len, c->store) >=
+        (int)sizeof(c->made)) {
+        return tally_fail("%s: %s", c->store, strerror(ENAMETOOLONG));
+    }
+    if (rmdir(c->store) < 0 && errno != ENOENT) {
+        return tally_fail("%s: %s", c->store,
+                          errno == ENOTEMPTY || errno == EEXIST ? "it is there, and is not empty"
+                                                                 : strerror(errno));
+    }
+    return 0;
+}
+
+int cmd_clone_run(int argc, char **argv)
+{
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    struct cloning c = {.at = NULL};
+    struct clone_source source = {.lineage = {.number = 0}};
+    struct clone_ask ask = {.names = NULL};
+    struct clone_result result;
+    if (take_options(argc, argv, &c) < 0 || parse_moment(c.at, &ask.moment) < 0) {
+        return verbs_misuse();
+    }
+    ask.names = c.names;
+    ask.count = c.count;
+    int err = clone_look(c.url, (uint32_t)c.lineage, &source, &why);
+    if (err < 0) {
+        return tally_fail("%s: %s", c.url, why.len ? why.s : strerror(-err));
+    }
+    if (choose_place(&c)) {
+        return 1;
+    }
+    err = make(&c, &source, &why);
+    if (err < 0) {
+        return tally_fail("%s", why.len ? why.s : strerror(-err));
+    }
+    err = fill_store(&c, &source, &ask, &result, &why);
+    if (err < 0) {
+        return tally_fail("%s: %s; what was made of it is in %s, and can be removed", c.url,
+                          why.len ? why.s : strerror(-err), c.made);
+    }
+    if (rename(c.made, c.store) < 0) {
+        return tally_fail("%s is whole, and cannot become %s: %s", c.made, c.store,
+                          strerror(errno));
+    }
+    say_result(&c, &source, &result);
+    return 0;
+}
