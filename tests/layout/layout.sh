@@ -30,7 +30,7 @@ room 'fuse(_lowlevel|_common)?\.h' fs
 room 'xxhash\.h' 'core/\(format\|engine\)'
 room 'curl/.*' core/engine
 room 'rados/.*' core/engine
-room 'openssl/.*' 'core/\(digest\|engine\)'
+room 'openssl/.*' 'core/\(digest\|engine\|format\)'
 room 'expat\.h' core/engine
 
 # The rooms of core.

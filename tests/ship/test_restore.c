@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims of restores: another machine, another moment, and what is damaged. */
+#include "archive_text.h"
+#include "items_file.h"
+#include "ship_fixture.h"
+
+static struct vault v;
+
+static void up(void)
+{
+    vault_up(&v);
+}
+static void down_all(void)
+{
+    vault_down(&v);
+}
+
+TestSuite(restore, .init = up, .fini = down_all);
+
+Test(restore, a_name_that_was_not_there_is_said)
+{
+    ship(&v);
+    refused(&v.w.x, "restore other new", -ENOENT, "there was no namespace other then");
+}
+
+/* ---- more items than stand beside a front ---- */
+
+#define FILES 20000u
+#define NAME_BYTES 200
+
+/* So many files with names so long that their items get a body of their own. */
+static void put_many_files(void)
+{
+    uint64_t dir = node_of(&v.w.x, "main");
+    char name[NAME_BYTES + 20];
+    struct vfs_attr a;
+
+    memset(name, 'n', NAME_BYTES);
+    for (unsigned i = 0; i < FILES; i++) {
+        snprintf(name + NAME_BYTES, 20, "%u", i);
+        cr_assert_eq(vfs_mknod(v.w.x.p, dir, name, S_IFREG | 0644, 0, &fixture_cred, &a), 0);
+        vfs_forget(v.w.x.p, a.nodeid, 1);
+    }
+}
+
+/* The name of the body of the last segment, and how long it is; 0: there is none. */
+static uint64_t last_body(char name[ARCHIVE_NAME_MAX + 1])
+{
+    struct ship_stats s = ship_stats_of(&v);
+    char why[SHARD_WHY];
+    struct shard *shard;
+    uint64_t size = 0;
+
+    archive_body_name(s.lineage, s.at, name);
+    cr_assert_eq(shard_open("mem:vault", SHARD_READONLY, &shard, why), 0, "%s", why);
+    (void)shard_stat(shard, name, &size);
+    shard_close(shard);
+    return size;
+}
+
+Test(restore, a_namespace_whose_items_have_a_body_comes_back)
+{
+    char name[ARCHIVE_NAME_MAX + 1];
+    struct digest was;
+
+    put_many_files();
+    ship(&v);
+    cr_assert_gt(last_body(name), ITEMS_INLINE, "%s has %llu bytes", name,
+                 (unsigned long long)last_body(name));
+    was = digest_of(&v, "main");
+    restores(&v, "main", atomic_load(&v.w.x.p->seq), &was);
+    cr_assert_eq(shard_mem_flip(v.mem, name, ITEMS_INLINE / 2, 1), 0);
+    refused(&v.w.x, "restore main back wait", -EUCLEAN, "EUCLEAN");
+    cr_assert_eq(node_of(&v.w.x, "back"), 0);
+}

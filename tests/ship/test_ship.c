@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims of shipping: what changes is in the archive after a round, once, and nothing else is. */
+#include "ship_fixture.h"
+
+static struct vault v;
+
+static void up(void)
+{
+    vault_up(&v);
+}
+static void down_all(void)
+{
+    vault_down(&v);
+}
+
+TestSuite(ship, .init = up, .fini = down_all);
+
+Test(ship, a_first_round_ships_every_namespace_and_a_second_one_nothing)
+{
+    put_file(&v.w.x, "main/a", "one");
+    ship(&v);
+    cr_assert_eq(ship_stats_of(&v).segments, 1);
+    ship(&v);
+    cr_assert_eq(ship_stats_of(&v).segments, 1);
+    cr_assert(!ship_stats_of(&v).behind);
+}
+
+Test(ship, what_was_shipped_can_be_restored)
+{
+    struct digest was;
+
+    put_file(&v.w.x, "main/a", "one");
+    put_bytes(&v.w, "main/large", LARGE, 7);
+    ship(&v);
+    was = digest_of(&v, "main");
+    restores(&v, "main", atomic_load(&v.w.x.p->seq), &was);
+}
+
+Test(ship, each_state_that_was_shipped_can_be_restored)
+{
+    struct digest was[8];
+    uint64_t seq[8];
+    char name[32];
+
+    for (int i = 0; i < 8; i++) {
+        snprintf(name, sizeof name, "main/f%d", i);
+        put_bytes(&v.w, name, 100 + (size_t)i * 30000, (uint64_t)i);
+        if (i > 3) {
+            snprintf(name, sizeof name, "main/f%d", i - 3);
+            remove_file(&v.w.x, name);
+        }
+        ship(&v);
+        seq[i] = atomic_load(&v.w.x.p->seq);
+        was[i] = digest_of(&v, "main");
+    }
+    for (int i = 7; i >= 0; i--)
+        restores(&v, "main", seq[i], &was[i]);
+}
+
+/* ---- how long the way back is ---- */
+
+static struct restore_plan plan_of(const char *name)
+{
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    const struct restore_ask ask = {.name = name};
+    struct restore_plan plan;
+
+    cr_assert_eq(restore_plan(v.w.x.p, v.archive, &ask, &plan, &why), 0, "%s", why.s);
+    return plan;
+}
+
+Test(ship, the_way_back_grows_with_the_square_root_of_the_segments_at_most)
+{
+    struct restore_plan plan;
+    struct digest was;
+    char text[32];
+
+    for (int i = 0; i < 400; i++) {
+        snprintf(text, sizeof text, "%d", i);
+        put_file(&v.w.x, "main/a", text);
+        remove_file(&v.w.x, "main/a");
+        put_file(&v.w.x, "main/b", text);
+        ship(&v);
+        if (i < 399)
+            remove_file(&v.w.x, "main/b");
+    }
+    plan = plan_of("main");
+    cr_assert_lt(plan.count, 80, "%zu steps", plan.count);
+    restore_plan_release(&plan);
+    was = digest_of(&v, "main");
+    restores(&v, "main", atomic_load(&v.w.x.p->seq), &was);
+}
