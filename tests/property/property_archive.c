@@ -16,8 +16,8 @@
  * and compared. A name that was not there is refused. An object of the archive is damaged or lost:
  * then nothing is ever read as other bytes. An old copy of the store ships: it is refused, and
  * changes nothing. An idle store asks nothing. At times, and at the end, the store is checked offline,
- * and after all was dropped nothing is left on its disk. Prints its seed; the same seed does the
- * same.
+ * and after all was dropped nothing is left on its disk. Prints its seed. The same seed does the
+ * same operations; the numbers of changes may differ by a few from run to run.
  */
 #include "archive_work.h"
 #include "chain.h"
@@ -53,13 +53,13 @@ struct mark {
 /* A namespace at one moment. */
 struct known {
     bool there, frozen;
-    struct mark *v;
+    struct mark *v; /* owned */
     size_t count;
 };
 /* After a round that has succeeded: what the archive has. */
 struct moment {
     uint64_t seq;
-    int64_t from, to; /* times, between which nothing more was shipped */
+    int64_t from, to; /* times between which nothing more was shipped */
     struct known of[WORK_NAMES];
 };
 
