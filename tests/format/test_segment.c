@@ -849,7 +849,7 @@ Test(segment, a_body_has_the_items_of_the_sections_and_no_others)
     f.head.has_body = true;
     cr_assert_eq(spoiled_other(&f, 152, 8, 37), 0);
     cr_assert_eq(spoiled_other(&f, 152, 8, 38), -EUCLEAN);
-    f.head = (struct segment_head){.lineage = 1, .at = {3, 4}};
+    f.head = (struct front_head){.lineage = 1, .at = {3, 4}};
     cr_assert_eq(spoiled_other(&f, 12, 4, 0), 0);
     cr_assert_eq(spoiled_other(&f, 12, 4, 2), -EUCLEAN, "a body without a byte");
 }

@@ -4,15 +4,19 @@
 #include "clock_manual.h"
 #include "durability.h"
 #include "reply.h"
+#include "ship.h"
 #include "sync.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <pthread.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct clock_manual slow;
-static unsigned syncs, replies;
+static unsigned syncs, replies, archive_waits;
+static bool all_interrupted; /* the programs whose requests wait */
+static int64_t last_reply;
 static bool held; /* a sync that has begun waits until it is not */
 
 static void set(unsigned *count, unsigned to)
@@ -52,10 +56,25 @@ int flush_sync(struct state *p)
     return 0;
 }
 
+/* An archive that is out of reach once, and has everything then. */
+int ship_wait_all(struct state *p, int64_t timeout, const _Atomic bool *interrupted)
+{
+    (void)p, (void)interrupted;
+    clock_manual_advance(&slow, timeout);
+    set(&archive_waits, archive_waits + 1);
+    return archive_waits % 2 == 1 ? -ETIMEDOUT : 0;
+}
+
+int fuse_req_interrupted(fuse_req_t req)
+{
+    (void)req;
+    return all_interrupted;
+}
+
 void fs_reply_err(fuse_req_t req, int64_t r)
 {
     (void)req;
-    (void)r;
+    last_reply = r;
     set(&replies, replies + 1);
 }
 
@@ -82,11 +101,42 @@ Test(sync, after_slow_ones_who_comes_alone_is_answered_soon, .timeout = 60)
     struct sync *s;
 
     clock_manual_init(&slow, NSEC_PER_SEC);
-    cr_assert_eq(sync_start(&fs, &s), 0);
+    cr_assert_eq(sync_start(&fs, false, &s), 0);
     eight_share_one(s);
     sync_request(s, NULL);
     until(&replies, 10);
     cr_assert_eq(syncs, 3);
+    sync_stop(s);
+    sync_free(s);
+}
+
+Test(sync, the_one_of_archives_answers_when_they_have_it, .timeout = 60)
+{
+    struct fs_options o = {.state = {.clock = &slow.base}};
+    struct fs fs = {.o = &o};
+    struct sync *s;
+
+    clock_manual_init(&slow, NSEC_PER_SEC);
+    cr_assert_eq(sync_start(&fs, true, &s), 0);
+    sync_request(s, NULL);
+    until(&replies, 1);
+    cr_assert(archive_waits == 2 && last_reply == 0);
+    sync_stop(s);
+    sync_free(s);
+}
+
+Test(sync, one_that_waits_for_archives_is_answered_when_its_program_is_interrupted, .timeout = 60)
+{
+    struct fs_options o = {.state = {.clock = &slow.base}};
+    struct fs fs = {.o = &o};
+    struct sync *s;
+
+    clock_manual_init(&slow, NSEC_PER_SEC);
+    all_interrupted = true;
+    cr_assert_eq(sync_start(&fs, true, &s), 0);
+    sync_request(s, NULL);
+    until(&replies, 1);
+    cr_assert(archive_waits == 1 && last_reply == -EINTR);
     sync_stop(s);
     sync_free(s);
 }
