@@ -6,7 +6,9 @@
 #include "ns_find.h"
 #include "flush.h"
 #include "history_by.h"
+#include "ns_point.h"
 #include "report.h"
+#include "shards.h"
 #include "weigh.h"
 #include <errno.h>
 #include <string.h>
@@ -382,9 +384,14 @@ static struct ns *first_to_go(struct state *p)
 static int give_back(struct state *p, struct ns *ns)
 {
     char label[NS_LABEL_MAX];
+    struct ns_point note;
     int err;
 
     ns_label(p, ns, label);
+    if (ns_point_get(p, ns,
+                     &note)) /* before it is gone: the next mount must know of it. If the disk
+                                     * has no room for that the stream notes it. */
+        (void)shards_note_gap(p->shards, note.archive, true);
     err = drop_kept(p, ns, may_give_way);
     if (err < 0)
         return err;

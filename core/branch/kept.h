@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * kept: what is kept for a while and nobody sees in the root: the trash, the bases of branches,
- * snapshots and drafts. It goes when
+ * snapshots, drafts and points. It goes when
  *
  *     NS_ORIGIN    no branch has that base any more, or `origin_keep` has passed since the last
  *                  branch was made there
@@ -9,6 +9,7 @@
  *                  has passed since it was made
  *     NS_TRASH     `trash_keep` has passed since the drop
  *     NS_DRAFT     nobody makes or reads it any more
+ *     NS_POINT     on a full disk only; else the room that ships removes it (ns_point.h)
  *
  * Nothing goes in which a file is open, and no snapshot that is held.
  *
@@ -30,9 +31,8 @@ bool kept_is_due(struct state *p);
 size_t kept_count_due(struct state *p); /* how many are due now; 0 also for -ENOMEM */
 /* Drops what gives way first on a full disk: the oldest of the trash and of what merges have left,
  * or else of the snapshots that were made by themselves, or else of the bases, or else of the
- * points. Of each kind those
- * that give no bytes back, since others share all that they hold, come last. False: nothing can be
- * dropped. The caller holds no lock. */
+ * points. Of each kind those that give no bytes back, since others share all that they hold, come
+ * last. False: nothing can be dropped. The caller holds no lock. */
 bool kept_give_back(struct state *p);
 
 /* What the trash alone holds, and what merges have left: bytes that the disk has again as soon as

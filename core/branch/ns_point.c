@@ -86,10 +86,11 @@ int ns_point_drop(struct txn *t, struct ns *point)
     return err < 0 ? err : state_changed(t, NULL);
 }
 
-bool ns_point_get(struct state *p, const struct ns *ns, struct ns_point *ret)
+bool ns_point_get(struct state *p, struct ns *ns, struct ns_point *ret)
 {
     const uint8_t *field;
     size_t len;
+    READ_GUARD(&ns->lock); /* the note is in the tail of its record */
     READ_GUARD(&p->names.lock);
 
     if (!ns->live || ns->hidden.kind != NS_POINT)

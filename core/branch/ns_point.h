@@ -11,8 +11,9 @@
  * The room that ships (ship/ship.h) removes a point when the next one is shipped, or when its
  * archive is given up. On a full disk points give way, too (kept.h), and the room makes others.
  *
- * Threads: any; the changes are alone (txn_begin_alone). A note is changed by the thread that ships
- * to its archive, and read by it. Errors: 0 or -errno: what a change returns; -ENOMEM.
+ * Threads: any; the changes are alone (txn_begin_alone). The caller of the
+ * others holds neither "namespace" nor "names". A note is changed by the thread that ships to its
+ * archive. Errors: 0 or -errno: what a change returns; -ENOMEM.
  */
 #pragma once
 
@@ -34,6 +35,6 @@ int ns_point_note(struct txn *t, struct ns *point, const struct ns_point *note);
 /* Removes a point, or does nothing if it is gone. Afterwards the caller calls flush_kick_drops. */
 int ns_point_drop(struct txn *t, struct ns *point);
 /* Is it a point, and what does its note say? A point with a damaged note is one of archive 0. */
-bool ns_point_get(struct state *p, const struct ns *ns, struct ns_point *ret);
+bool ns_point_get(struct state *p, struct ns *ns, struct ns_point *ret);
 /* The next point with a higher number than `after`, with a reference. -ENOENT */
 int ns_point_next(struct state *p, uint32_t after, struct ns **ret, struct ns_point *ret_note);

@@ -35,8 +35,9 @@ int ship_fail(struct stream *s, int err, const char *fmt, ...)
     char what[SHARD_WHY], why[SHARD_WHY + 80];
     va_list ap;
 
-    if (err == -EKEYREVOKED || err == -ESHUTDOWN)
+    if (err == -EKEYREVOKED || err == -ESHUTDOWN || s->failed)
         return err;
+    s->failed = true;
     va_start(ap, fmt);
     vsnprintf(what, sizeof what, fmt, ap);
     va_end(ap);
@@ -122,7 +123,8 @@ static int catch_up(struct stream *s)
 
     if (err == 0 && s->unnoted)
         err = ship_note(s);
-    ship_drop_dead(s);
+    if (err == 0) /* while a segment is not noted its points are those that the archive has */
+        ship_drop_dead(s);
     if (err == 0 && ship_has_cut(s)) {
         note_behind(s);
         err = ship_cut_points(s);
@@ -139,6 +141,7 @@ static int ship_round(struct stream *s)
     mutex_held(&s->lock);
     if (s->refused)
         return -EKEYREVOKED;
+    s->failed = false;
     err = catch_up(s);
     seq = atomic_load(&s->p->seq);
     do {
@@ -149,8 +152,8 @@ static int ship_round(struct stream *s)
             err = ship_cut_points(s);
         }
     } while (err == 0 && s->deferred && !ship_is_ending(s));
-    if (err == 0)
-        note_advance(s, seq);
+    if (err == 0) /* nothing of the changes up to `looked` is to be shipped */
+        note_advance(s, s->looked > seq ? s->looked : seq);
     return err;
 }
 
@@ -250,8 +253,7 @@ static void ship_rest(struct stream *s)
 
     if (err < 0)
         report(REPORT_WARN,
-               "archive %u does not have the last changes (%s): the next mount ships "
-               "them",
+               "archive %u lacks the last changes (%s). The next mount ships them.",
                s->archive, strerror(-err));
 }
 
@@ -470,14 +472,11 @@ bool ship_has_any(struct state *p)
     return atomic_load(&p->ship->any);
 }
 
-int ship_wait_all(struct state *p, int64_t timeout, const _Atomic bool *interrupted)
+int ship_wait_all(struct state *p, uint64_t seq, int64_t timeout, const _Atomic bool *interrupted)
 {
-    const uint64_t seq = atomic_load(&p->seq);
     struct ship_stats s;
     int err = 0;
 
-    if (ship_has_any(p))
-        ship_kick(p);
     for (unsigned at = 0; err == 0 && ship_next(p, at, &s) == 0; at = s.archive) {
         err = ship_wait(p, s.archive, seq, timeout, interrupted);
         err = err == -ENXIO ? 0 : err; /* it was removed meanwhile */

@@ -25,8 +25,8 @@
  * is not that of this store is *refused*, and so is one of which another store has become the
  * writer (fenced): it gets nothing more, until somebody decides (ship_fork, ship_remove).
  *
- * Threads: any, but for open, start, stop and close. Errors: 0 or -errno. Locks: "ship" and "ship
- * stats"; a caller holds no lock.
+ * Threads: any, but for open, start, stop and close. Errors: 0 or -errno. Locks: "ship
+ * change", "ship list", "ship" and "ship stats"; a caller holds no lock.
  */
 #pragma once
 
@@ -95,8 +95,7 @@ int ship_next(struct state *p, unsigned after, struct ship_stats *ret);
 /* Has a round begin now, of each archive. */
 void ship_kick(struct state *p);
 /* Waits until the archive has all changes up to `seq`. `timeout` in ns, -1: none. -ETIMEDOUT,
- * -EINTR;
- * -ENXIO: there is no such archive; -EKEYREVOKED: it is refused; -ESHUTDOWN. */
+ * -EINTR; -ENXIO: there is no such archive; -EKEYREVOKED: it is refused; -ESHUTDOWN. */
 int ship_wait(struct state *p, uint16_t number, uint64_t seq, int64_t timeout,
               const _Atomic bool *interrupted);
 /* How the namespace goes to the archives (SHIP_SETTING). */
@@ -104,6 +103,6 @@ enum ship_mode ship_mode_of(struct state *p, const struct ns *ns);
 int ship_set_mode(struct state *p, struct ns *ns, enum ship_mode mode);
 /* Does an fsync of that inode wait for archives? Cheap where the store has none. */
 bool ship_is_sync(struct state *p, uint64_t nodeid);
-/* What such an fsync does beside flush_sync: it waits until every archive has what was changed
- * before. Errors as ship_wait; 0 if there is no archive. */
-int ship_wait_all(struct state *p, int64_t timeout, const _Atomic bool *interrupted);
+/* What such an fsync does after flush_sync and ship_kick: it waits until every archive has all
+ * changes up to `seq`. Errors as ship_wait; 0 if there is no archive. */
+int ship_wait_all(struct state *p, uint64_t seq, int64_t timeout, const _Atomic bool *interrupted);

@@ -178,6 +178,7 @@ static int register_stream(struct state *p, const char *url, const struct archiv
 {
     WRITE_GUARD(&p->ship->lock);
 
+    mutex_held(&p->ship->change);
     if (p->ship->count == SHIP_MAX) {
         snprintf(why, SHARD_WHY, "a store has at most %d archives", SHIP_MAX);
         return -EMFILE;
@@ -190,6 +191,7 @@ int ship_add(struct state *p, const char *url, uint16_t *ret_number, char why[SH
     struct archive_lineage l = {.why = ARCHIVE_INIT};
     struct archive_format format;
     int err = state_writable(p);
+    MUTEX_GUARD(&p->ship->change);
 
     *why = '\0';
     if (err == 0)
@@ -271,11 +273,14 @@ static int check_ghosts(struct state *p, uint16_t number, char why[SHARD_WHY])
     return -EBUSY;
 }
 
-/* Forgets what the store knows of an archive. */
+/* Forgets what the store knows of an archive. If the store ships there after all, it knows that the
+ * instants of the archive are not here. */
 static int forget(struct state *p, uint16_t number)
 {
-    int err = drop_points(p, number);
+    int err = shards_note_gap(p->shards, number, true);
 
+    if (err == 0)
+        err = drop_points(p, number);
     if (err < 0)
         return err;
     READ_GUARD(&p->freeze_lock);
@@ -287,6 +292,7 @@ int ship_remove(struct state *p, uint16_t number, char why[SHARD_WHY])
 {
     struct shards_info info;
     int err = state_writable(p);
+    MUTEX_GUARD(&p->ship->change);
 
     *why = '\0';
     if (err == 0 && (shards_info_get(p->shards, number, &info) < 0 || !info.archive))
@@ -310,15 +316,20 @@ int ship_remove(struct state *p, uint16_t number, char why[SHARD_WHY])
 /* ---- another lineage ---- */
 
 /* Puts the new lineage. It needs the archive. */
-static int put_fork(struct state *p, uint16_t number, struct archive_lineage *l)
+static int put_fork(struct state *p, uint16_t number, struct archive_lineage *l,
+                    char why[SHARD_WHY])
 {
     struct shard *shard;
     int err = shards_get(p->shards, number, SHARDS_READ, &shard, NULL);
 
     if (err < 0)
+        snprintf(why, SHARD_WHY, "the archive cannot be reached: %s", strerror(-err));
+    if (err < 0)
         return err;
     err = shards_said(p->shards, number, begin_lineage(p, shard, l));
     shards_put_back(p->shards, number);
+    if (err < 0)
+        snprintf(why, SHARD_WHY, "no lineage can be made there: %s", strerror(-err));
     return err;
 }
 
@@ -327,19 +338,20 @@ int ship_fork(struct state *p, uint16_t number, uint32_t *ret_lineage, char why[
     struct archive_lineage l = {.why = ARCHIVE_FORK};
     struct shards_info info;
     int err = state_writable(p);
+    MUTEX_GUARD(&p->ship->change);
 
     *why = '\0';
     if (err == 0 && (shards_info_get(p->shards, number, &info) < 0 || !info.ships))
         return no_archive(number, why);
     l.parent = info.lineage;
     if (err == 0)
-        err = put_fork(p, number, &l);
+        err = put_fork(p, number, &l, why);
     if (err < 0)
         return err;
     end_stream(p, number);
-    err = drop_points(p, number);
-    if (err == 0)
-        err = shards_set_lineage(p->shards, number, l.number);
+    err = shards_set_lineage(p->shards, number, l.number);
+    if (err == 0) /* those that stay are dropped by the first join: the lineage is empty */
+        err = drop_points(p, number);
     *ret_lineage = l.number;
     return resume(p, number, err);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ship_cut: which namespaces the next segment is about, and their points. A namespace is cut by an
- * instant of its own: nothing that people do spans two of them.
+ * ship_cut: which namespaces the next segment is about, and their points. All of them are cut at
+ * one instant.
  */
 #include "ship_impl.h"
 
@@ -143,7 +143,7 @@ static bool is_live(struct state *p, const struct ns *ns)
  * the next mount does not take it for the history of another store. */
 static void note_gap(struct stream *s, bool gap)
 {
-    if (s->gap != gap && shards_note_gap(s->p->shards, s->archive, gap) == 0)
+    if (shards_note_gap(s->p->shards, s->archive, gap) == 0)
         s->gap = gap;
 }
 
@@ -166,13 +166,17 @@ void ship_drop_dead(struct stream *s)
             ns_put(s->p, e->was);
             e->was = NULL;
             s->looked = 0;
-            note_gap(s, true);
+            s->gap_due = true;
         }
         if (e->is && !s->made && !is_live(s->p, e->is)) {
             ns_put(s->p, e->is);
             e->is = NULL;
             s->looked = 0;
         }
+    }
+    if (s->gap_due) {
+        note_gap(s, true);
+        s->gap_due = !s->gap; /* on a full disk that may fail: the next round tries it again */
     }
 }
 
@@ -298,17 +302,35 @@ static bool is_there(struct stream *s, const struct shipped *e)
     return is;
 }
 
-/* Finds those that left the root since they were shipped. */
+/* Finds those that left the root since they were shipped, as many as the segment has room for. */
 static void find_gone(struct stream *s)
 {
-    for (size_t i = 0; i < s->count; i++) {
+    size_t room = CUT_MAX;
+
+    for (size_t i = 0; i < s->count; i++)
+        room -= s->v[i].is && room > 0;
+    for (size_t i = s->count; i-- > 0;) {
         struct shipped *e = &s->v[i];
 
         if (e->is || is_there(s, e))
             continue;
-        e->gone = true;
-        s->names_changed = true;
+        if (!e->section.is.ns) { /* no section of it was ever made */
+            remove_entry(s, i);
+        } else if (room == 0) {
+            s->deferred = true;
+        } else {
+            e->gone = true;
+            s->names_changed = true;
+            room--;
+        }
     }
+}
+
+/* What is gone is found again by the next cut. */
+static void forget_gone(struct stream *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        s->v[i].gone = false;
 }
 
 bool ship_has_cut(const struct stream *s)
@@ -377,6 +399,8 @@ int ship_cut(struct stream *s)
         find_gone(s);
     if (err == 0 && is_only_gone(s))
         err = cut_witness(s);
+    if (err < 0)
+        forget_gone(s);
     if (err < 0)
         return ship_fail(s, err, "no point can be made");
     if (!ship_has_cut(s))

@@ -48,6 +48,7 @@ struct stream {
     uint32_t lineage;
     bool joined, refused;
     bool gap; /* an instant that the archive has is not held here (shards_note_gap) */
+    bool gap_due; /* that is so, and could not be noted yet */
     struct chain chain;
     struct shipped *v; /* by number of the namespace */
     size_t count, room;
@@ -63,6 +64,7 @@ struct stream {
     uint64_t looked; /* number of the store's last change when nothing was left to be shipped */
     struct ship_segment *made; /* the segment that is to be put; NULL: none. Owned */
     bool unnoted;              /* it was put, and the points are not noted yet */
+    bool failed;               /* why the round failed has been noted */
 
     struct mutex stats_lock; /* "ship stats", a leaf: the rest */
     struct cond wake, advanced;
@@ -74,7 +76,8 @@ struct stream {
 };
 
 struct ship_of_store {
-    struct rwlock lock; /* "ship list": which streams there are */
+    struct mutex change; /* "ship change": one change of the archives at a time */
+    struct rwlock lock;  /* "ship list": which streams there are */
     struct stream *v[SHIP_MAX];
     size_t count;
     _Atomic bool any; /* `count` is not 0 */
@@ -83,7 +86,8 @@ struct ship_of_store {
 
 /* ---- ship.c ---- */
 
-/* Notes why a round failed, as a sentence, and returns `err`. */
+/* Notes why a round failed, as a sentence, and returns `err`. Of one round the first sentence
+ * stays. */
 int ship_fail(struct stream *s, int err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* The stream gets nothing more. Returns -EKEYREVOKED. */

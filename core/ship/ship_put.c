@@ -139,7 +139,8 @@ static int encode(struct ship_segment *g, struct segment_front *f)
     f->head.items_len = items_file_len(g->items);
     f->head.has_body = !items;
     err = segment_front_encode(f, &g->bytes);
-    if (err == 0 && items && g->bytes.len + f->head.items_len > SHARD_PACK_MAX) {
+    if (err == 0 && items && f->head.items_len > 0 &&
+        g->bytes.len + f->head.items_len > SHARD_PACK_MAX) {
         f->head.has_body = true;
         items = NULL;
         strbuf_clear(&g->bytes);

@@ -7,6 +7,7 @@
  * THE LOCK TABLE. Outermost first; never take an earlier one while holding a later one. The name in
  * quotes is what a broken rule prints.
  *
+ *   "ship change"  ship/ship_add.c mutex  one change of the archives of the store at a time
  *   "ship list"    ship/ship.c    rwlock  which archives the store ships to
  *   "ship"         ship/ship.c    mutex   one round of shipping to an archive at a time
  *   "release"      release.c      mutex   one pass at a time deletes dead bytes on other shards

@@ -424,6 +424,7 @@ static void init_locks(struct state *p)
     mutex_init(&p->blames.lock, "blame");
     mutex_init(&p->lastuse.lock, "lastuse");
     mutex_init(&p->sweep->lock, "sweep");
+    mutex_init(&p->ship->change, "ship change");
     rwlock_init(&p->ship->lock, "ship list");
     aheads_init(p->aheads);
     mutex_init(&p->met.lock, "met");

@@ -159,8 +159,10 @@ static void finish(struct call *c)
     if (waits)
         forget(fs, c->ino, &w);
     int err = w.sync ? flush_sync(fs->p) : 0;
-    if (err == 0 && w.sync && ship_is_sync(fs->p, c->ino))
-        err = ship_wait_all(fs->p, -1, &c->interrupted);
+    if (err == 0 && w.sync && ship_is_sync(fs->p, c->ino)) {
+        ship_kick(fs->p);
+        err = ship_wait_all(fs->p, state_seq(fs->p), -1, &c->interrupted);
+    }
     call_settle(c);
     if (w.late && err == 0) {
         reply_then_forget(c->req, c->ino, &w, w.second);

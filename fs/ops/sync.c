@@ -98,10 +98,12 @@ static void drop_interrupted(struct requests_list *l)
 /* Waits until the archives have what was changed before, as long as somebody waits for that. */
 static int await_archives(struct sync *s, struct requests_list *l)
 {
+    const uint64_t seq = state_seq(s->fs->p);
     int err;
 
+    ship_kick(s->fs->p);
     do {
-        err = ship_wait_all(s->fs->p, ARCHIVE_LOOK, NULL);
+        err = ship_wait_all(s->fs->p, seq, ARCHIVE_LOOK, NULL);
         if (err == -ETIMEDOUT)
             drop_interrupted(l);
     } while (err == -ETIMEDOUT && l->count > 0 && !is_stopping(s));

@@ -81,9 +81,20 @@ bool ship_is_sync(struct state *p, uint64_t nodeid)
     (void)p, (void)nodeid;
     return false;
 }
-int ship_wait_all(struct state *p, int64_t timeout, const _Atomic bool *interrupted)
+uint64_t state_seq(struct state *p)
 {
-    (void)p, (void)timeout, (void)interrupted;
+    (void)p;
+    return 1;
+}
+
+void ship_kick(struct state *p)
+{
+    (void)p;
+}
+
+int ship_wait_all(struct state *p, uint64_t seq, int64_t timeout, const _Atomic bool *interrupted)
+{
+    (void)p, (void)seq, (void)timeout, (void)interrupted;
     return 0;
 }
 int flush_sync(struct state *p)

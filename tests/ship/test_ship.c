@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of shipping: what changes is in the archive after a round, once, and nothing else is. */
+#include "kept.h"
+#include "shards.h"
 #include "ship_fixture.h"
 
 static struct vault v;
@@ -89,4 +91,49 @@ Test(ship, the_way_back_grows_with_the_square_root_of_the_segments_at_most)
     restore_plan_release(&plan);
     was = digest_of(&v, "main");
     restores(&v, "main", atomic_load(&v.w.x.p->seq), &was);
+}
+
+/* ---- a full disk, and a full archive ---- */
+
+static bool has_gap(void)
+{
+    struct shards_info info;
+
+    cr_assert_eq(shards_info_get(v.w.x.p->shards, v.archive, &info), 0);
+    return info.gap;
+}
+
+Test(ship, points_that_give_way_are_noted_before_they_are_gone_until_all_is_shipped_again)
+{
+    struct digest was;
+
+    put_file(&v.w.x, "main/a", "one");
+    ship(&v);
+    cr_assert_not(has_gap());
+    while (kept_give_back(v.w.x.p))
+        ;
+    cr_assert(has_gap());
+    ship(&v);
+    cr_assert_not(has_gap());
+    was = digest_of(&v, "main");
+    restores(&v, "main", atomic_load(&v.w.x.p->seq), &was);
+}
+
+Test(ship, what_gave_way_and_is_dropped_before_it_was_shipped_is_in_no_segment)
+{
+    struct digest was;
+
+    ship(&v);
+    agreed(&v.w.x, "branch main side", "ok");
+    put_file(&v.w.x, "side/a", "one");
+    shard_mem_set_capacity(v.mem, 1);
+    cr_assert_lt(ship_step(v.w.x.p), 0);
+    while (kept_give_back(v.w.x.p))
+        ;
+    agreed(&v.w.x, "drop side now", "ok");
+    shard_mem_set_capacity(v.mem, 0);
+    ship(&v);
+    was = digest_of(&v, "main");
+    restores(&v, "main", atomic_load(&v.w.x.p->seq), &was);
+    refused(&v.w.x, "restore side back", -ENOENT, "the archive has no namespace side now");
 }
