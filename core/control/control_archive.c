@@ -148,7 +148,9 @@ static int ship_now(struct call *call)
     if (err == -EKEYREVOKED)
         return control_fail(call, -EIO, "the archive is refused: `archive status` says why");
     if (err == -ETIMEDOUT)
-        return control_fail(call, err, "the archive does not have all changes yet");
+        return control_fail(call, err,
+                            "the time is over, and the archive does not have all changes "
+                            "yet: `archive status` says why");
     if (err == 0)
         strbuf_addf(&call->head, " archive=%u seq=%llu", number, U(seq));
     return err;
@@ -194,7 +196,7 @@ static int check_job(struct state *p, struct job *j, void *arg)
     int err = archive_check(p, a.archive, &ask, &r);
 
     free(arg);
-    strbuf_addf(&text, "found=%llu segments=%llu bodies=%llu items=%llu places=%llu read=%llu",
+    strbuf_addf(&text, "found=%llu segments=%llu bodies=%llu entries=%llu places=%llu read=%llu",
                 U(r.found), U(r.segments), U(r.bodies), U(r.items), U(r.places), U(r.read));
     if (strbuf_error(&text) == 0)
         job_result(p, j, text.s);
@@ -287,7 +289,7 @@ static void say_restored(struct state *p, struct job *j, const struct asked *a,
     command_add_word(&text, a->name);
     strbuf_addf(&text, " from_seq=%llu time=", U(a->plan.seq));
     strbuf_add_time(&text, a->plan.time);
-    strbuf_addf(&text, " inodes=%llu items=%llu ghosts=%llu seq=%llu", U(r->inodes), U(r->items),
+    strbuf_addf(&text, " inodes=%llu entries=%llu ghosts=%llu seq=%llu", U(r->inodes), U(r->items),
                 U(r->ghosts), U(r->seq));
     if (strbuf_error(&text) == 0)
         job_result(p, j, text.s);
@@ -328,11 +330,7 @@ static int parse_moment(struct call *call, const char *spec, struct restore_ask 
     const char *at = strrchr(spec, '@');
 
     *ret = (struct restore_ask){.when = RESTORE_LAST};
-    if (at && command_number(at + 1, &ret->seq) == 0)
-        ret->when = RESTORE_SEQ;
-    else if (at && command_time(at + 1, &ret->time) == 0)
-        ret->when = RESTORE_TIME;
-    else if (at)
+    if (at && restore_moment(at + 1, ret) < 0)
         return control_fail_word(call, -EINVAL,
                                  "%s does not end with a sequence number or a time as "
                                  "2026-01-31T23:59:59Z",
@@ -349,7 +347,7 @@ static void say_plan(struct call *call, const struct restore_plan *plan)
                 " archive=%u lineage=%u segment=%llu-%llu from_seq=%llu time=", plan->archive,
                 plan->lineage, U(plan->at.epoch), U(plan->at.serial), U(plan->seq));
     strbuf_add_time(&call->head, plan->time);
-    strbuf_addf(&call->head, " steps=%zu items=%llu bytes=%llu requests=%llu", plan->count,
+    strbuf_addf(&call->head, " steps=%zu entries=%llu bytes=%llu requests=%llu", plan->count,
                 U(plan->items), U(plan->bytes), U(plan->requests));
 }
 

@@ -36,6 +36,7 @@ struct checking {
     size_t count, room;
     uint8_t sum[SHA256_LEN]; /* of the segment before */
     struct segment_pos before;
+    bool lost; /* the segment before is damaged */
 };
 
 static void found(struct checking *c, const char *what, const char *sentence)
@@ -118,13 +119,14 @@ static int check_segment(struct checking *c, struct segment_pos at)
     segment_key(c, at, key);
     if (err == -EUCLEAN || err == -EPROTO) {
         found(c, key, err == -EPROTO ? "a newer version wrote it" : "it is damaged");
-        memset(c->sum, 0, sizeof c->sum);
-        c->before = at;
+        c->lost = true;
         return 0;
     }
     if (err < 0)
         return err;
-    check_link(c, &g, key);
+    if (!c->lost)
+        check_link(c, &g, key);
+    c->lost = false;
     err = check_items(c, &g, key);
     memcpy(c->sum, g.sum, sizeof c->sum);
     c->before = at;
@@ -152,14 +154,17 @@ static int check_segments(struct checking *c, struct segment_pos last)
             free(bytes);
             at = is;
             err = check_segment(c, at);
+        } else if (n == -ENOENT && c->lost && is.epoch < last.epoch) {
+            at = (struct segment_pos){is.epoch + 1, 0};
         } else if (n == -ENOENT) {
             segment_key(c, (struct segment_pos){is.epoch, is.serial + 1}, key);
             found(c, key, "it is missing, and so is the way to what follows");
             return 0;
         } else if (n == -EUCLEAN || n == -EPROTO) {
-            at = (struct segment_pos){is.epoch, is.serial + 1};
+            at = (struct segment_pos){is.epoch ? is.epoch : 1, is.serial + 1};
             segment_key(c, at, key);
             found(c, key, "it is damaged");
+            c->lost = true;
         } else {
             err = (int)n;
         }

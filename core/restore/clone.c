@@ -145,8 +145,8 @@ static void pin_or_tell(struct state *p, const char *url, const struct clone_sou
     }
     if (err < 0)
         report(REPORT_WARN,
-               "nothing says in the archive that this store needs it (%s): who prunes the archive "
-               "must know",
+               "no pin could be put into the archive (%s): whoever deletes from it must know that "
+               "this store needs it",
                strerror(-err));
 }
 
@@ -171,81 +171,145 @@ static int make_way(struct filling *f, const char *name)
     return err == -ENOENT ? 0 : err;
 }
 
+/* Fills a namespace as `plan` says. */
+static int fill_planned(struct filling *f, const char *name, const struct restore_plan *plan)
+{
+    struct restore_result r;
+    int err = make_way(f, name);
+
+    if (err == 0)
+        err = restore_run(f->p, plan, name, f->progress, f->ctx, &r, f->why);
+    if (err == 0 && plan->frozen)
+        err = ns_set_switch(f->p, name, NS_FROZEN, true);
+    if (err == 0) {
+        f->result->namespaces++;
+        f->result->inodes += r.inodes;
+        f->result->ghosts += r.ghosts;
+        if (plan->seq > f->result->seq) {
+            f->result->seq = plan->seq;
+            f->result->time = plan->time;
+        }
+    }
+    return err < 0 ? fail(f->why, err, "%s cannot be restored: %s", name, strerror(-err)) : 0;
+}
+
 static int fill_one(struct filling *f, const char *name)
 {
     struct restore_ask ask = f->moment;
     struct restore_plan plan;
-    struct restore_result r;
     int err;
 
     ask.name = name;
     err = restore_plan(f->p, f->archive, &ask, &plan, f->why);
     if (err < 0)
         return err;
-    err = make_way(f, name);
-    if (err == 0)
-        err = restore_run(f->p, &plan, name, f->progress, f->ctx, &r, f->why);
-    if (err == 0 && plan.frozen)
-        err = ns_set_switch(f->p, name, NS_FROZEN, true);
-    if (err == 0) {
-        f->result->namespaces++;
-        f->result->inodes += r.inodes;
-        f->result->ghosts += r.ghosts;
-        if (plan.seq > f->result->seq) {
-            f->result->seq = plan.seq;
-            f->result->time = plan.time;
-        }
-    }
+    err = fill_planned(f, name, &plan);
     restore_plan_release(&plan);
-    return err < 0 ? fail(f->why, err, "%s cannot be restored: %s", name, strerror(-err)) : 0;
+    return err;
 }
 
-/* All namespaces are of one moment, also if more is shipped meanwhile. */
-static int fix_moment(struct filling *f, struct shard *s, uint32_t lineage, struct segment_pos at)
+/* Fills one that may have been made after the moment: then it does nothing. */
+static int fill_if_there(struct filling *f, const char *name)
 {
-    struct archive_segment g;
-    int err = f->moment.when == RESTORE_SEQ ? 0 : archive_read(s, lineage, at, &g);
+    struct restore_ask ask = f->moment;
+    struct restore_plan plan;
+    int err;
 
-    if (err < 0 || f->moment.when == RESTORE_SEQ)
+    ask.name = name;
+    err = restore_plan(f->p, f->archive, &ask, &plan, f->why);
+    if (err == -ENOENT) {
+        strbuf_clear(f->why);
+        return 0;
+    }
+    if (err < 0)
         return err;
-    f->moment.when = RESTORE_SEQ;
-    f->moment.seq = g.front.head.seq;
-    archive_segment_release(&g);
-    return 0;
+    err = fill_planned(f, name, &plan);
+    restore_plan_release(&plan);
+    return err;
 }
 
-/* The names that there were at the moment. */
-static int find_names(struct filling *f, uint32_t lineage, struct archive_names *ret)
+/* The names of a moment. */
+struct names {
+    struct archive_names then;   /* of the segment that has the moment, or is before it */
+    struct archive_names behind; /* of the one behind the moment: they may have been made since */
+};
+
+/* Finds the segment of the moment. A change is most often between two segments. */
+static int find_segment(struct filling *f, struct shard *s, uint32_t lineage,
+                        struct segment_pos *ret)
 {
     const struct restore_ask *m = &f->moment;
-    struct segment_pos at = {0};
+
+    switch (m->when) {
+    case RESTORE_SEQ:
+        return archive_find_seq(s, lineage, m->seq, ret);
+    case RESTORE_TIME:
+        return archive_find_time(s, lineage, m->time, ret);
+    default:
+        return chain_last(s, lineage, *ret, ret);
+    }
+}
+
+/* Reads the names. All namespaces are of one moment, also if more is shipped meanwhile: from here
+ * on it is a number of a change. */
+static int read_names(struct filling *f, struct shard *s, uint32_t lineage, struct names *ret)
+{
+    struct segment_pos at = {0}, before;
+    struct archive_segment g;
+    uint64_t seq;
+    int err = find_segment(f, s, lineage, &at);
+
+    if (err == 0 && at.epoch == 0)
+        err = -ENOENT;
+    if (err == 0)
+        err = archive_read(s, lineage, at, &g);
+    if (err < 0)
+        return err;
+    seq = g.front.head.seq;
+    before = g.front.head.before;
+    archive_segment_release(&g);
+    if (f->moment.when != RESTORE_SEQ) {
+        f->moment.when = RESTORE_SEQ;
+        f->moment.seq = seq;
+    }
+    if (seq <= f->moment.seq)
+        return archive_names(s, lineage, at, &ret->then);
+    err = archive_names(s, lineage, before, &ret->then);
+    return err < 0 ? err : archive_names(s, lineage, at, &ret->behind);
+}
+
+static int find_names(struct filling *f, uint32_t lineage, struct names *ret)
+{
     struct shard *s;
     int err = shards_get(f->p->shards, f->archive, SHARDS_READ, &s, NULL);
 
     if (err < 0)
         return fail(f->why, err, "the archive cannot be asked");
-    err = m->when == RESTORE_SEQ    ? archive_find_seq(s, lineage, m->seq, &at)
-          : m->when == RESTORE_TIME ? archive_find_time(s, lineage, m->time, &at)
-                                    : chain_last(s, lineage, at, &at);
-    if (err == 0)
-        err = archive_names(s, lineage, at, ret);
-    if (err == 0)
-        err = fix_moment(f, s, lineage, at);
-    err = shards_said(f->p->shards, f->archive, err);
+    err = shards_said(f->p->shards, f->archive, read_names(f, s, lineage, ret));
     shards_put_back(f->p->shards, f->archive);
-    if (err == 0 && ret->count == 0)
+    if (err == 0 && ret->then.count + ret->behind.count == 0)
         err = -ENOENT;
-    return err < 0 ? fail(f->why, err, "the archive has no namespaces of that moment") : 0;
+    if (err == -ENOENT)
+        return fail(f->why, err, "the archive has no namespaces of that moment");
+    return err < 0 ? fail(f->why, err,
+                          "which namespaces there were cannot be read (%s): an earlier moment may "
+                          "be whole, see --at",
+                          strerror(-err))
+                   : 0;
 }
 
 static int fill_all(struct filling *f, uint32_t lineage)
 {
-    struct archive_names names = ARCHIVE_NAMES_INIT;
+    struct names names = {ARCHIVE_NAMES_INIT, ARCHIVE_NAMES_INIT};
     int err = find_names(f, lineage, &names);
 
-    for (size_t i = 0; i < names.count && err == 0; i++)
-        err = fill_one(f, names.v[i].name);
-    archive_names_release(&names);
+    for (size_t i = 0; i < names.then.count && err == 0; i++)
+        err = fill_one(f, names.then.v[i].name);
+    for (size_t i = 0; i < names.behind.count && err == 0; i++)
+        if (!archive_name_find(&names.then, names.behind.v[i].name))
+            err = fill_if_there(f, names.behind.v[i].name);
+    archive_names_release(&names.then);
+    archive_names_release(&names.behind);
     return err;
 }
 

@@ -58,6 +58,9 @@ struct restore_plan {
     bool frozen;           /* the namespace was frozen then */
 };
 
+/* Sets the moment from "SEQ" or "TIME". A time without a fraction is the end of that second, so
+ * that what was seen in a status names what it was seen with. -EINVAL: it is neither. */
+int restore_moment(const char *text, struct restore_ask *ret);
 int restore_plan(struct state *p, uint16_t archive, const struct restore_ask *ask,
                  struct restore_plan *ret, struct strbuf *why);
 void restore_plan_release(struct restore_plan *plan);

@@ -10,6 +10,7 @@
 #include "archive_read.h"
 #include "array.h"
 #include "chain.h"
+#include "command.h"
 #include "shards.h"
 #include "state.h"
 #include <errno.h>
@@ -17,6 +18,20 @@
 #include <string.h>
 
 #define U(x) ((unsigned long long)(x))
+
+int restore_moment(const char *text, struct restore_ask *ret)
+{
+    if (command_number(text, &ret->seq) == 0) {
+        ret->when = RESTORE_SEQ;
+        return 0;
+    }
+    if (command_time(text, &ret->time) < 0)
+        return -EINVAL;
+    if (!strchr(text, '.'))
+        ret->time += NSEC_PER_SEC - 1;
+    ret->when = RESTORE_TIME;
+    return 0;
+}
 
 struct planner {
     struct state *p;
@@ -215,7 +230,12 @@ static int find_moment(struct planner *r, const struct around *a, const struct a
     int err = is < 0 ? is : 0;
 
     if (is == 0 && !name)
-        return fail(r, -ENOENT, "there was no namespace %s then", r->ask->name);
+        return fail(r, -ENOENT,
+                    r->ask->when == RESTORE_LAST
+                        ? "the archive has no namespace %s now: if it was dropped or renamed, name "
+                          "a moment before that, as NS@SEQ or NS@TIME"
+                        : "there was no namespace %s at that moment",
+                    r->ask->name);
     if (is == 0)
         err = find_section_of(r, name, ret);
     if (err == 0) {

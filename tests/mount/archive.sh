@@ -61,11 +61,11 @@ t restore "main@$now" then --wait >"$W/out"
 is_gone "$M/then/later"
 eq "$(<"$M/then/d/f77")" "text 77"
 t restore --dry-run "main@$now" >"$W/out"
-grep -q 'steps=[0-9]* items=[0-9]* bytes=' "$W/out"
+grep -q 'steps=[0-9]* entries=[0-9]* bytes=' "$W/out"
 fails t restore "main@1999-01-01T00:00:00Z" never --wait
 grep -q 'the archive has nothing of that moment' "$W/said"
 fails t restore nowhere never --wait
-grep -q 'there was no namespace nowhere then' "$W/said"
+grep -q 'the archive has no namespace nowhere now' "$W/said"
 fails t restore main back --wait
 grep -q 'there is a namespace back already' "$W/said"
 

@@ -20,7 +20,20 @@ TestSuite(restore, .init = up, .fini = down_all);
 Test(restore, a_name_that_was_not_there_is_said)
 {
     ship(&v);
-    refused(&v.w.x, "restore other new", -ENOENT, "there was no namespace other then");
+    refused(&v.w.x, "restore other new", -ENOENT, "the archive has no namespace other now");
+}
+
+Test(restore, a_time_without_a_fraction_is_the_end_of_its_second)
+{
+    struct restore_ask ask = {.name = "main"};
+
+    cr_assert_eq(restore_moment("1970-01-01T00:00:02Z", &ask), 0);
+    cr_assert(ask.when == RESTORE_TIME && ask.time == 3 * NSEC_PER_SEC - 1);
+    cr_assert_eq(restore_moment("1970-01-01T00:00:02.5Z", &ask), 0);
+    cr_assert_eq(ask.time, 5 * NSEC_PER_SEC / 2);
+    cr_assert_eq(restore_moment("17", &ask), 0);
+    cr_assert(ask.when == RESTORE_SEQ && ask.seq == 17);
+    cr_assert_eq(restore_moment("noon", &ask), -EINVAL);
 }
 
 /* ---- more items than stand beside a front ---- */

@@ -62,11 +62,7 @@ static int take_options(int argc, char **argv, struct cloning *ret)
 static int parse_moment(const char *at, struct restore_ask *ret)
 {
     *ret = (struct restore_ask){.when = RESTORE_LAST};
-    if (!at) {
-        return 0;
-    }
-    ret->when = command_number(at, &ret->seq) == 0 ? RESTORE_SEQ : RESTORE_TIME;
-    if (ret->when == RESTORE_TIME && command_time(at, &ret->time) < 0) {
+    if (at && restore_moment(at, ret) < 0) {
         tally_warn("'%s' is neither a sequence number nor a time as 2026-01-31T23:59:59Z", at);
         return -EINVAL;
     }
@@ -157,6 +153,9 @@ static int choose_place(struct cloning *c)
         (int)sizeof(c->made)) {
         return tally_fail("%s: %s", c->store, strerror(ENAMETOOLONG));
     }
+    if (access(c->made, F_OK) == 0) {
+        return tally_fail("%s is left of a clone that has failed: remove it first", c->made);
+    }
     if (rmdir(c->store) < 0 && errno != ENOENT) {
         return tally_fail("%s: %s", c->store,
                           errno == ENOTEMPTY || errno == EEXIST ? "it is there, and is not empty"
@@ -190,7 +189,7 @@ int cmd_clone_run(int argc, char **argv)
     }
     err = fill_store(&c, &source, &ask, &result, &why);
     if (err < 0) {
-        return tally_fail("%s: %s; what was made of it is in %s, and can be removed", c.url,
+        return tally_fail("%s: %s; the incomplete store is in %s, you can remove it", c.url,
                           why.len ? why.s : strerror(-err), c.made);
     }
     if (rename(c.made, c.store) < 0) {
