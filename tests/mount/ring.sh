@@ -60,9 +60,9 @@ claim "in a session with others all threads are of the usual class"
 eq "$(classes "$daemon")" TS
 unmount_store
 
-one_is_not() { [[ $(ps -L -o cls= -p "$daemon" | grep -vc IDL) == 1 ]]; }
+two_are_not() { [[ $(ps -L -o cls= -p "$daemon" | grep -vc IDL) == 2 ]]; } # one of them waits for archives, too
 
-claim "as a group of its own for the scheduler the daemon is of the idle class, but for the thread that syncs"
+claim "as a group of its own for the scheduler the daemon is of the idle class, but for those that sync"
 setsid "$TALLY" mount -f "$S" "$M" </dev/null >>"$W/log" 2>&1 &
 daemon=$!
 pids+=("$daemon")
@@ -74,7 +74,7 @@ if [[ $(cat /proc/sys/kernel/sched_autogroup_enabled 2>/dev/null) == 1 &&
     $(readlink /proc/self/ns/cgroup) == 'cgroup:[4026531835]' ]] &&
     ! grep -E '^[0-9]+:([^:]*,)?(cpu(,[^:]*)?)?:' /proc/self/cgroup | grep -qv ':/$'; then
     group=IDL
-    wait_until one_is_not
+    wait_until two_are_not
 elif [[ $(cat /proc/sys/kernel/sched_autogroup_enabled 2>/dev/null) == 1 ]]; then
     group=$(classes "$daemon") # groups of version 2: it depends on what they divide
 fi
