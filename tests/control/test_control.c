@@ -212,10 +212,10 @@ Test(control, help_lists_every_verb_and_no_other)
     for (const char *at = reply; (at = strstr(at, "\n| ")); at++)
         listed += at[3] != ' '; /* what it does may stand in a line of its own */
     cr_assert_eq(listed, verbs);
-    cr_assert_null(strstr(reply, "restore"));
+    cr_assert_null(strstr(reply, "retrieve"));
     agreed(&x, "help branch", "| branch NS NS2");
-    refused(&x, "help restore", -EINVAL, "there is no verb restore");
-    refused(&x, "restore", -EINVAL, "error EINVAL restore: there is no such verb");
+    refused(&x, "help retrieve", -EINVAL, "there is no verb retrieve");
+    refused(&x, "retrieve", -EINVAL, "error EINVAL retrieve: there is no such verb");
 }
 
 Test(control, every_verb_refuses_bad_words_and_says_why)
