@@ -12,20 +12,17 @@
 
 #define PIECE ((size_t)1 << 20) /* bytes of a body that are read at once; more than an item has */
 
-/* ---- one segment ---- */
-
-static int sum_of(const void *bytes, size_t len, uint8_t ret[SHA256_LEN])
+int archive_read_format(struct shard *s, struct archive_format *ret)
 {
-    struct sha256 *h;
-    int err = sha256_new(&h);
+    char text[ARCHIVE_TEXT_MAX];
+    ssize_t n = shard_get(s, ARCHIVE_FORMAT, text, sizeof text);
 
-    if (err < 0)
-        return err;
-    sha256_add(h, bytes, len);
-    err = sha256_end(h, ret);
-    sha256_free(h);
-    return err;
+    if (n < 0)
+        return n == -EFBIG ? -EUCLEAN : (int)n;
+    return archive_format_decode(text, (size_t)n, ret);
 }
+
+/* ---- one segment ---- */
 
 static int decode(uint32_t lineage, struct segment_pos at, struct archive_segment *g)
 {
@@ -37,10 +34,10 @@ static int decode(uint32_t lineage, struct segment_pos at, struct archive_segmen
         return err;
     if (h->lineage != lineage || segment_pos_compare(h->at, at) != 0)
         return -EUCLEAN;
-    err = sum_of(g->bytes, g->len, g->sum);
+    err = sha256_of(g->bytes, g->len, g->sum);
     if (err < 0 || h->has_body)
         return err;
-    err = sum_of(g->bytes + g->items_at, g->len - g->items_at, sum);
+    err = sha256_of(g->bytes + g->items_at, g->len - g->items_at, sum);
     return err == 0 && memcmp(sum, h->items_sum, sizeof sum) != 0 ? -EUCLEAN : err;
 }
 

@@ -3,6 +3,7 @@
  * archive_read: segments of a lineage as they are read back: checked, and with what they say of the
  * namespaces that there were.
  *
+ *     archive_read_format(shard, &format)           which archive it is
  *     archive_read(shard, lineage, at, &s)          one segment
  *     archive_names(shard, lineage, at, &names)     which namespaces were in the root then
  *     archive_items(shard, &s, section, fn, ctx)    the items of one section, in order
@@ -15,8 +16,12 @@
  */
 #pragma once
 
+#include "archive_text.h"
 #include "segment.h"
 #include "shard.h"
+
+/* Which archive is there. -ENOENT: none is. */
+int archive_read_format(struct shard *s, struct archive_format *ret);
 
 struct archive_segment {
     struct segment_front front;

@@ -388,9 +388,9 @@ static int give_back(struct state *p, struct ns *ns)
     int err;
 
     ns_label(p, ns, label);
-    if (ns_point_get(p, ns,
-                     &note)) /* before it is gone: the next mount must know of it. If the disk
-                                     * has no room for that the stream notes it. */
+    /* The next mount must know of it, so it is noted first. If the disk has no room for that the
+     * stream notes it later. */
+    if (ns_point_get(p, ns, &note))
         (void)shards_note_gap(p->shards, note.archive, true);
     err = drop_kept(p, ns, may_give_way);
     if (err < 0)

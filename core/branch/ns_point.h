@@ -11,9 +11,9 @@
  * The room that ships (ship/ship.h) removes a point when the next one is shipped, or when its
  * archive is given up. On a full disk points give way, too (kept.h), and the room makes others.
  *
- * Threads: any; the changes are alone (txn_begin_alone). The caller of the
- * others holds neither "namespace" nor "names". A note is changed by the thread that ships to its
- * archive. Errors: 0 or -errno: what a change returns; -ENOMEM.
+ * Threads: any; the changes are alone (txn_begin_alone). The caller of the others holds
+ * neither "namespace" nor "names". A note is changed by the thread that ships to its archive.
+ * Errors: 0 or -errno: what a change returns; -ENOMEM.
  */
 #pragma once
 

@@ -53,3 +53,16 @@ int sha256_end(struct sha256 *h, uint8_t out[SHA256_LEN])
     h->failed = !begin(h);
     return good ? 0 : -ENOMEM;
 }
+
+int sha256_of(const void *bytes, size_t len, uint8_t out[SHA256_LEN])
+{
+    struct sha256 *h;
+    int err = sha256_new(&h);
+
+    if (err < 0)
+        return err;
+    sha256_add(h, bytes, len);
+    err = sha256_end(h, out);
+    sha256_free(h);
+    return err;
+}

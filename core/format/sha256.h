@@ -25,3 +25,5 @@ void sha256_free(struct sha256 *h); /* NULL is fine */
 void sha256_add(struct sha256 *h, const void *bytes, size_t len);
 /* -ENOMEM: libcrypto failed; `out` is as it was. */
 int sha256_end(struct sha256 *h, uint8_t out[SHA256_LEN]);
+/* The sum of bytes that are all there. -ENOMEM */
+int sha256_of(const void *bytes, size_t len, uint8_t out[SHA256_LEN]);

@@ -35,9 +35,7 @@ static int fail(struct strbuf *why, int err, const char *fmt, ...)
 
 static int read_format(struct shard *s, struct archive_format *ret, struct strbuf *why)
 {
-    char text[ARCHIVE_TEXT_MAX];
-    ssize_t n = shard_get(s, ARCHIVE_FORMAT, text, sizeof text);
-    int err = n < 0 ? (int)n : archive_format_decode(text, (size_t)n, ret);
+    int err = archive_read_format(s, ret);
 
     if (err == -ENOENT)
         return fail(why, err, "there is no archive");

@@ -86,6 +86,8 @@ static bool is_at(const struct restoring *r, uint64_t number, const struct entry
 {
     struct archived_place at;
 
+    if (e->size != c->size)
+        return false;
     if (e->shard == r->plan->archive)
         return (e->kind == ENTRY_PACK) == c->in_pack && e->where == c->where &&
                e->offset == c->offset;

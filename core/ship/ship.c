@@ -132,7 +132,7 @@ static int catch_up(struct stream *s)
     return err;
 }
 
-/* One round. After it the archive has what the store was at its begin. */
+/* One round. After it the archive has what the store was at its begin, unless it had to end. */
 static int ship_round(struct stream *s)
 {
     uint64_t seq;
@@ -152,7 +152,7 @@ static int ship_round(struct stream *s)
             err = ship_cut_points(s);
         }
     } while (err == 0 && s->deferred && !ship_is_ending(s));
-    if (err == 0) /* nothing of the changes up to `looked` is to be shipped */
+    if (err == 0 && !s->deferred) /* of the changes up to `looked` nothing is to be shipped */
         note_advance(s, s->looked > seq ? s->looked : seq);
     return err;
 }
@@ -481,5 +481,5 @@ int ship_wait_all(struct state *p, uint64_t seq, int64_t timeout, const _Atomic 
         err = ship_wait(p, s.archive, seq, timeout, interrupted);
         err = err == -ENXIO ? 0 : err; /* it was removed meanwhile */
     }
-    return err;
+    return err == -EKEYREVOKED || err == -ESHUTDOWN ? -EIO : err;
 }

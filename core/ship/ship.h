@@ -104,5 +104,6 @@ int ship_set_mode(struct state *p, struct ns *ns, enum ship_mode mode);
 /* Does an fsync of that inode wait for archives? Cheap where the store has none. */
 bool ship_is_sync(struct state *p, uint64_t nodeid);
 /* What such an fsync does after flush_sync and ship_kick: it waits until every archive has all
- * changes up to `seq`. Errors as ship_wait; 0 if there is no archive. */
+ * changes up to `seq`. -ETIMEDOUT, -EINTR; -EIO: one is refused, or the store is closed. 0 also if
+ * there is no archive. */
 int ship_wait_all(struct state *p, uint64_t seq, int64_t timeout, const _Atomic bool *interrupted);

@@ -5,6 +5,7 @@
  */
 #include "ship_impl.h"
 
+#include "archive_read.h"
 #include "archive_text.h"
 #include "flush.h"
 #include "ns_setting.h"
@@ -18,15 +19,6 @@
 #include <sys/random.h>
 
 /* ---- the place ---- */
-
-/* Reads which archive is there. -ENOENT: none is. */
-static int read_format(struct shard *shard, struct archive_format *ret)
-{
-    char text[ARCHIVE_TEXT_MAX];
-    ssize_t n = shard_get(shard, ARCHIVE_FORMAT, text, sizeof text);
-
-    return n < 0 ? (int)n : archive_format_decode(text, (size_t)n, ret);
-}
 
 static int has_something(const char *name, uint64_t size, void *ctx)
 {
@@ -51,12 +43,12 @@ static int make_archive(struct shard *shard, struct archive_format *ret, char wh
     if (err < 0)
         return err;
     err = shard_put_if_absent(shard, ARCHIVE_FORMAT, text, archive_format_encode(ret, text));
-    return err == -EEXIST ? read_format(shard, ret) : err;
+    return err == -EEXIST ? archive_read_format(shard, ret) : err;
 }
 
 static int open_archive(struct shard *shard, struct archive_format *ret, char why[SHARD_WHY])
 {
-    int err = read_format(shard, ret);
+    int err = archive_read_format(shard, ret);
 
     if (err == -EUCLEAN)
         snprintf(why, SHARD_WHY, "its file '%s' is damaged", ARCHIVE_FORMAT);
@@ -349,9 +341,8 @@ int ship_fork(struct state *p, uint16_t number, uint32_t *ret_lineage, char why[
     if (err < 0)
         return err;
     end_stream(p, number);
-    err = shards_set_lineage(p->shards, number, l.number);
-    if (err == 0) /* those that stay are dropped by the first join: the lineage is empty */
-        err = drop_points(p, number);
+    err = shards_set_lineage(p->shards, number, l.number); /* the first join drops the points: the
+                                                            * lineage is empty */
     *ret_lineage = l.number;
     return resume(p, number, err);
 }

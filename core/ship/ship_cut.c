@@ -464,8 +464,11 @@ int ship_note(struct stream *s)
         }
     }
     s->unnoted = false;
-    if (s->gap && has_all(s))
-        note_gap(s, false);
+    if (has_all(s)) {
+        s->gap_due = false;
+        if (s->gap)
+            note_gap(s, false);
+    }
     flush_kick_drops(s->p);
     return 0;
 }

@@ -133,7 +133,6 @@ int ship_add_entry(struct stream *s, uint32_t number, struct shipped **ret);
 
 /* Puts what the archive lacks of the contents of the new points. */
 int ship_contents(struct stream *s);
-struct items_file;
 /* Adds the items of an entry to `out`, and fills its section. */
 int ship_gather(struct stream *s, struct shipped *e, struct items_file *out);
 

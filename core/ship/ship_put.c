@@ -117,19 +117,6 @@ static struct front_head begin_head(struct stream *s)
     return h;
 }
 
-static int sum_of(const struct strbuf *b, uint8_t ret[SHA256_LEN])
-{
-    struct sha256 *h;
-    int err = sha256_new(&h);
-
-    if (err < 0)
-        return err;
-    sha256_add(h, b->s, b->len);
-    err = sha256_end(h, ret);
-    sha256_free(h);
-    return err;
-}
-
 /* Encodes the segment. If it is too long with its items these get a body. */
 static int encode(struct ship_segment *g, struct segment_front *f)
 {
@@ -171,7 +158,7 @@ static int make(struct stream *s, struct segment_front *f)
     if (err == 0)
         err = encode(g, f);
     if (err == 0)
-        err = sum_of(&g->bytes, g->sum);
+        err = sha256_of(g->bytes.s, g->bytes.len, g->sum);
     g->head = f->head;
     for (uint32_t i = 0; i < f->head.sections; i++)
         g->sections += f->sections[i].kind == SECTION_CHANGE;

@@ -107,7 +107,7 @@ static int await_archives(struct sync *s, struct requests_list *l)
         if (err == -ETIMEDOUT)
             drop_interrupted(l);
     } while (err == -ETIMEDOUT && l->count > 0 && !is_stopping(s));
-    return err == -EKEYREVOKED || err == -ETIMEDOUT || err == -ESHUTDOWN ? -EIO : err;
+    return err == -ETIMEDOUT ? -EIO : err;
 }
 
 /* The thread: one sync for all requests that were taken. flush_sync makes everything durable that
