@@ -292,7 +292,7 @@ static int stored_at(struct verifying *v, uint64_t at, uint64_t *ret)
 static int check_subblock(struct verifying *v, uint64_t at, const struct extent *e)
 {
     struct group *g = &v->g;
-    uint64_t stored;
+    uint64_t stored = 0;
     int err = stored_at(v, block_start(at), &stored);
 
     if (err < 0)
@@ -323,7 +323,7 @@ static int take_subblock(struct verifying *v, struct key k, const void *val, siz
 static int take_holes(struct verifying *v, struct key k, const void *val, size_t len)
 {
     struct group *g = &v->g;
-    uint64_t stored;
+    uint64_t stored = 0;
     uint32_t map;
     int err = check_marked(v, INODE_HOLES, "maps of holes");
 

@@ -32,7 +32,7 @@ static bool note_why(struct stream *s, enum ship_state state, const char *why)
 
 int ship_fail(struct stream *s, int err, const char *fmt, ...)
 {
-    char what[SHARD_WHY], why[SHARD_WHY + 80];
+    char what[SHARD_WHY], why[SHARD_WHY];
     va_list ap;
 
     if (err == -EKEYREVOKED || err == -ESHUTDOWN || s->failed)
@@ -41,7 +41,7 @@ int ship_fail(struct stream *s, int err, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(what, sizeof what, fmt, ap);
     va_end(ap);
-    snprintf(why, sizeof why, "%s (%s)", what, strerror(-err));
+    snprintf(why, sizeof why, "%.180s (%.70s)", what, strerror(-err));
     if (note_why(s, SHIP_FAILING, why))
         report(REPORT_WARN, "archive %u: %s: that is tried again", s->archive, why);
     return err;
