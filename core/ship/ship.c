@@ -162,10 +162,13 @@ static int round_of(struct stream *s)
     MUTEX_GUARD(&s->lock);
     int err = ship_round(s);
 
-    if (err < 0) {
-        MUTEX_GUARD(&s->stats_lock);
-        s->failures++;
+    if (err == 0) {
+        ship_end_backlog(s);
+        return 0;
     }
+    ship_bound_backlog(s);
+    MUTEX_GUARD(&s->stats_lock);
+    s->failures++;
     return err;
 }
 
@@ -252,8 +255,7 @@ static void ship_rest(struct stream *s)
     int err = s->refused ? 0 : round_of(s);
 
     if (err < 0)
-        report(REPORT_WARN,
-               "archive %u lacks the last changes (%s). The next mount ships them.",
+        report(REPORT_WARN, "archive %u lacks the last changes (%s). The next mount ships them.",
                s->archive, strerror(-err));
 }
 

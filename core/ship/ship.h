@@ -65,6 +65,9 @@ struct ship_stats {
     bool behind;           /* there are changes that the archive does not have */
     uint64_t segments, sections, items; /* shipped since the start */
     uint64_t contents, content_bytes;   /* likewise, objects */
+    /* Bytes of whole files, at least, that the store has only because the archive is behind. It is
+     * looked at once a minute while rounds fail. */
+    uint64_t held;
     char url[SHARD_URL_MAX + 1];
 };
 

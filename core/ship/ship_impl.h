@@ -38,6 +38,7 @@ struct shipped {
     /* of `is`, or of what is gone; else the last one that was shipped, or its instant and name */
     struct segment_section section;
     uint64_t items; /* shipped since a section that begins with an empty tree, in this mount */
+    uint64_t held;  /* bytes that its points alone held at the last look (ship_backlog.c) */
     struct ship_jump jump[SHIP_JUMPS];
 };
 
@@ -65,6 +66,7 @@ struct stream {
     struct ship_segment *made; /* the segment that is to be put; NULL: none. Owned */
     bool unnoted;              /* it was put, and the points are not noted yet */
     bool failed;               /* why the round failed has been noted */
+    int64_t weighed;           /* when its points were weighed; 0: not since it was behind */
 
     struct mutex stats_lock; /* "ship stats", a leaf: the rest */
     struct cond wake, advanced;
@@ -128,6 +130,12 @@ int ship_note(struct stream *s);
 /* The namespace of that number; NULL: the archive does not have it. */
 struct shipped *ship_entry(struct stream *s, uint32_t number);
 int ship_add_entry(struct stream *s, uint32_t number, struct shipped **ret);
+
+/* ---- ship_backlog.c ---- */
+
+/* After a round that failed: notes what the points hold, and keeps the bound of that. */
+void ship_bound_backlog(struct stream *s);
+void ship_end_backlog(struct stream *s); /* after a round that did not fail */
 
 /* ---- ship_gather.c ---- */
 

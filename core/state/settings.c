@@ -119,6 +119,10 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
                               "what changed is shipped to archives this often; nothing is sent "
                               "while nothing changes",
                               NULL},
+    [SET_ARCHIVE_BACKLOG] = {"archive_backlog", SETTING_SIZE, 0, 65536 * GIB, 0,
+                             "bytes that are held for an archive that is behind; beyond it gets "
+                             "what changed whole; 0: no bound but a full disk",
+                             NULL},
 };
 
 void settings_init(struct settings *s)

@@ -50,6 +50,7 @@ enum setting {
     SET_TRASH_KEEP,   /* duration, 0 – 3650d, 24h: what was dropped can be taken back so long */
     SET_HISTORY_KEEP, /* duration, 0 – 3650d, 30d: operations on namespaces are listed so long */
     SET_ARCHIVE_INTERVAL, /* duration, 100ms – 1h, 1s: changes are shipped to archives so often */
+    SET_ARCHIVE_BACKLOG,  /* size, 0 – 64T, 0: points of an archive that is behind hold so much */
     SETTING_COUNT
 };
 

@@ -35,6 +35,8 @@ void view_archive_line(struct state *p, const struct ship_stats *s, struct strbu
     strbuf_addf(out, " behind=%d lag_ms=%lld segments=%llu sections=%llu objects=%llu bytes=%llu",
                 s->behind, (long long)(lag_of(p, s) / NSEC_PER_MSEC), U(s->segments),
                 U(s->sections), U(s->contents), U(s->content_bytes));
+    if (s->held)
+        strbuf_addf(out, " held=%llu", U(s->held));
     if (*s->why) {
         strbuf_adds(out, " why=");
         command_add_word(out, s->why);
@@ -66,7 +68,7 @@ const char *view_archive_trouble(struct state *p)
 
 /* ---- stats.json and metrics ---- */
 
-#define NUMBERS 9
+#define NUMBERS 10
 
 static void list_numbers(struct state *p, const struct ship_stats *s,
                          struct view_number ret[static NUMBERS])
@@ -81,6 +83,7 @@ static void list_numbers(struct state *p, const struct ship_stats *s,
         {"sections", VIEW_COUNTER, s->sections},
         {"objects", VIEW_COUNTER, s->contents},
         {"bytes", VIEW_COUNTER, s->content_bytes},
+        {"held_bytes", VIEW_GAUGE, s->held},
     };
 
     for (unsigned i = 0; i < NUMBERS; i++)

@@ -119,6 +119,42 @@ Test(ship, points_that_give_way_are_noted_before_they_are_gone_until_all_is_ship
     restores(&v, "main", atomic_load(&v.w.x.p->seq), &was);
 }
 
+/* An archive that takes nothing any more, after it got a large file, which is deleted then. */
+static void fall_behind(void)
+{
+    put_bytes(&v.w, "main/large", LARGE, 7);
+    ship(&v);
+    shard_mem_set_capacity(v.mem, 1);
+    remove_file(&v.w.x, "main/large");
+    put_file(&v.w.x, "main/b", "two");
+    cr_assert_lt(ship_step(v.w.x.p), 0);
+}
+
+Test(ship, what_an_archive_that_is_behind_holds_back_is_counted_until_it_has_all)
+{
+    fall_behind();
+    cr_assert_geq(ship_stats_of(&v).held, LARGE);
+    cr_assert_not(has_gap());
+    shard_mem_set_capacity(v.mem, 0);
+    ship(&v);
+    cr_assert_eq(ship_stats_of(&v).held, 0);
+}
+
+Test(ship, beyond_the_backlog_points_are_let_go_and_the_namespace_is_shipped_whole)
+{
+    struct digest was;
+
+    agreed(&v.w.x, "set archive_backlog 100K", "ok");
+    fall_behind();
+    cr_assert_eq(ship_stats_of(&v).held, 0);
+    cr_assert(has_gap());
+    shard_mem_set_capacity(v.mem, 0);
+    ship(&v);
+    cr_assert_not(has_gap());
+    was = digest_of(&v, "main");
+    restores(&v, "main", atomic_load(&v.w.x.p->seq), &was);
+}
+
 Test(ship, what_gave_way_and_is_dropped_before_it_was_shipped_is_in_no_segment)
 {
     struct digest was;
