@@ -228,7 +228,7 @@ CLAIM(a_missing_file_is_believed_only_in_words)
 
 static int open_tls(const char *options, struct shard **ret, char why[SHARD_WHY])
 {
-    char url[256];
+    char url[640];
 
     snprintf(url, sizeof url, "s3://plain/p?endpoint=https://127.0.0.1:%d%s", port, options);
     return shard_open(url, 0, ret, why);

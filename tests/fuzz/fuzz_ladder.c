@@ -20,7 +20,7 @@
 
 static void check_marks(const struct ladder *l, const uint8_t *data, size_t len)
 {
-    int64_t times[LADDER_TEXT_MAX], at = 0;
+    int64_t times[LADDER_TEXT_MAX] = {0}, at = 0;
     bool needed[LADDER_TEXT_MAX];
     size_t most = 1, count = 0;
 

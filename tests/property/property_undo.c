@@ -217,6 +217,15 @@ static struct space *add_space(const char *name, size_t of)
     return s;
 }
 
+/* All names here are short. */
+static void copy_name(char out[16], const char *name)
+{
+    const size_t len = strlen(name);
+
+    CHECK(len < 16);
+    memcpy(out, name, len + 1);
+}
+
 /* Notes an operation that has succeeded just now. */
 static struct did *note(enum history_kind kind, const struct space *s, const char *name,
                         const char *second)
@@ -230,8 +239,8 @@ static struct did *note(enum history_kind kind, const struct space *s, const cha
                       .other = SIZE_MAX,
                       .branch = SIZE_MAX,
                       .time = clock_of_store()};
-    snprintf(o->name, sizeof o->name, "%s", name);
-    snprintf(o->second, sizeof o->second, "%s", second ? second : "");
+    copy_name(o->name, name);
+    copy_name(o->second, second ? second : "");
     return o;
 }
 
