@@ -253,6 +253,55 @@ same_tree
 unmount_store
 check_clean
 
+# ---- archives ----
+
+# both COMMAND… - with the URL of each of the two archives behind it.
+both() { "$@" "$rados_archive" && "$@" "$s3_archive"; }
+ship() { t archive ship "$1" "${2:-100s}" >/dev/null 2>&1; }
+add() { t archive add "$1" >/dev/null; }
+# has_all URL - a machine that has only the archive gets the tree from it.
+has_all() {
+    rm -rf "$W/elsewhere"
+    "$TALLY" clone "$1" "$W/elsewhere" main >/dev/null
+    mkdir -p "$W/there"
+    "$TALLY" mount "$W/elsewhere" "$W/there"
+    [[ $(tree_digest "$W/there/main/tree") == "$want" ]] || fail "$1 has another tree"
+    "$TALLY" umount "$W/there"
+}
+rados_archive="rados:tally/archive?conf=$CONF&id=tallytest" s3_archive="s3://tally/archive?$s3_at"
+
+claim "a store ships to RADOS and to S3: its daemon dies, and another machine has from either what was shipped"
+S=$W/store.ships
+"$TALLY" init "$S"
+mount_store
+both add
+mkdir "$M/main/tree"
+cp -r /usr/include/linux "$M/main/tree/"
+head -c 20000000 /dev/urandom >"$M/main/tree/large"
+both ship
+want=$(tree_digest "$M/main/tree")
+kill_daemon
+both has_all
+
+claim "servers that are away hold nobody up, and when they are back they get what they lack"
+may_log 'archive 6553[0-9]: '
+mount_store
+t set shard_patience 6s >/dev/null
+ceph_kill rgw
+ceph_kill osd
+mv "$M/main/tree/linux" "$M/main/tree/moved"
+echo later >"$M/main/tree/later"
+head -c 3000000 /dev/urandom | dd of="$M/main/tree/large" bs=1M seek=7 conv=notrunc status=none
+fails ship "$s3_archive" 1s
+fails ship "$rados_archive" 1s
+ceph_start rgw
+ceph_restart_osd
+wait_until rgw_answers
+both wait_until ship
+want=$(tree_digest "$M/main/tree")
+kill_daemon
+both has_all
+
 # ---- two stores in one pool ----
 
 # in_pool - how many files with contents the pool has.
