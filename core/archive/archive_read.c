@@ -5,6 +5,7 @@
 #include "archive_text.h"
 #include "array.h"
 #include "chain.h"
+#include "map64.h"
 #include "sha256.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -77,20 +78,21 @@ static int compare_names(const void *a, const void *b)
     return (x->ns > y->ns) - (x->ns < y->ns);
 }
 
-/* Adds what a segment says of a namespace, unless a later one has said something of it. A namespace
- * that was gone is noted without a name, until the end. */
-static int add_name(struct archive_names *n, const struct segment_name *name)
+/* Adds what a segment says of a namespace, unless a later one has said something of it: `seen` has
+ * the numbers of those. A namespace that was gone is noted without a name, until the end. */
+static int add_name(struct archive_names *n, struct map64 *seen, const struct segment_name *name)
 {
-    for (size_t i = 0; i < n->count; i++)
-        if (n->v[i].ns == name->ns)
-            return 0;
-    if (ARRAY_RESERVE(n->v, n->room, n->count + 1) < 0)
+    uint64_t before;
+
+    if (map64_get(seen, name->ns, &before))
+        return 0;
+    if (ARRAY_RESERVE(n->v, n->room, n->count + 1) < 0 || map64_put(seen, name->ns, 1) < 0)
         return -ENOMEM;
     n->v[n->count++] = *name;
     return 0;
 }
 
-static int add_section(struct archive_names *n, const struct segment_section *s,
+static int add_section(struct archive_names *n, struct map64 *seen, const struct segment_section *s,
                        struct segment_pos at)
 {
     struct segment_name name = {
@@ -98,18 +100,18 @@ static int add_section(struct archive_names *n, const struct segment_section *s,
 
     if (s->kind == SECTION_CHANGE)
         memcpy(name.name, s->name, sizeof name.name);
-    return add_name(n, &name);
+    return add_name(n, seen, &name);
 }
 
 /* Adds what one segment says. A list of names has its own sections in it. */
-static int add_segment(struct archive_names *n, const struct segment_front *f)
+static int add_segment(struct archive_names *n, struct map64 *seen, const struct segment_front *f)
 {
     int err = 0;
 
     for (uint32_t i = 0; i < f->head.names && err == 0; i++)
-        err = add_name(n, &f->names[i]);
+        err = add_name(n, seen, &f->names[i]);
     for (uint32_t i = 0; i < f->head.sections && err == 0 && !f->head.has_names; i++)
-        err = add_section(n, &f->sections[i], f->head.at);
+        err = add_section(n, seen, &f->sections[i], f->head.at);
     return err;
 }
 
@@ -129,6 +131,7 @@ static void settle(struct archive_names *n)
 int archive_names(struct shard *s, uint32_t lineage, struct segment_pos at,
                   struct archive_names *ret)
 {
+    struct map64 seen = MAP64_INIT;
     bool whole = at.epoch == 0;
     int err = 0;
 
@@ -138,11 +141,12 @@ int archive_names(struct shard *s, uint32_t lineage, struct segment_pos at,
         err = archive_read(s, lineage, at, &g);
         if (err < 0)
             break;
-        err = add_segment(ret, &g.front);
+        err = add_segment(ret, &seen, &g.front);
         at = g.front.head.before;
         whole = g.front.head.has_names || at.epoch == 0;
         archive_segment_release(&g);
     }
+    map64_release(&seen);
     if (err == 0)
         settle(ret);
     return err;

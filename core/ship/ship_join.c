@@ -122,14 +122,25 @@ static int is_instant(struct stream *s, struct shard *shard, const struct ns *po
     return 1;
 }
 
-/* The name of the namespace that a point is of; NULL: the archive does not have it. */
+/* The name of the namespace that a point is of; NULL: the archive does not have it. Names ascend by
+ * number. */
 static const struct segment_name *name_of(const struct archive_names *names, const struct ns *point)
 {
-    for (size_t i = 0; i < names->count; i++)
-        if (names->v[i].ns == point->hidden.of.ns &&
-            names->v[i].generation == point->hidden.of.generation)
-            return &names->v[i];
-    return NULL;
+    const uint32_t ns = point->hidden.of.ns;
+    size_t low = 0, high = names->count;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+
+        if (names->v[mid].ns < ns)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < names->count && names->v[low].ns == ns &&
+                   names->v[low].generation == point->hidden.of.generation
+               ? &names->v[low]
+               : NULL;
 }
 
 /* Keeps a point that the archive has. One that it does not have was cut before a death, or was
@@ -170,30 +181,41 @@ static int sort_points(struct stream *s, struct shard *shard, const struct archi
     return err;
 }
 
+/* Marks the names whose instant is a point here. */
+static int find_here(struct stream *s, struct shard *shard, const struct archive_names *names,
+                     bool *here)
+{
+    struct ns_point note;
+    struct ns *point;
+    uint32_t at = 0;
+    int is = 0;
+
+    while (is >= 0 && ns_point_next(s->p, at, &point, &note) == 0) {
+        const struct segment_name *name = note.archive == s->archive ? name_of(names, point) : NULL;
+
+        at = point->number;
+        if (name && !here[name - names->v]) {
+            is = is_instant(s, shard, point, name, &note);
+            here[name - names->v] = is == 1;
+        }
+        ns_put(s->p, point);
+    }
+    return is < 0 ? is : 0;
+}
+
 /* Is each instant of the archive here? It is looked at before anything is changed. */
 static int check_names(struct stream *s, struct shard *shard, const struct archive_names *names)
 {
-    for (size_t i = 0; i < names->count; i++) {
-        struct ns_point note;
-        struct ns *point;
-        uint32_t at = 0;
-        int is = 0;
+    CLEANUP_FREE bool *here = calloc(names->count + 1, sizeof *here);
+    int err = here ? find_here(s, shard, names, here) : -ENOMEM;
 
-        while (is == 0 && ns_point_next(s->p, at, &point, &note) == 0) {
-            at = point->number;
-            if (note.archive == s->archive)
-                is = is_instant(s, shard, point, &names->v[i], &note);
-            ns_put(s->p, point);
-        }
-        if (is < 0)
-            return is;
-        if (is == 0 && !s->gap)
-            return ship_refuse(s,
-                               "it has the history of another store, or of a later state of "
-                               "this one: its %.80s is of change %llu, which is not here",
-                               names->v[i].name, (unsigned long long)names->v[i].seq);
-    }
-    return 0;
+    for (size_t i = 0; i < names->count && err == 0 && !s->gap; i++)
+        if (!here[i])
+            err = ship_refuse(s,
+                              "it has the history of another store, or of a later state of "
+                              "this one: its %.80s is of change %llu, which is not here",
+                              names->v[i].name, (unsigned long long)names->v[i].seq);
+    return err;
 }
 
 /* ---- joining ---- */
