@@ -3,13 +3,13 @@
  * property_archive: random histories of a store that ships to an archive, and what is restored from
  * it.
  *
- *     property_archive [--seed S] [--rounds N]
+ *     property_archive [--seed S] [--rounds N] [--dir DIR]      the archive is a directory below DIR
  *
  * In each round there is random work in up to six namespaces: their trees change, also by files that
  * stay open and are written while a segment is cut; they are made, branched, dropped, taken back,
  * renamed, exchanged, merged, frozen, kept out of the archive, and moved to a shard and back. The
- * process dies, and is started again. A round of shipping may meet an archive that loses answers,
- * stalls, is full or away: then it fails, and a later one ships all. Before a round all namespaces
+ * process dies, and is started again. A round of shipping may meet an archive that fails
+ * (vault.h): then it fails, and a later one ships all. Before a round all namespaces
  * are listed by a naive walk; after one that succeeded that is what the archive has at that moment.
  *
  * Of any such moment a namespace is restored, by the number of the change or by the time, listed
@@ -36,14 +36,14 @@
 #include "ship.h"
 #include "store.h"
 #include "store_copy.h"
+#include "vault.h"
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MOMENTS 150                   /* that are known at once */
-#define PATIENCE (600 * NSEC_PER_SEC) /* so that only what stalls is left by its caller */
+#define MOMENTS 150 /* that are known at once */
 #define NO_TIME INT64_MAX
 
 /* One line of a list. */
@@ -67,8 +67,7 @@ static struct {
     struct kv_mem *mem;
     struct kv *kv;
     struct disk *disk;
-    struct fault fault; /* of the archive */
-    struct shard_mem *vault, *cold, *other;
+    struct shard_mem *cold, *other;
     uint16_t archive;
     struct moment moment[MOMENTS];
     size_t moments, last; /* the last one of them */
@@ -250,51 +249,11 @@ static void compare(const struct known *k)
 
 /* ---- shipping ---- */
 
-static const struct shard_mem_odds always = {
-    .patience = PATIENCE, .per_mille = {[SHARD_MEM_REPEATED] = 150, [SHARD_MEM_LATE_EXISTS] = 50}};
-static const struct shard_mem_odds unwell = {.patience = PATIENCE,
-                                             .per_mille = {[SHARD_MEM_LOST_REPLY] = 200,
-                                                           [SHARD_MEM_REPEATED] = 150,
-                                                           [SHARD_MEM_LATE_EXISTS] = 50,
-                                                           [SHARD_MEM_STALL] = 30}};
-
-static void set_odds(const struct shard_mem_odds *odds)
-{
-    struct shard_mem_odds seeded = *odds;
-
-    seeded.seed = fault_random(&work.rng);
-    shard_mem_set_odds(w.vault, &seeded);
-}
-
 static void heal(void)
 {
-    shard_mem_release(w.vault);
-    set_odds(&always);
-    shard_mem_set(w.vault, SHARD_MEM_UNREACHABLE, false);
-    shard_mem_set(w.vault, SHARD_MEM_FULL, false);
-    fault_reset(&w.fault);
+    vault_heal();
     work_pass(2 * NSEC_PER_SEC);
     (void)shards_look(work.p->shards);
-}
-
-/* What can go wrong with the archive. */
-static void spoil(void)
-{
-    switch (work_pick(5)) {
-    case 0:
-        shard_mem_set(w.vault, SHARD_MEM_UNREACHABLE, true);
-        break;
-    case 1:
-        shard_mem_set(w.vault, SHARD_MEM_FULL, true);
-        break;
-    case 2:
-        w.fault.fail_at = 1 + work_pick(4);
-        w.fault.loss = FAULT_LOSE_SOME;
-        w.fault.seed = fault_random(&work.rng);
-        break;
-    default:
-        set_odds(&unwell);
-    }
 }
 
 static struct ship_stats stats(void)
@@ -303,15 +262,6 @@ static struct ship_stats stats(void)
 
     CHECK(ship_next(work.p, w.archive - 1u, &s) == 0);
     return s;
-}
-
-static uint64_t calls(void)
-{
-    uint64_t n = 0;
-
-    for (unsigned i = 0; i < SHARD_MEM_CALLS; i++)
-        n += shard_mem_calls(w.vault, (enum shard_mem_call)i);
-    return n;
 }
 
 static void forget_moment(struct moment *m)
@@ -347,9 +297,9 @@ static void be_idle(void)
     CHECK(ship_step(work.p) == 0);
     if (stats().segments != segments)
         random_failed(__FILE__, __LINE__, "what was shipped is shipped again");
-    before = calls();
+    before = vault_calls();
     CHECK(ship_step(work.p) == 0 && ship_step(work.p) == 0);
-    CHECK(calls() == before);
+    CHECK(vault_calls() == before);
     w.idle++;
 }
 
@@ -366,11 +316,6 @@ static void print_reports(void)
         fprintf(stderr, "reported: %s\n", text[i]);
 }
 
-static bool is_of_a_shard(int err)
-{
-    return err == -EHOSTUNREACH || err == -EIO || err == -ENOSPC;
-}
-
 /* One round. 0, or what it failed with because of the archive. */
 static int try_round(void)
 {
@@ -378,13 +323,13 @@ static int try_round(void)
     int err;
 
     if (ill)
-        spoil();
+        vault_spoil();
     err = ship_step(work.p);
-    if (err < 0 && !(ill && is_of_a_shard(err))) {
+    if (err < 0 && !(ill && vault_may_fail(err))) {
         fprintf(stderr, "a round failed: %s: %s\n", strerror(-err), stats().why);
         print_reports();
     }
-    CHECK(err == 0 || (ill && is_of_a_shard(err)));
+    CHECK(err == 0 || (ill && vault_may_fail(err)));
     heal();
     return err;
 }
@@ -545,7 +490,7 @@ static struct shard *open_vault(void)
     char why[SHARD_WHY];
     struct shard *s;
 
-    CHECK(shard_open("mem:vault", 0, &s, why) == 0);
+    CHECK(shard_open(vault_url(), 0, &s, why) == 0);
     return s;
 }
 
@@ -604,12 +549,15 @@ static void damage(const struct moment *m, size_t i)
     void *was;
 
     CHECK(shard_range_alloc(s, c.name, c.size, 0, &was) == (ssize_t)c.size);
-    CHECK((lost ? shard_mem_lose(w.vault, c.name) : shard_mem_flip(w.vault, c.name, at, bit)) == 0);
+    if (lost)
+        vault_lose(c.name);
+    else
+        vault_flip(c.name, at, bit);
     restore_damaged(m, i, may_be_older(&c, lost));
     if (lost)
         CHECK(shard_put(s, c.name, was, c.size) == 0);
     else
-        CHECK(shard_mem_flip(w.vault, c.name, at, bit) == 0);
+        vault_flip(c.name, at, bit);
     free(was);
     shard_close(s);
     heal();
@@ -664,7 +612,10 @@ struct held {
 
 static struct held held_by_vault(void)
 {
-    return (struct held){shard_mem_count(w.vault), shard_mem_used(w.vault)};
+    struct held h;
+
+    vault_held(&h.count, &h.used);
+    return h;
 }
 
 /* The copy goes on by itself, and ships. */
@@ -808,25 +759,25 @@ static void play(uint64_t rounds)
     drop_everything();
 }
 
-static void begin(void)
+static void begin(const char *dir)
 {
     char why[SHARD_WHY];
 
     work_begin();
     shard_mem_register();
-    shard_set_patience(PATIENCE);
+    shard_set_patience(VAULT_PATIENCE);
     clock_manual_init(&work.clock, 1700000000 * NSEC_PER_SEC);
     CHECK(kv_mem_create(NULL, &w.mem) == 0 && disk_mem_create(NULL, 0, &w.disk) == 0);
     CHECK(kv_open_mem(w.mem, store_tables, store_table_count, KV_CREATE, &w.kv) == 0);
     CHECK(store_format(w.disk, w.kv, &work.clock.base, "o/p", 0, 0, NULL) == 0);
     kv_close(w.kv);
-    CHECK(shard_mem_create("vault", &w.fault, &w.vault) == 0);
+    vault_begin(dir, &work.rng);
     CHECK(shard_mem_create("cold", NULL, &w.cold) == 0);
     CHECK(shard_mem_create("other", NULL, &w.other) == 0);
     open_store();
     CHECK(shards_add(work.p->shards, 1, "mem:cold", why) == 0);
-    CHECK(ship_add(work.p, "mem:vault", &w.archive, why) == 0);
-    set_odds(&always);
+    CHECK(ship_add(work.p, vault_url(), &w.archive, why) == 0);
+    vault_settle();
 }
 
 static void end(void)
@@ -836,14 +787,16 @@ static void end(void)
     forget_copy();
     disk_close(w.disk);
     kv_mem_destroy(w.mem);
-    shard_mem_destroy(w.vault);
+    vault_end();
     shard_mem_destroy(w.cold);
     shard_mem_destroy(w.other);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", 1, NULL, 's'}, {"rounds", 1, NULL, 'n'}, {0}};
+    static const struct option options[] = {
+        {"seed", 1, NULL, 's'}, {"rounds", 1, NULL, 'n'}, {"dir", 1, NULL, 'd'}, {0}};
+    const char *dir = NULL;
     uint64_t rounds = 200;
     int o;
 
@@ -853,14 +806,16 @@ int main(int argc, char **argv)
             work.rng = strtoull(optarg, NULL, 0);
         else if (o == 'n')
             rounds = strtoull(optarg, NULL, 0);
+        else if (o == 'd')
+            dir = optarg;
         else
             return 2;
     }
     work.rng = work.rng ? work.rng : 1;
-    printf("property_archive --seed %llu --rounds %llu\n", (unsigned long long)work.rng,
-           (unsigned long long)rounds);
+    printf("property_archive --seed %llu --rounds %llu%s%s\n", (unsigned long long)work.rng,
+           (unsigned long long)rounds, dir ? " --dir " : "", dir ? dir : "");
     fflush(stdout);
-    begin();
+    begin(dir);
     play(rounds);
     end();
     printf("%llu rounds of shipping (%llu failed, %llu idle), %llu restored, %llu refused, %llu "
