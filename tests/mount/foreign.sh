@@ -134,7 +134,7 @@ END
 racer=$!
 pids+=("$racer")
 wait_until test -e "$S/kv/real"
-for _ in $(seq 30); do
+for _ in $(seq 15); do
     rc=0
     timeout "$limit" "$TALLY" check --repair --foreign-store "$S" >"$W/said" 2>&1 || rc=$?
     [[ $rc -le 2 ]] || fail "exit code $rc of a repair: $(<"$W/said")"

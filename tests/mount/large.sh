@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A file of 300 MB, overwritten at random places, against the same done on the disk's filesystem.
+# A file of 100 MB, overwritten at random places, against the same done on the disk's filesystem.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -14,18 +14,18 @@ import os, random, sys
 rng = random.Random(int(sys.argv[2]))
 fd = os.open(sys.argv[1], os.O_RDWR)
 size = os.fstat(fd).st_size
-for i in range(600):
+for i in range(200):
     at = rng.randrange(size)
     os.pwrite(fd, rng.randbytes(rng.choice((1, 100, 4096, 5000, 70000, 300000))), at)
-    if i % 150 == 149:
+    if i % 50 == 49:
         os.ftruncate(fd, size - rng.randrange(1 << 20))
         os.ftruncate(fd, size)
 os.close(fd)
 END
 }
 
-claim "300 MB go in and come out"
-head -c 300000000 /dev/urandom >"$W/plain"
+claim "100 MB go in and come out"
+head -c 100000000 /dev/urandom >"$W/plain"
 cp "$W/plain" big
 cmp big "$W/plain"
 
@@ -39,8 +39,8 @@ claim "a branch of it keeps the old bytes, and the store grows by what changed"
 drain
 before=$(store_kib)
 want=$(digest big)
-printf changed | dd of=big bs=1 seek=150000000 conv=notrunc status=none
-printf changed | dd of="$W/plain" bs=1 seek=150000000 conv=notrunc status=none
+printf changed | dd of=big bs=1 seek=50000000 conv=notrunc status=none
+printf changed | dd of="$W/plain" bs=1 seek=50000000 conv=notrunc status=none
 eq "$(digest "$M/old/big")" "$want"
 cmp big "$W/plain"
 grown=$(($(store_kib) - before))
