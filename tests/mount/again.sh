@@ -3,6 +3,7 @@
 # A mount that is asked for while the last daemon of the store is ending waits for it, as that of a
 # disk does; says so after a second, and does not wait for who does not end.
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 begin

@@ -3,6 +3,7 @@
 # Archives through a real mount: the wrong directory goes, the disk burns, an old copy of the store
 # is mounted, the archive is away.
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The counts, by hand: echo, ln, ls -l, rm.
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 begin

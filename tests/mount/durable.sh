@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What is on disk when: after fsync, after a drain, after umount, after SIGTERM; and who owns a store.
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 begin

@@ -3,6 +3,7 @@
 # Every way in which a mount ends: afterwards all that had returned is there, no process is left, no
 # dead mount, and the store is sound.
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 begin

@@ -4,6 +4,7 @@
 # absolute paths, attempts that are thrown away, exit codes, signals, and ordinary users.
 # shellcheck disable=SC2016 # what shells inside expand
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 needs setpriv unshare mkfifo

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # export: namespaces and directories in them become archives and directories, whole or not at all.
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 needs bsdtar setfattr setfacl setpriv

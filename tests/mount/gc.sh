@@ -3,6 +3,7 @@
 # GC cycles as people see them: what was left behind goes in the second run and not in the first,
 # whatever is in use stays, and everything goes on meanwhile.
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 begin

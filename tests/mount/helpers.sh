@@ -4,6 +4,7 @@
 # fstab. These look in /sbin only, so that runs in a mount namespace of its own, where /sbin and
 # /run/mount are others; nothing of it stays.
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 begin

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What was done to namespaces is listed with who did it, also after a crash; and it is undone by number.
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 keeps=yes # read by lib.sh

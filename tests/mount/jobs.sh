@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Long work as people see it: .tally/jobs, tally jobs, wait, cancel, and the bar on a terminal.
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 begin

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What a person does with branches: look at them, bring them back, take them back; and what is kept.
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 keeps=yes # read by lib.sh

@@ -3,6 +3,7 @@
 # Killed at random moments under load, the daemon loses nothing that a call had returned for:
 # kill.py says how. By hand, longer:  TALLY=… bash kill.sh 1000 SEED [gentle] [threads|uring|both]
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 [[ $(id -u) -eq 0 ]] || skip "not root"

@@ -18,6 +18,11 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH # tools/check says why
 
 test_file=$(realpath "$0")
 TALLY=$(realpath "${TALLY:?is the tally program to be tested}")
+# The search for leaks takes half of the time that a verb takes. The daemons of mount_with and mount8 are
+# searched in each test. Verbs, and daemons that are started otherwise, are searched in the tests that set
+# leaks=all before they read this; together these use all verbs.
+export DAEMON_ASAN=${DAEMON_ASAN-${ASAN_OPTIONS-}}
+[[ ${leaks:-} == all ]] || export ASAN_OPTIONS=$DAEMON_ASAN:detect_leaks=0
 W=$(mktemp -d "${TMPDIR:-/tmp}/tally-test-XXXXXX")
 chmod 755 "$W" # for the tests that look in as another user
 # shellcheck disable=SC2034  # S and M are for the tests
@@ -185,7 +190,7 @@ may_log() { allowed="$allowed|$1"; }
 # tests/matrix: the same suite, mounted otherwise; what the test itself asks for goes before.
 mount_with() {
     mkdir -p "$M"
-    "$TALLY" mount -f ${MOUNT_OPTIONS:+-o "$MOUNT_OPTIONS"} "$@" "$S" "$M" </dev/null >>"$W/log" 2>&1 &
+    ASAN_OPTIONS=$DAEMON_ASAN "$TALLY" mount -f ${MOUNT_OPTIONS:+-o "$MOUNT_OPTIONS"} "$@" "$S" "$M" </dev/null >>"$W/log" 2>&1 &
     daemon=$!
     pids+=("$daemon")
     wait_until mounted_or_ended
@@ -239,7 +244,7 @@ with_helpers() {
 # mount8 OPTION… - as mount_with, but by mount(8) and in the background; $daemon is its process.
 mount8() {
     mkdir -p "$M"
-    mount -t fuse.tally "$@" "$S" "$M" 2>>"$W/log"
+    ASAN_OPTIONS=$DAEMON_ASAN mount -t fuse.tally "$@" "$S" "$M" 2>>"$W/log"
     daemon=$(daemon_of "$M")
     pids+=("$daemon")
 }

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What both sides changed in a text is merged by a program, or by a rule for its path.
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 keeps=yes # read by lib.sh

@@ -4,6 +4,7 @@
 # mount(8), an fstab and the program; how they end, and how the verbs work in them.
 # shellcheck disable=SC2016 # the ways to unmount are expanded where they are run
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 with_helpers

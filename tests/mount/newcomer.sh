@@ -4,6 +4,7 @@
 # no stores, arguments that are missing or turned round. Each gets what they meant, or a sentence
 # that says what is there and which command helps.
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 begin

@@ -3,6 +3,7 @@
 # After a daemon was killed: what check, mount and status say of the changes that wait in the log.
 # And words for who mounts at the wrong place, or puts an option at one.
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 begin

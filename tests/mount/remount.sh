@@ -3,6 +3,7 @@
 # mount -o remount, by mount(8) with and without its helper, and by the system call alone: what it
 # says holds, and the daemon knows.
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 with_helpers

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # send and receive: namespaces go from one store to another, whole, as differences, and interrupted.
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 needs setfattr setfacl setpriv

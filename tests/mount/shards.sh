@@ -5,6 +5,7 @@
 #
 #     TALLY=… bash shards.sh [KILLS]
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 [[ $(id -u) -eq 0 ]] || skip "not root"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # tally called wrongly: an exit code, a sentence on standard error, and nothing changed.
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 begin

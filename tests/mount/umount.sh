@@ -3,6 +3,7 @@
 # What umount waits for, and what it says of the end: a daemon whose process id is of another pid
 # namespace, one whose last drain fails, a path that changes, and a mount namespace by -N.
 set -euo pipefail
+leaks=all
 # shellcheck source=tests/mount/lib.sh
 . "$(dirname "$0")/lib.sh"
 with_helpers
