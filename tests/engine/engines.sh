@@ -27,6 +27,12 @@ took() {
     "$@" >/dev/null 2>&1 || true
     echo $((($(date +%s%N) - from) / 1000000))
 }
+# small_files DIRECTORY - a new one with 300 of them.
+small_files() {
+    local files=(/usr/include/linux/*.h)
+    mkdir "$1"
+    cp "${files[@]:0:300}" "$1"
+}
 cold() {
     drain
     echo 3 >/proc/sys/vm/drop_caches
@@ -92,8 +98,8 @@ t set shard_patience 30s >/dev/null
 
 claim "a tree moves there, is read there, is swept and comes home"
 mkdir "$M/main/tree"
-cp -r /usr/include/linux "$M/main/tree/"
-head -c 40000000 /dev/urandom >"$M/main/tree/large"
+small_files "$M/main/tree/linux"
+head -c 16000000 /dev/urandom >"$M/main/tree/large"
 want=$(tree_digest "$M/main/tree")
 drain
 t shard add 1 "s3://tally/one?$s3_at" >/dev/null
@@ -201,7 +207,7 @@ uploads() {
     grep -c '<UploadId>' "$W/said" || true
 }
 uploading() { [[ $(uploads) -gt 0 ]]; }
-head -c 200000000 /dev/urandom >"$M/main/tree/larger"
+head -c 100000000 /dev/urandom >"$M/main/tree/larger"
 drain
 want=$(tree_digest "$M/main/tree")
 t move "$M/main/tree/larger" 1 >/dev/null
@@ -353,8 +359,8 @@ share() {
         wait_until reported "$M"
     done
     use one
-    cp -r /usr/include/linux "$M/main/tree"
-    head -c 20000000 /dev/urandom >"$M/main/large"
+    small_files "$M/main/tree"
+    head -c 10000000 /dev/urandom >"$M/main/large"
     told "$M"
     told "$W/mnt.two"
     both=$($count)

@@ -63,7 +63,7 @@ fails t shard add 2 "dir:$W/two/cold"
 claim "a tree moves there: the digests are equal, and its room here comes back"
 mkdir "$M/main/tree"
 for i in {1..300}; do head -c $((2000 + i * 17)) /dev/urandom >"$M/main/tree/s$i"; done
-for i in 1 2 3; do head -c $((20000000 + i)) /dev/urandom >"$M/main/tree/l$i"; done
+for i in 1 2 3; do head -c $((8000000 + i)) /dev/urandom >"$M/main/tree/l$i"; done
 echo here >"$M/main/here"
 drain
 want=$(tree_digest "$M/main/tree")
@@ -71,7 +71,7 @@ before=$(available "$W/one")
 t move main/tree 1 --wait >"$W/moved"
 drain
 after=$(available "$W/one")
-[[ $((after - before)) -gt 55000 ]] || fail "$before KiB before, $after after"
+[[ $((after - before)) -gt 22000 ]] || fail "$before KiB before, $after after"
 same_tree
 [[ $(bytes_there "$W/two") -lt 30 ]] || fail "a file for each"
 matches "$(t resolve "$(object "$M/main/tree/l1")")" '1'
@@ -94,7 +94,7 @@ drain
 
 claim "what the last name goes of, goes there, too"
 there=$(du -sk "$W/two/cold" | cut -f1)
-room_came_back() { [[ $(du -sk "$W/two/cold" | cut -f1) -lt $((there - 19000)) ]]; }
+room_came_back() { [[ $(du -sk "$W/two/cold" | cut -f1) -lt $((there - 7500)) ]]; }
 cp "$M/main/tree/l3" "$W/l3"
 rm "$M/main/tree/l3"
 drain
@@ -156,7 +156,7 @@ wait_until same_tree
 claim "another disk in its place is recognised, and never written to"
 unmount_store
 umount "$W/two"
-disk three 64M
+disk three 20M
 umount "$W/three"
 other=$W/other
 "$TALLY" init --label test/other "$W/other.store"
@@ -220,12 +220,12 @@ drain
 begun=$(available "$W/one")
 for ((i = 1; i <= kills; i++)); do
     t move main/tree 1 >/dev/null
-    sleep "0.$((i * 37 % 10))"
+    sleep "0.$((i * 37 % 10 / 2))"
     kill_daemon
     mount_store
     same_tree
     t recall main/tree >/dev/null
-    sleep "0.$((i * 53 % 10))"
+    sleep "0.$((i * 53 % 10 / 2))"
     kill_daemon
     mount_store
     same_tree
