@@ -15,7 +15,7 @@ set -euo pipefail
 
 # The libraries of the engines have threads that end when they like, in the midst of which the search
 # for leaks at the end of a daemon crashes. Drivers without these libraries are searched elsewhere.
-export ASAN_OPTIONS=detect_leaks=0 DAEMON_ASAN=detect_leaks=0
+export ASAN_OPTIONS=detect_leaks=0:handle_sigill=1 DAEMON_ASAN=detect_leaks=0:handle_sigill=1
 
 t() { "$TALLY" -C "$M" "$@"; }
 shard_is() { t shard list | grep -E "^(shard=)?$1 .*state=$2" >/dev/null; }

@@ -24,7 +24,7 @@ MODES = "flip page value frame record cut text".split()
 RIGHT_SUMS = {"value", "frame", "record"}
 UNSUMMED = {"main/slot"}  # a slot's bytes, until it is sealed
 LIMIT = 200  # seconds for any step
-ENV = dict(os.environ, ASAN_OPTIONS="detect_leaks=0:abort_on_error=1:allocator_may_return_null=1",
+ENV = dict(os.environ, ASAN_OPTIONS="detect_leaks=0:handle_sigill=1:abort_on_error=1:allocator_may_return_null=1",
            UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1:abort_on_error=1")
 
 # What is asked of a mount; run by another process, since any of it might hang.
