@@ -51,7 +51,7 @@ if [[ -n ${SEEDS:-} ]]; then
         run_seed "$seed" --ops "${OPS:-200000}" --procs "${PROCS:-4}" "$@"
     done
 else
-    run_seed 1 --ops 20000 --procs 4
+    run_seed 1 --ops 10000 --procs 4
     run_seed 2 --ops 4000 --procs 2 --size 4000000 --files 10
 fi
 finish
