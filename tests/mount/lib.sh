@@ -110,9 +110,12 @@ fails() {
 }
 
 # The errno that Python statements get ("OK": none); further arguments are argv[0], argv[1], …
+# Without packages of the site, and without ctypes where it is not used, Python starts in half the time.
 errno_of() {
-    python3 -c '
-import ctypes, errno, fcntl, mmap, os, stat, sys
+    python3 -IS -c '
+import errno, fcntl, mmap, os, stat, sys
+if "ctypes" in sys.argv[1]:
+    import ctypes
 argv = sys.argv[2:]
 try:
     exec(sys.argv[1])
@@ -124,7 +127,7 @@ except OSError as e:
 # One write to the control file, as bytes with printf escapes: a first line OK, SHORT n or the
 # errno, then what is to be read.
 ctl() {
-    printf '%b' "$*" | python3 -c '
+    printf '%b' "$*" | python3 -IS -c '
 import errno, os, sys
 text = sys.stdin.buffer.read()
 fd = os.open(sys.argv[1], os.O_RDWR)
@@ -249,7 +252,7 @@ mount8() {
     pids+=("$daemon")
 }
 daemon_of() {
-    python3 -c 'import json, sys; print(json.load(open(sys.argv[1] + "/.tally/stats.json"))["pid"])' "$1"
+    python3 -IS -c 'import json, sys; print(json.load(open(sys.argv[1] + "/.tally/stats.json"))["pid"])' "$1"
 }
 
 # The array `transports` gets those that the kernel offers now. It goes on to do so until the script
