@@ -86,7 +86,7 @@ def rooms_of(project):
 def make_sources(b, top):
     """tallyfs's own rooms, each a static library, as a build writes them: objects, dependencies,
     archives, a program."""
-    rooms = [r for r in rooms_of(b.project) if not b.quick or r in ("core/base", "core/format")]
+    rooms = [r for r in rooms_of(b.project) if not b.quick or r == "core/base"]
     count = 0
     for room in rooms:
         os.makedirs(f"{top}/{room}", exist_ok=True)
