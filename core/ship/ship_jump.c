@@ -7,7 +7,9 @@
  *
  * The items of such a section are those of the sections that it spans, one after the other. They
  * are kept in memory meanwhile, so nothing is read back from the archive, and no tree is held for
- * it. What would be more than JUMP_BYTES is not kept, and then there is no such section.
+ * it. When they are half of JUMP_BYTES the section comes earlier, with what it spans by then: so
+ * there are such sections also of a namespace in which much changes all the time. Where that is too
+ * little to be of use, as after one large section, nothing is made, and they begin anew.
  */
 #include "ship_impl.h"
 
@@ -15,8 +17,13 @@
 #include <errno.h>
 
 #define SPAN 64u
-#define JUMP_BYTES ((size_t)512 << 10) /* of one of them */
-#define JUMPS_ALL ((size_t)64 << 20)   /* of all of a stream */
+#define JUMP_BYTES ((size_t)2 << 20) /* of one of them; eight times that of a longer one */
+#define JUMPS_ALL ((size_t)64 << 20) /* of all of a stream */
+
+static size_t most_bytes(unsigned jump)
+{
+    return JUMP_BYTES << 3 * jump;
+}
 
 static void forget(struct stream *s, struct ship_jump *j)
 {
@@ -55,11 +62,10 @@ void ship_jumps_add(struct stream *s, struct shipped *e, const void *item, size_
 {
     for (unsigned i = 0; i < SHIP_JUMPS; i++) {
         struct ship_jump *j = &e->jump[i];
-        size_t most = JUMP_BYTES << 3 * i;
 
         if (j->full || e->section.from.ns == 0)
             continue;
-        if (j->items.len + len > most || s->jump_bytes + len > JUMPS_ALL) {
+        if (j->items.len + len > most_bytes(i) || s->jump_bytes + len > JUMPS_ALL) {
             s->jump_bytes -= j->items.len;
             strbuf_release(&j->items);
             j->full = true;
@@ -71,15 +77,23 @@ void ship_jumps_add(struct stream *s, struct shipped *e, const void *item, size_
     }
 }
 
-/* Makes the section of a jump that spans enough. 1: it was made; 0: there is none. */
-static int take(struct shipped *e, struct ship_jump *j, unsigned span, struct items_file *out,
+/* Has it to be made, or to begin anew? */
+static bool is_due(const struct ship_jump *j, unsigned i, unsigned span)
+{
+    return j->sections >= span || j->full || j->items.len > most_bytes(i) / 2;
+}
+
+/* Does it lead further back than one that spans SPAN times less? */
+static bool is_of_use(const struct ship_jump *j, unsigned span)
+{
+    return !j->full && j->sections > span / SPAN;
+}
+
+static int make(struct shipped *e, struct ship_jump *j, struct items_file *out,
                 struct segment_section *ret)
 {
-    int err;
+    int err = strbuf_error(&j->items);
 
-    if (e->section.from.ns == 0 || ++j->sections < span || j->full)
-        return 0;
-    err = strbuf_error(&j->items);
     if (err < 0)
         return err;
     *ret = e->section;
@@ -88,25 +102,28 @@ static int take(struct shipped *e, struct ship_jump *j, unsigned span, struct it
     ret->items = j->count;
     ret->offset = items_file_len(out);
     ret->len = j->items.len;
-    err = items_file_add(out, j->items.s, j->items.len);
-    return err < 0 ? err : 1;
+    return items_file_add(out, j->items.s, j->items.len);
 }
 
 int ship_jumps_take(struct stream *s, struct shipped *e, struct items_file *out,
                     struct segment_section ret[SHIP_JUMPS], unsigned *ret_count)
 {
     unsigned span = SPAN;
+    int err = 0;
 
     *ret_count = 0;
-    for (unsigned i = 0; i < SHIP_JUMPS; i++, span *= SPAN) {
+    if (e->section.from.ns == 0)
+        return 0;
+    for (unsigned i = 0; i < SHIP_JUMPS && err == 0; i++, span *= SPAN) {
         struct ship_jump *j = &e->jump[i];
-        int made = take(e, j, span, out, &ret[*ret_count]);
 
-        if (made < 0)
-            return made;
-        *ret_count += (unsigned)made;
-        if (j->sections >= span)
+        j->sections++;
+        if (!is_due(j, i, span))
+            continue;
+        if (is_of_use(j, span))
+            err = make(e, j, out, &ret[(*ret_count)++]);
+        if (err == 0)
             forget(s, j);
     }
-    return 0;
+    return err;
 }

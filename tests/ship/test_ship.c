@@ -93,6 +93,36 @@ Test(ship, the_way_back_grows_with_the_square_root_of_the_segments_at_most)
     restores(&v, "main", atomic_load(&v.w.x.p->seq), &was);
 }
 
+/* Symbolic links with targets of that many bytes, in place of those before. */
+static void put_links(unsigned count, char fill)
+{
+    struct state *p = v.w.x.p;
+    char target[4000], name[16];
+    struct vfs_attr a;
+
+    memset(target, fill, sizeof target - 1);
+    target[sizeof target - 1] = '\0';
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "l%u", i);
+        (void)vfs_unlink(p, node_of(&v.w.x, "main"), name);
+        cr_assert_eq(vfs_symlink(p, node_of(&v.w.x, "main"), name, target, &fixture_cred, &a), 0);
+        vfs_forget(p, a.nodeid, 1);
+    }
+}
+
+Test(ship, the_way_back_is_short_also_where_much_changes_in_each_segment)
+{
+    struct restore_plan plan;
+
+    for (int i = 0; i < 150; i++) {
+        put_links(8, (char)('a' + i % 20)); /* some 33 KiB of items */
+        ship(&v);
+    }
+    plan = plan_of("main");
+    cr_assert_lt(plan.count, 50, "%zu steps", plan.count);
+    restore_plan_release(&plan);
+}
+
 /* ---- a full disk, and a full archive ---- */
 
 static bool has_gap(void)
