@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What archive.sh needs of a program: see there."""
+import math
 import os
 import random
 import statistics
@@ -51,7 +52,7 @@ def quantiles(name, path):
     spans = [r[0] for r in rows]
 
     def at(share):
-        return spans[min(len(spans) - 1, int(share * len(spans)))]
+        return spans[max(0, math.ceil(share * len(spans)) - 1)]
     print(f"{name:8} {len(rows):5} tries  p50 {at(.5):7.3f} s  p99 {at(.99):7.3f} s  longest {spans[-1]:7.3f} s;"
           f" lost {sum(r[1] for r in rows)} of {sum(r[2] for r in rows)} records")
 

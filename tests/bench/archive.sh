@@ -11,7 +11,8 @@
 #     idle      requests to the archive while nothing changes                                  (--idle 600, seconds)
 #     restore   a store of many files, cloned at five numbers of changes     (--files 1000000, of --bytes 100)
 #     recall    clone and recall of all bytes, beside cp, tar and rclone        (--linux TREE, --rounds 3)
-#     writer    untar, and fsyncs, with and without an archive    (--linux TREE, --rounds 3, --syncs 2000)
+#     writer    untar, a large file, and fsyncs, with and without an archive    (--linux TREE, --rounds 3, --syncs 2000,
+#               --stream 1024, MiB of the large file)
 #
 # Further options: --dir DIR, for all that is made (/var/tmp); --other DIR, for an archive on another disk than the store
 # (/dev/shm); --quick, small numbers: does it work? TREE is a directory or a tarball, as of the Debian package
@@ -24,7 +25,7 @@ TALLY=$(realpath "${TALLY:?is the tally program}")
 FILL=${FILL:-$(dirname "$TALLY")/../tests/bench/bench-fill}
 LOAD=${LOAD:-$(dirname "$TALLY")/../tests/bench/bench-load}
 rows=(loss idle restore recall writer)
-tries=100 idle=600 files=1000000 bytes=100 rounds=3 syncs=2000
+tries=100 idle=600 files=1000000 bytes=100 rounds=3 syncs=2000 stream=1024
 linux=/usr/src/linux-source-6.1.tar.xz dir=/var/tmp other=/dev/shm
 
 usage() {
@@ -34,12 +35,12 @@ usage() {
 asked=()
 while [[ $# -gt 0 ]]; do
     case $1 in
-        --tries | --idle | --files | --bytes | --rounds | --syncs | --linux | --dir | --other)
+        --tries | --idle | --files | --bytes | --rounds | --syncs | --stream | --linux | --dir | --other)
             [[ $# -gt 1 ]] || usage
             declare "${1#--}=$2"
             shift
             ;;
-        --quick) tries=2 idle=2 files=2000 rounds=1 syncs=100 ;;
+        --quick) tries=2 idle=2 files=2000 rounds=1 syncs=100 stream=16 ;;
         *) [[ " ${rows[*]} " == *" $1 "* ]] || usage
             asked+=("$1") ;;
     esac
@@ -220,6 +221,7 @@ row_restore() {
     "$TALLY" init "$S" >/dev/null
     "$FILL" "$S" big "$dirs" "$files" "$bytes" 1
     mount_at "$S"
+    t set archive_interval 1h >/dev/null # so that segments are as many as this says
     measure restore ship add_archive
     say_rate restore ship $((2 * files))
     for at in 0 $((files / 1000)) $((files / 100)) $((files / 20)) $((files / 10)); do
@@ -308,7 +310,27 @@ row_recall() {
 untar() { tar -xf "$W/linux.tar" -C "$M/main"; }
 drain() { t drain >/dev/null; }
 ship() { t archive ship >/dev/null; }
+stream() { head -c "${stream}M" /dev/zero | openssl enc -aes-128-ctr -pass pass:x -nosalt 2>/dev/null >"$M/main/large"; }
 sync_many() { python3 "$here/archive.py" syncs "$M/main/log" "$syncs"; }
+write_tree() {
+    local before
+    before="$(date +%s.%N) $(cpu_of_daemon)"
+    measure untar "$1" untar
+    measure untar+drain "$1" drain
+    [[ $1 == none ]] || ship
+    echo "$before $(date +%s.%N) $(cpu_of_daemon)" |
+        awk -v side="$1" '{ print "until-shipped", side, $3 - $1, $4 - $2 }' >>"$W/results"
+}
+write_large() {
+    measure stream "$1" stream
+    drain
+    [[ $1 == none ]] || ship
+}
+write_syncs() {
+    measure fsyncs "$1" sync_many
+    awk -v side="$1" '{ print "fsync-median-ms", side, $1 / 1000, 0; print "fsync-p99-ms", side, $2 / 1000, 0 }' \
+        "$W/said" >>"$W/results"
+}
 # write_with SIDE - a new store, and the archive of that side.
 write_with() {
     local place=$A
@@ -316,18 +338,10 @@ write_with() {
     new_store
     [[ $1 == none ]] || add_archive "$place"
     [[ $1 != *sync ]] || t set ns:main.archive sync >/dev/null
-    measure fsyncs "$1" sync_many
-    read -r median p99 <"$W/said"
-    echo "fsync-median-ms $1 $(awk -v m="$median" 'BEGIN { print m / 1000 }') 0" >>"$W/results"
-    echo "fsync-p99-ms $1 $(awk -v m="$p99" 'BEGIN { print m / 1000 }') 0" >>"$W/results"
+    write_syncs "$1"
     if [[ $1 != *sync ]]; then
-        local before
-        before="$(date +%s.%N) $(cpu_of_daemon)"
-        measure untar "$1" untar
-        measure untar+drain "$1" drain
-        [[ $1 == none ]] || ship
-        echo "$before $(date +%s.%N) $(cpu_of_daemon)" |
-            awk -v side="$1" '{ print "until-shipped", side, $3 - $1, $4 - $2 }' >>"$W/results"
+        write_large "$1"
+        write_tree "$1"
     fi
     unmount
     rm -rf "$S" "$place"
