@@ -209,7 +209,7 @@ uploads() {
     grep -c '<UploadId>' "$W/said" || true
 }
 uploading() { [[ $(uploads) -gt 0 ]]; }
-head -c 100000000 /dev/urandom >"$M/main/tree/larger"
+head -c 200000000 /dev/urandom >"$M/main/tree/larger"
 drain
 want=$(tree_digest "$M/main/tree")
 t move "$M/main/tree/larger" 1 >/dev/null
