@@ -20,7 +20,7 @@
 #define LEN_AT 16 /* where the length of the front stands in its head, in any version */
 #define HEAD_LEN 192
 #define SECTION_HEAD 28 /* of a section: kind 1, flags 1, length of the name 1, zero 1, `is` */
-#define SECTION_REST 96 /* what a CHANGE has more, before the name */
+#define SECTION_REST 104 /* what a CHANGE has more, before the name */
 #define NAME_HEAD 33    /* bytes of one of the names before the name itself */
 #define SUM_LEN 8
 
@@ -172,6 +172,7 @@ static uint8_t *put_change(uint8_t *p, const struct segment_section *s)
     p = append_le64(p, s->own_ino);
     p = append_le64(p, s->inodes);
     p = append_le64(p, s->bytes);
+    p = append_le64(p, s->lost);
     p = append_le64(p, s->items);
     return append_le64(p, s->len);
 }
@@ -313,6 +314,7 @@ static bool take_section(struct field_reader *f, uint64_t *offset, struct segmen
         s->own_ino = field_number(f, 8);
         s->inodes = field_number(f, 8);
         s->bytes = field_number(f, 8);
+        s->lost = field_number(f, 8);
         s->items = field_number(f, 8);
         s->len = field_number(f, 8);
     }

@@ -44,15 +44,23 @@ static inline int segment_pos_compare(struct segment_pos a, struct segment_pos b
 
 /* ---- items ---- */
 
+#define SEGMENT_CONTENT_MAX (UINT64_C(1) << 44) /* bytes of a content */
+
 /* Where an archive has the bytes of an object. Packs and files are as on a shard (FORMAT.md,
- * section 16). */
+ * section 16). It does not have those of a content that is *lost*: the store could not read them
+ * when it made the segment. */
 struct segment_content {
     struct id id;
     uint64_t size;   /* bytes of the object, not 0 */
-    bool in_pack;    /* else it is a file of its own */
-    uint64_t where;  /* number of the pack, or in the name of the file; not 0 */
-    uint32_t offset; /* of the record in the pack, in bytes; of a file: 0 */
+    bool in_pack;    /* else it is a file of its own; of a lost one: false */
+    uint64_t where;  /* number of the pack, or in the name of the file; 0: it is lost */
+    uint32_t offset; /* of the record in the pack, in bytes; of a file or a lost one: 0 */
 };
+
+static inline bool segment_content_is_lost(const struct segment_content *c)
+{
+    return c->where == 0;
+}
 
 /* An item that was put, or one that is gone. Counters of name hashes are not shipped. */
 struct segment_item {
@@ -137,6 +145,7 @@ struct segment_section {
     bool frozen;
     uint64_t own_ino;       /* as in its record (ns_record.h), at most KEY_INO_MAX + 1 */
     uint64_t inodes, bytes; /* usage of the tree; both UINT64_MAX: not counted */
+    uint64_t lost;          /* how many items of the tree have a content that is lost */
     uint64_t items;         /* how many items follow */
     /* where they are among the bytes of all items: each section's begin where those before end */
     uint64_t offset, len;

@@ -24,7 +24,6 @@ enum item_flags {
 #define PACK_HEAD 32
 #define PACK_ALIGN 8
 #define PACK_PAYLOAD_MAX (UINT64_C(1) << 20)
-#define FILE_LENGTH_MAX (UINT64_C(1) << 44)
 
 #define SUMMED_MAX (2 + 16 + ID_LEN + 8 + PAGE_VALUE_MAX) /* bytes of an item that are summed */
 
@@ -43,11 +42,12 @@ static bool type_has_name(enum item_type type)
 
 static bool is_content(const struct segment_content *c)
 {
-    if (c->size == 0 || c->where == 0)
+    if (c->size == 0)
         return false;
     if (c->in_pack)
-        return c->size <= PACK_PAYLOAD_MAX && c->offset >= PACK_HEAD && c->offset % PACK_ALIGN == 0;
-    return c->size <= FILE_LENGTH_MAX && c->offset == 0;
+        return c->where && c->size <= PACK_PAYLOAD_MAX && c->offset >= PACK_HEAD &&
+               c->offset % PACK_ALIGN == 0;
+    return c->size <= SEGMENT_CONTENT_MAX && c->offset == 0;
 }
 
 /* May an item of that type have this name? */

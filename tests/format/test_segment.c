@@ -43,6 +43,9 @@ static void random_content(uint64_t *seed, struct made *m)
     m->item.has_content = true;
     for (size_t i = 0; i < ID_LEN; i++)
         c->id.b[i] = (uint8_t)fault_random(seed);
+    c->size = 1 + below(seed, 1 << 20);
+    if (below(seed, 3) == 0) /* it is lost */
+        return;
     c->in_pack = below(seed, 2);
     c->size = 1 + below(seed, c->in_pack ? 1 << 20 : UINT64_C(1) << 44);
     c->where = 1 + (fault_random(seed) >> 1);
@@ -279,6 +282,7 @@ Test(segment, fields_of_an_item_out_of_their_range_are_refused)
     struct segment_item holes = sample(ITEM_HOLES, map, sizeof map);
     struct segment_item extent = sample(ITEM_SUBBLOCK, sub, sizeof sub);
     struct segment_item gone = {.gone = true, .type = ITEM_EXTENT, .ino = 7}, inode;
+    struct segment_item lost = extent;
     uint8_t val[INODE_ITEM_MAX];
     const struct {
         const struct segment_item *i;
@@ -296,16 +300,21 @@ Test(segment, fields_of_an_item_out_of_their_range_are_refused)
         {&gone, 12, 8, EXTENT_BLOCK, FILE_PAGE},
         {&holes, 20, 4, 5, 0}, /* the map */
         {&extent, 3, 1, 6, 2}, /* in a file, with an offset */
+        {&lost, 3, 1, 2, 6},   /* lost, and in a pack */
+        {&lost, 52, 4, 0, 8},  /* lost, with an offset */
+        {&lost, 36, 8, UINT64_C(1) << 44, 0},
+        {&lost, 36, 8, UINT64_C(1) << 44, (UINT64_C(1) << 44) + 1},
         {&extent, 12, 8, FILE_PAGE, 512},
         {&extent, 36, 8, 1 << 20, 0}, /* size */
         {&extent, 36, 8, 1 << 20, (1 << 20) + 1},
-        {&extent, 44, 8, UINT64_MAX, 0}, /* number */
+        {&extent, 44, 8, UINT64_MAX, 0}, /* number: in a pack, and nowhere */
         {&extent, 52, 4, 32, 24},        /* offset */
         {&extent, 52, 4, 32, 33},
         {&extent, 56, 8, SEGMENT_OBJECT, SEGMENT_OBJECT + 1}, /* the value */
         {&extent, 56, 8, SEGMENT_OBJECT, 0},
     };
 
+    lost.content = (struct segment_content){.size = 9};
     inode = sample(ITEM_INODE, val, inode_encode(&(struct inode){.nlink = 1}, val));
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         cr_assert_eq(spoiled(fields[i].i, fields[i].at, fields[i].width, fields[i].good), 0, "%zu",
@@ -477,10 +486,12 @@ Test(segment, the_sum_sees_all_of_an_item_but_the_place_of_its_content)
     }
     all[0] = i;
     all[0].content.in_pack = false;
-    all[0].content.where = 77;
     all[0].content.offset = 0;
-    sum_one(&all[0], b);
-    cr_assert_arr_eq(a, b, sizeof a);
+    for (uint64_t where = 0; where < 78; where += 77) { /* 0: it is lost */
+        all[0].content.where = where;
+        sum_one(&all[0], b);
+        cr_assert_arr_eq(a, b, sizeof a);
+    }
 }
 
 Test(segment, the_sum_of_an_item_is_that_of_the_format)
@@ -501,7 +512,7 @@ Test(segment, the_sum_of_an_item_is_that_of_the_format)
 /* ---- fronts ---- */
 
 #define HEAD 192
-#define SECTION 124 /* bytes of a section of kind CHANGE before its name */
+#define SECTION 132 /* bytes of a section of kind CHANGE before its name */
 #define SUM 8
 
 static struct segment_section sections[] = {
@@ -513,6 +524,7 @@ static struct segment_section sections[] = {
      .own_ino = KEY_INO_MAX + 1,
      .inodes = 7,
      .bytes = 512,
+     .lost = 3,
      .items = 2,
      .len = 2 * SEGMENT_ITEM_MIN},
     {.kind = SECTION_GONE, .is = {4, 2, 71, -1}, .name = "old", .offset = 2 * SEGMENT_ITEM_MIN},
@@ -611,6 +623,7 @@ static void assert_same_section(const struct segment_section *a, const struct se
     cr_assert_arr_eq(a->state, b->state, SEGMENT_STATE_LEN);
     cr_assert_str_eq(a->name, b->name);
     cr_assert(a->inodes == b->inodes && a->bytes == b->bytes && a->items == b->items);
+    cr_assert_eq(a->lost, b->lost);
     cr_assert(a->offset == b->offset && a->len == b->len);
 }
 
@@ -797,10 +810,10 @@ Test(segment, fields_of_a_front_out_of_their_range_are_refused)
         {HEAD + 52, 8, 0, 1},                             /* a segment that nothing is in */
         {HEAD + 84, 8, KEY_INO_MAX + 1, KEY_INO_MAX + 2}, /* own_ino */
         {HEAD + 92, 8, 0, UINT64_MAX},                    /* inodes not counted, but bytes */
-        {HEAD + 108, 8, 2, 3},                            /* too many items for their bytes */
-        {HEAD + 108, 8, 2, 0},                            /* too few */
-        {HEAD + 116, 8, 24, 25},                          /* bytes of them */
-        {HEAD + 116, 8, 24, UINT64_MAX - 12},
+        {HEAD + 116, 8, 2, 3},                            /* too many items for their bytes */
+        {HEAD + 116, 8, 2, 0},                            /* too few */
+        {HEAD + 124, 8, 24, 25},                          /* bytes of them */
+        {HEAD + 124, 8, 24, UINT64_MAX - 12},
         {HEAD + SECTION + 1, 1, '.', '/'},
         {HEAD + SECTION + 1, 1, '.', 0},
         {GONE, 1, SECTION_GONE, 3},
