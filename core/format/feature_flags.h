@@ -17,6 +17,7 @@ enum feature_kind {
 
 /* Incompatible ones. Bit 0, compressed-records, is taken and not known to this version. */
 #define FEATURE_ABSENT_OBJECTS (UINT64_C(1) << 1) /* entries of kind ABSENT (entry.h) */
+#define FEATURE_ABSENT_OBJECTS_NAME "absent-objects"
 #define FEATURE_HELD_ROOTS (UINT64_C(1) << 2) /* namespaces that are hidden (ns_record.h) */
 #define FEATURE_HELD_ROOTS_NAME "held-roots"
 #define FEATURE_ARCHIVE (UINT64_C(1) << 7) /* records of archives (shard_format.h) */

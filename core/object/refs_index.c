@@ -135,6 +135,17 @@ static int put_place(struct refs *r, uint64_t number, const struct entry *was,
     return err;
 }
 
+/* An object without bytes has no row in the index, and waits for no sync. */
+static int put_absent(struct refs *r, uint64_t number, const struct entry *was,
+                      const struct entry *absent)
+{
+    int err = put_place(r, number, was, absent);
+
+    if (err == 0)
+        refs_aside_placed(r, number);
+    return err;
+}
+
 int refs_seal_new(struct refs *r, uint64_t number, const struct entry *place)
 {
     struct entry e;
@@ -146,6 +157,8 @@ int refs_seal_new(struct refs *r, uint64_t number, const struct entry *place)
         return err;
     if (!entry_is_unsealed(&e))
         return -EINVAL;
+    if (place->kind == ENTRY_ABSENT)
+        return put_absent(r, number, &e, place);
     err = refs_index_get(r, &place->id, &at);
     if (err == 0 && at != 0)
         return -EEXIST;

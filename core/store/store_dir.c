@@ -111,7 +111,8 @@ static int check_features(const struct store_text *t, const char *path, bool wri
 static const struct {
     uint64_t feature;
     const char *name;
-} always[] = {{FEATURE_HELD_ROOTS, FEATURE_HELD_ROOTS_NAME},
+} always[] = {{FEATURE_ABSENT_OBJECTS, FEATURE_ABSENT_OBJECTS_NAME},
+              {FEATURE_HELD_ROOTS, FEATURE_HELD_ROOTS_NAME},
               {FEATURE_ARCHIVE, FEATURE_ARCHIVE_NAME}};
 
 static bool has_all(const struct features *f)

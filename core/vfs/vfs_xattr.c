@@ -12,6 +12,7 @@
  * computed when they are read. They are not listed, so programs that copy attributes do not copy
  * them.
  */
+#include "entry_absent.h"
 #include "flush.h"
 #include "io.h"
 #include "vfs.h"
@@ -216,7 +217,7 @@ int xattr_change(struct state *p, struct items *it, struct inode *in, struct key
 
 struct xattr_listing {
     char *buf;
-    size_t cap, used; /* `used` counts names that did not fit, too */
+    size_t cap, used;     /* `used` counts names that did not fit, too */
     bool trusted, masked; /* with those of trusted.; without a capability */
 };
 
@@ -366,7 +367,9 @@ static ssize_t get_virtual(struct state *p, uint64_t nodeid, const char *name, c
 
     if (err < 0)
         return err;
-    if (object && e.kind == ENTRY_ABSENT)
+    if (object && e.kind == ENTRY_ABSENT && entry_absent_has_id(&e))
+        e.id = entry_absent_id(&e);
+    if (object && e.kind == ENTRY_ABSENT && !entry_absent_has_id(&e))
         entry_sha256_text(&e, text);
     else if (object)
         id_to_hex(&e.id, text);
@@ -404,8 +407,8 @@ ssize_t vfs_getxattr(struct state *p, uint64_t nodeid, const char *name, void *b
 
 ssize_t vfs_listxattr(struct state *p, uint64_t nodeid, char *buf, size_t cap, bool trusted)
 {
-    struct xattr_listing l = {.buf = buf, .cap = cap, .trusted = trusted,
-                              .masked = is_masked(p, nodeid, VFS_CAPABILITY)};
+    struct xattr_listing l = {
+        .buf = buf, .cap = cap, .trusted = trusted, .masked = is_masked(p, nodeid, VFS_CAPABILITY)};
     struct vnode *v;
     struct items it;
     bool any;

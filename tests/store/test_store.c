@@ -303,13 +303,15 @@ Test(store, a_feature_that_is_not_known_is_named)
     teardown(&x);
 }
 
+#define ALWAYS (FEATURE_ABSENT_OBJECTS | FEATURE_HELD_ROOTS | FEATURE_ARCHIVE)
+
 Test(store, a_feature_that_harms_nobody_is_kept)
 {
     char path[256], before[STORE_TEXT_MAX] = "", after[STORE_TEXT_MAX] = "";
     struct place x;
 
     made(&x);
-    set_features(&x, 1ull << 63, 0, FEATURE_HELD_ROOTS | FEATURE_ARCHIVE);
+    set_features(&x, 1ull << 63, 0, ALWAYS);
     snprintf(path, sizeof path, "%s/tally-store", x.path);
     read_text(path, before);
     cr_assert_eq(open_with(&x, 0), 0, "%s", x.why);
@@ -338,7 +340,7 @@ Test(store, what_any_store_may_have_is_a_feature_from_the_first_opening_for_writ
         memset(text, 0, sizeof text);
         read_text(path, text);
         cr_assert_eq(store_text_decode(text, strlen(text), &t), 0, "%s", text);
-        cr_assert_eq(t.features.mask[FEATURE_INCOMPATIBLE], FEATURE_HELD_ROOTS | FEATURE_ARCHIVE);
+        cr_assert_eq(t.features.mask[FEATURE_INCOMPATIBLE], ALWAYS);
     }
     teardown(&x);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Claims about objects whose bytes were never in the store (entry.h: ABSENT): reading them is
- * EREMOTE, and all else is as of any object. No call makes such objects yet, so they are planted.
+ * EREMOTE, and all else is as of any object. They are planted; test_lost.c has those of a restore.
  */
 #include "absent.h"
 #include "ns_drop.h"
