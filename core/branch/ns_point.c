@@ -7,25 +7,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOTE_LEN (2 + 1 + 8 + 8 + POINT_STATE_LEN)
+enum note_flags { IS_FROZEN = 1 << 0, IS_MADE_UP = 1 << 1, ALL_FLAGS = IS_FROZEN | IS_MADE_UP };
+
+#define NOTE_LEN (2 + 1 + 8 + 8 + POINT_STATE_LEN + 8)
 
 static void encode(const struct ns_point *n, uint8_t out[NOTE_LEN])
 {
     put_le16(out, n->archive);
-    out[2] = n->frozen;
+    out[2] = (uint8_t)((n->frozen ? IS_FROZEN : 0) | (n->made_up ? IS_MADE_UP : 0));
     put_le64(out + 3, n->epoch);
     put_le64(out + 11, n->serial);
     memcpy(out + 19, n->state, POINT_STATE_LEN);
+    put_le64(out + 19 + POINT_STATE_LEN, n->lost);
 }
 
 static bool decode(const uint8_t *in, size_t len, struct ns_point *ret)
 {
-    if (len != NOTE_LEN || in[2] > 1)
+    if (len != NOTE_LEN || in[2] > ALL_FLAGS)
         return false;
     *ret = (struct ns_point){.archive = get_le16(in),
-                             .frozen = in[2],
+                             .frozen = in[2] & IS_FROZEN,
+                             .made_up = in[2] & IS_MADE_UP,
                              .epoch = get_le64(in + 3),
-                             .serial = get_le64(in + 11)};
+                             .serial = get_le64(in + 11),
+                             .lost = get_le64(in + 19 + POINT_STATE_LEN)};
     memcpy(ret->state, in + 19, POINT_STATE_LEN);
     return true;
 }

@@ -196,8 +196,9 @@ static int check_job(struct state *p, struct job *j, void *arg)
     int err = archive_check(p, a.archive, &ask, &r);
 
     free(arg);
-    strbuf_addf(&text, "found=%llu segments=%llu bodies=%llu entries=%llu places=%llu read=%llu",
-                U(r.found), U(r.segments), U(r.bodies), U(r.items), U(r.places), U(r.read));
+    strbuf_addf(
+        &text, "found=%llu lost=%llu segments=%llu bodies=%llu entries=%llu places=%llu read=%llu",
+        U(r.found), U(r.lost), U(r.segments), U(r.bodies), U(r.items), U(r.places), U(r.read));
     if (strbuf_error(&text) == 0)
         job_result(p, j, text.s);
     job_lines(p, j, strbuf_detach(&at.lines, NULL));
@@ -289,8 +290,8 @@ static void say_restored(struct state *p, struct job *j, const struct asked *a,
     command_add_word(&text, a->name);
     strbuf_addf(&text, " from_seq=%llu time=", U(a->plan.seq));
     strbuf_add_time(&text, a->plan.time);
-    strbuf_addf(&text, " inodes=%llu entries=%llu ghosts=%llu seq=%llu", U(r->inodes), U(r->items),
-                U(r->ghosts), U(r->seq));
+    strbuf_addf(&text, " inodes=%llu entries=%llu ghosts=%llu lost=%llu seq=%llu", U(r->inodes),
+                U(r->items), U(r->ghosts), U(r->lost), U(r->seq));
     if (strbuf_error(&text) == 0)
         job_result(p, j, text.s);
 }
@@ -347,8 +348,8 @@ static void say_plan(struct call *call, const struct restore_plan *plan)
                 " archive=%u lineage=%u segment=%llu-%llu from_seq=%llu time=", plan->archive,
                 plan->lineage, U(plan->at.epoch), U(plan->at.serial), U(plan->seq));
     strbuf_add_time(&call->head, plan->time);
-    strbuf_addf(&call->head, " steps=%zu entries=%llu bytes=%llu requests=%llu", plan->count,
-                U(plan->items), U(plan->bytes), U(plan->requests));
+    strbuf_addf(&call->head, " steps=%zu entries=%llu bytes=%llu requests=%llu lost=%llu",
+                plan->count, U(plan->items), U(plan->bytes), U(plan->requests), U(plan->lost));
 }
 
 /* Begins the job that fills the namespace. It takes over `plan`. */

@@ -36,7 +36,8 @@ struct checking {
     size_t count, room;
     uint8_t sum[SHA256_LEN]; /* of the segment before */
     struct segment_pos before;
-    bool lost; /* the segment before is damaged */
+    bool lost;        /* the segment before is damaged */
+    uint64_t without; /* items of the segment whose content is lost */
 };
 
 static void found(struct checking *c, const char *what, const char *sentence)
@@ -75,7 +76,26 @@ static int take_item(const struct segment_item *i, void *ctx)
     struct checking *c = ctx;
 
     c->r->items++;
-    return i->has_content ? note_place(c, &i->content) : 0;
+    if (!i->has_content)
+        return 0;
+    if (!segment_content_is_lost(&i->content))
+        return note_place(c, &i->content);
+    c->without++;
+    return 0;
+}
+
+/* Says what the store could not give. */
+static void say_lost(struct checking *c, const char *key)
+{
+    char sentence[120];
+
+    if (c->without == 0)
+        return;
+    snprintf(sentence, sizeof sentence,
+             "%llu of its items have no content, which the store could not read then",
+             (unsigned long long)c->without);
+    c->ask->found(key, sentence, c->ask->ctx);
+    c->r->lost += c->without;
 }
 
 static void segment_key(const struct checking *c, struct segment_pos at,
@@ -127,7 +147,9 @@ static int check_segment(struct checking *c, struct segment_pos at)
     if (!c->lost)
         check_link(c, &g, key);
     c->lost = false;
+    c->without = 0;
     err = check_items(c, &g, key);
+    say_lost(c, key);
     memcpy(c->sum, g.sum, sizeof c->sum);
     c->before = at;
     c->r->segments++;

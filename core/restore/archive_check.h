@@ -7,7 +7,9 @@
  * It reads every segment from the first one on, follows how each names the one before with its sum,
  * reads bodies, and asks for the size of each pack and file that an item names; `read` of them in a
  * hundred are read and compared with their own checksums. What is wrong is given to `found`, each
- * thing once, and the check goes on behind it as far as that is possible.
+ * thing once, and the check goes on behind it as far as that is possible. So are segments with
+ * contents that the store could not read when it made them (ship.h), though nothing is wrong with
+ * the archive then.
  *
  * Threads: any; the caller holds no lock and may wait. Errors: 0, also if something was found; or
  * -errno: the archive cannot be asked; -ENOMEM; what `progress` returned. Memory: 16 bytes for each
@@ -25,6 +27,7 @@ struct archive_check_result {
     uint64_t places; /* packs and files that items name */
     uint64_t read;   /* of these, read and compared */
     uint64_t found;  /* things that are wrong */
+    uint64_t lost;   /* items whose content was lost when they were shipped */
 };
 
 struct archive_check_ask {

@@ -183,6 +183,7 @@ static int fill_planned(struct filling *f, const char *name, const struct restor
         f->result->namespaces++;
         f->result->inodes += r.inodes;
         f->result->ghosts += r.ghosts;
+        f->result->lost += r.lost;
         if (plan->seq > f->result->seq) {
             f->result->seq = plan->seq;
             f->result->time = plan->time;

@@ -9,7 +9,9 @@
  *
  * What is restored are the items: files are ghosts, whose bytes stay in the archive until somebody
  * reads them, and are brought home by `recall`. An object that this store has already, as the
- * archive has it, is used and not made again. So what is restored beside the original shares all
+ * archive has it, is used and not made again. A content that the archive has lost (ship.h) becomes
+ * an object whose bytes were never here (entry_absent.h), unless this store has one of that id and
+ * size. So what is restored beside the original shares all
  * with it that is still the same.
  *
  * A restored tree has the state sum that was shipped with it, or it is not shown (promise 1).
@@ -55,6 +57,7 @@ struct restore_plan {
     size_t count, room;
     uint64_t items, bytes; /* of items, in all steps */
     uint64_t requests;     /* that were made for the plan */
+    uint64_t lost;         /* items of the namespace whose content the archive does not have */
     bool frozen;           /* the namespace was frozen then */
 };
 
@@ -69,6 +72,7 @@ struct restore_result {
     uint64_t inodes, items;
     uint64_t ghosts; /* objects that are only in the archive, made by this restore */
     uint64_t shared; /* references to objects that were here already */
+    uint64_t lost;   /* items of the namespace whose content nobody has */
     uint64_t seq;    /* number of the change that shows the namespace */
 };
 

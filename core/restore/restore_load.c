@@ -8,6 +8,7 @@
 
 #include "archive_read.h"
 #include "archived.h"
+#include "entry_absent.h"
 #include "flush.h"
 #include "names.h"
 #include "ns_draft.h"
@@ -49,8 +50,10 @@ struct restoring {
     struct waiting *v; /* AT_ONCE of them */
     size_t count;
     size_t next; /* of these, the next one that is put */
-    bool local;  /* the last error was one of this store, and not of the archive */
+    bool local;  /* the error is one of this store, or the end of the job, and not of the archive */
 };
+
+#define OTHER_TREE "what the archive has does not make the tree that was shipped"
 
 static int fail(struct restoring *r, int err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -113,6 +116,22 @@ static int compare(struct restoring *r, const struct entry *a, const struct entr
     return same;
 }
 
+/* A content that the archive does not have: nothing can be compared, so an object of its id and
+ * size is taken for it. *ret is held; 0: there is none. */
+static int find_lost(struct restoring *r, const struct segment_content *c, uint64_t *ret)
+{
+    struct entry e;
+    bool pending;
+    int err = refs_find(r->p->refs, &c->id, ret, &e, &pending);
+
+    if (err == 0 && e.size == c->size)
+        return 0;
+    if (err == 0)
+        refs_unhold(r->p->refs, *ret);
+    *ret = 0;
+    return err == -ENOENT || err == -EAGAIN ? 0 : err;
+}
+
 /* Finds an object of this store that is the content. An equal id is a hint: the archive has this
  * object at that place, or the bytes are compared. *ret is held; 0: there is none. */
 static int find_here(struct restoring *r, const struct segment_content *c, uint64_t *ret)
@@ -120,8 +139,11 @@ static int find_here(struct restoring *r, const struct segment_content *c, uint6
     const struct entry there = ghost_of(r, c);
     struct entry e;
     bool pending;
-    int same, err = refs_find(r->p->refs, &c->id, ret, &e, &pending);
+    int same, err;
 
+    if (segment_content_is_lost(c))
+        return find_lost(r, c, ret);
+    err = refs_find(r->p->refs, &c->id, ret, &e, &pending);
     if (err == -ENOENT || err == -EAGAIN)
         *ret = 0;
     if (err < 0)
@@ -138,10 +160,12 @@ static int find_here(struct restoring *r, const struct segment_content *c, uint6
                            "and other bytes");
 }
 
-/* Makes an object whose bytes are in the archive. *ret is held. Needs the freeze lock. */
-static int make_ghost(struct restoring *r, const struct segment_content *c, uint64_t *ret)
+/* Makes an object whose bytes are in the archive, or nowhere. *ret is held. Needs the freeze
+ * lock. */
+static int make_object(struct restoring *r, const struct segment_content *c, uint64_t *ret)
 {
-    const struct entry e = ghost_of(r, c);
+    const bool lost = segment_content_is_lost(c);
+    const struct entry e = lost ? entry_absent(&c->id, c->size) : ghost_of(r, c);
     int err = refs_new_aside(r->p->refs, ret);
 
     if (err < 0)
@@ -153,6 +177,8 @@ static int make_ghost(struct restoring *r, const struct segment_content *c, uint
         refs_drop_aside(r->p->refs, *ret);
         return err;
     }
+    if (lost)
+        return 0;
     atomic_store(&r->p->has_ghosts, true);
     r->result->ghosts++;
     return 0;
@@ -170,12 +196,16 @@ static int object_of(struct restoring *r, struct waiting *w)
     if (!w->item.has_content || w->object)
         return 0;
     err = refs_find(r->p->refs, &w->item.content.id, &w->object, &e, &pending);
+    if (err == 0 && segment_content_is_lost(&w->item.content) && e.size == w->item.content.size)
+        return 0;
     if (err == 0 && is_at(r, w->object, &e, &w->item.content))
         return 0;
     if (err == 0)
         refs_unhold(r->p->refs, w->object);
     w->object = 0;
-    return err == -ENOENT ? make_ghost(r, &w->item.content, &w->object) : err == 0 ? -EAGAIN : err;
+    if (segment_content_is_lost(&w->item.content) && (err == 0 || err == -EAGAIN))
+        err = -ENOENT; /* it is the id of other bytes */
+    return err == -ENOENT ? make_object(r, &w->item.content, &w->object) : err == 0 ? -EAGAIN : err;
 }
 
 /* ---- items ---- */
@@ -205,7 +235,9 @@ static int put_named(struct restoring *r, const struct segment_item *i)
     if (err == 0)
         tree_cursor_end(&c);
     if (i->gone)
-        return err == 0 ? name_del(r->p, t, k, name) : err == -ENOENT ? -EUCLEAN : err;
+        return err == 0         ? name_del(r->p, t, k, name)
+               : err == -ENOENT ? fail(r, -EUCLEAN, OTHER_TREE)
+                                : err;
     return err == 0 || err == -ENOENT ? name_put(r->p, t, k, name, i->val, i->len) : err;
 }
 
@@ -214,7 +246,7 @@ static int put_plain(struct restoring *r, const struct segment_item *i)
     const struct key k = key_make(i->ino, i->type, i->rest);
     int err = i->gone ? tree_del(&r->draft->tree, k) : tree_put(&r->draft->tree, k, i->val, i->len);
 
-    return i->gone && err == -ENOENT ? -EUCLEAN : err;
+    return i->gone && err == -ENOENT ? fail(r, -EUCLEAN, OTHER_TREE) : err;
 }
 
 /* Puts one item. Needs the locks. */
@@ -266,7 +298,6 @@ static int put_waiting(struct restoring *r)
     while ((err = put_some(r)) == -EAGAIN)
         if ((err = find_here(r, &r->v[r->next].item.content, &r->v[r->next].object)) < 0)
             break;
-    r->local = err < 0;
     r->done += r->count;
     let_go(r);
     if (err == 0 && r->done % PROGRESS_EVERY < AT_ONCE && r->progress)
@@ -290,9 +321,8 @@ static void add_waiting(struct restoring *r, const struct segment_item *i)
     w->item.val = i->gone ? NULL : w->bytes;
 }
 
-static int take_item(const struct segment_item *i, void *ctx)
+static int take(struct restoring *r, const struct segment_item *i)
 {
-    struct restoring *r = ctx;
     struct waiting *w;
     int err = 0;
 
@@ -304,6 +334,15 @@ static int take_item(const struct segment_item *i, void *ctx)
         err = find_here(r, &i->content, &w->object);
     r->result->shared += w->object != 0;
     return err == 0 && r->count == AT_ONCE ? put_waiting(r) : err;
+}
+
+static int take_item(const struct segment_item *i, void *ctx)
+{
+    struct restoring *r = ctx;
+    int err = take(r, i);
+
+    r->local = err < 0; /* what was asked of the archive meanwhile has told it that by then */
+    return err;
 }
 
 /* ---- steps ---- */
@@ -319,8 +358,10 @@ static int load_step(struct restoring *r, const struct restore_step *step)
         err = -EUCLEAN;
     if (err == 0)
         err = archive_items(r->shard, &g, &step->section, take_item, r);
-    if (err == 0)
+    if (err == 0) {
         err = put_waiting(r);
+        r->local = err < 0;
+    }
     archive_segment_release(&g);
     return err;
 }
@@ -335,7 +376,7 @@ static int check(struct restoring *r)
     {
         READ_GUARD(&r->draft->lock);
 
-        err = tree_item_sum(r->p, &r->draft->tree, sum);
+        err = tree_item_sum(r->p, &r->draft->tree, sum, &r->result->lost);
     }
     if (err == 0 && memcmp(sum, last->state, sizeof sum) != 0)
         err = -EUCLEAN;
@@ -386,7 +427,8 @@ static int load(struct restoring *r)
     if (err == 0)
         err = note_inodes(r);
     if (err == -EUCLEAN)
-        return fail(r, err, "what the archive has does not make the tree that was shipped");
+        return fail(r, err,
+                    r->local ? "something of this store is damaged that it needs" : OTHER_TREE);
     r->result->items = r->done;
     return err;
 }

@@ -320,6 +320,7 @@ static int make(struct planner *r)
     r->plan->at = step.at;
     r->plan->seq = step.section.is.seq;
     r->plan->frozen = step.section.frozen;
+    r->plan->lost = step.section.lost;
     err = collect(r, step);
     reverse(r->plan);
     return err;

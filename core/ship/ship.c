@@ -143,6 +143,8 @@ static int ship_round(struct stream *s)
         return -EKEYREVOKED;
     s->failed = false;
     err = catch_up(s);
+    if (err == 0)
+        err = ship_retry_lost(s);
     seq = atomic_load(&s->p->seq);
     do {
         if (err == 0)
@@ -199,8 +201,8 @@ static bool await_round(struct stream *s)
 
 static bool has_reason(struct stream *s)
 {
-    return !s->refused &&
-           (!s->joined || s->made || s->unnoted || atomic_load(&s->p->seq) != s->looked);
+    return !s->refused && (!s->joined || s->made || s->unnoted ||
+                           atomic_load(&s->p->seq) != s->looked || ship_retry_is_due(s));
 }
 
 static void *stream_main(void *arg)
@@ -279,6 +281,8 @@ static void destroy(struct stream *s)
     ship_discard(s);
     ship_forget(s);
     free(s->v);
+    map64_release(&s->lost);
+    map64_release(&s->told);
     cond_destroy(&s->wake);
     cond_destroy(&s->advanced);
     mutex_destroy(&s->lock);

@@ -21,6 +21,10 @@
  * written. Between the cut and the note both points are held, and nothing of either is deleted:
  * whatever is cut off is done again, by this mount or the next one.
  *
+ * A content whose bytes cannot be read here is *lost* in the archive: the rest is shipped, and its
+ * items say that (segment.h). When it can be read again, they are shipped again with its place
+ * (ship_lost.c). Bytes on another shard that cannot be asked are waited for, for SHIP_AWAY.
+ *
  * What of an archive fails is tried again, later and later up to a minute. An archive whose history
  * is not that of this store is *refused*, and so is one of which another store has become the
  * writer (fenced): it gets nothing more, until somebody decides (ship_fork, ship_remove).
@@ -39,10 +43,11 @@
 struct ns;
 struct state;
 
-#define SHIP_MAX 8             /* archives of a store */
-#define SHIP_SETTING "archive" /* of a namespace (ns_setting.h), a text */
-#define SHIP_OFF "off"         /* its value: the namespace goes to no archive */
-#define SHIP_SYNC "sync"       /* an fsync in it waits until the archives have what was changed */
+#define SHIP_MAX 8                     /* archives of a store */
+#define SHIP_AWAY (600 * NSEC_PER_SEC) /* how long bytes of a shard that is away are waited for */
+#define SHIP_SETTING "archive"         /* of a namespace (ns_setting.h), a text */
+#define SHIP_OFF "off"                 /* its value: the namespace goes to no archive */
+#define SHIP_SYNC "sync" /* an fsync in it waits until the archives have what was changed */
 
 enum ship_mode { SHIP_MODE_ASYNC, SHIP_MODE_SYNC, SHIP_MODE_OFF };
 
@@ -68,6 +73,8 @@ struct ship_stats {
     /* Bytes of whole files, at least, that the store has only because the archive is behind. It is
      * looked at once a minute while rounds fail. */
     uint64_t held;
+    /* Of the namespaces, as the archive has them now: items whose contents are lost there. */
+    uint64_t lost;
     char url[SHARD_URL_MAX + 1];
 };
 

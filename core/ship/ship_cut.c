@@ -59,6 +59,7 @@ static void remove_entry(struct stream *s, size_t i)
 {
     ns_put(s->p, s->v[i].was);
     ns_put(s->p, s->v[i].is);
+    ship_lost_release(&s->v[i]);
     ship_jumps_forget(s, &s->v[i]);
     s->count--;
     memmove(&s->v[i], &s->v[i + 1], (s->count - i) * sizeof *s->v);
@@ -128,7 +129,7 @@ static bool is_changed(struct state *p, struct ns *ns, const struct shipped *e)
     }
     READ_GUARD(&p->names.lock);
 
-    return !e->was || seq > e->was->hidden.of.seq || frozen != e->note.frozen ||
+    return !e->was || e->again || seq > e->was->hidden.of.seq || frozen != e->note.frozen ||
            strcmp(ns->name, e->was->name) != 0;
 }
 
@@ -415,7 +416,9 @@ static int note_one(struct stream *s, struct txn *t, struct shipped *e)
     struct ns_point note = {.archive = s->archive,
                             .frozen = e->section.frozen,
                             .epoch = s->at.epoch,
-                            .serial = s->at.serial};
+                            .serial = s->at.serial,
+                            .lost = e->section.lost,
+                            .made_up = e->made_up};
     int err = 0;
 
     memcpy(note.state, e->section.state, sizeof note.state);
@@ -461,9 +464,11 @@ int ship_note(struct stream *s)
             ns_put(s->p, e->was);
             e->was = e->is;
             e->is = NULL;
+            ship_lost_noted(e);
         }
     }
     s->unnoted = false;
+    ship_count_lost(s);
     if (has_all(s)) {
         s->gap_due = false;
         if (s->gap)

@@ -12,11 +12,24 @@
 #include "items_file.h"
 #include "lock.h"
 #include "ns_point.h"
+#include "map64.h"
 #include "ship.h"
 #include "state.h"
+#include "tree_item.h"
 #include <pthread.h>
 
 #define SHIP_JUMPS 2
+
+/* Items whose contents the archive does not have. */
+struct lost_item {
+    struct key key;
+    uint64_t object; /* no alias */
+    bool made_up;    /* it has no id (tree_item.h) */
+};
+struct lost_items {
+    struct lost_item *v; /* owned */
+    size_t count, room;
+};
 
 /* What becomes a section that leads further back (ship_jump.c). */
 struct ship_jump {
@@ -37,6 +50,15 @@ struct shipped {
     bool gone;            /* it has left the root, which is just being shipped */
     /* of `is`, or of what is gone; else the last one that was shipped, or its instant and name */
     struct segment_section section;
+    struct lost_items lost;   /* of `was`; unless `unlooked` */
+    struct lost_items losing; /* of `is`, once its items are gathered */
+    /* After a mount: the archive lacks contents of `was`, and it is not known which. */
+    bool unlooked;
+    bool again; /* it has some of them by now: the namespace is shipped also if it did not change */
+    /* The next section begins with an empty tree: the items that the archive lacks are not known, or
+     * have other ids by now. */
+    bool whole;
+    bool made_up;   /* `losing` has objects without an id */
     uint64_t items; /* shipped since a section that begins with an empty tree, in this mount */
     uint64_t held;  /* bytes that its points alone held at the last look (ship_backlog.c) */
     struct ship_jump jump[SHIP_JUMPS];
@@ -48,7 +70,7 @@ struct stream {
     struct mutex lock; /* "ship": one round at a time */
     uint32_t lineage;
     bool joined, refused;
-    bool gap; /* an instant that the archive has is not held here (shards_note_gap) */
+    bool gap;     /* an instant that the archive has is not held here (shards_note_gap) */
     bool gap_due; /* that is so, and could not be noted yet */
     struct chain chain;
     struct shipped *v; /* by number of the namespace */
@@ -67,6 +89,14 @@ struct stream {
     bool unnoted;              /* it was put, and the points are not noted yet */
     bool failed;               /* why the round failed has been noted */
     int64_t weighed;           /* when its points were weighed; 0: not since it was behind */
+    struct map64 lost;         /* objects that could not be read, or sealed, for what is cut */
+    struct map64 told;         /* objects that people were told of */
+    uint64_t untold;           /* more of them in this segment */
+    bool away;                 /* bytes on a shard that cannot be asked are waited for, */
+    int64_t away_since;        /* since then (ticks) */
+    bool has_put; /* contents were put since it was looked whether some were lost before */
+    int64_t retry_at, retry; /* when the lost ones are read again (ticks), and how long after that;
+                              * 0: there are none */
 
     struct mutex stats_lock; /* "ship stats", a leaf: the rest */
     struct cond wake, advanced;
@@ -157,12 +187,38 @@ int ship_jumps_take(struct stream *s, struct shipped *e, struct items_file *out,
 
 /* ---- ship_contents.c ---- */
 
-/* Puts the bytes of these objects, unless the archive has them. */
+/* Puts the bytes of these objects, unless the archive has them. Those that cannot be read are in
+ * s->lost afterwards. */
 int ship_objects(struct stream *s, const uint64_t *numbers, size_t count);
-/* Where the archive has the bytes of an object, which has that entry. -ENOENT: it does not have
- * them. */
+/* Tries that once more with objects that were lost. Those that still are stay so. */
+int ship_objects_again(struct stream *s, const uint64_t *numbers, size_t count);
+/* Does the error of reading an object say that its bytes are lost, as far as this store knows? All
+ * others are no fault of the object. */
+bool ship_is_loss(int err);
+/* Has the archive the bytes of an object, which has that entry? 1: their place is in *ret; 0 or
+ * -errno. */
+int ship_has(struct stream *s, uint64_t number, const struct entry *e, struct segment_content *ret);
+/* The place of the bytes of an object in an item that is shipped now; none if they are lost.
+ * -ENOENT: they were not put. */
 int ship_place(struct stream *s, uint64_t number, const struct entry *e,
                struct segment_content *ret);
+
+/* ---- ship_lost.c ---- */
+
+/* Looks what the archive lacks after a mount, tries to read that again when it is due, and marks
+ * the namespaces of which it has something by now (`again`). */
+int ship_retry_lost(struct stream *s);
+bool ship_retry_is_due(struct stream *s);
+/* An item of e->is is shipped without its content. */
+int ship_note_lost(struct stream *s, struct shipped *e, struct key k, const struct tree_item *t);
+/* The items of e->is are gathered anew. */
+void ship_lost_begin(struct shipped *e);
+/* e->is is what the archive has. */
+void ship_lost_noted(struct shipped *e);
+void ship_lost_release(struct shipped *e);
+void ship_count_lost(struct stream *s); /* for the stats; and plans to read them again */
+/* Tells people of those for which there were no words. */
+void ship_tell_rest(struct stream *s);
 
 /* ---- ship_put.c ---- */
 

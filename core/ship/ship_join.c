@@ -55,6 +55,7 @@ static int add_point(struct stream *s, struct ns *point, const struct ns_point *
     e->generation = point->hidden.of.generation;
     e->was = point;
     e->note = *note;
+    e->unlooked = note->lost > 0;
     e->section.is = (struct segment_instant){point->hidden.of.ns, point->hidden.of.generation,
                                              point->hidden.of.seq, point->hidden.since};
     READ_GUARD(&s->p->names.lock);
@@ -118,6 +119,8 @@ static int is_instant(struct stream *s, struct shard *shard, const struct ns *po
     note->epoch = name->at.epoch;
     note->serial = name->at.serial;
     note->frozen = section.frozen;
+    note->lost = section.lost;
+    note->made_up = section.lost > 0; /* it is not known whether it is so */
     memcpy(note->state, section.state, sizeof note->state);
     return 1;
 }
@@ -308,6 +311,7 @@ int ship_join(struct stream *s)
         return err == -EKEYREVOKED ? err : ship_fail(s, err, "what it has cannot be read");
     s->joined = true;
     s->names_changed = true;
+    ship_count_lost(s);
     MUTEX_GUARD(&s->stats_lock);
     s->stats.epoch = s->chain.epoch;
     s->stats.at = s->at;

@@ -175,6 +175,7 @@ int ship_make(struct stream *s)
         return ship_fail(s, -ENOMEM, "no segment can be made");
     s->made->bytes = (struct strbuf)STRBUF_INIT;
     err = make(s, &f);
+    ship_tell_rest(s);
     free(f.sections);
     free(f.names);
     if (err < 0) {

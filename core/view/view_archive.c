@@ -32,9 +32,11 @@ void view_archive_line(struct state *p, const struct ship_stats *s, struct strbu
     strbuf_addf(out, " lineage=%u segment=%llu-%llu seq=%llu time=", s->lineage, U(s->at.epoch),
                 U(s->at.serial), U(s->seq));
     strbuf_add_time(out, s->time);
-    strbuf_addf(out, " behind=%d lag_ms=%lld segments=%llu sections=%llu objects=%llu bytes=%llu",
+    strbuf_addf(out,
+                " behind=%d lag_ms=%lld segments=%llu sections=%llu objects=%llu bytes=%llu "
+                "lost=%llu",
                 s->behind, (long long)(lag_of(p, s) / NSEC_PER_MSEC), U(s->segments),
-                U(s->sections), U(s->contents), U(s->content_bytes));
+                U(s->sections), U(s->contents), U(s->content_bytes), U(s->lost));
     if (s->held)
         strbuf_addf(out, " held=%llu", U(s->held));
     if (*s->why) {
@@ -68,7 +70,7 @@ const char *view_archive_trouble(struct state *p)
 
 /* ---- stats.json and metrics ---- */
 
-#define NUMBERS 10
+#define NUMBERS 11
 
 static void list_numbers(struct state *p, const struct ship_stats *s,
                          struct view_number ret[static NUMBERS])
@@ -84,6 +86,7 @@ static void list_numbers(struct state *p, const struct ship_stats *s,
         {"objects", VIEW_COUNTER, s->contents},
         {"bytes", VIEW_COUNTER, s->content_bytes},
         {"held_bytes", VIEW_GAUGE, s->held},
+        {"lost", VIEW_GAUGE, s->lost},
     };
 
     for (unsigned i = 0; i < NUMBERS; i++)

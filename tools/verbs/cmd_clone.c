@@ -133,10 +133,10 @@ static void say_result(const struct cloning *c, const struct clone_source *sourc
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     strbuf_adds(&text, "store=");
     command_add_word(&text, c->store);
-    strbuf_addf(&text, " lineage=%u namespaces=%llu inodes=%llu ghosts=%llu from_seq=%llu time=",
+    strbuf_addf(&text, " lineage=%u namespaces=%llu inodes=%llu ghosts=%llu lost=%llu from_seq=%llu time=",
                 source->lineage.number, (unsigned long long)r->namespaces,
                 (unsigned long long)r->inodes, (unsigned long long)r->ghosts,
-                (unsigned long long)r->seq);
+                (unsigned long long)r->lost, (unsigned long long)r->seq);
     strbuf_add_time(&text, r->time);
     strbuf_adds(&text, "\n");
     tally_print(text.s, text.len);
