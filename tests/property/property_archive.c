@@ -13,7 +13,9 @@
  * are listed by a naive walk; after one that succeeded that is what the archive has at that moment.
  *
  * Of any such moment a namespace is restored, by the number of the change or by the time, listed
- * and compared. A name that was not there is refused. An object of the archive is damaged or lost:
+ * and compared. A name that was not there is refused. At times bytes of the store itself are damaged
+ * while a round is made, and sound again afterwards: then this round has all else, and a later one
+ * has all. An object of the archive is damaged or lost:
  * then nothing is ever read as other bytes. An old copy of the store ships: it is refused, and
  * changes nothing. An idle store asks nothing. At times, and at the end, the store is checked offline,
  * and after all was dropped nothing is left on its disk. Prints its seed. The same seed does the
@@ -45,6 +47,7 @@
 
 #define MOMENTS 150 /* that are known at once */
 #define NO_TIME INT64_MAX
+#define DAMAGED 30 /* bytes that are damaged at once */
 
 /* One line of a list. */
 struct mark {
@@ -60,6 +63,7 @@ struct known {
 struct moment {
     uint64_t seq;
     int64_t from, to; /* times between which nothing more was shipped */
+    bool lossy;       /* some bytes may be lost there */
     struct known of[WORK_NAMES];
 };
 
@@ -79,7 +83,7 @@ static struct {
         struct disk *disk;
         struct segment_pos at; /* the last segment that it knows */
     } old;                     /* a copy of the store */
-    uint64_t rounds, failed, restored, refused, damaged, noticed, deaths, copies, idle;
+    uint64_t rounds, failed, restored, refused, damaged, noticed, deaths, copies, idle, lossy;
 } w;
 
 static struct tree_lines lines;
@@ -354,6 +358,18 @@ static void note_moment(struct moment *m)
     w.is_last = true;
 }
 
+/* A round has succeeded. */
+static void note_shipped(struct moment *m)
+{
+    CHECK(!stats().behind && stats().seq >= m->seq);
+    if (w.is_behind || work_pick(2))
+        m->seq = atomic_load(&work.p->seq);
+    w.is_behind = false;
+    m->from = now(work.p);
+    m->lossy = stats().lost > 0;
+    note_moment(m);
+}
+
 static void ship(void)
 {
     struct moment m = look_at_all();
@@ -367,12 +383,8 @@ static void ship(void)
             die();
         return;
     }
-    CHECK(!stats().behind && stats().seq >= m.seq);
-    if (w.is_behind || work_pick(2))
-        m.seq = atomic_load(&work.p->seq);
-    w.is_behind = false;
-    m.from = now(work.p);
-    note_moment(&m);
+    CHECK(stats().lost == 0); /* an archive that fails loses nothing */
+    note_shipped(&m);
     if (work_pick(4) == 0)
         be_idle();
 }
@@ -404,13 +416,13 @@ static int restore(const struct restore_ask *ask, struct restore_plan *plan, str
 }
 
 /* What was restored goes again, or stays as a namespace like others. */
-static void put_away(void)
+static void put_away(bool lossy)
 {
     const char *name = work_some_name();
     struct ns *there = work_get(name);
     uint32_t open;
 
-    if (!there && work_pick(3) == 0) {
+    if (!there && !lossy && work_pick(3) == 0) {
         CHECK(ns_rename(work.p, "back", name, 0) == 0);
         if (work_pick(2))
             CHECK(work_order("recall %s/ wait", name));
@@ -447,9 +459,9 @@ static void restore_from(const struct moment *m, size_t i)
     }
     CHECK(plan.frozen == m->of[i].frozen);
     restore_plan_release(&plan);
-    lines.lenient = false;
+    lines.lenient = m->lossy;
     check_restored(&m->of[i]);
-    put_away();
+    put_away(m->lossy);
     w.restored++;
 }
 
@@ -572,6 +584,99 @@ static void damage_some(void)
 
     if (m && m->of[i].there)
         damage(m, i);
+}
+
+/* ---- bytes of the store that are lost ---- */
+
+static int choose_object(const char *name, uint64_t size, void *ctx)
+{
+    struct id id;
+    uint64_t number;
+    const enum objects_name kind = objects_parse_name(name, &id, &number);
+
+    return kind == OBJECTS_PACK || kind == OBJECTS_FILE ? choose_one(name, size, ctx) : 0;
+}
+
+static int byte_at(const char *name, uint64_t at)
+{
+    struct disk_file *f;
+    uint8_t byte;
+    ssize_t n = -1;
+
+    if (disk_open(w.disk, name, DISK_READ, &f) < 0)
+        return -1;
+    n = disk_pread(f, &byte, 1, at);
+    disk_file_close(f);
+    return n == 1 ? byte : -1;
+}
+
+/* A byte of the store that is damaged. */
+struct damaged {
+    char name[DISK_NAME_MAX + 1];
+    uint64_t at;
+    int is; /* what it is meanwhile */
+};
+
+static bool damage_byte(struct damaged *d)
+{
+    struct choice c = {.seen = 0};
+
+    CHECK(objects_list(w.disk, NULL, choose_object, NULL, &c) == 0);
+    d->at = 64 + work_pick(work_pick(2) ? 4096 : 256 << 10);
+    snprintf(d->name, sizeof d->name, "%s", c.name);
+    if (c.seen == 0 || disk_mem_flip(w.disk, c.name, d->at, 3) < 0)
+        return false;
+    d->is = byte_at(c.name, d->at);
+    return true;
+}
+
+/* Mends it, unless it has been replaced or deleted. */
+static void mend_byte(const struct damaged *d)
+{
+    if (byte_at(d->name, d->at) == d->is)
+        CHECK(disk_mem_flip(w.disk, d->name, d->at, 3) == 0);
+}
+
+/* A round while bytes of the store are damaged: the archive gets all else. */
+static void ship_damaged(void)
+{
+    struct damaged d[DAMAGED];
+    struct moment m = look_at_all();
+    size_t count = 0;
+
+    for (size_t i = 0; i < DAMAGED; i++)
+        count += damage_byte(&d[count]);
+    CHECK(ship_step(work.p) == 0);
+    w.rounds++;
+    w.lossy += stats().lost > 0;
+    note_shipped(&m);
+    while (count > 0)
+        mend_byte(&d[--count]);
+}
+
+/* Once the bytes are sound the archive gets them, also if nothing else is shipped. */
+static void ship_the_rest(void)
+{
+    struct moment m = look_at_all();
+
+    for (int i = 0; i < 2; i++) { /* a mount looks after its first round */
+        work_pass(2 * 60 * NSEC_PER_SEC);
+        CHECK(ship_step(work.p) == 0);
+    }
+    CHECK(stats().lost == 0);
+    note_shipped(&m);
+}
+
+static void lose_some(void)
+{
+    work_steps();
+    work_drain(); /* what was written is in packs and files */
+    ship_damaged();
+    if (work_pick(3) == 0)
+        die();
+    if (stats().lost && work_pick(2))
+        restore_from(&w.moment[w.last], work_pick(WORK_NAMES));
+    ship_the_rest();
 }
 
 /* ---- an old copy ---- */
@@ -706,6 +811,8 @@ static void play_round(void)
         restore_some();
     if (work_pick(4) == 0)
         damage_some();
+    if (work_pick(6) == 0)
+        lose_some();
     if (work_pick(12) == 0)
         die();
     if (work_pick(25) == 0)
@@ -819,10 +926,10 @@ int main(int argc, char **argv)
     play(rounds);
     end();
     printf("%llu rounds of shipping (%llu failed, %llu idle), %llu restored, %llu refused, %llu "
-           "damaged (%llu noticed), %llu deaths, %llu old copies\n",
+           "damaged (%llu noticed), %llu deaths, %llu old copies, %llu rounds with lost bytes\n",
            (unsigned long long)w.rounds, (unsigned long long)w.failed, (unsigned long long)w.idle,
            (unsigned long long)w.restored, (unsigned long long)w.refused,
            (unsigned long long)w.damaged, (unsigned long long)w.noticed,
-           (unsigned long long)w.deaths, (unsigned long long)w.copies);
+           (unsigned long long)w.deaths, (unsigned long long)w.copies, (unsigned long long)w.lossy);
     return 0;
 }

@@ -69,7 +69,8 @@ static bool take_entry(const struct vfs_dirent *d, void *ctx)
 /* What cannot be read is counted, if the list may lack something. */
 static uint64_t unreadable(struct tree_lines *l, ssize_t err)
 {
-    CHECK(l->lenient && (err == -EIO || err == -EHOSTUNREACH || err == -EUCLEAN));
+    CHECK(l->lenient &&
+          (err == -EIO || err == -EHOSTUNREACH || err == -EUCLEAN || err == -EREMOTE));
     l->unreadable++;
     return TREE_UNREADABLE;
 }
