@@ -15,6 +15,7 @@
 #include "below.h"
 #include "defer.h"
 #include "ending.h"
+#include "follow.h"
 #include "handle.h"
 #include "init.h"
 #include "listed.h"
@@ -206,6 +207,14 @@ static int run_mount(struct fs *fs, char *why, size_t why_len)
     return err;
 }
 
+/* With the option follow the store must be one that follows. */
+static int check_follows(struct fs *fs, char *why, size_t why_len)
+{
+    char reason[SHARD_WHY];
+    int err = fs->o->state.follow ? follow_check(fs->p, fs->o->follow_url, reason) : 0;
+    return err < 0 ? fail(err, why, why_len, "%s: %s", fs->o->store, reason) : 0;
+}
+
 int fs_main(const struct fs_options *o, char *why, size_t why_len)
 {
     sigset_t ours, before;
@@ -237,7 +246,9 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
     } else if (err < 0) {
         fail(err, why, why_len, "%s cannot be opened: %s", o->store, strerror(-err));
     } else {
-        err = run_mount(fs, why, why_len);
+        err = check_follows(fs, why, why_len);
+        if (err == 0)
+            err = run_mount(fs, why, why_len);
         err = close_store(fs, err, why, why_len);
     }
     sync_stop(fs->sync); /* still there if serve() was not reached */

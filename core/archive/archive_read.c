@@ -42,23 +42,46 @@ static int decode(uint32_t lineage, struct segment_pos at, struct archive_segmen
     return err == 0 && memcmp(sum, h->items_sum, sizeof sum) != 0 ? -EUCLEAN : err;
 }
 
-int archive_read(struct shard *s, uint32_t lineage, struct segment_pos at,
-                 struct archive_segment *ret)
+/* Takes the bytes of a segment over. */
+static int take(uint32_t lineage, struct segment_pos at, void *bytes, size_t len,
+                struct archive_segment *ret)
 {
-    struct archive_segment g = {.len = 0};
-    void *bytes = NULL;
-    ssize_t n = chain_get(s, lineage, at, &bytes);
-    int err;
+    struct archive_segment g = {.bytes = bytes, .len = len};
+    int err = decode(lineage, at, &g);
 
-    if (n < 0)
-        return n == -ENODATA ? -ENOENT : (int)n;
-    g.bytes = bytes;
-    g.len = (size_t)n;
-    err = decode(lineage, at, &g);
     if (err < 0)
         archive_segment_release(&g);
     else
         *ret = g;
+    return err;
+}
+
+int archive_read(struct shard *s, uint32_t lineage, struct segment_pos at,
+                 struct archive_segment *ret)
+{
+    void *bytes = NULL;
+    ssize_t n = chain_get(s, lineage, at, &bytes);
+
+    if (n < 0)
+        return n == -ENODATA ? -ENOENT : (int)n;
+    return take(lineage, at, bytes, (size_t)n, ret);
+}
+
+int archive_read_next(struct shard *s, uint32_t lineage, struct segment_pos *pos,
+                      struct archive_segment *ret)
+{
+    struct segment_pos at = *pos;
+    void *bytes = NULL;
+    ssize_t n = chain_next(s, lineage, &at, &bytes);
+    int err;
+
+    if (n < 0) {
+        *pos = at; /* perhaps behind the end of an epoch */
+        return (int)n;
+    }
+    err = take(lineage, at, bytes, (size_t)n, ret);
+    if (err == 0)
+        *pos = at;
     return err;
 }
 

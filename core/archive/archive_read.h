@@ -33,6 +33,9 @@ struct archive_segment {
 
 int archive_read(struct shard *s, uint32_t lineage, struct segment_pos at,
                  struct archive_segment *ret);
+/* Reads the segment behind *pos, and moves *pos there (chain_next). */
+int archive_read_next(struct shard *s, uint32_t lineage, struct segment_pos *pos,
+                      struct archive_segment *ret);
 void archive_segment_release(struct archive_segment *g); /* a second call is fine */
 
 struct archive_names {

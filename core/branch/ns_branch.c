@@ -175,8 +175,10 @@ static int make_of(struct state *p, struct ns *from, const char *name, enum ns_k
 {
     TXN(t);
     struct ns *ns = NULL;
-    int err = from->target ? -EINVAL : ns_alloc(p, name, &ns);
+    int err = from->target ? -EINVAL : state_root_writable(p);
 
+    if (err == 0)
+        err = ns_alloc(p, name, &ns);
     /* A shared mapping keeps its file open, so without files open for writing nothing has to be
      * written back. */
     if (err == 0)
@@ -306,7 +308,10 @@ int ns_hold(struct state *p, struct ns *snapshot, bool held)
 
 int ns_detach(struct state *p, struct ns *ns)
 {
-    int err;
+    int err = state_root_writable(p);
+
+    if (err < 0)
+        return err;
     {
         TXN(t);
 

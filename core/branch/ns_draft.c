@@ -23,8 +23,13 @@ size_t ns_count_drafts(struct state *p)
 
 int ns_draft(struct state *p, const char *name, struct ns **ret_ns)
 {
+    return ns_count_drafts(p) < NS_DRAFTS_MAX ? ns_draft_empty(p, name, ret_ns) : -EBUSY;
+}
+
+int ns_draft_empty(struct state *p, const char *name, struct ns **ret_ns)
+{
     TXN(t);
-    int err = ns_count_drafts(p) < NS_DRAFTS_MAX ? txn_begin(p, 0, &t) : -EBUSY;
+    int err = txn_begin(p, 0, &t);
 
     if (err == 0)
         err = ns_create_draft(&t, name, ret_ns);
@@ -109,6 +114,8 @@ int ns_draft_publish(struct state *p, struct ns *draft, const char *name, uint64
     char *copy;
     int err = ns_check_new_name(name);
 
+    if (err == 0)
+        err = state_root_writable(p);
     if (err == 0)
         err = is_taken(p, name) ? -EEXIST : flush_now(p);
     if (err < 0)

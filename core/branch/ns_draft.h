@@ -25,6 +25,8 @@
  * -ENAMETOOLONG, -EINVAL: that cannot be the name of a namespace; -EMFILE; -EBUSY: there are
  * NS_DRAFTS_MAX. */
 int ns_draft(struct state *p, const char *name, struct ns **ret_ns);
+/* The same, however many there are: for one who makes several as one step. */
+int ns_draft_empty(struct state *p, const char *name, struct ns **ret_ns);
 /* Makes a draft that begins with the tree of `of`, as ns_draft_of, and is changed as one of
  * ns_draft. ns_draft_take may give it to a namespace. */
 int ns_draft_from(struct state *p, struct ns *of, struct ns **ret_ns);

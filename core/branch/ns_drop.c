@@ -153,7 +153,7 @@ int ns_drop(struct state *p, const char *name, bool force, bool only_empty, bool
 {
     struct drop d = {.force = force, .only_empty = only_empty};
     struct ns *ns;
-    int err = state_writable(p);
+    int err = state_root_writable(p);
 
     if (err == 0)
         err = ns_get_by_name(p, name, &ns);
@@ -172,7 +172,7 @@ int ns_drop(struct state *p, const char *name, bool force, bool only_empty, bool
 int ns_remove(struct state *p, struct ns *ns, enum ns_kind kind, bool force, uint32_t *ret_open)
 {
     struct drop d = {.force = force, .kind = kind};
-    int err = state_writable(p);
+    int err = kind == NS_VISIBLE ? state_root_writable(p) : state_writable(p);
 
     if (err == 0)
         err = drop(p, ns, &d);
@@ -183,7 +183,7 @@ int ns_remove(struct state *p, struct ns *ns, enum ns_kind kind, bool force, uin
 int ns_trash(struct state *p, struct ns *ns, bool force, uint32_t *ret_open)
 {
     struct drop d = {.force = force, .trash = true};
-    int err = state_writable(p);
+    int err = state_root_writable(p);
 
     if (err == 0) /* what is in mappings could not be written any more afterwards */
         err = vnodes_write_back(p, ns);
@@ -230,7 +230,7 @@ int ns_undrop(struct state *p, struct ns *ns, const char *as)
     int err = ns_check_name(as);
 
     if (err == 0)
-        err = state_writable(p);
+        err = state_root_writable(p);
     if (err < 0)
         return err;
     name = strdup(as);

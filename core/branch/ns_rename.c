@@ -84,7 +84,7 @@ int ns_rename_it(struct state *p, struct ns *ns, const char *newname, unsigned f
     int err = flags & RENAME_EXCHANGE ? ns_check_name(newname) : ns_check_new_name(newname);
 
     if (err == 0)
-        err = state_writable(p);
+        err = state_root_writable(p);
     if (err < 0)
         return err;
     err = txn_begin_alone(p, 0, &t);
@@ -107,7 +107,7 @@ int ns_rename(struct state *p, const char *name, const char *newname, unsigned f
     int err = flags & RENAME_EXCHANGE ? ns_check_name(newname) : ns_check_new_name(newname);
 
     if (err == 0)
-        err = state_writable(p);
+        err = state_root_writable(p);
     if (err == 0)
         err = ns_get_by_name(p, name, &ns);
     if (err < 0)

@@ -7,6 +7,7 @@
 #include "ns_restore.h"
 #include "ship.h"
 #include "view_archive.h"
+#include "view_follow.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,9 +26,7 @@ static int said(struct call *call, int err, const char *why)
     return *why ? control_fail(call, as_errno(err), "%s", why) : as_errno(err);
 }
 
-/* Who may have the daemon read and write elsewhere, and make files of any owner: root, and who has
- * mounted the store. */
-static int check_rights(struct call *call)
+int control_may_use_archives(struct call *call)
 {
     const struct history_by by = history_by_get();
 
@@ -120,9 +119,12 @@ static void add_one(struct call *call, const struct ship_stats *s)
 
 static int status(struct call *call)
 {
+    CLEANUP_STRBUF struct strbuf follows = STRBUF_INIT;
     struct ship_stats s;
     unsigned count = 0;
 
+    if (view_follow_line(call->p, &follows))
+        control_line(call, "%s", follows.s);
     for (unsigned at = 0; ship_next(call->p, at, &s) == 0; at = s.archive, count++)
         add_one(call, &s);
     strbuf_addf(&call->head, " archives=%u seq=%llu", count, U(state_seq(call->p)));
@@ -237,7 +239,7 @@ int control_archive(struct call *call)
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (control_is_keyword(call, 0, words[i].name)) {
-            int err = words[i].run == status ? 0 : check_rights(call);
+            int err = words[i].run == status ? 0 : control_may_use_archives(call);
 
             return err < 0 ? err : words[i].run(call);
         }
@@ -400,8 +402,10 @@ int control_restore(struct call *call)
     struct restore_ask ask;
     char *name = NULL;
     uint16_t number = 0;
-    int err = check_rights(call);
+    int err = control_may_use_archives(call);
 
+    if (err == 0 && !dry)
+        err = state_root_writable(call->p);
     if (err == 0 && !dry)
         err = check_name(call, control_arg(call, 1));
     if (err == 0 && !dry)

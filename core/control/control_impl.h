@@ -74,6 +74,9 @@ static inline const char *control_arg(const struct call *call, size_t i)
 bool control_is_keyword(const struct call *call, size_t i, const char *word);
 /* May changes be made now? 0 or -errno. It waits while too much is unflushed. */
 int control_may_change(struct call *call);
+/* Who may have the daemon read and write elsewhere, and make files of any owner: root, and who has
+ * mounted the store. Else -EPERM with a sentence. */
+int control_may_use_archives(struct call *call);
 
 /* The end of a verb that started job `number`. It waits for the job if the command has "wait", and
  * adds its lines; then it adds the number to `head`. Returns the error of the job that it waited
@@ -100,6 +103,7 @@ int control_add_only_here(struct call *call, struct ns *ns, struct strbuf *out);
 
 /* control_archive.c */
 int control_archive(struct call *call);
+int control_promote(struct call *call);
 int control_restore(struct call *call);
 
 /* control_diff.c */

@@ -162,6 +162,10 @@ const struct verb control_verbs[] = {
      "make a namespace of what an archive has of one, as it was after a change or at a time; or "
      "say what that would read",
      JOB_PROMPT, true, 2, 2, control_restore},
+    {"promote", "promote",
+     "take over from the store that ships what is followed: it is fenced, and this one ships from "
+     "now on",
+     NO_JOB, true, 0, 0, control_promote},
     {"resolve", "resolve ID|PATH", "on which shard an object is; 0: at home", NO_JOB, true, 1, 1,
      control_resolve},
     {"wait", "wait N|ticket T|durable NS [SEQ] [DUR]",
@@ -217,5 +221,11 @@ int control_run(struct call *call)
 {
     int err = control_check(call);
 
-    return err < 0 ? err : call->verb->run(call);
+    if (err == 0)
+        err = call->verb->run(call);
+    if (err == -EROFS && call->why.len == 0 && atomic_load(&call->p->follows))
+        return control_fail(call, err,
+                            "the store follows an archive, so its namespaces cannot be changed: "
+                            "`promote` has it take over");
+    return err;
 }

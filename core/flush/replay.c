@@ -337,6 +337,8 @@ static int do_ns_take(struct replay *r, const struct op *op)
                                                                     : find_ns(r, op->ns, &ns);
     if (err == 0)
         err = ns_tree_take(r->p, ns, draft);
+    if (err == 0)
+        ns->seq = r->seq;
     ns_put(r->p, draft);
     return err;
 }

@@ -22,6 +22,7 @@ static const char *const why_words[ARCHIVE_WHY_END] = {
     [ARCHIVE_RESTORE] = "restore",
     [ARCHIVE_FORK] = "fork",
     [ARCHIVE_CLONE] = "clone",
+    [ARCHIVE_PROMOTE] = "promote",
 };
 
 /* ---- names ---- */

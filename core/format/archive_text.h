@@ -70,6 +70,7 @@ enum archive_why {
     ARCHIVE_RESTORE, /* a store was made of what the archive has */
     ARCHIVE_FORK,    /* another store went on in the parent */
     ARCHIVE_CLONE,   /* the store is a copy of one that ships, too */
+    ARCHIVE_PROMOTE, /* a follower took over from the store that shipped the parent */
     ARCHIVE_WHY_END,
 };
 

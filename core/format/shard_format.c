@@ -16,6 +16,7 @@
 #define FLAG_NEXT 2u
 #define FLAG_ARCHIVE 4u
 #define FLAG_GAP 8u
+#define FLAG_FOLLOWS 16u
 
 void shard_fence_name(const uint8_t token[SHARD_TOKEN_LEN], char out[SHARD_FENCE_NAME])
 {
@@ -95,7 +96,8 @@ static void encode_shard(const struct shard_record *r, uint8_t out[SHARD_RECORD_
 
 static void encode_archive(const struct shard_record *r, uint8_t out[SHARD_RECORD_MAX])
 {
-    put_le32(out + 12, FLAG_ARCHIVE | (r->draining ? FLAG_DRAINING : 0) | (r->gap ? FLAG_GAP : 0));
+    put_le32(out + 12, FLAG_ARCHIVE | (r->draining ? FLAG_DRAINING : 0) | (r->gap ? FLAG_GAP : 0) |
+                           (r->follows ? FLAG_FOLLOWS : 0));
     put_le32(out + 20, r->lineage);
 }
 
@@ -134,6 +136,7 @@ int shard_record_decode(const void *in, size_t len, uint16_t number, struct shar
     r.has_next = flags & FLAG_NEXT;
     r.archive = flags & FLAG_ARCHIVE;
     r.gap = flags & FLAG_GAP;
+    r.follows = flags & FLAG_FOLLOWS;
     r.incarnation = get_le32(v + 16);
     r.lineage = get_le32(v + 20);
     memcpy(r.id, v + 24, sizeof r.id);

@@ -63,6 +63,7 @@ struct shard_record {
     bool draining; /* nothing is moved there any more; of an archive: nothing is shipped there */
     bool archive;         /* then all that is of a shard alone is zero or false */
     bool gap;             /* of an archive: instants that it has are not held here any more */
+    bool follows;         /* of an archive: the store follows that lineage (core/follow) */
     uint32_t incarnation; /* of a shard: how often the fence was taken, or begun to be */
     uint32_t lineage;     /* of an archive: which of its lineages; of a shard 0 */
     char url[SHARD_RECORD_URL + 1]; /* printable */

@@ -214,7 +214,7 @@ static int begin(struct import *s, struct strbuf *why)
     int err = check_name(s, why);
 
     if (err == 0)
-        err = state_writable(s->p);
+        err = state_root_writable(s->p);
     if (err == 0)
         err = import_stream_init(&s->stream);
     if (err == 0)

@@ -22,7 +22,7 @@ static int check(struct ns *ns, const char *name, struct strbuf *why)
     }
     {
         READ_GUARD(&ns->lock);
-        frozen = ns->frozen;
+        frozen = ns_is_fixed(ns);
     }
     if (frozen) {
         strbuf_adds(why, " is frozen");

@@ -255,7 +255,7 @@ static int check_now(const struct trying *k)
         return -ESTALE;
     if (k->c->if_seq && k->c->if_seq != ours->seq)
         return -ECANCELED;
-    return ours->frozen || ours->hidden.kind ? -EROFS : 0;
+    return ns_is_fixed(ours) || ours->hidden.kind ? -EROFS : 0;
 }
 
 static int try_once(struct trying *k)

@@ -293,8 +293,8 @@ static int check_known(const struct merge_aside *a, struct merge_plan *plan,
     return err == -ESTALE ? 0 : err;
 }
 
-int merge_aside_check(struct txn *t, const struct merge_aside *a, struct merge_plan *plan,
-                      size_t *ret_needs)
+int merge_aside_stay(struct txn *t, const struct merge_aside *a, struct merge_plan *plan,
+                     size_t *ret_stay)
 {
     struct vnode_known *known;
     size_t count, stay = 0;
@@ -305,6 +305,16 @@ int merge_aside_check(struct txn *t, const struct merge_aside *a, struct merge_p
     for (size_t i = 0; i < count && err == 0; i++)
         err = check_known(a, plan, &known[i], &stay);
     free(known);
+    *ret_stay = stay;
+    return err;
+}
+
+int merge_aside_check(struct txn *t, const struct merge_aside *a, struct merge_plan *plan,
+                      size_t *ret_needs)
+{
+    size_t stay = 0;
+    int err = merge_aside_stay(t, a, plan, &stay);
+
     *ret_needs = (6 * (size_t)NS_RECORD_MAX) + (size_t)64 * OP_HEAD_MAX + stay * RENEW_ROOM;
     if (a->now)
         *ret_needs += merge_plan_bytes(&a->rest) + a->rest.theirs.count * PUT_BYTES;

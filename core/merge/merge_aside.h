@@ -72,6 +72,9 @@ int merge_aside_look(struct txn *t, struct merge_aside *a, struct ns *ours);
  * a->put, and keeps them. */
 int merge_aside_check(struct txn *t, const struct merge_aside *a, struct merge_plan *plan,
                       size_t *ret_needs);
+/* The same, with how many inodes stay for those who have them open: each takes RENEW_ROOM. */
+int merge_aside_stay(struct txn *t, const struct merge_aside *a, struct merge_plan *plan,
+                     size_t *ret_stay);
 /* Ours gets the result. After an error it is as it was, and nothing is noted; if that is not
  * possible the store is read-only. */
 int merge_aside_put(struct txn *t, const struct merge_aside *a, const struct merge_plan *plan);

@@ -47,6 +47,8 @@ struct ns_tail {
 #define NS_TAG_DIGEST 0x01u
 /* Of a point: which segment of which archive has it (branch/ns_point.h). */
 #define NS_TAG_POINT 0x02u
+/* Of a namespace of a follower: which instant of an archive it is (branch/ns_followed.h). */
+#define NS_TAG_FOLLOWED 0x03u
 
 struct ns_fields {
     char name[VFS_NAME_MAX + 1];

@@ -215,6 +215,7 @@ static void get_info(const struct shards_slot *slot, struct shards_info *ret)
     ret->draining = slot->record.draining && !slot->record.archive;
     ret->gap = slot->record.gap;
     ret->ships = slot->record.archive && !slot->record.draining;
+    ret->follows = slot->record.follows;
     ret->archive = slot->record.archive;
     ret->lineage = slot->record.lineage;
     memcpy(ret->id, slot->record.id, sizeof ret->id);

@@ -82,6 +82,7 @@ struct shards_info {
     uint32_t lineage; /* of an archive: the history there that concerns the store */
     bool gap;         /* instants that it has are not held here any more (shards_note_gap) */
     bool ships;       /* the store ships to it, and does not only read there */
+    bool follows;     /* the store follows the lineage there */
     uint8_t id[16];
     int64_t since;    /* realtime ns: in that state */
     char url[SHARD_URL_MAX + 1];
@@ -116,6 +117,9 @@ uint16_t shards_free_number(struct shards *s);
 /* From now on it is that lineage of the archive, and the store ships there. -EINVAL: it is no
  * archive. */
 int shards_set_lineage(struct shards *s, uint16_t number, uint32_t lineage);
+/* From now on the store follows that lineage, until shards_set_lineage gives it another one that it
+ * ships. -EINVAL: it is no archive. */
+int shards_set_follows(struct shards *s, uint16_t number);
 /* Notes durably that points of instants that the archive has gave way, or that none is missing any
  * more. -EINVAL: it is no archive. */
 int shards_note_gap(struct shards *s, uint16_t number, bool gap);

@@ -136,7 +136,7 @@ static int change(struct shards *s, uint16_t number,
 static void begin_lineage(struct shard_record *r, uint32_t lineage)
 {
     r->lineage = lineage;
-    r->draining = r->gap = false;
+    r->draining = r->gap = r->follows = false;
 }
 
 int shards_set_lineage(struct shards *s, uint16_t number, uint32_t lineage)
@@ -152,4 +152,14 @@ static void set_gap(struct shard_record *r, uint32_t gap)
 int shards_note_gap(struct shards *s, uint16_t number, bool gap)
 {
     return change(s, number, set_gap, gap);
+}
+
+static void set_follows(struct shard_record *r, uint32_t follows)
+{
+    r->follows = follows;
+}
+
+int shards_set_follows(struct shards *s, uint16_t number)
+{
+    return change(s, number, set_follows, true);
 }

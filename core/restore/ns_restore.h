@@ -28,6 +28,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct ns;
 struct state;
 
 enum restore_when { RESTORE_LAST, RESTORE_SEQ, RESTORE_TIME };
@@ -66,6 +67,10 @@ struct restore_plan {
 int restore_moment(const char *text, struct restore_ask *ret);
 int restore_plan(struct state *p, uint16_t archive, const struct restore_ask *ask,
                  struct restore_plan *ret, struct strbuf *why);
+/* The same for an instant of which a segment of the lineage has a section: `of` is the namespace,
+ * by its number and generation. */
+int restore_plan_at(struct state *p, uint16_t archive, struct segment_pos at,
+                    const struct segment_instant *of, struct restore_plan *ret, struct strbuf *why);
 void restore_plan_release(struct restore_plan *plan);
 
 struct restore_result {
@@ -83,3 +88,12 @@ typedef int restore_progress_fn(uint64_t items, uint64_t of, void *ctx);
 int restore_run(struct state *p, const struct restore_plan *plan, const char *name,
                 restore_progress_fn *progress, void *ctx, struct restore_result *ret,
                 struct strbuf *why);
+
+/* What restore_run does before it shows the namespace: fills the empty draft, and proves that it is
+ * what was shipped. After an error the draft is of no use. */
+int restore_load(struct state *p, const struct restore_plan *plan, struct ns *draft,
+                 restore_progress_fn *progress, void *ctx, struct restore_result *ret,
+                 struct strbuf *why);
+/* The numbers of inodes that the draft has, up to `last_ino`, are not given again. -EUCLEAN: they
+ * cannot be those of a store. */
+int restore_note_inodes(struct state *p, struct ns *draft, uint64_t last_ino);

@@ -303,6 +303,20 @@ static void reverse(struct restore_plan *plan)
     }
 }
 
+/* Plans what leads to the section of that step. */
+static int make_steps(struct planner *r, const struct restore_step *step)
+{
+    int err;
+
+    r->plan->at = step->at;
+    r->plan->seq = step->section.is.seq;
+    r->plan->frozen = step->section.frozen;
+    r->plan->lost = step->section.lost;
+    err = collect(r, *step);
+    reverse(r->plan);
+    return err;
+}
+
 static int make(struct planner *r)
 {
     struct archive_names names = ARCHIVE_NAMES_INIT;
@@ -317,12 +331,45 @@ static int make(struct planner *r)
     archive_names_release(&names);
     if (err < 0)
         return err;
-    r->plan->at = step.at;
-    r->plan->seq = step.section.is.seq;
-    r->plan->frozen = step.section.frozen;
-    r->plan->lost = step.section.lost;
-    err = collect(r, step);
-    reverse(r->plan);
+    return make_steps(r, &step);
+}
+
+/* Plans what leads to a section of a segment that is known. */
+static int make_at(struct planner *r, struct segment_pos at, const struct segment_instant *of)
+{
+    struct restore_step step;
+    int err = read_section(r, at, of, true, &step, &r->plan->time);
+
+    return err < 0 ? err : make_steps(r, &step);
+}
+
+/* Lends the archive to a planner. */
+static int begin(struct planner *r, uint16_t archive)
+{
+    struct shards_info info;
+    int err = shards_info_get(r->p->shards, archive, &info);
+
+    *r->plan = (struct restore_plan){.archive = archive};
+    if (err == 0 && !info.archive)
+        err = -ENXIO;
+    if (err == 0)
+        err = shards_get(r->p->shards, archive, SHARDS_READ, &r->shard, NULL);
+    if (err < 0)
+        return fail(r, err, "the archive cannot be asked: %s",
+                    err == -ENXIO ? "there is none" : info.why);
+    r->plan->lineage = info.lineage;
+    return 0;
+}
+
+/* Gives it back, with the result of the planner. */
+static int end(struct planner *r, int err)
+{
+    err = shards_said(r->p->shards, r->plan->archive, err);
+    shards_put_back(r->p->shards, r->plan->archive);
+    if (err == -EUCLEAN && r->why->len == 0)
+        strbuf_adds(r->why, "what the archive has of that is damaged: see `tally archive check`");
+    if (err < 0)
+        restore_plan_release(r->plan);
     return err;
 }
 
@@ -330,25 +377,19 @@ int restore_plan(struct state *p, uint16_t archive, const struct restore_ask *as
                  struct restore_plan *ret, struct strbuf *why)
 {
     struct planner r = {.p = p, .ask = ask, .plan = ret, .why = why};
-    struct shards_info info;
-    int err = shards_info_get(p->shards, archive, &info);
+    int err = begin(&r, archive);
 
-    *ret = (struct restore_plan){.archive = archive};
-    if (err == 0 && !info.archive)
-        err = -ENXIO;
-    if (err == 0)
-        err = shards_get(p->shards, archive, SHARDS_READ, &r.shard, NULL);
-    if (err < 0)
-        return fail(&r, err, "the archive cannot be asked: %s",
-                    err == -ENXIO ? "there is none" : info.why);
-    ret->lineage = info.lineage;
-    err = shards_said(p->shards, archive, make(&r));
-    shards_put_back(p->shards, archive);
-    if (err == -EUCLEAN && why->len == 0)
-        strbuf_adds(why, "what the archive has of that is damaged: see `tally archive check`");
-    if (err < 0)
-        restore_plan_release(ret);
-    return err;
+    return err < 0 ? err : end(&r, make(&r));
+}
+
+int restore_plan_at(struct state *p, uint16_t archive, struct segment_pos at,
+                    const struct segment_instant *of, struct restore_plan *ret, struct strbuf *why)
+{
+    const struct restore_ask ask = {.when = RESTORE_LAST};
+    struct planner r = {.p = p, .ask = &ask, .plan = ret, .why = why};
+    int err = begin(&r, archive);
+
+    return err < 0 ? err : end(&r, make_at(&r, at, of));
 }
 
 void restore_plan_release(struct restore_plan *plan)

@@ -160,9 +160,9 @@ static int check_root(struct verifying *v)
         return refuse(v, NS_ROOT_INO, "is not there, and should be the root directory");
     if (n->type != DT_DIR)
         return refuse(v, NS_ROOT_INO, "should be the root directory, and is none");
-    return n->parent == NS_ROOT_INO ? 0
-                                    : refuse(v, NS_ROOT_INO,
-                                             "is the root directory, and has another parent");
+    return n->parent == NS_ROOT_INO
+               ? 0
+               : refuse(v, NS_ROOT_INO, "is the root directory, and has another parent");
 }
 
 /* ---- the second walk: directories and symlinks ---- */
@@ -473,4 +473,43 @@ int restore_verify(struct state *p, struct ns *draft, uint64_t *ret_last_ino, st
     if (err == 0)
         *ret_last_ino = v.last;
     return err;
+}
+
+/* ---- one inode ---- */
+
+/* Moves to the next item that is looked at: the entries of a directory are passed over. -ENOENT:
+ * there is none. */
+static int next_of_inode(const struct verifying *v, const struct inode *in, struct tree_cursor *c)
+{
+    int err = tree_next(c);
+
+    if (err < 0 || !S_ISDIR(in->mode) || key_ino(tree_cursor_key(c)) != v->g.ino ||
+        key_type(tree_cursor_key(c)) != ITEM_DIRENT)
+        return err;
+    tree_cursor_end(c);
+    return tree_seek(v->tree, key_make(v->g.ino, ITEM_EXTENT, 0), c);
+}
+
+int restore_verify_inode(struct state *p, const struct tree *t, uint64_t ino, struct strbuf *why)
+{
+    struct verifying v = {.p = p, .tree = t, .why = why};
+    struct tree_cursor c = TREE_CURSOR_INIT;
+    struct inode in;
+    int err = inode_load(t, ino, &in);
+
+    if (err == -ESTALE)
+        return refuse(&v, ino, "has items, and is not there");
+    if (err == 0)
+        err = check_inode(&v, ino, &in);
+    if (err == 0)
+        err = tree_seek(t, key_make(ino, ITEM_INODE, 0), &c);
+    while (err == 0 && key_ino(tree_cursor_key(&c)) == ino) {
+        err = take(&v, &c, compare);
+        if (err == 0)
+            err = next_of_inode(&v, &in, &c);
+    }
+    tree_cursor_end(&c);
+    if (err < 0 && err != -ENOENT)
+        return err;
+    return S_ISDIR(in.mode) ? 0 : end_group(&v);
 }

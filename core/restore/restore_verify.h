@@ -25,8 +25,13 @@
 
 struct state;
 struct ns;
+struct tree;
 
 /* 0: it is a tree. *ret_last_ino is its highest inode number. -EUCLEAN: it is none, and `why`,
  * which was empty, says which inode is wrong; or a page is damaged, and `why` stays empty. -ENOMEM,
  * -EIO; -ESHUTDOWN: the store is closing. */
 int restore_verify(struct state *p, struct ns *draft, uint64_t *ret_last_ino, struct strbuf *why);
+/* The same of the items of one inode alone: they belong to an inode that is there and has a type
+ * that files have, and fit its type and its size. It does not look at the entries of a directory,
+ * nor at extended attributes. The caller holds the lock of the tree. */
+int restore_verify_inode(struct state *p, const struct tree *t, uint64_t ino, struct strbuf *why);

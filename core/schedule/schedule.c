@@ -48,6 +48,8 @@ bool schedule_is_due(struct state *p)
 {
     struct ns *ns = NULL;
 
+    if (atomic_load(&p->follows)) /* its namespaces change as those of the archive do */
+        return false;
     for (size_t i = 0; i < KINDS && !ns; i++) {
         uint32_t at = 0;
 
@@ -72,7 +74,7 @@ void schedule_run(struct state *p)
     for (size_t i = 0; i < KINDS; i++) {
         uint32_t at = 0;
 
-        while (state_writable(p) == 0 && (ns = next_due(p, &kinds[i], &at))) {
+        while (state_root_writable(p) == 0 && (ns = next_due(p, &kinds[i], &at))) {
             int err = kinds[i].run(p, ns);
 
             if (err < 0 && err != -EINTR && err != -ESHUTDOWN)

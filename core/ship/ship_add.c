@@ -74,7 +74,7 @@ static int put_lineage(struct shard *shard, struct archive_lineage *l)
     return err;
 }
 
-static int begin_lineage(struct state *p, struct shard *shard, struct archive_lineage *l)
+int ship_begin_lineage(struct state *p, struct shard *shard, struct archive_lineage *l)
 {
     store_id_of(p->id_key.secret, p->created, p->shared ? p->shared->node : 0, l->store);
     l->key = p->id_key;
@@ -96,15 +96,14 @@ static int prepare(struct state *p, const char *url, struct archive_format *form
         return err;
     err = open_archive(shard, format, why);
     if (err == 0)
-        err = begin_lineage(p, shard, l);
+        err = ship_begin_lineage(p, shard, l);
     shard_close(shard);
     if (err < 0 && !*why)
         snprintf(why, SHARD_WHY, "%s", strerror(-err));
     return err;
 }
 
-/* The archive is among the shards: from now on it is shipped to. */
-static int begin_stream(struct state *p, uint16_t number)
+int ship_begin_stream(struct state *p, uint16_t number)
 {
     struct shards_info info;
     struct stream *s;
@@ -162,7 +161,7 @@ static int begin_shipping(struct state *p, const char *url, const struct archive
         *number = shards_free_number(p->shards);
         err = shards_add_archive(p->shards, *number, url, format->id, l->number, true, why);
     }
-    return err < 0 ? err : begin_stream(p, *number);
+    return err < 0 ? err : ship_begin_stream(p, *number);
 }
 
 static int register_stream(struct state *p, const char *url, const struct archive_format *format,
@@ -186,6 +185,10 @@ int ship_add(struct state *p, const char *url, uint16_t *ret_number, char why[SH
     MUTEX_GUARD(&p->ship->change);
 
     *why = '\0';
+    if (err == 0 && atomic_load(&p->follows)) {
+        snprintf(why, SHARD_WHY, "a follower ships nothing: `promote` makes it a store as others");
+        err = -EROFS;
+    }
     if (err == 0)
         err = find_reader(p, url, ret_number, why);
     if (err == 0 && *ret_number)
@@ -242,7 +245,7 @@ static void end_stream(struct state *p, uint16_t number)
 static int resume(struct state *p, uint16_t number, int err)
 {
     WRITE_GUARD(&p->ship->lock);
-    int again = ship_stream(p, number) ? 0 : begin_stream(p, number);
+    int again = ship_stream(p, number) ? 0 : ship_begin_stream(p, number);
 
     if (again < 0)
         report(REPORT_WARN, "archive %u: nothing is shipped there before the next mount (%s)",
@@ -289,6 +292,10 @@ int ship_remove(struct state *p, uint16_t number, char why[SHARD_WHY])
     *why = '\0';
     if (err == 0 && (shards_info_get(p->shards, number, &info) < 0 || !info.archive))
         return no_archive(number, why);
+    if (err == 0 && info.follows) {
+        snprintf(why, SHARD_WHY, "the store follows it");
+        err = -EBUSY;
+    }
     if (err == 0)
         err = check_ghosts(p, number, why);
     if (err < 0)
@@ -318,7 +325,7 @@ static int put_fork(struct state *p, uint16_t number, struct archive_lineage *l,
         snprintf(why, SHARD_WHY, "the archive cannot be reached: %s", strerror(-err));
     if (err < 0)
         return err;
-    err = shards_said(p->shards, number, begin_lineage(p, shard, l));
+    err = shards_said(p->shards, number, ship_begin_lineage(p, shard, l));
     shards_put_back(p->shards, number);
     if (err < 0)
         snprintf(why, SHARD_WHY, "no lineage can be made there: %s", strerror(-err));

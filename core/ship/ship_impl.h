@@ -140,7 +140,17 @@ struct stream *ship_take_stream(struct state *p, uint16_t number); /* NULL: ther
 void ship_end_stream(struct stream *s, bool last);
 struct stream *ship_stream(struct state *p, uint16_t number); /* NULL: there is none */
 
+/* ---- ship_add.c ---- */
+
+/* Puts a new lineage of the store under the next free number. */
+int ship_begin_lineage(struct state *p, struct shard *shard, struct archive_lineage *l);
+/* The archive is among the shards, and the store ships there: begins that. With "ship list". */
+int ship_begin_stream(struct state *p, uint16_t number);
+
 /* ---- ship_join.c ---- */
+
+/* Who claims, with a new token. */
+int ship_fill_who(struct state *p, struct archive_claim *ret);
 
 /* Claims an epoch, and finds the points that the archive has. -EKEYREVOKED: refused. */
 int ship_join(struct stream *s);

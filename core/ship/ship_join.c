@@ -27,7 +27,7 @@
 
 /* ---- who claims ---- */
 
-static int fill_who(struct state *p, struct archive_claim *ret)
+int ship_fill_who(struct state *p, struct archive_claim *ret)
 {
     char host[256] = "";
     CLEANUP_FREE char *boot = NULL;
@@ -298,7 +298,7 @@ int ship_join(struct stream *s)
 {
     struct archive_claim who;
     struct shard *shard;
-    int err = fill_who(s->p, &who);
+    int err = ship_fill_who(s->p, &who);
 
     if (err == 0)
         err = ship_begin_asking(s, &shard);

@@ -33,6 +33,11 @@ int state_writable(struct state *p)
     return atomic_load_explicit(&p->unsettled, memory_order_relaxed) ? state_refuses(p) : 0;
 }
 
+int state_root_writable(struct state *p)
+{
+    return atomic_load(&p->follows) ? -EROFS : state_writable(p);
+}
+
 uint64_t state_seq(struct state *p)
 {
     return atomic_load(&p->seq);

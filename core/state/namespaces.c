@@ -566,8 +566,10 @@ int ns_set_switch(struct state *p, const char *name, enum ns_switch which, bool 
 {
     TXN(t);
     struct ns *ns;
-    int err = ns_get_by_name(p, name, &ns);
+    int err = state_root_writable(p);
 
+    if (err == 0)
+        err = ns_get_by_name(p, name, &ns);
     if (err < 0)
         return err;
     if (which == NS_FROZEN && on) /* what is in mappings could not be written any more afterwards */

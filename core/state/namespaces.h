@@ -11,6 +11,7 @@
 #include "ns_settings.h"
 #include "tree.h"
 #include "vfs_types.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -40,6 +41,7 @@ struct ns {
     bool run_unlogged; /* no number of that run is given yet, and no frame has the run */
     uint64_t seq;  /* number of its last change */
     bool frozen;   /* setting ns:NAME.frozen: nothing may be changed */
+    _Atomic bool followed; /* it is as an archive has it, and only the room follow changes it */
     bool verify;   /* setting ns:NAME.verify is open: what the kernel will read is verified first */
     bool dirty;    /* its record differs from the committed one */
     bool branched; /* fixed; it was made as a branch */
@@ -64,6 +66,12 @@ struct ns {
     } alone;
     struct ns *by_number_next, *by_name_next;
 };
+
+/* Is nobody to change it? The caller keeps `frozen` as it is. */
+static inline bool ns_is_fixed(const struct ns *ns)
+{
+    return ns->frozen || atomic_load(&ns->followed);
+}
 
 #define NS_BUCKETS 1024
 #define NS_ROOT_INO VFS_TOP_INO

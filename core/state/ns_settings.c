@@ -84,7 +84,10 @@ int ns_setting_set(struct state *p, struct ns *ns, const struct ns_setting *s)
     TXN(t);
     bool valid = ns_setting_is_name(s->name, strlen(s->name)) && s->len <= NS_SETTING_VALUE_MAX &&
                  (s->value || s->len == 0);
-    int err = valid ? txn_begin_alone(p, 0, &t) : -EINVAL;
+    int err = valid ? state_root_writable(p) : -EINVAL;
+
+    if (err == 0)
+        err = txn_begin_alone(p, 0, &t);
 
     if (err < 0)
         return err;

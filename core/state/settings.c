@@ -123,6 +123,8 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
                              "bytes that are held for an archive that is behind; beyond it gets "
                              "what changed whole; 0: no bound but a full disk",
                              NULL},
+    [SET_FOLLOW_INTERVAL] = {"follow_interval", SETTING_DURATION, 100 * MS, HOUR, SECOND,
+                             "a follower asks its archive this often for what is new", NULL},
 };
 
 void settings_init(struct settings *s)

@@ -51,6 +51,7 @@ enum setting {
     SET_HISTORY_KEEP, /* duration, 0 – 3650d, 30d: operations on namespaces are listed so long */
     SET_ARCHIVE_INTERVAL, /* duration, 100ms – 1h, 1s: changes are shipped to archives so often */
     SET_ARCHIVE_BACKLOG,  /* size, 0 – 64T, 0: points of an archive that is behind hold so much */
+    SET_FOLLOW_INTERVAL,  /* duration, 100ms – 1h, 1s: a follower asks for more so often */
     SETTING_COUNT
 };
 

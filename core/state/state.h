@@ -7,6 +7,7 @@
  * THE LOCK TABLE. Outermost first; never take an earlier one while holding a later one. The name in
  * quotes is what a broken rule prints.
  *
+ *   "follow"       follow/follow.c mutex  one step of what is followed at a time, or a take-over
  *   "ship change"  ship/ship_add.c mutex  one change of the archives of the store at a time
  *   "ship list"    ship/ship.c    rwlock  which archives the store ships to
  *   "ship"         ship/ship.c    mutex   one round of shipping to an archive at a time
@@ -45,6 +46,7 @@
  *   "packs"        object/packs.c mutex   which packs there are, their counts and handles
  *   "object files", "blob"        mutex, rwlock  object files kept open; the sums of one file
  *   "ship stats"   ship/ship.c    mutex   what is known of an archive; a leaf
+ *   "follow stats" follow/follow.c mutex  what is known of what is followed; a leaf
  *   "archived"     archive/archived.c mutex  where archives have objects; a leaf
  *   "history"      history_table.c mutex  the operations on namespaces; a leaf
  *   "forgotten attrs"  forgotten_attrs.c mutex  attributes of inodes without a name; a leaf
@@ -180,6 +182,8 @@ struct state {
     _Atomic(const char *) readonly_what; /* which part failed, static text; NULL: none */
     _Atomic int readonly_err;            /* the error of that part */
     _Atomic bool closing;
+    /* the namespaces are those of an archive, and only the room follow changes any (follow.h) */
+    _Atomic bool follows;
     _Atomic bool told_no_inodes;
 
     struct pages *pages;
@@ -239,6 +243,7 @@ struct state {
     struct imports_of_store *imports;
     struct control_of_store *control;
     struct ship_of_store *ship;
+    struct follow_of_store *follow;
 };
 
 /* Ends a change of `ns` (its lock is held for writing; NULL: of the root): all that was noted
@@ -254,6 +259,8 @@ static inline int change_done(struct txn *t, struct ns *ns, int err)
 }
 /* May anything be changed? 0, -EROFS, -ESHUTDOWN; -EMFILE, -ENFILE, -ENOMEM as for state_lacks. */
 int state_writable(struct state *p);
+/* May the namespaces of the root be changed? Those of a follower may not: -EROFS. */
+int state_root_writable(struct state *p);
 /* Turns the store read-only, because what is on disk is not known any more. `what` says what
  * failed, static text. */
 void state_turn_readonly(struct state *p, const char *what, int err);

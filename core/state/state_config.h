@@ -77,6 +77,7 @@ struct state_config {
     void (*fold)(struct id *id);    /* for tests, see id.h; NULL */
     unsigned atime;                 /* bits of enum state_atime; 0: like relatime */
     size_t merge_at_once;           /* for tests, see merge.h; 0 */
+    bool follow;                    /* a follower goes on (core/follow), by a thread */
     bool background;                /* starts threads; without them tests call each step */
     unsigned threads;               /* workers; 0: by the setting */
     uint64_t log_segment;           /* bytes of a segment of the log; 0: by the setting */

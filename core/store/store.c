@@ -426,6 +426,9 @@ static void init_locks(struct state *p)
     mutex_init(&p->sweep->lock, "sweep");
     mutex_init(&p->ship->change, "ship change");
     rwlock_init(&p->ship->lock, "ship list");
+    mutex_init(&p->follow->lock, "follow");
+    mutex_init(&p->follow->stats_lock, "follow stats");
+    cond_init(&p->follow->wake);
     aheads_init(p->aheads);
     mutex_init(&p->met.lock, "met");
     cond_init(&p->jobs->changed);
@@ -455,6 +458,7 @@ static struct state *alloc(void)
     s->state.imports = &s->imports;
     s->state.control = &s->control;
     s->state.ship = &s->ship;
+    s->state.follow = &s->follow;
     return &s->state;
 }
 
@@ -510,6 +514,8 @@ int store_open(const struct state_config *config, struct state **ret_p)
     if (err == 0)
         err = ship_open(p);
     if (err == 0)
+        err = follow_open(p);
+    if (err == 0)
         jobs_resume(p);
     if (err == 0) {
         compact_watch(p);
@@ -525,6 +531,8 @@ int store_open(const struct state_config *config, struct state **ret_p)
         err = shards_thread_start(p);
     if (err == 0 && config->background)
         err = ship_start(p);
+    if (err == 0 && config->background && config->follow && atomic_load(&p->follows))
+        err = follow_start(p);
     if (err < 0) {
         store_abandon(p);
         return err;
@@ -544,6 +552,7 @@ void store_abandon(struct state *p)
         return;
     atomic_store(&p->closing, true);
     shards_hurry(p);
+    follow_stop(p);
     ship_stop(p, false);
     shards_thread_stop(p);
     pool_node_stop(p);
@@ -553,6 +562,7 @@ void store_abandon(struct state *p)
     pool_node_close(p);
     gc_destroy(p->gc->gc);
     workers_destroy(p->workers);
+    follow_close(p);
     ship_close(p);
     flush_release(p);
     contents_release(p);
@@ -617,6 +627,7 @@ int store_close_told(struct state *p, struct strbuf *why)
     if (!p)
         return 0;
     shards_hurry(p);
+    follow_stop(p);
     ship_stop(p, true); /* while changes can be made: points are changes */
     atomic_store(&p->closing, true);
     shards_thread_stop(p);

@@ -8,6 +8,7 @@
 #include "compact_impl.h"
 #include "control_of_store.h"
 #include "flush_impl.h"
+#include "follow_impl.h"
 #include "gc_store_impl.h"
 #include "job_impl.h"
 #include "parked.h"
@@ -36,4 +37,5 @@ struct store {
     struct imports_of_store imports;
     struct control_of_store control;
     struct ship_of_store ship;
+    struct follow_of_store follow;
 };

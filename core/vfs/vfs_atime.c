@@ -48,7 +48,7 @@ static bool is_due(struct state *p, struct vnode *v)
 
     if (items_lock(p, v, NULL, &it) < 0)
         return false;
-    due = !it.ns->frozen && inode_load(it.tree, it.ino, &in) == 0 && time_is_due(p, &in);
+    due = !ns_is_fixed(it.ns) && inode_load(it.tree, it.ino, &in) == 0 && time_is_due(p, &in);
     items_unlock(p, &it);
     return due;
 }
@@ -68,7 +68,7 @@ static void move_atime(struct txn *t, struct vnode *v)
 
     if (items_lock(p, v, t, &it) < 0)
         return;
-    if (!it.ns->frozen && inode_load(it.tree, it.ino, &in) == 0 && time_is_due(p, &in)) {
+    if (!ns_is_fixed(it.ns) && inode_load(it.tree, it.ino, &in) == 0 && time_is_due(p, &in)) {
         in.atime = now(p);
         if (inode_store(it.tree, it.ino, &in) == 0)
             (void)state_changed(t, it.ns);

@@ -16,7 +16,7 @@ static int find_ns(struct state *p, uint64_t nodeid, struct ns **ret)
         *ret = NULL;
         return err;
     }
-    return (*ret)->target ? -ENOTDIR : (*ret)->frozen ? -EROFS : state_writable(p);
+    return (*ret)->target ? -ENOTDIR : ns_is_fixed(*ret) ? -EROFS : state_writable(p);
 }
 
 /* Begin a change: wait for memory, look for room on the disk (not for a removal, which frees

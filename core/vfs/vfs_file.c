@@ -116,7 +116,7 @@ static int check_open(struct vnode *v, unsigned flags, struct inode *ret)
     if (!S_ISREG(in.mode))
         return -ENXIO;
     *ret = in;
-    return flags & (VFS_WRITE | VFS_TRUNC) && v->ns->frozen ? -EROFS : 0;
+    return flags & (VFS_WRITE | VFS_TRUNC) && ns_is_fixed(v->ns) ? -EROFS : 0;
 }
 
 /* Count one open of the file, if it is allowed. -EAGAIN: passthrough_file_prepare has to run

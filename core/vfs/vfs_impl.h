@@ -57,7 +57,7 @@ int change_begin_removal(struct state *p, uint64_t nodeid, struct txn *ret);
  * the lock. */
 static inline int vnode_changeable(const struct vnode *v)
 {
-    return v->ns->frozen && !v->orphan ? -EROFS : 0;
+    return ns_is_fixed(v->ns) && !v->orphan ? -EROFS : 0;
 }
 /* The same for a change that may have come by a name. -ESTALE: a merge left the inode to its
  * readers (inode_renew), so by now the name leads to another node; the kernel then looks the name

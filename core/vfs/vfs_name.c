@@ -438,7 +438,7 @@ static int make_namespace(struct state *p, const char *name, uint32_t mode,
                           const struct vfs_cred *cred, struct vfs_attr *ret)
 {
     TXN(t);
-    int err = state_writable(p);
+    int err = state_root_writable(p);
 
     if (err == 0)
         err = flush_throttle(p);
@@ -479,7 +479,7 @@ int vfs_symlink(struct state *p, uint64_t parent, const char *name, const char *
                     &(struct making){.name = name, .target = target, .cred = cred, .in = &in},
                     false, ret);
     TXN(t);
-    err = state_writable(p);
+    err = state_root_writable(p);
     if (err == 0)
         err = txn_begin(p, 0, &t);
     if (err == 0)

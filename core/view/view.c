@@ -25,6 +25,7 @@
 #include "view_numbers.h"
 #include "view_pool.h"
 #include "view_archive.h"
+#include "view_follow.h"
 #include "view_sweep.h"
 #include "vfs.h"
 #include <errno.h>
@@ -213,6 +214,8 @@ const char *view_state(struct state *p, struct strbuf *why)
         sentence = view_sweep_trouble(p);
         if (!sentence)
             sentence = view_archive_trouble(p);
+        if (!sentence)
+            sentence = view_follow_trouble(p);
     }
     if (why && sentence)
         strbuf_addf(why, ": %s%s", sentence, detail);
@@ -285,6 +288,7 @@ static void status(struct state *p, const struct facts *f, struct strbuf *out)
     view_pool_status(p, out);
     view_sweep_status(p, out);
     view_archive_status(p, out);
+    view_follow_status(p, out);
     strbuf_addf(out, "compaction  packs=%llu moved_bytes=%llu%s\n", U(f->compaction.packs),
                 U(f->compaction.bytes), f->compaction.running ? " running=1" : "");
     strbuf_addf(out,
@@ -467,6 +471,7 @@ static void add_all(struct state *p, const struct facts *f, const struct view_ed
     view_pool_numbers(p, n);
     view_sweep_numbers(p, n);
     view_archive_numbers(p, n);
+    view_follow_numbers(p, n);
     if (edge)
         add_requests(n, edge);
 }

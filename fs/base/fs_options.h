@@ -18,6 +18,7 @@ enum fs_transport { FS_TRANSPORT_AUTO, FS_TRANSPORT_URING, FS_TRANSPORT_THREADS 
 enum fs_passthrough { FS_PASSTHROUGH_AUTO, FS_PASSTHROUGH_ALL, FS_PASSTHROUGH_OFF };
 
 struct fs_options {
+    const char *follow_url; /* with state.follow: what the store must follow; NULL: anything */
     struct state_config state;     /* the caller owns disk and kv; open until fs_main returns */
     const char *store;             /* directory of the store; shown as the mount's source */
     const char *mountpoint;        /* absolute path where the session is mounted */

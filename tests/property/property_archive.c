@@ -18,9 +18,11 @@
  * has all. An object of the archive is damaged or lost:
  * then nothing is ever read as other bytes. An old copy of the store ships: it is refused, and
  * changes nothing. An idle store asks nothing. At times, and at the end, the store is checked offline,
- * and after all was dropped nothing is left on its disk. Prints its seed. The same seed does the
+ * and after all was dropped nothing is left on its disk. A second store follows the archive at random
+ * moments, and dies at times: what it is then was shipped last. Prints its seed. The same seed does the
  * same operations; the numbers of changes may differ by a few from run to run.
  */
+#include "archive_follower.h"
 #include "archive_work.h"
 #include "chain.h"
 #include "check.h"
@@ -799,6 +801,49 @@ static void be_old_in_one_name(void)
     be_old();
 }
 
+/* ---- a follower ---- */
+
+/* It has numbers of its own, so what the writer does is the same with it and without it. */
+static uint64_t follower_pick(uint64_t n)
+{
+    static uint64_t rng = 4711;
+
+    return fault_random(&rng) % n;
+}
+
+/* The follower is what was shipped last. */
+static void check_follower(const struct moment *m)
+{
+    struct state *p = follower_state();
+
+    for (size_t i = 0; i < WORK_NAMES; i++) {
+        struct ns *ns = NULL;
+        const bool there = ns_get_by_name(p, work_names[i], &ns) == 0;
+
+        CHECK(there == m->of[i].there);
+        if (!there)
+            continue;
+        CHECK(ns->frozen == m->of[i].frozen);
+        lines.lenient = false;
+        tree_lines_read(p, vfs_node(ns->number, NS_ROOT_INO), &lines);
+        ns_put(p, ns);
+        compare(&m->of[i]);
+    }
+}
+
+static void follow(void)
+{
+    (void)shards_look(follower_state()->shards);
+    follower_go();
+    if (w.is_last)
+        check_follower(&w.moment[w.last]);
+    if (follower_pick(6))
+        return;
+    follower_die();
+    if (w.is_last)
+        check_follower(&w.moment[w.last]);
+}
+
 /* ---- all of it ---- */
 
 static void play_round(void)
@@ -807,6 +852,8 @@ static void play_round(void)
         work_one();
     if (work_pick(3))
         ship();
+    if (follower_pick(3) == 0)
+        follow();
     if (work_pick(4) == 0)
         restore_some();
     if (work_pick(4) == 0)
@@ -861,6 +908,8 @@ static void play(uint64_t rounds)
     for (random_round = 0; random_round < rounds; random_round++)
         play_round();
     ship();
+    follow();
+    follower_end();
     restore_all();
     inspect();
     drop_everything();
@@ -885,6 +934,7 @@ static void begin(const char *dir)
     CHECK(shards_add(work.p->shards, 1, "mem:cold", why) == 0);
     CHECK(ship_add(work.p, vault_url(), &w.archive, why) == 0);
     vault_settle();
+    follower_begin(vault_url(), &work.clock.base);
 }
 
 static void end(void)
@@ -904,6 +954,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {
         {"seed", 1, NULL, 's'}, {"rounds", 1, NULL, 'n'}, {"dir", 1, NULL, 'd'}, {0}};
     const char *dir = NULL;
+    unsigned long long segments, afresh;
     uint64_t rounds = 200;
     int o;
 
@@ -925,11 +976,14 @@ int main(int argc, char **argv)
     begin(dir);
     play(rounds);
     end();
+    follower_counts(&segments, &afresh);
     printf("%llu rounds of shipping (%llu failed, %llu idle), %llu restored, %llu refused, %llu "
-           "damaged (%llu noticed), %llu deaths, %llu old copies, %llu rounds with lost bytes\n",
+           "damaged (%llu noticed), %llu deaths, %llu old copies, %llu rounds with lost bytes, %llu "
+           "segments followed, and %llu times afresh\n",
            (unsigned long long)w.rounds, (unsigned long long)w.failed, (unsigned long long)w.idle,
            (unsigned long long)w.restored, (unsigned long long)w.refused,
            (unsigned long long)w.damaged, (unsigned long long)w.noticed,
-           (unsigned long long)w.deaths, (unsigned long long)w.copies, (unsigned long long)w.lossy);
+           (unsigned long long)w.deaths, (unsigned long long)w.copies, (unsigned long long)w.lossy,
+           segments, afresh);
     return 0;
 }

@@ -1,36 +1,61 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Claims of restore_verify: which trees are sound, and that each rule is looked at. */
+/*
+ * Claims of restore_verify: which trees are sound, and that each rule is looked at. A follower looks
+ * at what differs from a tree that was sound (follow_verify.h), and has to say the same.
+ */
+#include "flush.h"
+#include "follow_verify.h"
+#include "ns_branch.h"
 #include "plant.h"
 #include "restore_verify.h"
 
 static struct fixture x;
+static struct ns *sound; /* what the tree was before */
 
 static void up(void)
 {
     plant_setup(&x);
+    seal_for_view(x.p);
+    cr_assert_eq(ns_draft_of(x.p, planted(&x), &sound), 0);
 }
 static void down_all(void)
 {
+    ns_put(x.p, sound);
     fixture_teardown(&x);
 }
 
 TestSuite(restore_verify, .init = up, .fini = down_all);
 
+/* What a follower says of what differs. */
+static int follower_says(struct strbuf *why)
+{
+    uint8_t sum[SEGMENT_STATE_LEN] = {0};
+    uint64_t last;
+    int err;
+
+    seal_for_view(x.p);
+    ns_rdlock_two(sound, planted(&x));
+    err = follow_verify(x.p, &sound->tree, &planted(&x)->tree, sum, &last, why);
+    ns_rdunlock_two(sound, planted(&x));
+    return err;
+}
+
 static void is_sound(void)
 {
-    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT, said = STRBUF_INIT;
     struct ns *ns = planted(&x);
     uint64_t last = 0;
 
     cr_assert_eq(restore_verify(x.p, ns, &last, &why), 0, "%s", why.s);
     cr_assert_eq(last, ns->next_ino - 1);
     cr_assert_eq(why.len, 0);
+    cr_assert_eq(follower_says(&said), 0, "%s", said.s);
 }
 
 /* The tree is refused with a sentence that begins with the inode. */
 static void is_refused(uint64_t ino, const char *text)
 {
-    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT, said = STRBUF_INIT;
     uint64_t last = 4711;
     char want[200];
 
@@ -38,6 +63,7 @@ static void is_refused(uint64_t ino, const char *text)
     cr_assert_eq(restore_verify(x.p, planted(&x), &last, &why), -EUCLEAN, "it is not: %s", want);
     cr_assert_str_eq(why.s, want);
     cr_assert_eq(last, 4711);
+    cr_assert_eq(follower_says(&said), -EUCLEAN, "a follower has not seen it: %s", want);
 }
 
 static void put_item(uint64_t ino, enum item_type type, uint64_t rest, const void *val, size_t len)

@@ -181,14 +181,45 @@ static int add_ns(struct mount_options *m, const char *value, struct strbuf *why
     return 0;
 }
 
-/* The options that need a value. */
+/* The URL may stand between quotes, because of a comma in it. */
+static int add_follow(struct mount_options *m, const char *value, struct strbuf *why)
+{
+    size_t len = strlen(value);
+    m->follow = true;
+    if (len == 0) { /* the store knows what it follows */
+        return 0;
+    }
+    if (len >= 2 && value[0] == '"' && value[len - 1] == '"') {
+        value++;
+        len -= 2;
+    }
+    (void)why;
+    free(m->follow_url);
+    m->follow_url = strndup(value, len);
+    return m->follow_url ? 0 : -ENOMEM;
+}
+
+static int add_follow_lineage(struct mount_options *m, const char *value, struct strbuf *why)
+{
+    unsigned long n = strtoul(value, NULL, 10);
+    if (!*value || strspn(value, "0123456789") != strlen(value) || n == 0 || n > UINT32_MAX) {
+        strbuf_addf(why, "follow_lineage is the number of a history of an archive, not '%s'",
+                    value);
+        return -EINVAL;
+    }
+    m->follow_lineage = (uint32_t)n;
+    return 0;
+}
+
+/* The options that need a value, or may have one. */
 static const struct {
     const char *name;
     int (*add)(struct mount_options *, const char *value, struct strbuf *why);
 } valued[] = {
     {"ctl_mode", add_ctl_mode}, {"ctl_group", add_ctl_group},     {"transport", add_transport},
     {"threads", add_threads},   {"passthrough", add_passthrough}, {"nlink", add_nlink},
-    {"shard_cache_dir", add_cache_dir}, {"ns", add_ns},
+    {"shard_cache_dir", add_cache_dir}, {"ns", add_ns}, {"follow", add_follow},
+    {"follow_lineage", add_follow_lineage},
 };
 
 /* Applies an option that needs a value. -ENOENT: it is none of these. */
@@ -310,5 +341,6 @@ void mount_options_release(struct mount_options *m)
     strbuf_release(&m->fixed);
     free(m->cache_dir);
     free(m->ns);
-    m->cache_dir = m->ns = NULL;
+    free(m->follow_url);
+    m->cache_dir = m->ns = m->follow_url = NULL;
 }

@@ -2,8 +2,7 @@
 /* cmd_clone: makes a store of what an archive has, on any machine. */
 #include "clone.h"
 #include "command.h"
-#include "identity.h"
-#include "label.h"
+#include "new_store.h"
 #include "owner_wait.h"
 #include "say.h"
 #include "store.h"
@@ -114,19 +113,6 @@ static int fill_store(const struct cloning *c, const struct clone_source *source
     return err;
 }
 
-static int make(const struct cloning *c, const struct clone_source *source, struct strbuf *why)
-{
-    char label[STORE_LABEL_MAX + 1], reason[STORE_WHY] = "";
-    int err;
-    tally_default_label(c->store, label, sizeof(label));
-    err = store_init(c->made, *source->lineage.label ? source->lineage.label : label, NULL,
-                     &source->lineage.key, 0, reason);
-    if (err < 0) {
-        strbuf_adds(why, reason);
-    }
-    return err;
-}
-
 static void say_result(const struct cloning *c, const struct clone_source *source,
                        const struct clone_result *r)
 {
@@ -142,28 +128,6 @@ static void say_result(const struct cloning *c, const struct clone_source *sourc
     tally_print(text.s, text.len);
 }
 
-/* Where the store is made. Only an empty directory may be in the place that it is for. */
-static int choose_place(struct cloning *c)
-{
-    size_t len = strlen(c->store);
-    while (len > 1 && c->store[len - 1] == '/') {
-        len--;
-    }
-    if (snprintf(c->made, sizeof(c->made), "%.*s.partial", (int)len, c->store) >=
-        (int)sizeof(c->made)) {
-        return tally_fail("%s: %s", c->store, strerror(ENAMETOOLONG));
-    }
-    if (access(c->made, F_OK) == 0) {
-        return tally_fail("%s is left of a clone that has failed: remove it first", c->made);
-    }
-    if (rmdir(c->store) < 0 && errno != ENOENT) {
-        return tally_fail("%s: %s", c->store,
-                          errno == ENOTEMPTY || errno == EEXIST ? "it is there, and is not empty"
-                                                                 : strerror(errno));
-    }
-    return 0;
-}
-
 int cmd_clone_run(int argc, char **argv)
 {
     CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
@@ -171,6 +135,7 @@ int cmd_clone_run(int argc, char **argv)
     struct clone_source source = {.lineage = {.number = 0}};
     struct clone_ask ask = {.names = NULL};
     struct clone_result result;
+    char reason[STORE_WHY] = "";
     if (take_options(argc, argv, &c) < 0 || parse_moment(c.at, &ask.moment) < 0) {
         return verbs_misuse();
     }
@@ -180,21 +145,17 @@ int cmd_clone_run(int argc, char **argv)
     if (err < 0) {
         return tally_fail("%s: %s", c.url, why.len ? why.s : strerror(-err));
     }
-    if (choose_place(&c)) {
-        return 1;
-    }
-    err = make(&c, &source, &why);
-    if (err < 0) {
-        return tally_fail("%s", why.len ? why.s : strerror(-err));
+    if (new_store_place(c.store, c.made, reason) < 0 ||
+        new_store_make(c.store, c.made, &source.lineage, reason) < 0) {
+        return tally_fail("%s", reason);
     }
     err = fill_store(&c, &source, &ask, &result, &why);
     if (err < 0) {
         return tally_fail("%s: %s; the incomplete store is in %s, you can remove it", c.url,
                           why.len ? why.s : strerror(-err), c.made);
     }
-    if (rename(c.made, c.store) < 0) {
-        return tally_fail("%s is whole, and cannot become %s: %s", c.made, c.store,
-                          strerror(errno));
+    if (new_store_done(c.store, c.made, reason) < 0) {
+        return tally_fail("%s", reason);
     }
     say_result(&c, &source, &result);
     return 0;

@@ -25,6 +25,7 @@
 #include "mount_ns.h"
 #include "mount_options.h"
 #include "mountinfo.h"
+#include "new_store.h"
 #include "own.h"
 #include "owner_wait.h"
 #include "remount.h"
@@ -200,8 +201,10 @@ static int serve_store(struct mounting *m, struct store_dir *store)
                                      .clock = clock_real(),
                                      .atime = atime_of(m),
                                      .background = true,
+                                     .follow = m->options.follow,
                                      .pool = store_get_pool(store)};
     o->store = m->store;
+    o->follow_url = m->options.follow_url;
     o->mountpoint = place_of(m);
     o->shown_elsewhere = *m->hidden != '\0';
     o->extra = m->options.extra.len ? m->options.extra.s : NULL;
@@ -250,6 +253,9 @@ static int serve(struct mounting *m)
     if (err == 0 && m->create && !store_exists(m->store)) {
         tally_default_label(m->store, label, sizeof(label));
         err = store_init(m->store, label, NULL, NULL, flags, m->why);
+    }
+    if (err == 0 && m->options.follow_url && !store_exists(m->store)) {
+        err = new_store_follow(m->options.follow_url, m->options.follow_lineage, m->store, m->why);
     }
     if (err == 0) {
         err = owner_open(m->store, flags, "mount", m->mountpoint, &store, m->why);
@@ -490,7 +496,7 @@ static int check_places(struct mounting *m)
     if (access(m->store, X_OK) < 0 && errno == EACCES) {
         return tally_fail("cannot open the store %s: %m", m->store_arg);
     }
-    if (!m->create && !store_exists(m->store)) {
+    if (!m->create && !m->options.follow_url && !store_exists(m->store)) {
         return refuse_no_store(m);
     }
     if (owner_await_unmount(m->mountpoint_arg) < 0 && mountinfo_at(m->mountpoint_arg, &at) == 0) {

@@ -36,6 +36,9 @@ static const struct verb verbs[] = {
      "    noxattr          no extended attributes, ACLs or file capabilities: fewer requests\n"
      "    shard_cache_dir=PATH\n"
      "                     keep what is read from far shards there, not in the store\n"
+     "    follow[=URL]     the store follows an archive: it is what another store ships\n"
+     "                     there, and is read-only; it is made if it is missing\n"
+     "    follow_lineage=N which history of the archive, if there are several\n"
      "    foreign_store    the store, its pool and its shards may be somebody else's, or\n"
      "                     written by others: they are trusted\n"
      "    allow_other      other users may look in (always when root mounts)\n"
@@ -276,6 +279,10 @@ static const struct verb verbs[] = {
      "  --wait         return when the job has ended\n"},
     {"resolve", IN_MOUNT, cmd_control_run, 1, "i", "ID|PATH",
      "on which shard an object is; 0: at home", NULL},
+    {"promote", IN_MOUNT, cmd_control_run, 0, "", "",
+     "take over from the store that ships what this one follows",
+     "That one can ship nothing more to the archive. This one has all that was shipped\n"
+     "before; its namespaces can be changed, and it ships in a history of its own.\n"},
     {"sweep", IN_MOUNT, cmd_control_run, 0, "", "[--dry-run] [--list] [--wait]",
      "ask the other shards whether they have all that was moved there, as a job",
      "  --dry-run  report what would happen, and change nothing\n"

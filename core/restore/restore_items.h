@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * restore_items: items of an archive are put into the tree of a draft. Objects that are nowhere
+ * here become ghosts in the archive.
+ *
+ *     struct restore_items r = {.p = p, .archive = number, .draft = draft, .why = why};
+ *     restore_items_begin(&r)
+ *     restore_items_load(&r, shard, &segment, &section)     one section after the other
+ *     restore_items_end(&r)                                 also after an error
+ *
+ * Threads: one at a time; the caller holds no lock. Errors: 0 or -errno, perhaps with a sentence in
+ * `why`: -EUCLEAN an item that is gone is not there, or the segment is damaged; -EEXIST an object
+ * of this store has the id of another content; what the shard, progress and the store say.
+ */
+#pragma once
+
+#include "archive_read.h"
+#include "ns_restore.h"
+
+#define RESTORE_AT_ONCE 64 /* items that are put under one hold of the locks */
+
+struct ns;
+struct restore_waiting;
+
+struct restore_items {
+    struct state *p;
+    uint16_t archive;
+    struct ns *draft;
+    struct strbuf *why;
+    restore_progress_fn *progress; /* may be NULL */
+    void *ctx;
+    uint64_t of; /* items, for progress */
+
+    uint64_t done;   /* items */
+    uint64_t ghosts; /* objects that are only in the archive, made here */
+    uint64_t shared; /* references to objects that were here already */
+    bool local; /* the error is one of this store, or the end of the job, and not of the archive */
+
+    struct restore_waiting *v; /* private */
+    size_t count;              /* likewise; and which of them is put next */
+    size_t next;
+};
+
+int restore_items_begin(struct restore_items *r);
+/* Puts the items of a section, in order. */
+int restore_items_load(struct restore_items *r, struct shard *shard,
+                       const struct archive_segment *g, const struct segment_section *section);
+void restore_items_end(struct restore_items *r);
