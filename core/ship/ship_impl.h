@@ -55,8 +55,8 @@ struct shipped {
     /* After a mount: the archive lacks contents of `was`, and it is not known which. */
     bool unlooked;
     bool again; /* it has some of them by now: the namespace is shipped also if it did not change */
-    /* The next section begins with an empty tree: the items that the archive lacks are not known, or
-     * have other ids by now. */
+    /* The next section begins with an empty tree: the items that the archive lacks are not known,
+     * or have other ids by now. */
     bool whole;
     bool made_up;   /* `losing` has objects without an id */
     uint64_t items; /* shipped since a section that begins with an empty tree, in this mount */
