@@ -23,6 +23,16 @@ int archive_read_format(struct shard *s, struct archive_format *ret)
     return archive_format_decode(text, (size_t)n, ret);
 }
 
+int archive_read_lineage(struct shard *s, uint32_t number, struct archive_lineage *ret)
+{
+    char name[ARCHIVE_NAME_MAX + 1], text[ARCHIVE_TEXT_MAX];
+    ssize_t n;
+
+    archive_lineage_name(number, name);
+    n = shard_get(s, name, text, sizeof text);
+    return n < 0 ? (int)n : archive_lineage_decode(text, (size_t)n, number, ret);
+}
+
 /* ---- one segment ---- */
 
 static int decode(uint32_t lineage, struct segment_pos at, struct archive_segment *g)

@@ -23,6 +23,9 @@
 /* Which archive is there. -ENOENT: none is. */
 int archive_read_format(struct shard *s, struct archive_format *ret);
 
+/* What a lineage is. -ENOENT: there is no such one. */
+int archive_read_lineage(struct shard *s, uint32_t number, struct archive_lineage *ret);
+
 struct archive_segment {
     struct segment_front front;
     uint8_t *bytes; /* all of it; owned */

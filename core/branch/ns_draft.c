@@ -72,8 +72,7 @@ int ns_draft_take(struct txn *t, struct ns *ns, const struct ns *draft)
     int err = ns_tree_take(t->p, ns, draft);
 
     if (err == 0)
-        capture_op(t,
-                   &(struct op){.kind = OP_NS_TAKE, .ns = ns->number, .number = draft->number});
+        capture_op(t, &(struct op){.kind = OP_NS_TAKE, .ns = ns->number, .number = draft->number});
     return err;
 }
 

@@ -26,8 +26,8 @@ struct ns_point {
     bool frozen;                    /* the namespace was frozen */
     uint64_t epoch, serial;         /* the segment that has it; 0: none yet */
     uint8_t state[POINT_STATE_LEN]; /* sum over the items (segment.h); valid with a segment */
-    uint64_t lost; /* items whose contents the archive does not have; likewise */
-    bool made_up;  /* some of these have an id there that is none; likewise */
+    uint64_t lost;                  /* items whose contents the archive does not have; likewise */
+    bool made_up;                   /* some of these have an id there that is none; likewise */
 };
 
 /* Makes a point of `of` at this instant, without a segment. *ret has a reference. */

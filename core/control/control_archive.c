@@ -4,6 +4,7 @@
 #include "control_impl.h"
 #include "history_by.h"
 #include "job.h"
+#include "move.h"
 #include "ns_restore.h"
 #include "ship.h"
 #include "view_archive.h"
@@ -15,18 +16,18 @@
 
 #define U(x) ((unsigned long long)(x))
 
-/* An unreachable place becomes -EIO, because this is the errno of a write. */
-static int as_errno(int err)
+int control_archive_errno(int err)
 {
     return err == -EHOSTUNREACH || err == -EKEYREVOKED ? -EIO : err;
 }
 
 static int said(struct call *call, int err, const char *why)
 {
-    return *why ? control_fail(call, as_errno(err), "%s", why) : as_errno(err);
+    return *why ? control_fail(call, control_archive_errno(err), "%s", why)
+                : control_archive_errno(err);
 }
 
-int control_may_use_archives(struct call *call)
+int control_archive_rights(struct call *call)
 {
     const struct history_by by = history_by_get();
 
@@ -36,9 +37,7 @@ int control_may_use_archives(struct call *call)
                               "only root, and who mounted the store, may use its archives");
 }
 
-/* Finds the archive of that URL, or without one (NULL) the only one; with `ships` one that the
- * store ships to. */
-static int find(struct call *call, const char *url, bool ships, uint16_t *ret)
+int control_find_archive(struct call *call, const char *url, bool ships, uint16_t *ret)
 {
     int err = ship_find(call->p, url ? url : "", ships, ret);
 
@@ -81,7 +80,7 @@ static int remove_archive(struct call *call)
 {
     char why[SHARD_WHY] = "";
     uint16_t number;
-    int err = find(call, url_of(call), false, &number);
+    int err = control_find_archive(call, url_of(call), false, &number);
 
     if (err == 0)
         err = control_may_change(call);
@@ -97,7 +96,7 @@ static int fork_archive(struct call *call)
     char why[SHARD_WHY] = "";
     uint32_t lineage = 0;
     uint16_t number;
-    int err = find(call, url_of(call), true, &number);
+    int err = control_find_archive(call, url_of(call), true, &number);
 
     if (err == 0)
         err = control_may_change(call);
@@ -127,6 +126,7 @@ static int status(struct call *call)
         control_line(call, "%s", follows.s);
     for (unsigned at = 0; ship_next(call->p, at, &s) == 0; at = s.archive, count++)
         add_one(call, &s);
+    view_archive_readers(call->p, "| ", &call->lines);
     strbuf_addf(&call->head, " archives=%u seq=%llu", count, U(state_seq(call->p)));
     return 0;
 }
@@ -140,15 +140,20 @@ static int ship_now(struct call *call)
     const char *url = last >= 1u + timed ? control_arg(call, 1) : NULL;
     uint16_t number = 0;
     uint64_t seq = state_seq(call->p);
-    int err = last > 1u + timed ? control_misuse(call, "archive ship [URL] [DUR]")
-                                : find(call, url, true, &number);
+    int err = url && !timed && url[strspn(url, "0123456789")] == '\0'
+                  ? control_duration(call, url, &timeout)
+              : last > 1u + timed ? control_misuse(call, "archive ship [URL] [DUR]")
+                                  : control_find_archive(call, url, true, &number);
 
     if (err < 0)
         return err;
     ship_kick(call->p);
     err = ship_wait(call->p, number, seq, timed ? timeout : -1, call->interrupted);
     if (err == -EKEYREVOKED)
-        return control_fail(call, -EIO, "the archive is refused: `archive status` says why");
+        return control_fail(
+            call, -EIO,
+            "the archive is refused: `archive status` says why, and `archive fork` and "
+            "`archive remove` are the ways on");
     if (err == -ETIMEDOUT)
         return control_fail(call, err,
                             "the time is over, and the archive does not have all changes "
@@ -204,7 +209,7 @@ static int check_job(struct state *p, struct job *j, void *arg)
     if (strbuf_error(&text) == 0)
         job_result(p, j, text.s);
     job_lines(p, j, strbuf_detach(&at.lines, NULL));
-    return as_errno(err);
+    return control_archive_errno(err);
 }
 
 /* archive check [URL] [read=PERCENT] [wait] */
@@ -215,7 +220,7 @@ static int check_archive(struct call *call)
     struct check_asked *a;
     uint16_t number;
     char detail[64];
-    int err = find(call, url_of(call), false, &number);
+    int err = control_find_archive(call, url_of(call), false, &number);
 
     if (err == 0 && read && (command_number(read, &percent) < 0 || percent > 100))
         err = control_fail_word(call, -EINVAL, "%s is not a number of percent", read);
@@ -234,18 +239,25 @@ int control_archive(struct call *call)
     static const struct {
         const char *name;
         int (*run)(struct call *call);
-    } words[] = {{"add", add},           {"status", status},         {"ship", ship_now},
-                 {"fork", fork_archive}, {"remove", remove_archive}, {"check", check_archive}};
+    } words[] = {{"add", add},
+                 {"status", status},
+                 {"ship", ship_now},
+                 {"fork", fork_archive},
+                 {"remove", remove_archive},
+                 {"check", check_archive},
+                 {"drill", control_archive_drill}};
 
+    if (call->c->nargs > 3 && !control_is_keyword(call, 0, "drill"))
+        return control_fail(call, -EINVAL, "that is a word too many; usage: %s", call->verb->usage);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (control_is_keyword(call, 0, words[i].name)) {
-            int err = words[i].run == status ? 0 : control_may_use_archives(call);
+            int err = words[i].run == status ? 0 : control_archive_rights(call);
 
             return err < 0 ? err : words[i].run(call);
         }
     return control_fail_word(call, -EINVAL,
-                             "it is `archive add`, `status`, `ship`, `check`, `fork` or `remove`, "
-                             "not archive %s",
+                             "it is `archive add`, `status`, `ship`, `check`, `drill`, `fork` or "
+                             "`remove`, not archive %s",
                              control_arg(call, 0));
 }
 
@@ -254,6 +266,7 @@ int control_archive(struct call *call)
 struct asked {
     struct restore_plan plan;
     char *name; /* of the new namespace; owned */
+    bool full;  /* all bytes are brought home, too */
 };
 
 static void asked_free(struct asked *a)
@@ -284,7 +297,7 @@ static int on_progress(uint64_t items, uint64_t of, void *ctx)
 }
 
 static void say_restored(struct state *p, struct job *j, const struct asked *a,
-                         const struct restore_result *r)
+                         const struct restore_result *r, uint64_t recalled)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
 
@@ -294,6 +307,10 @@ static void say_restored(struct state *p, struct job *j, const struct asked *a,
     strbuf_add_time(&text, a->plan.time);
     strbuf_addf(&text, " inodes=%llu entries=%llu ghosts=%llu lost=%llu seq=%llu", U(r->inodes),
                 U(r->items), U(r->ghosts), U(r->lost), U(r->seq));
+    if (a->plan.last_seq)
+        strbuf_addf(&text, " last_seq=%llu", U(a->plan.last_seq));
+    if (a->full)
+        strbuf_addf(&text, " recalled=%llu", U(recalled));
     if (strbuf_error(&text) == 0)
         job_result(p, j, text.s);
 }
@@ -310,25 +327,52 @@ static void say_why(struct state *p, struct job *j, const struct strbuf *why)
         job_result(p, j, text.s);
 }
 
+/* Brings home all bytes of the namespace. It stays also after an error. */
+static int bring_home(struct state *p, struct job *j, const struct asked *a, uint64_t *ret_count,
+                      struct strbuf *why)
+{
+    CLEANUP_STRBUF struct strbuf path = STRBUF_INIT;
+    struct move_result r;
+    char sentence[256];
+    int err;
+
+    strbuf_addf(&path, "%s/", a->name);
+    err = strbuf_error(&path);
+    if (err == 0) {
+        const char *words[] = {path.s};
+        const struct move_selection s = {.words = words, .count = 1, .idle = -1, .on = -1};
+
+        err = move_home(p, j, &s, &r, sentence);
+        *ret_count = r.objects;
+    }
+    if (err < 0 && err != -ECANCELED)
+        strbuf_addf(why,
+                    "the namespace is there, and not all is home: `tally recall %s` goes on (%s)",
+                    path.s ? path.s : "", strerror(-err));
+    return err;
+}
+
 static int restore_job(struct state *p, struct job *j, void *arg)
 {
     CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
     struct asked *a = arg;
     struct progress at = {p, j};
     struct restore_result r;
+    uint64_t recalled = 0;
     int err = restore_run(p, &a->plan, a->name, on_progress, &at, &r, &why);
 
+    if (err == 0 && a->full)
+        err = bring_home(p, j, a, &recalled, &why);
     if (err == 0)
-        say_restored(p, j, a, &r);
+        say_restored(p, j, a, &r, recalled);
     else
         say_why(p, j, &why);
     asked_free(a);
-    return as_errno(err);
+    return control_archive_errno(err);
 }
 
-/* Splits NS[@SEQ|@TIME]. *ret_name is owned by the caller. */
-static int parse_moment(struct call *call, const char *spec, struct restore_ask *ret,
-                        char **ret_name)
+int control_parse_moment(struct call *call, const char *spec, struct restore_ask *ret,
+                         char **ret_name)
 {
     const char *at = strrchr(spec, '@');
 
@@ -352,10 +396,12 @@ static void say_plan(struct call *call, const struct restore_plan *plan)
     strbuf_add_time(&call->head, plan->time);
     strbuf_addf(&call->head, " steps=%zu entries=%llu bytes=%llu requests=%llu lost=%llu",
                 plan->count, U(plan->items), U(plan->bytes), U(plan->requests), U(plan->lost));
+    if (plan->last_seq)
+        strbuf_addf(&call->head, " last_seq=%llu", U(plan->last_seq));
 }
 
 /* Begins the job that fills the namespace. It takes over `plan`. */
-static int start(struct call *call, struct restore_plan *plan, const char *name)
+static int start(struct call *call, struct restore_plan *plan, const char *name, bool full)
 {
     struct job_work w = {.fn = restore_job, .dropped = not_begun, .prompt = true};
     struct asked *a = calloc(1, sizeof *a);
@@ -369,6 +415,7 @@ static int start(struct call *call, struct restore_plan *plan, const char *name)
         return err;
     }
     a->plan = *plan;
+    a->full = full;
     err = job_start(call->p, "restore", name, &j);
     if (err < 0) {
         asked_free(a);
@@ -394,33 +441,73 @@ static int check_name(struct call *call, const char *name)
     return control_fail_word(call, -EEXIST, "there is a namespace %s already", name);
 }
 
-/* restore NS[@SEQ|@TIME] NEW|dry-run [archive=URL] [wait] */
+/* The words behind NS: NEW, dry-run, full, in any order. */
+struct restore_words {
+    const char *name;
+    bool dry, full;
+};
+
+static int take_words(struct call *call, struct restore_words *ret)
+{
+    *ret = (struct restore_words){.name = NULL};
+    for (size_t i = 1; i < call->c->nargs; i++) {
+        if (control_is_keyword(call, i, "dry-run"))
+            ret->dry = true;
+        else if (control_is_keyword(call, i, "full"))
+            ret->full = true;
+        else if (!ret->name)
+            ret->name = control_arg(call, i);
+        else
+            return control_fail(call, -EINVAL, "that is a word too many; usage: %s",
+                                call->verb->usage);
+    }
+    return ret->name || ret->dry
+               ? 0
+               : control_fail(call, -EINVAL, "a word is missing; usage: %s", call->verb->usage);
+}
+
+static int take_lineage(struct call *call, uint32_t *ret)
+{
+    const char *word = command_option(call->c, "lineage");
+    uint64_t n = 0;
+
+    if (word && (command_number(word, &n) < 0 || n == 0 || n > UINT32_MAX))
+        return control_fail_word(call, -EINVAL, "%s is not the number of a lineage", word);
+    *ret = (uint32_t)n;
+    return 0;
+}
+
+/* restore NS[@SEQ|@TIME] NEW|dry-run [full] [archive=URL] [lineage=N] [wait] */
 int control_restore(struct call *call)
 {
-    const bool dry = control_is_keyword(call, 1, "dry-run");
+    struct restore_words w;
     struct restore_plan plan;
     struct restore_ask ask;
     char *name = NULL;
     uint16_t number = 0;
-    int err = control_may_use_archives(call);
+    int err = control_archive_rights(call);
 
-    if (err == 0 && !dry)
+    if (err == 0)
+        err = take_words(call, &w);
+    if (err == 0 && w.name)
+        err = check_name(call, w.name);
+    if (err == 0 && !w.dry)
         err = state_root_writable(call->p);
-    if (err == 0 && !dry)
-        err = check_name(call, control_arg(call, 1));
-    if (err == 0 && !dry)
+    if (err == 0 && !w.dry)
         err = control_may_change(call);
     if (err == 0)
-        err = find(call, command_option(call->c, "archive"), false, &number);
+        err = control_find_archive(call, command_option(call->c, "archive"), false, &number);
     if (err == 0)
-        err = parse_moment(call, control_arg(call, 0), &ask, &name);
+        err = control_parse_moment(call, control_arg(call, 0), &ask, &name);
     if (err == 0)
-        err = as_errno(restore_plan(call->p, number, &ask, &plan, &call->why));
+        err = take_lineage(call, &ask.lineage);
+    if (err == 0)
+        err = control_archive_errno(restore_plan(call->p, number, &ask, &plan, &call->why));
     free(name);
     if (err < 0)
         return err;
-    if (!dry)
-        return start(call, &plan, control_arg(call, 1));
+    if (!w.dry)
+        return start(call, &plan, w.name, w.full);
     say_plan(call, &plan);
     restore_plan_release(&plan);
     return 0;

@@ -116,6 +116,8 @@ int control_drain(struct call *call)
     int64_t timeout = -1;
     size_t next = idle;
 
+    if (control_is_keyword(call, 0, "archive"))
+        return control_drain_archive(call);
     if (call->c->nargs > next && control_duration(call, control_arg(call, next), &timeout) < 0)
         return -EINVAL;
     if (call->c->nargs > next + 1)

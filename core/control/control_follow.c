@@ -10,7 +10,7 @@ int control_promote(struct call *call)
 {
     char why[SHARD_WHY] = "";
     struct follow_promoted r;
-    int err = control_may_use_archives(call);
+    int err = control_archive_rights(call);
 
     if (err == 0)
         err = control_may_change(call);

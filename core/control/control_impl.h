@@ -74,9 +74,6 @@ static inline const char *control_arg(const struct call *call, size_t i)
 bool control_is_keyword(const struct call *call, size_t i, const char *word);
 /* May changes be made now? 0 or -errno. It waits while too much is unflushed. */
 int control_may_change(struct call *call);
-/* Who may have the daemon read and write elsewhere, and make files of any owner: root, and who has
- * mounted the store. Else -EPERM with a sentence. */
-int control_may_use_archives(struct call *call);
 
 /* The end of a verb that started job `number`. It waits for the job if the command has "wait", and
  * adds its lines; then it adds the number to `head`. Returns the error of the job that it waited
@@ -101,9 +98,20 @@ int control_find_ns(struct call *call, const char *name, struct ns **ret_ns);
  * may be more, " only_here_at_least="; nothing if it cannot be said. -EINTR. */
 int control_add_only_here(struct call *call, struct ns *ns, struct strbuf *out);
 
-/* control_archive.c */
+/* control_archive.c. Who may have the daemon read and write elsewhere, and make files of any owner:
+ * root, and who has mounted the store. -EPERM, with a sentence. */
 int control_archive(struct call *call);
 int control_promote(struct call *call);
+int control_archive_rights(struct call *call);
+/* An unreachable place becomes -EIO, because this is the errno of a write. */
+int control_archive_errno(int err);
+/* Finds the archive of that URL, or without one (NULL) the only one; with `ships` one that the
+ * store ships to. -ENOENT, -EINVAL, with a sentence. */
+int control_find_archive(struct call *call, const char *url, bool ships, uint16_t *ret);
+/* Splits NS[@SEQ|@TIME]. *ret_name is owned by the caller. -EINVAL, with a sentence. */
+struct restore_ask;
+int control_parse_moment(struct call *call, const char *spec, struct restore_ask *ret,
+                         char **ret_name);
 int control_restore(struct call *call);
 
 /* control_diff.c */
@@ -114,6 +122,13 @@ int control_digest(struct call *call);
 
 /* control_drain.c */
 int control_drain(struct call *call);
+
+/* control_drill.c */
+int control_archive_drill(struct call *call);
+
+/* control_durable.c */
+int control_durable(struct call *call);
+int control_drain_archive(struct call *call); /* `drain archive [DUR]` */
 
 /* control_du.c */
 int control_du(struct call *call);

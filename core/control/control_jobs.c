@@ -21,16 +21,19 @@ static const char *why_failed(int error)
 /* Makes the sentence of a failed job: that of its result (why=), or a general one. */
 static int job_failed(struct call *call, uint64_t number, int error, char result[256])
 {
-    char *why = strstr(result, " why=\"");
+    const bool only = strncmp(result, "why=\"", strlen("why=\"")) == 0;
+    char *why = only ? result : strstr(result, " why=\"");
     size_t n;
 
     if (!why)
         return control_fail(call, error, "job %llu failed: %s", U(number), why_failed(error));
     *why = 0;
-    why += strlen(" why=\"");
+    why += strlen(only ? "why=\"" : " why=\"");
     n = strlen(why);
     if (n && why[n - 1] == '"')
         why[n - 1] = 0;
+    if (only)
+        return control_fail(call, error, "job %llu: %s", U(number), why);
     return control_fail(call, error, "job %llu: %s (%s)", U(number), why, result);
 }
 

@@ -79,8 +79,8 @@ const struct verb control_verbs[] = {
      "keep a namespace as it is at this instant, to read it as NS@NAME, or list what is kept so",
      NO_JOB, true, 1, 2, control_snapshot},
     {"diff", "diff NS [NS2] [path=PATH] [stat]",
-     "list what changed from NS to NS2; of NS alone, from what it was branched from", NO_JOB,
-     true, 1, 3, control_diff},
+     "list what changed from NS to NS2; of NS alone, from what it was branched from", NO_JOB, true,
+     1, 3, control_diff},
     {"digest", "digest NS[/PATH] [wait]",
      "make one sha256 of a tree, which is the same on any machine for equal trees", JOB_PROMPT,
      true, 1, 1, control_digest},
@@ -115,8 +115,12 @@ const struct verb control_verbs[] = {
     {"trash", "trash list | trash empty",
      "list what was dropped and what branches were made of, or delete what was dropped", NO_JOB,
      true, 1, 1, control_trash},
-    {"drain", "drain [idle] [DUR]", "wait until all is durable and the dead are deleted", NO_JOB,
+    {"drain", "drain [idle] [DUR] | drain archive [DUR]",
+     "wait until all is durable and the dead are deleted, or until the archives have all", NO_JOB,
      true, 0, 2, control_drain},
+    {"durable", "durable [NS] [archive]",
+     "say up to which change all, or NS, is durable, and is in each archive; archive: ask them",
+     NO_JOB, true, 0, 2, control_durable},
     {"flush", "flush [NAME]", "begin to make durable what is there, under a name", NO_JOB, true, 0,
      1, control_flush},
     {"du", "du [NS...]", "count what namespaces take, and what dropping one would give back",
@@ -153,15 +157,15 @@ const struct verb control_verbs[] = {
      JOB, true, 0, 2, control_sweep},
     {"archive",
      "archive add URL | archive status | archive ship [URL] [DUR] | archive check [URL] "
-     "[read=PERCENT] [wait] | archive fork [URL] | archive remove [URL]",
-     "ship every change to an object store, say how far that is, ship what is left now, go on in a "
-     "history of its own, or ship no more",
-     JOB_PROMPT, true, 1, 3, control_archive},
-    {"restore",
-     "restore NS[@SEQ|@TIME] NEW|dry-run [archive=URL] [wait]",
+     "[read=PERCENT] [wait] | archive drill [NS[@SEQ|@TIME]...] [archive=URL] [read=PERCENT] [wait]"
+     " | archive fork [URL] | archive remove [URL]",
+     "ship every change to an object store, say how far that is, ship what is left now, restore to "
+     "see whether that works, go on in a history of its own, or ship no more",
+     JOB_PROMPT, true, 1, COMMAND_WORDS_MAX, control_archive},
+    {"restore", "restore NS[@SEQ|@TIME] NEW|dry-run [full] [archive=URL] [lineage=N] [wait]",
      "make a namespace of what an archive has of one, as it was after a change or at a time; or "
-     "say what that would read",
-     JOB_PROMPT, true, 2, 2, control_restore},
+     "say what that would read; full: and bring home all its bytes",
+     JOB_PROMPT, true, 2, 4, control_restore},
     {"promote", "promote",
      "take over from the store that ships what is followed: it is fenced, and this one ships from "
      "now on",

@@ -80,7 +80,7 @@ int follow_draft_afresh(struct state *p, struct follow_change *c)
         c->section = plan.steps[plan.count - 1].section;
         err = ns_draft_empty(p, c->section.name, &c->draft);
         if (err == 0)
-            err = restore_load(p, &plan, c->draft, NULL, NULL, &r, &why);
+            err = restore_load(p, &plan, c->draft, 0, NULL, NULL, &r, &why);
         restore_plan_release(&plan);
     }
     return err < 0 ? say(p, err, c, &why) : 0;

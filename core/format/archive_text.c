@@ -18,11 +18,8 @@
 #define BEGIN_PIN "tallyfs archive pin "
 
 static const char *const why_words[ARCHIVE_WHY_END] = {
-    [ARCHIVE_INIT] = "init",
-    [ARCHIVE_RESTORE] = "restore",
-    [ARCHIVE_FORK] = "fork",
-    [ARCHIVE_CLONE] = "clone",
-    [ARCHIVE_PROMOTE] = "promote",
+    [ARCHIVE_INIT] = "init",   [ARCHIVE_RESTORE] = "restore", [ARCHIVE_FORK] = "fork",
+    [ARCHIVE_CLONE] = "clone", [ARCHIVE_PROMOTE] = "promote",
 };
 
 /* ---- names ---- */

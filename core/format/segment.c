@@ -19,9 +19,9 @@
 #define VERSION 1
 #define LEN_AT 16 /* where the length of the front stands in its head, in any version */
 #define HEAD_LEN 192
-#define SECTION_HEAD 28 /* of a section: kind 1, flags 1, length of the name 1, zero 1, `is` */
+#define SECTION_HEAD 28  /* of a section: kind 1, flags 1, length of the name 1, zero 1, `is` */
 #define SECTION_REST 104 /* what a CHANGE has more, before the name */
-#define NAME_HEAD 33    /* bytes of one of the names before the name itself */
+#define NAME_HEAD 33     /* bytes of one of the names before the name itself */
 #define SUM_LEN 8
 
 enum head_flags { HAS_NAMES = 1 << 0, HAS_BODY = 1 << 1, ALL_HEAD_FLAGS = HAS_NAMES | HAS_BODY };

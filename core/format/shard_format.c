@@ -99,6 +99,7 @@ static void encode_archive(const struct shard_record *r, uint8_t out[SHARD_RECOR
     put_le32(out + 12, FLAG_ARCHIVE | (r->draining ? FLAG_DRAINING : 0) | (r->gap ? FLAG_GAP : 0) |
                            (r->follows ? FLAG_FOLLOWS : 0));
     put_le32(out + 20, r->lineage);
+    put_le64(out + 56, (uint64_t)r->drilled);
 }
 
 size_t shard_record_encode(const struct shard_record *r, uint16_t number,
@@ -141,7 +142,10 @@ int shard_record_decode(const void *in, size_t len, uint16_t number, struct shar
     r.lineage = get_le32(v + 20);
     memcpy(r.id, v + 24, sizeof r.id);
     memcpy(r.token, v + 40, sizeof r.token);
-    memcpy(r.next, v + 56, sizeof r.next);
+    if (r.archive)
+        r.drilled = (int64_t)get_le64(v + 56);
+    else
+        memcpy(r.next, v + 56, sizeof r.next);
     memcpy(r.url, v + SHARD_RECORD_HEAD, len - SHARD_RECORD_HEAD);
     /* a URL is shown to people */
     if (!text_is_printable(r.url) || shard_record_encode(&r, number, again) != len ||

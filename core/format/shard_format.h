@@ -56,16 +56,17 @@ int shard_token_decode(const char *text, size_t len, uint8_t ret_token[SHARD_TOK
 /* A record is that of a shard, or of an archive. An archive belongs to no store alone, so it has no
  * token and no incarnation. */
 struct shard_record {
-    uint8_t id[SHARD_ID_LEN]; /* of the shard, or of the archive */
+    uint8_t id[SHARD_ID_LEN];       /* of the shard, or of the archive */
     uint8_t token[SHARD_TOKEN_LEN]; /* T, with which this store last had the fence */
     uint8_t next[SHARD_TOKEN_LEN];  /* N, of a fence that is being taken; zeros without has_next */
     bool has_next;
-    bool draining; /* nothing is moved there any more; of an archive: nothing is shipped there */
-    bool archive;         /* then all that is of a shard alone is zero or false */
-    bool gap;             /* of an archive: instants that it has are not held here any more */
-    bool follows;         /* of an archive: the store follows that lineage (core/follow) */
-    uint32_t incarnation; /* of a shard: how often the fence was taken, or begun to be */
-    uint32_t lineage;     /* of an archive: which of its lineages; of a shard 0 */
+    bool draining;   /* nothing is moved there any more; of an archive: nothing is shipped there */
+    bool archive;    /* then all that is of a shard alone is zero or false */
+    int64_t drilled; /* of an archive: when a drill succeeded last, ns since the epoch; 0: never */
+    bool gap;        /* of an archive: instants that it has are not held here any more */
+    bool follows;    /* of an archive: the store follows that lineage (core/follow) */
+    uint32_t incarnation;           /* of a shard: how often the fence was taken, or begun to be */
+    uint32_t lineage;               /* of an archive: which of its lineages; of a shard 0 */
     char url[SHARD_RECORD_URL + 1]; /* printable */
 };
 

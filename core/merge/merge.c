@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROOM_FIRST ((size_t)64 * 1024) /* bytes of the log that the first try takes */
+#define ROOM_FIRST ((size_t)64 * 1024)  /* bytes of the log that the first try takes */
 #define ROOM_ASIDE ((size_t)512 * 1024) /* the same, for what came while a large one was made */
 #define TRIES 8
 #define ASIDE_TRIES 3 /* of a merge that is made beside those who write */
@@ -80,10 +80,10 @@ struct trying {
     struct merge_sides s;
     struct ns *child; /* of which the base moves; NULL: of neither */
     struct merge_plan plan;
-    struct ns *base;          /* what was found to be the base, with a reference */
-    struct merge_aside aside; /* if it is made beside those who write */
-    bool large;               /* it is one of those */
-    unsigned asides;          /* so often that was begun since contents or rules were new */
+    struct ns *base;            /* what was found to be the base, with a reference */
+    struct merge_aside aside;   /* if it is made beside those who write */
+    bool large;                 /* it is one of those */
+    unsigned asides;            /* so often that was begun since contents or rules were new */
     size_t room;                /* bytes of the log for the try */
     bool keeps;                 /* what ours was is kept, with the old base of the pair */
     bool sealed;                /* contents were sealed, since some may be equal */

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 #define RESULT_MEMORY ((size_t)256 * 1024 * 1024) /* bytes, as of the deltas of a plan */
-#define STEPS 64 /* of a plan, for which the freeze lock is held */
+#define STEPS 64                                  /* of a plan, for which the freeze lock is held */
 /* Bytes of an operation that puts the attributes of an inode. */
 #define PUT_BYTES (OP_HEAD_MAX + INODE_ITEM_MAX)
 
@@ -183,10 +183,8 @@ static int carry_times(struct tree *tree, const struct merge_plan *rest, size_t 
 /* The sides of the rest. What is open in ours stands against nothing: ours itself did it. */
 static struct merge_sides sides_of_rest(const struct merge_aside *a)
 {
-    return (struct merge_sides){.base = a->sides.ours,
-                                .theirs = a->now,
-                                .ours = a->made,
-                                .own = a->sides.ours->next_ino};
+    return (struct merge_sides){
+        .base = a->sides.ours, .theirs = a->now, .ours = a->made, .own = a->sides.ours->next_ino};
 }
 
 /* Plans the rest. -ESTALE: it and the result do not fit together. */

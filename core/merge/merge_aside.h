@@ -47,13 +47,13 @@
 #define MERGE_REST ((size_t)128 * 1024)
 
 struct merge_aside {
-    struct merge_sides sides; /* drafts of the three, of which this has the references */
-    struct vnode_known *known; /* what was open when they were made */
-    struct ns *made;          /* the draft that is the result; NULL: there is none */
-    struct ns *now;           /* a draft of what ours is now; NULL: it is as sides.ours */
-    struct merge_plan rest;   /* from sides.ours to `now`; it knows the delta of `made` */
+    struct merge_sides sides;     /* drafts of the three, of which this has the references */
+    struct vnode_known *known;    /* what was open when they were made */
+    struct ns *made;              /* the draft that is the result; NULL: there is none */
+    struct ns *now;               /* a draft of what ours is now; NULL: it is as sides.ours */
+    struct merge_plan rest;       /* from sides.ours to `now`; it knows the delta of `made` */
     struct diff_room result_room; /* of that delta */
-    struct merge_sides put;   /* of the change in which ours gets the result */
+    struct merge_sides put;       /* of the change in which ours gets the result */
     unsigned rounds;
     void (*beside)(void *ctx); /* of the caller (merge.h); NULL: none */
     void *ctx;

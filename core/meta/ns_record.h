@@ -27,10 +27,10 @@ enum ns_kind {
 };
 /* What a namespace that is not in the root has beside its other fields. */
 struct ns_hidden {
-    enum ns_kind kind; /* NS_VISIBLE: it is in the root, and the other fields are 0 */
-    bool held;         /* a snapshot that nothing removes */
-    bool passing;      /* a snapshot that goes as the trash does */
-    bool thawed;       /* in the trash: it was not frozen when it was dropped */
+    enum ns_kind kind;    /* NS_VISIBLE: it is in the root, and the other fields are 0 */
+    bool held;            /* a snapshot that nothing removes */
+    bool passing;         /* a snapshot that goes as the trash does */
+    bool thawed;          /* in the trash: it was not frozen when it was dropped */
     struct ns_instant of; /* of which namespace, at which instant; in the trash: itself */
     int64_t since;        /* when it began to be kept, ns since the epoch */
 };

@@ -271,8 +271,7 @@ bool object_has_moved(struct objects *o, struct entry *e)
     if (refs_find(o->c.refs, &e->id, &number, &now, &pending) < 0)
         return false;
     refs_unhold(o->c.refs, number);
-    if (!entry_is_sealed(&now) || now.size != e->size ||
-        entry_same_place(&now, e))
+    if (!entry_is_sealed(&now) || now.size != e->size || entry_same_place(&now, e))
         return false;
     *e = now;
     return true;
@@ -391,6 +390,21 @@ static int hash_record(struct objects *o, const struct entry *e, const struct bl
     return pace ? pace->fn(e->size, pace->ctx) : 0;
 }
 
+static int hash_entry(struct objects *o, const struct entry *e, const struct blob_pace *pace,
+                      struct id *ret_hash)
+{
+    return e->kind == ENTRY_FILE ? hash_file(o, e, pace, ret_hash)
+                                 : hash_record(o, e, pace, ret_hash);
+}
+
+int objects_verify_there(struct objects *o, const struct entry *e)
+{
+    struct id hash;
+    int err = entry_is_sealed(e) ? hash_entry(o, e, NULL, &hash) : -EINVAL;
+
+    return err < 0 ? err : id_fits(o->c.key, &e->id, &hash) ? 0 : -EUCLEAN;
+}
+
 int objects_verify_slowly(struct objects *o, const struct entry *entry,
                           const struct blob_pace *pace)
 {
@@ -401,8 +415,7 @@ int objects_verify_slowly(struct objects *o, const struct entry *entry,
     if (!entry_is_sealed(&e))
         return -EINVAL;
     do {
-        err = e.kind == ENTRY_FILE ? hash_file(o, &e, pace, &hash)
-                                   : hash_record(o, &e, pace, &hash);
+        err = hash_entry(o, &e, pace, &hash);
     } while (may_have_moved(err) && object_has_moved(o, &e));
     return err < 0 ? err : id_fits(o->c.key, &e.id, &hash) ? 0 : -EUCLEAN;
 }

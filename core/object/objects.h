@@ -47,8 +47,8 @@ struct objects_pool {
 struct objects_config {
     struct disk *disk;
     struct packs *packs;
-    struct shards *shards;           /* NULL: there are none, and no entry is a ghost */
-    const struct clock *clock;       /* for `day` and `created` */
+    struct shards *shards;     /* NULL: there are none, and no entry is a ghost */
+    const struct clock *clock; /* for `day` and `created` */
     struct refs *refs;
     const struct id_key *key;
     const struct objects_pool *pool; /* copied; NULL: the store's files are its own */
@@ -161,9 +161,11 @@ bool objects_is_named(struct objects *o, uint16_t shard, const struct id *id, ui
 int objects_delete(struct objects *o, const struct refs_dead *d);
 /* Read all bytes of a sealed entry and compare them with sums and id. 0 or -EUCLEAN. */
 int objects_verify(struct objects *o, const struct entry *e);
-/* The same, at that pace. */
-int objects_verify_slowly(struct objects *o, const struct entry *e,
-                          const struct blob_pace *pace);
+/* The same, of the bytes that are at this very place: an object with this id that is elsewhere is
+ * not looked at instead. */
+int objects_verify_there(struct objects *o, const struct entry *e);
+/* As objects_verify, at that pace. */
+int objects_verify_slowly(struct objects *o, const struct entry *e, const struct blob_pace *pace);
 
 /* ---- other shards (objects_remote.c) ----
  *

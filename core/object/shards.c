@@ -161,8 +161,7 @@ struct shards_slot *shards_begin_busy(struct shards *s, unsigned number)
 
 const char *shards_state_name(enum shards_state state)
 {
-    static const char *const names[] = {"new",      "ok",    "unreachable",
-                                        "readonly", "wrong", "foreign"};
+    static const char *const names[] = {"new", "ok", "unreachable", "readonly", "wrong", "foreign"};
 
     return (size_t)state < sizeof names / sizeof names[0] ? names[state] : "?";
 }
@@ -177,12 +176,13 @@ void shards_set_state(struct shards *s, struct shards_slot *slot, enum shards_st
 
     if (slot->state != state)
         slot->since = clock_now(s->clock);
-    bool expected = state == SHARDS_OK ? slot->state == SHARDS_NEW
-                                       : state == SHARDS_READONLY && s->readonly;
+    bool expected =
+        state == SHARDS_OK ? slot->state == SHARDS_NEW : state == SHARDS_READONLY && s->readonly;
 
     if (!same && !expected)
-        report(state == SHARDS_OK ? REPORT_NOTE : REPORT_WARN, "shard %u is %s%s%.120s",
-               slot->number, shards_state_name(state), *why ? ": " : "", why);
+        report(state == SHARDS_OK ? REPORT_NOTE : REPORT_WARN, "%s %u is %s%s%.120s",
+               slot->record.archive ? "archive" : "shard", slot->number, shards_state_name(state),
+               *why ? ": " : "", why);
     slot->state = state;
     snprintf(slot->why, sizeof slot->why, "%s", why);
     cond_broadcast(&s->changed);
@@ -218,6 +218,7 @@ static void get_info(const struct shards_slot *slot, struct shards_info *ret)
     ret->follows = slot->record.follows;
     ret->archive = slot->record.archive;
     ret->lineage = slot->record.lineage;
+    ret->drilled = slot->record.drilled;
     memcpy(ret->id, slot->record.id, sizeof ret->id);
     ret->since = slot->since;
     memcpy(ret->url, slot->record.url, sizeof ret->url);
@@ -454,10 +455,14 @@ int shards_said(struct shards *s, uint16_t number, int err)
         lost_contact(s, number, SHARDS_UNREACHABLE, "it cannot be asked any more");
         return err;
     case -EROFS:
-    case -EACCES: write_refused(s, number); return -EROFS;
+    case -EACCES:
+        write_refused(s, number);
+        return -EROFS;
     case -ENOENT:
-    case -EIO: return confirm(s, number) < 0 ? -EHOSTUNREACH : err;
-    default: return err;
+    case -EIO:
+        return confirm(s, number) < 0 ? -EHOSTUNREACH : err;
+    default:
+        return err;
     }
 }
 

@@ -65,7 +65,7 @@ enum shards_use {
 #define SHARDS_MAX 256 /* at once; their numbers are 1 … 65535 */
 
 struct shards_config {
-    struct kv *kv; /* borrowed */
+    struct kv *kv;       /* borrowed */
     struct cache *cache; /* borrowed, for shards that are far; NULL: none */
     unsigned table;
     const struct clock *clock;
@@ -77,17 +77,18 @@ struct shards_config {
 struct shards_info {
     uint16_t number;
     enum shards_state state;
-    bool draining;    /* nothing is moved there any more */
+    bool draining; /* nothing is moved there any more */
     bool archive;
     uint32_t lineage; /* of an archive: the history there that concerns the store */
+    int64_t drilled;  /* when a drill succeeded last (shards_note_drill); 0: never */
     bool gap;         /* instants that it has are not held here any more (shards_note_gap) */
     bool ships;       /* the store ships to it, and does not only read there */
     bool follows;     /* the store follows the lineage there */
     uint8_t id[16];
-    int64_t since;    /* realtime ns: in that state */
+    int64_t since; /* realtime ns: in that state */
     char url[SHARD_URL_MAX + 1];
-    char why[SHARD_WHY]; /* a sentence, unless OK or NEW */
-    struct shard_space space; /* as of the last look; zeros: unknown */
+    char why[SHARD_WHY];          /* a sentence, unless OK or NEW */
+    struct shard_space space;     /* as of the last look; zeros: unknown */
     struct shard_traffic traffic; /* since the store was opened, or the shard added */
 };
 
@@ -123,6 +124,9 @@ int shards_set_follows(struct shards *s, uint16_t number);
 /* Notes durably that points of instants that the archive has gave way, or that none is missing any
  * more. -EINVAL: it is no archive. */
 int shards_note_gap(struct shards *s, uint16_t number, bool gap);
+/* Notes durably that what the archive has was restored and compared at that time. A new lineage has
+ * none. -EINVAL: it is no archive. */
+int shards_note_drill(struct shards *s, uint16_t number, int64_t time);
 /* Is it an archive? False also of a number that nobody has. */
 bool shards_is_archive(struct shards *s, uint16_t number);
 /* Removes a shard on which, as the caller knows, nothing of the store lives any more. Its identity

@@ -116,8 +116,8 @@ uint16_t shards_free_number(struct shards *s)
 }
 
 /* Changes the record of an archive. */
-static int change(struct shards *s, uint16_t number,
-                  void (*how)(struct shard_record *r, uint32_t n), uint32_t n)
+static int change(struct shards *s, uint16_t number, void (*how)(struct shard_record *r, int64_t n),
+                  int64_t n)
 {
     struct shards_slot *slot = shards_begin_busy(s, number);
 
@@ -133,10 +133,11 @@ static int change(struct shards *s, uint16_t number,
     return err;
 }
 
-static void begin_lineage(struct shard_record *r, uint32_t lineage)
+static void begin_lineage(struct shard_record *r, int64_t lineage)
 {
-    r->lineage = lineage;
+    r->lineage = (uint32_t)lineage;
     r->draining = r->gap = r->follows = false;
+    r->drilled = 0;
 }
 
 int shards_set_lineage(struct shards *s, uint16_t number, uint32_t lineage)
@@ -144,7 +145,7 @@ int shards_set_lineage(struct shards *s, uint16_t number, uint32_t lineage)
     return change(s, number, begin_lineage, lineage);
 }
 
-static void set_gap(struct shard_record *r, uint32_t gap)
+static void set_gap(struct shard_record *r, int64_t gap)
 {
     r->gap = gap;
 }
@@ -154,12 +155,22 @@ int shards_note_gap(struct shards *s, uint16_t number, bool gap)
     return change(s, number, set_gap, gap);
 }
 
-static void set_follows(struct shard_record *r, uint32_t follows)
+static void set_follows(struct shard_record *r, int64_t follows)
 {
-    r->follows = follows;
+    r->follows = follows != 0;
 }
 
 int shards_set_follows(struct shards *s, uint16_t number)
 {
     return change(s, number, set_follows, true);
+}
+
+static void set_drilled(struct shard_record *r, int64_t time)
+{
+    r->drilled = time;
+}
+
+int shards_note_drill(struct shards *s, uint16_t number, int64_t time)
+{
+    return change(s, number, set_drilled, time);
 }

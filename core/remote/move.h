@@ -74,6 +74,11 @@ struct move_selection {
 int move_select(struct state *p, const struct move_selection *s, move_select_fn *fn, void *ctx,
                 char why[256]);
 
+/* Brings home all that is selected. `j` may be NULL. Errors of move_select, move_begin and
+ * move_end; also the error of the first object that stayed where it was. */
+int move_home(struct state *p, struct job *j, const struct move_selection *s,
+              struct move_result *ret, char why[256]);
+
 /* ---- release.c ---- */
 
 /* Deletes the bytes of dead ghosts on `shard` (0: on all); of those in an archive only what the

@@ -237,7 +237,7 @@ static int read_pack(struct checking *c, const struct place *at, const char *key
 static int read_place(struct checking *c, const struct place *at, const char *key, uint64_t size)
 {
     const struct entry e = entry_of(c, at);
-    int err = at->in_pack ? read_pack(c, at, key, size) : objects_verify(c->p->objects, &e);
+    int err = at->in_pack ? read_pack(c, at, key, size) : objects_verify_there(c->p->objects, &e);
 
     c->r->read++;
     if (err == -EUCLEAN)

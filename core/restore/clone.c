@@ -44,16 +44,6 @@ static int read_format(struct shard *s, struct archive_format *ret, struct strbu
                : 0;
 }
 
-static int read_lineage(struct shard *s, uint32_t number, struct archive_lineage *ret)
-{
-    char name[ARCHIVE_NAME_MAX + 1], text[ARCHIVE_TEXT_MAX];
-    ssize_t n;
-
-    archive_lineage_name(number, name);
-    n = shard_get(s, name, text, sizeof text);
-    return n < 0 ? (int)n : archive_lineage_decode(text, (size_t)n, number, ret);
-}
-
 /* Adds what tells a lineage from others. */
 static void describe(struct shard *s, const struct archive_lineage *l, struct strbuf *out)
 {
@@ -77,7 +67,7 @@ static int only_lineage(struct shard *s, struct archive_lineage *ret, struct str
     uint32_t count = 0;
     int err;
 
-    while ((err = read_lineage(s, count + 1, &l)) == 0) {
+    while ((err = archive_read_lineage(s, count + 1, &l)) == 0) {
         describe(s, &l, &list);
         if (count++ == 0)
             *ret = l;
@@ -97,7 +87,7 @@ static int look(struct shard *s, uint32_t lineage, struct clone_source *ret, str
         return err;
     if (!lineage)
         return only_lineage(s, &ret->lineage, why);
-    err = read_lineage(s, lineage, &ret->lineage);
+    err = archive_read_lineage(s, lineage, &ret->lineage);
     return err < 0 ? fail(why, err, "its lineage %u cannot be read: %s", lineage, strerror(-err))
                    : 0;
 }
@@ -109,7 +99,10 @@ int clone_look(const char *url, uint32_t lineage, struct clone_source *ret, stru
     int err = shard_open(url, SHARD_READONLY, &s, reason);
 
     if (err < 0)
-        return fail(why, err, "%s", *reason ? reason : strerror(-err));
+        return fail(why, err, "%s",
+                    *reason                ? reason
+                    : err == -EHOSTUNREACH ? "it is not there, or does not answer"
+                                           : strerror(-err));
     err = look(s, lineage, ret, why);
     shard_close(s);
     return err;

@@ -33,8 +33,8 @@ struct clone_ask {
 struct clone_result {
     uint64_t namespaces, inodes, ghosts;
     uint64_t lost; /* items whose content nobody has */
-    uint64_t seq; /* the last change of the archive's store that is in it */
-    int64_t time; /* when that was */
+    uint64_t seq;  /* the last change of the archive's store that is in it */
+    int64_t time;  /* when that was */
 };
 
 /* `p` is a new store with the key of the source. Its namespace main goes, if it is empty and

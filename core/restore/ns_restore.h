@@ -17,7 +17,8 @@
  * A restored tree has the state sum that was shipped with it, or it is not shown (promise 1).
  *
  * Threads: any; the caller holds no lock and may wait. Errors: 0 or -errno, with a sentence in
- * `why`: -ENXIO there is no such archive; -ENOENT the archive does not have that; -EUCLEAN what it
+ * `why`: -ENXIO there is no such archive; -EINVAL the lineage is of a store with other keys;
+ * -ENOENT the archive does not have that; -EUCLEAN what it
  * has is damaged; -EEXIST there is a namespace of that name; those of the shard and of the store.
  */
 #pragma once
@@ -29,6 +30,7 @@
 #include <stdint.h>
 
 struct ns;
+struct shard;
 struct state;
 
 enum restore_when { RESTORE_LAST, RESTORE_SEQ, RESTORE_TIME };
@@ -37,7 +39,9 @@ struct restore_ask {
     const char *name; /* of the namespace, at that moment */
     enum restore_when when;
     uint64_t seq;
-    int64_t time;                    /* ns since the epoch */
+    int64_t time;     /* ns since the epoch */
+    uint32_t lineage; /* of the archive; 0: the one that the store ships to, or reads, and for a
+                       * time before its begin those that it goes on from */
     const _Atomic bool *interrupted; /* may be NULL; true: the plan ends with -EINTR */
 };
 
@@ -59,7 +63,8 @@ struct restore_plan {
     uint64_t items, bytes; /* of items, in all steps */
     uint64_t requests;     /* that were made for the plan */
     uint64_t lost;         /* items of the namespace whose content the archive does not have */
-    bool frozen;           /* the namespace was frozen then */
+    uint64_t last_seq; /* if the moment is behind the last change that the archive has: that one */
+    bool frozen;       /* the namespace was frozen then */
 };
 
 /* Sets the moment from "SEQ" or "TIME". A time without a fraction is the end of that second, so
@@ -72,6 +77,9 @@ int restore_plan(struct state *p, uint16_t archive, const struct restore_ask *as
 int restore_plan_at(struct state *p, uint16_t archive, struct segment_pos at,
                     const struct segment_instant *of, struct restore_plan *ret, struct strbuf *why);
 void restore_plan_release(struct restore_plan *plan);
+/* Only which segment has the moment: the plan has one step, that one. It needs no store. */
+int restore_find(struct shard *s, uint32_t lineage, const struct restore_ask *ask,
+                 struct restore_plan *ret, struct strbuf *why);
 
 struct restore_result {
     uint64_t inodes, items;
@@ -79,6 +87,8 @@ struct restore_result {
     uint64_t shared; /* references to objects that were here already */
     uint64_t lost;   /* items of the namespace whose content nobody has */
     uint64_t seq;    /* number of the change that shows the namespace */
+    uint64_t read;   /* of a try: objects whose bytes were read in the archive */
+    bool compared;   /* of a try: what was restored is what is held here of that instant */
 };
 
 /* Called now and then with the number of items that are done. -ECANCELED ends the restore. */
@@ -88,10 +98,16 @@ typedef int restore_progress_fn(uint64_t items, uint64_t of, void *ctx);
 int restore_run(struct state *p, const struct restore_plan *plan, const char *name,
                 restore_progress_fn *progress, void *ctx, struct restore_result *ret,
                 struct strbuf *why);
+/* Does all of a restore but showing it: the draft is dropped, also by the next start after a death.
+ * `read` percent of its objects are read in the archive, each compared with its sums and its id. If
+ * the instant is held here (ns_point.h) both trees are compared. */
+int restore_try(struct state *p, const struct restore_plan *plan, unsigned read,
+                restore_progress_fn *progress, void *ctx, struct restore_result *ret,
+                struct strbuf *why);
 
 /* What restore_run does before it shows the namespace: fills the empty draft, and proves that it is
- * what was shipped. After an error the draft is of no use. */
-int restore_load(struct state *p, const struct restore_plan *plan, struct ns *draft,
+ * what was shipped. After an error the draft is of no use. `read` as of restore_try. */
+int restore_load(struct state *p, const struct restore_plan *plan, struct ns *draft, unsigned read,
                  restore_progress_fn *progress, void *ctx, struct restore_result *ret,
                  struct strbuf *why);
 /* The numbers of inodes that the draft has, up to `last_ino`, are not given again. -EUCLEAN: they

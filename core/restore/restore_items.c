@@ -6,6 +6,7 @@
 #include "restore_items.h"
 
 #include "archived.h"
+#include "bytes.h"
 #include "entry_absent.h"
 #include "flush.h"
 #include "names.h"
@@ -160,6 +161,25 @@ static int make_object(struct restore_items *r, const struct segment_content *c,
     return 0;
 }
 
+/* Reads an object in the archive, each once, if it is one of those that are to be read. */
+static int read_there(struct restore_items *r, const struct segment_content *c)
+{
+    const struct entry there = ghost_of(r, c);
+    const uint64_t part = get_le64(c->id.b) | 1; /* 0 is no key */
+    uint64_t seen;
+    int err;
+
+    if (segment_content_is_lost(c) || part / 2 % 100 >= r->read ||
+        map64_get(&r->looked, part, &seen))
+        return 0;
+    err = map64_put(&r->looked, part, 1);
+    if (err == 0)
+        err = objects_verify_there(r->p->objects, &there);
+    r->reads += err == 0;
+    return err == -EUCLEAN ? fail(r, err, "the bytes of an object in the archive are damaged")
+                           : err;
+}
+
 /* The object of an item that is to be put. Two items may name one object that neither found.
  * -EAGAIN: somebody has made an object of that id since: it has to be compared, with no lock
  * held. */
@@ -308,6 +328,8 @@ static int take(struct restore_items *r, const struct segment_item *i)
     w = &r->v[r->count - 1];
     if (i->has_content)
         err = find_here(r, &i->content, &w->object);
+    if (err == 0 && i->has_content && r->read)
+        err = read_there(r, &i->content);
     r->shared += w->object != 0;
     return err == 0 && r->count == RESTORE_AT_ONCE ? put_waiting(r) : err;
 }
@@ -345,4 +367,5 @@ void restore_items_end(struct restore_items *r)
         let_go(r);
     free(r->v);
     r->v = NULL;
+    map64_release(&r->looked);
 }

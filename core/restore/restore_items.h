@@ -15,6 +15,7 @@
 #pragma once
 
 #include "archive_read.h"
+#include "map64.h"
 #include "ns_restore.h"
 
 #define RESTORE_AT_ONCE 64 /* items that are put under one hold of the locks */
@@ -29,16 +30,19 @@ struct restore_items {
     struct strbuf *why;
     restore_progress_fn *progress; /* may be NULL */
     void *ctx;
-    uint64_t of; /* items, for progress */
+    uint64_t of;   /* items, for progress */
+    unsigned read; /* percent of the objects that are read in the archive, and compared */
 
     uint64_t done;   /* items */
     uint64_t ghosts; /* objects that are only in the archive, made here */
     uint64_t shared; /* references to objects that were here already */
+    uint64_t reads;  /* objects that were read in the archive */
     bool local; /* the error is one of this store, or the end of the job, and not of the archive */
 
     struct restore_waiting *v; /* private */
     size_t count;              /* likewise; and which of them is put next */
     size_t next;
+    struct map64 looked; /* objects whose turn to be read has come, by a part of their id */
 };
 
 int restore_items_begin(struct restore_items *r);

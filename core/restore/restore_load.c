@@ -105,7 +105,7 @@ static int load_steps(struct restoring *r)
     return err;
 }
 
-int restore_load(struct state *p, const struct restore_plan *plan, struct ns *draft,
+int restore_load(struct state *p, const struct restore_plan *plan, struct ns *draft, unsigned read,
                  restore_progress_fn *progress, void *ctx, struct restore_result *ret,
                  struct strbuf *why)
 {
@@ -113,6 +113,7 @@ int restore_load(struct state *p, const struct restore_plan *plan, struct ns *dr
                           .items = {.p = p,
                                     .archive = plan->archive,
                                     .draft = draft,
+                                    .read = read,
                                     .why = why,
                                     .progress = progress,
                                     .ctx = ctx,
@@ -125,13 +126,13 @@ int restore_load(struct state *p, const struct restore_plan *plan, struct ns *dr
         err = restore_note_inodes(p, draft, r.last_ino);
     if (err == -EUCLEAN)
         return fail(&r, err,
-                    r.items.local
-                        ? "something of this store is damaged that it needs"
-                        : "what the archive has does not make the tree that was shipped");
+                    r.items.local ? "something of this store is damaged that it needs"
+                                  : "what the archive has does not make the tree that was shipped");
     *ret = (struct restore_result){.items = r.items.done,
                                    .ghosts = r.items.ghosts,
                                    .shared = r.items.shared,
                                    .lost = r.lost,
+                                   .read = r.items.reads,
                                    .inodes = draft->tree.usage.inodes};
     return err;
 }
@@ -146,7 +147,7 @@ int restore_run(struct state *p, const struct restore_plan *plan, const char *na
     *ret = (struct restore_result){0};
     if (err < 0)
         return err;
-    err = restore_load(p, plan, draft, progress, ctx, ret, why);
+    err = restore_load(p, plan, draft, 0, progress, ctx, ret, why);
     if (err == 0)
         err = ns_draft_publish(p, draft, name, &ret->seq);
     if (err < 0)

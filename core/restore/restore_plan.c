@@ -39,6 +39,8 @@ struct planner {
     const struct restore_ask *ask;
     struct restore_plan *plan;
     struct strbuf *why;
+    struct segment_pos limit; /* nothing behind it belongs to the history; none: all does */
+    bool too_early;           /* the moment is before the begin of the lineage */
 };
 
 static int fail(struct planner *r, int err, const char *fmt, ...)
@@ -89,6 +91,8 @@ static int find_seq(struct planner *r, struct around *ret)
     if (err < 0)
         return err;
     ret->at = found;
+    if (ret->seq < r->ask->seq) /* else there would be one behind it */
+        r->plan->last_seq = ret->seq;
     if (ret->seq <= r->ask->seq)
         return 0;
     ret->at = before;
@@ -110,12 +114,17 @@ static int find_segments(struct planner *r, struct around *ret)
         break;
     case RESTORE_TIME:
         err = archive_find_time(r->shard, lineage, r->ask->time, &ret->at);
+        r->too_early = err == -ENOENT;
+        if (err == 0 && r->limit.epoch && segment_pos_compare(ret->at, r->limit) > 0)
+            ret->at = r->limit;
         break;
     default:
         err = chain_last(r->shard, lineage, ret->at, &ret->at);
         if (err == 0 && ret->at.epoch == 0)
             err = -ENOENT;
     }
+    if (err == -ENOENT && r->too_early)
+        return err;
     if (err == -ENOENT)
         return fail(r, err, "the archive has nothing %s",
                     r->ask->when == RESTORE_LAST ? "yet" : "of that moment");
@@ -221,6 +230,60 @@ static int find_section_of(struct planner *r, const struct segment_name *name,
     return err;
 }
 
+/* ---- what is not there any more ---- */
+
+#define LOOK_BACK 1000 /* segments */
+
+static bool has_name(const struct segment_front *f, const char *name)
+{
+    for (uint32_t i = 0; i < f->head.sections; i++)
+        if (f->sections[i].kind == SECTION_CHANGE && strcmp(f->sections[i].name, name) == 0)
+            return true;
+    for (uint32_t i = 0; i < f->head.names; i++)
+        if (strcmp(f->names[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool is_gone(const struct segment_front *f, const char *name)
+{
+    for (uint32_t i = 0; i < f->head.sections; i++)
+        if (f->sections[i].kind == SECTION_GONE && strcmp(f->sections[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Says when there was a namespace of that name last: before the segment in which it is gone, or in
+ * the last segment that has it. */
+static void say_when(struct planner *r, struct segment_pos at)
+{
+    struct archive_segment g;
+    bool gone = false, found = false;
+
+    for (int i = 0; i < LOOK_BACK && at.epoch && !found; i++) {
+        if (archive_read(r->shard, r->plan->lineage, at, &g) < 0)
+            return;
+        found = gone || has_name(&g.front, r->ask->name);
+        gone = is_gone(&g.front, r->ask->name);
+        if (found) {
+            strbuf_addf(r->why, ": it had it last at change %llu, of ", U(g.front.head.seq));
+            strbuf_add_time(r->why, g.front.head.time);
+            strbuf_addf(r->why, ": %s@%llu", r->ask->name, U(g.front.head.seq));
+        }
+        at = g.front.head.before;
+        archive_segment_release(&g);
+    }
+}
+
+static int no_such_name(struct planner *r, const struct around *a)
+{
+    if (r->ask->when != RESTORE_LAST)
+        return fail(r, -ENOENT, "there was no namespace %s at that moment", r->ask->name);
+    (void)fail(r, -ENOENT, "the archive has no namespace %s now", r->ask->name);
+    say_when(r, a->at);
+    return -ENOENT;
+}
+
 /* Finds the section that has the namespace at the moment, and leads furthest back. */
 static int find_moment(struct planner *r, const struct around *a, const struct archive_names *names,
                        struct restore_step *ret)
@@ -230,12 +293,7 @@ static int find_moment(struct planner *r, const struct around *a, const struct a
     int err = is < 0 ? is : 0;
 
     if (is == 0 && !name)
-        return fail(r, -ENOENT,
-                    r->ask->when == RESTORE_LAST
-                        ? "the archive has no namespace %s now: if it was dropped or renamed, name "
-                          "a moment before that, as NS@SEQ or NS@TIME"
-                        : "there was no namespace %s at that moment",
-                    r->ask->name);
+        return no_such_name(r, a);
     if (is == 0)
         err = find_section_of(r, name, ret);
     if (err == 0) {
@@ -303,35 +361,47 @@ static void reverse(struct restore_plan *plan)
     }
 }
 
-/* Plans what leads to the section of that step. */
-static int make_steps(struct planner *r, const struct restore_step *step)
+static void say_last(struct restore_plan *plan, const struct restore_step *last)
 {
-    int err;
-
-    r->plan->at = step->at;
-    r->plan->seq = step->section.is.seq;
-    r->plan->frozen = step->section.frozen;
-    r->plan->lost = step->section.lost;
-    err = collect(r, *step);
-    reverse(r->plan);
-    return err;
+    plan->at = last->at;
+    plan->seq = last->section.is.seq;
+    plan->frozen = last->section.frozen;
+    plan->lost = last->section.lost;
 }
 
-static int make(struct planner *r)
+/* Finds the last step, and says in the plan what it leads to. */
+static int find_last(struct planner *r, struct restore_step *ret)
 {
     struct archive_names names = ARCHIVE_NAMES_INIT;
-    struct restore_step step;
     struct around around;
     int err = find_segments(r, &around);
 
     if (err == 0)
         err = archive_names(r->shard, r->plan->lineage, around.at, &names);
     if (err == 0)
-        err = find_moment(r, &around, &names, &step);
+        err = find_moment(r, &around, &names, ret);
     archive_names_release(&names);
     if (err < 0)
         return err;
-    return make_steps(r, &step);
+    say_last(r->plan, ret);
+    return 0;
+}
+
+/* Plans what leads to the section of that step. */
+static int make_steps(struct planner *r, const struct restore_step *step)
+{
+    int err = collect(r, *step);
+
+    reverse(r->plan);
+    return err;
+}
+
+static int make(struct planner *r)
+{
+    struct restore_step step;
+    int err = find_last(r, &step);
+
+    return err < 0 ? err : make_steps(r, &step);
 }
 
 /* Plans what leads to a section of a segment that is known. */
@@ -340,7 +410,78 @@ static int make_at(struct planner *r, struct segment_pos at, const struct segmen
     struct restore_step step;
     int err = read_section(r, at, of, true, &step, &r->plan->time);
 
-    return err < 0 ? err : make_steps(r, &step);
+    if (err < 0)
+        return err;
+    say_last(r->plan, &step);
+    return make_steps(r, &step);
+}
+
+static void say_too_early(struct planner *r)
+{
+    if (r->too_early && r->why->len == 0)
+        strbuf_adds(r->why, "the archive has nothing of that moment");
+}
+
+static void say_damaged(int err, struct strbuf *why)
+{
+    if (err == -EUCLEAN && why->len == 0)
+        strbuf_adds(why, "what the archive has of that is damaged: see `tally archive check`");
+}
+
+int restore_find(struct shard *s, uint32_t lineage, const struct restore_ask *ask,
+                 struct restore_plan *ret, struct strbuf *why)
+{
+    struct planner r = {.shard = s, .ask = ask, .plan = ret, .why = why};
+    struct restore_step step;
+    int err;
+
+    *ret = (struct restore_plan){.lineage = lineage};
+    err = find_last(&r, &step);
+    if (err == 0)
+        err = add_step(&r, &step);
+    say_too_early(&r);
+    say_damaged(err, why);
+    return err;
+}
+
+/* Goes to another lineage, whose objects must have the ids of this store. */
+static int enter(struct planner *r, uint32_t lineage, struct archive_lineage *ret)
+{
+    int err = archive_read_lineage(r->shard, lineage, ret);
+
+    if (err == -ENOENT)
+        return fail(r, err, "the archive has no lineage %u", lineage);
+    if (err < 0)
+        return err;
+    if (!id_key_equal(&ret->key, &r->p->id_key))
+        return fail(r, -EINVAL,
+                    "lineage %u is of a store with other keys: `tally clone --lineage %u` reads it",
+                    lineage, lineage);
+    r->plan->lineage = lineage;
+    return 0;
+}
+
+/* Makes the plan in the lineage that was asked for, or in that of the archive. A time before its
+ * begin is looked for in the lineage that it goes on from. */
+static int make_in_lineages(struct planner *r)
+{
+    struct archive_lineage l = {.parent = 0};
+    int err = r->ask->lineage ? enter(r, r->ask->lineage, &l) : 0;
+
+    if (err == 0)
+        err = make(r);
+    while (err == -ENOENT && r->too_early && !r->ask->lineage) {
+        const uint32_t child = r->plan->lineage;
+
+        if (archive_read_lineage(r->shard, child, &l) < 0 || l.parent == 0 || l.parent >= child)
+            break;
+        r->limit = l.parent_at;
+        r->too_early = false;
+        err = enter(r, l.parent, &l);
+        if (err == 0)
+            err = make(r);
+    }
+    return err;
 }
 
 /* Lends the archive to a planner. */
@@ -366,8 +507,8 @@ static int end(struct planner *r, int err)
 {
     err = shards_said(r->p->shards, r->plan->archive, err);
     shards_put_back(r->p->shards, r->plan->archive);
-    if (err == -EUCLEAN && r->why->len == 0)
-        strbuf_adds(r->why, "what the archive has of that is damaged: see `tally archive check`");
+    say_too_early(r);
+    say_damaged(err, r->why);
     if (err < 0)
         restore_plan_release(r->plan);
     return err;
@@ -379,7 +520,7 @@ int restore_plan(struct state *p, uint16_t archive, const struct restore_ask *as
     struct planner r = {.p = p, .ask = ask, .plan = ret, .why = why};
     int err = begin(&r, archive);
 
-    return err < 0 ? err : end(&r, make(&r));
+    return err < 0 ? err : end(&r, make_in_lineages(&r));
 }
 
 int restore_plan_at(struct state *p, uint16_t archive, struct segment_pos at,

@@ -41,9 +41,10 @@ int ship_fail(struct stream *s, int err, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(what, sizeof what, fmt, ap);
     va_end(ap);
-    snprintf(why, sizeof why, "%.180s (%.70s)", what, strerror(-err));
+    snprintf(why, sizeof why, "%.180s (%.70s)", what,
+             err == -EHOSTUNREACH ? "it is not there, or does not answer" : strerror(-err));
     if (note_why(s, SHIP_FAILING, why))
-        report(REPORT_WARN, "archive %u: %s: that is tried again", s->archive, why);
+        report(REPORT_WARN, "archive %s: %s: that is tried again", s->stats.url, why);
     return err;
 }
 
@@ -58,7 +59,10 @@ int ship_refuse(struct stream *s, const char *fmt, ...)
     s->refused = true;
     shards_disallow(s->p->shards, s->archive);
     if (note_why(s, SHIP_REFUSED, why))
-        report(REPORT_ALARM, "archive %u: %s: nothing more is shipped there", s->archive, why);
+        report(
+            REPORT_ALARM,
+            "archive %s: %s: nothing more is shipped there, see `tally archive fork` and `remove`",
+            s->stats.url, why);
     return -EKEYREVOKED;
 }
 
@@ -257,8 +261,8 @@ static void ship_rest(struct stream *s)
     int err = s->refused ? 0 : round_of(s);
 
     if (err < 0)
-        report(REPORT_WARN, "archive %u lacks the last changes (%s). The next mount ships them.",
-               s->archive, strerror(-err));
+        report(REPORT_WARN, "archive %s lacks the last changes (%s). The next mount ships them.",
+               s->stats.url, strerror(-err));
 }
 
 void ship_stop(struct state *p, bool last)

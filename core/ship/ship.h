@@ -118,6 +118,13 @@ void ship_kick(struct state *p);
  * -EINTR; -ENXIO: there is no such archive; -EKEYREVOKED: it is refused; -ESHUTDOWN. */
 int ship_wait(struct state *p, uint16_t number, uint64_t seq, int64_t timeout,
               const _Atomic bool *interrupted);
+/* How far an archive is with one namespace. */
+struct ship_mark {
+    uint64_t last; /* number of its last change */
+    uint64_t seq;  /* the archive has it up to this one; 0: it has nothing, or nothing is known */
+    bool off;      /* it is not shipped */
+};
+struct ship_mark ship_mark(struct state *p, uint16_t archive, struct ns *ns);
 /* How the namespace goes to the archives (SHIP_SETTING). */
 enum ship_mode ship_mode_of(struct state *p, const struct ns *ns);
 int ship_set_mode(struct state *p, struct ns *ns, enum ship_mode mode);

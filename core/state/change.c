@@ -169,16 +169,16 @@ static void event_stop(struct state *p)
 void store_record_freeze(struct state *p, const struct log_pos *pos, uint8_t out[STORE_RECORD_LEN])
 {
     struct store_record s = {.seq = atomic_load(&p->seq),
-                      .epoch = p->epoch,
-                      .log_segment = pos->segment,
-                      .log_offset = pos->offset,
-                      .next_page = pages_next(p->pages),
-                      .next_number = refs_next(p->refs),
-                      .next_pack = packs_next(p->packs),
-                      .next_ns = p->names.next,
-                      .orphan_root = p->orphans.tree.root,
-                      .orphan_next = p->orphans.next_ino,
-                      .next_ino = atomic_load(&p->next_ino)};
+                             .epoch = p->epoch,
+                             .log_segment = pos->segment,
+                             .log_offset = pos->offset,
+                             .next_page = pages_next(p->pages),
+                             .next_number = refs_next(p->refs),
+                             .next_pack = packs_next(p->packs),
+                             .next_ns = p->names.next,
+                             .orphan_root = p->orphans.tree.root,
+                             .orphan_next = p->orphans.next_ino,
+                             .next_ino = atomic_load(&p->next_ino)};
 
     rwlock_held_write(&p->freeze_lock);
     store_record_encode(&s, out);

@@ -38,9 +38,9 @@ struct ns {
     /* the inode numbers from next_ino to ino_end - 1 are its own (ns_need_ino) */
     uint64_t next_ino, ino_end;
     struct map64 node_of, ino_of; /* inodes that have other nodes than their own (vnodes.h) */
-    bool run_unlogged; /* no number of that run is given yet, and no frame has the run */
-    uint64_t seq;  /* number of its last change */
-    bool frozen;   /* setting ns:NAME.frozen: nothing may be changed */
+    bool run_unlogged;            /* no number of that run is given yet, and no frame has the run */
+    uint64_t seq;                 /* number of its last change */
+    bool frozen;                  /* setting ns:NAME.frozen: nothing may be changed */
     _Atomic bool followed; /* it is as an archive has it, and only the room follow changes it */
     bool verify;   /* setting ns:NAME.verify is open: what the kernel will read is verified first */
     bool dirty;    /* its record differs from the committed one */
@@ -51,11 +51,11 @@ struct ns {
     struct ns_instant origin; /* fixed; as in its record (ns_record.h) */
     struct ns_instant base;   /* (freeze for writing, names); likewise */
     uint64_t own_ino;
-    struct ns_tail *tail;     /* owned; NULL: none */
-    _Atomic uint64_t flushes; /* flushes that ever had changes of it */
-    _Atomic int64_t flushed;  /* when the last of them froze it, ns since the epoch; 0: none */
-    _Atomic uint64_t pieces;  /* pieces of its files when they were last counted (du.h) */
-    _Atomic bool pieces_told; /* it was reported that these are many */
+    struct ns_tail *tail;      /* owned; NULL: none */
+    _Atomic uint64_t flushes;  /* flushes that ever had changes of it */
+    _Atomic int64_t flushed;   /* when the last of them froze it, ns since the epoch; 0: none */
+    _Atomic uint64_t pieces;   /* pieces of its files when they were last counted (du.h) */
+    _Atomic bool pieces_told;  /* it was reported that these are many */
     _Atomic bool flushes_told; /* likewise, of `flushes` */
     _Atomic bool shown; /* others could read its snapshots since the store was opened (snapdir) */
     /* Of one in the trash (kept.h): bytes that it alone holds, and when that was found out, in ns
@@ -83,9 +83,9 @@ struct ns_table {
     struct ns *hidden[NS_BUCKETS]; /* by the number of what they are kept of */
     uint32_t next;                 /* the number to try next */
     size_t live;                   /* those in the root */
-    struct map64 removed; /* numbers whose records the next commit deletes */
+    struct map64 removed;          /* numbers whose records the next commit deletes */
     struct ns_settings settings;
-    int64_t mtime;        /* modification time of the mount root, ns since the epoch */
+    int64_t mtime; /* modification time of the mount root, ns since the epoch */
 };
 
 /* Finds a namespace by number, with a reference. -ESTALE: it is not live, or not known. */

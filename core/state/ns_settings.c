@@ -163,8 +163,7 @@ static int load_row(struct state *p, const struct kv_each *e)
     bool orphan;
 
     if (e->len == KV_DAMAGED || ns_setting_row(e->key, e->klen, e->val, e->len, &ns, &s) < 0) {
-        report(REPORT_WARN,
-               "a setting of a namespace is stored damaged: it is as if it were not");
+        report(REPORT_WARN, "a setting of a namespace is stored damaged: it is as if it were not");
         return 0;
     }
     orphan = !ns_table_has(&p->names, ns);

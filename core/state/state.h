@@ -164,7 +164,7 @@ struct state {
     struct sip_key cookie_key;
     char label[STORE_LABEL_MAX + 1];
     int64_t created;
-    int64_t opened; /* monotonic ns */
+    int64_t opened;             /* monotonic ns */
     struct state_events events; /* set while has_events is true */
     _Atomic bool has_events;
     _Atomic bool events_end;    /* a thread waits until no call of an event runs */
@@ -172,13 +172,13 @@ struct state {
     struct mutex events_lock;   /* "events" */
     struct cond events_left;
 
-    struct rwlock freeze_lock; /* "freeze" */
+    struct rwlock freeze_lock;          /* "freeze" */
     _Atomic(struct txn_memory *) spare; /* the memory of a change that ended; NULL: none */
-    _Atomic uint64_t seq;      /* number of the last change */
-    _Atomic uint64_t next_ino; /* no namespace has an inode number from this on */
+    _Atomic uint64_t seq;               /* number of the last change */
+    _Atomic uint64_t next_ino;          /* no namespace has an inode number from this on */
     /* a commit or a part of a start failed, and what is on disk is not known */
     _Atomic bool readonly;
-    _Atomic bool promised; /* the tables say that a log of this epoch must be there */
+    _Atomic bool promised;               /* the tables say that a log of this epoch must be there */
     _Atomic(const char *) readonly_what; /* which part failed, static text; NULL: none */
     _Atomic int readonly_err;            /* the error of that part */
     _Atomic bool closing;
@@ -191,7 +191,7 @@ struct state {
     struct packs *packs;
     struct objects *objects;
     struct shards *shards;
-    struct cache *cache; /* of bytes of other shards; NULL: none */
+    struct cache *cache;       /* of bytes of other shards; NULL: none */
     struct archived *archived; /* where archives have the bytes of objects */
     struct drops *drops;
     struct workers *workers;
@@ -204,8 +204,8 @@ struct state {
     /* What this start took from the log is not committed yet. No change is made before it is, since
      * frames of this epoch are read only behind a commit. */
     _Atomic bool unsettled;
-    _Atomic int lacks;           /* a shortage (-errno) puts off a part of the start, or 0 */
-    _Atomic bool settles_late;   /* it was reported that the flush of the start failed */
+    _Atomic int lacks;         /* a shortage (-errno) puts off a part of the start, or 0 */
+    _Atomic bool settles_late; /* it was reported that the flush of the start failed */
     _Atomic bool sync_failed;  /* the last sync failed (blame_sync) */
     struct replayed replayed;  /* fixed once the store is open */
 
@@ -217,12 +217,12 @@ struct state {
     struct forgotten_attrs forgotten;
     struct content_table contents;
     struct settings settings;
-    struct mutex settings_lock; /* "settings" */
+    struct mutex settings_lock;                         /* "settings" */
     struct map64 settings_changed GUARDED_BY(settings); /* setting + 1 -> value, to be committed */
     /* there are ghosts, or there were some since the start; or home itself is on a shard
      * (objects_is_remote) */
     _Atomic bool has_ghosts;
-    _Atomic uint64_t logged;       /* bytes of frames since the last freeze */
+    _Atomic uint64_t logged; /* bytes of frames since the last freeze */
     struct blames blames;
     struct lastuse lastuse;
     struct met_of_store met;

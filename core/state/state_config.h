@@ -46,12 +46,12 @@ struct state_events {
  * and files that the member puts there have the numbers pool_number(node, incarnation, 1, 2, ...),
  * which are never used twice, by any member. */
 struct pool_member {
-    struct disk *disk; /* borrowed: the whole pool; config.disk is a route over it */
-    unsigned node;     /* this store's number among the nodes: 1 ... POOL_NODE_MAX */
+    struct disk *disk;    /* borrowed: the whole pool; config.disk is a route over it */
+    unsigned node;        /* this store's number among the nodes: 1 ... POOL_NODE_MAX */
     uint32_t incarnation; /* a new one at each opening for writing: 1 ... POOL_INCARNATION_MAX */
     uint8_t token
         [16]; /* POOL_TOKEN_LEN; what nodes/N/node says as long as this incarnation is its own */
-    struct id_key key; /* the same for all members, so that equal bytes have equal ids */
+    struct id_key key;         /* the same for all members, so that equal bytes have equal ids */
     struct shard_meter *meter; /* borrowed: counts what is asked there; NULL: it is a directory */
 };
 
@@ -70,8 +70,8 @@ struct replay_limit {
 };
 
 struct state_config {
-    struct disk *disk; /* borrowed */
-    struct kv *kv;     /* borrowed; opened with store_tables */
+    struct disk *disk;  /* borrowed */
+    struct kv *kv;      /* borrowed; opened with store_tables */
     struct disk *cache; /* borrowed: where bytes of shards that are far are kept; NULL: nowhere */
     const struct clock *clock;
     void (*fold)(struct id *id);    /* for tests, see id.h; NULL */

@@ -34,12 +34,12 @@
 static int put_identity(struct kv *kv, const struct identity *identity)
 {
     struct store_record s = {.epoch = 1,
-                      .next_page = 1,
-                      .next_number = 1,
-                      .next_pack = 1,
-                      .next_ns = 1,
-                      .orphan_next = 1,
-                      .next_ino = NS_ROOT_INO + 1};
+                             .next_page = 1,
+                             .next_number = 1,
+                             .next_pack = 1,
+                             .next_ns = 1,
+                             .orphan_next = 1,
+                             .next_ino = NS_ROOT_INO + 1};
     uint8_t id[IDENTITY_LEN], state[STORE_RECORD_LEN];
     struct kv_txn *t;
     int err = kv_txn_begin(kv, &t);
@@ -228,10 +228,9 @@ static void shard_cache_set(void *ctx, int64_t value)
 /* Opens the cache of shards, if the store has a place for it. */
 static int open_cache(struct state *p)
 {
-    struct cache_config config = {
-        .disk = p->config.cache,
-        .clock = p->clock,
-        .limit = (uint64_t)settings_get(&p->settings, SET_SHARD_CACHE)};
+    struct cache_config config = {.disk = p->config.cache,
+                                  .clock = p->clock,
+                                  .limit = (uint64_t)settings_get(&p->settings, SET_SHARD_CACHE)};
     int err = config.disk ? cache_open(&config, &p->cache) : 0;
 
     if (err == 0 && p->cache)
@@ -243,9 +242,11 @@ static int open_cache(struct state *p)
  * can, so that is no error. */
 static int open_shards(struct state *p)
 {
-    struct shards_config config = {
-        .kv = p->config.kv, .table = TABLE_SHARDS, .clock = p->clock, .cache = p->cache,
-        .foreign = disk_is_foreign(p->config.disk)};
+    struct shards_config config = {.kv = p->config.kv,
+                                   .table = TABLE_SHARDS,
+                                   .clock = p->clock,
+                                   .cache = p->cache,
+                                   .foreign = disk_is_foreign(p->config.disk)};
     int err;
 
     store_id_of(p->id_key.secret, p->created, p->shared ? p->shared->node : 0, config.store);
@@ -291,7 +292,7 @@ static void pack_size_set(void *ctx, int64_t value)
 static int open_floors(struct state *p, const struct store_record *s)
 {
     static const struct refs_tables tables = {TABLE_OBJECTS, TABLE_IDS, TABLE_DYING, TABLE_PINS,
-                                               TABLE_GHOSTS};
+                                              TABLE_GHOSTS};
     struct kv *kv = p->config.kv;
     size_t cache = (size_t)settings_get(&p->settings, SET_PAGE_CACHE);
     int err = pages_open(kv, TABLE_PAGES, TABLE_PAGE_COUNTS, s->next_page, cache, &p->pages);

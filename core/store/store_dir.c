@@ -262,9 +262,9 @@ static void drop_lock(int lockfd)
 /* ---- opening ---- */
 
 /* The names that a store consists of (store_own.h). A missing one is fine. */
-static const char *const names[] = {
-    IDENTITY_FILE, LOCK_FILE, STORE_POOL_FILE, "kv",      "kv/data.mdb", "kv/lock.mdb",
-    "log",         "packs",   "slots",         "objects", "cache",       NULL};
+static const char *const names[] = {IDENTITY_FILE, LOCK_FILE,     STORE_POOL_FILE, "kv",
+                                    "kv/data.mdb", "kv/lock.mdb", "log",           "packs",
+                                    "slots",       "objects",     "cache",         NULL};
 
 /* Is the store the caller's own, and is each of its names a file or a directory? */
 static int check_own(int dirfd, const char *path, unsigned flags, char why[STORE_WHY])
@@ -628,8 +628,8 @@ static int fill_pooled(const struct making *m, struct disk *own)
     struct id_key key;
     struct disk *pool, *route;
     struct pool_home home;
-    int err = store_pool_join(m->dirfd, own, m->pool, m->label, m->flags, m->why, &pool, &home,
-                              &key);
+    int err =
+        store_pool_join(m->dirfd, own, m->pool, m->label, m->flags, m->why, &pool, &home, &key);
 
     if (err < 0)
         return err;

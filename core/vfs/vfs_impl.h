@@ -17,7 +17,7 @@ struct vfs_file {
     struct passthrough_file *passthrough; /* NULL: the daemon serves the reads */
     bool write, noatime;                  /* writing is allowed; reading does not move atime */
     _Atomic bool uncached;                /* counted in v->uncached (vfs_set_uncached) */
-    uint64_t object; /* without `v`: the object's number, held until the release */
+    uint64_t object;    /* without `v`: the object's number, held until the release */
     struct ahead ahead; /* what is read ahead of its readers */
 };
 

@@ -391,8 +391,9 @@ static int make_once(struct state *p, uint64_t parent, struct making *m, bool op
         if (err == 0)
             err = ns_need_ino(p, t.ns);
         if (err == 0)
-            err = (!m->name ? make_nameless : open ? make_open : make_locked)(
-                &t, vfs_node_ino(parent), &dir, m, ret);
+            err = (!m->name ? make_nameless
+                   : open   ? make_open
+                            : make_locked)(&t, vfs_node_ino(parent), &dir, m, ret);
     }
     txn_end(&t);
     return err;

@@ -279,8 +279,7 @@ static void status(struct state *p, const struct facts *f, struct strbuf *out)
                 U(f->packs.packs), U(f->packs.live_bytes), U(f->packs.dead_bytes),
                 U(f->packs.file_bytes));
     strbuf_addf(out, "metadata    kv_bytes=%llu\n", U(f->kv_bytes));
-    strbuf_addf(out, "disk        bytes=%llu free_bytes=%llu\n", U(f->disk_bytes),
-                U(f->disk_free));
+    strbuf_addf(out, "disk        bytes=%llu free_bytes=%llu\n", U(f->disk_bytes), U(f->disk_free));
     strbuf_addf(out, "drops       pending_pages=%zu\n", f->drops);
     strbuf_addf(out, "gc          cycles=%llu leaks=%llu leaked_bytes=%llu collected=%llu%s\n",
                 U(f->gc.cycles), U(f->gc.leaks), U(f->gc.leaked_bytes), U(f->gc.collected),

@@ -4,6 +4,7 @@
 
 #include "command.h"
 #include "json_text.h"
+#include "shards.h"
 #include "ship.h"
 #include "state.h"
 #include <stdio.h>
@@ -25,6 +26,14 @@ static int64_t lag_of(struct state *p, const struct ship_stats *s)
     return lag > 0 ? lag : 0;
 }
 
+/* When a drill succeeded last; 0: never. */
+static int64_t drilled(struct state *p, const struct ship_stats *s)
+{
+    struct shards_info info;
+
+    return shards_info_get(p->shards, s->archive, &info) == 0 ? info.drilled : 0;
+}
+
 void view_archive_line(struct state *p, const struct ship_stats *s, struct strbuf *out)
 {
     strbuf_addf(out, "archive=%u state=%s url=", s->archive, state_names[s->state]);
@@ -37,11 +46,26 @@ void view_archive_line(struct state *p, const struct ship_stats *s, struct strbu
                 "lost=%llu",
                 s->behind, (long long)(lag_of(p, s) / NSEC_PER_MSEC), U(s->segments),
                 U(s->sections), U(s->contents), U(s->content_bytes), U(s->lost));
+    strbuf_adds(out, " drill=");
+    strbuf_add_time(out, drilled(p, s));
     if (s->held)
         strbuf_addf(out, " held=%llu", U(s->held));
     if (*s->why) {
         strbuf_adds(out, " why=");
         command_add_word(out, s->why);
+    }
+}
+
+void view_archive_readers(struct state *p, const char *before, struct strbuf *out)
+{
+    struct shards_info info;
+
+    for (unsigned at = 0; shards_next(p->shards, at, &info) == 0; at = info.number) {
+        if (!info.archive || info.ships)
+            continue;
+        strbuf_addf(out, "%sarchive=%u state=read-only url=", before, info.number);
+        command_add_word(out, info.url);
+        strbuf_addf(out, " lineage=%u\n", info.lineage);
     }
 }
 
@@ -56,6 +80,7 @@ void view_archive_status(struct state *p, struct strbuf *out)
         strbuf_adds(out, "\n");
         head = "            ";
     }
+    view_archive_readers(p, "archives    ", out);
 }
 
 const char *view_archive_trouble(struct state *p)
@@ -64,13 +89,15 @@ const char *view_archive_trouble(struct state *p)
 
     for (unsigned at = 0; ship_next(p, at, &s) == 0; at = s.archive)
         if (s.state == SHIP_REFUSED)
-            return "an archive has the history of another store or mount: nothing is shipped there";
+            return "an archive has the history of another store or mount: nothing is shipped "
+                   "there, "
+                   "see `tally archive fork` and `remove`";
     return NULL;
 }
 
 /* ---- stats.json and metrics ---- */
 
-#define NUMBERS 11
+#define NUMBERS 12
 
 static void list_numbers(struct state *p, const struct ship_stats *s,
                          struct view_number ret[static NUMBERS])
@@ -81,6 +108,7 @@ static void list_numbers(struct state *p, const struct ship_stats *s,
         {"seq", VIEW_GAUGE, s->seq},
         {"last_seconds", VIEW_GAUGE, (uint64_t)(s->time / NSEC_PER_SEC)},
         {"lag_milliseconds", VIEW_GAUGE, (uint64_t)(lag_of(p, s) / NSEC_PER_MSEC)},
+        {"drill_time", VIEW_GAUGE, (uint64_t)(drilled(p, s) / NSEC_PER_SEC)},
         {"segments", VIEW_COUNTER, s->segments},
         {"sections", VIEW_COUNTER, s->sections},
         {"objects", VIEW_COUNTER, s->contents},

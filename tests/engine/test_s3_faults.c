@@ -203,7 +203,9 @@ CLAIM(a_clock_that_is_wrong_is_named_with_the_difference)
     char why[SHARD_WHY] = "";
 
     cr_assert_eq(open_bucket("ahead", &s, why), -EACCES);
-    cr_assert_not_null(strstr(why, "the clock here is 1000 seconds behind") ?: strstr(why, "the clock here is 999 seconds behind"), "%s", why);
+    cr_assert_not_null(strstr(why, "the clock here is 1000 seconds behind")
+                           ?: strstr(why, "the clock here is 999 seconds behind"),
+                       "%s", why);
 }
 
 CLAIM(a_bucket_that_is_missing_is_no_missing_file)

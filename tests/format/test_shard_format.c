@@ -227,19 +227,20 @@ Test(shard_format, a_record_of_an_archive_comes_back)
     cr_assert_str_eq(r.url, archive.url);
 }
 
-Test(shard_format, an_archive_may_be_one_that_is_only_read)
+Test(shard_format, an_archive_may_be_one_that_is_only_read_and_was_drilled)
 {
     struct shard_record only_read = archive, r;
     uint8_t b[SHARD_RECORD_MAX];
 
     only_read.draining = true;
+    only_read.drilled = 1234567890123456789;
     cr_assert_eq(shard_record_decode(b, shard_record_encode(&only_read, NUMBER, b), NUMBER, &r), 0);
-    cr_assert(r.archive && r.draining);
+    cr_assert(r.archive && r.draining && r.drilled == 1234567890123456789);
 }
 
 Test(shard_format, what_is_of_a_shard_alone_an_archive_does_not_have)
 {
-    static const size_t zeros[] = {16, 40, 55, 56, 71};
+    static const size_t zeros[] = {16, 40, 55, 64, 71};
     uint8_t b[SHARD_RECORD_MAX];
     struct shard_record r;
     size_t len = shard_record_encode(&archive, NUMBER, b);

@@ -40,6 +40,21 @@ ship
 ship
 eq "$(files_in "$A")" "$before"
 
+claim "durable says what the archive has, and so does the archive"
+echo more >"$M/main/more"
+t drain archive 100s >"$W/out"
+grep -q 'archives=1 seq=' "$W/out"
+seq=$(t durable main | sed -n 's/^seq=\([0-9]*\).*/\1/p')
+t durable main | grep -q "^archive=65535 url=dir:$A seq=$seq behind=0"
+t durable --archive main | grep -q "^archive=65535 url=dir:$A lineage=1 seq=$seq segment="
+
+claim "a drill shows that all can be restored, and leaves nothing"
+t archive drill --read 100 --wait >"$W/out"
+grep -q 'namespaces=1 .* compared=1 read=[1-9]' "$W/out"
+status_has 'drill=20'
+grep -q '^tallyfs_archive_drill_time{archive="65535"} [1-9]' "$M/.tally/metrics"
+eq "$(ls "$M")" main
+
 claim "whoever deleted the wrong directory has it back beside the current one"
 then=$(seq_now)
 rm -r "$M/main/d"
@@ -70,6 +85,38 @@ grep -q 'the archive has no namespace nowhere now' "$W/said"
 fails t restore main back --wait
 grep -q 'there is a namespace back already' "$W/said"
 
+claim "what is not there is said so that one can go on"
+fails t archive ship 10
+grep -q 'is not a duration' "$W/said"
+t restore --dry-run "main@999999" new >"$W/out"
+grep -q ' last_seq=[1-9]' "$W/out"
+t branch main short >/dev/null
+ship
+t drop short --now >/dev/null
+ship
+fails t restore short again --wait
+named=$(grep -o 'short@[0-9]*' "$W/said")
+may_log 'items of again cannot be gathered' # it comes home while it is shipped, or is dropped
+t restore "$named" again --full --wait >"$W/out"
+grep -q ' recalled=[0-9]' "$W/out"
+t drop again --now >/dev/null
+
+claim "the log of an archive is read without a mount"
+(
+    cd "$W"
+    "$TALLY" log list --archive dir:archive main >"$W/list"
+    "$TALLY" log find --archive dir:archive main 99999 >"$W/out"
+    read -r key rest <"$W/list"
+    eq "$(cut -d' ' -f1,2 "$W/out")" "$key ${rest%% *}"
+    read -r key rest < <(tail -n 1 "$W/list") # the first state, which is whole
+    "$TALLY" log fetch --index --archive dir:archive "${key#key=}" >"$W/out"
+    grep -q '^section=change ns=main' "$W/out"
+    grep -q '^ino=[0-9]* type=inode rest=0 offset=' "$W/out"
+    eq "$("$TALLY" log fetch --data --archive dir:archive "${key#key=}" | wc -c)" \
+        "$(($(sed -n 's/^ino=.* bytes=\([0-9]*\).*/\1/p' "$W/out" | paste -sd+)))"
+)
+eq "$(tail -n 1 "$W/list" | grep -o 'from_seq=0')" from_seq=0
+
 claim "a namespace can be left out"
 t branch main secret >/dev/null
 t set ns:secret.archive off >/dev/null
@@ -93,7 +140,7 @@ done
 
 claim "an fsync that waits for an archive that is away can be interrupted"
 mv "$A" "$A.away"
-may_log 'archive 65535: |shard 65535'
+may_log 'archive dir:|archive 65535'
 echo unsafe >"$M/main/safe"
 python3 -c 'import os, sys; os.fsync(os.open(sys.argv[1], os.O_RDWR))' "$M/main/safe" &
 pid=$!
@@ -107,10 +154,13 @@ t set ns:main.archive async >/dev/null
 
 claim "an archive that is away is caught up with when it is back"
 mv "$A" "$A.away"
-may_log 'archive 65535: |shard 65535'
+may_log 'archive dir:|archive 65535'
 echo while-away >"$M/main/away"
 fails t archive ship 3s
+"$TALLY" umount "$M" 2>"$W/said"
+grep -q "changes are not in the archive dir:$A; the next mount ships them" "$W/said"
 mv "$A.away" "$A"
+mount_store
 wait_until ship
 status_has 'state=ok.* behind=0'
 
@@ -156,6 +206,7 @@ sums "$M/main" | diff - "$W/sums"
 mv "$A.away" "$A"
 
 claim "a clone ships when it is given a history of its own"
+status_has "archive=65535 state=read-only url=dir:$A lineage=1"
 status_has 'archives=0'
 t archive add "dir:$A" >"$W/out"
 grep -q 'lineage=2' "$W/out"

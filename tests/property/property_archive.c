@@ -977,13 +977,13 @@ int main(int argc, char **argv)
     play(rounds);
     end();
     follower_counts(&segments, &afresh);
-    printf("%llu rounds of shipping (%llu failed, %llu idle), %llu restored, %llu refused, %llu "
-           "damaged (%llu noticed), %llu deaths, %llu old copies, %llu rounds with lost bytes, %llu "
-           "segments followed, and %llu times afresh\n",
-           (unsigned long long)w.rounds, (unsigned long long)w.failed, (unsigned long long)w.idle,
-           (unsigned long long)w.restored, (unsigned long long)w.refused,
-           (unsigned long long)w.damaged, (unsigned long long)w.noticed,
-           (unsigned long long)w.deaths, (unsigned long long)w.copies, (unsigned long long)w.lossy,
-           segments, afresh);
+    printf(
+        "%llu rounds of shipping (%llu failed, %llu idle), %llu restored, %llu refused, %llu "
+        "damaged (%llu noticed), %llu deaths, %llu old copies, %llu rounds with lost bytes, %llu "
+        "segments followed, and %llu times afresh\n",
+        (unsigned long long)w.rounds, (unsigned long long)w.failed, (unsigned long long)w.idle,
+        (unsigned long long)w.restored, (unsigned long long)w.refused,
+        (unsigned long long)w.damaged, (unsigned long long)w.noticed, (unsigned long long)w.deaths,
+        (unsigned long long)w.copies, (unsigned long long)w.lossy, segments, afresh);
     return 0;
 }

@@ -826,8 +826,8 @@ static void undo_some(void)
         redo = c.redo ? redo : !of->again;
         of = op_of(of->of);
     }
-    must = !by_number && !redo && of->kind == HISTORY_SNAPSHOT ? -EOPNOTSUPP
-                                                               : reverse(of, redo, err);
+    must =
+        !by_number && !redo && of->kind == HISTORY_SNAPSHOT ? -EOPNOTSUPP : reverse(of, redo, err);
     CHECK(must == -1 ? err == 0 && !r.merge.seq : err == must);
     if (must == -1) /* the pair is used up */
         tip_of(of)->kept = false;

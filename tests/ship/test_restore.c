@@ -83,6 +83,6 @@ Test(restore, a_namespace_whose_items_have_a_body_comes_back)
     was = digest_of(&v, "main");
     restores(&v, "main", atomic_load(&v.w.x.p->seq), &was);
     cr_assert_eq(shard_mem_flip(v.mem, name, ITEMS_INLINE / 2, 1), 0);
-    refused(&v.w.x, "restore main back wait", -EUCLEAN, "EUCLEAN");
+    refused(&v.w.x, "restore main back wait", -EUCLEAN, "does not make the tree that was shipped");
     cr_assert_eq(node_of(&v.w.x, "back"), 0);
 }

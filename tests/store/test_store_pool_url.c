@@ -107,7 +107,8 @@ Test(store_pool_url, what_is_recorded_is_the_url_and_programs_that_do_not_know_i
 {
     run("grep -qx 'url=mem:pool' one/pool");
     run("grep -qx 'tallyfs pool home 2' one/pool");
-    run("grep -qx 'incompatible=00000000000000c6 absent-objects held-roots pool-on-shard archive' one/tally-store");
+    run("grep -qx 'incompatible=00000000000000c6 absent-objects held-roots pool-on-shard archive' "
+        "one/tally-store");
     run("test ! -e one/packs && test -d one/slots");
 }
 

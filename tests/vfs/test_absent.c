@@ -255,8 +255,9 @@ Test(absent, what_is_commanded_of_it_says_why_it_cannot_be_done)
 
 Test(absent, looking_after_the_store_leaves_it_as_it_is)
 {
-    static const char *const verbs[] = {"scrub wait", "rebuild wait", "compact wait", "gc wait",
-                                        "gc grace=0s wait", "sweep wait", "drain"};
+    static const char *const verbs[] = {"scrub wait", "rebuild wait",     "compact wait",
+                                        "gc wait",    "gc grace=0s wait", "sweep wait",
+                                        "drain"};
     uint64_t objects = rows(TABLE_OBJECTS);
     char reply[4096];
 

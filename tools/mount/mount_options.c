@@ -216,9 +216,15 @@ static const struct {
     const char *name;
     int (*add)(struct mount_options *, const char *value, struct strbuf *why);
 } valued[] = {
-    {"ctl_mode", add_ctl_mode}, {"ctl_group", add_ctl_group},     {"transport", add_transport},
-    {"threads", add_threads},   {"passthrough", add_passthrough}, {"nlink", add_nlink},
-    {"shard_cache_dir", add_cache_dir}, {"ns", add_ns}, {"follow", add_follow},
+    {"ctl_mode", add_ctl_mode},
+    {"ctl_group", add_ctl_group},
+    {"transport", add_transport},
+    {"threads", add_threads},
+    {"passthrough", add_passthrough},
+    {"nlink", add_nlink},
+    {"shard_cache_dir", add_cache_dir},
+    {"ns", add_ns},
+    {"follow", add_follow},
     {"follow_lineage", add_follow_lineage},
 };
 

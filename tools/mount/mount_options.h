@@ -9,17 +9,17 @@
 #include "strbuf.h"
 
 struct mount_options {
-    struct fs_options fs; /* what the words say of it; the rest is the caller's */
-    char *ns;             /* the namespace that is mounted alone; NULL: the whole */
-    bool foreign_store;   /* STORE_FOREIGN */
-    bool follow;          /* the store follows an archive, */
-    char *follow_url;     /* this one, and it is made if it is missing; or NULL */
+    struct fs_options fs;    /* what the words say of it; the rest is the caller's */
+    char *ns;                /* the namespace that is mounted alone; NULL: the whole */
+    bool foreign_store;      /* STORE_FOREIGN */
+    bool follow;             /* the store follows an archive, */
+    char *follow_url;        /* this one, and it is made if it is missing; or NULL */
     uint32_t follow_lineage; /* this one of it; 0: the only one */
-    char *cache_dir;      /* absolute path of what is kept of shards; NULL: in the store */
-    unsigned long flags;  /* bits of mount(2): mount_flags.h */
-    bool remount;        /* an existing mount is to be changed */
-    struct strbuf extra; /* options for libfuse: "a,b" */
-    struct strbuf fixed; /* options of tally, each with its NUL; no remount changes them */
+    char *cache_dir;         /* absolute path of what is kept of shards; NULL: in the store */
+    unsigned long flags;     /* bits of mount(2): mount_flags.h */
+    bool remount;            /* an existing mount is to be changed */
+    struct strbuf extra;     /* options for libfuse: "a,b" */
+    struct strbuf fixed;     /* options of tally, each with its NUL; no remount changes them */
 };
 #define MOUNT_OPTIONS_INIT                                                                         \
     {                                                                                              \

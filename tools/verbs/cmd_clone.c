@@ -2,6 +2,8 @@
 /* cmd_clone: makes a store of what an archive has, on any machine. */
 #include "clone.h"
 #include "command.h"
+#include "ctl.h"
+#include "move.h"
 #include "new_store.h"
 #include "owner_wait.h"
 #include "say.h"
@@ -18,8 +20,9 @@
 struct cloning {
     const char *url, *store;
     char made[PATH_MAX]; /* where the store is made: it gets its name when it is whole */
-    const char *at; /* SEQ or TIME; NULL: as it is last */
+    const char *at;      /* SEQ or TIME; NULL: as it is last */
     uint64_t lineage;
+    bool full; /* all bytes are brought home */
     const char *const *names;
     size_t count;
 };
@@ -30,12 +33,15 @@ static int take_options(int argc, char **argv, struct cloning *ret)
 {
     static const struct option options[] = {{"at", required_argument, NULL, 'a'},
                                             {"lineage", required_argument, NULL, 'l'},
+                                            {"full", no_argument, NULL, 'f'},
                                             {NULL, 0, NULL, 0}};
     const char *lineage = NULL;
     int o;
     while ((o = tally_getopt(argc, argv, "", options)) >= 0) {
         if (o == 'a') {
             ret->at = optarg;
+        } else if (o == 'f') {
+            ret->full = true;
         } else if (o == 'l') {
             lineage = optarg;
         } else {
@@ -79,11 +85,29 @@ static int show_progress(uint64_t items, uint64_t of, void *ctx)
     return 0;
 }
 
+/* Brings home all that is in the archive, which is the only other place that a new store has. */
+static int bring_home(struct state *p, struct strbuf *why)
+{
+    const struct move_selection all = {.idle = -1, .on = -1};
+    struct move_result r;
+    char sentence[256];
+    int err = move_home(p, NULL, &all, &r, sentence);
+    if (err < 0) {
+        strbuf_addf(why, "not all bytes could be brought home: %s",
+                    *sentence ? sentence : strerror(-err));
+    }
+    return err;
+}
+
 /* Fills an open store. */
 static int fill(struct state *p, const struct cloning *c, const struct clone_source *source,
                 const struct clone_ask *ask, struct clone_result *ret, struct strbuf *why)
 {
     int err = clone_fill(p, c->url, source, ask, show_progress, NULL, ret, why);
+    if (err == 0 && c->full) {
+        tally_progress("%s", "bringing all bytes home");
+        err = bring_home(p, why);
+    }
     tally_progress("%s", "");
     return err;
 }
@@ -119,10 +143,10 @@ static void say_result(const struct cloning *c, const struct clone_source *sourc
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     strbuf_adds(&text, "store=");
     command_add_word(&text, c->store);
-    strbuf_addf(&text, " lineage=%u namespaces=%llu inodes=%llu ghosts=%llu lost=%llu from_seq=%llu time=",
-                source->lineage.number, (unsigned long long)r->namespaces,
-                (unsigned long long)r->inodes, (unsigned long long)r->ghosts,
-                (unsigned long long)r->lost, (unsigned long long)r->seq);
+    strbuf_addf(
+        &text, " lineage=%u namespaces=%llu inodes=%llu ghosts=%llu lost=%llu from_seq=%llu time=",
+        source->lineage.number, (unsigned long long)r->namespaces, (unsigned long long)r->inodes,
+        (unsigned long long)r->ghosts, (unsigned long long)r->lost, (unsigned long long)r->seq);
     strbuf_add_time(&text, r->time);
     strbuf_adds(&text, "\n");
     tally_print(text.s, text.len);
@@ -130,7 +154,7 @@ static void say_result(const struct cloning *c, const struct clone_source *sourc
 
 int cmd_clone_run(int argc, char **argv)
 {
-    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT, url = STRBUF_INIT;
     struct cloning c = {.at = NULL};
     struct clone_source source = {.lineage = {.number = 0}};
     struct clone_ask ask = {.names = NULL};
@@ -139,6 +163,7 @@ int cmd_clone_run(int argc, char **argv)
     if (take_options(argc, argv, &c) < 0 || parse_moment(c.at, &ask.moment) < 0) {
         return verbs_misuse();
     }
+    c.url = ctl_absolute_url(c.url, &url);
     ask.names = c.names;
     ask.count = c.count;
     int err = clone_look(c.url, (uint32_t)c.lineage, &source, &why);

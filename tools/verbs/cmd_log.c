@@ -6,6 +6,7 @@
 #include "command.h"
 #include "ctl.h"
 #include "json_text.h"
+#include "log_archive.h"
 #include "log_list.h"
 #include "mountinfo.h"
 #include "owner_wait.h"
@@ -22,7 +23,7 @@ struct showing {
     bool json;
     struct kv *kv;
     uint64_t committed; /* sequence number of the last commit; 0 if it is unknown */
-    uint32_t ns; /* the namespace that `name` is the name of */
+    uint32_t ns;        /* the namespace that `name` is the name of */
     char name[VFS_NAME_MAX + 1];
 };
 
@@ -228,6 +229,9 @@ int cmd_log_run(int argc, char **argv)
     struct tally_mountinfo at;
     struct store_dir store;
     int o;
+    if (log_archive_is_asked(argc, argv)) {
+        return log_archive_run(argc, argv);
+    }
     if (is_for_mount(argc, argv)) {
         return cmd_control_run(argc, argv);
     }

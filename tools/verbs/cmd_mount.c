@@ -55,10 +55,10 @@ struct mounting {
     struct mount_options options;
     bool create, foreground, fake;
     const struct store_dir *opened;
-    int cache_fd; /* the directory of the option shard_cache_dir; -1: none */
+    int cache_fd;            /* the directory of the option shard_cache_dir; -1: none */
     struct disk *cache_disk; /* the same as a disk, or NULL */
-    int ready_fd; /* the pipe to the waiting parent; -1: none, or the parent knows */
-    int show_fd;  /* the pipe to the process that shows the namespace; -1: none, or it knows */
+    int ready_fd;            /* the pipe to the waiting parent; -1: none, or the parent knows */
+    int show_fd; /* the pipe to the process that shows the namespace; -1: none, or it knows */
     char why[STORE_WHY];
 };
 
@@ -164,8 +164,8 @@ static int open_cache_dir(struct mounting *m)
         err = own_check(m->cache_fd, why);
     }
     if (err == 0) {
-        err = disk_open_fd(m->cache_fd, m->options.foreign_store ? DISK_FOREIGN : 0,
-                           &m->cache_disk);
+        err =
+            disk_open_fd(m->cache_fd, m->options.foreign_store ? DISK_FOREIGN : 0, &m->cache_disk);
     }
     if (err < 0) {
         snprintf(m->why, sizeof(m->why), "cannot use the shard_cache_dir %.300s: %s%s", path,

@@ -59,6 +59,42 @@ static int drain(int fd, char why[DRAIN_WHY])
     }
 }
 
+#define ARCHIVES_WAIT "drain archive 5s" /* an archive that answers has the last changes by then */
+
+/* Says of one archive, of which this is a line of `durable`, what it lacks. */
+static void tell_lack(char *line, unsigned long long last)
+{
+    const char *url = strstr(line, " url="), *seq = strstr(line, " seq=");
+    if (!url || !seq || !strstr(line, " behind=1")) {
+        return;
+    }
+    const unsigned long long has = strtoull(seq + strlen(" seq="), NULL, 10);
+    url += strlen(" url=");
+    tally_warn("%llu changes are not in the archive %.*s; the next mount ships them",
+               last > has ? last - has : 1, (int)strcspn(url, " "), url);
+}
+
+/* Waits a moment for the archives of the store, and says what they lack. That is no error: nothing
+ * is lost here. */
+static void tell_archives(int fd)
+{
+    struct reply drained = REPLY_INIT, reply = REPLY_INIT;
+    const int err = client_run(fd, ARCHIVES_WAIT, &drained);
+    reply_release(&drained);
+    if (err == 0 || err == -ENOENT || client_run(fd, "durable", &reply) < 0) {
+        reply_release(&reply);
+        return;
+    }
+    const char *seq = reply.head.s ? strstr(reply.head.s, "seq=") : NULL;
+    const unsigned long long last = seq ? strtoull(seq + strlen("seq="), NULL, 10) : 0;
+    char *rest = NULL;
+    for (char *line = strtok_r(reply.body.s, "\n", &rest); line;
+         line = strtok_r(NULL, "\n", &rest)) {
+        tell_lack(line, last);
+    }
+    reply_release(&reply);
+}
+
 /* Opens a pidfd of the process with that number, if it serves the mount. */
 static void open_process(struct umounting *u, int pid)
 {
@@ -129,6 +165,9 @@ static int prepare(struct umounting *u)
     }
     open_daemon(u);
     int err = drain(fd, why);
+    if (err == 0) {
+        tell_archives(fd);
+    }
     close(fd);
     if (err == 0) {
         return 0;

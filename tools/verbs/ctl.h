@@ -31,6 +31,8 @@ enum ctl_option {
     CTL_TTL,
     CTL_ARCHIVE,
     CTL_READ,
+    CTL_FULL,
+    CTL_LINEAGE,
     CTL_NS,
     CTL_LAST, /* also -n */
     CTL_WITH, /* of the program, not of the line */
@@ -68,6 +70,10 @@ int ctl_take_own(struct ctl_call *c, const struct tally_mountinfo *m);
 int ctl_check_paths(const struct ctl_call *c, const char *mnt);
 /* Makes the line for the mount at `mnt`. The caller checks strbuf_error(). */
 void ctl_build(const struct ctl_call *c, const char *mnt, struct strbuf *line);
+
+/* The URL with a relative path of `dir:` made absolute: the current directory of the daemon is
+ * another one. `buf` is empty, and may get the result. */
+const char *ctl_absolute_url(const char *url, struct strbuf *buf);
 
 /* In ctl_reply.c. `err` is the result of client_run(). */
 void ctl_print(struct reply *r);

@@ -17,16 +17,17 @@
 #define ARGS_MAX 1000 /* the most arguments of a verb that takes any number */
 
 static const char *const names[CTL_OPTIONS] = {
-    [CTL_FORCE] = "force",   [CTL_NOW] = "now",
-    [CTL_AS] = "as",         [CTL_DRY_RUN] = "dry-run",
-    [CTL_LIST] = "list",     [CTL_IDLE] = "idle",
-    [CTL_LARGER] = "larger", [CTL_GRACE] = "grace",
-    [CTL_UNTIL] = "until",   [CTL_CONFLICTS] = "conflicts",
-    [CTL_SET] = "set",       [CTL_BASE] = "base",
-    [CTL_TTL] = "ttl",       [CTL_ARCHIVE] = "archive",
-    [CTL_READ] = "read",
-    [CTL_NS] = "ns",         [CTL_LAST] = "last",
-    [CTL_WITH] = "with",     [CTL_WAIT] = "wait",
+    [CTL_FORCE] = "force",     [CTL_NOW] = "now",
+    [CTL_AS] = "as",           [CTL_DRY_RUN] = "dry-run",
+    [CTL_LIST] = "list",       [CTL_IDLE] = "idle",
+    [CTL_LARGER] = "larger",   [CTL_GRACE] = "grace",
+    [CTL_UNTIL] = "until",     [CTL_CONFLICTS] = "conflicts",
+    [CTL_SET] = "set",         [CTL_BASE] = "base",
+    [CTL_TTL] = "ttl",         [CTL_ARCHIVE] = "archive",
+    [CTL_READ] = "read",       [CTL_FULL] = "full",
+    [CTL_LINEAGE] = "lineage", [CTL_NS] = "ns",
+    [CTL_LAST] = "last",       [CTL_WITH] = "with",
+    [CTL_WAIT] = "wait",
 };
 
 /* ---- the command line ---- */
@@ -124,7 +125,9 @@ static char kind_of(const struct ctl_call *c, int arg)
         const int last = (int)strlen(args + 2), left = c->nargs - arg;
         return left > last ? *args : args[2 + last - left];
     }
-    return args[arg];
+    const size_t fixed = strlen(args); /* the last kind may be repeated */
+    return fixed > 1 && args[fixed - 1] == '*' && arg + 2 >= (int)fixed ? args[fixed - 2]
+                                                                        : args[arg];
 }
 
 static bool is_path(const struct ctl_call *c, int arg)
@@ -254,21 +257,24 @@ static void add_namespace(struct strbuf *line, const char *arg)
     add_text(line, name.s);
 }
 
-/* Adds a URL, with a relative path made absolute: the current directory of the daemon is another
- * one. */
-static void add_url(struct strbuf *line, const char *url)
+const char *ctl_absolute_url(const char *url, struct strbuf *buf)
 {
     char absolute[PATH_MAX];
-    CLEANUP_STRBUF struct strbuf whole = STRBUF_INIT;
     if (strncmp(url, "dir:", 4) != 0 || url[4] == '/') {
-        add_text(line, url);
-        return;
+        return url;
     }
-    if (realpath(url + 4, absolute))
-        strbuf_addf(&whole, "dir:%s", absolute);
-    else if (getcwd(absolute, sizeof absolute)) /* it does not exist; the error will name it */
-        strbuf_addf(&whole, "dir:%s/%s", absolute, url + 4);
-    add_text(line, whole.s ? whole.s : url);
+    if (realpath(url + 4, absolute)) {
+        strbuf_addf(buf, "dir:%s", absolute);
+    } else if (getcwd(absolute, sizeof absolute)) { /* it does not exist; the error will name it */
+        strbuf_addf(buf, "dir:%s/%s", absolute, url + 4);
+    }
+    return buf->s ? buf->s : url;
+}
+
+static void add_url(struct strbuf *line, const char *url)
+{
+    CLEANUP_STRBUF struct strbuf whole = STRBUF_INIT;
+    add_text(line, ctl_absolute_url(url, &whole));
 }
 
 /* Adds a path as the mount knows it: as an id if it is an object below .tally, or if the verb wants
@@ -328,8 +334,9 @@ static void add_option(struct strbuf *line, const struct ctl_call *c, enum ctl_o
         const char *value = o == CTL_SET ? c->sets[i] : c->options[o].value;
         strbuf_addf(line, " %s", names[o]);
         if (value) {
+            CLEANUP_STRBUF struct strbuf url = STRBUF_INIT;
             strbuf_adds(line, "=");
-            command_add_word(line, value);
+            command_add_word(line, o == CTL_ARCHIVE ? ctl_absolute_url(value, &url) : value);
         }
     }
 }

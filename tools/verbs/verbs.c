@@ -71,19 +71,24 @@ static const struct verb verbs[] = {
      "                     nothing\n"
      "  --json             one object with the findings and the counts\n"
      "Exit code 0: sound, or all is repaired, 1: damage is left, 2: could not check.\n"},
-    {"clone", OF_STORES, cmd_clone_run, 0, NULL, "[--at SEQ|TIME] [--lineage N] URL STORE [NS...]",
+    {"clone", OF_STORES, cmd_clone_run, 0, NULL,
+     "[--at SEQ|TIME] [--full] [--lineage N] URL STORE [NS...]",
      "make a store of what an archive has, on any machine",
      "  URL          of the archive: dir:PATH, s3://BUCKET or rados:POOL\n"
      "  STORE        an empty directory, or a new one\n"
      "  NS...        only these namespaces, not all that there were\n"
      "  --at         as it was after that change, or at a time as 2026-01-31T23:59:59Z; without\n"
      "               it as it is last\n"
+     "  --full       bring home all bytes, too\n"
      "  --lineage N  which history, if the archive has several: they are listed\n"
      "The names and attributes are there at once; contents are read from the archive until\n"
      "`tally recall` brings them home.\n"},
     {"log", OF_STORES, cmd_log_run, 2, "knt",
-     "[--json] [--foreign-store] STORE | list [--until SEQ] NS | find NS SEQ|TIME",
-     "list what lies in the log of a store that is not mounted, or of a mount",
+     "[--json] [--foreign-store] STORE | "
+     "list [--archive URL] [--lineage N] [--until SEQ] NS | "
+     "find [--archive URL] [--lineage N] NS SEQ|TIME | "
+     "fetch [--archive URL] [--data] [--index] KEY",
+     "list what lies in the log of a store that is not mounted, of a mount, or in an archive",
      "One line for each frame: offset, sequence number, time, state, and what it\n"
      "changes. A frame is committed when the store has it without the log, pending\n"
      "when the next mount will replay it, torn when it will not. A store that was\n"
@@ -92,6 +97,11 @@ static const struct verb verbs[] = {
      "  find         the last one up to a sequence number or a time such as\n"
      "               2026-01-31T23:59:59Z\n"
      "  --until SEQ  only changes up to that number\n"
+     "  --archive URL  the states of the namespace that an archive has, the newest first, or\n"
+     "               which one has that moment; no mount is needed\n"
+     "  --lineage N  which history of the archive, if it has several: they are listed\n"
+     "  fetch        of the segment KEY of an archive: what is in it and where (--index), or\n"
+     "               the bytes themselves (--data)\n"
      "  --json       of a store: one object a line\n"
      "  --foreign-store  the store may be somebody else's: they are trusted\n"
      "Exit code 0, or 1 with a sentence: the log is damaged, or could not be read.\n"},
@@ -209,8 +219,7 @@ static const struct verb verbs[] = {
      "  NS@A..B      what NS@B has that NS@A has not; NS@A..: up to now\n"
      "  --to FILE    write the stream to this file; without it, or if it is -, to standard output\n"
      "  --have FILE  leave out what the other side has: its tally receive --have printed FILE\n"},
-    {"receive", IN_MOUNT, cmd_receive_run, 0, NULL,
-     "[--from FILE] [--base NS@NAME] NEW | [--have]",
+    {"receive", IN_MOUNT, cmd_receive_run, 0, NULL, "[--from FILE] [--base NS@NAME] NEW | [--have]",
      "a new namespace from a stream that another store sent",
      "  --from FILE     read the stream from this file; without it, or if it is -, from standard\n"
      "                  input\n"
@@ -219,10 +228,14 @@ static const struct verb verbs[] = {
      "  --have          say what is here, for tally send --have\n"
      "NEW appears when all of it is durable and has the digest of what was sent. NEW@received\n"
      "keeps it as the base of the next difference.\n"},
-    {"drain", IN_MOUNT, cmd_control_run, 0, "t", "[--idle] [DUR]",
-     "wait until everything is on disk",
+    {"drain", IN_MOUNT, cmd_control_run, 0, "kt", "[--idle] [DUR] | archive [DUR]",
+     "wait until everything is on disk, or in the archives",
+     "  archive  until every archive of the store has what was changed before\n"
      "  --idle   until nothing at all is pending, not only what came before\n"
      "  DUR      wait at most this long, as 30s or 5m\n"},
+    {"durable", IN_MOUNT, cmd_control_run, 0, "n", "[--archive] [NS]",
+     "up to which change all, or a namespace, is on disk and in each archive",
+     "  --archive  ask the archives themselves\n"},
     {"flush", IN_MOUNT, cmd_control_run, 0, "t", "[NAME]", "begin to make durable what is there",
      "  NAME     a name for the flush, kept in .tally/flushes and shown by tally wait ticket T\n"},
     {"du", IN_MOUNT, cmd_control_run, 0, "n*", "[NS...]",
@@ -258,24 +271,29 @@ static const struct verb verbs[] = {
     {"recall", IN_MOUNT, cmd_control_run, 1, "p*", "PATH|ID... [--wait]",
      "bring objects home from other shards, as a job",
      "  --wait   return when the job has ended\n"},
-    {"archive", IN_MOUNT, cmd_control_run, 1, "kut",
-     "add URL | status | ship [URL] [DUR] | check [--read PERCENT] [URL] [--wait] | fork [URL] | "
+    {"archive", IN_MOUNT, cmd_control_run, 1, "ku*",
+     "add URL | status | ship [URL] [DUR] | check [--read PERCENT] [URL] [--wait] | "
+     "drill [--archive URL] [--read PERCENT] [NS[@SEQ|@TIME]...] [--wait] | fork [URL] | "
      "remove [URL]",
      "every change is shipped to an object store",
      "  add URL  from now on; URL: dir:PATH, s3://BUCKET or rados:POOL (man tallyfs-engines)\n"
      "  status   how far each archive of the store is\n"
      "  ship     send what is left now, and wait for it, DUR at most, as 30s\n"
      "  check    is all there? as a job; with --read a part of the contents is read, too\n"
+     "  drill    restore all namespaces, or these, to see whether that works; nothing of it is\n"
+     "           left; --read: so many of their objects are read there, too\n"
      "  fork     go on in a history of its own, where the archive has another one\n"
      "  remove   ship no more; what is there stays there\n"},
     {"restore", IN_MOUNT, cmd_control_run, 1, "nn",
-     "[--archive URL] [--dry-run] NS[@SEQ|@TIME] [NEW] [--wait]",
+     "[--archive URL] [--dry-run] [--full] [--lineage N] NS[@SEQ|@TIME] [NEW] [--wait]",
      "a namespace as an archive has it, at any kept moment, as a job",
      "  @SEQ           as it was after that change (tally history says numbers)\n"
      "  @TIME          as it was then: 2026-01-31T23:59:59Z\n"
      "  NEW            the new namespace; its files are read from the archive until `recall`\n"
      "  --archive URL  which archive, if there are several\n"
      "  --dry-run      say what would be restored, and how much that reads\n"
+     "  --full         bring home all bytes of it, too\n"
+     "  --lineage N    another history of the archive, as before `archive fork`\n"
      "  --wait         return when the job has ended\n"},
     {"resolve", IN_MOUNT, cmd_control_run, 1, "i", "ID|PATH",
      "on which shard an object is; 0: at home", NULL},
