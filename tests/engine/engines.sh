@@ -101,7 +101,7 @@ t set shard_patience 30s >/dev/null
 claim "a tree moves there, is read there, is swept and comes home"
 mkdir "$M/main/tree"
 small_files "$M/main/tree/linux"
-head -c 16000000 /dev/urandom >"$M/main/tree/large"
+head -c 20000000 /dev/urandom >"$M/main/tree/large" # two pieces
 want=$(tree_digest "$M/main/tree")
 drain
 t shard add 1 "s3://tally/one?$s3_at" >/dev/null
