@@ -105,7 +105,8 @@ static void say_bad(struct drilling *d, const char *name, int err, const struct 
     if (err == -ECANCELED || err == -ESHUTDOWN)
         return;
     strbuf_addf(&sentence, "%s cannot be restored: %s", name, why->len ? why->s : strerror(-err));
-    report(REPORT_ALARM, "archive %s: a drill has failed: %s", d->url, sentence.s);
+    report(err == -EUCLEAN || err == -EEXIST ? REPORT_ALARM : REPORT_WARN,
+           "archive %s: a drill has failed: %s", d->url, sentence.s);
     strbuf_adds(&text, "why=");
     command_add_word(&text, sentence.s);
     if (strbuf_error(&text) == 0)

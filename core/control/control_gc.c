@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* control_gc: the verbs of GC cycles: gc, node list, node retire, node prune; and compact. */
+/* control_gc: the verbs of GC cycles: gc, node list, node retire, node prune; compact and scrub. */
 #include "compact.h"
 #include "control_impl.h"
 #include "gc_store.h"
 #include "job.h"
+#include "scrub.h"
 #include "view.h"
 #include <errno.h>
 #include <stdio.h>
@@ -207,4 +208,15 @@ int control_compact(struct call *call)
     int err = control_may_change(call);
 
     return err < 0 ? err : control_run_one(call, "", compact_job, NULL);
+}
+
+/* ---- scrub ---- */
+
+int control_scrub(struct call *call)
+{
+    uint64_t job = 0;
+    int err = scrub_start(call->p, call->interrupted, &job);
+
+    /* -EBUSY: a scrub runs already, and is joined */
+    return err == 0 || err == -EBUSY ? control_started(call, job) : err;
 }

@@ -142,6 +142,7 @@ int control_wait_durable(struct call *call); /* `wait durable NS [SEQ] [DUR]` */
 int control_gc(struct call *call);
 int control_node(struct call *call);
 int control_compact(struct call *call);
+int control_scrub(struct call *call);
 
 /* control_object.c */
 int control_refs(struct call *call);
@@ -151,8 +152,6 @@ int control_resolve(struct call *call);
 int control_pin(struct call *call);
 int control_unpin(struct call *call);
 
-/* control_scrub.c */
-int control_scrub(struct call *call);
 
 /* control_shard.c */
 int control_shard(struct call *call);

@@ -257,11 +257,13 @@ static int look_around(struct state *p, struct shard *shard)
     if (f->looks++ % LOOKS != 0)
         return 0;
     err = shards_said(p->shards, f->archive, -ENOENT); /* an empty mount point has nothing either */
-    err = err == -ENOENT ? follow_afresh(p, shard) : err;
+    err = err == -ENOENT ? follow_look(p, shard) : err;
     if (err == 0 && !f->time && f->at.epoch)
         err = shards_said(p->shards, f->archive, read_head(p, shard));
     if (err == 0)
         note_ended(p, shard);
+    if (err < 0) /* the next step sees it, too */
+        f->looks = 0;
     return err;
 }
 
@@ -301,7 +303,7 @@ int follow_all(struct state *p)
     while ((err = apply_one(p, shard)) > 0) {
         (void)note_state(f, FOLLOW_BEHIND, "");
         f->failed = false;
-        if (atomic_load(&p->closing))
+        if (state_is_ending(p))
             err = -ESHUTDOWN;
         if (err < 0)
             break;
@@ -370,6 +372,7 @@ void follow_stop(struct state *p)
         f->stop = true;
         cond_broadcast(&f->wake);
     }
+    atomic_store(&p->ending, f->has_thread);
     if (f->has_thread)
         pthread_join(f->thread, NULL);
     f->has_thread = false;

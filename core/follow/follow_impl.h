@@ -85,6 +85,8 @@ void follow_end(struct state *p);
 int follow_next(struct state *p, struct shard *shard);
 /* Restores what differs from what the last segment has. 1, or 0: there is nothing new. */
 int follow_afresh(struct state *p, struct shard *shard);
+/* The same after follow_next found nothing. A segment that has come since is applied as any. */
+int follow_look(struct state *p, struct shard *shard);
 
 /* ---- follow_draft.c ---- */
 

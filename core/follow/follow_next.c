@@ -245,14 +245,37 @@ static int take_last(struct state *p, struct shard *shard, struct segment_pos la
     return err;
 }
 
-int follow_afresh(struct state *p, struct shard *shard)
+/* The last segment that there is. 1: it is behind what was applied; 0, or an error. */
+static int find_last(struct state *p, struct shard *shard, struct segment_pos *ret)
 {
     struct follow_of_store *f = p->follow;
-    struct segment_pos last = f->at;
-    int err = shards_said(p->shards, f->archive, chain_last(shard, f->lineage, last, &last));
+    int err;
 
-    if (err < 0 || segment_pos_compare(last, f->at) <= 0)
+    *ret = f->at;
+    err = shards_said(p->shards, f->archive, chain_last(shard, f->lineage, f->at, ret));
+    return err < 0 ? err : segment_pos_compare(*ret, f->at) > 0;
+}
+
+int follow_afresh(struct state *p, struct shard *shard)
+{
+    struct segment_pos last;
+    int err = find_last(p, shard, &last);
+
+    if (err <= 0)
         return err;
     err = take_last(p, shard, last);
+    return err < 0 ? err : 1;
+}
+
+int follow_look(struct state *p, struct shard *shard)
+{
+    struct segment_pos last;
+    int err = find_last(p, shard, &last);
+
+    if (err <= 0)
+        return err;
+    err = follow_next(p, shard);
+    if (err == -ENOENT) /* one is missing */
+        err = take_last(p, shard, last);
     return err < 0 ? err : 1;
 }

@@ -12,10 +12,13 @@
  */
 #include "follow_impl.h"
 
+#include "flush.h"
 #include "ship.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#define TRIES 8 /* of who claims at the same time */
 
 /* Applies all that is there. */
 static int apply(struct state *p, char why[SHARD_WHY])
@@ -50,16 +53,17 @@ static int apply_rest(struct state *p, struct segment_pos end, char why[SHARD_WH
     return err;
 }
 
-static int promote(struct state *p, struct follow_promoted *ret, char why[SHARD_WHY])
+/* Ends the lineage, and goes on in one of its own. -EAGAIN: somebody has claimed meanwhile. */
+static int take_over(struct state *p, struct follow_promoted *ret, char why[SHARD_WHY])
 {
     struct follow_of_store *f = p->follow;
     struct segment_pos end = {0};
-    int err = apply(p, why);
+    int err = ship_end_lineage(p, f->archive, &f->chain, &end, why);
 
     if (err == 0)
-        err = ship_end_lineage(p, f->archive, &f->chain, &end, why);
-    if (err == 0)
         err = apply_rest(p, end, why);
+    if (err == 0)
+        err = flush_sync(p); /* the record is durable at once: what was applied is before it */
     if (err < 0)
         return err;
     *ret = (struct follow_promoted){.archive = f->archive,
@@ -67,7 +71,22 @@ static int promote(struct state *p, struct follow_promoted *ret, char why[SHARD_
                                     .parent_at = f->at,
                                     .parent_seq = f->seq,
                                     .time = f->time};
-    err = ship_succeed(p, f->archive, f->at, f->seq, &ret->lineage, why);
+    return ship_succeed(p, f->archive, &f->chain, f->at, f->seq, &ret->lineage, why);
+}
+
+static int promote(struct state *p, struct follow_promoted *ret, char why[SHARD_WHY])
+{
+    int err;
+
+    p->follow->looks = 0; /* what is missing is found before anything is ended */
+    err = apply(p, why);
+    for (int i = 0; err == 0 && i < TRIES; i++) {
+        err = take_over(p, ret, why);
+        if (err == -EAGAIN && i + 1 < TRIES) /* the writer has come back, and is ended again */
+            err = 0;
+        else
+            break;
+    }
     if (err == 0)
         follow_end(p);
     return err;

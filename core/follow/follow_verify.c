@@ -132,7 +132,7 @@ static int compare(struct key k, const void *a, size_t alen, const void *b, size
     struct tree_item was, is;
     int err = 0;
 
-    if (atomic_load(&v->p->closing))
+    if (state_is_ending(v->p))
         return -ESHUTDOWN;
     if (item_is_counter(k))
         return 0;

@@ -120,8 +120,8 @@ int refs_set_slot(struct refs *r, uint64_t number, uint64_t size);
 /* The commit itself keeps the bytes of `number`, `size` of them, since there is no other place for
  * them. -EINVAL: the number is sealed, or in a slot. */
 int refs_set_held(struct refs *r, uint64_t number, uint64_t size);
-/* `number`'s bytes now are at `place` (kind, id, size, where, offset of *place), or nowhere: ABSENT.
- * -EEXIST the id was taken meanwhile. The entry is pending, but for an ABSENT one. */
+/* `number`'s bytes now are at `place` (kind, id, size, where, offset of *place), or nowhere:
+ * ABSENT. -EEXIST the id was taken meanwhile. The entry is pending, but for an ABSENT one. */
 int refs_seal_new(struct refs *r, uint64_t number, const struct entry *place);
 /* `number`'s bytes equal those of `target` (sealed, held by the caller). */
 int refs_seal_alias(struct refs *r, uint64_t number, uint64_t target);

@@ -83,7 +83,7 @@ static int compare(struct restore_items *r, const struct entry *a, const struct 
 
     for (uint64_t at = 0; same == 1 && at < a->size; at += COMPARE) {
         size_t n = a->size - at < COMPARE ? (size_t)(a->size - at) : COMPARE;
-        ssize_t x = objects_read(r->p->objects, a, buf, n, at);
+        ssize_t x = state_is_ending(r->p) ? -ESHUTDOWN : objects_read(r->p->objects, a, buf, n, at);
         ssize_t y = x < 0 ? x : objects_read(r->p->objects, b, buf + COMPARE, n, at);
 
         same =
@@ -322,7 +322,7 @@ static int take(struct restore_items *r, const struct segment_item *i)
     struct restore_waiting *w;
     int err = 0;
 
-    if (atomic_load(&r->p->closing))
+    if (state_is_ending(r->p))
         return -ESHUTDOWN;
     add_waiting(r, i);
     w = &r->v[r->count - 1];

@@ -73,7 +73,7 @@ static int take(struct verifying *v, const struct tree_cursor *c, item_fn *fn)
     size_t len;
     const void *val = tree_cursor_value(c, &len);
 
-    if (atomic_load(&v->p->closing))
+    if (state_is_ending(v->p))
         return -ESHUTDOWN;
     if (item_check(k, val, len) < 0)
         return refuse(v, key_ino(k), "has a damaged item");

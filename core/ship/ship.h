@@ -100,12 +100,14 @@ int ship_fork(struct state *p, uint16_t number, uint32_t *ret_lineage, char why[
  * claims the next epoch of the lineage that it reads, which ends the others: nothing can be put
  * into that lineage any more. `c` is zeros before the first call, and kept for another. *ret_end is
  * the last segment of the lineage. Then it ships in a lineage of its own there, whose parent is
- * that one up to `at`; a lineage that a call which was cut off has made is used. */
+ * that one up to `at`; a lineage that a call which was cut off has made is used. -EAGAIN:
+ * somebody has claimed an epoch since `c`, so that both are called again; -EBUSY: another store has
+ * taken over. */
 struct chain;
 int ship_end_lineage(struct state *p, uint16_t number, struct chain *c, struct segment_pos *ret_end,
                      char why[SHARD_WHY]);
-int ship_succeed(struct state *p, uint16_t number, struct segment_pos at, uint64_t seq,
-                 uint32_t *ret_lineage, char why[SHARD_WHY]);
+int ship_succeed(struct state *p, uint16_t number, const struct chain *c, struct segment_pos at,
+                 uint64_t seq, uint32_t *ret_lineage, char why[SHARD_WHY]);
 /* Finds an archive by URL, or by "" if there is just one; with `ships` among those that the store
  * ships to, and else also among those that it only reads. -ENOENT; -EINVAL: there are several. */
 int ship_find(struct state *p, const char *url, bool ships, uint16_t *ret_number);

@@ -259,6 +259,18 @@ static int claim(struct stream *s, struct segment_pos *ret_end)
                : ship_refuse(s, "all numbers of its epochs are given");
 }
 
+/* Has a follower taken over? Then the lineage has ended, also for a writer that was fenced and is
+ * mounted again. */
+static int check_successor(struct stream *s, struct shard *shard)
+{
+    uint32_t successor;
+    int err = ship_successor(shard, s->lineage, NULL, UINT32_MAX, &successor);
+
+    return err < 0 || !successor
+               ? err
+               : ship_refuse(s, "a follower has taken over, and ships as lineage %u", successor);
+}
+
 /* Who must not go on there does not claim: that would end the epoch of who may. Between the look
  * and the claim another one may have gone on, so what the claim found is looked at, too. */
 static int check_and_claim(struct stream *s, struct shard *shard, struct archive_names *names)
@@ -267,9 +279,13 @@ static int check_and_claim(struct stream *s, struct shard *shard, struct archive
     int err = chain_last(shard, s->lineage, s->at, &s->at);
 
     if (err == 0)
+        err = check_successor(s, shard);
+    if (err == 0)
         err = check(s, shard, names);
     if (err == 0)
         err = claim(s, &end);
+    if (err == 0) /* of a take-over at the same time one of both sees the other (ship_succeed.c) */
+        err = check_successor(s, shard);
     if (err == 0 && segment_pos_compare(end, s->at) != 0) {
         s->at = end;
         err = check(s, shard, names);

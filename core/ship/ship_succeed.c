@@ -32,15 +32,26 @@ static int end_asking(struct state *p, uint16_t number, int err)
 
 /* ---- the end of a lineage ---- */
 
+/* Has somebody claimed an epoch behind that of the chain? 1, 0 or -errno. */
+static int is_claimed_again(struct shard *shard, const struct chain *c)
+{
+    struct chain_find f = {.shard = shard, .lineage = c->lineage};
+    uint64_t last = 0;
+    int err = chain_last_epoch(&f, c->epoch, &last);
+
+    return err < 0 ? err : last > c->epoch;
+}
+
 static int claim(struct state *p, struct shard *shard, uint32_t lineage, struct chain *c,
                  struct segment_pos *ret_end, char why[SHARD_WHY])
 {
     struct archive_claim who;
-    int err = c->claimed ? 0 : ship_fill_who(p, &who);
+    int again = c->claimed ? is_claimed_again(shard, c) : 0;
+    int err = again < 0 ? again : ship_fill_who(p, &who);
 
     if (err < 0)
         return err;
-    if (!c->epoch) /* a claim that failed goes on with its own number */
+    if (!c->epoch || again) /* a claim that failed goes on with its own number */
         chain_init(c, shard, lineage, &who, 0);
     c->shard = shard;
     return chain_claim(c, ret_end, why);
@@ -93,15 +104,40 @@ static int is_begun(struct shard *shard, const struct archive_lineage *l,
     return err < 0 ? err : epoch == 0;
 }
 
+int ship_successor(struct shard *shard, uint32_t lineage, const uint8_t *but, uint32_t below,
+                   uint32_t *ret)
+{
+    struct archive_lineage l;
+    int err = 0;
+
+    *ret = 0;
+    for (uint32_t n = lineage + 1; !*ret && n < below; n++) {
+        err = read_lineage(shard, n, &l);
+        if (err == -EUCLEAN || err == -EPROTO) /* it is nobody's that is known */
+            continue;
+        if (err < 0)
+            break;
+        if (l.why == ARCHIVE_PROMOTE && l.parent == lineage &&
+            (!but || memcmp(l.store, but, sizeof l.store) != 0))
+            *ret = n;
+    }
+    return err == -ENOENT || err == -EUCLEAN || err == -EPROTO ? 0 : err;
+}
+
 /* Uses the lineage that a call which was cut off has put, or puts one. */
 static int find_or_put(struct state *p, struct shard *shard, struct archive_lineage *l)
 {
     struct archive_lineage other;
     int err = 0, is = 0;
 
-    store_id_of(p->id_key.secret, p->created, p->shared ? p->shared->node : 0, l->store);
-    for (uint32_t n = l->parent + 1; is == 0 && (err = read_lineage(shard, n, &other)) == 0; n++)
+    for (uint32_t n = l->parent + 1; is == 0; n++) {
+        err = read_lineage(shard, n, &other);
+        if (err == -EUCLEAN || err == -EPROTO)
+            continue;
+        if (err < 0)
+            break;
         is = is_begun(shard, &other, l);
+    }
     if (is == 1)
         l->number = other.number;
     if (is != 0)
@@ -109,8 +145,43 @@ static int find_or_put(struct state *p, struct shard *shard, struct archive_line
     return err == -ENOENT ? ship_begin_lineage(p, shard, l) : err;
 }
 
-int ship_succeed(struct state *p, uint16_t number, struct segment_pos at, uint64_t seq,
-                 uint32_t *ret_lineage, char why[SHARD_WHY])
+static int is_taken(struct shard *shard, const struct archive_lineage *l, char why[SHARD_WHY])
+{
+    uint32_t other;
+    int err = ship_successor(shard, l->parent, l->store, l->number, &other);
+
+    if (err < 0 || !other)
+        return err;
+    snprintf(why, SHARD_WHY,
+             "another store has taken over, as lineage %u: `tally clone --lineage %u` and `mount "
+             "-o follow` follow that one",
+             other, other);
+    return -EBUSY;
+}
+
+/* Of several stores that take over at once the one with the lowest number goes on. A writer that
+ * claims looks for a successor after its claim (ship_join.c), and here a later claim is looked for
+ * after the lineage is there: so one of both sees the other. -EAGAIN: somebody has claimed since. */
+static int begin_lineage(struct state *p, struct shard *shard, const struct chain *c,
+                         struct archive_lineage *l, char why[SHARD_WHY])
+{
+    int err, again;
+
+    store_id_of(p->id_key.secret, p->created, p->shared ? p->shared->node : 0, l->store);
+    l->number = UINT32_MAX;
+    err = is_taken(shard, l, why);
+    if (err == 0)
+        err = find_or_put(p, shard, l);
+    if (err == 0)
+        err = is_taken(shard, l, why);
+    if (err < 0)
+        return err;
+    again = is_claimed_again(shard, c);
+    return again == 1 ? -EAGAIN : again;
+}
+
+int ship_succeed(struct state *p, uint16_t number, const struct chain *c, struct segment_pos at,
+                 uint64_t seq, uint32_t *ret_lineage, char why[SHARD_WHY])
 {
     struct archive_lineage l = {.why = ARCHIVE_PROMOTE, .parent_at = at, .parent_seq = seq};
     struct shards_info info;
@@ -123,8 +194,8 @@ int ship_succeed(struct state *p, uint16_t number, struct segment_pos at, uint64
     if (err < 0)
         return err;
     l.parent = info.lineage;
-    err = end_asking(p, number, find_or_put(p, shard, &l));
-    if (err < 0)
+    err = end_asking(p, number, begin_lineage(p, shard, c, &l, why));
+    if (err < 0 && !*why)
         snprintf(why, SHARD_WHY, "no lineage can be made there: %s", strerror(-err));
     if (err == 0)
         err = shards_set_lineage(p->shards, number, l.number);

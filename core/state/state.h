@@ -182,6 +182,7 @@ struct state {
     _Atomic(const char *) readonly_what; /* which part failed, static text; NULL: none */
     _Atomic int readonly_err;            /* the error of that part */
     _Atomic bool closing;
+    _Atomic bool ending; /* it will close soon: a follower applies nothing more */
     /* the namespaces are those of an archive, and only the room follow changes any (follow.h) */
     _Atomic bool follows;
     _Atomic bool told_no_inodes;
@@ -290,6 +291,12 @@ void event_bytes(struct state *p, uint64_t nodeid);
 void event_rights(struct state *p, uint64_t nodeid);
 void event_write_back(struct state *p, uint64_t nodeid);
 bool event_describe(struct state *p, struct view_edge *ret); /* false: there is no edge */
+
+/* Is work to end that can be done again, since the store closes, or will soon? */
+static inline bool state_is_ending(struct state *p)
+{
+    return atomic_load(&p->closing) || atomic_load(&p->ending);
+}
 
 static inline int64_t now(struct state *p)
 {

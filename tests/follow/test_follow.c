@@ -468,6 +468,49 @@ Test(follow, a_lineage_that_a_take_over_has_put_is_used_by_the_next_call)
     cr_assert_eq(shard_mem_lose(b.v.mem, name), -ENOENT, "the second call has put one, too");
 }
 
+Test(follow, a_writer_that_is_mounted_again_after_a_take_over_is_refused)
+{
+    agreed(&b.f, "promote", "lineage=2");
+    fixture_reopen(writer());
+    put_file(writer(), "main/late", "late");
+    cr_assert_eq(ship_step(writer()->p), -EKEYREVOKED);
+    put_file(&b.f, "main/b", "two");
+    cr_assert_eq(ship_step(b.f.p), 0);
+}
+
+Test(follow, a_writer_that_comes_back_in_a_take_over_is_fenced_by_its_next_call)
+{
+    struct fault *archive = &b.v.w.x.fault;
+    struct follow_promoted r;
+    char why[SHARD_WHY];
+
+    fault_reset(archive);
+    archive->fail_at = 3; /* the lineage */
+    archive->loss = FAULT_LOSE_ALL;
+    cr_assert_lt(follow_promote(b.f.p, &r, why), 0);
+    fault_reset(archive);
+    fixture_reopen(writer());
+    put_file(writer(), "main/a", "one");
+    ship(&b.v);
+    cr_assert_eq(follow_promote(b.f.p, &r, why), 0, "%s", why);
+    cr_assert_eq(try_read(&b.f, "main/a"), 3);
+    put_file(writer(), "main/late", "late");
+    cr_assert_eq(ship_step(writer()->p), -EKEYREVOKED);
+}
+
+Test(follow, a_second_take_over_is_refused_and_fences_nobody)
+{
+    struct fixture second;
+
+    follower_up(&second, 1);
+    cr_assert_eq(follow_step(second.p), 0);
+    agreed(&b.f, "promote", "lineage=2");
+    refused(&second, "promote", -EBUSY, "another store has taken over, as lineage 2");
+    put_file(&b.f, "main/b", "two");
+    cr_assert_eq(ship_step(b.f.p), 0);
+    fixture_teardown(&second);
+}
+
 Test(follow, another_follower_says_who_has_taken_over)
 {
     struct fixture second;

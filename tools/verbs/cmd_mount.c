@@ -250,7 +250,7 @@ static int serve(struct mounting *m)
     if (err == 0) {
         err = open_cache_dir(m);
     }
-    if (err == 0 && m->create && !store_exists(m->store)) {
+    if (err == 0 && m->create && !m->options.follow_url && !store_exists(m->store)) {
         tally_default_label(m->store, label, sizeof(label));
         err = store_init(m->store, label, NULL, NULL, flags, m->why);
     }
