@@ -8,7 +8,9 @@
  */
 #include "move_impl.h"
 
+#include "archived.h"
 #include "array.h"
+#include "shards.h"
 #include <errno.h>
 
 /* ---- the freeze lock is held ---- */
@@ -18,6 +20,17 @@ static int retire_place(struct move *m, const struct entry *place)
 {
     m->changed = true;
     return refs_reclaim_place(m->p->refs, place);
+}
+
+/* What comes home from an archive is there still: so it is not sent there again, and no restore
+ * compares its bytes. Without the row both would be done, so an error does no harm. */
+static void note_archived(struct move *m, uint64_t number, const struct entry *from)
+{
+    const struct archived_place at = {
+        .in_pack = from->kind == ENTRY_PACK, .where = from->where, .offset = from->offset};
+
+    if (shards_is_archive(m->p->shards, from->shard))
+        (void)archived_put(m->p->archived, from->shard, number, &at);
 }
 
 /* Gives the object its new place, if it still is where it was read. If it is not, the new place is
@@ -33,6 +46,7 @@ static int name(struct move *m, uint64_t number, const struct entry *from, const
     m->r.objects++;
     m->r.bytes += from->size;
     m->uncommitted += from->size;
+    note_archived(m, number, from);
     return retire_place(m, from); /* after an error the old place stays counted until a GC cycle */
 }
 

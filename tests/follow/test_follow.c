@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of a store that follows an archive. */
 #include "follow_fixture.h"
+#include "shards.h"
 
 static struct pair b;
 
@@ -40,6 +41,31 @@ Test(follow, what_is_made_changed_and_removed_comes)
     cr_assert_eq(node_of(&b.f, "main/a"), 0);
     cr_assert_eq(try_read(&b.f, "main/d/b"), 5);
     cr_assert_eq(follow_stats_of(&b).afresh, 1, "all but the first came as differences");
+}
+
+/* Bytes that the follower has got from the archive. */
+static uint64_t received(void)
+{
+    struct shards_info info;
+
+    cr_assert_eq(shards_info_get(b.f.p->shards, follow_stats_of(&b).archive, &info), 0);
+    return info.traffic.received;
+}
+
+Test(follow, what_was_brought_home_is_not_read_again_when_a_file_gets_another_mode)
+{
+    const struct vfs_attr mode = {.mode = 0600};
+    struct vfs_attr a;
+    uint64_t before;
+
+    put_bytes(&b.v.w, "main/large", LARGE, 1);
+    follow(&b);
+    agreed(&b.f, "recall main/large wait", "ok");
+    before = received();
+    cr_assert_eq(vfs_setattr(writer()->p, node_of(writer(), "main/large"), VFS_SET_MODE, &mode, &a),
+                 0);
+    follow(&b);
+    cr_assert_lt(received() - before, LARGE);
 }
 
 Test(follow, directories_that_move_come)

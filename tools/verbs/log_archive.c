@@ -11,6 +11,7 @@
 #include "ctl.h"
 #include "json_text.h"
 #include "say.h"
+#include "sha256.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -272,29 +273,54 @@ static int print_index(struct asking *a, const struct archive_segment *g)
     return err;
 }
 
-/* Writes the bytes of all items, which are beside the front or have a body of their own. */
-static int write_data(struct asking *a, const struct archive_segment *g)
+/* Writes a body piece by piece. What is damaged is known at its end. */
+static int write_body(struct asking *a, const struct front_head *h, struct sha256 *sum)
 {
-    const struct front_head *h = &g->front.head;
     char name[ARCHIVE_NAME_MAX + 1];
-    if (!h->has_body) {
-        fwrite(g->bytes + g->items_at, 1, g->len - g->items_at, stdout);
-        return ferror(stdout) ? -EIO : 0;
-    }
     archive_body_name(h->lineage, h->at, name);
     uint8_t *buf = malloc(PIECE);
     int err = buf ? 0 : -ENOMEM;
     for (uint64_t at = 0; err == 0 && at < h->items_len;) {
-        const ssize_t n = shard_range(a->shard, name, buf, PIECE, at);
+        const uint64_t left = h->items_len - at;
+        const size_t most = left < PIECE ? (size_t)left : PIECE;
+        const ssize_t n = shard_range(a->shard, name, buf, most, at);
         if (n <= 0) {
             err = n < 0 ? (int)n : -EUCLEAN;
             break;
         }
+        sha256_add(sum, buf, (size_t)n);
         fwrite(buf, 1, (size_t)n, stdout);
         at += (uint64_t)n;
         err = ferror(stdout) ? -EIO : 0;
     }
     free(buf);
+    return err;
+}
+
+/* Writes the bytes of all items, which are beside the front or have a body of their own. */
+static int write_data(struct asking *a, const struct archive_segment *g)
+{
+    const struct front_head *h = &g->front.head;
+    uint8_t is[SHA256_LEN];
+    struct sha256 *sum;
+    int err = sha256_new(&sum);
+    if (err < 0) {
+        return err;
+    }
+    if (h->has_body) {
+        err = write_body(a, h, sum);
+    } else {
+        sha256_add(sum, g->bytes + g->items_at, g->len - g->items_at);
+        fwrite(g->bytes + g->items_at, 1, g->len - g->items_at, stdout);
+        err = ferror(stdout) ? -EIO : 0;
+    }
+    if (err == 0) {
+        err = sha256_end(sum, is);
+    }
+    if (err == 0 && memcmp(is, h->items_sum, sizeof is) != 0) {
+        err = -EUCLEAN;
+    }
+    sha256_free(sum);
     return err;
 }
 
