@@ -80,6 +80,8 @@ while read -r verb; do
     theirs=$(sed -nE "s/^$verb( .*|)$/\1/p" "$W/help")
     theirs=${theirs%%  *}
     ours=${ours/"[--with CMD] "/} # what the program does, and what it needs for that
+    ours=${ours//"[--archive URL] [--lineage N] "/}
+    ours=${ours/" | fetch [--archive URL] [--data] [--index] KEY"/}
     theirs=${theirs/" [paths=all] [if_seq=SEQ]"/}
     eq "$(words "$ours")" "$(words "${theirs//| $verb/|}")" "$verb: of the program, of the mount"
     compared=$((compared + $(words "$ours" | wc -w)))

@@ -23,7 +23,8 @@
 #define PIECE ((size_t)1 << 20) /* bytes of a body that are read at once */
 
 struct asking {
-    const char *url, *verb; /* list, find, fetch */
+    const char *url, *verb;                /* list, find, fetch */
+    const char *lineage_word, *until_word; /* as they were given; NULL: they were not */
     uint64_t lineage, until;
     bool json, index, data, has_until;
     char **args;
@@ -391,10 +392,11 @@ static int take_option(struct asking *a, int o)
     case 'C':
         return 0; /* it needs no mount */
     case 'l':
-        return take_number(optarg, "lineage", &a->lineage);
+        a->lineage_word = optarg;
+        return 0;
     case 'u':
-        a->has_until = true;
-        return take_number(optarg, "change", &a->until);
+        a->until_word = optarg;
+        return 0;
     default:
         return -EINVAL;
     }
@@ -439,6 +441,13 @@ static int parse(struct asking *a, int argc, char **argv)
     int o, err = 0;
     while (err == 0 && (o = tally_getopt(argc, argv, "C:", options)) >= 0) {
         err = take_option(a, o);
+    }
+    a->has_until = a->until_word;
+    if (err == 0 && a->lineage_word) {
+        err = take_number(a->lineage_word, "lineage", &a->lineage);
+    }
+    if (err == 0 && a->until_word) {
+        err = take_number(a->until_word, "change", &a->until);
     }
     return err < 0 ? err : take_words(a, argc, argv);
 }
