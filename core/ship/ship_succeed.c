@@ -161,7 +161,7 @@ static int is_taken(struct shard *shard, const struct archive_lineage *l, char w
 
 /* Of several stores that take over at once the one with the lowest number goes on. A writer that
  * claims looks for a successor after its claim (ship_join.c), and here a later claim is looked for
- * after the lineage is there: so one of both sees the other. -EAGAIN: somebody has claimed since. */
+ * after the lineage is there: so one of both sees the other. -EAGAIN: somebody has claimed. */
 static int begin_lineage(struct state *p, struct shard *shard, const struct chain *c,
                          struct archive_lineage *l, char why[SHARD_WHY])
 {
