@@ -292,7 +292,7 @@ kill_daemon
 both has_all
 
 claim "servers that are away hold nobody up, and when they are back they get what they lack"
-may_log 'archive 6553[0-9]: '
+may_log 'archive (s3:|rados:|6553[0-9] is )'
 mount_store
 t set shard_patience 6s >/dev/null
 ceph_kill rgw
