@@ -33,6 +33,26 @@ int archive_read_lineage(struct shard *s, uint32_t number, struct archive_lineag
     return n < 0 ? (int)n : archive_lineage_decode(text, (size_t)n, number, ret);
 }
 
+int archive_successor(struct shard *s, uint32_t lineage, const uint8_t *but, uint32_t below,
+                      uint32_t *ret)
+{
+    struct archive_lineage l;
+    int err = 0;
+
+    *ret = 0;
+    for (uint32_t n = lineage + 1; !*ret && n < below; n++) {
+        err = archive_read_lineage(s, n, &l);
+        if (err == -EUCLEAN || err == -EPROTO) /* it is nobody's that is known */
+            continue;
+        if (err < 0)
+            break;
+        if (l.why == ARCHIVE_PROMOTE && l.parent == lineage &&
+            (!but || memcmp(l.store, but, sizeof l.store) != 0))
+            *ret = n;
+    }
+    return err == -ENOENT || err == -EUCLEAN || err == -EPROTO ? 0 : err;
+}
+
 /* ---- one segment ---- */
 
 static int decode(uint32_t lineage, struct segment_pos at, struct archive_segment *g)

@@ -26,6 +26,11 @@ int archive_read_format(struct shard *s, struct archive_format *ret);
 /* What a lineage is. -ENOENT: there is no such one. */
 int archive_read_lineage(struct shard *s, uint32_t number, struct archive_lineage *ret);
 
+/* The first lineage with a number below `below` of a store that has taken over from `lineage`,
+ * other than the store `but` (NULL: any). 0: there is none. One that cannot be read is none. */
+int archive_successor(struct shard *s, uint32_t lineage, const uint8_t *but, uint32_t below,
+                      uint32_t *ret);
+
 struct archive_segment {
     struct segment_front front;
     uint8_t *bytes; /* all of it; owned */

@@ -204,25 +204,6 @@ static int read_head(struct state *p, struct shard *shard)
     return 0;
 }
 
-/* Which lineage has the one that is followed as its parent, from the last segment on? 0: none that
- * is known. */
-static uint32_t find_successor(struct follow_of_store *f, struct shard *shard)
-{
-    char name[ARCHIVE_NAME_MAX + 1], text[ARCHIVE_TEXT_MAX];
-    struct archive_lineage l;
-    uint32_t found = 0;
-
-    for (uint32_t n = f->lineage + 1;; n++) {
-        archive_lineage_name(n, name);
-        ssize_t len = shard_get(shard, name, text, sizeof text);
-
-        if (len < 0 || archive_lineage_decode(text, (size_t)len, n, &l) < 0)
-            return found;
-        if (l.why == ARCHIVE_PROMOTE && l.parent == f->lineage)
-            found = n;
-    }
-}
-
 /* An epoch was ended, and nothing follows yet: another mount of the writer, or a take-over. */
 static void note_ended(struct state *p, struct shard *shard)
 {
@@ -230,7 +211,7 @@ static void note_ended(struct state *p, struct shard *shard)
     CLEANUP_STRBUF struct strbuf said = STRBUF_INIT;
     char name[ARCHIVE_NAME_MAX + 1], text[ARCHIVE_TEXT_MAX];
     struct archive_claim claim;
-    uint32_t successor;
+    uint32_t successor = 0;
     ssize_t n;
 
     if (f->pos.epoch <= f->at.epoch)
@@ -239,7 +220,7 @@ static void note_ended(struct state *p, struct shard *shard)
     n = shard_get(shard, name, text, sizeof text);
     if (n < 0 || archive_claim_decode(text, (size_t)n, f->lineage, f->pos.epoch, &claim) < 0)
         return;
-    successor = find_successor(f, shard);
+    (void)archive_successor(shard, f->lineage, NULL, UINT32_MAX, &successor);
     if (successor)
         strbuf_addf(&said, "a follower has taken over, which ships as lineage %u: ", successor);
     strbuf_addf(&said, "epoch %llu was claimed by %.60s at ", U(f->pos.epoch), claim.host);

@@ -148,6 +148,18 @@ static int name_parent(struct state *p, uint16_t number, struct archive_lineage 
     return err;
 }
 
+/* An archive that had the number may have left rows, as of what came home from it in its last
+ * moments. They would say that the new one has contents which it lacks. */
+static int forget_rows(struct state *p, uint16_t number)
+{
+    int err;
+    {
+        READ_GUARD(&p->freeze_lock);
+        err = archived_drop(p->archived, number);
+    }
+    return err < 0 ? err : flush_now(p);
+}
+
 /* Ships to the archive from now on. `number`: the store reads there already; 0: it gets a new
  * one. */
 static int begin_shipping(struct state *p, const char *url, const struct archive_format *format,
@@ -159,7 +171,9 @@ static int begin_shipping(struct state *p, const char *url, const struct archive
         err = shards_set_lineage(p->shards, *number, l->number);
     } else {
         *number = shards_free_number(p->shards);
-        err = shards_add_archive(p->shards, *number, url, format->id, l->number, true, why);
+        err = forget_rows(p, *number);
+        if (err == 0)
+            err = shards_add_archive(p->shards, *number, url, format->id, l->number, true, why);
     }
     return err < 0 ? err : ship_begin_stream(p, *number);
 }

@@ -147,13 +147,6 @@ int ship_begin_lineage(struct state *p, struct shard *shard, struct archive_line
 /* The archive is among the shards, and the store ships there: begins that. With "ship list". */
 int ship_begin_stream(struct state *p, uint16_t number);
 
-/* ---- ship_succeed.c ---- */
-
-/* The first lineage with a number below `below` of a store that has taken over from `lineage`,
- * other than the store `but` (NULL: any). 0: there is none. One that cannot be read is none. */
-int ship_successor(struct shard *shard, uint32_t lineage, const uint8_t *but, uint32_t below,
-                   uint32_t *ret);
-
 /* ---- ship_join.c ---- */
 
 /* Who claims, with a new token. */

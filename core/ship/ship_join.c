@@ -264,7 +264,7 @@ static int claim(struct stream *s, struct segment_pos *ret_end)
 static int check_successor(struct stream *s, struct shard *shard)
 {
     uint32_t successor;
-    int err = ship_successor(shard, s->lineage, NULL, UINT32_MAX, &successor);
+    int err = archive_successor(shard, s->lineage, NULL, UINT32_MAX, &successor);
 
     return err < 0 || !successor
                ? err

@@ -2,7 +2,7 @@
 /* ship_succeed: a store takes over from another one that ships to the archive which it reads. */
 #include "ship_impl.h"
 
-#include "archive_text.h"
+#include "archive_read.h"
 #include "chain_find.h"
 #include "report.h"
 #include "shards.h"
@@ -78,16 +78,6 @@ int ship_end_lineage(struct state *p, uint16_t number, struct chain *c, struct s
 
 /* ---- the lineage that follows ---- */
 
-static int read_lineage(struct shard *shard, uint32_t number, struct archive_lineage *ret)
-{
-    char name[ARCHIVE_NAME_MAX + 1], text[ARCHIVE_TEXT_MAX];
-    ssize_t n;
-
-    archive_lineage_name(number, name);
-    n = shard_get(shard, name, text, sizeof text);
-    return n < 0 ? (int)n : archive_lineage_decode(text, (size_t)n, number, ret);
-}
-
 /* Is it one that this store has begun so, and that nobody ships in? 1, 0 or -errno. */
 static int is_begun(struct shard *shard, const struct archive_lineage *l,
                     const struct archive_lineage *want)
@@ -104,26 +94,6 @@ static int is_begun(struct shard *shard, const struct archive_lineage *l,
     return err < 0 ? err : epoch == 0;
 }
 
-int ship_successor(struct shard *shard, uint32_t lineage, const uint8_t *but, uint32_t below,
-                   uint32_t *ret)
-{
-    struct archive_lineage l;
-    int err = 0;
-
-    *ret = 0;
-    for (uint32_t n = lineage + 1; !*ret && n < below; n++) {
-        err = read_lineage(shard, n, &l);
-        if (err == -EUCLEAN || err == -EPROTO) /* it is nobody's that is known */
-            continue;
-        if (err < 0)
-            break;
-        if (l.why == ARCHIVE_PROMOTE && l.parent == lineage &&
-            (!but || memcmp(l.store, but, sizeof l.store) != 0))
-            *ret = n;
-    }
-    return err == -ENOENT || err == -EUCLEAN || err == -EPROTO ? 0 : err;
-}
-
 /* Uses the lineage that a call which was cut off has put, or puts one. */
 static int find_or_put(struct state *p, struct shard *shard, struct archive_lineage *l)
 {
@@ -131,7 +101,7 @@ static int find_or_put(struct state *p, struct shard *shard, struct archive_line
     int err = 0, is = 0;
 
     for (uint32_t n = l->parent + 1; is == 0; n++) {
-        err = read_lineage(shard, n, &other);
+        err = archive_read_lineage(shard, n, &other);
         if (err == -EUCLEAN || err == -EPROTO)
             continue;
         if (err < 0)
@@ -148,7 +118,7 @@ static int find_or_put(struct state *p, struct shard *shard, struct archive_line
 static int is_taken(struct shard *shard, const struct archive_lineage *l, char why[SHARD_WHY])
 {
     uint32_t other;
-    int err = ship_successor(shard, l->parent, l->store, l->number, &other);
+    int err = archive_successor(shard, l->parent, l->store, l->number, &other);
 
     if (err < 0 || !other)
         return err;
