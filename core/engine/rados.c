@@ -128,6 +128,19 @@ static int rados_stat_(struct shard *shard, const char *name, uint64_t *ret_size
     return err;
 }
 
+/* RADOS notes the time that the client gave which has put the object: this one, most often. */
+static int rados_age(struct shard *shard, const char *name, int64_t *ret_ns)
+{
+    const struct rados *r = rados_of(shard);
+    struct rados_pieces p = {.piece = 0};
+    int64_t seconds = 0;
+    uint64_t size;
+    int err = rados_object_stat(r, r->files, name, &size, &seconds, &p);
+
+    *ret_ns = seconds * NSEC_PER_SEC;
+    return err;
+}
+
 static int rados_verify(struct shard *shard, const char *name)
 {
     struct rados *r = rados_of(shard);
@@ -350,6 +363,7 @@ const struct shard_driver rados_driver = {
     .range = rados_range,
     .get = rados_get,
     .stat = rados_stat_,
+    .age = rados_age,
     .remove = rados_remove_,
     .list = rados_list,
     .space = rados_space,

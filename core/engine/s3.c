@@ -3,6 +3,7 @@
  * s3: the driver "s3:" (s3_url.h), for every server that speaks the protocol of Amazon S3 and knows
  * `If-None-Match: *`. A name of the shard is the name of an object, behind the prefix.
  */
+#include "clock.h"
 #include "engines_impl.h"
 #include "s3_parts.h"
 
@@ -77,16 +78,24 @@ static int confirm_missing(struct s3 *s, const char *name)
     return perform(s, &r);
 }
 
-/* -ENOENT is believed only from a server that says it in words. */
+/* Asks of an object what its answer without bytes says. -ENOENT is believed only from a server that
+ * says it in words. */
+static int ask_head(struct s3 *s, struct s3_request *r)
+{
+    int err = perform(s, r);
+
+    if (err == -ENOENT) {
+        err = confirm_missing(s, r->name);
+        return err == 0 ? -EIO : err; /* it came meanwhile */
+    }
+    return err;
+}
+
 static int get_size(struct s3 *s, const char *name, uint64_t *ret_size, bool further)
 {
     struct s3_request r = {.method = "HEAD", .name = name, .further = further};
-    int err = perform(s, &r);
+    int err = ask_head(s, &r);
 
-    if (err == -ENOENT) {
-        err = confirm_missing(s, name);
-        return err == 0 ? -EIO : err; /* it came meanwhile */
-    }
     if (err == 0 && r.total == UINT64_MAX)
         err = -EIO;
     if (err == 0)
@@ -97,6 +106,16 @@ static int get_size(struct s3 *s, const char *name, uint64_t *ret_size, bool fur
 static int s3_stat(struct shard *shard, const char *name, uint64_t *ret_size)
 {
     return get_size(s3_of(shard), name, ret_size, false);
+}
+
+/* Both times are of the server. One that does not say when it has put the object: it has no age. */
+static int s3_age(struct shard *shard, const char *name, int64_t *ret_ns)
+{
+    struct s3_request r = {.method = "HEAD", .name = name};
+    int err = ask_head(s3_of(shard), &r);
+
+    *ret_ns = r.date > 0 && r.put > 0 ? (r.date - r.put) * NSEC_PER_SEC : 0;
+    return err;
 }
 
 /* ---- putting ---- */
@@ -295,6 +314,7 @@ const struct shard_driver s3_driver = {
     .range = s3_range,
     .get = s3_get,
     .stat = s3_stat,
+    .age = s3_age,
     .remove = s3_remove,
     .list = s3_list,
     .space = s3_space,

@@ -107,8 +107,8 @@ struct attempt {
     struct s3_request *r;
     CURL *curl;
     curl_socket_t fd; /* of its connection, for hints alone */
-    bool is_s3;   /* the answer has the header of an S3 server */
-    bool too_big; /* it has more bytes than were asked for */
+    bool is_s3;       /* the answer has the header of an S3 server */
+    bool too_big;     /* it has more bytes than were asked for */
 };
 
 static long status_of(const struct attempt *a)
@@ -168,6 +168,8 @@ static size_t on_header(char *line, size_t one, size_t len, void *ctx)
         snprintf(a->r->etag, sizeof a->r->etag, "%s", value);
     else if (value_of(line, len, "Date", value, sizeof value))
         a->r->date = (int64_t)a->s->lib->getdate(value, NULL);
+    else if (value_of(line, len, "Last-Modified", value, sizeof value))
+        a->r->put = (int64_t)a->s->lib->getdate(value, NULL);
     else if (value_of(line, len, "Content-Range", value, sizeof value))
         (void)sscanf(value, "bytes %" SCNu64 "-%*[^/]/%" SCNu64, &a->r->from, &a->r->total);
     return len;
@@ -297,7 +299,7 @@ static void forget_answer(struct s3_request *r)
     r->status = 0;
     r->got = 0;
     r->total = r->from = UINT64_MAX;
-    r->date = 0;
+    r->date = r->put = 0;
     *r->etag = '\0';
     strbuf_clear(&r->text);
     r->said = (struct s3_said){.code = ""};

@@ -72,6 +72,7 @@ struct s3_request {
     uint64_t from;  /* where the range begins that was answered; UINT64_MAX: it is no range */
     char etag[128];
     int64_t date;  /* seconds since the epoch, by the server's clock; 0: unknown */
+    int64_t put;   /* likewise: when the object was put */
     unsigned keys; /* s3.keys_read when it was signed */
     /* The request may have been done already, by an earlier try. libcurl itself repeats a request
      * on a new connection if the kept one was closed, so a new one counts as a second try. */

@@ -98,6 +98,7 @@ static void encode_archive(const struct shard_record *r, uint8_t out[SHARD_RECOR
 {
     put_le32(out + 12, FLAG_ARCHIVE | (r->draining ? FLAG_DRAINING : 0) | (r->gap ? FLAG_GAP : 0) |
                            (r->follows ? FLAG_FOLLOWS : 0));
+    put_le32(out + 16, r->seen);
     put_le32(out + 20, r->lineage);
     put_le64(out + 56, (uint64_t)r->drilled);
 }
@@ -138,7 +139,8 @@ int shard_record_decode(const void *in, size_t len, uint16_t number, struct shar
     r.archive = flags & FLAG_ARCHIVE;
     r.gap = flags & FLAG_GAP;
     r.follows = flags & FLAG_FOLLOWS;
-    r.incarnation = get_le32(v + 16);
+    r.incarnation = r.archive ? 0 : get_le32(v + 16);
+    r.seen = r.archive ? get_le32(v + 16) : 0;
     r.lineage = get_le32(v + 20);
     memcpy(r.id, v + 24, sizeof r.id);
     memcpy(r.token, v + 40, sizeof r.token);

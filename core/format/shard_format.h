@@ -65,8 +65,11 @@ struct shard_record {
     int64_t drilled; /* of an archive: when a drill succeeded last, ns since the epoch; 0: never */
     bool gap;        /* of an archive: instants that it has are not held here any more */
     bool follows;    /* of an archive: the store follows that lineage (core/follow) */
-    uint32_t incarnation;           /* of a shard: how often the fence was taken, or begun to be */
-    uint32_t lineage;               /* of an archive: which of its lineages; of a shard 0 */
+    uint32_t incarnation; /* of a shard: how often the fence was taken, or begun to be */
+    uint32_t lineage;     /* of an archive: which of its lineages; of a shard 0 */
+    /* of an archive: no row of `archived` names what the catalogues of the lineage up to this one
+     * have given up; of a shard 0 */
+    uint32_t seen;
     char url[SHARD_RECORD_URL + 1]; /* printable */
 };
 

@@ -214,6 +214,7 @@ static void get_info(const struct shards_slot *slot, struct shards_info *ret)
     ret->state = slot->state;
     ret->draining = slot->record.draining && !slot->record.archive;
     ret->gap = slot->record.gap;
+    ret->seen = slot->record.seen;
     ret->ships = slot->record.archive && !slot->record.draining;
     ret->follows = slot->record.follows;
     ret->archive = slot->record.archive;

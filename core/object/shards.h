@@ -81,6 +81,7 @@ struct shards_info {
     bool archive;
     uint32_t lineage; /* of an archive: the history there that concerns the store */
     int64_t drilled;  /* when a drill succeeded last (shards_note_drill); 0: never */
+    uint32_t seen;    /* of an archive (shards_note_seen) */
     bool gap;         /* instants that it has are not held here any more (shards_note_gap) */
     bool ships;       /* the store ships to it, and does not only read there */
     bool follows;     /* the store follows the lineage there */
@@ -127,6 +128,9 @@ int shards_note_gap(struct shards *s, uint16_t number, bool gap);
 /* Notes durably that what the archive has was restored and compared at that time. A new lineage has
  * none. -EINVAL: it is no archive. */
 int shards_note_drill(struct shards *s, uint16_t number, int64_t time);
+/* Notes durably that no row of `archived` names what the catalogues of its lineage up to this
+ * number have given up (catalogue.h). A new lineage begins with 0. -EINVAL: it is no archive. */
+int shards_note_seen(struct shards *s, uint16_t number, uint32_t catalogue);
 /* Is it an archive? False also of a number that nobody has. */
 bool shards_is_archive(struct shards *s, uint16_t number);
 /* Removes a shard on which, as the caller knows, nothing of the store lives any more. Its identity

@@ -136,6 +136,7 @@ static int change(struct shards *s, uint16_t number, void (*how)(struct shard_re
 static void begin_lineage(struct shard_record *r, int64_t lineage)
 {
     r->lineage = (uint32_t)lineage;
+    r->seen = 0;
     r->draining = r->gap = r->follows = false;
     r->drilled = 0;
 }
@@ -173,4 +174,14 @@ static void set_drilled(struct shard_record *r, int64_t time)
 int shards_note_drill(struct shards *s, uint16_t number, int64_t time)
 {
     return change(s, number, set_drilled, time);
+}
+
+static void set_seen(struct shard_record *r, int64_t catalogue)
+{
+    r->seen = (uint32_t)catalogue;
+}
+
+int shards_note_seen(struct shards *s, uint16_t number, uint32_t catalogue)
+{
+    return change(s, number, set_seen, catalogue);
 }

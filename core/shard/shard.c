@@ -17,7 +17,7 @@
 
 #define DRIVERS_MAX 8
 #define OFFSET_MAX ((uint64_t)INT64_MAX) /* the largest off_t */
-#define SCHEME_MAX 16 /* bytes */
+#define SCHEME_MAX 16                    /* bytes */
 
 #define LIST_BATCH 256 /* names */
 #define MIB_SHIFT 20
@@ -508,6 +508,28 @@ int shard_stat(struct shard *s, const char *name, uint64_t *ret_size)
     shard_count(s, SHARD_STAT, 1);
     if (a->result == 0)
         *ret_size = a->off;
+    return (int)end(a);
+}
+
+static ssize_t run_age(struct ask *a)
+{
+    int64_t age = 0;
+    int err = a->driver->age(a->shard, a->name, &age);
+
+    a->off = age > 0 ? (uint64_t)age : 0;
+    return err;
+}
+
+int shard_age(struct shard *s, const char *name, int64_t *ret_ns)
+{
+    int err = check_name(name);
+    struct ask *a = err < 0 ? NULL : ask_about(s, name, run_age, 0, &err);
+
+    if (!a)
+        return err;
+    shard_count(s, SHARD_STAT, 1);
+    if (a->result == 0)
+        *ret_ns = (int64_t)a->off;
     return (int)end(a);
 }
 

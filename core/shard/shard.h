@@ -49,7 +49,7 @@
 
 #define SHARD_WHY 256 /* bytes of a sentence, with the NUL */
 #define SHARD_SILENT "it does not answer"
-#define SHARD_URL_MAX 700 /* bytes, without the NUL */
+#define SHARD_URL_MAX 700        /* bytes, without the NUL */
 #define SHARD_PROBE_DIR "claims" /* where shard_probe puts its name */
 /* Bytes of a pack that is put on a shard: one batch, kept in memory. */
 #define SHARD_PACK_MAX (UINT32_C(8) << 20)
@@ -121,6 +121,10 @@ ssize_t shard_range(struct shard *s, const char *name, void *buf, size_t len, ui
 ssize_t shard_range_alloc(struct shard *s, const char *name, size_t len, uint64_t off,
                           void **ret_data);
 int shard_stat(struct shard *s, const char *name, uint64_t *ret_size);
+/* How long ago the file was put, in ns, at least 0, as far as possible by the clock of the place
+ * and not by that of this machine. A place that does not say so of a file, or that has put it in
+ * the future, answers 0: whoever waits for an age then waits longer. -ENOENT. */
+int shard_age(struct shard *s, const char *name, int64_t *ret_ns);
 /* Durable. -ENOENT: it does not exist, or a driver that lost the answer deleted it, and tried
  * again. */
 int shard_delete(struct shard *s, const char *name);
@@ -225,6 +229,8 @@ struct shard_driver {
      * replaced it: no byte may come from a cache. */
     ssize_t (*get)(struct shard *s, const char *name, void *buf, size_t cap);
     int (*stat)(struct shard *s, const char *name, uint64_t *ret_size);
+    /* As shard_age, but it may be negative. */
+    int (*age)(struct shard *s, const char *name, int64_t *ret_ns);
     /* Durable when it returns 0. -ENOENT. */
     int (*remove)(struct shard *s, const char *name);
     /* As shard_list, for each name once, without the driver's own names in "tmp/". A result of

@@ -14,6 +14,7 @@
  * them.
  */
 #include "beneath.h"
+#include "clock.h"
 #include "io.h"
 #include "own.h"
 #include "shard_dir_impl.h"
@@ -32,18 +33,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHUNK (1u << 20)      /* bytes copied at once */
-#define TRIES 8               /* of a put whose temporary file another process removes */
-#define DEPTH_MAX 16          /* of directories in a list */
+#define CHUNK (1u << 20)        /* bytes copied at once */
+#define TRIES 8                 /* of a put whose temporary file another process removes */
+#define DEPTH_MAX 16            /* of directories in a list */
 #define LOST_FOUND "lost+found" /* the file system's own; only root may look into it */
 #define TMP_NAME (sizeof "put.0123456789abcdef")
 
 struct dir_shard {
     struct shard base;
-    int root;            /* the directory */
-    dev_t dev;           /* its device and inode number, for check_here */
+    int root;  /* the directory */
+    dev_t dev; /* its device and inode number, for check_here */
     ino_t ino;
-    char path[PATH_MAX]; /* by which it was opened */
+    char path[PATH_MAX];    /* by which it was opened */
     _Atomic int64_t looked; /* when a read last checked the path, in monotonic seconds */
     struct mutex lock;      /* "shard dir"; a leaf */
     bool cleaned;           /* guarded by: lock; a put has cleaned tmp/ */
@@ -69,13 +70,17 @@ static int told(int err)
     case -ENETDOWN:
     case -ENETUNREACH:
     case -ENOLINK:
-    case -ESHUTDOWN: return -EHOSTUNREACH;
+    case -ESHUTDOWN:
+        return -EHOSTUNREACH;
     case -ELOOP: /* a symlink, or a file, where a directory should be */
     case -ENOTDIR:
     case -EISDIR:
-    case -EUCLEAN: return -EIO; /* beneath.h: something of the wrong kind */
-    case -EPERM: return -EACCES;
-    default: return err;
+    case -EUCLEAN:
+        return -EIO; /* beneath.h: something of the wrong kind */
+    case -EPERM:
+        return -EACCES;
+    default:
+        return err;
     }
 }
 
@@ -247,19 +252,43 @@ static ssize_t dir_get(struct shard *s, const char *name, void *buf, size_t cap)
 
 /* The path is checked again before -ENOENT is returned: a name that is missing because the disk was
  * unmounted must not look lost. */
-static int dir_stat(struct shard *s, const char *name, uint64_t *ret_size)
+static int stat_file(struct shard *s, const char *name, struct stat *ret_stat)
 {
     struct dir_shard *d = dir_of(s);
-    struct stat st;
     int err = check_here_now_and_then(d);
-    int fd = err < 0 ? err : open_as(d, name, O_PATH, &st);
+    int fd = err < 0 ? err : open_as(d, name, O_PATH, ret_stat);
 
     if (fd == -ENOENT && check_here(d) < 0)
         return -EHOSTUNREACH;
     if (fd < 0)
         return fd;
     close(fd);
-    *ret_size = (uint64_t)st.st_size;
+    return 0;
+}
+
+static int dir_stat(struct shard *s, const char *name, uint64_t *ret_size)
+{
+    struct stat st;
+    int err = stat_file(s, name, &st);
+
+    if (err == 0)
+        *ret_size = (uint64_t)st.st_size;
+    return err;
+}
+
+/* Since the file got its bytes, just before it got its name. The clock of a directory is that of
+ * this machine. */
+static int dir_age(struct shard *s, const char *name, int64_t *ret_ns)
+{
+    struct timespec now;
+    struct stat st;
+    int err = stat_file(s, name, &st);
+
+    if (err < 0)
+        return err;
+    if (clock_gettime(CLOCK_REALTIME, &now) < 0)
+        return -errno;
+    *ret_ns = (now.tv_sec - st.st_mtim.tv_sec) * NSEC_PER_SEC + now.tv_nsec - st.st_mtim.tv_nsec;
     return 0;
 }
 
@@ -643,6 +672,7 @@ const struct shard_driver shard_dir_driver = {
     .range = dir_range,
     .get = dir_get,
     .stat = dir_stat,
+    .age = dir_age,
     .remove = dir_remove,
     .list = dir_list,
     .space = dir_space,

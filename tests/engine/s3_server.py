@@ -20,6 +20,8 @@ the files of a certificate and its key as arguments it speaks TLS.
     gone         there is no such bucket
     expires      keys that begin with IDOLD are out of date (400) from the third request on
     ahead        its clock is 1,000 seconds ahead, and it refuses signatures of the right time
+    later        its clock is 1,000 seconds ahead
+    ageless      it does not say when an object was put
     wordless     a name that is missing is answered 404, without a text
 
 A GET of the name "ended" lists the uploads that were ended, "open" those that are open,
@@ -60,7 +62,7 @@ class Server(http.server.BaseHTTPRequestHandler):
         pass
 
     def date_time_string(self, timestamp=None):
-        ahead = 1000 if self.path.startswith('/ahead') else 0
+        ahead = 1000 if self.path.startswith(('/ahead', '/later')) else 0
         return super().date_time_string((timestamp or time.time()) + ahead)
 
     def answer(self, status, body=b'', **headers):
@@ -117,13 +119,15 @@ class Server(http.server.BaseHTTPRequestHandler):
         if data is None:
             return self.answer(404) if bucket == 'wordless' else self.error(404, 'NoSuchKey')
         span = re.match(r'bytes=(\d+)-(\d+)', self.headers.get('Range', ''))
-        headers, status, total = {}, 200, len(data)
+        # All was put an hour ago, by the clock of this server.
+        headers = {'Last_Modified': self.date_time_string(time.time() - 3600)} if bucket != 'ageless' else {}
+        status, total = 200, len(data)
         if span and bucket != 'no-range':
             begin, end = int(span[1]), int(span[2])
             if begin >= total:
                 return self.error(416, 'InvalidRange')
             data = data[begin:end + 1]
-            headers, status = {'Content_Range': f'bytes {begin}-{begin + len(data) - 1}/{total}'}, 206
+            headers['Content_Range'], status = f'bytes {begin}-{begin + len(data) - 1}/{total}', 206
         if bucket == 'cut' and self.command == 'GET' and first(bucket, 'GET', key):
             headers['Content_Length'] = str(len(data))
             data = data[:len(data) // 2]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The driver "s3:" before a server that fails (s3_server.py): what was put is not put twice, half an
- * answer is none, and everything ends in time. The environment has the path of the server as
+ * The driver "s3:" before a server that fails (s3_server.py): what was put is not put twice, half
+ * an answer is none, and everything ends in time. The environment has the path of the server as
  * S3_SERVER.
  */
 #include "clock.h"
@@ -206,6 +206,22 @@ CLAIM(a_clock_that_is_wrong_is_named_with_the_difference)
     cr_assert_not_null(strstr(why, "the clock here is 1000 seconds behind")
                            ?: strstr(why, "the clock here is 999 seconds behind"),
                        "%s", why);
+}
+
+CLAIM(an_age_is_by_the_clock_of_the_server)
+{
+    struct shard *later = opened("later"), *ageless = opened("ageless");
+    int64_t age = -1;
+
+    cr_assert_eq(shard_put(later, "a", "x", 1), 0);
+    cr_assert_eq(shard_put(ageless, "a", "x", 1), 0);
+    cr_assert_eq(shard_age(later, "a", &age), 0);
+    cr_assert(age >= 3600 * NSEC_PER_SEC && age < 3700 * NSEC_PER_SEC, "%lld", (long long)age);
+    cr_assert_eq(shard_age(later, "b", &age), -ENOENT);
+    cr_assert_eq(shard_age(ageless, "a", &age), 0);
+    cr_assert_eq(age, 0, "a server that does not say so: it is as new");
+    shard_close(later);
+    shard_close(ageless);
 }
 
 CLAIM(a_bucket_that_is_missing_is_no_missing_file)

@@ -208,8 +208,11 @@ Test(shard_format, the_floor_of_lives_comes_back_and_damage_is_told)
 
 /* ---- records of archives ---- */
 
-static const struct shard_record archive = {
-    .id = {1, 2, 0xff}, .archive = true, .lineage = 0x01020304, .url = "s3:bucket/archive"};
+static const struct shard_record archive = {.id = {1, 2, 0xff},
+                                            .archive = true,
+                                            .lineage = 0x01020304,
+                                            .seen = 7,
+                                            .url = "s3:bucket/archive"};
 
 Test(shard_format, a_record_of_an_archive_comes_back)
 {
@@ -218,11 +221,12 @@ Test(shard_format, a_record_of_an_archive_comes_back)
     size_t len = shard_record_encode(&archive, NUMBER, b);
 
     cr_assert_eq(get_le32(b + 12), 4);
-    cr_assert_eq(get_le32(b + 16), 0);
+    cr_assert_eq(get_le32(b + 16), 7);
     cr_assert_eq(get_le32(b + 20), 0x01020304);
     cr_assert_eq(shard_record_decode(b, len, NUMBER, &r), 0);
     cr_assert(r.archive && !r.draining && !r.has_next && r.incarnation == 0);
     cr_assert_eq(r.lineage, archive.lineage);
+    cr_assert_eq(r.seen, 7);
     cr_assert_arr_eq(r.id, archive.id, SHARD_ID_LEN);
     cr_assert_str_eq(r.url, archive.url);
 }
@@ -240,7 +244,7 @@ Test(shard_format, an_archive_may_be_one_that_is_only_read_and_was_drilled)
 
 Test(shard_format, what_is_of_a_shard_alone_an_archive_does_not_have)
 {
-    static const size_t zeros[] = {16, 40, 55, 64, 71};
+    static const size_t zeros[] = {40, 55, 64, 71};
     uint8_t b[SHARD_RECORD_MAX];
     struct shard_record r;
     size_t len = shard_record_encode(&archive, NUMBER, b);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Whatever a ladder's text says, it is refused and nothing is changed, or it has rungs within the
- * limits, and what these need of some snapshots is within the counts. Input: the text; its bytes are
- * also the times.
+ * limits, and what these need of some snapshots is within the counts. Input: the text; its bytes
+ * are also the times.
  */
 #include "ladder.h"
 

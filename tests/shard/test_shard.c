@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What shard.h says, of each driver. */
+#include "clock.h"
 #include "shards_both.h"
 
 #include <errno.h>
@@ -83,6 +84,16 @@ BOTH(what_is_not_there_is_told)
     cr_assert_eq(size, 7);
 }
 
+BOTH(a_file_has_an_age)
+{
+    int64_t age = -1;
+
+    cr_assert_eq(shard_age(s, "packs/1", &age), -ENOENT);
+    cr_assert_eq(PUT_TEXT(s, "packs/1", "0123"), 0);
+    cr_assert_eq(shard_age(s, "packs/1", &age), 0);
+    cr_assert(age >= 0 && age < 60 * NSEC_PER_SEC, "%lld", (long long)age);
+}
+
 BOTH(a_deleted_one_is_gone_also_if_it_was_just_read)
 {
     uint64_t size;
@@ -103,9 +114,8 @@ BOTH(a_deleted_one_is_gone_also_if_it_was_just_read)
 
 BOTH(names_that_lead_elsewhere_are_refused)
 {
-    static const char *const bad[] = {"",     "/etc/passwd", "../x",    "a/../x", "a//b", "a/",
-                                      ".x",   "a/.x",        "a b",     "a\nb",   "\xc3", "tmp/x",
-                                      "tmp/"};
+    static const char *const bad[] = {"",     "/etc/passwd", "../x", "a/../x", "a//b",  "a/",  ".x",
+                                      "a/.x", "a b",         "a\nb", "\xc3",   "tmp/x", "tmp/"};
     char long_name[DISK_NAME_MAX + 2];
 
     memset(long_name, 'x', sizeof long_name);
@@ -336,7 +346,8 @@ BOTH(what_an_engine_verifies_is_what_was_put)
     struct shard_source source = {.read = read_pattern, .ctx = &pattern, .size = 20 << 20};
     int err;
 
-    cr_assert_eq(shard_verify(s, "packs/none"), p->mem || strncmp(p->url, "rados:", 6) == 0 ? -ENOENT : -EOPNOTSUPP);
+    cr_assert_eq(shard_verify(s, "packs/none"),
+                 p->mem || strncmp(p->url, "rados:", 6) == 0 ? -ENOENT : -EOPNOTSUPP);
     cr_assert_eq(PUT_TEXT(s, "packs/1", "0123456789"), 0);
     cr_assert_eq(PUT_TEXT(s, "packs/2", ""), 0);
     cr_assert_eq(shard_put_stream(s, "objects/ab/1", &source), 0);
@@ -376,8 +387,8 @@ BOTH(space_is_told)
 
 Test(shard, urls_that_mean_nothing_are_refused_in_words)
 {
-    static const char *const bad[] = {"",     "dir",         "/mnt/x", "s3:bucket", "dir:",
-                                      ":/mnt", "dir:/a\nb", "mem:",   "DIR:/x"};
+    static const char *const bad[] = {
+        "", "dir", "/mnt/x", "s3:bucket", "dir:", ":/mnt", "dir:/a\nb", "mem:", "DIR:/x"};
     char out[SHARD_URL_MAX + 1], why[SHARD_WHY];
     char long_url[SHARD_URL_MAX + 2] = "dir:/";
     struct shard *s;

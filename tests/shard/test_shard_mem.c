@@ -52,6 +52,20 @@ MEM(puts_and_deletes_are_numbered_and_nothing_else)
     cr_assert_eq(shard_mem_used(m->place), 4);
 }
 
+MEM(an_age_is_by_the_clock_of_the_place)
+{
+    int64_t age = -1;
+
+    shard_mem_set_clock(m->place, 1000);
+    cr_assert_eq(PUT_TEXT(s, "packs/1", "text"), 0);
+    shard_mem_set_clock(m->place, 1700);
+    cr_assert_eq(shard_age(s, "packs/1", &age), 0);
+    cr_assert_eq(age, 700);
+    shard_mem_set_clock(m->place, 10);
+    cr_assert_eq(shard_age(s, "packs/1", &age), 0);
+    cr_assert_eq(age, 0, "put in the future");
+}
+
 static void with_odds(struct mem *m, enum shard_mem_fault which, unsigned per_mille)
 {
     struct shard_mem_odds odds = {.seed = 7, .patience = 30 * NSEC_PER_SEC};

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define NAME_MAX_ 63 /* bytes of the name of a place */
+#define NAME_MAX_ 63             /* bytes of the name of a place */
 #define STALL_STEP NSEC_PER_MSEC /* how often a call that stalls looks whether it was left */
 #define LATE (5 * NSEC_PER_MSEC) /* what is late comes so much later, if no other call comes */
 
@@ -102,6 +102,12 @@ void shard_mem_set(struct shard_mem *m, enum shard_mem_switch which, bool on)
     cond_broadcast(&m->unblocked);
 }
 
+void shard_mem_set_clock(struct shard_mem *m, int64_t now_ns)
+{
+    MUTEX_GUARD(&m->lock);
+    m->medium->now = now_ns;
+}
+
 void shard_mem_set_odds(struct shard_mem *m, const struct shard_mem_odds *odds)
 {
     MUTEX_GUARD(&m->lock);
@@ -175,8 +181,11 @@ void shard_mem_copy(struct shard_mem *to, struct shard_mem *from)
         MUTEX_GUARD(&from->lock);
         for (size_t i = 0; i < MEDIUM_BUCKETS; i++)
             for (struct thing *t = from->medium->bucket[i]; t; t = t->next)
-                if (!t->lost)
+                if (!t->lost) {
+                    copy->now = t->put;
                     medium_set(copy, t->name, medium_bytes(t->data, t->size), t->size);
+                }
+        copy->now = from->medium->now;
     }
     medium_destroy(change_medium(to, copy));
 }
@@ -490,6 +499,21 @@ static int mem_stat(struct shard *base, const char *name, uint64_t *ret_size)
     return err;
 }
 
+static int mem_age(struct shard *base, const char *name, int64_t *ret_ns)
+{
+    struct mem_shard *s = shard_of(base);
+    struct thing *t;
+
+    arrive(s->place, SHARD_MEM_STAT);
+    stall(s->place);
+    MUTEX_GUARD(&s->place->lock);
+    int err = find_thing(s, name, &t);
+
+    if (err == 0)
+        *ret_ns = s->place->medium->now - t->put;
+    return err;
+}
+
 static int mem_verify(struct shard *base, const char *name)
 {
     struct mem_shard *s = shard_of(base);
@@ -512,7 +536,7 @@ struct name_list {
     struct {
         char name[DISK_NAME_MAX + 1];
         uint64_t size;
-    } *v;
+    } * v;
 };
 
 /* Brings the names into any order. */
@@ -645,6 +669,7 @@ static struct shard_driver mem_driver = {
     .range = mem_range,
     .get = mem_get,
     .stat = mem_stat,
+    .age = mem_age,
     .remove = mem_remove,
     .list = mem_list,
     .space = mem_space,

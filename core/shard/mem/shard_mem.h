@@ -93,6 +93,9 @@ uint64_t shard_mem_hits(struct shard_mem *m, enum shard_mem_fault which); /* so 
 /* Each call first calls `wait` with that duration. NULL: it does not wait. */
 void shard_mem_set_latency(struct shard_mem *m, int64_t duration_ns,
                            void (*wait)(void *ctx, int64_t duration_ns), void *ctx);
+/* Sets the clock of the place, ns: files that are put from now on are put then. At first it is 0.
+ * */
+void shard_mem_set_clock(struct shard_mem *m, int64_t now_ns);
 void shard_mem_set_capacity(struct shard_mem *m, uint64_t bytes); /* 0: no limit */
 /* Exchanges the media of two places. */
 void shard_mem_swap(struct shard_mem *a, struct shard_mem *b);

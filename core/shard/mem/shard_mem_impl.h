@@ -20,13 +20,15 @@ struct thing {
     char name[DISK_NAME_MAX + 1];
     uint8_t *data;
     uint64_t size;
+    int64_t put;  /* when, by the clock of the medium */
     bool flipped; /* shard_mem_flip has changed it */
-    bool lost; /* it stays here for SHARD_MEM_BOASTS, and counts no more */
+    bool lost;    /* it stays here for SHARD_MEM_BOASTS, and counts no more */
 };
 
 struct medium {
     uint64_t number; /* never used again */
     uint64_t count, used;
+    int64_t now; /* its clock, ns */
     struct thing *bucket[MEDIUM_BUCKETS];
 };
 

@@ -85,6 +85,7 @@ void medium_set(struct medium *m, const char *name, uint8_t *data, uint64_t size
     snprintf(t->name, sizeof t->name, "%s", name);
     t->data = data;
     t->size = size;
+    t->put = m->now;
     *at = t;
     m->count++;
     m->used += size;
