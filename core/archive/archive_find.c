@@ -52,41 +52,69 @@ static int bisect(struct shard *s, uint32_t lineage, uint64_t epoch, uint64_t lo
     return 0;
 }
 
-/* The last segment within the limit, at or before `last`; none: {0, 0}. */
-static int find(struct shard *s, uint32_t lineage, struct segment_pos last, const struct limit *l,
-                struct segment_pos *ret)
+/* The last segment within the limit, from `first` to `last`, between which none is missing; none:
+ * {0, 0}. */
+static int find(struct shard *s, uint32_t lineage, struct segment_pos first,
+                struct segment_pos last, const struct limit *l, struct segment_pos *ret)
 {
     struct segment_pos before;
     bool within;
     int err = 0;
 
     *ret = (struct segment_pos){0};
-    while (last.epoch) {
+    while (last.epoch && segment_pos_compare(last, first) >= 0) {
+        uint64_t low = last.epoch == first.epoch ? first.serial : 1;
+
         err = look(s, lineage, last, l, &within, &before);
         if (err < 0 || within) {
             *ret = last;
             return err;
         }
-        err = look(s, lineage, (struct segment_pos){last.epoch, 1}, l, &within, &before);
+        err = look(s, lineage, (struct segment_pos){last.epoch, low}, l, &within, &before);
         if (err < 0)
             return err;
         if (within) {
             ret->epoch = last.epoch;
-            return bisect(s, lineage, last.epoch, 1, last.serial, l, &ret->serial);
+            return bisect(s, lineage, last.epoch, low, last.serial, l, &ret->serial);
         }
         last = before;
     }
     return 0;
 }
 
-int archive_find_time(struct shard *s, uint32_t lineage, int64_t time, struct segment_pos *ret)
+/* Where everything is there from: the begin of the catalogue. */
+static struct segment_pos first_of(const struct catalogue *c)
+{
+    return c->number ? c->begin.at : (struct segment_pos){1, 1};
+}
+
+/* The last state of the catalogue that is within: not after `time`, and without a change after
+ * `seq`. */
+static int find_state(const struct catalogue *c, int64_t time, uint64_t seq,
+                      struct segment_pos *ret)
+{
+    uint32_t i = c->state_count;
+
+    while (i > 0 && (c->states[i - 1].time > time || c->states[i - 1].seq > seq))
+        i--;
+    if (i == 0)
+        return -ENOENT;
+    *ret = c->states[i - 1].at;
+    return 0;
+}
+
+int archive_find_time(struct shard *s, uint32_t lineage, const struct catalogue *c, int64_t time,
+                      struct segment_pos *ret)
 {
     const struct limit l = {.by_time = true, .time = time};
     struct segment_pos last = {0};
-    int err = chain_last(s, lineage, last, &last);
+    int err;
 
+    if (c->number && time < c->begin.time)
+        return find_state(c, time, UINT64_MAX, ret);
+    err = chain_last(s, lineage, c->begin.at, &last);
     if (err == 0)
-        err = find(s, lineage, last, &l, ret);
+        err = find(s, lineage, first_of(c), last, &l, ret);
     return err == 0 && ret->epoch == 0 ? -ENOENT : err;
 }
 
@@ -102,15 +130,23 @@ static int next(struct shard *s, uint32_t lineage, struct segment_pos *at)
     return 0;
 }
 
-int archive_find_seq(struct shard *s, uint32_t lineage, uint64_t seq, struct segment_pos *ret)
+int archive_find_seq(struct shard *s, uint32_t lineage, const struct catalogue *c, uint64_t seq,
+                     struct segment_pos *ret)
 {
     const struct limit l = {.seq = seq};
     struct segment_pos last = {0};
-    int err = chain_last(s, lineage, last, &last);
+    int err;
 
+    if (c->number && seq < c->begin.seq)
+        return find_state(c, INT64_MAX, seq, ret);
+    if (c->number && seq == c->begin.seq) {
+        *ret = c->begin.at;
+        return 0;
+    }
+    err = chain_last(s, lineage, c->begin.at, &last);
     if (err < 0 || last.epoch == 0)
         return err < 0 ? err : -ENOENT;
-    err = find(s, lineage, last, &l, ret);
+    err = find(s, lineage, first_of(c), last, &l, ret);
     if (err < 0 || segment_pos_compare(*ret, last) == 0)
         return err;
     return next(s, lineage, ret);

@@ -3,14 +3,22 @@
  * archive_find: which segment of a lineage has what the store was at a change or at a time, by
  * bisection: nothing is listed, and the requests grow with the logarithm of the segments.
  *
+ * Not all segments before the begin of a catalogue are there (catalogue.h): of these it is the last
+ * state that the catalogue keeps and that is not behind the moment.
+ *
  * Threads: any. Errors: 0 or -errno: -ENOENT: there is no such segment; as archive_read.h.
  */
 #pragma once
 
+#include "catalogue.h"
 #include "segment.h"
 #include "shard.h"
 
-/* The last segment of which the instant is not after `time`, ns since the epoch. */
-int archive_find_time(struct shard *s, uint32_t lineage, int64_t time, struct segment_pos *ret);
-/* The first segment whose instant has the change `seq`; if none has it the last one. */
-int archive_find_seq(struct shard *s, uint32_t lineage, uint64_t seq, struct segment_pos *ret);
+/* The last segment of which the instant is not after `time`, ns since the epoch. `c`: the last
+ * catalogue, as archive_last_catalogue gives it. */
+int archive_find_time(struct shard *s, uint32_t lineage, const struct catalogue *c, int64_t time,
+                      struct segment_pos *ret);
+/* The first segment whose instant has the change `seq`; if none has it the last one. Before the
+ * begin of the catalogue: the last state that has no later change. */
+int archive_find_seq(struct shard *s, uint32_t lineage, const struct catalogue *c, uint64_t seq,
+                     struct segment_pos *ret);

@@ -90,6 +90,15 @@ void archived_close(struct archived *a)
     free(a);
 }
 
+static int decode(const uint8_t value[VALUE_LEN], size_t len, struct archived_place *ret)
+{
+    if (len != VALUE_LEN || value[0] > 1)
+        return -EUCLEAN;
+    *ret = (struct archived_place){
+        .in_pack = value[0], .where = get_le64(value + 1), .offset = get_le32(value + 9)};
+    return 0;
+}
+
 int archived_get(struct archived *a, uint16_t archive, uint64_t number, struct archived_place *ret)
 {
     uint8_t key[KEY_LEN_ARCHIVED], value[VALUE_LEN];
@@ -103,11 +112,7 @@ int archived_get(struct archived *a, uint16_t archive, uint64_t number, struct a
     }
     if (err < 0)
         return err == -ERANGE ? -EUCLEAN : err;
-    if (len != VALUE_LEN || value[0] > 1)
-        return -EUCLEAN;
-    *ret = (struct archived_place){
-        .in_pack = value[0], .where = get_le64(value + 1), .offset = get_le32(value + 9)};
-    return 0;
+    return decode(value, len, ret);
 }
 
 int archived_put(struct archived *a, uint16_t archive, uint64_t number,
@@ -168,6 +173,45 @@ int archived_drop(struct archived *a, uint16_t archive)
 
     do
         err = drop_some(a, archive);
+    while (err == 0);
+    return err == -ENOENT ? 0 : err;
+}
+
+/* Looks at some rows behind `after`, which becomes the key of the last one of them. -ENOENT: there
+ * are no more. */
+static int drop_some_places(struct archived *a, uint16_t archive, archived_gone_fn *gone, void *ctx,
+                            uint8_t after[KEY_LEN_ARCHIVED])
+{
+    uint8_t keys[AT_ONCE][KEY_LEN_ARCHIVED], value[VALUE_LEN];
+    size_t count, len;
+    int err;
+    MUTEX_GUARD(&a->lock);
+
+    err = layer_keys(a->rows, after, keys, AT_ONCE, &count);
+    for (size_t i = 0; err == 0 && i < count; i++) {
+        struct archived_place place;
+
+        if (archive_of(keys[i]) != archive)
+            return -ENOENT;
+        err = layer_get(a->rows, keys[i], value, sizeof value, &len);
+        if (err == 0)
+            err = decode(value, len, &place);
+        if (err == 0 && gone(&place, ctx))
+            err = layer_del(a->rows, keys[i]);
+    }
+    if (err == 0 && count)
+        memcpy(after, keys[count - 1], KEY_LEN_ARCHIVED);
+    return err == 0 && count < AT_ONCE ? -ENOENT : err == -ERANGE ? -EUCLEAN : err;
+}
+
+int archived_drop_places(struct archived *a, uint16_t archive, archived_gone_fn *gone, void *ctx)
+{
+    uint8_t after[KEY_LEN_ARCHIVED];
+    int err;
+
+    make_key(archive, 0, after);
+    do
+        err = drop_some_places(a, archive, gone, ctx, after);
     while (err == 0);
     return err == -ENOENT ? 0 : err;
 }

@@ -38,6 +38,10 @@ void archived_forget(struct archived *a, uint64_t number);
 /* Removes the rows of an archive. */
 int archived_drop(struct archived *a, uint16_t archive);
 
+/* Removes the rows of an archive whose place `gone` names. Rows that are put meanwhile may stay. */
+typedef bool archived_gone_fn(const struct archived_place *place, void *ctx);
+int archived_drop_places(struct archived *a, uint16_t archive, archived_gone_fn *gone, void *ctx);
+
 /* its part in a commit: layer.h; freeze with all changes shut out */
 int archived_freeze(struct archived *a);
 int archived_write(struct archived *a, size_t n, struct kv_txn *t);

@@ -32,7 +32,9 @@
  *
  * Who deletes segments that are not needed any more (a prune) leaves the claims, the terminators,
  * the first segment of every epoch, and all segments of the last epoch that has any. Else an epoch
- * looks as if it had ended earlier, or had not begun, and its writer would not be fenced.
+ * looks as if it had ended earlier, or had not begun, and its writer would not be fenced. A
+ * claimant that sleeps for longer than such a deletion may put a terminator where a segment was
+ * deleted. It does no harm: whoever slept so long finds its own epoch ended.
  *
  * Errors: 0 or -errno, those of the shard, and
  *   -EUCLEAN       what stands there is damaged, cut, or of another place. It is never taken for

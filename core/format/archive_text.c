@@ -54,6 +54,26 @@ void archive_pin_name(const uint8_t token[ARCHIVE_TOKEN_LEN], char out[ARCHIVE_N
         n += snprintf(out + n, ARCHIVE_NAME_MAX + 1 - (size_t)n, "%02x", token[i]);
 }
 
+void archive_pin_end_name(const uint8_t token[ARCHIVE_TOKEN_LEN], char out[ARCHIVE_NAME_MAX + 1])
+{
+    size_t len;
+
+    archive_pin_name(token, out);
+    len = strlen(out);
+    snprintf(out + len, ARCHIVE_NAME_MAX + 1 - len, ARCHIVE_PIN_END);
+}
+
+void archive_kept_name(uint32_t lineage, uint32_t number, char out[ARCHIVE_NAME_MAX + 1])
+{
+    snprintf(out, ARCHIVE_NAME_MAX + 1, "l/%08" PRIx32 "/kept/%08" PRIx32, lineage, number);
+}
+
+void archive_begun_name(uint32_t lineage, uint32_t number, char out[ARCHIVE_NAME_MAX + 1])
+{
+    snprintf(out, ARCHIVE_NAME_MAX + 1, "l/%08" PRIx32 "/kept/%08" PRIx32 ".begun", lineage,
+             number);
+}
+
 uint64_t archive_prefix(uint32_t lineage, uint64_t epoch)
 {
     if (lineage == 0 || lineage > LINEAGE_MAX || epoch == 0 || epoch > EPOCH_MAX)
@@ -251,13 +271,22 @@ int archive_terminator_decode(const char *text, size_t len, uint32_t lineage, st
 
 /* ---- a pin ---- */
 
+static bool pos_is_sound(struct segment_pos p)
+{
+    return (p.epoch > 0) == (p.serial > 0);
+}
+
 size_t archive_pin_encode(const struct archive_pin *p, char out[ARCHIVE_TEXT_MAX])
 {
     struct text_writer w = {out, ARCHIVE_TEXT_MAX, 0};
 
     text_add(&w, BEGIN_PIN TEXT_VERSION "\n");
     text_add_hex(&w, "token", p->token, sizeof p->token);
-    text_add(&w, "lineage=%" PRIu32 "\nwho=%s\ntime=%" PRId64 "\n", p->lineage, p->who, p->time);
+    text_add(&w, "lineage=%" PRIu32 "\n", p->lineage);
+    text_add_hex(&w, "store", p->store, sizeof p->store);
+    add_pos(&w, p->at);
+    add_pos(&w, p->behind);
+    text_add(&w, "who=%s\ntime=%" PRId64 "\n", p->who, p->time);
     return text_end(&w, 0);
 }
 
@@ -273,10 +302,13 @@ int archive_pin_decode(const char *text, size_t len, const uint8_t token[ARCHIVE
         return err;
     memcpy(p.token, token, sizeof p.token);
     p.lineage = (uint32_t)text_number(&at, "lineage");
+    text_bytes(&at, "store", p.store, sizeof p.store);
+    p.at = take_pos(&at);
+    p.behind = take_pos(&at);
     take_string(&at, "who", p.who, sizeof p.who);
     p.time = take_time(&at);
-    if (p.lineage == 0 || !text_is_printable(p.who) ||
-        !text_is_same(again, archive_pin_encode(&p, again), text, len))
+    if (p.lineage == 0 || !pos_is_sound(p.at) || !pos_is_sound(p.behind) ||
+        !text_is_printable(p.who) || !text_is_same(again, archive_pin_encode(&p, again), text, len))
         return -EUCLEAN;
     *ret = p;
     return 0;

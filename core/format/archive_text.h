@@ -40,8 +40,15 @@ void archive_epoch_name(uint32_t lineage, uint64_t epoch, char out[ARCHIVE_NAME_
 void archive_segment_name(uint32_t lineage, struct segment_pos at, char out[ARCHIVE_NAME_MAX + 1]);
 /* "l/N/body/E-S": the items of that segment, if they have a body of their own. */
 void archive_body_name(uint32_t lineage, struct segment_pos at, char out[ARCHIVE_NAME_MAX + 1]);
+/* "l/N/kept/K": a catalogue (catalogue.h). */
+void archive_kept_name(uint32_t lineage, uint32_t number, char out[ARCHIVE_NAME_MAX + 1]);
+/* "l/N/kept/K.begun": what that catalogue has given up may have been deleted. */
+void archive_begun_name(uint32_t lineage, uint32_t number, char out[ARCHIVE_NAME_MAX + 1]);
 /* "pins/T": the text of the pin with that token. */
 void archive_pin_name(const uint8_t token[ARCHIVE_TOKEN_LEN], char out[ARCHIVE_NAME_MAX + 1]);
+/* "pins/T.end": it has ended. */
+void archive_pin_end_name(const uint8_t token[ARCHIVE_TOKEN_LEN], char out[ARCHIVE_NAME_MAX + 1]);
+#define ARCHIVE_PIN_END ".end"
 
 /* ---- numbers of packs and object files: lineage 16 bits, epoch 24, sequence 24 ---- */
 
@@ -106,7 +113,11 @@ struct archive_terminator {
 struct archive_pin {
     uint8_t token[ARCHIVE_TOKEN_LEN]; /* it is in the name of the pin, too */
     uint32_t lineage;                 /* whose segments are kept; from 1 */
-    char who[ARCHIVE_WHO_MAX + 1];    /* for people: who put it */
+    uint8_t store[16];                /* id of the store that needs them */
+    /* What the segment `at` says is kept, and what `behind` says, each with all that it needs.
+     * None: the other one is enough. Both none: all of the lineage is kept. */
+    struct segment_pos at, behind;
+    char who[ARCHIVE_WHO_MAX + 1]; /* for people: who put it */
     int64_t time;
 };
 

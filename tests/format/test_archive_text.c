@@ -22,8 +22,13 @@ static const struct archive_lineage lineage = {
 static const struct archive_claim claim = {
     .lineage = 7, .epoch = 9, .token = {8}, .host = "a host", .boot = "b-1", .time = INT64_MIN};
 static const struct archive_terminator terminator = {7, {9, 10}, 10};
-static const struct archive_pin pin = {
-    .token = {1, 0xfe}, .lineage = 7, .who = "who = me", .time = INT64_MAX};
+static const struct archive_pin pin = {.token = {1, 0xfe},
+                                       .lineage = 7,
+                                       .store = {9, 8},
+                                       .at = {3, 4},
+                                       .behind = {5, 6},
+                                       .who = "who = me",
+                                       .time = INT64_MAX};
 
 #define KINDS 5
 
@@ -198,6 +203,9 @@ Test(archive_text, a_pin_comes_back)
         cr_assert_eq(archive_pin_decode(text, len, p.token, &got), 0);
         cr_assert(got.lineage == p.lineage && got.time == p.time);
         cr_assert_arr_eq(got.token, p.token, sizeof got.token);
+        cr_assert_arr_eq(got.store, p.store, sizeof got.store);
+        cr_assert_eq(segment_pos_compare(got.at, p.at), 0);
+        cr_assert_eq(segment_pos_compare(got.behind, p.behind), 0);
         cr_assert_str_eq(got.who, p.who);
     }
 }
@@ -375,6 +383,12 @@ Test(archive_text, names_say_what_they_are_the_name_of)
     cr_assert_str_eq(name, "l/0000001f/body/0000002e-0000003d");
     archive_pin_name(token, name);
     cr_assert_str_eq(name, "pins/0a0000000000000000000000000000ff");
+    archive_pin_end_name(token, name);
+    cr_assert_str_eq(name, "pins/0a0000000000000000000000000000ff.end");
+    archive_kept_name(0x1f, 0x2e, name);
+    cr_assert_str_eq(name, "l/0000001f/kept/0000002e");
+    archive_begun_name(0x1f, 0x2e, name);
+    cr_assert_str_eq(name, "l/0000001f/kept/0000002e.begun");
 }
 
 Test(archive_text, the_longest_name_fits)
