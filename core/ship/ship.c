@@ -14,6 +14,7 @@
 
 /* A round that failed is tried again after the interval, then later and later up to this. */
 #define RETRY_MAX (60 * NSEC_PER_SEC)
+#define EPOCH_MAX_AGE (24 * 3600 * NSEC_PER_SEC)
 #define LOOK (50 * NSEC_PER_MSEC) /* how often who waits looks whether it is interrupted */
 
 /* ---- what becomes of a round ---- */
@@ -120,10 +121,26 @@ static int ship_cut_points(struct stream *s)
     return err == 0 ? ship_note(s) : err;
 }
 
+/* Of the last epoch that has segments all are kept (chain.h). So that a long mount does not keep
+ * all that it ships, it begins a new epoch now and then, as a new mount would; only when something
+ * has changed, since nothing is asked while nothing changes. */
+static void end_old_epoch(struct stream *s)
+{
+    if (!s->joined || s->made || s->unnoted || ship_has_cut(s) || s->chain.serial == 0 ||
+        now(s->p) - s->chain.who.time < EPOCH_MAX_AGE || atomic_load(&s->p->seq) == s->looked)
+        return;
+    ship_forget(s);
+    s->joined = false;
+    s->chain = (struct chain){.epoch = 0};
+}
+
 /* Joins, if that is not done, and finishes what an earlier round has begun. */
 static int catch_up(struct stream *s)
 {
-    int err = s->joined ? 0 : ship_join(s);
+    int err;
+
+    end_old_epoch(s);
+    err = s->joined ? 0 : ship_join(s);
 
     if (err == 0 && s->unnoted)
         err = ship_note(s);
@@ -163,9 +180,8 @@ static int ship_round(struct stream *s)
     return err;
 }
 
-static int round_of(struct stream *s)
+int ship_round_held(struct stream *s)
 {
-    MUTEX_GUARD(&s->lock);
     int err = ship_round(s);
 
     if (err == 0) {
@@ -176,6 +192,13 @@ static int round_of(struct stream *s)
     MUTEX_GUARD(&s->stats_lock);
     s->failures++;
     return err;
+}
+
+static int round_of(struct stream *s)
+{
+    MUTEX_GUARD(&s->lock);
+
+    return ship_round_held(s);
 }
 
 /* ---- threads ---- */
@@ -428,6 +451,18 @@ int ship_find(struct state *p, const char *url, bool ships, uint16_t *ret_number
             found++;
         }
     return found == 0 ? -ENOENT : found > 1 ? -EINVAL : 0;
+}
+
+void ship_reading(struct state *p, uint16_t number, int change)
+{
+    struct ship_of_store *ship = p->ship;
+    READ_GUARD(&ship->lock);
+    struct stream *s = ship_stream(p, number);
+
+    if (!s)
+        return;
+    MUTEX_GUARD(&s->stats_lock);
+    s->readers += change;
 }
 
 void ship_kick(struct state *p)

@@ -112,6 +112,10 @@ int ship_succeed(struct state *p, uint16_t number, const struct chain *c, struct
  * ships to, and else also among those that it only reads. -ENOENT; -EINVAL: there are several. */
 int ship_find(struct state *p, const char *url, bool ships, uint16_t *ret_number);
 
+/* A restore from that archive begins (+1), or has ended (-1): meanwhile nothing is deleted there by
+ * this store. */
+void ship_reading(struct state *p, uint16_t number, int change);
+
 /* The archive after number `after`, by rising numbers. -ENOENT: there are no more. */
 int ship_next(struct state *p, unsigned after, struct ship_stats *ret);
 /* Has a round begin now, of each archive. */

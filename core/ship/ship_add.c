@@ -5,6 +5,7 @@
  */
 #include "ship_impl.h"
 
+#include "archive_pins.h"
 #include "archive_read.h"
 #include "archive_text.h"
 #include "flush.h"
@@ -15,6 +16,7 @@
 #include "shards.h"
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -160,6 +162,34 @@ static int forget_rows(struct state *p, uint16_t number)
     return err < 0 ? err : flush_now(p);
 }
 
+/* The store was made of the parent, and names what that has. If no pin of this store says so, since
+ * it had no right to put one, one says now that all of the parent is needed. */
+static int pin_parent(struct state *p, uint16_t number, uint32_t parent, char why[SHARD_WHY])
+{
+    struct archive_pin pin = {.lineage = parent, .time = now(p), .who = "archive add"};
+    struct archive_pins pins;
+    bool pinned = false;
+    struct shard *shard;
+    int err = shards_get(p->shards, number, SHARDS_READ, &shard, NULL);
+
+    if (err < 0)
+        return err;
+    store_id_of(p->id_key.secret, p->created, p->shared ? p->shared->node : 0, pin.store);
+    err = archive_pins_read(shard, &pins);
+    for (size_t i = 0; err == 0 && i < pins.count; i++)
+        pinned |= pins.v[i].lineage == parent &&
+                  memcmp(pins.v[i].store, pin.store, sizeof pin.store) == 0;
+    if (err == 0)
+        free(pins.v);
+    if (err == 0 && !pinned)
+        err = archive_pin_put(shard, &pin);
+    err = shards_said(p->shards, number, err);
+    shards_put_back(p->shards, number);
+    if (err < 0)
+        snprintf(why, SHARD_WHY, "no pin can be put there: %s", strerror(-err));
+    return err;
+}
+
 /* Ships to the archive from now on. `number`: the store reads there already; 0: it gets a new
  * one. */
 static int begin_shipping(struct state *p, const char *url, const struct archive_format *format,
@@ -207,6 +237,8 @@ int ship_add(struct state *p, const char *url, uint16_t *ret_number, char why[SH
         err = find_reader(p, url, ret_number, why);
     if (err == 0 && *ret_number)
         err = name_parent(p, *ret_number, &l);
+    if (err == 0 && *ret_number)
+        err = pin_parent(p, *ret_number, l.parent, why);
     if (err == 0)
         err = prepare(p, url, &format, &l, why);
     return err < 0 ? err : register_stream(p, url, &format, &l, ret_number, why);
@@ -346,6 +378,24 @@ static int put_fork(struct state *p, uint16_t number, struct archive_lineage *l,
     return err;
 }
 
+/* Forgets what the parent has given up, after the text of the new lineage is there: a prune of the
+ * parent that reads the lineages later deletes nothing any more (prune/prune.h). */
+static int honour_parent(struct state *p, uint16_t number, const struct shards_info *info,
+                         char why[SHARD_WHY])
+{
+    struct shard *shard;
+    int err = shards_get(p->shards, number, SHARDS_READ, &shard, NULL);
+
+    if (err == 0) {
+        err = ship_honour(p, number, info->lineage, info->seen, shard);
+        err = shards_said(p->shards, number, err);
+        shards_put_back(p->shards, number);
+    }
+    if (err < 0)
+        snprintf(why, SHARD_WHY, "what was given up there cannot be read: %s", strerror(-err));
+    return err;
+}
+
 int ship_fork(struct state *p, uint16_t number, uint32_t *ret_lineage, char why[SHARD_WHY])
 {
     struct archive_lineage l = {.why = ARCHIVE_FORK};
@@ -362,6 +412,9 @@ int ship_fork(struct state *p, uint16_t number, uint32_t *ret_lineage, char why[
     if (err < 0)
         return err;
     end_stream(p, number);
+    err = honour_parent(p, number, &info, why);
+    if (err < 0)
+        return resume(p, number, err);
     err = shards_set_lineage(p->shards, number, l.number); /* the first join drops the points: the
                                                             * lineage is empty */
     *ret_lineage = l.number;

@@ -102,6 +102,7 @@ struct stream {
     struct cond wake, advanced;
     struct ship_stats stats;
     bool kicked, stop, last;
+    int readers;       /* restores from it that run */
     unsigned failures; /* rounds in a row that failed */
     pthread_t thread;
     bool has_thread;
@@ -146,6 +147,15 @@ struct stream *ship_stream(struct state *p, uint16_t number); /* NULL: there is 
 int ship_begin_lineage(struct state *p, struct shard *shard, struct archive_lineage *l);
 /* The archive is among the shards, and the store ships there: begins that. With "ship list". */
 int ship_begin_stream(struct state *p, uint16_t number);
+/* One round, by who holds the lock of the stream. */
+int ship_round_held(struct stream *s);
+
+/* ---- ship_hold.c ---- */
+
+/* Drops the rows of what the catalogues of a lineage behind `seen` have given up, durably, and
+ * notes that they were seen. */
+int ship_honour(struct state *p, uint16_t archive, uint32_t lineage, uint32_t seen,
+                struct shard *shard);
 
 /* ---- ship_join.c ---- */
 

@@ -293,6 +293,15 @@ static int check_and_claim(struct stream *s, struct shard *shard, struct archive
     return err;
 }
 
+/* What others have given up is not named again. */
+static int honour(struct stream *s, struct shard *shard)
+{
+    struct shards_info info;
+    int err = shards_info_get(s->p->shards, s->archive, &info);
+
+    return err < 0 ? err : ship_honour(s->p, s->archive, s->lineage, info.seen, shard);
+}
+
 static int join(struct stream *s, struct shard *shard)
 {
     struct archive_names names = ARCHIVE_NAMES_INIT;
@@ -300,6 +309,8 @@ static int join(struct stream *s, struct shard *shard)
 
     s->chain.shard = shard;
     err = check_and_claim(s, shard, &names);
+    if (err == 0)
+        err = honour(s, shard);
     if (err == 0)
         err = sort_points(s, shard, &names);
     archive_names_release(&names);

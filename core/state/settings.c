@@ -119,6 +119,15 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
                               "what changed is shipped to archives this often; nothing is sent "
                               "while nothing changes",
                               NULL},
+    [SET_ARCHIVE_KEEP] = {"archive_keep", SETTING_DURATION, MINUTE, 3650 * DAY, 7 * DAY,
+                          "`archive prune` keeps every state that is younger", NULL},
+    [SET_ARCHIVE_KEEP_HOURLY] = {"archive_keep_hourly", SETTING_DURATION, 0, 3650 * DAY, 30 * DAY,
+                                 "`archive prune` keeps the last state of each hour so long", NULL},
+    [SET_ARCHIVE_KEEP_DAILY] = {"archive_keep_daily", SETTING_DURATION, 0, 36500 * DAY, 365 * DAY,
+                                "`archive prune` keeps the last state of each day so long", NULL},
+    [SET_ARCHIVE_GRACE] = {"archive_grace", SETTING_DURATION, MINUTE, 3650 * DAY, DAY,
+                           "so long after `archive prune` has marked it something is deleted there",
+                           NULL},
     [SET_ARCHIVE_BACKLOG] = {"archive_backlog", SETTING_SIZE, 0, 65536 * GIB, 0,
                              "bytes that are held for an archive that is behind; beyond it gets "
                              "what changed whole; 0: no bound but a full disk",

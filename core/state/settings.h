@@ -50,8 +50,12 @@ enum setting {
     SET_TRASH_KEEP,   /* duration, 0 – 3650d, 24h: what was dropped can be taken back so long */
     SET_HISTORY_KEEP, /* duration, 0 – 3650d, 30d: operations on namespaces are listed so long */
     SET_ARCHIVE_INTERVAL, /* duration, 100ms – 1h, 1s: changes are shipped to archives so often */
-    SET_ARCHIVE_BACKLOG,  /* size, 0 – 64T, 0: points of an archive that is behind hold so much */
-    SET_FOLLOW_INTERVAL,  /* duration, 100ms – 1h, 1s: a follower asks for more so often */
+    SET_ARCHIVE_KEEP,     /* duration, 1m – 3650d, 7d: every state in an archive is kept */
+    SET_ARCHIVE_KEEP_HOURLY, /* duration, 0 – 3650d, 30d: the last state of each hour is */
+    SET_ARCHIVE_KEEP_DAILY,  /* duration, 0 – 36500d, 365d: the last state of each day is */
+    SET_ARCHIVE_GRACE,       /* duration, 1m – 3650d, 24h: from the mark to the deletion there */
+    SET_ARCHIVE_BACKLOG, /* size, 0 – 64T, 0: points of an archive that is behind hold so much */
+    SET_FOLLOW_INTERVAL, /* duration, 100ms – 1h, 1s: a follower asks for more so often */
     SETTING_COUNT
 };
 

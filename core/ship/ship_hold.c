@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ship_hold: see the header; and what a store does with catalogues that others have put.
+ *
+ * The rows of a store say what an archive has. A catalogue gives some of that up. The writer that
+ * puts it drops its rows before. But a copy of the store may have them, and may become the writer
+ * later: so each mount reads the catalogues that its record has not noted as seen, after its claim
+ * and before it ships. One that is put after that is of a writer that is fenced by then; it deletes
+ * only what a catalogue has given up for some time, and it looks for a later claim before: so what
+ * it deletes is in a catalogue that was there when this mount read them.
+ */
+#include "ship_hold.h"
+#include "ship_impl.h"
+
+#include "archive_catalogue.h"
+#include "archive_text.h"
+#include "flush.h"
+#include "shards.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- rows ---- */
+
+static int drop_rows(struct state *p, uint16_t archive, archived_gone_fn *gone, void *ctx)
+{
+    READ_GUARD(&p->freeze_lock);
+
+    return archived_drop_places(p->archived, archive, gone, ctx);
+}
+
+static bool is_given_up(const struct archived_place *place, void *ctx)
+{
+    return catalogue_gives_up(ctx, place->in_pack, place->where);
+}
+
+int ship_honour(struct state *p, uint16_t archive, uint32_t lineage, uint32_t seen,
+                struct shard *shard)
+{
+    struct catalogue last, c;
+    int err = archive_last_catalogue(shard, lineage, seen, &last);
+    const uint32_t number = last.number;
+
+    if (err < 0 || number <= seen) {
+        catalogue_release(&last);
+        return err;
+    }
+    err = drop_rows(p, archive, is_given_up, &last);
+    catalogue_release(&last);
+    for (uint32_t i = seen + 1; err == 0 && i < number; i++) {
+        err = archive_catalogue(shard, lineage, i, &c);
+        if (err == 0) {
+            err = drop_rows(p, archive, is_given_up, &c);
+            catalogue_release(&c);
+        }
+    }
+    if (err == 0)
+        err = flush_now(p);
+    return err < 0 ? err : shards_note_seen(p->shards, archive, number);
+}
+
+/* ---- holding ---- */
+
+static int refuse(int err, char why[SHARD_WHY], const char *sentence)
+{
+    snprintf(why, SHARD_WHY, "%s", sentence);
+    return err;
+}
+
+static bool has_readers(struct stream *s)
+{
+    MUTEX_GUARD(&s->stats_lock);
+
+    return s->readers != 0;
+}
+
+/* Has another writer claimed an epoch behind ours? 1, 0 or -errno. */
+static int is_claimed(struct stream *s, struct shard *shard)
+{
+    char name[ARCHIVE_NAME_MAX + 1];
+    uint64_t size;
+    int err;
+
+    archive_epoch_name(s->lineage, s->chain.epoch + 1, name);
+    err = shard_stat(shard, name, &size);
+    return err == 0 ? 1 : err == -ENOENT ? 0 : err;
+}
+
+/* Is all that this mount has put named by segments, and is it the writer? */
+static int check(struct stream *s, struct shard *shard, char why[SHARD_WHY])
+{
+    int err = ship_round_held(s), claimed;
+
+    if (err == -EKEYREVOKED)
+        return refuse(err, why, "the archive is refused: `archive status` says why");
+    if (err < 0)
+        return refuse(err, why, "what is to be shipped could not be put there");
+    if (s->deferred || s->made || s->unnoted || ship_has_cut(s))
+        return refuse(-EAGAIN, why, "not all changes could be shipped yet");
+    if (has_readers(s))
+        return refuse(-EBUSY, why, "a restore from the archive runs");
+    claimed = is_claimed(s, shard);
+    if (claimed < 0)
+        return refuse(claimed, why, "the archive cannot be asked");
+    return claimed ? refuse(-EKEYREVOKED, why, "another writer has claimed the archive") : 0;
+}
+
+int ship_hold(struct state *p, uint16_t archive, struct shard *shard, struct ship_held *ret,
+              char why[SHARD_WHY])
+{
+    struct stream *s;
+    int err;
+
+    *ret = (struct ship_held){.p = p, .archive = archive};
+    rwlock_rdlock(&p->ship->lock);
+    s = ship_stream(p, archive);
+    if (!s) {
+        rwlock_rdunlock(&p->ship->lock);
+        return refuse(-ENXIO, why, "the store ships nothing there");
+    }
+    mutex_lock(&s->lock);
+    ret->s = s;
+    err = check(s, shard, why);
+    if (err < 0) {
+        ship_let_go(ret);
+        return err;
+    }
+    ret->lineage = s->lineage;
+    ret->epoch = s->chain.epoch;
+    ret->at = s->at;
+    return 0;
+}
+
+int ship_held_forget(struct ship_held *h, archived_gone_fn *gone, void *ctx)
+{
+    struct stream *s = h->s;
+    int err = drop_rows(h->p, h->archive, gone, ctx);
+
+    mutex_held(&s->lock);
+    for (size_t i = 0; i < s->count; i++)
+        ship_jumps_forget(s, &s->v[i]);
+    return err < 0 ? err : flush_now(h->p);
+}
+
+void ship_let_go(struct ship_held *h)
+{
+    if (!h->s)
+        return;
+    mutex_unlock(&h->s->lock);
+    rwlock_rdunlock(&h->p->ship->lock);
+    h->s = NULL;
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * ship_hold: an archive while something is deleted there: nothing is shipped meanwhile.
+ *
+ *     ship_hold(p, archive, &h, why)      all that was to be shipped is there, and no round runs
+ *     ship_held_forget(&h, gone, ctx)     later segments do not name what is gone
+ *     ship_let_go(&h)
+ *
+ * A later segment names what the table `archived` says, what ghosts of this store say, and the
+ * items that are kept for jumps (ship_jump.c). The first and the last are forgotten by
+ * ship_held_forget; the caller looks at the ghosts.
+ *
+ * Threads: any; whoever holds an archive has locks of this room, and calls nothing else of it.
+ */
+#pragma once
+
+#include "archived.h"
+#include "catalogue.h"
+#include "ship.h"
+
+struct stream;
+struct shard;
+
+struct ship_held {
+    struct state *p;
+    uint16_t archive;
+    uint32_t lineage;
+    uint64_t epoch;        /* of this mount */
+    struct segment_pos at; /* the last segment of the lineage; none: there is none */
+    struct stream *s;      /* private */
+};
+
+/* 0, or with a sentence in `why`: -ENXIO there is no such archive; -EKEYREVOKED it is refused, or
+ * another writer has claimed it; -EBUSY a restore from it runs; -EAGAIN not all was shipped; those
+ * of the round. `shard` is the archive. */
+int ship_hold(struct state *p, uint16_t archive, struct shard *shard, struct ship_held *ret,
+              char why[SHARD_WHY]);
+/* When it returns 0 no row names such a place, also after a crash. */
+int ship_held_forget(struct ship_held *h, archived_gone_fn *gone, void *ctx);
+void ship_let_go(struct ship_held *h);
