@@ -2,6 +2,7 @@
 /* archive_check: see the header. */
 #include "archive_check.h"
 
+#include "archive_catalogue.h"
 #include "archive_read.h"
 #include "archive_text.h"
 #include "array.h"
@@ -159,11 +160,10 @@ static int check_segment(struct checking *c, struct segment_pos at)
     return err;
 }
 
-/* The segments from the first to the last one that there is now. A terminator that cannot be read
+/* The segments behind `at` to the last one that there is now. A terminator that cannot be read
  * hides where its epoch ends: the check goes on with the next epoch. */
-static int check_segments(struct checking *c, struct segment_pos last)
+static int check_segments(struct checking *c, struct segment_pos at, struct segment_pos last)
 {
-    struct segment_pos at = {0};
     int err = 0;
 
     while (err == 0 && segment_pos_compare(at, last) < 0) {
@@ -191,6 +191,26 @@ static int check_segments(struct checking *c, struct segment_pos last)
             err = (int)n;
         }
     }
+    return err;
+}
+
+/* The segments before the begin of the catalogue that it keeps. */
+static int check_kept(struct checking *c, const struct catalogue *kept)
+{
+    char key[ARCHIVE_NAME_MAX + 1];
+    int err = 0;
+
+    for (uint32_t i = 0; i < kept->kept_count; i++)
+        for (struct segment_pos at = {kept->kept[i].epoch, kept->kept[i].first};
+             err == 0 && at.serial <= kept->kept[i].last; at.serial++) {
+            c->lost = true; /* the one before it may be given up */
+            err = check_segment(c, at);
+            if (err != -ENOENT)
+                continue;
+            segment_key(c, at, key);
+            found(c, key, "it is missing");
+            err = 0;
+        }
     return err;
 }
 
@@ -278,11 +298,24 @@ static int check_places(struct checking *c)
 
 static int check(struct checking *c)
 {
-    struct segment_pos last = {0};
-    int err = chain_last(c->shard, c->lineage, last, &last);
+    struct segment_pos at = {0}, last = {0};
+    struct catalogue kept;
+    int err = archive_last_catalogue(c->shard, c->lineage, 0, &kept);
 
+    if (err == -EUCLEAN || err == -EPROTO) {
+        found(c, "kept", "the last catalogue of what is kept cannot be read");
+        return 0;
+    }
+    if (err == 0 && kept.number) {
+        err = check_kept(c, &kept);
+        at = (struct segment_pos){kept.begin.at.epoch, kept.begin.at.serial - 1};
+        c->lost = true; /* what was before the begin may be given up */
+    }
     if (err == 0)
-        err = check_segments(c, last);
+        err = chain_last(c->shard, c->lineage, kept.begin.at, &last);
+    catalogue_release(&kept);
+    if (err == 0)
+        err = check_segments(c, at, last);
     return err < 0 ? err : check_places(c);
 }
 

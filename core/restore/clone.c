@@ -2,20 +2,21 @@
 /* clone: see the header. */
 #include "clone.h"
 
+#include "archive_catalogue.h"
 #include "archive_find.h"
+#include "archive_pins.h"
 #include "archive_read.h"
 #include "chain.h"
 #include "ns_drop.h"
-#include "report.h"
+#include "restore_pin.h"
 #include "shards.h"
 #include "state.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 #define U(x) ((unsigned long long)(x))
+#define TRIES 4 /* to find a moment that is kept */
 
 static int fail(struct strbuf *why, int err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -108,45 +109,15 @@ int clone_look(const char *url, uint32_t lineage, struct clone_source *ret, stru
     return err;
 }
 
-/* ---- the pin ---- */
-
-/* What the clone needs is not removed from the archive while the pin is there. Who has only the
- * right to read puts none, which is said. */
-static int put_pin(struct state *p, struct shard *s, const struct clone_source *source)
-{
-    struct archive_pin pin = {.lineage = source->lineage.number, .time = now(p)};
-    char name[ARCHIVE_NAME_MAX + 1], text[ARCHIVE_TEXT_MAX];
-
-    if (getrandom(pin.token, sizeof pin.token, 0) != (ssize_t)sizeof pin.token)
-        return -EIO;
-    (void)gethostname(pin.who, sizeof pin.who - 1);
-    archive_pin_name(pin.token, name);
-    return shard_put_if_absent(s, name, text, archive_pin_encode(&pin, text));
-}
-
-static void pin_or_tell(struct state *p, const char *url, const struct clone_source *source)
-{
-    char why[SHARD_WHY] = "";
-    struct shard *s;
-    int err = shard_open(url, 0, &s, why);
-
-    if (err == 0) {
-        err = put_pin(p, s, source);
-        shard_close(s);
-    }
-    if (err < 0)
-        report(REPORT_WARN,
-               "no pin could be put into the archive (%s): whoever deletes from it must know that "
-               "this store needs it",
-               strerror(-err));
-}
-
 /* ---- filling ---- */
 
 struct filling {
     struct state *p;
     uint16_t archive;
     struct restore_ask moment; /* without a name */
+    struct catalogue kept;     /* by which the moment was found */
+    struct archive_pin pin;    /* of what is filled */
+    bool pinned;
     restore_progress_fn *progress;
     void *ctx;
     struct clone_result *result;
@@ -163,11 +134,12 @@ static int make_way(struct filling *f, const char *name)
 }
 
 /* Fills a namespace as `plan` says. */
-static int fill_planned(struct filling *f, const char *name, const struct restore_plan *plan)
+static int fill_planned(struct filling *f, const char *name, struct restore_plan *plan)
 {
     struct restore_result r;
     int err = make_way(f, name);
 
+    plan->pinned = f->pinned;
     if (err == 0)
         err = restore_run(f->p, plan, name, f->progress, f->ctx, &r, f->why);
     if (err == 0 && plan->frozen)
@@ -192,6 +164,7 @@ static int fill_one(struct filling *f, const char *name)
     int err;
 
     ask.name = name;
+    ask.kept = &f->kept;
     err = restore_plan(f->p, f->archive, &ask, &plan, f->why);
     if (err < 0)
         return err;
@@ -208,6 +181,7 @@ static int fill_if_there(struct filling *f, const char *name)
     int err;
 
     ask.name = name;
+    ask.kept = &f->kept;
     err = restore_plan(f->p, f->archive, &ask, &plan, f->why);
     if (err == -ENOENT) {
         strbuf_clear(f->why);
@@ -234,9 +208,9 @@ static int find_segment(struct filling *f, struct shard *s, uint32_t lineage,
 
     switch (m->when) {
     case RESTORE_SEQ:
-        return archive_find_seq(s, lineage, m->seq, ret);
+        return archive_find_seq(s, lineage, &f->kept, m->seq, ret);
     case RESTORE_TIME:
-        return archive_find_time(s, lineage, m->time, ret);
+        return archive_find_time(s, lineage, &f->kept, m->time, ret);
     default:
         return chain_last(s, lineage, *ret, ret);
     }
@@ -249,8 +223,10 @@ static int read_names(struct filling *f, struct shard *s, uint32_t lineage, stru
     struct segment_pos at = {0}, before;
     struct archive_segment g;
     uint64_t seq;
-    int err = find_segment(f, s, lineage, &at);
+    int err = archive_last_catalogue(s, lineage, 0, &f->kept);
 
+    if (err == 0)
+        err = find_segment(f, s, lineage, &at);
     if (err == 0 && at.epoch == 0)
         err = -ENOENT;
     if (err == 0)
@@ -260,10 +236,12 @@ static int read_names(struct filling *f, struct shard *s, uint32_t lineage, stru
     seq = g.front.head.seq;
     before = g.front.head.before;
     archive_segment_release(&g);
-    if (f->moment.when != RESTORE_SEQ) {
+    if (f->moment.when != RESTORE_SEQ || seq < f->moment.seq) {
         f->moment.when = RESTORE_SEQ;
         f->moment.seq = seq;
     }
+    f->pin.at = seq <= f->moment.seq ? at : before;
+    f->pin.behind = seq <= f->moment.seq ? (struct segment_pos){0} : at;
     if (seq <= f->moment.seq)
         return archive_names(s, lineage, at, &ret->then);
     err = archive_names(s, lineage, before, &ret->then);
@@ -290,18 +268,82 @@ static int find_names(struct filling *f, uint32_t lineage, struct names *ret)
                    : 0;
 }
 
-static int fill_all(struct filling *f, uint32_t lineage)
+static void forget_names(struct filling *f, struct names *names)
+{
+    archive_names_release(&names->then);
+    archive_names_release(&names->behind);
+    catalogue_release(&f->kept);
+}
+
+/* Has the archive keep what the names need. -ESTALE: some of it was given up meanwhile. */
+static int pin(struct filling *f)
+{
+    struct shard *s;
+    int err = shards_get(f->p->shards, f->archive, SHARDS_READ, &s, NULL);
+
+    if (err < 0)
+        return fail(f->why, err, "the archive cannot be asked");
+    err = restore_pin_put(s, &f->pin, f->kept.number);
+    shards_put_back(f->p->shards, f->archive);
+    f->pinned = err == 1;
+    return err == -ESTALE || err >= 0
+               ? err
+               : fail(f->why, err, "no pin can be put there: %s", strerror(-err));
+}
+
+/* The clone failed, and needs nothing. If that cannot be said the pin stays. */
+static void unpin(struct filling *f)
+{
+    struct shard *s;
+
+    if (!f->pinned || shards_get(f->p->shards, f->archive, SHARDS_READ, &s, NULL) < 0)
+        return;
+    (void)archive_pin_end(s, f->pin.token);
+    shards_put_back(f->p->shards, f->archive);
+}
+
+/* Finds the moment, and has the archive keep it. What was given up in between is looked for anew.
+ * */
+static int find_and_pin(struct filling *f, const struct restore_ask *moment, uint32_t lineage,
+                        struct names *names)
+{
+    int err = -ESTALE;
+
+    for (int i = 0; i < TRIES && err == -ESTALE; i++) {
+        forget_names(f, names);
+        restore_pin_init(f->p, lineage, &f->pin);
+        f->moment = *moment;
+        err = find_names(f, lineage, names);
+        if (err == 0)
+            err = pin(f);
+    }
+    return err < 0 ? fail(f->why, err, "what the archive keeps changes all the time") : 0;
+}
+
+static int fill_all(struct filling *f, const struct names *names)
+{
+    int err = 0;
+
+    for (size_t i = 0; i < names->then.count && err == 0; i++)
+        err = fill_one(f, names->then.v[i].name);
+    for (size_t i = 0; i < names->behind.count && err == 0; i++)
+        if (!archive_name_find(&names->then, names->behind.v[i].name))
+            err = fill_if_there(f, names->behind.v[i].name);
+    return err;
+}
+
+static int fill(struct filling *f, const struct clone_ask *ask, uint32_t lineage)
 {
     struct names names = {ARCHIVE_NAMES_INIT, ARCHIVE_NAMES_INIT};
-    int err = find_names(f, lineage, &names);
+    int err = find_and_pin(f, &ask->moment, lineage, &names);
 
-    for (size_t i = 0; i < names.then.count && err == 0; i++)
-        err = fill_one(f, names.then.v[i].name);
-    for (size_t i = 0; i < names.behind.count && err == 0; i++)
-        if (!archive_name_find(&names.then, names.behind.v[i].name))
-            err = fill_if_there(f, names.behind.v[i].name);
-    archive_names_release(&names.then);
-    archive_names_release(&names.behind);
+    if (err == 0 && !ask->names)
+        err = fill_all(f, &names);
+    for (size_t i = 0; ask->names && i < ask->count && err == 0; i++)
+        err = fill_one(f, ask->names[i]);
+    if (err < 0)
+        unpin(f);
+    forget_names(f, &names);
     return err;
 }
 
@@ -311,7 +353,6 @@ int clone_fill(struct state *p, const char *url, const struct clone_source *sour
 {
     struct filling f = {.p = p,
                         .archive = shards_free_number(p->shards),
-                        .moment = ask->moment,
                         .progress = progress,
                         .ctx = ctx,
                         .result = ret,
@@ -323,10 +364,5 @@ int clone_fill(struct state *p, const char *url, const struct clone_source *sour
     *ret = (struct clone_result){0};
     if (err < 0)
         return fail(why, err, "%s", *reason ? reason : strerror(-err));
-    pin_or_tell(p, url, source);
-    if (!ask->names)
-        return fill_all(&f, source->lineage.number);
-    for (size_t i = 0; i < ask->count && err == 0; i++)
-        err = fill_one(&f, ask->names[i]);
-    return err;
+    return fill(&f, ask, source->lineage.number);
 }

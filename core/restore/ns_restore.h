@@ -4,6 +4,7 @@
  * namespace of this store.
  *
  *     restore_plan(p, archive, &ask, &plan, why)     which segments are needed, and what they say
+ *     restore_pin(p, &plan, why)                     unless the store ships there
  *     restore_run(p, &plan, "name", ..., why)        a draft is filled, and then seen whole
  *     restore_plan_release(&plan)
  *
@@ -17,12 +18,13 @@
  * A restored tree has the state sum that was shipped with it, or it is not shown (promise 1).
  *
  * Threads: any; the caller holds no lock and may wait. Errors: 0 or -errno, with a sentence in
- * `why`: -ENXIO there is no such archive; -EINVAL the lineage is of a store with other keys;
- * -ENOENT the archive does not have that; -EUCLEAN what it
+ * `why`: -ESTALE what was planned is not kept any more; -ENXIO there is no such archive; -EINVAL the
+ * lineage is of a store with other keys; -ENOENT the archive does not have that; -EUCLEAN what it
  * has is damaged; -EEXIST there is a namespace of that name; those of the shard and of the store.
  */
 #pragma once
 
+#include "catalogue.h"
 #include "segment.h"
 #include "strbuf.h"
 #include <stdatomic.h>
@@ -43,6 +45,9 @@ struct restore_ask {
     uint32_t lineage; /* of the archive; 0: the one that the store ships to, or reads, and for a
                        * time before its begin those that it goes on from */
     const _Atomic bool *interrupted; /* may be NULL; true: the plan ends with -EINTR */
+    /* The catalogue of the lineage that is used, while a pin keeps what it says; NULL: the last
+     * one, which the plan reads. */
+    const struct catalogue *kept;
 };
 
 /* One section that is needed, the first one first. */
@@ -63,8 +68,10 @@ struct restore_plan {
     uint64_t items, bytes; /* of items, in all steps */
     uint64_t requests;     /* that were made for the plan */
     uint64_t lost;         /* items of the namespace whose content the archive does not have */
-    uint64_t last_seq; /* if the moment is behind the last change that the archive has: that one */
-    bool frozen;       /* the namespace was frozen then */
+    uint64_t last_seq;  /* if the moment is behind the last change that the archive has: that one */
+    bool frozen;        /* the namespace was frozen then */
+    uint32_t catalogue; /* number of the one that it was made by; 0: there was none */
+    bool pinned;        /* a pin keeps what it needs */
 };
 
 /* Sets the moment from "SEQ" or "TIME". A time without a fraction is the end of that second, so
@@ -80,6 +87,10 @@ void restore_plan_release(struct restore_plan *plan);
 /* Only which segment has the moment: the plan has one step, that one. It needs no store. */
 int restore_find(struct shard *s, uint32_t lineage, const struct restore_ask *ask,
                  struct restore_plan *ret, struct strbuf *why);
+/* Puts a pin for what the plan needs, where the store only reads; where it ships its own prune
+ * knows what it needs. Without the right to write there it is only reported. -ESTALE: some of it
+ * was given up since the plan was made: another plan may succeed. */
+int restore_pin(struct state *p, struct restore_plan *plan, struct strbuf *why);
 
 struct restore_result {
     uint64_t inodes, items;

@@ -30,8 +30,6 @@ struct restore_waiting {
     uint64_t object;               /* held; 0: none, or it has to be made */
 };
 
-#define OTHER_TREE "what the archive has does not make the tree that was shipped"
-
 static int fail(struct restore_items *r, int err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 static int fail(struct restore_items *r, int err, const char *fmt, ...)
@@ -218,6 +216,8 @@ static void copy_name(const struct segment_item *i, char out[ITEM_NAME_MAX + 1])
     out[i->name_len] = '\0';
 }
 
+/* What is gone may have come in between, where a section spans several: then it was not there
+ * before. The state sum says whether all is right in the end. */
 static int put_named(struct restore_items *r, const struct segment_item *i)
 {
     struct tree_cursor c = TREE_CURSOR_INIT;
@@ -231,9 +231,7 @@ static int put_named(struct restore_items *r, const struct segment_item *i)
     if (err == 0)
         tree_cursor_end(&c);
     if (i->gone)
-        return err == 0         ? name_del(r->p, t, k, name)
-               : err == -ENOENT ? fail(r, -EUCLEAN, OTHER_TREE)
-                                : err;
+        return err == 0 ? name_del(r->p, t, k, name) : err == -ENOENT ? 0 : err;
     return err == 0 || err == -ENOENT ? name_put(r->p, t, k, name, i->val, i->len) : err;
 }
 
@@ -242,7 +240,7 @@ static int put_plain(struct restore_items *r, const struct segment_item *i)
     const struct key k = key_make(i->ino, i->type, i->rest);
     int err = i->gone ? tree_del(&r->draft->tree, k) : tree_put(&r->draft->tree, k, i->val, i->len);
 
-    return i->gone && err == -ENOENT ? fail(r, -EUCLEAN, OTHER_TREE) : err;
+    return i->gone && err == -ENOENT ? 0 : err;
 }
 
 /* Puts one item. Needs the locks. */

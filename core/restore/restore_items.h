@@ -9,7 +9,7 @@
  *     restore_items_end(&r)                                 also after an error
  *
  * Threads: one at a time; the caller holds no lock. Errors: 0 or -errno, perhaps with a sentence in
- * `why`: -EUCLEAN an item that is gone is not there, or the segment is damaged; -EEXIST an object
+ * `why`: -EUCLEAN the segment is damaged; -EEXIST an object
  * of this store has the id of another content; what the shard, progress and the store say.
  */
 #pragma once

@@ -9,6 +9,8 @@
 #include "archive_read.h"
 #include "ns_draft.h"
 #include "restore_items.h"
+#include "restore_pin.h"
+#include "restore_pin.h"
 #include "restore_verify.h"
 #include "shards.h"
 #include "state.h"
@@ -137,14 +139,14 @@ int restore_load(struct state *p, const struct restore_plan *plan, struct ns *dr
     return err;
 }
 
-int restore_run(struct state *p, const struct restore_plan *plan, const char *name,
-                restore_progress_fn *progress, void *ctx, struct restore_result *ret,
-                struct strbuf *why)
+/* Fills a draft, and shows it. */
+static int run(struct state *p, const struct restore_plan *plan, const char *name,
+               restore_progress_fn *progress, void *ctx, struct restore_result *ret,
+               struct strbuf *why)
 {
     struct ns *draft;
     int err = ns_draft(p, name, &draft);
 
-    *ret = (struct restore_result){0};
     if (err < 0)
         return err;
     err = restore_load(p, plan, draft, 0, progress, ctx, ret, why);
@@ -154,5 +156,19 @@ int restore_run(struct state *p, const struct restore_plan *plan, const char *na
         ns_draft_drop(p, draft);
     else
         ns_put(p, draft);
+    return err;
+}
+
+int restore_run(struct state *p, const struct restore_plan *plan, const char *name,
+                restore_progress_fn *progress, void *ctx, struct restore_result *ret,
+                struct strbuf *why)
+{
+    int err = restore_begin(p, plan, why);
+
+    *ret = (struct restore_result){0};
+    if (err < 0)
+        return err;
+    err = run(p, plan, name, progress, ctx, ret, why);
+    restore_end(p, plan);
     return err;
 }

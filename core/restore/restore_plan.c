@@ -6,6 +6,7 @@
  */
 #include "ns_restore.h"
 
+#include "archive_catalogue.h"
 #include "archive_find.h"
 #include "archive_read.h"
 #include "array.h"
@@ -41,6 +42,9 @@ struct planner {
     struct strbuf *why;
     struct segment_pos limit; /* nothing behind it belongs to the history; none: all does */
     bool too_early;           /* the moment is before the begin of the lineage */
+    bool elsewhere;           /* it is a lineage that the one of the ask goes on from */
+    const struct catalogue
+        *kept; /* the last catalogue, or that of the ask; NULL: it is not looked at */
 };
 
 static int fail(struct planner *r, int err, const char *fmt, ...)
@@ -84,7 +88,7 @@ static int read_head(struct planner *r, struct segment_pos at, uint64_t *ret_seq
 static int find_seq(struct planner *r, struct around *ret)
 {
     struct segment_pos found, before, none;
-    int err = archive_find_seq(r->shard, r->plan->lineage, r->ask->seq, &found);
+    int err = archive_find_seq(r->shard, r->plan->lineage, r->kept, r->ask->seq, &found);
 
     if (err == 0)
         err = read_head(r, found, &ret->seq, &before);
@@ -113,7 +117,7 @@ static int find_segments(struct planner *r, struct around *ret)
         err = find_seq(r, ret);
         break;
     case RESTORE_TIME:
-        err = archive_find_time(r->shard, lineage, r->ask->time, &ret->at);
+        err = archive_find_time(r->shard, lineage, r->kept, r->ask->time, &ret->at);
         r->too_early = err == -ENOENT;
         if (err == 0 && r->limit.epoch && segment_pos_compare(ret->at, r->limit) > 0)
             ret->at = r->limit;
@@ -309,7 +313,9 @@ static int find_moment(struct planner *r, const struct around *a, const struct a
 static int add_step(struct planner *r, const struct restore_step *step)
 {
     struct restore_plan *plan = r->plan;
-    int err = ARRAY_RESERVE(plan->steps, plan->room, plan->count + 1);
+    int err = r->kept && r->kept->number && !catalogue_keeps(r->kept, step->at)
+                  ? -EUCLEAN
+                  : ARRAY_RESERVE(plan->steps, plan->room, plan->count + 1);
 
     if (err < 0)
         return err;
@@ -374,7 +380,9 @@ static int find_last(struct planner *r, struct restore_step *ret)
 {
     struct archive_names names = ARCHIVE_NAMES_INIT;
     struct around around;
-    int err = find_segments(r, &around);
+    int err;
+
+    err = find_segments(r, &around);
 
     if (err == 0)
         err = archive_names(r->shard, r->plan->lineage, around.at, &names);
@@ -396,12 +404,35 @@ static int make_steps(struct planner *r, const struct restore_step *step)
     return err;
 }
 
+/* Gives the planner the last catalogue of its lineage, which `last` gets, or that of the ask. The
+ * caller releases `last`. */
+static int read_kept(struct planner *r, struct catalogue *last)
+{
+    int err = 0;
+
+    *last = (struct catalogue){.number = 0};
+    r->kept = r->elsewhere ? NULL : r->ask->kept;
+    if (!r->kept) {
+        err = archive_last_catalogue(r->shard, r->plan->lineage, 0, last);
+        r->kept = last;
+    }
+    r->plan->catalogue = r->kept->number;
+    return err;
+}
+
 static int make(struct planner *r)
 {
     struct restore_step step;
-    int err = find_last(r, &step);
+    struct catalogue last;
+    int err = read_kept(r, &last);
 
-    return err < 0 ? err : make_steps(r, &step);
+    if (err == 0)
+        err = find_last(r, &step);
+    if (err == 0)
+        err = make_steps(r, &step);
+    r->kept = NULL;
+    catalogue_release(&last);
+    return err;
 }
 
 /* Plans what leads to a section of a segment that is known. */
@@ -433,12 +464,16 @@ int restore_find(struct shard *s, uint32_t lineage, const struct restore_ask *as
 {
     struct planner r = {.shard = s, .ask = ask, .plan = ret, .why = why};
     struct restore_step step;
+    struct catalogue last;
     int err;
 
     *ret = (struct restore_plan){.lineage = lineage};
-    err = find_last(&r, &step);
+    err = read_kept(&r, &last);
+    if (err == 0)
+        err = find_last(&r, &step);
     if (err == 0)
         err = add_step(&r, &step);
+    catalogue_release(&last);
     say_too_early(&r);
     say_damaged(err, why);
     return err;
@@ -477,6 +512,7 @@ static int make_in_lineages(struct planner *r)
             break;
         r->limit = l.parent_at;
         r->too_early = false;
+        r->elsewhere = true;
         err = enter(r, l.parent, &l);
         if (err == 0)
             err = make(r);

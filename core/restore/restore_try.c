@@ -5,6 +5,7 @@
 #include "ns_branch.h"
 #include "ns_draft.h"
 #include "ns_point.h"
+#include "restore_pin.h"
 #include "state.h"
 #include "tree_item.h"
 #include <errno.h>
@@ -61,14 +62,18 @@ int restore_try(struct state *p, const struct restore_plan *plan, unsigned read,
                 struct strbuf *why)
 {
     struct ns *draft;
-    int err = ns_draft(p, "drill", &draft);
+    int err = restore_begin(p, plan, why);
 
     *ret = (struct restore_result){0};
     if (err < 0)
         return err;
-    err = restore_load(p, plan, draft, read, progress, ctx, ret, why);
-    if (err == 0)
-        err = compare_here(p, plan, ret, why);
-    ns_draft_drop(p, draft);
+    err = ns_draft(p, "drill", &draft);
+    if (err == 0) {
+        err = restore_load(p, plan, draft, read, progress, ctx, ret, why);
+        if (err == 0)
+            err = compare_here(p, plan, ret, why);
+        ns_draft_drop(p, draft);
+    }
+    restore_end(p, plan);
     return err;
 }
