@@ -245,7 +245,10 @@ int control_archive(struct call *call)
                  {"fork", fork_archive},
                  {"remove", remove_archive},
                  {"check", check_archive},
-                 {"drill", control_archive_drill}};
+                 {"drill", control_archive_drill},
+                 {"prune", control_prune},
+                 {"pins", control_list_pins},
+                 {"unpin", control_end_pin}};
 
     if (call->c->nargs > 3 && !control_is_keyword(call, 0, "drill"))
         return control_fail(call, -EINVAL, "that is a word too many; usage: %s", call->verb->usage);
@@ -256,8 +259,8 @@ int control_archive(struct call *call)
             return err < 0 ? err : words[i].run(call);
         }
     return control_fail_word(call, -EINVAL,
-                             "it is `archive add`, `status`, `ship`, `check`, `drill`, `fork` or "
-                             "`remove`, not archive %s",
+                             "it is `archive add`, `status`, `ship`, `check`, `drill`, `prune`, "
+                             "`pins`, `unpin`, `fork` or `remove`, not archive %s",
                              control_arg(call, 0));
 }
 
@@ -503,6 +506,11 @@ int control_restore(struct call *call)
         err = take_lineage(call, &ask.lineage);
     if (err == 0)
         err = control_archive_errno(restore_plan(call->p, number, &ask, &plan, &call->why));
+    if (err == 0 && !w.dry) {
+        err = control_archive_errno(restore_pin(call->p, &plan, &call->why));
+        if (err < 0)
+            restore_plan_release(&plan);
+    }
     free(name);
     if (err < 0)
         return err;

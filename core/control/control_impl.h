@@ -112,6 +112,13 @@ int control_find_archive(struct call *call, const char *url, bool ships, uint16_
 struct restore_ask;
 int control_parse_moment(struct call *call, const char *spec, struct restore_ask *ret,
                          char **ret_name);
+
+/* control_prune.c: called by control_archive */
+int control_prune(struct call *call);
+int control_list_pins(struct call *call);
+int control_end_pin(struct call *call);
+
+/* control_archive.c, again */
 int control_restore(struct call *call);
 
 /* control_diff.c */

@@ -158,9 +158,12 @@ const struct verb control_verbs[] = {
     {"archive",
      "archive add URL | archive status | archive ship [URL] [DUR] | archive check [URL] "
      "[read=PERCENT] [wait] | archive drill [NS[@SEQ|@TIME]...] [archive=URL] [read=PERCENT] [wait]"
+     " | archive prune [URL] [wait] | archive pins [URL] | archive unpin TOKEN [URL]"
      " | archive fork [URL] | archive remove [URL]",
      "ship every change to an object store, say how far that is, ship what is left now, restore to "
-     "see whether that works, go on in a history of its own, or ship no more",
+     "see whether that works, delete what is not kept, list and end pins, go on in a history of "
+     "its "
+     "own, or ship no more",
      JOB_PROMPT, true, 1, COMMAND_WORDS_MAX, control_archive},
     {"restore", "restore NS[@SEQ|@TIME] NEW|dry-run [full] [archive=URL] [lineage=N] [wait]",
      "make a namespace of what an archive has of one, as it was after a change or at a time; or "

@@ -13,7 +13,6 @@ import sys
 
 # Functions that tests alone call, and may: name -> why.
 SEAMS = {
-    'archive_pin_decode': 'a pin is put for who removes old segments, which nothing here does',
     'beneath_go_slowly': 'shows opens to a fault injection',
     'log_get_stats': 'how many syncs a caller shares is seen nowhere else',
     'log_scan_now': 'frames of a log that others append to meanwhile',

@@ -12,6 +12,11 @@
  * (vault.h): then it fails, and a later one ships all. Before a round all namespaces
  * are listed by a naive walk; after one that succeeded that is what the archive has at that moment.
  *
+ * At times the archive is pruned, with settings of some minutes to some days, by a run that may
+ * die; pins are put and end. A moment stays known if a pin or the last catalogue says that it is
+ * kept: those that are younger than archive_keep all do. Restored files that are only in the
+ * archive are read as before.
+ *
  * Of any such moment a namespace is restored, by the number of the change or by the time, listed
  * and compared. A name that was not there is refused. At times bytes of the store itself are damaged
  * while a round is made, and sound again afterwards: then this round has all else, and a later one
@@ -24,6 +29,9 @@
  */
 #include "archive_follower.h"
 #include "archive_work.h"
+#include "archive_catalogue.h"
+#include "archive_check.h"
+#include "archive_pins.h"
 #include "chain.h"
 #include "check.h"
 #include "disk_mem.h"
@@ -32,6 +40,7 @@
 #include "ns_find.h"
 #include "ns_restore.h"
 #include "packs.h"
+#include "prune.h"
 #include "random_tree.h"
 #include "record.h"
 #include "report.h"
@@ -64,8 +73,9 @@ struct known {
 /* After a round that has succeeded: what the archive has. */
 struct moment {
     uint64_t seq;
-    int64_t from, to; /* times between which nothing more was shipped */
-    bool lossy;       /* some bytes may be lost there */
+    int64_t from, to;      /* times between which nothing more was shipped */
+    bool lossy;            /* some bytes may be lost there */
+    struct segment_pos at; /* the last segment then */
     struct known of[WORK_NAMES];
 };
 
@@ -86,6 +96,11 @@ static struct {
         struct segment_pos at; /* the last segment that it knows */
     } old;                     /* a copy of the store */
     uint64_t rounds, failed, restored, refused, damaged, noticed, deaths, copies, idle, lossy;
+    uint64_t prunes, deleted, forgotten, pins;
+    struct archive_pin pin; /* of a moment */
+    size_t pinned;          /* which one */
+    bool is_pinned;
+    int64_t marked; /* when something was marked last */
 } w;
 
 static struct tree_lines lines;
@@ -130,6 +145,7 @@ static void check_offline(void)
 
 static struct moment look_at_all(void);
 static void note_moment(struct moment *m);
+static struct segment_pos last_segment(void);
 
 /* At the end of a mount all is shipped. */
 static void close_store(void)
@@ -147,6 +163,7 @@ static void reopen_store(void)
 {
     open_store();
     w.closed.seq = atomic_load(&work.p->seq);
+    w.closed.at = last_segment();
     note_moment(&w.closed);
 }
 
@@ -281,6 +298,8 @@ static void forget_moment(struct moment *m)
 static struct moment *new_moment(void)
 {
     w.last = w.moments < MOMENTS ? w.moments++ : work_pick(MOMENTS);
+    if (w.is_pinned && w.last == w.pinned)
+        w.last = (w.last + 1) % MOMENTS;
     forget_moment(&w.moment[w.last]);
     return &w.moment[w.last];
 }
@@ -369,6 +388,7 @@ static void note_shipped(struct moment *m)
     w.is_behind = false;
     m->from = now(work.p);
     m->lossy = stats().lost > 0;
+    m->at = stats().at;
     note_moment(m);
 }
 
@@ -520,7 +540,8 @@ static struct choice choose(struct shard *s)
 /* With a segment that is lost the history seems to end before it, so an older state may come. */
 static bool may_be_older(const struct choice *c, bool lost)
 {
-    return lost && (strstr(c->name, "/log/") || strstr(c->name, "/epoch/"));
+    return lost &&
+           (strstr(c->name, "/log/") || strstr(c->name, "/epoch/") || strstr(c->name, "/kept/"));
 }
 
 static bool is_damage(int err)
@@ -844,6 +865,152 @@ static void follow(void)
         check_follower(&w.moment[w.last]);
 }
 
+/* ---- a prune ---- */
+
+/* Is it still what a restore of its change gives? */
+static bool is_kept(const struct catalogue *c, const struct moment *m)
+{
+    uint32_t i = c->state_count;
+
+    if (!c->number || m->seq >= c->begin.seq)
+        return true;
+    while (i > 0 && c->states[i - 1].seq > m->seq)
+        i--;
+    return i > 0 && segment_pos_compare(c->states[i - 1].at, m->at) == 0;
+}
+
+static struct catalogue last_catalogue(void)
+{
+    struct shard *s = open_vault();
+    struct catalogue c;
+
+    CHECK(archive_last_catalogue(s, 1, 0, &c) == 0);
+    shard_close(s);
+    return c;
+}
+
+static void drop_moment(size_t i)
+{
+    const size_t last = --w.moments;
+
+    w.is_last &= i != w.last;
+    forget_moment(&w.moment[i]);
+    if (i == last)
+        return;
+    w.moment[i] = w.moment[last];
+    w.moment[last] = (struct moment){.seq = 0};
+    w.pinned = w.pinned == last ? i : w.pinned;
+    w.last = w.last == last ? i : w.last;
+}
+
+/* Forgets the moments that are not kept, and proves that they need not be. */
+static void forget_pruned(int64_t keep)
+{
+    struct catalogue c = last_catalogue();
+
+    for (size_t i = w.moments; i-- > 0;) {
+        if (is_kept(&c, &w.moment[i]))
+            continue;
+        CHECK(w.moment[i].from <= now(work.p) - keep && !(w.is_pinned && w.pinned == i));
+        drop_moment(i);
+        w.forgotten++;
+    }
+    catalogue_release(&c);
+}
+
+static void on_found(const char *what, const char *sentence, void *ctx)
+{
+    (void)ctx;
+    fprintf(stderr, "archive check: %s: %s\n", what, sentence);
+}
+
+static void check_archive(void)
+{
+    const struct archive_check_ask ask = {.found = on_found};
+    struct archive_check_result r;
+
+    CHECK(archive_check(work.p, w.archive, &ask, &r) == 0);
+    CHECK(r.found == 0);
+}
+
+/* Puts a pin for a moment, or ends it. */
+static void pin_one(void)
+{
+    struct shard *s = open_vault();
+
+    if (w.is_pinned) {
+        CHECK(archive_pin_end(s, w.pin.token) == 0);
+        w.is_pinned = false;
+    } else if (w.moments) {
+        w.pinned = work_pick(w.moments);
+        w.pin = (struct archive_pin){.lineage = 1, .at = w.moment[w.pinned].at};
+        w.is_pinned = archive_pin_put(s, &w.pin) == 0;
+        CHECK(w.is_pinned);
+        w.pins++;
+    }
+    shard_close(s);
+}
+
+static int64_t choose_keep(void)
+{
+    struct settings *set = &work.p->settings;
+    const int64_t minute = 60 * NSEC_PER_SEC, keep = minute * (1 + (int64_t)work_pick(30));
+
+    settings_put(set, SET_ARCHIVE_KEEP, keep);
+    settings_put(set, SET_ARCHIVE_KEEP_HOURLY, minute * (int64_t)work_pick(300));
+    settings_put(set, SET_ARCHIVE_KEEP_DAILY, minute * (int64_t)work_pick(6000));
+    settings_put(set, SET_ARCHIVE_GRACE, minute);
+    return keep;
+}
+
+static void note_prune(const struct prune_result *r, uint32_t before)
+{
+    CHECK(r->deleted == 0 || now(work.p) - w.marked >= 60 * NSEC_PER_SEC);
+    if (r->catalogue != before)
+        w.marked = now(work.p);
+    w.prunes++;
+    w.deleted += r->deleted;
+}
+
+static void prune(void)
+{
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    const struct prune_ask ask = {.progress = NULL};
+    struct catalogue c = last_catalogue();
+    const int64_t keep = choose_keep();
+    const bool dies = work_pick(4) == 0;
+    struct prune_result r;
+    int err;
+
+    vault_set_clock(now(work.p));
+    if (dies)
+        vault_spoil();
+    err = prune_run(work.p, w.archive, &ask, &r, &why);
+    if (err < 0 && !(dies && vault_may_fail(err)))
+        fprintf(stderr, "a prune failed: %d: %s\n", err, why.s ? why.s : "");
+    CHECK(err == 0 || (dies && vault_may_fail(err)));
+    heal();
+    note_prune(&r, c.number);
+    if (err < 0 && work_pick(3) == 0)
+        die();
+    forget_pruned(keep);
+    catalogue_release(&c);
+}
+
+static void prune_some(void)
+{
+    ship();
+    if (w.is_behind)
+        return;
+    if (work_pick(3) == 0)
+        pin_one();
+    end_moment();
+    work_pass((int64_t)work_pick(7200) * NSEC_PER_SEC);
+    prune();
+    if (work_pick(3) == 0)
+        check_archive();
+}
+
 /* ---- all of it ---- */
 
 static void play_round(void)
@@ -870,6 +1037,8 @@ static void play_round(void)
         be_old();
     if (work_pick(25) == 0)
         be_old_in_one_name();
+    if (work_pick(6) == 0)
+        prune_some();
 }
 
 /* Nothing is left of a store of which all is dropped, and which ships nowhere. */
@@ -977,13 +1146,16 @@ int main(int argc, char **argv)
     play(rounds);
     end();
     follower_counts(&segments, &afresh);
-    printf(
-        "%llu rounds of shipping (%llu failed, %llu idle), %llu restored, %llu refused, %llu "
-        "damaged (%llu noticed), %llu deaths, %llu old copies, %llu rounds with lost bytes, %llu "
-        "segments followed, and %llu times afresh\n",
-        (unsigned long long)w.rounds, (unsigned long long)w.failed, (unsigned long long)w.idle,
-        (unsigned long long)w.restored, (unsigned long long)w.refused,
-        (unsigned long long)w.damaged, (unsigned long long)w.noticed, (unsigned long long)w.deaths,
-        (unsigned long long)w.copies, (unsigned long long)w.lossy, segments, afresh);
+    printf("%llu rounds of shipping (%llu failed, %llu idle), %llu restored, %llu refused, %llu "
+           "damaged (%llu noticed), %llu deaths, %llu old copies, %llu rounds with lost bytes, "
+           "%llu "
+           "segments followed, and %llu times afresh, %llu prunes (%llu deleted, %llu moments "
+           "forgotten, %llu pins)\n",
+           (unsigned long long)w.rounds, (unsigned long long)w.failed, (unsigned long long)w.idle,
+           (unsigned long long)w.restored, (unsigned long long)w.refused,
+           (unsigned long long)w.damaged, (unsigned long long)w.noticed,
+           (unsigned long long)w.deaths, (unsigned long long)w.copies, (unsigned long long)w.lossy,
+           segments, afresh, (unsigned long long)w.prunes, (unsigned long long)w.deleted,
+           (unsigned long long)w.forgotten, (unsigned long long)w.pins);
     return 0;
 }

@@ -274,10 +274,10 @@ static const struct verb verbs[] = {
     {"recall", IN_MOUNT, cmd_control_run, 1, "p*", "PATH|ID... [--wait]",
      "bring objects home from other shards, as a job",
      "  --wait   return when the job has ended\n"},
-    {"archive", IN_MOUNT, cmd_control_run, 1, "ku*",
+    {"archive", IN_MOUNT, cmd_control_run, 1, "kut*",
      "add URL | status | ship [URL] [DUR] | check [--read PERCENT] [URL] [--wait] | "
-     "drill [--archive URL] [--read PERCENT] [NS[@SEQ|@TIME]...] [--wait] | fork [URL] | "
-     "remove [URL]",
+     "drill [--archive URL] [--read PERCENT] [NS[@SEQ|@TIME]...] [--wait] | prune [URL] [--wait] | "
+     "pins [URL] | unpin TOKEN [URL] | fork [URL] | remove [URL]",
      "every change is shipped to an object store",
      "  add URL  from now on; URL: dir:PATH, s3://BUCKET or rados:POOL (man tallyfs-engines)\n"
      "  status   how far each archive of the store is\n"
@@ -285,6 +285,9 @@ static const struct verb verbs[] = {
      "  check    is all there? as a job; with --read a part of the contents is read, too\n"
      "  drill    restore all namespaces, or these, to see whether that works; nothing of it is\n"
      "           left; --read: so many of their objects are read there, too\n"
+     "  prune    mark what archive_keep does not keep, and delete what was marked by an earlier\n"
+     "           run, archive_grace ago at least, as a job\n"
+     "  pins     what restores and clones keep there; unpin TOKEN ends one\n"
      "  fork     go on in a history of its own, where the archive has another one\n"
      "  remove   ship no more; what is there stays there\n"},
     {"restore", IN_MOUNT, cmd_control_run, 1, "nn",

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+/* control_prune: the verbs archive prune, archive pins and archive unpin. */
+#include "archive_pins.h"
+#include "control_impl.h"
+#include "job.h"
+#include "prune.h"
+#include "shards.h"
+#include "ship.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define U(x) ((unsigned long long)(x))
+
+struct prune_job {
+    struct state *p;
+    struct job *j;
+};
+
+static int on_pruned(uint64_t segments, void *ctx)
+{
+    const struct prune_job *at = ctx;
+
+    job_progress(at->p, at->j, segments, 0);
+    return job_pause(at->p, at->j, 0);
+}
+
+static void say(const struct prune_result *r, struct strbuf *out)
+{
+    strbuf_addf(out, "catalogue=%u states=%llu oldest=", r->catalogue, U(r->states));
+    if (r->oldest)
+        strbuf_add_time(out, r->oldest);
+    else
+        strbuf_adds(out, "all");
+    strbuf_addf(out, " deleted=%llu deleted_bytes=%llu marked=%llu marked_bytes=%llu wait=%lld",
+                U(r->deleted), U(r->deleted_bytes), U(r->marked), U(r->marked_bytes),
+                (long long)(r->wait / NSEC_PER_SEC));
+}
+
+static int prune_job(struct state *p, struct job *j, void *arg)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT, why = STRBUF_INIT;
+    struct prune_job at = {p, j};
+    const struct prune_ask ask = {.progress = on_pruned, .ctx = &at};
+    const uint16_t archive = *(uint16_t *)arg;
+    struct prune_result r;
+    int err = prune_run(p, archive, &ask, &r, &why);
+
+    free(arg);
+    say(&r, &text);
+    if (err < 0 && why.len) {
+        strbuf_adds(&text, " why=");
+        command_add_word(&text, why.s);
+    }
+    if (strbuf_error(&text) == 0)
+        job_result(p, j, text.s);
+    return control_archive_errno(err);
+}
+
+static const char *url_at(const struct call *call, size_t i)
+{
+    return call->c->nargs > i ? control_arg(call, i) : NULL;
+}
+
+/* archive prune [URL] [wait] */
+int control_prune(struct call *call)
+{
+    uint16_t number = 0, *arg;
+    char detail[32];
+    int err = control_find_archive(call, url_at(call, 1), true, &number);
+
+    if (err == 0)
+        err = control_may_change(call);
+    if (err < 0)
+        return err;
+    arg = malloc(sizeof *arg);
+    if (!arg)
+        return -ENOMEM;
+    *arg = number;
+    snprintf(detail, sizeof detail, "archive %u", number);
+    return control_run_one(call, detail, prune_job, arg);
+}
+
+static void add_pin(struct call *call, const struct archive_pin *pin)
+{
+    char token[2 * ARCHIVE_TOKEN_LEN + 1];
+
+    archive_token_format(pin->token, token);
+    strbuf_addf(&call->lines, "| pin=%s lineage=%u segment=", token, pin->lineage);
+    if (pin->at.epoch)
+        strbuf_addf(&call->lines, "%llu-%llu", U(pin->at.epoch), U(pin->at.serial));
+    else
+        strbuf_adds(&call->lines, pin->behind.epoch ? "none" : "all");
+    strbuf_adds(&call->lines, " time=");
+    strbuf_add_time(&call->lines, pin->time);
+    strbuf_adds(&call->lines, " who=");
+    command_add_word(&call->lines, pin->who);
+    strbuf_adds(&call->lines, "\n");
+}
+
+static int pins_of(struct call *call, uint16_t number, struct archive_pins *ret)
+{
+    struct shard *shard;
+    int err = shards_get(call->p->shards, number, SHARDS_READ, &shard, NULL);
+
+    if (err < 0)
+        return err;
+    err = shards_said(call->p->shards, number, archive_pins_read(shard, ret));
+    shards_put_back(call->p->shards, number);
+    return err;
+}
+
+/* archive pins [URL] */
+int control_list_pins(struct call *call)
+{
+    struct archive_pins pins = {.count = 0};
+    uint16_t number = 0;
+    int err = control_find_archive(call, url_at(call, 1), false, &number);
+
+    if (err == 0)
+        err = control_archive_errno(pins_of(call, number, &pins));
+    if (err < 0)
+        return err;
+    for (size_t i = 0; i < pins.count; i++)
+        add_pin(call, &pins.v[i]);
+    strbuf_addf(&call->head, " archive=%u pins=%zu", number, pins.count);
+    free(pins.v);
+    return 0;
+}
+
+static int end_pin(struct call *call, uint16_t number, const struct archive_pins *pins,
+                   const uint8_t token[ARCHIVE_TOKEN_LEN])
+{
+    struct shard *shard;
+    size_t i = 0;
+    int err;
+
+    while (i < pins->count && memcmp(pins->v[i].token, token, ARCHIVE_TOKEN_LEN) != 0)
+        i++;
+    if (i == pins->count)
+        return control_fail(call, -ENOENT, "there is no such pin: `archive pins` lists them");
+    err = shards_get(call->p->shards, number, SHARDS_READ, &shard, NULL);
+    if (err < 0)
+        return control_archive_errno(err);
+    err = shards_said(call->p->shards, number, archive_pin_end(shard, token));
+    shards_put_back(call->p->shards, number);
+    return control_archive_errno(err);
+}
+
+/* archive unpin TOKEN [URL] */
+int control_end_pin(struct call *call)
+{
+    struct archive_pins pins = {.count = 0};
+    uint8_t token[ARCHIVE_TOKEN_LEN];
+    uint16_t number = 0;
+    int err = call->c->nargs >= 2 ? control_may_change(call)
+                                  : control_misuse(call, "archive unpin TOKEN [URL]");
+
+    if (err == 0 && archive_token_parse(control_arg(call, 1), token) < 0)
+        err =
+            control_fail_word(call, -EINVAL, "%s is not the token of a pin", control_arg(call, 1));
+    if (err == 0)
+        err = control_find_archive(call, url_at(call, 2), false, &number);
+    if (err == 0)
+        err = control_archive_errno(pins_of(call, number, &pins));
+    if (err == 0)
+        err = end_pin(call, number, &pins, token);
+    free(pins.v);
+    return err;
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * prune: deletes in an archive what nobody needs any more.
+ *
+ *     prune_run(p, archive, &ask, &result, why)
+ *
+ * It runs in the mount of the store that ships there, and deletes of its lineage alone. A run
+ * *marks*: it puts a catalogue (catalogue.h) of what is kept and what is given up. A later run, at
+ * least `archive_grace` later by the clock of the archive, *deletes* what that catalogue has given
+ * up and what is not needed then, and marks again.
+ *
+ * Why nothing is deleted that somebody needs. A run that deletes looks afresh at everything, and
+ * deletes only what the catalogue has given up and none of these needs:
+ *   - The states that are kept by the settings now, and all segments from the begin on. Whatever of
+ *     them cannot be read ends the run.
+ *   - Pins. A reader puts its pin, and then reads the last catalogue (archive_catalogue.h). Pins
+ *     are read before anything else, and once more at the end: whoever ends a pin has shipped
+ *     before what it needs, and so that is found where the pin is not; a new pin has the run begin
+ *     again.
+ *   - Segments of lineages whose store was made of this one: they name its contents. A store gets
+ *     such a content only by a restore with a pin. A lineage that goes on from this one by a fork,
+ *     or otherwise than by a clone, has a store that knows contents of this one in its table; so
+ *     this lineage is then kept as a whole.
+ *   - The store itself: its segments, the items that it keeps for jumps, its table `archived`, its
+ *     ghosts and its restores. Nothing is shipped between the last look at them and the moment at
+ *     which the table has forgotten, durably, all that is deleted then (ship_hold.h). A restore
+ *     that begins later is planned by the last catalogue, which was there by then.
+ *   - Another writer. It claims, and then drops from its table what the catalogues have given up
+ *     (ship_honour), before it ships. If it claims before the look for a later claim, this run
+ *     ends. If it claims after, it reads the catalogue whose things are deleted here, which is
+ *     older.
+ *   - chain.h: claims, terminators, the first segment of each epoch, and all segments of the last
+ *     epoch that has any stay.
+ *
+ * A run may die anywhere. Before it deletes it puts a name that says so (archive_begin_deleting).
+ * Until then the next run computes as if the catalogue did not exist, so what was marked by mistake
+ * is kept again if the settings are put right. After that the next run deletes the rest.
+ *
+ * It reads all segments from the begin on, those that are kept before it, and the names of packs
+ * and files; never contents. Memory: about 300 bytes for each segment that is kept before the
+ * begin, and 60 for each pack or file.
+ *
+ * Threads: any; the caller holds no lock and may wait. Errors: 0 or -errno, with a sentence in
+ * `why`:
+ * -ENXIO, -EKEYREVOKED, -EBUSY, -EAGAIN as ship_hold; -EBUSY: the lineage is kept as a whole;
+ * -EUCLEAN: something that is needed is damaged or missing; those of the shard; what `progress`
+ * returned.
+ */
+#pragma once
+
+#include "shard.h"
+#include "strbuf.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct state;
+
+struct prune_ask {
+    int (*progress)(uint64_t segments, void *ctx); /* now and then; NULL: none */
+    void *ctx;
+};
+
+struct prune_result {
+    uint32_t catalogue; /* the last one; 0: there is none */
+    uint64_t states;    /* that are kept before the begin */
+    int64_t oldest;     /* time of the oldest state that is kept; 0: nothing is given up */
+    uint64_t deleted, deleted_bytes; /* segments, packs and files; bytes of the latter two */
+    uint64_t marked, marked_bytes;   /* likewise */
+    int64_t wait; /* ns until what is marked may be deleted; 0: it was, or nothing is marked */
+};
+
+int prune_run(struct state *p, uint16_t archive, const struct prune_ask *ask,
+              struct prune_result *ret, struct strbuf *why);

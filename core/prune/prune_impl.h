@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+/* prune_impl: what the prune*.c files share. */
+#pragma once
+
+#include "archive_pins.h"
+#include "archive_text.h"
+#include "catalogue.h"
+#include "prune.h"
+#include "prune_reach.h"
+#include "ship_hold.h"
+#include "strbuf.h"
+
+struct listed_file {
+    struct id id; /* of a file */
+    uint64_t where, size;
+    bool in_pack;
+};
+
+struct prune {
+    struct state *p;
+    uint16_t archive;
+    uint32_t lineage;
+    struct shard *shard;
+    const struct prune_ask *ask;
+    struct prune_result *r;
+    struct strbuf *why;
+
+    struct catalogue last; /* the last one; number 0: there is none */
+    struct catalogue base; /* the last one of which something may be deleted; likewise */
+    bool begun;            /* they are the same */
+    struct archive_pins pins;
+
+    struct segment_pos end; /* the last segment that `reach` has seen */
+    struct kept_state begin;
+    struct kept_state *states;
+    size_t state_count, state_room;
+    struct live live;
+    struct reach reach;
+
+    struct listed_file *files; /* packs and files of the lineage that are there */
+    size_t file_count, file_room;
+    const struct catalogue *doing; /* whose contents are given up now (prune_is_gone) */
+};
+
+int prune_fail(struct prune *u, int err, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- prune_choose.c ---- */
+
+/* Where all is kept from, and which states before that. -ENODATA: nothing is so old that it might
+ * be given up. */
+int prune_choose(struct prune *u);
+
+/* ---- prune_needs.c ---- */
+
+int prune_read_pins(struct prune *u);
+/* Are there pins that were not there when they were read? */
+int prune_check_pins(struct prune *u);
+/* Is the lineage kept as a whole, by a pin or since another one goes on from it? -EBUSY. */
+int prune_check_whole(struct prune *u);
+/* What pins need, and what lineages of stores that were made of this one name. */
+int prune_pinned(struct prune *u);
+int prune_children(struct prune *u);
+/* What ghosts of this store need. */
+int prune_ghosts(struct prune *u);
+
+/* ---- prune_gone.c ---- */
+
+int prune_list(struct prune *u);
+/* Makes the next catalogue, from all that was found. `epoch`: of packs and files of this one and
+ * later ones none is given up. */
+int prune_make(struct prune *u, uint64_t epoch, struct catalogue *ret);
+/* Deletes what u->last has given up and nobody needs. */
+int prune_delete(struct prune *u);
+/* For ship_held_forget, with a struct prune: is the place given up by u->doing, and not needed? */
+bool prune_is_gone(const struct archived_place *place, void *ctx);

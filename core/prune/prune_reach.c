@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+/* prune_reach: see the header. */
+#include "prune_reach.h"
+
+#include "archive_read.h"
+#include "array.h"
+#include "chain.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what is needed of contents ---- */
+
+void live_release(struct live *l)
+{
+    map64_release(&l->packs);
+    map64_release(&l->files);
+}
+
+int live_note(struct live *l, bool in_pack, uint64_t where)
+{
+    if (where >> 48 != l->lineage)
+        return 0;
+    return map64_put(in_pack ? &l->packs : &l->files, where, 1);
+}
+
+bool live_has(const struct live *l, bool in_pack, uint64_t where)
+{
+    uint64_t value;
+
+    return map64_get(in_pack ? &l->packs : &l->files, where, &value);
+}
+
+static int note_item(const struct segment_item *i, void *ctx)
+{
+    return i->has_content ? live_note(ctx, i->content.in_pack, i->content.where) : 0;
+}
+
+static int note_contents(struct reach *r, const struct archive_segment *g)
+{
+    int err = 0;
+
+    for (uint32_t i = 0; i < g->front.head.sections && err == 0; i++)
+        if (g->front.sections[i].kind == SECTION_CHANGE && g->front.sections[i].items > 0)
+            err = archive_items(r->shard, g, &g->front.sections[i], note_item, r->live);
+    r->segments++;
+    if (err == 0 && r->progress)
+        err = r->progress(r->segments, r->ctx);
+    return err;
+}
+
+/* ---- spots ---- */
+
+/* Epochs have 24 bits, and no epoch has 2^40 segments. */
+static uint64_t key_of(struct segment_pos at)
+{
+    return at.epoch << 40 | at.serial;
+}
+
+void reach_init(struct reach *r, struct shard *shard, uint32_t lineage, struct live *live)
+{
+    *r = (struct reach){.shard = shard, .lineage = lineage, .live = live};
+}
+
+void reach_release(struct reach *r)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        free(r->spots[i].hops);
+        free(r->spots[i].names);
+    }
+    free(r->spots);
+    free(r->todo);
+    map64_release(&r->index);
+    map64_release(&r->done);
+    *r = (struct reach){.lineage = 0};
+}
+
+bool reach_has(const struct reach *r, struct segment_pos at)
+{
+    uint64_t i;
+
+    return segment_pos_compare(at, r->begin) >= 0 || map64_get(&r->index, key_of(at), &i);
+}
+
+/* Notes where the sections lead to: of each namespace the one that leads furthest back. */
+static int take_hops(struct spot *s, const struct segment_front *f)
+{
+    s->hops = calloc(f->head.sections + 1u, sizeof *s->hops);
+    if (!s->hops)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < f->head.sections; i++) {
+        const struct segment_section *x = &f->sections[i];
+        const struct hop hop = {x->is.ns, x->is.generation, x->from.ns, x->from.generation,
+                                x->from_at};
+        size_t j = 0;
+
+        if (x->kind != SECTION_CHANGE)
+            continue;
+        while (j < s->hop_count &&
+               (s->hops[j].ns != hop.ns || s->hops[j].generation != hop.generation))
+            j++;
+        if (j == s->hop_count)
+            s->hops[s->hop_count++] = hop;
+        else if (segment_pos_compare(hop.from_at, s->hops[j].from_at) < 0)
+            s->hops[j] = hop;
+    }
+    return 0;
+}
+
+static int take_names(struct spot *s, const struct segment_front *f)
+{
+    s->has_names = f->head.has_names;
+    s->names = calloc(f->head.names + 1u, sizeof *s->names);
+    if (!s->names)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < f->head.names; i++)
+        s->names[s->name_count++] = (struct hop){.from_ns = f->names[i].ns,
+                                                 .from_generation = f->names[i].generation,
+                                                 .from_at = f->names[i].at};
+    return 0;
+}
+
+static int add_spot(struct reach *r, const struct archive_segment *g, struct segment_pos at)
+{
+    int err = ARRAY_RESERVE(r->spots, r->room, r->count + 1);
+    struct spot *s;
+
+    if (err < 0)
+        return err;
+    s = &r->spots[r->count++];
+    *s = (struct spot){.at = at,
+                       .before = g->front.head.before,
+                       .seq = g->front.head.seq,
+                       .time = g->front.head.time};
+    err = take_hops(s, &g->front);
+    if (err == 0)
+        err = take_names(s, &g->front);
+    return err < 0 ? err : map64_put(&r->index, key_of(at), r->count);
+}
+
+/* *ret: its index. */
+static int get_spot(struct reach *r, struct segment_pos at, size_t *ret)
+{
+    struct archive_segment g;
+    uint64_t i;
+    int err;
+
+    if (map64_get(&r->index, key_of(at), &i)) {
+        *ret = (size_t)i - 1;
+        return 0;
+    }
+    err = archive_read(r->shard, r->lineage, at, &g);
+    if (err < 0)
+        return err;
+    err = note_contents(r, &g);
+    if (err == 0)
+        err = add_spot(r, &g, at);
+    archive_segment_release(&g);
+    *ret = r->count - 1;
+    return err;
+}
+
+int reach_segment(struct reach *r, struct segment_pos at, const struct spot **ret)
+{
+    size_t i;
+    int err = get_spot(r, at, &i);
+
+    if (err == 0 && ret)
+        *ret = &r->spots[i];
+    return err;
+}
+
+static int compare_spots(const void *a, const void *b)
+{
+    const struct spot *x = a, *y = b;
+
+    return segment_pos_compare(x->at, y->at);
+}
+
+void reach_sort(struct reach *r)
+{
+    if (r->count)
+        qsort(r->spots, r->count, sizeof *r->spots, compare_spots);
+    for (size_t i = 0; i < r->count; i++)
+        (void)map64_put(&r->index, key_of(r->spots[i].at), i + 1); /* the key is there */
+}
+
+/* ---- ways ---- */
+
+/* The section of that namespace in that segment is needed. */
+static int push(struct reach *r, uint32_t ns, uint32_t generation, struct segment_pos at)
+{
+    int err;
+
+    if (ns == 0 || segment_pos_compare(at, r->begin) >= 0)
+        return 0;
+    err = ARRAY_RESERVE(r->todo, r->todo_room, r->todo_count + 1);
+    if (err == 0)
+        r->todo[r->todo_count++] =
+            (struct hop){.from_ns = ns, .from_generation = generation, .from_at = at};
+    return err;
+}
+
+static const struct hop *find_hop(const struct spot *s, uint32_t ns, uint32_t generation)
+{
+    for (size_t i = 0; i < s->hop_count; i++)
+        if (s->hops[i].ns == ns && s->hops[i].generation == generation)
+            return &s->hops[i];
+    return NULL;
+}
+
+static int go_on(struct reach *r, const struct hop *to)
+{
+    const struct hop *hop;
+    uint64_t key, done;
+    size_t i;
+    int err = get_spot(r, to->from_at, &i);
+
+    if (err < 0)
+        return err;
+    key = (uint64_t)(i + 1) << 32 | to->from_ns;
+    if (map64_get(&r->done, key, &done) && done == to->from_generation + UINT64_C(1))
+        return 0;
+    hop = find_hop(&r->spots[i], to->from_ns, to->from_generation);
+    if (!hop || (hop->from_ns && segment_pos_compare(hop->from_at, to->from_at) >= 0))
+        return -EUCLEAN;
+    err = map64_put(&r->done, key, to->from_generation + UINT64_C(1));
+    return err < 0 ? err : push(r, hop->from_ns, hop->from_generation, hop->from_at);
+}
+
+static int drain(struct reach *r)
+{
+    int err = 0;
+
+    while (err == 0 && r->todo_count) {
+        const struct hop to = r->todo[--r->todo_count];
+
+        err = go_on(r, &to);
+    }
+    return err;
+}
+
+/* Needs all that a segment on the way to the list of names says. */
+static int push_all(struct reach *r, size_t i)
+{
+    int err = 0;
+
+    for (size_t j = 0; err == 0 && j < r->spots[i].hop_count; j++)
+        err = push(r, r->spots[i].hops[j].ns, r->spots[i].hops[j].generation, r->spots[i].at);
+    for (size_t j = 0; err == 0 && j < r->spots[i].name_count; j++) {
+        const struct hop *n = &r->spots[i].names[j];
+
+        err = push(r, n->from_ns, n->from_generation, n->from_at);
+    }
+    return err;
+}
+
+/* Both for a state before the begin, and for the begin itself. */
+static int need_names(struct reach *r, struct segment_pos at)
+{
+    bool whole = false;
+    size_t i;
+    int err = 0;
+
+    while (err == 0 && !whole && at.epoch) {
+        err = get_spot(r, at, &i);
+        if (err == 0)
+            err = push_all(r, i);
+        if (err == 0)
+            whole = r->spots[i].has_names;
+        if (err == 0)
+            at = r->spots[i].before;
+    }
+    return err < 0 ? err : drain(r);
+}
+
+int reach_state(struct reach *r, struct segment_pos at)
+{
+    if (segment_pos_compare(at, r->begin) >= 0)
+        return 0;
+    return need_names(r, at);
+}
+
+/* ---- from the begin on ---- */
+
+static int need_before(struct reach *r, const struct segment_front *f)
+{
+    int err = 0;
+
+    for (uint32_t i = 0; i < f->head.sections && err == 0; i++)
+        if (f->sections[i].kind == SECTION_CHANGE)
+            err = push(r, f->sections[i].from.ns, f->sections[i].from.generation,
+                       f->sections[i].from_at);
+    for (uint32_t i = 0; i < f->head.names && err == 0; i++)
+        err = push(r, f->names[i].ns, f->names[i].generation, f->names[i].at);
+    /* the way to the list of names leads before the begin */
+    if (err == 0 && segment_pos_compare(f->head.at, r->begin) == 0 && !f->head.has_names)
+        err = need_names(r, f->head.before);
+    return err;
+}
+
+int reach_follow(struct reach *r, struct segment_pos after, struct segment_pos last)
+{
+    struct segment_pos at = after;
+    int err = 0;
+
+    while (err == 0 && segment_pos_compare(at, last) < 0) {
+        struct archive_segment g;
+        void *bytes;
+        ssize_t n = chain_next(r->shard, r->lineage, &at, &bytes);
+
+        if (n < 0)
+            return (int)n;
+        free(bytes);
+        err = archive_read(r->shard, r->lineage, at, &g);
+        if (err < 0)
+            return err;
+        err = note_contents(r, &g);
+        if (err == 0)
+            err = need_before(r, &g.front);
+        archive_segment_release(&g);
+    }
+    return err < 0 ? err : drain(r);
+}

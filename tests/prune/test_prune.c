@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims of prune: what is kept is kept, what somebody needs stays, and the rest goes. */
+#include "archive_catalogue.h"
+#include "archive_check.h"
+#include "archive_pins.h"
+#include "archive_read.h"
+#include "archive_text.h"
+#include "prune.h"
+#include "shards.h"
+#include "ship_fixture.h"
+
+#define MINUTE (60 * NSEC_PER_SEC)
+#define HOUR (60 * MINUTE)
+#define U(x) ((unsigned long long)(x))
+
+static struct vault v;
+
+struct shipped_state {
+    uint64_t seq;
+    int64_t time;
+    struct segment_pos at;
+    struct digest was;
+};
+
+static void pass(int64_t duration)
+{
+    clock_manual_advance(&v.w.x.clock, duration);
+    shard_mem_set_clock(v.mem, now(v.w.x.p));
+}
+
+static void up(void)
+{
+    vault_up(&v);
+    settings_put(&v.w.x.p->settings, SET_ARCHIVE_KEEP, HOUR);
+    settings_put(&v.w.x.p->settings, SET_ARCHIVE_KEEP_HOURLY, 6 * HOUR);
+    settings_put(&v.w.x.p->settings, SET_ARCHIVE_KEEP_DAILY, 72 * HOUR);
+    settings_put(&v.w.x.p->settings, SET_ARCHIVE_GRACE, 10 * MINUTE);
+    pass(0);
+}
+static void down_all(void)
+{
+    vault_down(&v);
+}
+
+TestSuite(prune, .init = up, .fini = down_all);
+
+static struct shard *vault(void)
+{
+    char why[SHARD_WHY];
+    struct shard *s;
+
+    cr_assert_eq(shard_open("mem:vault", 0, &s, why), 0, "%s", why);
+    return s;
+}
+
+/* A file of its own for each state, and one that changes with each. */
+static struct shipped_state ship_one(unsigned i)
+{
+    struct shipped_state s;
+    char name[40];
+
+    if (i >= 3) {
+        snprintf(name, sizeof name, "main/f%u", i - 3);
+        remove_file(&v.w.x, name);
+    }
+    snprintf(name, sizeof name, "main/f%u", i);
+    put_bytes(&v.w, name, 2000 + i, i);
+    ship(&v);
+    s = (struct shipped_state){.seq = atomic_load(&v.w.x.p->seq),
+                               .time = ship_stats_of(&v).time,
+                               .at = ship_stats_of(&v).at,
+                               .was = digest_of(&v, "main")};
+    return s;
+}
+
+static void ship_some(struct shipped_state *s, unsigned count, int64_t every)
+{
+    for (unsigned i = 0; i < count; i++) {
+        s[i] = ship_one(i);
+        pass(every);
+    }
+}
+
+static int try_prune(struct prune_result *r, struct strbuf *why)
+{
+    const struct prune_ask ask = {.progress = NULL};
+
+    strbuf_clear(why);
+    return prune_run(v.w.x.p, v.archive, &ask, r, why);
+}
+
+static struct prune_result prune(void)
+{
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    struct prune_result r;
+
+    cr_assert_eq(try_prune(&r, &why), 0, "%s", why.s ? why.s : "");
+    return r;
+}
+
+/* Marks, waits for the grace, and deletes. */
+static struct prune_result prune_twice(void)
+{
+    (void)prune();
+    pass(11 * MINUTE);
+    return prune();
+}
+
+static void on_wrong(const char *what, const char *sentence, void *ctx)
+{
+    (void)ctx;
+    fprintf(stderr, "%s: %s\n", what, sentence);
+}
+
+static void is_sound(void)
+{
+    const struct archive_check_ask ask = {.read = 100, .found = on_wrong};
+    struct archive_check_result r;
+
+    cr_assert_eq(archive_check(v.w.x.p, v.archive, &ask, &r), 0);
+    cr_assert_eq(r.found, 0);
+}
+
+static struct catalogue last_catalogue(void)
+{
+    struct shard *s = vault();
+    struct catalogue c;
+
+    cr_assert_eq(archive_last_catalogue(s, 1, 0, &c), 0);
+    shard_close(s);
+    return c;
+}
+
+/* Is that very state one that can be restored? */
+static bool is_kept(const struct catalogue *c, const struct shipped_state *s)
+{
+    if (segment_pos_compare(s->at, c->begin.at) >= 0)
+        return true;
+    for (uint32_t i = 0; i < c->state_count; i++)
+        if (segment_pos_compare(c->states[i].at, s->at) == 0)
+            return true;
+    return false;
+}
+
+/* What is kept of them comes back, as far as some tell; returns how many that are. */
+static unsigned all_come_back(const struct shipped_state *s, unsigned count)
+{
+    struct catalogue c = last_catalogue();
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        if (!c.number || is_kept(&c, &s[i])) {
+            if (kept++ % 4 == 0)
+                restores(&v, "main", s[i].seq, &s[i].was);
+        }
+    catalogue_release(&c);
+    return kept;
+}
+
+static bool is_there(const char *name)
+{
+    struct shard *s = vault();
+    bool there = shard_stat(s, name, &(uint64_t){0}) == 0;
+
+    shard_close(s);
+    return there;
+}
+
+static bool segment_is_there(struct segment_pos at)
+{
+    char name[ARCHIVE_NAME_MAX + 1];
+
+    archive_segment_name(1, at, name);
+    return is_there(name);
+}
+
+Test(prune, what_is_young_is_kept_and_nothing_is_marked)
+{
+    struct shipped_state s[4];
+    struct prune_result r;
+
+    ship_some(s, 4, MINUTE);
+    r = prune();
+    cr_assert_eq(r.catalogue, 0);
+    cr_assert_eq(all_come_back(s, 4), 4);
+}
+
+/* Two days and a half, in which there are three epochs, each with a section that leads far back. */
+#define MANY 180
+#define EVERY (20 * MINUTE)
+
+Test(prune, what_is_not_kept_is_marked_and_deleted_after_the_grace)
+{
+    static struct shipped_state s[MANY];
+    struct prune_result r;
+    unsigned kept;
+    uint64_t used;
+
+    ship_some(s, MANY, EVERY);
+    used = shard_mem_used(v.mem);
+    r = prune();
+    cr_assert(r.catalogue == 1 && r.marked > 0 && r.deleted == 0 && r.wait > 0);
+    kept = all_come_back(s, MANY);
+    cr_assert_lt(kept, MANY);
+    r = prune();
+    cr_assert(r.catalogue == 1 && r.deleted == 0 && r.wait > 0, "the grace is not over");
+    pass(11 * MINUTE);
+    r = prune();
+    cr_assert_gt(r.deleted, 20);
+    cr_assert_gt(r.deleted_bytes, 0);
+    cr_assert_leq(all_come_back(s, MANY), kept);
+    cr_assert_lt(shard_mem_used(v.mem), used);
+    is_sound();
+}
+
+Test(prune, the_last_state_of_each_hour_and_of_each_day_is_kept)
+{
+    static struct shipped_state s[MANY];
+    struct catalogue c;
+
+    ship_some(s, MANY, EVERY);
+    (void)prune_twice();
+    c = last_catalogue();
+    for (unsigned i = 0; i + 1 < MANY; i++) {
+        int64_t age = now(v.w.x.p) - s[i].time;
+        bool day = s[i].time / (24 * HOUR) != s[i + 1].time / (24 * HOUR);
+        bool hour = s[i].time / HOUR != s[i + 1].time / HOUR;
+
+        if (age < HOUR || (age < 5 * HOUR && hour) || (age < 70 * HOUR && day))
+            cr_assert(is_kept(&c, &s[i]), "%u, which is %lld minutes old", i,
+                      (long long)(age / MINUTE));
+    }
+    catalogue_release(&c);
+}
+
+Test(prune, a_moment_that_is_not_kept_is_the_last_kept_state_before_it)
+{
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    static struct shipped_state s[MANY];
+    struct catalogue c;
+    unsigned rounded = 0;
+
+    ship_some(s, MANY, EVERY);
+    (void)prune_twice();
+    c = last_catalogue();
+    for (unsigned i = 0; i < MANY; i += 7) {
+        struct restore_ask ask = {.name = "main", .when = RESTORE_SEQ, .seq = s[i].seq};
+        struct restore_plan plan;
+        int err = restore_plan(v.w.x.p, v.archive, &ask, &plan, &why);
+
+        if (err == 0 && is_kept(&c, &s[i]))
+            restore_plan_release(&plan);
+        strbuf_clear(&why);
+        if (is_kept(&c, &s[i]) || err == -ENOENT)
+            continue;
+        cr_assert_eq(err, 0, "%s", why.s);
+        cr_assert(plan.seq < s[i].seq && plan.time < s[i].time);
+        rounded++;
+        restore_plan_release(&plan);
+    }
+    cr_assert_gt(rounded, 0);
+    catalogue_release(&c);
+}
+
+Test(prune, claims_ends_and_the_first_segment_of_each_epoch_stay)
+{
+    static struct shipped_state s[MANY];
+    struct segment_pos end;
+    char name[ARCHIVE_NAME_MAX + 1];
+
+    ship_some(s, MANY, EVERY);
+    (void)prune_twice();
+    cr_assert_gt(s[MANY - 1].at.epoch, 2, "a long mount begins new epochs");
+    for (unsigned i = 0; i + 1 < MANY; i++) {
+        if (s[i].at.serial == 1)
+            cr_assert(segment_is_there(s[i].at));
+        if (s[i].at.epoch == s[i + 1].at.epoch)
+            continue;
+        end = (struct segment_pos){s[i].at.epoch, s[i].at.serial + 1};
+        cr_assert(segment_is_there(end), "the end of epoch %llu", U(end.epoch));
+        archive_epoch_name(1, end.epoch, name);
+        cr_assert(is_there(name));
+    }
+}
+
+/* ---- who needs something ---- */
+
+static void put_pin(struct segment_pos at, struct archive_pin *ret)
+{
+    struct shard *s = vault();
+
+    *ret = (struct archive_pin){.lineage = 1, .at = at, .who = "a test"};
+    cr_assert_eq(archive_pin_put(s, ret), 0);
+    shard_close(s);
+}
+
+static void end_pin(const struct archive_pin *pin)
+{
+    struct shard *s = vault();
+
+    cr_assert_eq(archive_pin_end(s, pin->token), 0);
+    shard_close(s);
+}
+
+/* One that the settings do not keep. */
+static unsigned unkept(const struct shipped_state *s, unsigned count)
+{
+    struct catalogue c = last_catalogue();
+    unsigned i = count / 8;
+
+    while (catalogue_keeps(&c, s[i].at) || s[i].at.serial == 1)
+        cr_assert_lt(++i, count);
+    catalogue_release(&c);
+    return i;
+}
+
+Test(prune, a_pin_keeps_its_state_also_if_it_came_after_the_mark)
+{
+    static struct shipped_state s[MANY];
+    struct archive_pin pin;
+    unsigned i;
+
+    ship_some(s, MANY, EVERY);
+    (void)prune();
+    i = unkept(s, MANY);
+    put_pin(s[i].at, &pin); /* its reader has read the catalogue before the mark */
+    pass(11 * MINUTE);
+    (void)prune();
+    restores(&v, "main", s[i].seq, &s[i].was);
+    (void)prune_twice();
+    restores(&v, "main", s[i].seq, &s[i].was);
+    is_sound();
+    end_pin(&pin);
+    (void)prune_twice();
+    (void)prune_twice();
+    cr_assert_not(segment_is_there(s[i].at));
+    is_sound();
+}
+
+Test(prune, what_this_store_has_only_there_stays)
+{
+    static struct shipped_state s[MANY];
+    char line[100], reply[4096];
+    struct digest is;
+    unsigned i;
+
+    ship_some(s, MANY, EVERY);
+    i = MANY / 3;
+    snprintf(line, sizeof line, "restore main@%llu old wait", U(s[i].seq));
+    cr_assert_eq(flush_drain(v.w.x.p, true, -1, NULL), 0); /* what was removed is no more here */
+    cr_assert_eq(say(&v.w.x, line, reply), (ssize_t)strlen(line), "%s", reply);
+    cr_assert_gt(refs_ghosts(v.w.x.p->refs), 0);
+    agreed(&v.w.x, "set ns:old.archive off", "");
+    ship(&v);
+    (void)prune_twice();
+    (void)prune_twice();
+    is = digest_of(&v, "old");
+    cr_assert(is_equal(&is, &s[i].was));
+}
+
+Test(prune, a_lineage_from_which_another_one_goes_on_is_kept_whole)
+{
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    static struct shipped_state s[MANY];
+    struct archive_lineage l = {.number = 2, .why = ARCHIVE_FORK, .parent = 1};
+    char name[ARCHIVE_NAME_MAX + 1], text[ARCHIVE_TEXT_MAX];
+    struct prune_result r;
+    struct shard *shard = vault();
+
+    ship_some(s, MANY, EVERY);
+    (void)prune();
+    pass(11 * MINUTE);
+    archive_lineage_name(2, name);
+    cr_assert_eq(shard_put_if_absent(shard, name, text, archive_lineage_encode(&l, text)), 0);
+    shard_close(shard);
+    cr_assert_eq(try_prune(&r, &why), -EBUSY);
+    cr_assert_eq(r.deleted, 0);
+    cr_assert_not_null(strstr(why.s, "lineage 2"));
+}
+
+/* ---- what goes wrong ---- */
+
+Test(prune, a_list_that_is_cut_deletes_nothing)
+{
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    static struct shipped_state s[MANY];
+    struct prune_result r;
+    uint64_t count;
+
+    ship_some(s, MANY, EVERY);
+    (void)prune();
+    pass(11 * MINUTE);
+    count = shard_mem_count(v.mem);
+    shard_mem_set(v.mem, SHARD_MEM_SHORT_LISTS, true);
+    cr_assert_lt(try_prune(&r, &why), 0);
+    shard_mem_set(v.mem, SHARD_MEM_SHORT_LISTS, false);
+    cr_assert_eq(shard_mem_count(v.mem), count);
+}
+
+Test(prune, a_mark_is_taken_back_by_the_settings_until_something_is_deleted)
+{
+    static struct shipped_state s[MANY];
+
+    ship_some(s, MANY, EVERY);
+    (void)prune();
+    settings_put(&v.w.x.p->settings, SET_ARCHIVE_KEEP, 1000 * HOUR);
+    pass(11 * MINUTE);
+    cr_assert_eq(prune().deleted, 0);
+    settings_put(&v.w.x.p->settings, SET_ARCHIVE_KEEP, 40 * HOUR);
+    (void)prune();
+    for (unsigned i = MANY / 2; i < MANY; i += 8)
+        restores(&v, "main", s[i].seq, &s[i].was);
+    is_sound();
+}
+
+static int die_at(uint64_t segments, void *ctx)
+{
+    unsigned *left = ctx;
+
+    (void)segments;
+    return *left && --*left == 0 ? -ECANCELED : 0;
+}
+
+Test(prune, a_run_that_ends_anywhere_is_done_by_the_next_one)
+{
+    static struct shipped_state s[MANY];
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    struct prune_result r;
+    unsigned left;
+    const struct prune_ask ask = {.progress = die_at, .ctx = &left};
+    int err = -1;
+
+    ship_some(s, MANY, EVERY);
+    (void)prune();
+    pass(11 * MINUTE);
+    for (unsigned i = 40; err < 0; i += 40) {
+        left = i;
+        err = prune_run(v.w.x.p, v.archive, &ask, &r, &why);
+        cr_assert(err == 0 || err == -ECANCELED, "%d: %s", err, why.s);
+        strbuf_clear(&why);
+        is_sound();
+    }
+    cr_assert_gt(all_come_back(s, MANY), 10);
+}
