@@ -12,15 +12,15 @@
  * reads them, and are brought home by `recall`. An object that this store has already, as the
  * archive has it, is used and not made again. A content that the archive has lost (ship.h) becomes
  * an object whose bytes were never here (entry_absent.h), unless this store has one of that id and
- * size. So what is restored beside the original shares all
- * with it that is still the same.
+ * size. So what is restored beside the original shares all with it that is still the same.
  *
  * A restored tree has the state sum that was shipped with it, or it is not shown (promise 1).
  *
  * Threads: any; the caller holds no lock and may wait. Errors: 0 or -errno, with a sentence in
- * `why`: -ESTALE what was planned is not kept any more; -ENXIO there is no such archive; -EINVAL the
- * lineage is of a store with other keys; -ENOENT the archive does not have that; -EUCLEAN what it
- * has is damaged; -EEXIST there is a namespace of that name; those of the shard and of the store.
+ * `why`: -ESTALE what was planned is not kept any more; -ENXIO there is no such archive;
+ * -EINVAL the lineage is of a store with other keys; -ENOENT the archive does not have that;
+ * -EUCLEAN what it has is damaged; -EEXIST there is a namespace of that name; those of the shard
+ * and of the store.
  */
 #pragma once
 
