@@ -151,3 +151,20 @@ int archive_find_seq(struct shard *s, uint32_t lineage, const struct catalogue *
         return err;
     return next(s, lineage, ret);
 }
+
+int archive_oldest(struct shard *s, uint32_t lineage, const struct catalogue *c, int64_t *ret)
+{
+    struct segment_pos at = {0};
+    struct archive_segment g;
+    int err;
+
+    *ret = catalogue_oldest(c);
+    if (c->number)
+        return 0;
+    err = archive_read_next(s, lineage, &at, &g);
+    if (err < 0)
+        return err == -ENOENT ? 0 : err;
+    *ret = g.front.head.time;
+    archive_segment_release(&g);
+    return 0;
+}

@@ -18,6 +18,8 @@
  * catalogue, as archive_last_catalogue gives it. */
 int archive_find_time(struct shard *s, uint32_t lineage, const struct catalogue *c, int64_t time,
                       struct segment_pos *ret);
+/* The time of the oldest state that can be restored, ns since the epoch; 0: there is none yet. */
+int archive_oldest(struct shard *s, uint32_t lineage, const struct catalogue *c, int64_t *ret);
 /* The first segment whose instant has the change `seq`; if none has it the last one. Before the
  * begin of the catalogue: the last state that has no later change. */
 int archive_find_seq(struct shard *s, uint32_t lineage, const struct catalogue *c, uint64_t seq,

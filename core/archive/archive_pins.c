@@ -138,3 +138,17 @@ int archive_pins_read(struct shard *s, struct archive_pins *ret)
     }
     return err;
 }
+
+int archive_pins_end(struct shard *s, const uint8_t store[16])
+{
+    struct archive_pins pins;
+    int err = archive_pins_read(s, &pins);
+
+    if (err < 0)
+        return err;
+    for (size_t i = 0; i < pins.count && err == 0; i++)
+        if (memcmp(pins.v[i].store, store, sizeof pins.v[i].store) == 0)
+            err = archive_pin_end(s, pins.v[i].token);
+    free(pins.v);
+    return err;
+}

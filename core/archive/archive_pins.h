@@ -21,6 +21,8 @@ struct archive_pins {
 /* The pins that have not ended, in no order, from a list. A list that is not whole, or a pin that
  * cannot be read, is an error: whoever deletes must know them all. The caller frees ret->v. */
 int archive_pins_read(struct shard *s, struct archive_pins *ret);
+/* Ends those that this store has put. */
+int archive_pins_end(struct shard *s, const uint8_t store[16]);
 /* Reads a token from 32 hex digits. -EINVAL. */
 int archive_token_parse(const char *text, uint8_t ret[ARCHIVE_TOKEN_LEN]);
 void archive_token_format(const uint8_t token[ARCHIVE_TOKEN_LEN],

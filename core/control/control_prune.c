@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define U(x) ((unsigned long long)(x))
 
@@ -37,16 +38,22 @@ static void say(const struct prune_result *r, struct strbuf *out)
                 (long long)(r->wait / NSEC_PER_SEC));
 }
 
+struct pruning {
+    uint16_t archive;
+    char with[SHARD_URL_MAX + 1]; /* "": none */
+};
+
 static int prune_job(struct state *p, struct job *j, void *arg)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT, why = STRBUF_INIT;
     struct prune_job at = {p, j};
-    const struct prune_ask ask = {.progress = on_pruned, .ctx = &at};
-    const uint16_t archive = *(uint16_t *)arg;
+    struct pruning *a = arg;
+    const struct prune_ask ask = {
+        .with = *a->with ? a->with : NULL, .progress = on_pruned, .ctx = &at};
     struct prune_result r;
-    int err = prune_run(p, archive, &ask, &r, &why);
+    int err = prune_run(p, a->archive, &ask, &r, &why);
 
-    free(arg);
+    free(a);
     say(&r, &text);
     if (err < 0 && why.len) {
         strbuf_adds(&text, " why=");
@@ -62,23 +69,28 @@ static const char *url_at(const struct call *call, size_t i)
     return call->c->nargs > i ? control_arg(call, i) : NULL;
 }
 
-/* archive prune [URL] [wait] */
+/* archive prune [URL] [with=URL] [wait] */
 int control_prune(struct call *call)
 {
-    uint16_t number = 0, *arg;
+    const char *with = command_option(call->c, "with");
+    struct pruning *a;
+    uint16_t number = 0;
     char detail[32];
     int err = control_find_archive(call, url_at(call, 1), true, &number);
 
+    if (err == 0 && with && strlen(with) > SHARD_URL_MAX)
+        err = control_fail(call, -EINVAL, "the URL is too long");
     if (err == 0)
         err = control_may_change(call);
     if (err < 0)
         return err;
-    arg = malloc(sizeof *arg);
-    if (!arg)
+    a = calloc(1, sizeof *a);
+    if (!a)
         return -ENOMEM;
-    *arg = number;
+    a->archive = number;
+    snprintf(a->with, sizeof a->with, "%s", with ? with : "");
     snprintf(detail, sizeof detail, "archive %u", number);
-    return control_run_one(call, detail, prune_job, arg);
+    return control_run_one(call, detail, prune_job, a);
 }
 
 static void add_pin(struct call *call, const struct archive_pin *pin)

@@ -158,7 +158,7 @@ const struct verb control_verbs[] = {
     {"archive",
      "archive add URL | archive status | archive ship [URL] [DUR] | archive check [URL] "
      "[read=PERCENT] [wait] | archive drill [NS[@SEQ|@TIME]...] [archive=URL] [read=PERCENT] [wait]"
-     " | archive prune [URL] [wait] | archive pins [URL] | archive unpin TOKEN [URL]"
+     " | archive prune [URL] [with=URL] [wait] | archive pins [URL] | archive unpin TOKEN [URL]"
      " | archive fork [URL] | archive remove [URL]",
      "ship every change to an object store, say how far that is, ship what is left now, restore to "
      "see whether that works, delete what is not kept, list and end pins, go on in a history of "

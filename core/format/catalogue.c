@@ -283,6 +283,11 @@ void catalogue_release(struct catalogue *c)
 
 /* ---- asking ---- */
 
+int64_t catalogue_oldest(const struct catalogue *c)
+{
+    return !c->number ? 0 : c->state_count ? c->states[0].time : c->begin.time;
+}
+
 bool catalogue_keeps(const struct catalogue *c, struct segment_pos at)
 {
     return segment_pos_compare(at, c->begin.at) >= 0 || kept_runs_have(c->kept, c->kept_count, at);

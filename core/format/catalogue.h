@@ -66,6 +66,8 @@ int catalogue_decode(const void *bytes, size_t len, uint32_t lineage, uint32_t n
                      struct catalogue *ret);
 void catalogue_release(struct catalogue *c); /* a second call is fine */
 
+/* The time of the oldest state that is kept; 0: the catalogue has the number 0. */
+int64_t catalogue_oldest(const struct catalogue *c);
 /* Is the segment kept? Those from the begin on are. */
 bool catalogue_keeps(const struct catalogue *c, struct segment_pos at);
 /* Is that pack, or that file, given up? */

@@ -3,6 +3,7 @@
 #include "prune_impl.h"
 
 #include "archive_catalogue.h"
+#include "archive_read.h"
 #include "shards.h"
 #include "state.h"
 #include <errno.h>
@@ -154,7 +155,7 @@ static void note_kept(struct prune *u, const struct catalogue *c)
 {
     u->r->catalogue = c->number;
     u->r->states = c->state_count;
-    u->r->oldest = !c->number ? 0 : c->state_count ? c->states[0].time : c->begin.time;
+    u->r->oldest = catalogue_oldest(c);
 }
 
 static int put_mark(struct prune *u, struct ship_held *h, const struct catalogue *c)
@@ -169,6 +170,7 @@ static int put_mark(struct prune *u, struct ship_held *h, const struct catalogue
         err = prune_fail(u, -EAGAIN, "another run has marked something meanwhile");
     if (err == 0) {
         note_kept(u, c);
+        ship_held_note_oldest(h, u->r->oldest);
         u->r->marked_bytes = c->bytes;
         u->r->wait = marks_something(c) ? settings_get(&u->p->settings, SET_ARCHIVE_GRACE) : 0;
     }
@@ -231,6 +233,29 @@ static void release(struct prune *u)
     free(u->files);
 }
 
+/* Opens the way by which is deleted, and looks whether it leads to the same archive. */
+static int open_deleter(struct prune *u, const uint8_t id[ARCHIVE_ID_LEN])
+{
+    char why[SHARD_WHY] = "";
+    struct archive_format there;
+    int err = shard_open(u->ask->with, 0, &u->deleter, why);
+
+    if (err < 0) {
+        u->deleter = NULL;
+        return prune_fail(u, err, "%s: %s", u->ask->with, *why ? why : strerror(-err));
+    }
+    err = archive_read_format(u->deleter, &there);
+    if (err == 0 && memcmp(there.id, id, sizeof there.id) != 0)
+        err = -EINVAL;
+    return prune_fail(u, err, "%s is not the archive that the store ships to", u->ask->with);
+}
+
+static void close_deleter(struct prune *u)
+{
+    if (u->deleter && u->deleter != u->shard)
+        shard_close(u->deleter);
+}
+
 int prune_run(struct state *p, uint16_t archive, const struct prune_ask *ask,
               struct prune_result *ret, struct strbuf *why)
 {
@@ -251,7 +276,12 @@ int prune_run(struct state *p, uint16_t archive, const struct prune_ask *ask,
     reach_init(&u.reach, u.shard, u.lineage, &u.live);
     u.reach.progress = ask->progress;
     u.reach.ctx = ask->ctx;
-    err = run(&u);
+    u.deleter = u.shard;
+    if (ask->with)
+        err = open_deleter(&u, info.id);
+    if (err == 0)
+        err = run(&u);
+    close_deleter(&u);
     if (err < 0 && err != -EAGAIN && err != -EBUSY && err != -EKEYREVOKED && err != -ECANCELED)
         err = shards_said(p->shards, archive, err);
     shards_put_back(p->shards, archive);

@@ -43,7 +43,7 @@
  * Threads: any; the caller holds no lock and may wait. Errors: 0 or -errno, with a sentence in
  * `why`:
  * -ENXIO, -EKEYREVOKED, -EBUSY, -EAGAIN as ship_hold; -EBUSY: the lineage is kept as a whole;
- * -EUCLEAN: something that is needed is damaged or missing; those of the shard; what `progress`
+ * -EINVAL: another archive is at `with`; -EUCLEAN: something that is needed is damaged or missing; those of the shard; what `progress`
  * returned.
  */
 #pragma once
@@ -56,6 +56,9 @@
 struct state;
 
 struct prune_ask {
+    /* The same archive by a URL with other credentials, which are used to delete; NULL: those of
+     * the store. So the store itself needs no right to delete. */
+    const char *with;
     int (*progress)(uint64_t segments, void *ctx); /* now and then; NULL: none */
     void *ctx;
 };

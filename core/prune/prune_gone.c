@@ -320,7 +320,7 @@ bool prune_is_gone(const struct archived_place *place, void *ctx)
 
 static int delete_one(struct prune *u, const char *name, bool counts)
 {
-    int err = shard_delete(u->shard, name);
+    int err = shard_delete(u->deleter, name);
 
     if (err == 0 && counts)
         u->r->deleted++;

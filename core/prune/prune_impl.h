@@ -21,6 +21,7 @@ struct prune {
     uint16_t archive;
     uint32_t lineage;
     struct shard *shard;
+    struct shard *deleter; /* the same, or another way to it */
     const struct prune_ask *ask;
     struct prune_result *r;
     struct strbuf *why;

@@ -3,6 +3,7 @@
 #include "prune_impl.h"
 
 #include "archive_catalogue.h"
+#include "archive_read.h"
 #include "array.h"
 #include "chain.h"
 #include "refs.h"
@@ -113,13 +114,8 @@ int prune_pinned(struct prune *u)
 
 static int read_lineage(struct prune *u, uint32_t number, struct archive_lineage *ret)
 {
-    char name[ARCHIVE_NAME_MAX + 1], text[ARCHIVE_TEXT_MAX];
-    ssize_t n;
-    int err;
+    int err = archive_read_lineage(u->shard, number, ret);
 
-    archive_lineage_name(number, name);
-    n = shard_get(u->shard, name, text, sizeof text);
-    err = n < 0 ? (int)n : archive_lineage_decode(text, (size_t)n, number, ret);
     if (err < 0 && err != -ENOENT)
         return prune_fail(u, err, "lineage %u cannot be read", number);
     return err;

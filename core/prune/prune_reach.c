@@ -4,7 +4,6 @@
 
 #include "archive_read.h"
 #include "array.h"
-#include "chain.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -306,13 +305,8 @@ int reach_follow(struct reach *r, struct segment_pos after, struct segment_pos l
 
     while (err == 0 && segment_pos_compare(at, last) < 0) {
         struct archive_segment g;
-        void *bytes;
-        ssize_t n = chain_next(r->shard, r->lineage, &at, &bytes);
 
-        if (n < 0)
-            return (int)n;
-        free(bytes);
-        err = archive_read(r->shard, r->lineage, at, &g);
+        err = archive_read_next(r->shard, r->lineage, &at, &g);
         if (err < 0)
             return err;
         err = note_contents(r, &g);

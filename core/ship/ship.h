@@ -67,6 +67,7 @@ struct ship_stats {
     struct segment_pos at; /* the last segment; none: none yet */
     uint64_t seq;          /* the archive has all changes of the store up to this one */
     int64_t time;          /* when that was so, ns since the epoch; 0: never */
+    int64_t oldest;        /* the oldest state that can be restored is of that time; 0: not known */
     bool behind;           /* there are changes that the archive does not have */
     uint64_t segments, sections, items; /* shipped since the start */
     uint64_t contents, content_bytes;   /* likewise, objects */
@@ -91,7 +92,7 @@ int ship_step(struct state *p);
  * ships to it from now on. *ret_number gets its number. -EINVAL, -EBUSY, -ENOTEMPTY, -EOPNOTSUPP
  * and what the shard says, with a sentence in `why`. */
 int ship_add(struct state *p, const char *url, uint16_t *ret_number, char why[SHARD_WHY]);
-/* Ships nothing more there, and forgets it. What is there stays. -EBUSY: objects of this store are
+/* Ships nothing more there, and forgets it. What is there stays; pins of this store end. -EBUSY: objects of this store are
  * nowhere else. */
 int ship_remove(struct state *p, uint16_t number, char why[SHARD_WHY]);
 /* Goes on in a new lineage of the archive, with the store as it is. */

@@ -329,6 +329,26 @@ static int forget(struct state *p, uint16_t number)
     return archived_drop(p->archived, number);
 }
 
+/* The store needs nothing of the archive any more, and says so there. */
+static void end_pins(struct state *p, const char *url)
+{
+    char why[SHARD_WHY] = "";
+    struct shard *shard;
+    uint8_t store[16];
+    int err = shard_open(url, 0, &shard, why);
+
+    if (err == 0) {
+        store_id_of(p->id_key.secret, p->created, p->shared ? p->shared->node : 0, store);
+        err = archive_pins_end(shard, store);
+        shard_close(shard);
+    }
+    if (err < 0)
+        report(REPORT_WARN,
+               "archive %s: the pins of this store could not be ended (%s): it keeps what they say "
+               "until another store does `tally archive unpin`",
+               url, strerror(-err));
+}
+
 int ship_remove(struct state *p, uint16_t number, char why[SHARD_WHY])
 {
     struct shards_info info;
@@ -355,6 +375,8 @@ int ship_remove(struct state *p, uint16_t number, char why[SHARD_WHY])
                                              * keeps the archive in use */
     if (err == 0)
         err = shards_remove(p->shards, number, why);
+    if (err == 0)
+        end_pins(p, info.url);
     return err < 0 && info.ships ? resume(p, number, err) : err;
 }
 
@@ -387,7 +409,7 @@ static int honour_parent(struct state *p, uint16_t number, const struct shards_i
     int err = shards_get(p->shards, number, SHARDS_READ, &shard, NULL);
 
     if (err == 0) {
-        err = ship_honour(p, number, info->lineage, info->seen, shard);
+        err = ship_honour(p, number, info->lineage, info->seen, shard, NULL);
         err = shards_said(p->shards, number, err);
         shards_put_back(p->shards, number);
     }

@@ -13,6 +13,7 @@
 #include "ship_impl.h"
 
 #include "archive_catalogue.h"
+#include "archive_find.h"
 #include "archive_text.h"
 #include "flush.h"
 #include "shards.h"
@@ -34,29 +35,40 @@ static bool is_given_up(const struct archived_place *place, void *ctx)
     return catalogue_gives_up(ctx, place->in_pack, place->where);
 }
 
-int ship_honour(struct state *p, uint16_t archive, uint32_t lineage, uint32_t seen,
-                struct shard *shard)
+/* Drops the rows of what the catalogues from `seen` + 1 to the last one have given up, durably. */
+static int drop_given_up(struct state *p, uint16_t archive, uint32_t seen, struct shard *shard,
+                         struct catalogue *last)
 {
-    struct catalogue last, c;
-    int err = archive_last_catalogue(shard, lineage, seen, &last);
-    const uint32_t number = last.number;
+    int err = drop_rows(p, archive, is_given_up, last);
 
-    if (err < 0 || number <= seen) {
-        catalogue_release(&last);
+    for (uint32_t i = seen + 1; err == 0 && i < last->number; i++) {
+        struct catalogue c;
+
+        err = archive_catalogue(shard, last->lineage, i, &c);
+        if (err < 0)
+            break;
+        err = drop_rows(p, archive, is_given_up, &c);
+        catalogue_release(&c);
+    }
+    return err < 0 ? err : flush_now(p);
+}
+
+int ship_honour(struct state *p, uint16_t archive, uint32_t lineage, uint32_t seen,
+                struct shard *shard, int64_t *ret_oldest)
+{
+    struct catalogue last;
+    int err = archive_last_catalogue(shard, lineage, seen, &last);
+
+    if (err < 0)
         return err;
-    }
-    err = drop_rows(p, archive, is_given_up, &last);
+    if (last.number > seen)
+        err = drop_given_up(p, archive, seen, shard, &last);
+    if (err == 0 && last.number > seen)
+        err = shards_note_seen(p->shards, archive, last.number);
+    if (err == 0 && ret_oldest)
+        err = archive_oldest(shard, lineage, &last, ret_oldest);
     catalogue_release(&last);
-    for (uint32_t i = seen + 1; err == 0 && i < number; i++) {
-        err = archive_catalogue(shard, lineage, i, &c);
-        if (err == 0) {
-            err = drop_rows(p, archive, is_given_up, &c);
-            catalogue_release(&c);
-        }
-    }
-    if (err == 0)
-        err = flush_now(p);
-    return err < 0 ? err : shards_note_seen(p->shards, archive, number);
+    return err;
 }
 
 /* ---- holding ---- */
@@ -140,6 +152,13 @@ int ship_held_forget(struct ship_held *h, archived_gone_fn *gone, void *ctx)
     for (size_t i = 0; i < s->count; i++)
         ship_jumps_forget(s, &s->v[i]);
     return err < 0 ? err : flush_now(h->p);
+}
+
+void ship_held_note_oldest(struct ship_held *h, int64_t time)
+{
+    MUTEX_GUARD(&h->s->stats_lock);
+
+    h->s->stats.oldest = time;
 }
 
 void ship_let_go(struct ship_held *h)

@@ -153,9 +153,10 @@ int ship_round_held(struct stream *s);
 /* ---- ship_hold.c ---- */
 
 /* Drops the rows of what the catalogues of a lineage behind `seen` have given up, durably, and
- * notes that they were seen. */
+ * notes that they were seen. *ret_oldest, which may be NULL, gets the time of the oldest state that
+ * can be restored. */
 int ship_honour(struct state *p, uint16_t archive, uint32_t lineage, uint32_t seen,
-                struct shard *shard);
+                struct shard *shard, int64_t *ret_oldest);
 
 /* ---- ship_join.c ---- */
 

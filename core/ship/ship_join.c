@@ -223,6 +223,22 @@ static int check_names(struct stream *s, struct shard *shard, const struct archi
 
 /* ---- joining ---- */
 
+/* What others have given up is not named again. */
+static int honour(struct stream *s, struct shard *shard)
+{
+    struct shards_info info;
+    int64_t oldest = 0;
+    int err = shards_info_get(s->p->shards, s->archive, &info);
+
+    if (err == 0)
+        err = ship_honour(s->p, s->archive, s->lineage, info.seen, shard, &oldest);
+    if (err < 0)
+        return err;
+    MUTEX_GUARD(&s->stats_lock);
+    s->stats.oldest = oldest;
+    return 0;
+}
+
 /* May this store go on from the segment s->at? It reads only. *names gets what the archive has. */
 static int check(struct stream *s, struct shard *shard, struct archive_names *names)
 {
@@ -291,15 +307,6 @@ static int check_and_claim(struct stream *s, struct shard *shard, struct archive
         err = check(s, shard, names);
     }
     return err;
-}
-
-/* What others have given up is not named again. */
-static int honour(struct stream *s, struct shard *shard)
-{
-    struct shards_info info;
-    int err = shards_info_get(s->p->shards, s->archive, &info);
-
-    return err < 0 ? err : ship_honour(s->p, s->archive, s->lineage, info.seen, shard);
 }
 
 static int join(struct stream *s, struct shard *shard)

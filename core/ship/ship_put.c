@@ -258,6 +258,7 @@ static void was_put(struct stream *s)
     s->unnoted = true;
     MUTEX_GUARD(&s->stats_lock);
     s->stats.at = s->at;
+    s->stats.oldest = s->stats.oldest ? s->stats.oldest : s->at_time;
     s->stats.segments++;
     s->stats.sections += g->sections;
 }

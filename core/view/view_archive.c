@@ -46,6 +46,10 @@ void view_archive_line(struct state *p, const struct ship_stats *s, struct strbu
                 "lost=%llu",
                 s->behind, (long long)(lag_of(p, s) / NSEC_PER_MSEC), U(s->segments),
                 U(s->sections), U(s->contents), U(s->content_bytes), U(s->lost));
+    if (s->oldest) {
+        strbuf_adds(out, " oldest=");
+        strbuf_add_time(out, s->oldest);
+    }
     strbuf_adds(out, " drill=");
     strbuf_add_time(out, drilled(p, s));
     if (s->held)
@@ -97,7 +101,7 @@ const char *view_archive_trouble(struct state *p)
 
 /* ---- stats.json and metrics ---- */
 
-#define NUMBERS 12
+#define NUMBERS 13
 
 static void list_numbers(struct state *p, const struct ship_stats *s,
                          struct view_number ret[static NUMBERS])
@@ -108,6 +112,7 @@ static void list_numbers(struct state *p, const struct ship_stats *s,
         {"seq", VIEW_GAUGE, s->seq},
         {"last_seconds", VIEW_GAUGE, (uint64_t)(s->time / NSEC_PER_SEC)},
         {"lag_milliseconds", VIEW_GAUGE, (uint64_t)(lag_of(p, s) / NSEC_PER_MSEC)},
+        {"oldest_time", VIEW_GAUGE, (uint64_t)(s->oldest / NSEC_PER_SEC)},
         {"drill_time", VIEW_GAUGE, (uint64_t)(drilled(p, s) / NSEC_PER_SEC)},
         {"segments", VIEW_COUNTER, s->segments},
         {"sections", VIEW_COUNTER, s->sections},

@@ -442,3 +442,68 @@ Test(prune, a_run_that_ends_anywhere_is_done_by_the_next_one)
     }
     cr_assert_gt(all_come_back(s, MANY), 10);
 }
+
+Test(prune, deletes_go_by_the_way_that_is_given)
+{
+    static struct shipped_state s[MANY];
+    char reply[4096];
+
+    ship_some(s, MANY, EVERY);
+    (void)prune();
+    pass(11 * MINUTE);
+    shard_mem_set(v.mem, SHARD_MEM_GUARDED, true);
+    cr_assert_lt(say(&v.w.x, "archive prune wait", reply), 0);
+    cr_assert(strstr(reply, "cannot be deleted"), "%s", reply);
+    agreed(&v.w.x, "archive prune with=mem:vault?delete wait", "deleted=");
+    cr_assert_not(segment_is_there(s[1].at));
+    is_sound();
+}
+
+Test(prune, another_place_is_no_way_to_the_archive)
+{
+    struct shard_mem *other;
+    char reply[4096];
+
+    cr_assert_eq(shard_mem_create("elsewhere", NULL, &other), 0);
+    (void)ship_one(0);
+    cr_assert_lt(say(&v.w.x, "archive prune with=mem:elsewhere wait", reply), 0);
+    cr_assert(strstr(reply, "mem:elsewhere is not the archive"), "%s", reply);
+    shard_mem_destroy(other);
+}
+
+Test(prune, the_status_says_which_state_is_the_oldest)
+{
+    static struct shipped_state s[MANY];
+    struct prune_result r;
+
+    ship_some(s, MANY, EVERY);
+    cr_assert_leq(ship_stats_of(&v).oldest, s[0].time);
+    cr_assert_gt(ship_stats_of(&v).oldest, 0);
+    r = prune();
+    cr_assert_gt(r.oldest, s[0].time);
+    cr_assert_eq(ship_stats_of(&v).oldest, r.oldest);
+    world_dies(&v.w);
+    pass(0);
+    (void)ship_one(MANY);
+    cr_assert_eq(ship_stats_of(&v).oldest, r.oldest);
+}
+
+Test(prune, an_archive_that_is_removed_keeps_no_pins_of_the_store)
+{
+    struct archive_pin of_store = {.lineage = 1}, of_other = {.lineage = 1, .store = {1}};
+    struct shard *s = vault();
+    struct archive_pins pins;
+    struct archive_lineage l;
+
+    (void)ship_one(0);
+    cr_assert_eq(archive_read_lineage(s, 1, &l), 0);
+    memcpy(of_store.store, l.store, sizeof of_store.store);
+    cr_assert_eq(archive_pin_put(s, &of_store), 0);
+    cr_assert_eq(archive_pin_put(s, &of_other), 0);
+    agreed(&v.w.x, "archive remove", "archive=");
+    cr_assert_eq(archive_pins_read(s, &pins), 0);
+    cr_assert_eq(pins.count, 1);
+    cr_assert_eq(memcmp(pins.v[0].token, of_other.token, sizeof of_other.token), 0);
+    free(pins.v);
+    shard_close(s);
+}

@@ -276,7 +276,8 @@ static const struct verb verbs[] = {
      "  --wait   return when the job has ended\n"},
     {"archive", IN_MOUNT, cmd_control_run, 1, "kut*",
      "add URL | status | ship [URL] [DUR] | check [--read PERCENT] [URL] [--wait] | "
-     "drill [--archive URL] [--read PERCENT] [NS[@SEQ|@TIME]...] [--wait] | prune [URL] [--wait] | "
+     "drill [--archive URL] [--read PERCENT] [NS[@SEQ|@TIME]...] [--wait] | prune [URL] [--with "
+     "URL] [--wait] | "
      "pins [URL] | unpin TOKEN [URL] | fork [URL] | remove [URL]",
      "every change is shipped to an object store",
      "  add URL  from now on; URL: dir:PATH, s3://BUCKET or rados:POOL (man tallyfs-engines)\n"

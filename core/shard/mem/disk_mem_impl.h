@@ -76,11 +76,11 @@ struct mem_disk {
     struct mutex lock; /* guards all fields below */
     struct fault *fault;
     uint64_t capacity;
-    uint64_t used; /* bytes in pages of visible files */
+    uint64_t used;   /* bytes in pages of visible files */
     uint64_t cycles; /* power cycles */
-    uint64_t lives; /* how many of them may have lost something */
-    uint64_t made;  /* inodes that were made */
-    uint64_t lost;  /* disk_mem_lost */
+    uint64_t lives;  /* how many of them may have lost something */
+    uint64_t made;   /* inodes that were made */
+    uint64_t lost;   /* disk_mem_lost */
     LIST_HEAD(, inode) inodes;
     struct inode *root;
 };

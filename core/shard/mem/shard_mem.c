@@ -41,6 +41,7 @@ struct mem_shard {
     struct shard base;
     struct shard_mem *place;
     uint64_t medium; /* number of the medium that it was opened on */
+    bool may_delete; /* also with SHARD_MEM_GUARDED */
 };
 
 static struct shard_mem *places; /* guarded by: places_lock */
@@ -50,10 +51,11 @@ static pthread_mutex_t places_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static struct shard_mem *find_place(const char *name)
 {
+    const size_t len = strcspn(name, "?");
     struct shard_mem *m;
 
     pthread_mutex_lock(&places_lock);
-    for (m = places; m && strcmp(m->name, name) != 0; m = m->next)
+    for (m = places; m && (strlen(m->name) != len || strncmp(m->name, name, len) != 0); m = m->next)
         ;
     pthread_mutex_unlock(&places_lock);
     return m;
@@ -418,6 +420,8 @@ static int mem_remove(struct shard *base, const char *name)
         return err;
     if (m->on[SHARD_MEM_READONLY])
         return -EROFS;
+    if (m->on[SHARD_MEM_GUARDED] && !s->may_delete)
+        return -EACCES;
     if (!medium_find(m->medium, name) || m->on[SHARD_MEM_DENIES])
         return -ENOENT;
     err = ask_fault(m, &done);
@@ -648,6 +652,7 @@ static int mem_open(const char *rest, unsigned flags, struct shard **ret_shard, 
 
     s->place = m;
     s->medium = medium;
+    s->may_delete = strchr(rest, '?') != NULL;
     atomic_fetch_add(&m->opened, 1);
     *ret_shard = &s->base;
     return 0;

@@ -39,6 +39,7 @@ enum shard_mem_switch {
                             * then puts, whatever is there by then */
     SHARD_MEM_FORGETS,     /* lists have no names */
     SHARD_MEM_KEEPS,       /* a delete returns 0 and deletes nothing */
+    SHARD_MEM_GUARDED,     /* a delete returns -EACCES, but by the URL mem:NAME?delete */
     SHARD_MEM_REPEATS,     /* each put that replaces nothing is done, and returns -EEXIST: as of a
                               driver that loses the answer and repeats the request by itself */
     SHARD_MEM_VERIFIES,    /* shard_verify knows of flips; it is -EOPNOTSUPP while this is off */
