@@ -2,12 +2,14 @@
 /* archive_catalogue: see the header. */
 #include "archive_catalogue.h"
 
+#include "archive_pins.h"
 #include "archive_text.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BEGUN "begun\n"
+#define BEGUN_MAX 64
 
 static int is_there(struct shard *s, const char *name)
 {
@@ -105,13 +107,17 @@ int archive_put_catalogue(struct shard *s, const struct catalogue *c)
 {
     CLEANUP_STRBUF struct strbuf bytes = STRBUF_INIT;
     char name[ARCHIVE_NAME_MAX + 1];
+    struct catalogue again;
     int err = catalogue_encode(c, &bytes);
 
+    if (err == 0 && bytes.len > CATALOGUE_MAX)
+        err = -EFBIG;
+    if (err == 0) /* nothing could replace one that nobody can read */
+        err = catalogue_decode(bytes.s, bytes.len, c->lineage, c->number, &again);
     if (err < 0)
         return err;
+    catalogue_release(&again);
     archive_kept_name(c->lineage, c->number, name);
-    if (bytes.len > CATALOGUE_MAX)
-        return -EFBIG;
     err = shard_put_if_absent(s, name, bytes.s, bytes.len);
     return err == -EEXIST ? compare(s, name, &bytes) : err;
 }
@@ -124,12 +130,27 @@ int archive_has_begun(struct shard *s, uint32_t lineage, uint32_t number)
     return is_there(s, name);
 }
 
-int archive_begin_deleting(struct shard *s, uint32_t lineage, uint32_t number)
+/* Is it ours, whose answer was lost? */
+static int begun_by(struct shard *s, const char *name, const char *text, size_t len)
 {
-    char name[ARCHIVE_NAME_MAX + 1];
+    char there[BEGUN_MAX];
+    ssize_t n = shard_get(s, name, there, sizeof there);
+
+    if (n < 0)
+        return n == -EFBIG ? -EEXIST : (int)n;
+    return (size_t)n == len && memcmp(there, text, len) == 0 ? 0 : -EEXIST;
+}
+
+int archive_begin_deleting(struct shard *s, uint32_t lineage, uint32_t number,
+                           const uint8_t token[ARCHIVE_TOKEN_LEN])
+{
+    char name[ARCHIVE_NAME_MAX + 1], hex[2 * ARCHIVE_TOKEN_LEN + 1], text[BEGUN_MAX];
+    size_t len;
     int err;
 
+    archive_token_format(token, hex);
+    len = (size_t)snprintf(text, sizeof text, "begun by %s\n", hex);
     archive_begun_name(lineage, number, name);
-    err = shard_put_if_absent(s, name, BEGUN, sizeof BEGUN - 1);
-    return err == -EEXIST ? 0 : err;
+    err = shard_put_if_absent(s, name, text, len);
+    return err == -EEXIST ? begun_by(s, name, text, len) : err;
 }

@@ -19,6 +19,7 @@
  */
 #pragma once
 
+#include "archive_text.h"
 #include "catalogue.h"
 #include "shard.h"
 
@@ -29,9 +30,10 @@ int archive_catalogue(struct shard *s, uint32_t lineage, uint32_t number, struct
 int archive_last_catalogue(struct shard *s, uint32_t lineage, uint32_t hint, struct catalogue *ret);
 /* Is the catalogue `number` still the last one? One request. 1, 0 or -errno. */
 int archive_catalogue_is_last(struct shard *s, uint32_t lineage, uint32_t number);
-/* Puts a catalogue. -EEXIST: another one has its number. */
+/* Puts a catalogue. -EEXIST: another one has its number. -EUCLEAN: it is not sound, and not put. */
 int archive_put_catalogue(struct shard *s, const struct catalogue *c);
 /* May something that the catalogue has given up be deleted already? 1, 0 or -errno. */
 int archive_has_begun(struct shard *s, uint32_t lineage, uint32_t number);
-/* From now on it may be. */
-int archive_begin_deleting(struct shard *s, uint32_t lineage, uint32_t number);
+/* From now on it may be, by the mount with that token. -EEXIST: another mount has said so before. */
+int archive_begin_deleting(struct shard *s, uint32_t lineage, uint32_t number,
+                           const uint8_t token[ARCHIVE_TOKEN_LEN]);

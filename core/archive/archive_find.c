@@ -16,7 +16,7 @@ struct limit {
     uint64_t seq; /* not behind: less than this */
 };
 
-/* Reads where the segment is in the history, and whether it is not behind the limit. */
+/* Reads where the segment, which must be there, is in the history, and whether it is not behind the limit. */
 static int look(struct shard *s, uint32_t lineage, struct segment_pos at, const struct limit *l,
                 bool *ret_within, struct segment_pos *ret_before)
 {
@@ -24,7 +24,7 @@ static int look(struct shard *s, uint32_t lineage, struct segment_pos at, const 
     int err = archive_read(s, lineage, at, &g);
 
     if (err < 0)
-        return err;
+        return err == -ENOENT ? -EUCLEAN : err;
     *ret_within = l->by_time ? g.front.head.time <= l->time : g.front.head.seq < l->seq;
     *ret_before = g.front.head.before;
     archive_segment_release(&g);
@@ -103,19 +103,25 @@ static int find_state(const struct catalogue *c, int64_t time, uint64_t seq,
     return 0;
 }
 
-int archive_find_time(struct shard *s, uint32_t lineage, const struct catalogue *c, int64_t time,
-                      struct segment_pos *ret)
+int archive_find_time_before(struct shard *s, uint32_t lineage, const struct catalogue *c,
+                             int64_t time, struct segment_pos last, struct segment_pos *ret)
 {
     const struct limit l = {.by_time = true, .time = time};
-    struct segment_pos last = {0};
     int err;
 
     if (c->number && time < c->begin.time)
         return find_state(c, time, UINT64_MAX, ret);
-    err = chain_last(s, lineage, c->begin.at, &last);
-    if (err == 0)
-        err = find(s, lineage, first_of(c), last, &l, ret);
+    err = find(s, lineage, first_of(c), last, &l, ret);
     return err == 0 && ret->epoch == 0 ? -ENOENT : err;
+}
+
+int archive_find_time(struct shard *s, uint32_t lineage, const struct catalogue *c, int64_t time,
+                      struct segment_pos *ret)
+{
+    struct segment_pos last = {0};
+    int err = chain_last(s, lineage, c->begin.at, &last);
+
+    return err < 0 ? err : archive_find_time_before(s, lineage, c, time, last, ret);
 }
 
 /* The segment behind `at`, which is not `last`. */
@@ -125,7 +131,7 @@ static int next(struct shard *s, uint32_t lineage, struct segment_pos *at)
     ssize_t n = chain_next(s, lineage, at, &bytes);
 
     if (n < 0)
-        return (int)n;
+        return n == -ENOENT ? -EUCLEAN : (int)n;
     free(bytes);
     return 0;
 }

@@ -119,6 +119,8 @@ static int read_pin(struct shard *s, const struct listed *l, struct archive_pins
         return n == -EFBIG ? -EUCLEAN : n == -ENOENT ? -EIO : (int)n;
     err = archive_pin_decode(text, (size_t)n, l->token, &ret->v[ret->count]);
     ret->count += err == 0;
+    if (err < 0)
+        memcpy(ret->bad, l->token, sizeof ret->bad);
     return err;
 }
 
@@ -134,21 +136,8 @@ int archive_pins_read(struct shard *s, struct archive_pins *ret)
     free(l.v);
     if (err < 0) {
         free(ret->v);
-        *ret = (struct archive_pins){.count = 0};
+        ret->v = NULL;
+        ret->count = ret->room = 0;
     }
-    return err;
-}
-
-int archive_pins_end(struct shard *s, const uint8_t store[16])
-{
-    struct archive_pins pins;
-    int err = archive_pins_read(s, &pins);
-
-    if (err < 0)
-        return err;
-    for (size_t i = 0; i < pins.count && err == 0; i++)
-        if (memcmp(pins.v[i].store, store, sizeof pins.v[i].store) == 0)
-            err = archive_pin_end(s, pins.v[i].token);
-    free(pins.v);
     return err;
 }

@@ -17,12 +17,11 @@ int archive_pin_end(struct shard *s, const uint8_t token[ARCHIVE_TOKEN_LEN]);
 struct archive_pins {
     struct archive_pin *v;
     size_t count, room;
+    uint8_t bad[ARCHIVE_TOKEN_LEN]; /* after -EUCLEAN and -EPROTO: of the pin that cannot be read */
 };
 /* The pins that have not ended, in no order, from a list. A list that is not whole, or a pin that
  * cannot be read, is an error: whoever deletes must know them all. The caller frees ret->v. */
 int archive_pins_read(struct shard *s, struct archive_pins *ret);
-/* Ends those that this store has put. */
-int archive_pins_end(struct shard *s, const uint8_t store[16]);
 /* Reads a token from 32 hex digits. -EINVAL. */
 int archive_token_parse(const char *text, uint8_t ret[ARCHIVE_TOKEN_LEN]);
 void archive_token_format(const uint8_t token[ARCHIVE_TOKEN_LEN],

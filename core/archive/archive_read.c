@@ -336,3 +336,14 @@ int archive_items(struct shard *s, const struct archive_segment *g,
     }
     return err == 0 && left ? -EUCLEAN : err;
 }
+
+/* The sections stand one behind the other, without gaps. */
+int archive_all_items(struct shard *s, const struct archive_segment *g, archive_item_fn *fn,
+                      void *ctx)
+{
+    struct segment_section all = {.len = g->front.head.items_len};
+
+    for (uint32_t i = 0; i < g->front.head.sections; i++)
+        all.items += g->front.sections[i].items;
+    return archive_items(s, g, &all, fn, ctx);
+}

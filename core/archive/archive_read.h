@@ -69,3 +69,6 @@ typedef int archive_item_fn(const struct segment_item *item, void *ctx);
  * were given. */
 int archive_items(struct shard *s, const struct archive_segment *g,
                   const struct segment_section *section, archive_item_fn *fn, void *ctx);
+/* Those of all its sections, which reads a body once. */
+int archive_all_items(struct shard *s, const struct archive_segment *g, archive_item_fn *fn,
+                      void *ctx);

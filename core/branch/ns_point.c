@@ -9,7 +9,8 @@
 
 enum note_flags { IS_FROZEN = 1 << 0, IS_MADE_UP = 1 << 1, ALL_FLAGS = IS_FROZEN | IS_MADE_UP };
 
-#define NOTE_LEN (2 + 1 + 8 + 8 + POINT_STATE_LEN + 8)
+#define NOTE_LEN_1 (2 + 1 + 8 + 8 + POINT_STATE_LEN + 8) /* without items and steps */
+#define NOTE_LEN (NOTE_LEN_1 + 8 + 8)
 
 static void encode(const struct ns_point *n, uint8_t out[NOTE_LEN])
 {
@@ -19,11 +20,13 @@ static void encode(const struct ns_point *n, uint8_t out[NOTE_LEN])
     put_le64(out + 11, n->serial);
     memcpy(out + 19, n->state, POINT_STATE_LEN);
     put_le64(out + 19 + POINT_STATE_LEN, n->lost);
+    put_le64(out + NOTE_LEN_1, n->items);
+    put_le64(out + NOTE_LEN_1 + 8, n->steps);
 }
 
 static bool decode(const uint8_t *in, size_t len, struct ns_point *ret)
 {
-    if (len != NOTE_LEN || in[2] > ALL_FLAGS)
+    if ((len != NOTE_LEN && len != NOTE_LEN_1) || in[2] > ALL_FLAGS)
         return false;
     *ret = (struct ns_point){.archive = get_le16(in),
                              .frozen = in[2] & IS_FROZEN,
@@ -32,6 +35,10 @@ static bool decode(const uint8_t *in, size_t len, struct ns_point *ret)
                              .serial = get_le64(in + 11),
                              .lost = get_le64(in + 19 + POINT_STATE_LEN)};
     memcpy(ret->state, in + 19, POINT_STATE_LEN);
+    if (len == NOTE_LEN) {
+        ret->items = get_le64(in + NOTE_LEN_1);
+        ret->steps = get_le64(in + NOTE_LEN_1 + 8);
+    }
     return true;
 }
 

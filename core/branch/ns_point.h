@@ -28,6 +28,9 @@ struct ns_point {
     uint8_t state[POINT_STATE_LEN]; /* sum over the items (segment.h); valid with a segment */
     uint64_t lost;                  /* items whose contents the archive does not have; likewise */
     bool made_up;                   /* some of these have an id there that is none; likewise */
+    /* What a restore of it reads there, back to a section that has all of it: items, and the
+     * sections on the shortest way; likewise */
+    uint64_t items, steps;
 };
 
 /* Makes a point of `of` at this instant, without a segment. *ret has a reference. */

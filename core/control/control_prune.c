@@ -112,14 +112,20 @@ static void add_pin(struct call *call, const struct archive_pin *pin)
 
 static int pins_of(struct call *call, uint16_t number, struct archive_pins *ret)
 {
+    char token[2 * ARCHIVE_TOKEN_LEN + 1];
     struct shard *shard;
     int err = shards_get(call->p->shards, number, SHARDS_READ, &shard, NULL);
 
     if (err < 0)
-        return err;
-    err = shards_said(call->p->shards, number, archive_pins_read(shard, ret));
+        return control_archive_errno(err);
+    err = archive_pins_read(shard, ret);
+    archive_token_format(ret->bad, token);
+    if (err != -EUCLEAN && err != -EPROTO)
+        err = shards_said(call->p->shards, number, err);
     shards_put_back(call->p->shards, number);
-    return err;
+    return err == -EUCLEAN || err == -EPROTO
+               ? control_fail(call, err, "the pin %s cannot be read", token)
+               : control_archive_errno(err);
 }
 
 /* archive pins [URL] */
@@ -130,7 +136,7 @@ int control_list_pins(struct call *call)
     int err = control_find_archive(call, url_at(call, 1), false, &number);
 
     if (err == 0)
-        err = control_archive_errno(pins_of(call, number, &pins));
+        err = pins_of(call, number, &pins);
     if (err < 0)
         return err;
     for (size_t i = 0; i < pins.count; i++)
@@ -140,29 +146,37 @@ int control_list_pins(struct call *call)
     return 0;
 }
 
-static int end_pin(struct call *call, uint16_t number, const struct archive_pins *pins,
-                   const uint8_t token[ARCHIVE_TOKEN_LEN])
+/* It need not be readable. */
+static int end_pin(struct shard *shard, const uint8_t token[ARCHIVE_TOKEN_LEN])
 {
-    struct shard *shard;
-    size_t i = 0;
+    char name[ARCHIVE_NAME_MAX + 1];
+    uint64_t size;
     int err;
 
-    while (i < pins->count && memcmp(pins->v[i].token, token, ARCHIVE_TOKEN_LEN) != 0)
-        i++;
-    if (i == pins->count)
-        return control_fail(call, -ENOENT, "there is no such pin: `archive pins` lists them");
-    err = shards_get(call->p->shards, number, SHARDS_READ, &shard, NULL);
+    archive_pin_name(token, name);
+    err = shard_stat(shard, name, &size);
+    return err < 0 ? err : archive_pin_end(shard, token);
+}
+
+static int unpin(struct call *call, uint16_t number, const uint8_t token[ARCHIVE_TOKEN_LEN])
+{
+    struct shard *shard;
+    int err = shards_get(call->p->shards, number, SHARDS_READ, &shard, NULL);
+
     if (err < 0)
         return control_archive_errno(err);
-    err = shards_said(call->p->shards, number, archive_pin_end(shard, token));
+    err = end_pin(shard, token);
+    if (err != -ENOENT)
+        err = shards_said(call->p->shards, number, err);
     shards_put_back(call->p->shards, number);
-    return control_archive_errno(err);
+    return err == -ENOENT
+               ? control_fail(call, err, "there is no such pin: `archive pins` lists them")
+               : control_archive_errno(err);
 }
 
 /* archive unpin TOKEN [URL] */
 int control_end_pin(struct call *call)
 {
-    struct archive_pins pins = {.count = 0};
     uint8_t token[ARCHIVE_TOKEN_LEN];
     uint16_t number = 0;
     int err = call->c->nargs >= 2 ? control_may_change(call)
@@ -173,10 +187,5 @@ int control_end_pin(struct call *call)
             control_fail_word(call, -EINVAL, "%s is not the token of a pin", control_arg(call, 1));
     if (err == 0)
         err = control_find_archive(call, url_at(call, 2), false, &number);
-    if (err == 0)
-        err = control_archive_errno(pins_of(call, number, &pins));
-    if (err == 0)
-        err = end_pin(call, number, &pins, token);
-    free(pins.v);
-    return err;
+    return err < 0 ? err : unpin(call, number, token);
 }

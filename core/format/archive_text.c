@@ -46,6 +46,29 @@ void archive_body_name(uint32_t lineage, struct segment_pos at, char out[ARCHIVE
              at.epoch, at.serial);
 }
 
+void archive_bodies_dir(uint32_t lineage, char out[ARCHIVE_NAME_MAX + 1])
+{
+    snprintf(out, ARCHIVE_NAME_MAX + 1, "l/%08" PRIx32 "/body", lineage);
+}
+
+int archive_body_parse(const char *name, uint32_t lineage, struct segment_pos *ret)
+{
+    char again[ARCHIVE_NAME_MAX + 1];
+    const char *serial = strrchr(name, '-');
+    struct segment_pos at;
+
+    archive_bodies_dir(lineage, again);
+    if (!serial || strncmp(name, again, strlen(again)) != 0 || name[strlen(again)] != '/')
+        return -EINVAL;
+    at.epoch = strtoull(name + strlen(again) + 1, NULL, 16);
+    at.serial = strtoull(serial + 1, NULL, 16);
+    archive_body_name(lineage, at, again);
+    if (strcmp(name, again) != 0)
+        return -EINVAL;
+    *ret = at;
+    return 0;
+}
+
 void archive_pin_name(const uint8_t token[ARCHIVE_TOKEN_LEN], char out[ARCHIVE_NAME_MAX + 1])
 {
     int n = snprintf(out, ARCHIVE_NAME_MAX + 1, ARCHIVE_PINS "/");

@@ -121,6 +121,11 @@ struct archive_pin {
     int64_t time;
 };
 
+/* The folder of the bodies of a lineage, and which segment one of these names is of. -EINVAL: it is
+ * no such name. */
+void archive_bodies_dir(uint32_t lineage, char out[ARCHIVE_NAME_MAX + 1]);
+int archive_body_parse(const char *name, uint32_t lineage, struct segment_pos *ret);
+
 size_t archive_format_encode(const struct archive_format *f, char out[ARCHIVE_TEXT_MAX]);
 int archive_format_decode(const char *text, size_t len, struct archive_format *ret);
 /* The decoders below are told what the name of a text says. -EUCLEAN, too, if the text says that it

@@ -183,8 +183,8 @@ static bool runs_are_sound(const struct kept_run *v, size_t count, struct segmen
     for (size_t i = 0; i < count; i++) {
         const struct kept_run *r = &v[i];
 
-        if (r->epoch == 0 || r->first == 0 || r->first > r->last ||
-            segment_pos_compare(run_last(r), begin) >= 0)
+        if (r->epoch == 0 || r->epoch > CATALOGUE_EPOCH || r->first == 0 || r->first > r->last ||
+            r->last > CATALOGUE_SERIAL || segment_pos_compare(run_last(r), begin) >= 0)
             return false;
         if (i > 0 && segment_pos_compare(run_last(&v[i - 1]), run_first(r)) >= 0)
             return false;
@@ -237,7 +237,8 @@ static bool runs_are_apart(const struct catalogue *c)
 
 static bool is_sound(const struct catalogue *c)
 {
-    return c->begin.at.epoch > 0 && c->begin.at.serial > 0 &&
+    return c->begin.at.epoch > 0 && c->begin.at.epoch <= CATALOGUE_EPOCH &&
+           c->begin.at.serial > 0 && c->begin.at.serial <= CATALOGUE_SERIAL &&
            runs_are_sound(c->kept, c->kept_count, c->begin.at) &&
            runs_are_sound(c->gone, c->gone_count, c->begin.at) && runs_are_apart(c) &&
            states_are_sound(c) && contents_are_sound(c);

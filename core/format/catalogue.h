@@ -53,6 +53,9 @@ struct catalogue {
 
 /* Bytes of a catalogue, at most: it is put by one request. */
 #define CATALOGUE_MAX ((size_t)8 << 20)
+/* Epochs have 24 bits (archive_text.h), and no epoch has 2^40 segments. */
+#define CATALOGUE_EPOCH ((UINT64_C(1) << 24) - 1)
+#define CATALOGUE_SERIAL ((UINT64_C(1) << 40) - 1)
 /* How many there are of each, at most: so it fits. */
 #define CATALOGUE_STATES 16384u
 #define CATALOGUE_RUNS 120000u /* of `kept`, and of `gone` */

@@ -42,7 +42,7 @@ struct command {
 struct command_list {
     struct command *items; /* without blank lines and comments */
     size_t count;
-    struct command_word *words; /* the storage of all `args` */
+    struct command_word *words;     /* the storage of all `args` */
     struct command_option *options; /* of all `options` */
     char *text;                     /* of all words */
 };

@@ -69,9 +69,9 @@ const char *op_kind_name(enum op_kind kind); /* NULL: there is no such kind */
 
 struct segment_head {
     uint64_t serial, epoch;
-    uint64_t seq;  /* number of a frame before its first one */
-    uint64_t size; /* bytes of the segment, with this head */
-    uint64_t salt; /* random, so that the bytes of no file can look like a frame */
+    uint64_t seq;            /* number of a frame before its first one */
+    uint64_t size;           /* bytes of the segment, with this head */
+    uint64_t salt;           /* random, so that the bytes of no file can look like a frame */
     uint8_t incarnation[32]; /* disk_incarnation() when it was made */
     uint64_t after; /* serial of the segment before it, which is not removed before a commit has
                        passed it; 0: it may be gone */

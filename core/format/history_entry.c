@@ -116,13 +116,13 @@ int history_entry_decode(const void *data, size_t len, struct history_entry *ret
 const char *history_entry_word(const struct history_entry *e)
 {
     static const char *const words[HISTORY_KIND_END] = {
-        [HISTORY_CREATE] = "create",     [HISTORY_BRANCH] = "branch",
-        [HISTORY_DROP] = "drop",         [HISTORY_REMOVE] = "remove",
-        [HISTORY_UNDROP] = "undrop",     [HISTORY_RENAME] = "rename",
-        [HISTORY_EXCHANGE] = "exchange", [HISTORY_REPLACE] = "replace",
-        [HISTORY_SNAPSHOT] = "snapshot", [HISTORY_UNSNAPSHOT] = "unsnapshot",
-        [HISTORY_MERGE] = "merge",       [HISTORY_COMMIT] = "commit",
-        [HISTORY_IMPORT] = "import",     [HISTORY_DETACH] = "detach",
+        [HISTORY_CREATE] = "create",      [HISTORY_BRANCH] = "branch",
+        [HISTORY_DROP] = "drop",          [HISTORY_REMOVE] = "remove",
+        [HISTORY_UNDROP] = "undrop",      [HISTORY_RENAME] = "rename",
+        [HISTORY_EXCHANGE] = "exchange",  [HISTORY_REPLACE] = "replace",
+        [HISTORY_SNAPSHOT] = "snapshot",  [HISTORY_UNSNAPSHOT] = "unsnapshot",
+        [HISTORY_MERGE] = "merge",        [HISTORY_COMMIT] = "commit",
+        [HISTORY_IMPORT] = "import",      [HISTORY_DETACH] = "detach",
         [HISTORY_IMPORT_INTO] = "import",
     };
 

@@ -202,8 +202,7 @@ static uint64_t sum_of(const struct image_stream *s, const uint8_t *head, const 
 static uint8_t *put_inode(uint8_t *p, const struct image_record *r)
 {
     p = append_le64(p, r->number);
-    p = append_le32(p, r->mode | (r->implied ? MODE_IMPLIED : 0) |
-                           (r->several ? MODE_SEVERAL : 0));
+    p = append_le32(p, r->mode | (r->implied ? MODE_IMPLIED : 0) | (r->several ? MODE_SEVERAL : 0));
     p = append_le32(p, r->uid);
     p = append_le32(p, r->gid);
     p = append_le32(p, r->rdev);

@@ -32,7 +32,7 @@
 /* ---- numbers of packs and object files in a pool: node 12 bits, incarnation 20, sequence 32
  * ---- */
 
-#define POOL_NODE_MAX 4095u   /* nodes are 1 ... */
+#define POOL_NODE_MAX 4095u /* nodes are 1 ... */
 #define POOL_INCARNATION_MAX                                                                       \
     0xfffffu /* incarnations of a node are 1 ...: a new one each time its store is opened */
 
@@ -100,8 +100,8 @@ int pool_indexed_decode(const uint8_t in[POOL_INDEXED_LEN], struct pool_indexed 
 
 /* ---- bodies ---- */
 
-#define POOL_BLOCK 4096     /* bytes */
-#define POOL_BLOCK_HEAD 16  /* bytes of them: checksum 8, number of records 4, zero 4 */
+#define POOL_BLOCK 4096    /* bytes */
+#define POOL_BLOCK_HEAD 16 /* bytes of them: checksum 8, number of records 4, zero 4 */
 
 enum pool_body_kind {
     POOL_BODY_BASE = 1, /* pool_record; owner: the node; serial: that of its report */
@@ -148,10 +148,10 @@ uint64_t pool_chain(uint64_t chain, uint64_t block_sum);
 
 struct pool_head {
     unsigned node;
-    uint32_t incarnation; /* of the node, when the report was written */
-    uint64_t serial; /* rises with each report of the node: below (incarnation + 1) << 32 */
-    uint64_t ack;    /* the newest list of marks in force at the node before its snapshot */
-    int64_t time;    /* ns since the epoch, by the node's own clock: shown, never trusted */
+    uint32_t incarnation;    /* of the node, when the report was written */
+    uint64_t serial;         /* rises with each report of the node: below (incarnation + 1) << 32 */
+    uint64_t ack;            /* the newest list of marks in force at the node before its snapshot */
+    int64_t time;            /* ns since the epoch, by the node's own clock: shown, never trusted */
     uint64_t active, pinned; /* how many keys it names as such */
     /* The files with its records. Serial 0: there is no such file, and it has no records. */
     struct pool_part {
@@ -170,7 +170,7 @@ int pool_head_decode(const void *in, size_t len, unsigned node, struct pool_head
 
 struct pool_identity {
     uint8_t id[16];
-    struct id_key key; /* shared by all members, so that equal bytes have equal ids */
+    struct id_key key;        /* shared by all members, so that equal bytes have equal ids */
     struct features features; /* if it has any, the text is of version 3 and has a veil */
 };
 

@@ -24,19 +24,16 @@ int prune_fail(struct prune *u, int err, const char *fmt, ...)
 
 /* ---- catalogues ---- */
 
-/* The last catalogue of which something may be deleted: what one has marked, and nobody has begun
- * to delete, is all there. */
-static int read_base(struct prune *u)
+int prune_read_base(struct prune *u, uint32_t lineage, uint32_t number, struct catalogue *ret)
 {
-    uint32_t number = u->last.number;
     int begun = 0;
 
-    while (number > 0 && (begun = archive_has_begun(u->shard, u->lineage, number)) == 0)
+    *ret = (struct catalogue){.number = 0};
+    while (number > 0 && (begun = archive_has_begun(u->shard, lineage, number)) == 0)
         number--;
-    u->begun = number > 0 && number == u->last.number;
     if (begun < 0 || number == 0)
         return begun < 0 ? begun : 0;
-    return archive_catalogue(u->shard, u->lineage, number, &u->base);
+    return archive_catalogue(u->shard, lineage, number, ret);
 }
 
 static int read_catalogues(struct prune *u)
@@ -44,13 +41,21 @@ static int read_catalogues(struct prune *u)
     int err = archive_last_catalogue(u->shard, u->lineage, 0, &u->last);
 
     if (err == 0)
-        err = read_base(u);
+        err = prune_read_base(u, u->lineage, u->last.number, &u->base);
+    u->begun = u->last.number && u->base.number == u->last.number;
     return err < 0 ? prune_fail(u, err, "what was marked cannot be read") : 0;
 }
 
-static bool marks_something(const struct catalogue *c)
+/* How many segments, packs and files it gives up. */
+static uint64_t marked_by(const struct catalogue *c)
 {
-    return c->gone_count || c->pack_count || c->file_count;
+    uint64_t count = c->file_count;
+
+    for (uint32_t i = 0; i < c->gone_count; i++)
+        count += c->gone[i].last - c->gone[i].first + 1;
+    for (uint32_t i = 0; i < c->pack_count; i++)
+        count += c->packs[i].last - c->packs[i].first + 1;
+    return count;
 }
 
 /* How long it is until what is marked may be deleted. */
@@ -61,7 +66,7 @@ static int read_wait(struct prune *u)
     int64_t age = 0;
     int err;
 
-    if (!u->last.number || !marks_something(&u->last) || u->begun)
+    if (!marked_by(&u->last) || u->begun)
         return 0;
     archive_kept_name(u->lineage, u->last.number, name);
     err = shard_age(u->shard, name, &age);
@@ -78,7 +83,7 @@ static int survey(struct prune *u)
     if (err == 0)
         err = prune_pinned(u);
     if (err == 0)
-        err = prune_children(u);
+        err = prune_others(u);
     if (err == 0)
         err = prune_list(u);
     return err == -ENOENT ? prune_fail(u, -EUCLEAN,
@@ -87,11 +92,19 @@ static int survey(struct prune *u)
                           : err;
 }
 
+static int look_on(void *ctx)
+{
+    const struct prune *u = ctx;
+
+    return u->ask->progress ? u->ask->progress(u->reach.segments, u->ask->ctx) : 0;
+}
+
 /* Holds what is shipped, and looks at what was put since the survey, and at this store. */
 static int hold(struct prune *u, struct ship_held *h)
 {
+    const struct ship_pause pause = {.fn = look_on, .ctx = u};
     char why[SHARD_WHY] = "";
-    int err = ship_hold(u->p, u->archive, u->shard, h, why);
+    int err = ship_hold(u->p, u->archive, u->shard, &pause, h, why);
 
     if (err < 0)
         return prune_fail(u, err, "%s", why);
@@ -104,7 +117,7 @@ static int hold(struct prune *u, struct ship_held *h)
     if (err == 0)
         err = prune_ghosts(u);
     if (err == 0)
-        err = prune_check_pins(u);
+        err = prune_new_pins(u);
     if (err < 0)
         ship_let_go(h);
     return err;
@@ -121,6 +134,16 @@ static int forget(struct prune *u, struct ship_held *h, const struct catalogue *
     return err < 0 ? prune_fail(u, err, "what is given up cannot be forgotten here") : 0;
 }
 
+static int begin_deleting(struct prune *u, struct ship_held *h)
+{
+    int err = forget(u, h, &u->last);
+
+    if (err == 0 && !u->begun)
+        err = archive_begin_deleting(u->shard, u->lineage, u->last.number, h->token);
+    return err == -EEXIST ? prune_fail(u, -EAGAIN, "another run has begun to delete: run it again")
+                          : err;
+}
+
 static int delete_marked(struct prune *u)
 {
     struct ship_held h;
@@ -128,9 +151,7 @@ static int delete_marked(struct prune *u)
 
     if (err < 0)
         return err;
-    err = forget(u, &h, &u->last);
-    if (err == 0)
-        err = archive_begin_deleting(u->shard, u->lineage, u->last.number);
+    err = begin_deleting(u, &h);
     ship_let_go(&h);
     return err < 0 ? err : prune_delete(u);
 }
@@ -156,8 +177,11 @@ static void note_kept(struct prune *u, const struct catalogue *c)
     u->r->catalogue = c->number;
     u->r->states = c->state_count;
     u->r->oldest = catalogue_oldest(c);
+    u->r->marked = marked_by(c);
+    u->r->marked_bytes = c->bytes;
 }
 
+/* Returns 1. */
 static int put_mark(struct prune *u, struct ship_held *h, const struct catalogue *c)
 {
     int err = forget(u, h, c);
@@ -168,17 +192,45 @@ static int put_mark(struct prune *u, struct ship_held *h, const struct catalogue
         err = shards_note_seen(u->p->shards, u->archive, c->number);
     if (err == -EEXIST)
         err = prune_fail(u, -EAGAIN, "another run has marked something meanwhile");
-    if (err == 0) {
-        note_kept(u, c);
-        ship_held_note_oldest(h, u->r->oldest);
-        u->r->marked_bytes = c->bytes;
-        u->r->wait = marks_something(c) ? settings_get(&u->p->settings, SET_ARCHIVE_GRACE) : 0;
-    }
-    return err;
+    if (err < 0)
+        return err;
+    note_kept(u, c);
+    ship_held_note_oldest(h, u->r->oldest);
+    u->r->wait = u->r->marked ? settings_get(&u->p->settings, SET_ARCHIVE_GRACE) : 0;
+    return 1;
 }
 
-/* `deleted`: this run has deleted, so what the last catalogue says is not so any more. */
-static int mark(struct prune *u, bool deleted)
+/* Does it keep something that the last one gives up, and that is still there? */
+static bool takes_back(const struct prune *u, const struct catalogue *c)
+{
+    const struct catalogue *last = &u->last;
+
+    for (uint32_t i = 0; i < last->gone_count; i++)
+        for (struct segment_pos at = {last->gone[i].epoch, last->gone[i].first};
+             at.serial <= last->gone[i].last; at.serial++)
+            if (catalogue_keeps(c, at))
+                return true;
+    for (size_t i = 0; i < u->file_count; i++) {
+        const struct listed_file *f = &u->files[i];
+
+        if (catalogue_gives_up(last, f->in_pack, f->where) &&
+            live_has(&u->live, f->in_pack, f->where))
+            return true;
+    }
+    return false;
+}
+
+/* When a catalogue is put. */
+enum mark_when { MARK_MORE, MARK_ALWAYS, MARK_BACK };
+
+static bool is_to_be_put(const struct prune *u, const struct catalogue *c, enum mark_when when)
+{
+    return when == MARK_ALWAYS || (when == MARK_MORE && marked_by(c)) ||
+           (u->last.number && !u->begun && takes_back(u, c));
+}
+
+/* Returns 1 if a catalogue was put. */
+static int mark(struct prune *u, enum mark_when when)
 {
     struct catalogue c = {.number = 0};
     struct ship_held h;
@@ -187,7 +239,7 @@ static int mark(struct prune *u, bool deleted)
     if (err < 0)
         return err;
     err = prune_make(u, h.epoch, &c);
-    if (err == 0 && (deleted || marks_something(&c)))
+    if (err == 0 && is_to_be_put(u, &c, when))
         err = put_mark(u, &h, &c);
     ship_let_go(&h);
     catalogue_release(&c);
@@ -196,30 +248,43 @@ static int mark(struct prune *u, bool deleted)
 
 /* ---- a run ---- */
 
+/* What is taken back is so before anything is deleted, and the grace of the rest begins anew.
+ * While a grace lasts nothing more is marked, for the same reason. After a deletion the last
+ * catalogue does not say any more what is there, so another one follows. */
+static int delete_and_mark(struct prune *u)
+{
+    int err = u->last.number && !u->begun ? mark(u, MARK_BACK) : 0;
+
+    if (err != 0 || u->whole || u->r->wait > 0)
+        return err;
+    if (!marked_by(&u->last))
+        return mark(u, MARK_MORE);
+    err = delete_marked(u);
+    if (err == 0)
+        err = after_delete(u);
+    return err < 0 ? err : mark(u, MARK_ALWAYS);
+}
+
 static int run(struct prune *u)
 {
-    bool deletes;
     int err = read_catalogues(u);
 
     if (err == 0)
         err = read_wait(u);
     note_kept(u, &u->last);
-    u->r->marked_bytes = u->last.bytes;
-    if (err < 0 || u->r->wait > 0)
-        return err;
-    err = prune_read_pins(u);
+    if (err == 0)
+        err = prune_read_pins(u);
     if (err == 0)
         err = prune_check_whole(u);
-    if (err == 0)
+    if (err == 0 && !(u->whole && (u->begun || !u->last.number)))
         err = survey(u);
-    if (err < 0)
-        return err == -ENODATA ? 0 : err;
-    deletes = u->last.number && marks_something(&u->last);
-    if (deletes)
-        err = delete_marked(u);
-    if (err == 0 && deletes)
-        err = after_delete(u);
-    return err < 0 ? err : mark(u, deletes);
+    else if (err == 0)
+        err = -ENODATA;
+    if (err == 0)
+        err = delete_and_mark(u);
+    if (err > 0 || err == -ENODATA)
+        err = 0;
+    return err == 0 && u->whole ? prune_fail(u, -EBUSY, "%s", u->whole_why) : err;
 }
 
 static void release(struct prune *u)
@@ -228,6 +293,7 @@ static void release(struct prune *u)
     catalogue_release(&u->base);
     reach_release(&u->reach);
     live_release(&u->live);
+    map64_release(&u->bodies);
     free(u->pins.v);
     free(u->states);
     free(u->files);
@@ -240,14 +306,19 @@ static int open_deleter(struct prune *u, const uint8_t id[ARCHIVE_ID_LEN])
     struct archive_format there;
     int err = shard_open(u->ask->with, 0, &u->deleter, why);
 
+    u->deleter_failed = err < 0;
     if (err < 0) {
         u->deleter = NULL;
         return prune_fail(u, err, "%s: %s", u->ask->with, *why ? why : strerror(-err));
     }
     err = archive_read_format(u->deleter, &there);
-    if (err == 0 && memcmp(there.id, id, sizeof there.id) != 0)
-        err = -EINVAL;
-    return prune_fail(u, err, "%s is not the archive that the store ships to", u->ask->with);
+    u->deleter_failed = err < 0;
+    if (err < 0 && err != -ENOENT)
+        return prune_fail(u, err, "%s cannot be asked which archive it is", u->ask->with);
+    if (err < 0 || memcmp(there.id, id, sizeof there.id) != 0)
+        return prune_fail(u, -EINVAL, "%s is not the archive that the store ships to",
+                          u->ask->with);
+    return 0;
 }
 
 static void close_deleter(struct prune *u)
@@ -282,7 +353,8 @@ int prune_run(struct state *p, uint16_t archive, const struct prune_ask *ask,
     if (err == 0)
         err = run(&u);
     close_deleter(&u);
-    if (err < 0 && err != -EAGAIN && err != -EBUSY && err != -EKEYREVOKED && err != -ECANCELED)
+    if (err < 0 && !u.deleter_failed && err != -EAGAIN && err != -EBUSY && err != -EINVAL &&
+        err != -EKEYREVOKED && err != -ECANCELED)
         err = shards_said(p->shards, archive, err);
     shards_put_back(p->shards, archive);
     release(&u);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* prune_gone: what nobody needs is marked, and later deleted. */
+/* prune_gone: what is there, and what of it nobody needs: the next catalogue. */
 #include "prune_impl.h"
 
 #include "array.h"
@@ -7,7 +7,6 @@
 #include "objects.h"
 #include "packs.h"
 #include "state.h"
-#include "sums.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,14 +51,35 @@ static void join_sums(struct prune *u)
     u->file_count = n;
 }
 
+/* What is no body was put by somebody else. */
+static int take_body(const char *name, uint64_t size, void *ctx)
+{
+    struct prune *u = ctx;
+    struct segment_pos at;
+
+    (void)size;
+    return archive_body_parse(name, u->lineage, &at) < 0 ? 0
+                                                         : map64_put(&u->bodies, reach_key(at), 1);
+}
+
+static int list_bodies(struct prune *u)
+{
+    char dir[ARCHIVE_NAME_MAX + 1];
+
+    archive_bodies_dir(u->lineage, dir);
+    return shard_list(u->shard, dir, take_body, u);
+}
+
 int prune_list(struct prune *u)
 {
     int err = shard_list(u->shard, "packs", take_name, u);
 
     if (err == 0)
         err = shard_list(u->shard, "objects", take_name, u);
+    if (err == 0)
+        err = list_bodies(u);
     if (err < 0)
-        return prune_fail(u, err, "the contents of the archive cannot be listed");
+        return prune_fail(u, err, "the archive cannot be listed");
     if (u->file_count)
         qsort(u->files, u->file_count, sizeof *u->files, compare_files);
     join_sums(u);
@@ -256,7 +276,6 @@ static int add_packs(struct prune *u, uint64_t epoch, struct catalogue *c)
         else
             c->packs[c->pack_count++] = (struct pack_run){f->where, f->where};
         c->bytes += f->size;
-        u->r->marked++;
     }
     return 0;
 }
@@ -272,8 +291,6 @@ static int add_segments(struct prune *u, struct catalogue *c)
     c->gone = gone.v;
     c->kept_count = (uint32_t)kept.count;
     c->gone_count = (uint32_t)gone.count;
-    for (size_t i = 0; i < gone.count; i++)
-        u->r->marked += gone.v[i].last - gone.v[i].first + 1;
     if (err == 0 && (kept.count > CATALOGUE_RUNS || gone.count > CATALOGUE_RUNS ||
                      u->state_count > CATALOGUE_STATES))
         return prune_fail(u, -EFBIG,
@@ -291,7 +308,6 @@ int prune_make(struct prune *u, uint64_t epoch, struct catalogue *ret)
                           .state_count = (uint32_t)u->state_count};
     int err;
 
-    u->r->marked = 0;
     if (u->state_count)
         qsort(u->states, u->state_count, sizeof *u->states, compare_states);
     c.states = calloc(u->state_count + 1, sizeof *c.states);
@@ -308,7 +324,7 @@ int prune_make(struct prune *u, uint64_t epoch, struct catalogue *ret)
     return err;
 }
 
-/* ---- deleting ---- */
+/* ---- what is gone ---- */
 
 bool prune_is_gone(const struct archived_place *place, void *ctx)
 {
@@ -316,82 +332,4 @@ bool prune_is_gone(const struct archived_place *place, void *ctx)
 
     return catalogue_gives_up(u->doing, place->in_pack, place->where) &&
            !live_has(&u->live, place->in_pack, place->where);
-}
-
-static int delete_one(struct prune *u, const char *name, bool counts)
-{
-    int err = shard_delete(u->deleter, name);
-
-    if (err == 0 && counts)
-        u->r->deleted++;
-    if (err < 0 && err != -ENOENT)
-        return prune_fail(u, err, "%s cannot be deleted", name);
-    return u->ask->progress ? u->ask->progress(u->reach.segments, u->ask->ctx) : 0;
-}
-
-static int delete_segment(struct prune *u, struct segment_pos at)
-{
-    char name[ARCHIVE_NAME_MAX + 1];
-    int err;
-
-    archive_segment_name(u->lineage, at, name);
-    err = delete_one(u, name, true);
-    if (err < 0)
-        return err;
-    archive_body_name(u->lineage, at, name);
-    return delete_one(u, name, false);
-}
-
-static int delete_segments(struct prune *u)
-{
-    int err = 0;
-
-    for (uint32_t i = 0; i < u->last.gone_count; i++) {
-        const struct kept_run *r = &u->last.gone[i];
-
-        for (struct segment_pos at = {r->epoch, r->first}; err == 0 && at.serial <= r->last;
-             at.serial++)
-            if (at.serial > 1 && !reach_has(&u->reach, at))
-                err = delete_segment(u, at);
-    }
-    return err;
-}
-
-static int delete_file(struct prune *u, const struct listed_file *f)
-{
-    const struct entry e = {.kind = f->in_pack ? ENTRY_PACK : ENTRY_FILE,
-                            .id = f->id,
-                            .where = f->where,
-                            .shard = u->archive};
-    char name[DISK_NAME_MAX + 1], sums[DISK_NAME_MAX + 1];
-    int err;
-
-    objects_file_name(&e, f->where, name);
-    err = delete_one(u, name, true);
-    if (err == 0 && !f->in_pack && sums_name(name, sums) == 0)
-        err = delete_one(u, sums, false);
-    if (err == 0)
-        u->r->deleted_bytes += f->size;
-    return err;
-}
-
-/* Contents go after all segments that named them. */
-int prune_delete(struct prune *u)
-{
-    size_t n = 0;
-    int err = delete_segments(u);
-
-    for (size_t i = 0; i < u->file_count && err == 0; i++) {
-        const struct listed_file f = u->files[i];
-        const struct archived_place place = {.in_pack = f.in_pack, .where = f.where};
-
-        if (!prune_is_gone(&place, u)) {
-            u->files[n++] = f;
-            continue;
-        }
-        err = delete_file(u, &f);
-    }
-    if (err == 0)
-        u->file_count = n;
-    return err;
 }

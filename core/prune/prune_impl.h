@@ -29,6 +29,9 @@ struct prune {
     struct catalogue last; /* the last one; number 0: there is none */
     struct catalogue base; /* the last one of which something may be deleted; likewise */
     bool begun;            /* they are the same */
+    bool whole;            /* a pin, or another lineage, needs all of the lineage, */
+    char whole_why[200];   /* as this sentence says */
+    bool deleter_failed;   /* an error is of what deletes, and not of the archive as such */
     struct archive_pins pins;
 
     struct segment_pos end; /* the last segment that `reach` has seen */
@@ -40,28 +43,34 @@ struct prune {
 
     struct listed_file *files; /* packs and files of the lineage that are there */
     size_t file_count, file_room;
+    struct map64 bodies;           /* those of segments that are there, by reach_key */
     const struct catalogue *doing; /* whose contents are given up now (prune_is_gone) */
 };
 
+/* The last catalogue up to `number` of which something may be deleted: what one has marked, and
+ * nobody has begun to delete, is all there. Its number is 0 if there is none. */
+int prune_read_base(struct prune *u, uint32_t lineage, uint32_t number, struct catalogue *ret);
 int prune_fail(struct prune *u, int err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* ---- prune_choose.c ---- */
 
 /* Where all is kept from, and which states before that. -ENODATA: nothing is so old that it might
- * be given up. */
+ * be given up, and nothing was. */
 int prune_choose(struct prune *u);
 
 /* ---- prune_needs.c ---- */
 
 int prune_read_pins(struct prune *u);
-/* Are there pins that were not there when they were read? */
-int prune_check_pins(struct prune *u);
-/* Is the lineage kept as a whole, by a pin or since another one goes on from it? -EBUSY. */
+/* What pins need that were not there when they were read. -EAGAIN: a pin of another lineage, or of
+ * all of this one, was put meanwhile. */
+int prune_new_pins(struct prune *u);
+/* Is the lineage kept as a whole, by a pin or since another one goes on from it? Then u->whole and
+ * u->whole_why are set. */
 int prune_check_whole(struct prune *u);
-/* What pins need, and what lineages of stores that were made of this one name. */
+/* What pins need, and what other lineages name whose stores may have contents of this one. */
 int prune_pinned(struct prune *u);
-int prune_children(struct prune *u);
+int prune_others(struct prune *u);
 /* What ghosts of this store need. */
 int prune_ghosts(struct prune *u);
 
@@ -71,7 +80,10 @@ int prune_list(struct prune *u);
 /* Makes the next catalogue, from all that was found. `epoch`: of packs and files of this one and
  * later ones none is given up. */
 int prune_make(struct prune *u, uint64_t epoch, struct catalogue *ret);
-/* Deletes what u->last has given up and nobody needs. */
-int prune_delete(struct prune *u);
 /* For ship_held_forget, with a struct prune: is the place given up by u->doing, and not needed? */
 bool prune_is_gone(const struct archived_place *place, void *ctx);
+
+/* ---- prune_delete.c ---- */
+
+/* Deletes what u->last has given up and nobody needs. */
+int prune_delete(struct prune *u);

@@ -9,6 +9,7 @@
 #include "refs.h"
 #include "state.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,11 +17,24 @@
 
 /* ---- pins ---- */
 
+static int read_pins(struct prune *u, struct archive_pins *ret)
+{
+    char token[2 * ARCHIVE_TOKEN_LEN + 1];
+    int err = archive_pins_read(u->shard, ret);
+
+    if (err == -EUCLEAN || err == -EPROTO) {
+        archive_token_format(ret->bad, token);
+        return prune_fail(u, err,
+                          "the pin %s cannot be read, and may need anything: see `archive "
+                          "unpin`",
+                          token);
+    }
+    return err < 0 ? prune_fail(u, err, "the pins of the archive cannot be read") : 0;
+}
+
 int prune_read_pins(struct prune *u)
 {
-    int err = archive_pins_read(u->shard, &u->pins);
-
-    return err < 0 ? prune_fail(u, err, "the pins of the archive cannot be read") : 0;
+    return read_pins(u, &u->pins);
 }
 
 static bool is_known(const struct archive_pins *pins, const struct archive_pin *pin)
@@ -29,19 +43,6 @@ static bool is_known(const struct archive_pins *pins, const struct archive_pin *
         if (memcmp(pins->v[i].token, pin->token, sizeof pin->token) == 0)
             return true;
     return false;
-}
-
-int prune_check_pins(struct prune *u)
-{
-    struct archive_pins now;
-    int err = archive_pins_read(u->shard, &now);
-
-    for (size_t i = 0; err == 0 && i < now.count; i++)
-        if (!is_known(&u->pins, &now.v[i]))
-            err = prune_fail(u, -EAGAIN, "a pin was put meanwhile: run it again");
-    if (err == 0 || err == -EAGAIN)
-        free(now.v);
-    return err;
 }
 
 static bool is_whole(const struct archive_pin *pin)
@@ -61,19 +62,20 @@ static int need_place(struct prune *u, struct reach *r, const struct archive_pin
     return err;
 }
 
+static int need_pin(struct prune *u, struct reach *r, const struct archive_pin *pin)
+{
+    int err = need_place(u, r, pin, pin->at);
+
+    return err < 0 ? err : need_place(u, r, pin, pin->behind);
+}
+
 static int need_pins(struct prune *u, struct reach *r)
 {
     int err = 0;
 
-    for (size_t i = 0; i < u->pins.count && err == 0; i++) {
-        const struct archive_pin *pin = &u->pins.v[i];
-
-        if (pin->lineage != r->lineage)
-            continue;
-        err = need_place(u, r, pin, pin->at);
-        if (err == 0)
-            err = need_place(u, r, pin, pin->behind);
-    }
+    for (size_t i = 0; i < u->pins.count && err == 0; i++)
+        if (u->pins.v[i].lineage == r->lineage)
+            err = need_pin(u, r, &u->pins.v[i]);
     return err;
 }
 
@@ -96,17 +98,45 @@ static int add_pinned(struct prune *u, struct segment_pos at)
     return err;
 }
 
+static int add_states(struct prune *u, const struct archive_pin *pin)
+{
+    int err = add_pinned(u, pin->at);
+
+    return err < 0 ? err : add_pinned(u, pin->behind);
+}
+
 int prune_pinned(struct prune *u)
 {
     int err = need_pins(u, &u->reach);
 
-    for (size_t i = 0; i < u->pins.count && err == 0; i++) {
-        if (u->pins.v[i].lineage != u->lineage)
-            continue;
-        err = add_pinned(u, u->pins.v[i].at);
-        if (err == 0)
-            err = add_pinned(u, u->pins.v[i].behind);
-    }
+    for (size_t i = 0; i < u->pins.count && err == 0; i++)
+        if (u->pins.v[i].lineage == u->lineage)
+            err = add_states(u, &u->pins.v[i]);
+    return err;
+}
+
+static int need_new_pin(struct prune *u, const struct archive_pin *pin)
+{
+    int err;
+
+    if (pin->lineage != u->lineage || is_whole(pin))
+        return prune_fail(u, -EAGAIN, "a pin was put meanwhile: run it again");
+    err = need_pin(u, &u->reach, pin);
+    return err < 0 ? err : add_states(u, pin);
+}
+
+int prune_new_pins(struct prune *u)
+{
+    struct archive_pins now;
+    int err = read_pins(u, &now);
+
+    if (err < 0)
+        return err;
+    for (size_t i = 0; err == 0 && i < now.count; i++)
+        if (!is_known(&u->pins, &now.v[i]))
+            err = need_new_pin(u, &now.v[i]);
+    free(u->pins.v);
+    u->pins = now;
     return err;
 }
 
@@ -121,50 +151,80 @@ static int read_lineage(struct prune *u, uint32_t number, struct archive_lineage
     return err;
 }
 
+static void check_pins(struct prune *u)
+{
+    for (size_t i = 0; i < u->pins.count && !u->whole; i++)
+        u->whole = u->pins.v[i].lineage == u->lineage && is_whole(&u->pins.v[i]);
+    if (u->whole)
+        snprintf(u->whole_why, sizeof u->whole_why,
+                 "a pin keeps all of this history: `archive pins` lists the pins");
+}
+
 int prune_check_whole(struct prune *u)
 {
     struct archive_lineage l;
     int err = 0;
 
-    for (size_t i = 0; i < u->pins.count && err == 0; i++)
-        if (u->pins.v[i].lineage == u->lineage && is_whole(&u->pins.v[i]))
-            err = prune_fail(u, -EBUSY,
-                             "a pin keeps all of this history: `archive pins` lists the pins");
-    for (uint32_t i = u->lineage + 1; err == 0 && (err = read_lineage(u, i, &l)) == 0; i++)
-        if (l.parent == u->lineage && l.why != ARCHIVE_CLONE)
-            err = prune_fail(u, -EBUSY,
-                             "lineage %u goes on from this one, and may name all of its contents: "
-                             "nothing is deleted",
-                             i);
+    check_pins(u);
+    for (uint32_t i = u->lineage + 1; !u->whole && (err = read_lineage(u, i, &l)) == 0; i++) {
+        if (l.parent != u->lineage || l.why == ARCHIVE_CLONE)
+            continue;
+        u->whole = true;
+        snprintf(u->whole_why, sizeof u->whole_why,
+                 "lineage %u goes on from this one, and may name all of its contents: nothing is "
+                 "deleted",
+                 i);
+    }
     return err == -ENOENT ? 0 : err;
 }
 
-/* All that is kept of a lineage. What it has given up is needed only where a pin says so. */
-static int read_kept(struct prune *u, struct reach *r)
+/* The segments that a catalogue keeps before `begin`. */
+static int read_runs(struct reach *r, const struct catalogue *c, struct segment_pos begin)
 {
-    struct segment_pos after = {0}, last = {0};
-    struct catalogue c;
-    int err = archive_last_catalogue(u->shard, r->lineage, 0, &c);
+    int err = 0;
 
-    if (err < 0)
-        return err;
-    if (c.number) {
-        r->begin = c.begin.at;
-        after = (struct segment_pos){c.begin.at.epoch, c.begin.at.serial - 1};
-    }
-    for (uint32_t i = 0; i < c.kept_count && err == 0; i++)
-        for (struct segment_pos at = {c.kept[i].epoch, c.kept[i].first};
-             err == 0 && at.serial <= c.kept[i].last; at.serial++)
+    for (uint32_t i = 0; i < c->kept_count; i++)
+        for (struct segment_pos at = {c->kept[i].epoch, c->kept[i].first};
+             err == 0 && at.serial <= c->kept[i].last && segment_pos_compare(at, begin) < 0;
+             at.serial++)
             err = reach_segment(r, at, NULL);
-    if (err == 0)
-        err = chain_last(u->shard, r->lineage, c.begin.at, &last);
-    if (err == 0)
-        err = reach_follow(r, after, last);
-    catalogue_release(&c);
     return err;
 }
 
-static int need_child(struct prune *u, uint32_t number)
+/* All that is there of a lineage: what is marked, and not begun to be deleted, may be kept again.
+ * What was deleted is needed only where a pin says so. */
+static int read_kept(struct prune *u, struct reach *r, const struct catalogue *last,
+                     const struct catalogue *base)
+{
+    struct segment_pos after = {0}, end = {0};
+    int err = read_runs(r, base, base->begin.at);
+
+    if (err == 0)
+        err = read_runs(r, last, base->begin.at);
+    if (base->number) {
+        r->begin = base->begin.at;
+        after = (struct segment_pos){base->begin.at.epoch, base->begin.at.serial - 1};
+    }
+    if (err == 0)
+        err = chain_last(u->shard, r->lineage, base->begin.at, &end);
+    return err < 0 ? err : reach_follow(r, after, end);
+}
+
+static int need_kept(struct prune *u, struct reach *r)
+{
+    struct catalogue last = {.number = 0}, base = {.number = 0};
+    int err = archive_last_catalogue(u->shard, r->lineage, 0, &last);
+
+    if (err == 0)
+        err = prune_read_base(u, r->lineage, last.number, &base);
+    if (err == 0)
+        err = read_kept(u, r, &last, &base);
+    catalogue_release(&last);
+    catalogue_release(&base);
+    return err;
+}
+
+static int need_other(struct prune *u, uint32_t number)
 {
     struct reach r;
     int err;
@@ -172,7 +232,7 @@ static int need_child(struct prune *u, uint32_t number)
     reach_init(&r, u->shard, number, &u->live);
     r.progress = u->ask->progress;
     r.ctx = u->ask->ctx;
-    err = read_kept(u, &r);
+    err = need_kept(u, &r);
     if (err == 0)
         err = need_pins(u, &r);
     reach_release(&r);
@@ -182,22 +242,16 @@ static int need_child(struct prune *u, uint32_t number)
     return err;
 }
 
-/* A store gets contents of a lineage by a clone or a restore, and names them in a lineage that has
- * this one as an ancestor. */
-int prune_children(struct prune *u)
+/* A store gets contents of a lineage by a clone or a restore, which is refused where the keys of the
+ * ids differ, and may name them in a lineage of its own. */
+int prune_others(struct prune *u)
 {
-    struct map64 family = MAP64_INIT;
-    struct archive_lineage l;
-    uint64_t is;
-    int err = map64_put(&family, u->lineage, 1);
+    struct archive_lineage own, l;
+    int err = read_lineage(u, u->lineage, &own);
 
-    for (uint32_t i = u->lineage + 1; err == 0 && (err = read_lineage(u, i, &l)) == 0; i++)
-        if (map64_get(&family, l.parent, &is)) {
-            err = map64_put(&family, i, 1);
-            if (err == 0)
-                err = need_child(u, i);
-        }
-    map64_release(&family);
+    for (uint32_t i = 1; err == 0 && (err = read_lineage(u, i, &l)) == 0; i++)
+        if (i != u->lineage && id_key_equal(&own.key, &l.key))
+            err = need_other(u, i);
     return err == -ENOENT ? 0 : err;
 }
 

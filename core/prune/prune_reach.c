@@ -37,21 +37,15 @@ static int note_item(const struct segment_item *i, void *ctx)
 
 static int note_contents(struct reach *r, const struct archive_segment *g)
 {
-    int err = 0;
+    int err = archive_all_items(r->shard, g, note_item, r->live);
 
-    for (uint32_t i = 0; i < g->front.head.sections && err == 0; i++)
-        if (g->front.sections[i].kind == SECTION_CHANGE && g->front.sections[i].items > 0)
-            err = archive_items(r->shard, g, &g->front.sections[i], note_item, r->live);
     r->segments++;
-    if (err == 0 && r->progress)
-        err = r->progress(r->segments, r->ctx);
-    return err;
+    return err == 0 && r->progress ? r->progress(r->segments, r->ctx) : err;
 }
 
 /* ---- spots ---- */
 
-/* Epochs have 24 bits, and no epoch has 2^40 segments. */
-static uint64_t key_of(struct segment_pos at)
+uint64_t reach_key(struct segment_pos at)
 {
     return at.epoch << 40 | at.serial;
 }
@@ -78,7 +72,7 @@ bool reach_has(const struct reach *r, struct segment_pos at)
 {
     uint64_t i;
 
-    return segment_pos_compare(at, r->begin) >= 0 || map64_get(&r->index, key_of(at), &i);
+    return segment_pos_compare(at, r->begin) >= 0 || map64_get(&r->index, reach_key(at), &i);
 }
 
 /* Notes where the sections lead to: of each namespace the one that leads furthest back. */
@@ -134,7 +128,7 @@ static int add_spot(struct reach *r, const struct archive_segment *g, struct seg
     err = take_hops(s, &g->front);
     if (err == 0)
         err = take_names(s, &g->front);
-    return err < 0 ? err : map64_put(&r->index, key_of(at), r->count);
+    return err < 0 ? err : map64_put(&r->index, reach_key(at), r->count);
 }
 
 /* *ret: its index. */
@@ -144,7 +138,7 @@ static int get_spot(struct reach *r, struct segment_pos at, size_t *ret)
     uint64_t i;
     int err;
 
-    if (map64_get(&r->index, key_of(at), &i)) {
+    if (map64_get(&r->index, reach_key(at), &i)) {
         *ret = (size_t)i - 1;
         return 0;
     }
@@ -181,7 +175,9 @@ void reach_sort(struct reach *r)
     if (r->count)
         qsort(r->spots, r->count, sizeof *r->spots, compare_spots);
     for (size_t i = 0; i < r->count; i++)
-        (void)map64_put(&r->index, key_of(r->spots[i].at), i + 1); /* the key is there */
+        (void)map64_put(&r->index, reach_key(r->spots[i].at), i + 1); /* the key is there */
+    map64_release(&r->done); /* it has the old order */
+    r->done = (struct map64)MAP64_INIT;
 }
 
 /* ---- ways ---- */

@@ -3,8 +3,8 @@
  * prune_reach: which segments of a lineage are needed for states of it, and which contents these
  * segments name. Private to core/prune.
  *
- *     reach_init(&r, shard, lineage, begin, &live, ...)
- *     reach_from_begin(&r, last)      all segments from the begin on
+ *     reach_init(&r, shard, lineage, &live)
+ *     reach_follow(&r, after, last)   all segments from the begin on
  *     reach_state(&r, at) ...         a state before it: all namespaces that it names
  *     reach_has(&r, at)
  *
@@ -61,14 +61,15 @@ struct reach {
     void *ctx;
 };
 
+/* A number for a place. Epochs have 24 bits, and no epoch has 2^40 segments (catalogue.h). */
+uint64_t reach_key(struct segment_pos at);
 void reach_init(struct reach *r, struct shard *shard, uint32_t lineage, struct live *live);
 void reach_release(struct reach *r);
 void live_release(struct live *l);
 int live_note(struct live *l, bool in_pack, uint64_t where);
 bool live_has(const struct live *l, bool in_pack, uint64_t where);
 
-/* Reads the segments behind `after` up to `last`, of which none is missing. *ret_end (may be NULL)
- * gets the last one. */
+/* Reads the segments behind `after` up to `last`, of which none is missing. */
 int reach_follow(struct reach *r, struct segment_pos after, struct segment_pos last);
 /* A state. What is from the begin on needs nothing of its own. */
 int reach_state(struct reach *r, struct segment_pos at);
@@ -76,5 +77,5 @@ int reach_state(struct reach *r, struct segment_pos at);
  * next call. */
 int reach_segment(struct reach *r, struct segment_pos at, const struct spot **ret);
 bool reach_has(const struct reach *r, struct segment_pos at);
-/* Sorts the spots by their places. Nothing is added afterwards. */
+/* Sorts the spots by their places. */
 void reach_sort(struct reach *r);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * restore_pin: what a restore needs is not given up before it is done, nor afterwards, since its
- * files are ghosts. Where the store ships, its own prune sees the ghosts, and waits for restores
- * that run. Elsewhere a pin says so: archive_catalogue.h says why that is enough.
+ * files are ghosts. Where the store is the writer, its own prune sees the ghosts, and waits for
+ * restores that run. Elsewhere, also where another one has become the writer, a pin says so: archive_catalogue.h says why that is enough.
  */
 #include "restore_pin.h"
 
@@ -58,7 +58,7 @@ int restore_pin(struct state *p, struct restore_plan *plan, struct strbuf *why)
     struct shard *s;
     int err = shards_info_get(p->shards, plan->archive, &info), pinned;
 
-    if (err < 0 || (info.ships && info.lineage == plan->lineage))
+    if (err < 0 || (ship_is_writer(p, plan->archive) && info.lineage == plan->lineage))
         return err;
     err = shards_get(p->shards, plan->archive, SHARDS_READ, &s, NULL);
     if (err < 0)

@@ -124,14 +124,10 @@ static int ship_cut_points(struct stream *s)
 /* Of the last epoch that has segments all are kept (chain.h). So that a long mount does not keep
  * all that it ships, it begins a new epoch now and then, as a new mount would; only when something
  * has changed, since nothing is asked while nothing changes. */
-static void end_old_epoch(struct stream *s)
+static bool is_epoch_old(struct stream *s)
 {
-    if (!s->joined || s->made || s->unnoted || ship_has_cut(s) || s->chain.serial == 0 ||
-        now(s->p) - s->chain.who.time < EPOCH_MAX_AGE || atomic_load(&s->p->seq) == s->looked)
-        return;
-    ship_forget(s);
-    s->joined = false;
-    s->chain = (struct chain){.epoch = 0};
+    return s->joined && !s->made && !s->unnoted && !ship_has_cut(s) && s->chain.serial > 0 &&
+           now(s->p) - s->chain.who.time >= EPOCH_MAX_AGE && atomic_load(&s->p->seq) != s->looked;
 }
 
 /* Joins, if that is not done, and finishes what an earlier round has begun. */
@@ -139,8 +135,9 @@ static int catch_up(struct stream *s)
 {
     int err;
 
-    end_old_epoch(s);
-    err = s->joined ? 0 : ship_join(s);
+    if (is_epoch_old(s))
+        ship_next_epoch(s);
+    err = s->refused ? -EKEYREVOKED : s->joined ? 0 : ship_join(s);
 
     if (err == 0 && s->unnoted)
         err = ship_note(s);
@@ -371,9 +368,18 @@ struct stream *ship_take_stream(struct state *p, uint16_t number)
     return NULL;
 }
 
+static void await_holders(struct stream *s)
+{
+    MUTEX_GUARD(&s->stats_lock);
+
+    while (s->holders > 0)
+        cond_wait(&s->advanced, &s->stats_lock);
+}
+
 void ship_end_stream(struct stream *s, bool last)
 {
     stop_one(s, last);
+    await_holders(s);
     destroy(s);
 }
 
@@ -453,16 +459,17 @@ int ship_find(struct state *p, const char *url, bool ships, uint16_t *ret_number
     return found == 0 ? -ENOENT : found > 1 ? -EINVAL : 0;
 }
 
+bool ship_is_writer(struct state *p, uint16_t number)
+{
+    struct ship_stats s;
+
+    return ship_next(p, number - 1u, &s) == 0 && s.archive == number && s.epoch > 0 &&
+           s.state != SHIP_REFUSED;
+}
+
 void ship_reading(struct state *p, uint16_t number, int change)
 {
-    struct ship_of_store *ship = p->ship;
-    READ_GUARD(&ship->lock);
-    struct stream *s = ship_stream(p, number);
-
-    if (!s)
-        return;
-    MUTEX_GUARD(&s->stats_lock);
-    s->readers += change;
+    atomic_fetch_add(&p->ship->readers[number], (uint16_t)change);
 }
 
 void ship_kick(struct state *p)

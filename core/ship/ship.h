@@ -92,7 +92,7 @@ int ship_step(struct state *p);
  * ships to it from now on. *ret_number gets its number. -EINVAL, -EBUSY, -ENOTEMPTY, -EOPNOTSUPP
  * and what the shard says, with a sentence in `why`. */
 int ship_add(struct state *p, const char *url, uint16_t *ret_number, char why[SHARD_WHY]);
-/* Ships nothing more there, and forgets it. What is there stays; pins of this store end. -EBUSY: objects of this store are
+/* Ships nothing more there, and forgets it. What is there stays. -EBUSY: objects of this store are
  * nowhere else. */
 int ship_remove(struct state *p, uint16_t number, char why[SHARD_WHY]);
 /* Goes on in a new lineage of the archive, with the store as it is. */
@@ -113,6 +113,8 @@ int ship_succeed(struct state *p, uint16_t number, const struct chain *c, struct
  * ships to, and else also among those that it only reads. -ENOENT; -EINVAL: there are several. */
 int ship_find(struct state *p, const char *url, bool ships, uint16_t *ret_number);
 
+/* Is this mount the writer of a lineage there? It has claimed it, and was not refused since. */
+bool ship_is_writer(struct state *p, uint16_t number);
 /* A restore from that archive begins (+1), or has ended (-1): meanwhile nothing is deleted there by
  * this store. */
 void ship_reading(struct state *p, uint16_t number, int change);

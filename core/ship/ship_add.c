@@ -221,10 +221,27 @@ static int register_stream(struct state *p, const char *url, const struct archiv
     return begin_shipping(p, url, format, l, number, why);
 }
 
+int ship_honour_parent(struct state *p, uint16_t number, const struct shards_info *info,
+                       char why[SHARD_WHY])
+{
+    struct shard *shard;
+    int err = shards_get(p->shards, number, SHARDS_READ, &shard, NULL);
+
+    if (err == 0) {
+        err = ship_honour(p, number, info->lineage, info->seen, shard, NULL);
+        err = shards_said(p->shards, number, err);
+        shards_put_back(p->shards, number);
+    }
+    if (err < 0)
+        snprintf(why, SHARD_WHY, "what was given up there cannot be read: %s", strerror(-err));
+    return err;
+}
+
 int ship_add(struct state *p, const char *url, uint16_t *ret_number, char why[SHARD_WHY])
 {
     struct archive_lineage l = {.why = ARCHIVE_INIT};
     struct archive_format format;
+    struct shards_info info;
     int err = state_writable(p);
     MUTEX_GUARD(&p->ship->change);
 
@@ -241,6 +258,10 @@ int ship_add(struct state *p, const char *url, uint16_t *ret_number, char why[SH
         err = pin_parent(p, *ret_number, l.parent, why);
     if (err == 0)
         err = prepare(p, url, &format, &l, why);
+    if (err == 0 && *ret_number)
+        err = shards_info_get(p->shards, *ret_number, &info);
+    if (err == 0 && *ret_number)
+        err = ship_honour_parent(p, *ret_number, &info, why);
     return err < 0 ? err : register_stream(p, url, &format, &l, ret_number, why);
 }
 
@@ -329,26 +350,6 @@ static int forget(struct state *p, uint16_t number)
     return archived_drop(p->archived, number);
 }
 
-/* The store needs nothing of the archive any more, and says so there. */
-static void end_pins(struct state *p, const char *url)
-{
-    char why[SHARD_WHY] = "";
-    struct shard *shard;
-    uint8_t store[16];
-    int err = shard_open(url, 0, &shard, why);
-
-    if (err == 0) {
-        store_id_of(p->id_key.secret, p->created, p->shared ? p->shared->node : 0, store);
-        err = archive_pins_end(shard, store);
-        shard_close(shard);
-    }
-    if (err < 0)
-        report(REPORT_WARN,
-               "archive %s: the pins of this store could not be ended (%s): it keeps what they say "
-               "until another store does `tally archive unpin`",
-               url, strerror(-err));
-}
-
 int ship_remove(struct state *p, uint16_t number, char why[SHARD_WHY])
 {
     struct shards_info info;
@@ -375,8 +376,6 @@ int ship_remove(struct state *p, uint16_t number, char why[SHARD_WHY])
                                              * keeps the archive in use */
     if (err == 0)
         err = shards_remove(p->shards, number, why);
-    if (err == 0)
-        end_pins(p, info.url);
     return err < 0 && info.ships ? resume(p, number, err) : err;
 }
 
@@ -400,24 +399,6 @@ static int put_fork(struct state *p, uint16_t number, struct archive_lineage *l,
     return err;
 }
 
-/* Forgets what the parent has given up, after the text of the new lineage is there: a prune of the
- * parent that reads the lineages later deletes nothing any more (prune/prune.h). */
-static int honour_parent(struct state *p, uint16_t number, const struct shards_info *info,
-                         char why[SHARD_WHY])
-{
-    struct shard *shard;
-    int err = shards_get(p->shards, number, SHARDS_READ, &shard, NULL);
-
-    if (err == 0) {
-        err = ship_honour(p, number, info->lineage, info->seen, shard, NULL);
-        err = shards_said(p->shards, number, err);
-        shards_put_back(p->shards, number);
-    }
-    if (err < 0)
-        snprintf(why, SHARD_WHY, "what was given up there cannot be read: %s", strerror(-err));
-    return err;
-}
-
 int ship_fork(struct state *p, uint16_t number, uint32_t *ret_lineage, char why[SHARD_WHY])
 {
     struct archive_lineage l = {.why = ARCHIVE_FORK};
@@ -434,7 +415,7 @@ int ship_fork(struct state *p, uint16_t number, uint32_t *ret_lineage, char why[
     if (err < 0)
         return err;
     end_stream(p, number);
-    err = honour_parent(p, number, &info, why);
+    err = ship_honour_parent(p, number, &info, why);
     if (err < 0)
         return resume(p, number, err);
     err = shards_set_lineage(p->shards, number, l.number); /* the first join drops the points: the

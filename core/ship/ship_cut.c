@@ -418,7 +418,9 @@ static int note_one(struct stream *s, struct txn *t, struct shipped *e)
                             .epoch = s->at.epoch,
                             .serial = s->at.serial,
                             .lost = e->section.lost,
-                            .made_up = e->made_up};
+                            .made_up = e->made_up,
+                            .items = e->items,
+                            .steps = e->steps};
     int err = 0;
 
     memcpy(note.state, e->section.state, sizeof note.state);

@@ -15,11 +15,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A namespace is shipped whole when much more than it has was shipped of it since: so what a
- * restore has to load is bounded by what it makes. */
+/* A namespace is shipped whole when a restore of it would read much more than it has: so what a
+ * restore reads is bounded by what it makes, and what has been changed since is not needed for ever
+ * (core/prune). A request takes about as long as reading that many items. */
+#define STEP_ITEMS 200u
+
 static bool is_due_whole(const struct shipped *e)
 {
-    return e->is->counted && e->items / 4 > e->is->tree.usage.inodes + 5000;
+    return e->is->counted &&
+           (e->note.items + e->note.steps * STEP_ITEMS) / 4 > e->is->tree.usage.inodes + 5000;
 }
 
 /* What the archive has before a new point, in its `was`; NULL: an empty tree. */
@@ -396,7 +400,8 @@ int ship_gather(struct stream *s, struct shipped *e, struct items_file *out)
         err = gather_all_lost(&g, base);
     e->section.lost = e->losing.count;
     e->section.len = items_file_len(out) - e->section.offset;
-    e->items = base ? e->items + e->section.items : 0;
+    e->items = base ? base->note.items + e->section.items : 0;
+    e->steps = base ? base->note.steps + 1 : 0;
     if (err == 0 && e->is->counted) {
         e->section.inodes = e->is->tree.usage.inodes;
         e->section.bytes = e->is->tree.usage.bytes;

@@ -16,10 +16,13 @@
 #include "archive_find.h"
 #include "archive_text.h"
 #include "flush.h"
+#include "report.h"
 #include "shards.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#define LOOK (50 * NSEC_PER_MSEC)
 
 /* ---- rows ---- */
 
@@ -53,20 +56,41 @@ static int drop_given_up(struct state *p, uint16_t archive, uint32_t seen, struc
     return err < 0 ? err : flush_now(p);
 }
 
+/* A catalogue cannot be read, so nobody knows what was given up: nothing that was put before is
+ * named again. */
+static int distrust(struct state *p, uint16_t archive)
+{
+    int err;
+
+    report(REPORT_WARN,
+           "archive %u: a list of what was deleted there is damaged, or of a newer version: "
+           "contents are sent again",
+           archive);
+    {
+        READ_GUARD(&p->freeze_lock);
+        err = archived_drop(p->archived, archive);
+    }
+    return err < 0 ? err : flush_now(p);
+}
+
 int ship_honour(struct state *p, uint16_t archive, uint32_t lineage, uint32_t seen,
                 struct shard *shard, int64_t *ret_oldest)
 {
     struct catalogue last;
     int err = archive_last_catalogue(shard, lineage, seen, &last);
 
+    if (err == -EUCLEAN || err == -EPROTO)
+        return distrust(p, archive);
     if (err < 0)
         return err;
     if (last.number > seen)
         err = drop_given_up(p, archive, seen, shard, &last);
+    if (err == -EUCLEAN || err == -EPROTO)
+        err = distrust(p, archive);
     if (err == 0 && last.number > seen)
         err = shards_note_seen(p->shards, archive, last.number);
-    if (err == 0 && ret_oldest)
-        err = archive_oldest(shard, lineage, &last, ret_oldest);
+    if (err == 0 && ret_oldest && archive_oldest(shard, lineage, &last, ret_oldest) < 0)
+        *ret_oldest = 0; /* it is only shown */
     catalogue_release(&last);
     return err;
 }
@@ -77,13 +101,6 @@ static int refuse(int err, char why[SHARD_WHY], const char *sentence)
 {
     snprintf(why, SHARD_WHY, "%s", sentence);
     return err;
-}
-
-static bool has_readers(struct stream *s)
-{
-    MUTEX_GUARD(&s->stats_lock);
-
-    return s->readers != 0;
 }
 
 /* Has another writer claimed an epoch behind ours? 1, 0 or -errno. */
@@ -109,7 +126,7 @@ static int check(struct stream *s, struct shard *shard, char why[SHARD_WHY])
         return refuse(err, why, "what is to be shipped could not be put there");
     if (s->deferred || s->made || s->unnoted || ship_has_cut(s))
         return refuse(-EAGAIN, why, "not all changes could be shipped yet");
-    if (has_readers(s))
+    if (atomic_load(&s->p->ship->readers[s->archive]))
         return refuse(-EBUSY, why, "a restore from the archive runs");
     claimed = is_claimed(s, shard);
     if (claimed < 0)
@@ -117,20 +134,51 @@ static int check(struct stream *s, struct shard *shard, char why[SHARD_WHY])
     return claimed ? refuse(-EKEYREVOKED, why, "another writer has claimed the archive") : 0;
 }
 
-int ship_hold(struct state *p, uint16_t archive, struct shard *shard, struct ship_held *ret,
-              char why[SHARD_WHY])
+/* The stream stays until it is let go. */
+static struct stream *get_stream(struct state *p, uint16_t archive)
 {
-    struct stream *s;
+    READ_GUARD(&p->ship->lock);
+    struct stream *s = ship_stream(p, archive);
+
+    if (s) {
+        MUTEX_GUARD(&s->stats_lock);
+        s->holders++;
+    }
+    return s;
+}
+
+static void put_stream(struct stream *s)
+{
+    MUTEX_GUARD(&s->stats_lock);
+
+    s->holders--;
+    cond_broadcast(&s->advanced);
+}
+
+/* A round may take hours: so nobody else waits for whoever waits for its end. */
+static int await_lock(struct stream *s, const struct ship_pause *pause)
+{
+    int err = 0;
+
+    while (err == 0 && !mutex_lock_for(&s->lock, LOOK))
+        err = ship_is_ending(s) ? -ESHUTDOWN : pause->fn(pause->ctx);
+    return err;
+}
+
+int ship_hold(struct state *p, uint16_t archive, struct shard *shard,
+              const struct ship_pause *pause, struct ship_held *ret, char why[SHARD_WHY])
+{
+    struct stream *s = get_stream(p, archive);
     int err;
 
     *ret = (struct ship_held){.p = p, .archive = archive};
-    rwlock_rdlock(&p->ship->lock);
-    s = ship_stream(p, archive);
-    if (!s) {
-        rwlock_rdunlock(&p->ship->lock);
+    if (!s)
         return refuse(-ENXIO, why, "the store ships nothing there");
+    err = await_lock(s, pause);
+    if (err < 0) {
+        put_stream(s);
+        return refuse(err, why, "it ended while something was being sent");
     }
-    mutex_lock(&s->lock);
     ret->s = s;
     err = check(s, shard, why);
     if (err < 0) {
@@ -139,6 +187,7 @@ int ship_hold(struct state *p, uint16_t archive, struct shard *shard, struct shi
     }
     ret->lineage = s->lineage;
     ret->epoch = s->chain.epoch;
+    memcpy(ret->token, s->chain.who.token, sizeof ret->token);
     ret->at = s->at;
     return 0;
 }
@@ -166,6 +215,6 @@ void ship_let_go(struct ship_held *h)
     if (!h->s)
         return;
     mutex_unlock(&h->s->lock);
-    rwlock_rdunlock(&h->p->ship->lock);
+    put_stream(h->s);
     h->s = NULL;
 }

@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "archive_text.h"
 #include "archived.h"
 #include "catalogue.h"
 #include "ship.h"
@@ -21,20 +22,28 @@
 struct stream;
 struct shard;
 
+/* Called now and then while a round of the stream is waited for. A result other than 0 ends that,
+ * and is returned. */
+struct ship_pause {
+    int (*fn)(void *ctx);
+    void *ctx;
+};
+
 struct ship_held {
     struct state *p;
     uint16_t archive;
     uint32_t lineage;
-    uint64_t epoch;        /* of this mount */
-    struct segment_pos at; /* the last segment of the lineage; none: there is none */
-    struct stream *s;      /* private */
+    uint64_t epoch;                   /* of this mount, */
+    uint8_t token[ARCHIVE_TOKEN_LEN]; /* and of its claim */
+    struct segment_pos at;            /* the last segment of the lineage; none: there is none */
+    struct stream *s;                 /* private */
 };
 
 /* 0, or with a sentence in `why`: -ENXIO there is no such archive; -EKEYREVOKED it is refused, or
  * another writer has claimed it; -EBUSY a restore from it runs; -EAGAIN not all was shipped; those
- * of the round. `shard` is the archive. */
-int ship_hold(struct state *p, uint16_t archive, struct shard *shard, struct ship_held *ret,
-              char why[SHARD_WHY]);
+ * of the round; -ESHUTDOWN. `shard` is the archive. */
+int ship_hold(struct state *p, uint16_t archive, struct shard *shard,
+              const struct ship_pause *pause, struct ship_held *ret, char why[SHARD_WHY]);
 /* When it returns 0 no row names such a place, also after a crash. */
 int ship_held_forget(struct ship_held *h, archived_gone_fn *gone, void *ctx);
 /* The oldest state that can be restored from there is of that time from now on. */

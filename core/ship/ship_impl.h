@@ -36,6 +36,7 @@ struct ship_jump {
     struct strbuf items;         /* of the sections that it spans */
     uint64_t count;              /* of these items */
     unsigned sections;           /* that it spans */
+    uint64_t steps_from;         /* `steps` of the entry where it leads to */
     bool full;                   /* there were too many items: none are kept, up to its end */
     struct segment_instant from; /* where it leads to; set with its first section */
     struct segment_pos from_at;
@@ -58,9 +59,9 @@ struct shipped {
     /* The next section begins with an empty tree: the items that the archive lacks are not known,
      * or have other ids by now. */
     bool whole;
-    bool made_up;   /* `losing` has objects without an id */
-    uint64_t items; /* shipped since a section that begins with an empty tree, in this mount */
-    uint64_t held;  /* bytes that its points alone held at the last look (ship_backlog.c) */
+    bool made_up;          /* `losing` has objects without an id */
+    uint64_t items, steps; /* of `is`, as in its note */
+    uint64_t held;         /* bytes that its points alone held at the last look (ship_backlog.c) */
     struct ship_jump jump[SHIP_JUMPS];
 };
 
@@ -102,7 +103,7 @@ struct stream {
     struct cond wake, advanced;
     struct ship_stats stats;
     bool kicked, stop, last;
-    int readers;       /* restores from it that run */
+    unsigned holders;  /* those who wait for `lock`, or hold it, without the list (ship_hold.h) */
     unsigned failures; /* rounds in a row that failed */
     pthread_t thread;
     bool has_thread;
@@ -113,8 +114,9 @@ struct ship_of_store {
     struct rwlock lock;  /* "ship list": which streams there are */
     struct stream *v[SHIP_MAX];
     size_t count;
-    _Atomic bool any; /* `count` is not 0 */
-    bool running;     /* streams have threads */
+    _Atomic bool any;                         /* `count` is not 0 */
+    bool running;                             /* streams have threads */
+    _Atomic uint16_t readers[UINT16_MAX + 1]; /* restores that run, by number of the archive */
 };
 
 /* ---- ship.c ---- */
@@ -147,6 +149,12 @@ struct stream *ship_stream(struct state *p, uint16_t number); /* NULL: there is 
 int ship_begin_lineage(struct state *p, struct shard *shard, struct archive_lineage *l);
 /* The archive is among the shards, and the store ships there: begins that. With "ship list". */
 int ship_begin_stream(struct state *p, uint16_t number);
+/* Forgets what the parent of a lineage has given up, after the pin or the text of the lineage is
+ * there: a prune of the parent that looks later knows what is needed (prune/prune.h). `info`: of the
+ * archive, before it has the new lineage. */
+struct shards_info;
+int ship_honour_parent(struct state *p, uint16_t number, const struct shards_info *info,
+                       char why[SHARD_WHY]);
 /* One round, by who holds the lock of the stream. */
 int ship_round_held(struct stream *s);
 
@@ -165,6 +173,9 @@ int ship_fill_who(struct state *p, struct archive_claim *ret);
 
 /* Claims an epoch, and finds the points that the archive has. -EKEYREVOKED: refused. */
 int ship_join(struct stream *s);
+/* Goes on in a new epoch. If that cannot be done, or another one was between, the stream is not
+ * joined afterwards. */
+void ship_next_epoch(struct stream *s);
 /* Lets go all that the stream knows of its namespaces. */
 void ship_forget(struct stream *s);
 

@@ -331,9 +331,12 @@ static int join(struct stream *s, struct shard *shard)
 int ship_join(struct stream *s)
 {
     struct archive_claim who;
+    struct shards_info info;
     struct shard *shard;
     int err = ship_fill_who(s->p, &who);
 
+    if (err == 0 && shards_info_get(s->p->shards, s->archive, &info) == 0)
+        s->gap |= info.gap; /* points may have given way since the last look */
     if (err == 0)
         err = ship_begin_asking(s, &shard);
     if (err < 0)
@@ -350,4 +353,56 @@ int ship_join(struct stream *s)
     s->stats.epoch = s->chain.epoch;
     s->stats.at = s->at;
     return 0;
+}
+
+/* ---- the next epoch ---- */
+
+/* Nobody else has been the writer in between if the new epoch goes on from our last segment. */
+static int claim_next(struct stream *s, struct shard *shard)
+{
+    struct segment_pos end = {0};
+    struct archive_claim who;
+    char why[SHARD_WHY] = "";
+    struct chain next;
+    int err = ship_fill_who(s->p, &who);
+
+    if (err < 0)
+        return err;
+    chain_init(&next, shard, s->lineage, &who, s->chain.epoch);
+    err = chain_claim(&next, &end, why);
+    if (err == 0 && segment_pos_compare(end, s->at) != 0)
+        err = -ESTALE;
+    if (err == 0 && !archive_prefix(s->lineage, next.epoch))
+        err = -EOVERFLOW;
+    if (err == 0)
+        err = check_successor(s, shard);
+    if (err == 0)
+        err = honour(s, shard);
+    if (err == 0)
+        s->chain = next;
+    return err;
+}
+
+void ship_next_epoch(struct stream *s)
+{
+    struct shard *shard;
+    int err = ship_begin_asking(s, &shard);
+
+    if (err < 0) /* the round says why */
+        return;
+    err = claim_next(s, shard);
+    if (err == 0)
+        err = shards_allow(s->p->shards, s->archive, archive_prefix(s->lineage, s->chain.epoch));
+    if (err != -ESTALE && err != -EOVERFLOW)
+        err = ship_end_asking(s, err);
+    else
+        shards_put_back(s->p->shards, s->archive);
+    if (err < 0) {
+        ship_forget(s);
+        s->joined = false;
+        s->chain = (struct chain){.epoch = 0};
+        return;
+    }
+    MUTEX_GUARD(&s->stats_lock);
+    s->stats.epoch = s->chain.epoch;
 }

@@ -57,6 +57,7 @@ void ship_jumps_begin(struct stream *s, struct shipped *e)
         if (j->sections == 0) {
             j->from = e->section.from;
             j->from_at = e->section.from_at;
+            j->steps_from = e->note.steps;
         }
     }
 }
@@ -196,8 +197,10 @@ int ship_jumps_take(struct stream *s, struct shipped *e, struct items_file *out,
         j->sections++;
         if (!is_due(j, i, span))
             continue;
-        if (is_of_use(j, span))
+        if (is_of_use(j, span)) {
             err = make(e, j, out, &ret[(*ret_count)++]);
+            e->steps = j->steps_from + 1;
+        }
         if (err == 0)
             forget(s, j);
     }

@@ -168,6 +168,8 @@ int ship_succeed(struct state *p, uint16_t number, const struct chain *c, struct
     if (err < 0 && !*why)
         snprintf(why, SHARD_WHY, "no lineage can be made there: %s", strerror(-err));
     if (err == 0)
+        err = ship_honour_parent(p, number, &info, why);
+    if (err == 0)
         err = shards_set_lineage(p->shards, number, l.number);
     if (err < 0)
         return err;

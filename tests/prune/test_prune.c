@@ -487,23 +487,3 @@ Test(prune, the_status_says_which_state_is_the_oldest)
     (void)ship_one(MANY);
     cr_assert_eq(ship_stats_of(&v).oldest, r.oldest);
 }
-
-Test(prune, an_archive_that_is_removed_keeps_no_pins_of_the_store)
-{
-    struct archive_pin of_store = {.lineage = 1}, of_other = {.lineage = 1, .store = {1}};
-    struct shard *s = vault();
-    struct archive_pins pins;
-    struct archive_lineage l;
-
-    (void)ship_one(0);
-    cr_assert_eq(archive_read_lineage(s, 1, &l), 0);
-    memcpy(of_store.store, l.store, sizeof of_store.store);
-    cr_assert_eq(archive_pin_put(s, &of_store), 0);
-    cr_assert_eq(archive_pin_put(s, &of_other), 0);
-    agreed(&v.w.x, "archive remove", "archive=");
-    cr_assert_eq(archive_pins_read(s, &pins), 0);
-    cr_assert_eq(pins.count, 1);
-    cr_assert_eq(memcmp(pins.v[0].token, of_other.token, sizeof of_other.token), 0);
-    free(pins.v);
-    shard_close(s);
-}
