@@ -1,178 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of prune: what is kept is kept, what somebody needs stays, and the rest goes. */
-#include "archive_catalogue.h"
-#include "archive_check.h"
-#include "archive_pins.h"
-#include "archive_read.h"
-#include "archive_text.h"
-#include "prune.h"
-#include "shards.h"
-#include "ship_fixture.h"
-
-#define MINUTE (60 * NSEC_PER_SEC)
-#define HOUR (60 * MINUTE)
-#define U(x) ((unsigned long long)(x))
-
-static struct vault v;
-
-struct shipped_state {
-    uint64_t seq;
-    int64_t time;
-    struct segment_pos at;
-    struct digest was;
-};
-
-static void pass(int64_t duration)
-{
-    clock_manual_advance(&v.w.x.clock, duration);
-    shard_mem_set_clock(v.mem, now(v.w.x.p));
-}
-
-static void up(void)
-{
-    vault_up(&v);
-    settings_put(&v.w.x.p->settings, SET_ARCHIVE_KEEP, HOUR);
-    settings_put(&v.w.x.p->settings, SET_ARCHIVE_KEEP_HOURLY, 6 * HOUR);
-    settings_put(&v.w.x.p->settings, SET_ARCHIVE_KEEP_DAILY, 72 * HOUR);
-    settings_put(&v.w.x.p->settings, SET_ARCHIVE_GRACE, 10 * MINUTE);
-    pass(0);
-}
-static void down_all(void)
-{
-    vault_down(&v);
-}
+#include "prune_fixture.h"
 
 TestSuite(prune, .init = up, .fini = down_all);
-
-static struct shard *vault(void)
-{
-    char why[SHARD_WHY];
-    struct shard *s;
-
-    cr_assert_eq(shard_open("mem:vault", 0, &s, why), 0, "%s", why);
-    return s;
-}
-
-/* A file of its own for each state, and one that changes with each. */
-static struct shipped_state ship_one(unsigned i)
-{
-    struct shipped_state s;
-    char name[40];
-
-    if (i >= 3) {
-        snprintf(name, sizeof name, "main/f%u", i - 3);
-        remove_file(&v.w.x, name);
-    }
-    snprintf(name, sizeof name, "main/f%u", i);
-    put_bytes(&v.w, name, 2000 + i, i);
-    ship(&v);
-    s = (struct shipped_state){.seq = atomic_load(&v.w.x.p->seq),
-                               .time = ship_stats_of(&v).time,
-                               .at = ship_stats_of(&v).at,
-                               .was = digest_of(&v, "main")};
-    return s;
-}
-
-static void ship_some(struct shipped_state *s, unsigned count, int64_t every)
-{
-    for (unsigned i = 0; i < count; i++) {
-        s[i] = ship_one(i);
-        pass(every);
-    }
-}
-
-static int try_prune(struct prune_result *r, struct strbuf *why)
-{
-    const struct prune_ask ask = {.progress = NULL};
-
-    strbuf_clear(why);
-    return prune_run(v.w.x.p, v.archive, &ask, r, why);
-}
-
-static struct prune_result prune(void)
-{
-    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
-    struct prune_result r;
-
-    cr_assert_eq(try_prune(&r, &why), 0, "%s", why.s ? why.s : "");
-    return r;
-}
-
-/* Marks, waits for the grace, and deletes. */
-static struct prune_result prune_twice(void)
-{
-    (void)prune();
-    pass(11 * MINUTE);
-    return prune();
-}
-
-static void on_wrong(const char *what, const char *sentence, void *ctx)
-{
-    (void)ctx;
-    fprintf(stderr, "%s: %s\n", what, sentence);
-}
-
-static void is_sound(void)
-{
-    const struct archive_check_ask ask = {.read = 100, .found = on_wrong};
-    struct archive_check_result r;
-
-    cr_assert_eq(archive_check(v.w.x.p, v.archive, &ask, &r), 0);
-    cr_assert_eq(r.found, 0);
-}
-
-static struct catalogue last_catalogue(void)
-{
-    struct shard *s = vault();
-    struct catalogue c;
-
-    cr_assert_eq(archive_last_catalogue(s, 1, 0, &c), 0);
-    shard_close(s);
-    return c;
-}
-
-/* Is that very state one that can be restored? */
-static bool is_kept(const struct catalogue *c, const struct shipped_state *s)
-{
-    if (segment_pos_compare(s->at, c->begin.at) >= 0)
-        return true;
-    for (uint32_t i = 0; i < c->state_count; i++)
-        if (segment_pos_compare(c->states[i].at, s->at) == 0)
-            return true;
-    return false;
-}
-
-/* What is kept of them comes back, as far as some tell; returns how many that are. */
-static unsigned all_come_back(const struct shipped_state *s, unsigned count)
-{
-    struct catalogue c = last_catalogue();
-    unsigned kept = 0;
-
-    for (unsigned i = 0; i < count; i++)
-        if (!c.number || is_kept(&c, &s[i])) {
-            if (kept++ % 4 == 0)
-                restores(&v, "main", s[i].seq, &s[i].was);
-        }
-    catalogue_release(&c);
-    return kept;
-}
-
-static bool is_there(const char *name)
-{
-    struct shard *s = vault();
-    bool there = shard_stat(s, name, &(uint64_t){0}) == 0;
-
-    shard_close(s);
-    return there;
-}
-
-static bool segment_is_there(struct segment_pos at)
-{
-    char name[ARCHIVE_NAME_MAX + 1];
-
-    archive_segment_name(1, at, name);
-    return is_there(name);
-}
 
 Test(prune, what_is_young_is_kept_and_nothing_is_marked)
 {
@@ -184,10 +14,6 @@ Test(prune, what_is_young_is_kept_and_nothing_is_marked)
     cr_assert_eq(r.catalogue, 0);
     cr_assert_eq(all_come_back(s, 4), 4);
 }
-
-/* Two days and a half, in which there are three epochs, each with a section that leads far back. */
-#define MANY 180
-#define EVERY (20 * MINUTE)
 
 Test(prune, what_is_not_kept_is_marked_and_deleted_after_the_grace)
 {
@@ -284,35 +110,6 @@ Test(prune, claims_ends_and_the_first_segment_of_each_epoch_stay)
 }
 
 /* ---- who needs something ---- */
-
-static void put_pin(struct segment_pos at, struct archive_pin *ret)
-{
-    struct shard *s = vault();
-
-    *ret = (struct archive_pin){.lineage = 1, .at = at, .who = "a test"};
-    cr_assert_eq(archive_pin_put(s, ret), 0);
-    shard_close(s);
-}
-
-static void end_pin(const struct archive_pin *pin)
-{
-    struct shard *s = vault();
-
-    cr_assert_eq(archive_pin_end(s, pin->token), 0);
-    shard_close(s);
-}
-
-/* One that the settings do not keep. */
-static unsigned unkept(const struct shipped_state *s, unsigned count)
-{
-    struct catalogue c = last_catalogue();
-    unsigned i = count / 8;
-
-    while (catalogue_keeps(&c, s[i].at) || s[i].at.serial == 1)
-        cr_assert_lt(++i, count);
-    catalogue_release(&c);
-    return i;
-}
 
 Test(prune, a_pin_keeps_its_state_also_if_it_came_after_the_mark)
 {
