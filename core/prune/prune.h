@@ -14,13 +14,14 @@
  *   - The states that are kept by the settings now, and all segments from the begin on. Whatever of
  *     them cannot be read ends the run.
  *   - Pins. A reader puts its pin, and then reads the last catalogue (archive_catalogue.h). Pins
- *     are read before anything else, and once more at the end: whoever ends a pin has shipped
- *     before what it needs, and so that is found where the pin is not; a new pin has the run begin
- *     again.
- *   - Segments of lineages whose store was made of this one: they name its contents. A store gets
- *     such a content only by a restore with a pin. A lineage that goes on from this one by a fork,
- *     or otherwise than by a clone, has a store that knows contents of this one in its table; so
- *     this lineage is then kept as a whole.
+ *     are read before anything else, and once more while nothing is shipped. What a new pin of this
+ *     lineage says is needed, too; another new pin ends the run (-EAGAIN). A pin of a clone ends
+ *     only when the store is no more, or has forgotten the archive.
+ *   - Segments of other lineages with the same keys of ids: they may name contents of this one. A
+ *     store gets such a content only by a clone or a restore with a pin, which are refused where the
+ *     keys differ. All segments are needed that such a lineage has not begun to delete. A lineage
+ *     that goes on from this one by a fork, or otherwise than by a clone, has a store that knows
+ *     contents of this one in its table; so this lineage is then kept as a whole.
  *   - The store itself: its segments, the items that it keeps for jumps, its table `archived`, its
  *     ghosts and its restores. Nothing is shipped between the last look at them and the moment at
  *     which the table has forgotten, durably, all that is deleted then (ship_hold.h). A restore
@@ -32,19 +33,26 @@
  *   - chain.h: claims, terminators, the first segment of each epoch, and all segments of the last
  *     epoch that has any stay.
  *
- * A run may die anywhere. Before it deletes it puts a name that says so (archive_begin_deleting).
- * Until then the next run computes as if the catalogue did not exist, so what was marked by mistake
- * is kept again if the settings are put right. After that the next run deletes the rest.
+ * A run may die anywhere. Before it deletes it puts a name that says so, and who it is
+ * (archive_begin_deleting). Until then each run computes as if the catalogue did not exist, so what
+ * was marked by mistake is kept again if the settings are put right, also while the grace lasts;
+ * the grace of the rest begins anew then. After that the next run deletes the rest.
  *
- * It reads all segments from the begin on, those that are kept before it, and the names of packs
- * and files; never contents. Memory: about 300 bytes for each segment that is kept before the
- * begin, and 60 for each pack or file.
+ * A clock that jumped would mark what is young. So the age of the last segment by the clock of this
+ * machine is compared with its age by that of the archive, and a run ends if they differ by more
+ * than a day.
+ *
+ * It reads all segments from the begin on, those that are kept before it, those of other lineages
+ * with the same keys, and the names of packs, files and bodies; never contents. Up to
+ * `shard_parallel` deletions are under way. Memory: about 200 bytes for each segment that is kept
+ * before the begin, 32 for each namespace that is named in one, and 60 for each pack or file.
  *
  * Threads: any; the caller holds no lock and may wait. Errors: 0 or -errno, with a sentence in
  * `why`:
- * -ENXIO, -EKEYREVOKED, -EBUSY, -EAGAIN as ship_hold; -EBUSY: the lineage is kept as a whole;
- * -EINVAL: another archive is at `with`; -EUCLEAN: something that is needed is damaged or missing; those of the shard; what `progress`
- * returned.
+ * -ENXIO, -EKEYREVOKED, -EBUSY, -EAGAIN, -ESHUTDOWN as ship_hold; -EBUSY: the lineage is kept as a
+ * whole; -EAGAIN: another run, a new pin, or the clocks differ; -EINVAL: another archive is at
+ * `with`; -EUCLEAN: something that is needed is damaged or missing; those of the shard; what
+ * `progress` returned.
  */
 #pragma once
 

@@ -347,6 +347,7 @@ static int try_round(void)
     const bool ill = work_pick(3) == 0;
     int err;
 
+    vault_set_clock(now(work.p));
     if (ill)
         vault_spoil();
     err = ship_step(work.p);
