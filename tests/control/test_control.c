@@ -696,21 +696,21 @@ static ssize_t at(struct control_session *s, int64_t off, size_t len, char *out)
 Test(control, who_goes_back_in_a_reply_reads_that_part_again)
 {
     struct control_session *s;
-    char all[4096], text[4096];
+    static char all[1 << 16], text[1 << 16];
     ssize_t len;
 
     cr_assert_eq(control_open(x.p, &s), 0);
     cr_assert_eq(control_write_at(s, "get\n", 4, 0, &never_interrupted), 4);
-    len = at(s, 4, 4095, all);
+    len = at(s, 4, sizeof all - 1, all);
     cr_assert_gt(len, 1000);
     cr_assert_eq(at(s, 4 + len, 10, text), 0, "that is its end");
-    cr_assert_eq(at(s, 4 + 3, 4095, text), len - 3);
+    cr_assert_eq(at(s, 4 + 3, sizeof all - 1, text), len - 3);
     cr_assert_str_eq(text, all + 3);
-    cr_assert_eq(at(s, 4 + len - 5, 4095, text), 5);
-    cr_assert_eq(at(s, 1, 4095, text), 0, "elsewhere is where it was: at the end");
-    cr_assert_eq(at(s, INT64_MAX, 4095, text), 0, "however far");
+    cr_assert_eq(at(s, 4 + len - 5, sizeof all - 1, text), 5);
+    cr_assert_eq(at(s, 1, sizeof all - 1, text), 0, "elsewhere is where it was: at the end");
+    cr_assert_eq(at(s, INT64_MAX, sizeof all - 1, text), 0, "however far");
     cr_assert_eq(control_write_at(s, "help help help\n", 15, 1, &never_interrupted), -EINVAL);
-    cr_assert_gt(at(s, 1, 4095, text), 0, "its sentence is where the write was to be");
+    cr_assert_gt(at(s, 1, sizeof all - 1, text), 0, "its sentence is where the write was to be");
     cr_assert_eq(strncmp(text, "error EINVAL", 12), 0);
     control_close(s);
 }
