@@ -146,24 +146,40 @@ static int put_pin(struct state *p, struct shard *shard, struct segment_pos at)
     return err < 0 ? err : put;
 }
 
-/* A pin that cannot be put ends nothing: the store follows without it. */
-static void try_pin(struct state *p, struct shard *shard, struct segment_pos at)
+/* No pin can be put now. The store follows without one. */
+static void note_failed(struct state *p, int err)
 {
     struct follow_of_store *f = p->follow;
+
+    if (err < 0 && !f->pin_failed)
+        report(REPORT_WARN,
+               "no pin could be put into the archive that is followed (%s): that is tried again",
+               strerror(-err));
+    f->pin_failed = now(p);
+}
+
+static void try_pin(struct state *p, struct shard *shard, struct segment_pos at)
+{
     int err = put_pin(p, shard, at);
 
-    if (err < 0)
-        report(REPORT_WARN, "no pin could be put into the archive that is followed (%s)",
-               strerror(-err));
-    f->pin_failed = err == 1 ? 0 : now(p);
+    if (err == 1)
+        p->follow->pin_failed = 0;
+    else
+        note_failed(p, err);
 }
 
 /* May one be put now? It also finds out which ones there are. */
 static bool may_pin(struct state *p, struct shard *shard)
 {
     struct follow_of_store *f = p->follow;
+    int err;
 
-    return !f->unpinned && !is_within(p, f->pin_failed, PIN_RETRY) && know_pins(p, shard) == 0;
+    if (f->unpinned || is_within(p, f->pin_failed, PIN_RETRY))
+        return false;
+    err = know_pins(p, shard);
+    if (err < 0)
+        note_failed(p, err);
+    return err == 0;
 }
 
 /* Ends the pins before the last one that is not ahead of the store. What cannot be ended now is

@@ -16,7 +16,8 @@
  *   - Pins. A reader puts its pin, and then reads the last catalogue (archive_catalogue.h). Pins
  *     are read before anything else, and once more at the end: whoever ends a pin has shipped
  *     before what it needs, and so that is found where the pin is not; a new pin has the run begin
- *     again.
+ *     again. A follower ends its pin when one of a later state is there: a run that has read the
+ *     pins before sees that one at the end.
  *   - Segments of lineages whose store was made of this one: they name its contents. A store gets
  *     such a content only by a restore with a pin. A lineage that goes on from this one by a fork,
  *     or otherwise than by a clone, has a store that knows contents of this one in its table; so

@@ -416,11 +416,17 @@ Test(follow_prune, a_take_over_ends_the_pin)
     free(pins.v);
 }
 
+static void on_wrong(const char *what, const char *sentence, void *ctx)
+{
+    (void)ctx;
+    fprintf(stderr, "%s: %s\n", what, sentence);
+}
+
 /* Bytes that were brought home, and that an open file of the follower has. */
 Test(follow_prune, after_a_take_over_nothing_names_what_was_given_up)
 {
     const uint16_t archive = follow_stats_of(&b).archive;
-    const struct archive_check_ask ask = {.read = 100};
+    const struct archive_check_ask ask = {.read = 100, .found = on_wrong};
     struct archive_check_result r;
     struct vfs_file *file;
     struct entry gone;
