@@ -229,8 +229,8 @@ static void note_ended(struct state *p, struct shard *shard)
     snprintf(f->stats.ended, sizeof f->stats.ended, "%s", strbuf_error(&said) ? "" : said.s);
 }
 
-/* There is no next segment. 1: there was more after all, and it was applied. */
-static int look_around(struct state *p, struct shard *shard)
+/* There was no next segment at that time. 1: there was more after all, and it was applied. */
+static int look_around(struct state *p, struct shard *shard, int64_t time)
 {
     struct follow_of_store *f = p->follow;
     int err;
@@ -238,6 +238,8 @@ static int look_around(struct state *p, struct shard *shard)
     if (f->looks++ % LOOKS != 0)
         return 0;
     err = shards_said(p->shards, f->archive, -ENOENT); /* an empty mount point has nothing either */
+    if (err == -ENOENT)
+        f->sure = time;
     err = err == -ENOENT ? follow_look(p, shard) : err;
     if (err == 0 && !f->time && f->at.epoch)
         err = shards_said(p->shards, f->archive, read_head(p, shard));
@@ -252,6 +254,7 @@ static int look_around(struct state *p, struct shard *shard)
 static int apply_one(struct state *p, struct shard *shard)
 {
     struct follow_of_store *f = p->follow;
+    const int64_t time = now(p);
     int err, healed;
 
     if (f->at.epoch == 0)
@@ -260,7 +263,7 @@ static int apply_one(struct state *p, struct shard *shard)
     if (err == 0)
         return 1;
     if (err == -ENOENT)
-        return look_around(p, shard);
+        return look_around(p, shard, time);
     if (err != -ESTALE && err != -EUCLEAN && err != -EEXIST && err != -ENODATA)
         return err;
     healed = follow_afresh(p, shard);
@@ -289,6 +292,8 @@ int follow_all(struct state *p)
         if (err < 0)
             break;
     }
+    if (err == 0)
+        follow_pin(p, shard, false);
     shards_put_back(p->shards, f->archive);
     return note_end(p, err);
 }
@@ -345,6 +350,21 @@ int follow_start(struct state *p)
     return err;
 }
 
+/* The store stops to follow, perhaps for long. */
+static void pin_last(struct state *p)
+{
+    struct follow_of_store *f = p->follow;
+    struct shard *shard;
+    MUTEX_GUARD(&f->lock);
+
+    if (!f->on || !f->known || !f->pins_known)
+        return;
+    if (shards_get(p->shards, f->archive, SHARDS_READ, &shard, NULL) < 0)
+        return;
+    follow_pin(p, shard, true);
+    shards_put_back(p->shards, f->archive);
+}
+
 void follow_stop(struct state *p)
 {
     struct follow_of_store *f = p->follow;
@@ -357,6 +377,8 @@ void follow_stop(struct state *p)
     if (f->has_thread)
         pthread_join(f->thread, NULL);
     f->has_thread = false;
+    if (!atomic_load(&p->closing)) /* else it is abandoned */
+        pin_last(p);
 }
 
 /* ---- opening ---- */
@@ -391,6 +413,7 @@ void follow_close(struct state *p)
     struct follow_of_store *f = p->follow;
 
     follow_forget(p);
+    follow_keep_release(f);
     free(f->v);
     f->v = NULL;
 }

@@ -21,6 +21,13 @@
  * later segment has them (ns_restore.h); what is equal stays as it is. So a follower always comes
  * to what the archive has last.
  *
+ * Beside a prune of the writer (prune/prune.h): before a segment is applied after a pause the last
+ * catalogue is asked for, and one that is not kept counts as missing. Of a content that went and
+ * came back at another place the place of the later segment is used (restore/restore_items.c). A
+ * pin keeps the state that the store had when it stopped to follow; while it follows the pin is
+ * some hours old at most, so after a death that much of the last changes is not kept beyond
+ * `archive_keep`. Without the right to write there is no pin, which is reported once.
+ *
  * The namespaces of a follower are read-only for everybody but this room, also in a mount that does
  * not follow (state.follows, ns.followed), and so is the root. A follower ships nothing.
  *

@@ -2,7 +2,9 @@
 /* follow_impl: what the follow*.c files share. */
 #pragma once
 
+#include "archive_pins.h"
 #include "archive_read.h"
+#include "catalogue.h"
 #include "chain.h"
 #include "follow.h"
 #include "lock.h"
@@ -32,6 +34,14 @@ struct follow_of_store {
     uint64_t looks;     /* that found nothing, since something was applied */
     struct chain chain; /* of a take-over that was begun */
     bool failed;        /* why the step failed has been noted */
+
+    struct catalogue kept; /* the last one that was read; number 0: none */
+    /* Behind `pos` nothing stood then, or `kept` was the last catalogue then; 0: nobody knows. */
+    int64_t sure;
+    struct archive_pins pins; /* that this store has put for the lineage, valid if `pins_known` */
+    bool pins_known;
+    bool unpinned;      /* it has no right to put one */
+    int64_t pin_failed; /* when none could be put; 0: the last one was */
 
     struct mutex stats_lock; /* "follow stats", a leaf: the rest */
     struct cond wake;
@@ -87,6 +97,20 @@ int follow_next(struct state *p, struct shard *shard);
 int follow_afresh(struct state *p, struct shard *shard);
 /* The same after follow_next found nothing. A segment that has come since is applied as any. */
 int follow_look(struct state *p, struct shard *shard);
+
+/* ---- follow_keep.c ---- */
+
+/* Are the contents of a segment that is there still there? 1; 0: they may be given up. */
+int follow_is_kept(struct state *p, struct shard *shard, struct segment_pos at);
+/* Has the archive keep the state `at`, which the store is about to become. An error does not
+ * matter. */
+void follow_pin_ahead(struct state *p, struct shard *shard, struct segment_pos at);
+/* Has the archive keep what the store is, if that is due or the store stops to follow. Ends earlier
+ * pins. */
+void follow_pin(struct state *p, struct shard *shard, bool stops);
+/* The store has taken over: it needs no pin any more. */
+void follow_unpin(struct state *p);
+void follow_keep_release(struct follow_of_store *f);
 
 /* ---- follow_draft.c ---- */
 

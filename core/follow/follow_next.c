@@ -163,7 +163,9 @@ int follow_next(struct state *p, struct shard *shard)
         f->pos = pos; /* perhaps behind the end of an epoch */
         return err == -ENOENT ? err : shards_said(p->shards, f->archive, err);
     }
-    err = take_segment(p, shard, &g);
+    err = follow_is_kept(p, shard, g.front.head.at);
+    if (err >= 0)
+        err = err ? take_segment(p, shard, &g) : -ESTALE;
     archive_segment_release(&g);
     return err;
 }
@@ -237,6 +239,8 @@ static int take_last(struct state *p, struct shard *shard, struct segment_pos la
     }
     err = shards_said(p->shards, f->archive, err);
     if (err == 0)
+        follow_pin_ahead(p, shard, last);
+    if (err == 0)
         err = collect_all(p, &names, &c);
     if (err == 0)
         err = apply(p, &c, true);
@@ -275,7 +279,7 @@ int follow_look(struct state *p, struct shard *shard)
     if (err <= 0)
         return err;
     err = follow_next(p, shard);
-    if (err == -ENOENT) /* one is missing */
+    if (err == -ENOENT || err == -ESTALE) /* one is missing, or given up */
         err = take_last(p, shard, last);
     return err < 0 ? err : 1;
 }

@@ -87,8 +87,10 @@ static int promote(struct state *p, struct follow_promoted *ret, char why[SHARD_
         else
             break;
     }
-    if (err == 0)
+    if (err == 0) {
+        follow_unpin(p);
         follow_end(p);
+    }
     return err;
 }
 

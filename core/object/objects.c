@@ -333,6 +333,14 @@ ssize_t object_read_quietly(struct objects *o, const struct entry *e, void *buf,
     return read_wherever(o, e, SHARDS_READ, buf, len, off);
 }
 
+ssize_t objects_read_there(struct objects *o, const struct entry *e, void *buf, size_t len,
+                           uint64_t off)
+{
+    if (!entry_is_sealed(e))
+        return -EINVAL;
+    return off >= e->size || len == 0 ? 0 : read_at(o, e, SHARDS_READ, buf, len, off);
+}
+
 int objects_are_at(struct objects *o, const struct entry *place, const void *data, uint32_t len)
 {
     uint8_t *stored;

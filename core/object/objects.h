@@ -67,6 +67,11 @@ int objects_reap(struct objects *o, uint64_t next, bool (*keep)(void *ctx), void
  * were moved since the entry was read, they are read where they are now. */
 ssize_t objects_read(struct objects *o, const struct entry *e, void *buf, size_t len, uint64_t off);
 
+/* The same, of the bytes that are at this very place, as the shard itself has them. No alarm is
+ * raised. */
+ssize_t objects_read_there(struct objects *o, const struct entry *e, void *buf, size_t len,
+                           uint64_t off);
+
 /* Is reading the entry to ask a shard: is it a ghost, or is the store's home a pool on a shard? Who
  * reads such bytes holds no lock that a change takes. */
 bool objects_is_remote(const struct objects *o, const struct entry *e);

@@ -15,8 +15,9 @@
  *     them cannot be read ends the run.
  *   - Pins. A reader puts its pin, and then reads the last catalogue (archive_catalogue.h). Pins
  *     are read before anything else, and once more while nothing is shipped. What a new pin of this
- *     lineage says is needed, too; another new pin ends the run (-EAGAIN). A pin of a clone ends
- *     only when the store is no more, or has forgotten the archive.
+ *     lineage says is needed, too; another new pin ends the run (-EAGAIN). A follower ends its pin
+ *     when one of a later state is there, so a run sees one of both. A pin of a clone ends only when
+ *     the store is no more, or has forgotten the archive.
  *   - Segments of other lineages with the same keys of ids: they may name contents of this one. A
  *     store gets such a content only by a clone or a restore with a pin, which are refused where the
  *     keys differ. All segments are needed that such a lineage has not begun to delete. A lineage

@@ -10,13 +10,14 @@
 #include "entry_absent.h"
 #include "flush.h"
 #include "names.h"
+#include "report.h"
 #include "state.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define COMPARE ((size_t)128 << 10) /* bytes that are compared at once */
-#define PROGRESS_EVERY 4096         /* items */
+#define COMPARE ((size_t)1 << 20) /* bytes that are compared at once */
+#define PROGRESS_EVERY 4096       /* items */
 /* What the row of a pack in the archive says that its file has: the most that a row may say. How
  * long the file is, is not known, and is of no use here: it is never compacted. But objects that
  * are dropped count until they are deleted, beside those that a later restore makes of the same
@@ -55,7 +56,7 @@ static struct entry ghost_of(const struct restore_items *r, const struct segment
                           .where = c->where,
                           .offset = c->offset,
                           .shard = r->archive,
-                          .created = (uint64_t)(now(r->p) / NSEC_PER_MSEC)};
+                          .created = r->time > 0 ? (uint64_t)(r->time / NSEC_PER_MSEC) : 0};
 }
 
 /* Has the archive this very object at that place? */
@@ -73,17 +74,21 @@ static bool is_at(const struct restore_items *r, uint64_t number, const struct e
            at.where == c->where && at.offset == c->offset;
 }
 
-/* Compares the bytes of two entries of one size. 1, 0 or -errno. */
-static int compare(struct restore_items *r, const struct entry *a, const struct entry *b)
+/* Compares the bytes of an object of this store with those of the archive, of one size. 1, 0 or
+ * -errno; -ENODATA: those of this store cannot be read; -EUCLEAN: those of the archive cannot. */
+static int compare(struct restore_items *r, const struct entry *here, const struct entry *there)
 {
     uint8_t *buf = malloc(2 * COMPARE);
     int same = buf ? 1 : -ENOMEM;
 
-    for (uint64_t at = 0; same == 1 && at < a->size; at += COMPARE) {
-        size_t n = a->size - at < COMPARE ? (size_t)(a->size - at) : COMPARE;
-        ssize_t x = state_is_ending(r->p) ? -ESHUTDOWN : objects_read(r->p->objects, a, buf, n, at);
-        ssize_t y = x < 0 ? x : objects_read(r->p->objects, b, buf + COMPARE, n, at);
+    for (uint64_t at = 0; same == 1 && at < here->size; at += COMPARE) {
+        size_t n = here->size - at < COMPARE ? (size_t)(here->size - at) : COMPARE;
+        ssize_t x =
+            state_is_ending(r->p) ? -ESHUTDOWN : objects_read(r->p->objects, here, buf, n, at);
+        ssize_t y = x < 0 ? x : objects_read_there(r->p->objects, there, buf + COMPARE, n, at);
 
+        if (x == -EUCLEAN)
+            y = -ENODATA;
         same =
             y < 0 ? (int)y : (size_t)x == n && (size_t)y == n && memcmp(buf, buf + COMPARE, n) == 0;
     }
@@ -107,32 +112,141 @@ static int find_lost(struct restore_items *r, const struct segment_content *c, u
     return err == -ENOENT || err == -EAGAIN ? 0 : err;
 }
 
-/* Finds an object of this store that is the content. An equal id is a hint: the archive has this
- * object at that place, or the bytes are compared. *ret is held; 0: there is none. */
-static int find_here(struct restore_items *r, const struct segment_content *c, uint64_t *ret)
+/* ---- a content that is at two places ----
+ *
+ * The writer names one place as long as it has the object. Afterwards the place may be given up,
+ * and the same bytes get another one when they come back. So of two places that of the later
+ * segment is the one that stays, and `created` of a ghost in an archive is the time of the segment
+ * that named its place.
+ */
+
+enum verdict { OTHER_BYTES, STAYS, GOES_THERE };
+
+static int say_unreadable(const struct entry *here)
+{
+    char hex[ID_HEX + 1];
+
+    id_to_hex(&here->id, hex);
+    report(REPORT_ALARM, "object %s cannot be read at any place that the archive names", hex);
+    return STAYS;
+}
+
+/* The place that this store knows in the archive is given up, or damaged: nothing can be compared.
+ * As sound bytes replace damaged ones of the same id (DESIGN.md, 4.1), so here. */
+static int judge_alone(struct restore_items *r, const struct entry *here, const struct entry *there)
+{
+    int err = objects_verify_there(r->p->objects, there);
+
+    return err == 0 ? GOES_THERE : err == -EUCLEAN ? say_unreadable(here) : err;
+}
+
+/* Which place has the object from now on? */
+static int judge(struct restore_items *r, const struct entry *here, const struct entry *there)
+{
+    const bool ours = here->shard == r->archive;
+    uint64_t none;
+    int same = ours ? objects_ask(r->p->objects, here, &none) : 1;
+
+    if (same == 1)
+        same = compare(r, here, there);
+    else if (same == 0)
+        same = -ENODATA;
+    if (same == -ENODATA)
+        return ours ? judge_alone(r, here, there) : -EUCLEAN;
+    if (same == -EUCLEAN) /* what the archive says last is lost there, and is here */
+        return STAYS;
+    if (same != 1)
+        return same < 0 ? same : OTHER_BYTES;
+    return ours && there->created < here->created ? STAYS : GOES_THERE;
+}
+
+/* Counts in the place of a record, and names it. */
+static int name_place(struct restore_items *r, uint64_t number, const struct entry *here,
+                      const struct entry *there)
+{
+    int err = 0;
+    READ_GUARD(&r->p->freeze_lock);
+
+    if (there->kind == ENTRY_PACK)
+        err = packs_count_in(r->p->packs, there->shard, there->where, 1, there->size, PACK_BYTES);
+    if (err < 0)
+        return err;
+    err = refs_relocate(r->p->refs, number, here, there);
+    if (err < 0) {
+        (void)refs_reclaim_place(r->p->refs, there);
+        return err == -ESTALE || err == -ENOENT ? -EAGAIN : err;
+    }
+    /* after an error the old place stays counted until a GC cycle */
+    return refs_reclaim_place(r->p->refs, here);
+}
+
+/* The archive has the object at that place. What is here stays here. Then only a follower notes the
+ * place: it applies segments in their order, so that it is the last one; where it is not, a second
+ * copy is put when the store has taken over. */
+static int take_place(struct restore_items *r, uint64_t number, const struct entry *here,
+                      const struct entry *there)
+{
+    const struct archived_place at = {
+        .in_pack = there->kind == ENTRY_PACK, .where = there->where, .offset = there->offset};
+
+    if (here->shard == r->archive)
+        return name_place(r, number, here, there);
+    if (!atomic_load(&r->p->follows))
+        return 0;
+    READ_GUARD(&r->p->freeze_lock);
+
+    return archived_put(r->p->archived, r->archive, number, &at);
+}
+
+/* Is the object, which is held, the content? -EAGAIN: it was moved meanwhile. */
+static int settle(struct restore_items *r, uint64_t number, const struct entry *here,
+                  const struct segment_content *c)
 {
     const struct entry there = ghost_of(r, c);
+    int verdict = here->size == c->size ? STAYS : OTHER_BYTES;
+
+    if (is_at(r, number, here, c))
+        return 0;
+    if (verdict == STAYS)
+        verdict = judge(r, here, &there);
+    if (verdict == OTHER_BYTES)
+        return fail(r, -EEXIST,
+                    "an object of this store has the id of one of the archive, and other bytes");
+    return verdict == GOES_THERE ? take_place(r, number, here, &there) : verdict < 0 ? verdict : 0;
+}
+
+/* Finds an object of this store that is the content. An equal id is a hint: the archive has this
+ * object at that place, or the bytes are compared. *ret is held; 0: there is none. */
+static int find_once(struct restore_items *r, const struct segment_content *c, uint64_t *ret)
+{
     struct entry e;
     bool pending;
-    int same, err;
+    int err = refs_find(r->p->refs, &c->id, ret, &e, &pending);
 
-    if (segment_content_is_lost(c))
-        return find_lost(r, c, ret);
-    err = refs_find(r->p->refs, &c->id, ret, &e, &pending);
-    if (err == -ENOENT || err == -EAGAIN)
+    if (err < 0)
         *ret = 0;
     if (err < 0)
         return err == -ENOENT ? 0
                               : fail(r, err == -EAGAIN ? -EEXIST : err,
                                      "an object of this store has the id of one of the archive");
-    same = is_at(r, *ret, &e, c) ? 1 : e.size == c->size ? compare(r, &e, &there) : 0;
-    if (same == 1)
-        return 0;
-    refs_unhold(r->p->refs, *ret);
-    return same < 0 ? same
-                    : fail(r, -EEXIST,
-                           "an object of this store has the id of one of the archive, "
-                           "and other bytes");
+    err = settle(r, *ret, &e, c);
+    if (err < 0) {
+        refs_unhold(r->p->refs, *ret);
+        *ret = 0;
+    }
+    return err;
+}
+
+static int find_here(struct restore_items *r, const struct segment_content *c, uint64_t *ret)
+{
+    int err;
+
+    if (segment_content_is_lost(c))
+        return find_lost(r, c, ret);
+    do
+        err = find_once(r, c, ret);
+    while (err == -EAGAIN);
+    return err;
 }
 
 /* Makes an object whose bytes are in the archive, or nowhere. *ret is held. Needs the freeze
@@ -350,8 +464,10 @@ int restore_items_begin(struct restore_items *r)
 int restore_items_load(struct restore_items *r, struct shard *shard,
                        const struct archive_segment *g, const struct segment_section *section)
 {
-    int err = archive_items(shard, g, section, take_item, r);
+    int err;
 
+    r->time = g->front.head.time;
+    err = archive_items(shard, g, section, take_item, r);
     if (err == 0) {
         err = put_waiting(r);
         r->local = err < 0;

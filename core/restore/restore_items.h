@@ -39,9 +39,10 @@ struct restore_items {
     uint64_t reads;  /* objects that were read in the archive */
     bool local; /* the error is one of this store, or the end of the job, and not of the archive */
 
-    struct restore_waiting *v; /* private */
-    size_t count;              /* likewise; and which of them is put next */
-    size_t next;
+    struct restore_waiting *v; /* private, with all that follows */
+    size_t count;
+    size_t next;         /* which of them is put next */
+    int64_t time;        /* of the segment whose items they are */
     struct map64 looked; /* objects whose turn to be read has come, by a part of their id */
 };
 
