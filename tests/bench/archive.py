@@ -57,6 +57,27 @@ def quantiles(name, path):
           f" lost {sum(r[1] for r in rows)} of {sum(r[2] for r in rows)} records")
 
 
+def lag(here, there, count):
+    """Prints for each of `count` changes of a file here how long it takes until it is read there, as `lost` does."""
+    for i in range(int(count)):
+        text = f"{i}\n"
+        begin = time.monotonic()
+        with open(here, "w", encoding="ascii") as f:
+            f.write(text)
+        while True:
+            try:
+                with open(there, encoding="ascii") as f:
+                    if f.read() == text:
+                        break
+            except OSError:
+                pass
+            if time.monotonic() - begin > 60:
+                sys.exit(f"{there} is behind for more than a minute")
+            time.sleep(0.005)
+        print(f"{time.monotonic() - begin:.6f} 0 1")
+        time.sleep(random.random())
+
+
 def syncs(path, count):
     """Appends 4 KiB, with an fsync each; prints the median and the 99th percentile in microseconds."""
     block = os.urandom(4096)
@@ -116,4 +137,4 @@ def medians(path):
 
 
 if __name__ == "__main__":
-    {f.__name__: f for f in (append, lost, quantiles, syncs, change, tar, medians)}[sys.argv[1]](*sys.argv[2:])
+    {f.__name__: f for f in (append, lost, quantiles, lag, syncs, change, tar, medians)}[sys.argv[1]](*sys.argv[2:])

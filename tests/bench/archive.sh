@@ -11,6 +11,7 @@
 #     idle      requests to the archive while nothing changes                                  (--idle 600, seconds)
 #     restore   a store of many files, cloned at five numbers of changes     (--files 1000000, of --bytes 100)
 #     recall    clone and recall of all bytes, beside cp, tar and rclone        (--linux TREE, --rounds 3)
+#     follow    how far a follower is behind, and how long a take-over lasts                   (--tries 100)
 #     writer    untar, a large file, and fsyncs, with and without an archive    (--linux TREE, --rounds 3, --syncs 2000,
 #               --stream 1024, MiB of the large file)
 #
@@ -24,7 +25,7 @@ here=$(dirname "$(realpath "$0")")
 TALLY=$(realpath "${TALLY:?is the tally program}")
 FILL=${FILL:-$(dirname "$TALLY")/../tests/bench/bench-fill}
 LOAD=${LOAD:-$(dirname "$TALLY")/../tests/bench/bench-load}
-rows=(loss idle restore recall writer)
+rows=(loss idle restore recall follow writer)
 tries=100 idle=600 files=1000000 bytes=100 rounds=3 syncs=2000 stream=1024
 linux=/usr/src/linux-source-6.1.tar.xz dir=/var/tmp other=/dev/shm
 
@@ -40,7 +41,7 @@ while [[ $# -gt 0 ]]; do
             declare "${1#--}=$2"
             shift
             ;;
-        --quick) tries=2 idle=2 files=2000 rounds=1 syncs=100 stream=16 ;;
+        --quick) tries=5 idle=2 files=2000 rounds=1 syncs=100 stream=16 ;;
         *) [[ " ${rows[*]} " == *" $1 "* ]] || usage
             asked+=("$1") ;;
     esac
@@ -56,6 +57,7 @@ writer=
 cleanup() {
     cd /
     [[ -z $writer ]] || kill "$writer" 2>/dev/null || true
+    [[ -z ${F:-} ]] || "$TALLY" umount "$F" >/dev/null 2>&1 || true
     [[ -z $daemon ]] || "$TALLY" umount "$M" >/dev/null 2>&1 || { kill -KILL "$daemon" && umount -l "$M"; } || true
     rm -rf --one-file-system "$W" "$O"
 }
@@ -302,6 +304,37 @@ row_recall() {
         rm -rf "$W/clone"
     done
     rm -rf "$W/tree" "$A"
+    table
+}
+
+# ---- follow ----
+
+# take_over - the writer dies; the follower takes over, and something is written there.
+take_over() {
+    kill -KILL "$daemon"
+    umount -l "$M"
+    daemon=
+    measure take-over promote take_over_and_write
+}
+take_over_and_write() {
+    "$TALLY" -C "$F" promote
+    echo written >"$F/main/after"
+}
+row_follow() {
+    title "follow: a file is written here, until it is read there; archive_interval and follow_interval 1 s"
+    local i
+    F=$W/mnt2
+    mkdir -p "$F"
+    for ((i = 0; i < 5; i++)); do
+        new_store
+        add_archive
+        "$TALLY" mount -o "follow=dir:$A" "$W/second" "$F"
+        python3 "$here/archive.py" lag "$M/main/tick" "$F/main/tick" $((tries / 5)) >>"$W/lag"
+        take_over
+        "$TALLY" umount "$F" >/dev/null
+        rm -rf "$S" "$W/second" "$A"
+    done
+    python3 "$here/archive.py" quantiles behind "$W/lag"
     table
 }
 
