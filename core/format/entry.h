@@ -44,8 +44,10 @@ struct entry {
     uint16_t shard;  /* PACK, FILE: where the bytes are; 0: at home */
     bool pinned;     /* it has a row among the pins; false: nobody knows */
     uint16_t day;    /* PACK, FILE: days since 1970 of the last open, or of sealing; 0: unknown */
-    uint64_t created; /* ms since 1970 when it became a ghost; 0 at home */
-    uint16_t archive; /* ABSENT: which archive has the bytes; 0: nobody knows */
+    /* ms since 1970 when it became a ghost; in an archive the time of the segment that named the
+     * place; 0 at home */
+    uint64_t created;
+    uint16_t archive;           /* ABSENT: which archive has the bytes; 0: nobody knows */
     uint8_t sha256[SHA256_LEN]; /* ABSENT: of the bytes */
 };
 
