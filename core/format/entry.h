@@ -36,16 +36,18 @@ enum entry_kind {
 
 struct entry {
     enum entry_kind kind;
-    uint32_t count;   /* references: items in live pages, pins, references of aliases */
-    uint64_t size;    /* bytes of content (SLOT, HELD: at the last commit) */
-    struct id id;     /* NONE, PACK, FILE */
-    uint64_t where;   /* PACK: pack number; FILE: number in the file's name; ALIAS: target */
-    uint32_t offset;  /* PACK: offset of the record in the pack, in bytes */
-    uint16_t shard;   /* PACK, FILE: where the bytes are; 0: at home */
-    bool pinned;      /* it has a row among the pins; false: nobody knows */
-    uint16_t day;     /* PACK, FILE: days since 1970 of the last open, or of sealing; 0: unknown */
-    uint64_t created; /* ms since 1970 when it became a ghost; 0 at home */
-    uint16_t archive; /* ABSENT: which archive has the bytes; 0: nobody knows */
+    uint32_t count;  /* references: items in live pages, pins, references of aliases */
+    uint64_t size;   /* bytes of content (SLOT, HELD: at the last commit) */
+    struct id id;    /* NONE, PACK, FILE */
+    uint64_t where;  /* PACK: pack number; FILE: number in the file's name; ALIAS: target */
+    uint32_t offset; /* PACK: offset of the record in the pack, in bytes */
+    uint16_t shard;  /* PACK, FILE: where the bytes are; 0: at home */
+    bool pinned;     /* it has a row among the pins; false: nobody knows */
+    uint16_t day;    /* PACK, FILE: days since 1970 of the last open, or of sealing; 0: unknown */
+    /* ms since 1970 when it became a ghost; in an archive the time of the segment that named the
+     * place; 0 at home */
+    uint64_t created;
+    uint16_t archive;           /* ABSENT: which archive has the bytes; 0: nobody knows */
     uint8_t sha256[SHA256_LEN]; /* ABSENT: of the bytes */
 };
 

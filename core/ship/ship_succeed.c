@@ -151,24 +151,6 @@ static int begin_lineage(struct state *p, struct shard *shard, const struct chai
     return again == 1 ? -EAGAIN : again;
 }
 
-/* The store may know contents that the parent has given up: of what it has brought home, the table
- * says where they are. It forgets that after the text of the lineage is there: a prune of the
- * parent that reads the lineages later deletes nothing any more (prune/prune.h). If catalogues are
- * damaged it forgets all, and some is put twice. */
-static int honour_parent(struct state *p, uint16_t number, const struct shards_info *info,
-                         struct shard *shard)
-{
-    int err = ship_honour(p, number, info->lineage, 0, shard, NULL);
-
-    if (err != -EUCLEAN && err != -EPROTO)
-        return err;
-    {
-        READ_GUARD(&p->freeze_lock);
-        err = archived_drop(p->archived, number);
-    }
-    return err < 0 ? err : flush_now(p);
-}
-
 int ship_succeed(struct state *p, uint16_t number, const struct chain *c, struct segment_pos at,
                  uint64_t seq, uint32_t *ret_lineage, char why[SHARD_WHY])
 {
@@ -183,10 +165,7 @@ int ship_succeed(struct state *p, uint16_t number, const struct chain *c, struct
     if (err < 0)
         return err;
     l.parent = info.lineage;
-    err = begin_lineage(p, shard, c, &l, why);
-    if (err == 0)
-        err = honour_parent(p, number, &info, shard);
-    err = end_asking(p, number, err);
+    err = end_asking(p, number, begin_lineage(p, shard, c, &l, why));
     if (err < 0 && !*why)
         snprintf(why, SHARD_WHY, "no lineage can be made there: %s", strerror(-err));
     if (err == 0)

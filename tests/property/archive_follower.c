@@ -5,7 +5,9 @@
 #include "check.h"
 #include "clone.h"
 #include "disk_mem.h"
+#include "flush.h"
 #include "follow.h"
+#include "kept.h"
 #include "kv_mem.h"
 #include "random_tree.h"
 #include "record.h"
@@ -90,6 +92,14 @@ static void found(const char *what, const char *where, const char *sentence, voi
     ++*(unsigned *)ctx;
 }
 
+/* Of its trash the archive keeps nothing. */
+static void empty_trash(void)
+{
+    settings_put(&f.p->settings, SET_TRASH_KEEP, 0);
+    kept_expire(f.p);
+    CHECK(flush_drain(f.p, true, -1, NULL) == 0);
+}
+
 void follower_end(void)
 {
     unsigned findings = 0;
@@ -97,6 +107,7 @@ void follower_end(void)
     struct check_result r;
 
     follower_counts(&f.segments, &f.afresh);
+    empty_trash();
     CHECK(store_close(f.p) == 0);
     f.p = NULL;
     kv_close(f.kv);
