@@ -34,6 +34,7 @@ int archive_catalogue_is_last(struct shard *s, uint32_t lineage, uint32_t number
 int archive_put_catalogue(struct shard *s, const struct catalogue *c);
 /* May something that the catalogue has given up be deleted already? 1, 0 or -errno. */
 int archive_has_begun(struct shard *s, uint32_t lineage, uint32_t number);
-/* From now on it may be, by the mount with that token. -EEXIST: another mount has said so before. */
+/* From now on it may be, by the mount with that token. -EEXIST: another mount has said so
+ * before. */
 int archive_begin_deleting(struct shard *s, uint32_t lineage, uint32_t number,
                            const uint8_t token[ARCHIVE_TOKEN_LEN]);

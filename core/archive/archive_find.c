@@ -16,7 +16,8 @@ struct limit {
     uint64_t seq; /* not behind: less than this */
 };
 
-/* Reads where the segment, which must be there, is in the history, and whether it is not behind the limit. */
+/* Reads where the segment, which must be there, is in the history, and whether it is not behind the
+ * limit. */
 static int look(struct shard *s, uint32_t lineage, struct segment_pos at, const struct limit *l,
                 bool *ret_within, struct segment_pos *ret_before)
 {

@@ -281,9 +281,11 @@ static void asked_free(struct asked *a)
 
 static void not_begun(struct state *p, void *arg, int err)
 {
-    (void)p;
+    struct asked *a = arg;
+
     (void)err;
-    asked_free(arg);
+    restore_unpin(p, &a->plan, NULL);
+    asked_free(a);
 }
 
 struct progress {
@@ -306,7 +308,7 @@ static void say_restored(struct state *p, struct job *j, const struct asked *a,
 
     strbuf_adds(&text, "ns=");
     command_add_word(&text, a->name);
-    strbuf_addf(&text, " from_seq=%llu time=", U(a->plan.seq));
+    strbuf_addf(&text, " lineage=%u from_seq=%llu time=", a->plan.lineage, U(a->plan.seq));
     strbuf_add_time(&text, a->plan.time);
     strbuf_addf(&text, " inodes=%llu entries=%llu ghosts=%llu lost=%llu seq=%llu", U(r->inodes),
                 U(r->items), U(r->ghosts), U(r->lost), U(r->seq));
@@ -363,6 +365,7 @@ static int restore_job(struct state *p, struct job *j, void *arg)
     struct restore_result r;
     uint64_t recalled = 0;
     int err = restore_run(p, &a->plan, a->name, on_progress, &at, &r, &why);
+    const bool failed = err < 0;
 
     if (err == 0 && a->full)
         err = bring_home(p, j, a, &recalled, &why);
@@ -370,6 +373,8 @@ static int restore_job(struct state *p, struct job *j, void *arg)
         say_restored(p, j, a, &r, recalled);
     else
         say_why(p, j, &why);
+    if (failed)
+        restore_unpin(p, &a->plan, &r);
     asked_free(a);
     return control_archive_errno(err);
 }
@@ -414,6 +419,7 @@ static int start(struct call *call, struct restore_plan *plan, const char *name,
 
     if (err < 0) {
         free(a);
+        restore_unpin(call->p, plan, NULL);
         restore_plan_release(plan);
         return err;
     }
@@ -421,7 +427,7 @@ static int start(struct call *call, struct restore_plan *plan, const char *name,
     a->full = full;
     err = job_start(call->p, "restore", name, &j);
     if (err < 0) {
-        asked_free(a);
+        not_begun(call->p, a, err);
         return err;
     }
     number = j->number;

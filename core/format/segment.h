@@ -120,7 +120,7 @@ struct front_head {
     uint8_t before_sum[SHA256_LEN]; /* SHA-256 of the bytes of that one; zeros: it is the first */
     int64_t time;                   /* of the instant, ns since the epoch; it never decreases */
     uint64_t seq;                   /* number of the last change of the store at the instant */
-    uint64_t packs_below, retain_seen; /* for a removal of old segments; 0 for now */
+    uint64_t packs_below, retain_seen; /* 0: nothing uses them */
     uint32_t sections, names;          /* how many there are */
     bool has_names;     /* all names of the root are there, perhaps none; else names is 0 */
     bool has_body;      /* the items, at least 1 byte, are in a body of their own */

@@ -242,8 +242,8 @@ static int need_other(struct prune *u, uint32_t number)
     return err;
 }
 
-/* A store gets contents of a lineage by a clone or a restore, which is refused where the keys of the
- * ids differ, and may name them in a lineage of its own. */
+/* A store gets contents of a lineage by a clone or a restore, which is refused where the keys of
+ * the ids differ, and may name them in a lineage of its own. */
 int prune_others(struct prune *u)
 {
     struct archive_lineage own, l;

@@ -37,7 +37,8 @@ struct checking {
     size_t count, room;
     uint8_t sum[SHA256_LEN]; /* of the segment before */
     struct segment_pos before;
-    bool lost;        /* the segment before is damaged */
+    bool apart;       /* the segment before may be given up: there is no link to look at */
+    bool lost;        /* what was before could not be read: a segment, or the end of an epoch */
     uint64_t without; /* items of the segment whose content is lost */
 };
 
@@ -145,9 +146,9 @@ static int check_segment(struct checking *c, struct segment_pos at)
     }
     if (err < 0)
         return err;
-    if (!c->lost)
+    if (!c->lost && !c->apart)
         check_link(c, &g, key);
-    c->lost = false;
+    c->lost = c->apart = false;
     c->without = 0;
     err = check_items(c, &g, key);
     say_lost(c, key);
@@ -158,6 +159,14 @@ static int check_segment(struct checking *c, struct segment_pos at)
     if (err == 0 && c->ask->progress)
         err = c->ask->progress(c->r->segments, c->ask->ctx);
     return err;
+}
+
+static void say_missing(struct checking *c, struct segment_pos at)
+{
+    char key[ARCHIVE_NAME_MAX + 1];
+
+    segment_key(c, at, key);
+    found(c, key, "it is missing, and so is the way to what follows");
 }
 
 /* The segments behind `at` to the last one that there is now. A terminator that cannot be read
@@ -179,8 +188,7 @@ static int check_segments(struct checking *c, struct segment_pos at, struct segm
         } else if (n == -ENOENT && c->lost && is.epoch < last.epoch) {
             at = (struct segment_pos){is.epoch + 1, 0};
         } else if (n == -ENOENT) {
-            segment_key(c, (struct segment_pos){is.epoch, is.serial + 1}, key);
-            found(c, key, "it is missing, and so is the way to what follows");
+            say_missing(c, (struct segment_pos){is.epoch, is.serial + 1});
             return 0;
         } else if (n == -EUCLEAN || n == -EPROTO) {
             at = (struct segment_pos){is.epoch ? is.epoch : 1, is.serial + 1};
@@ -203,7 +211,7 @@ static int check_kept(struct checking *c, const struct catalogue *kept)
     for (uint32_t i = 0; i < kept->kept_count; i++)
         for (struct segment_pos at = {kept->kept[i].epoch, kept->kept[i].first};
              err == 0 && at.serial <= kept->kept[i].last; at.serial++) {
-            c->lost = true; /* the one before it may be given up */
+            c->apart = true;
             err = check_segment(c, at);
             if (err != -ENOENT)
                 continue;
@@ -309,10 +317,13 @@ static int check(struct checking *c)
     if (err == 0 && kept.number) {
         err = check_kept(c, &kept);
         at = (struct segment_pos){kept.begin.at.epoch, kept.begin.at.serial - 1};
-        c->lost = true; /* what was before the begin may be given up */
+        c->apart = true;
+        c->lost = false; /* of these no terminator is looked for */
     }
     if (err == 0)
         err = chain_last(c->shard, c->lineage, kept.begin.at, &last);
+    if (err == 0 && segment_pos_compare(last, kept.begin.at) < 0)
+        say_missing(c, kept.begin.at);
     catalogue_release(&kept);
     if (err == 0)
         err = check_segments(c, at, last);

@@ -4,7 +4,8 @@
  *
  *     archive_check(p, archive, &ask, found, ...)
  *
- * It reads every segment from the first one on, follows how each names the one before with its sum,
+ * It reads every segment that is kept: without a catalogue all, else those from its begin on, and
+ * of those before it the ones that it keeps. It follows how each names the one before with its sum,
  * reads bodies, and asks for the size of each pack and file that an item names; `read` of them in a
  * hundred are read and compared with their own checksums. What is wrong is given to `found`, each
  * thing once, and the check goes on behind it as far as that is possible. So are segments with

@@ -4,7 +4,6 @@
 
 #include "archive_catalogue.h"
 #include "archive_find.h"
-#include "archive_pins.h"
 #include "archive_read.h"
 #include "chain.h"
 #include "ns_drop.h"
@@ -294,12 +293,8 @@ static int pin(struct filling *f)
 /* The clone failed, and needs nothing. If that cannot be said the pin stays. */
 static void unpin(struct filling *f)
 {
-    struct shard *s;
-
-    if (!f->pinned || shards_get(f->p->shards, f->archive, SHARDS_READ, &s, NULL) < 0)
-        return;
-    (void)archive_pin_end(s, f->pin.token);
-    shards_put_back(f->p->shards, f->archive);
+    if (f->pinned)
+        (void)restore_pin_end(f->p, f->archive, f->pin.token);
 }
 
 /* Finds the moment, and has the archive keep it. What was given up in between is looked for anew.

@@ -6,6 +6,7 @@
  *     restore_plan(p, archive, &ask, &plan, why)     which segments are needed, and what they say
  *     restore_pin(p, &plan, why)                     unless the store ships there
  *     restore_run(p, &plan, "name", ..., why)        a draft is filled, and then seen whole
+ *     restore_unpin(p, &plan, &result)               only if that failed, or is not called
  *     restore_plan_release(&plan)
  *
  * What is restored are the items: files are ghosts, whose bytes stay in the archive until somebody
@@ -61,17 +62,24 @@ struct restore_plan {
     uint16_t archive;
     uint32_t lineage;
     struct segment_pos at; /* the last segment that is needed */
-    uint64_t seq;          /* the state is that after this change */
-    int64_t time;          /* when the archive's writer took it */
+    /* the segment of the state in which it was found, at `at` or behind: a pin names that one,
+     * since only of a state all is kept that it says */
+    struct segment_pos state;
+    uint64_t seq; /* the state is that after this change */
+    int64_t time; /* when the archive's writer took it */
     struct restore_step *steps;
     size_t count, room;
     uint64_t items, bytes; /* of items, in all steps */
     uint64_t requests;     /* that were made for the plan */
     uint64_t lost;         /* items of the namespace whose content the archive does not have */
-    uint64_t last_seq;  /* if the moment is behind the last change that the archive has: that one */
+    /* if the change that was asked for is behind the last one that the archive has: that one */
+    uint64_t last_seq;
     bool frozen;        /* the namespace was frozen then */
     uint32_t catalogue; /* number of the one that it was made by; 0: there was none */
     bool pinned;        /* a pin keeps what it needs */
+    /* of that pin, if restore_pin has put it: its token, and the number of the next object then */
+    uint8_t pin[SEGMENT_TOKEN_LEN];
+    uint64_t next_object;
 };
 
 /* Sets the moment from "SEQ" or "TIME". A time without a fraction is the end of that second, so
@@ -96,6 +104,7 @@ struct restore_result {
     uint64_t inodes, items;
     uint64_t ghosts; /* objects that are only in the archive, made by this restore */
     uint64_t shared; /* references to objects that were here already */
+    uint64_t moved;  /* ghosts that were here, and have another place there now */
     uint64_t lost;   /* items of the namespace whose content nobody has */
     uint64_t seq;    /* number of the change that shows the namespace */
     uint64_t read;   /* of a try: objects whose bytes were read in the archive */
@@ -109,6 +118,11 @@ typedef int restore_progress_fn(uint64_t items, uint64_t of, void *ctx);
 int restore_run(struct state *p, const struct restore_plan *plan, const char *name,
                 restore_progress_fn *progress, void *ctx, struct restore_result *ret,
                 struct strbuf *why);
+/* The restore failed, with that result, or (NULL) does not begin: ends the pin, if restore_pin has
+ * put one. It waits, for a minute at most, until nothing of the restore is here. If something
+ * stays, as what a file that was written meanwhile shares with it, or the archive does not answer,
+ * the pin stays, which is reported. */
+void restore_unpin(struct state *p, struct restore_plan *plan, const struct restore_result *r);
 /* Does all of a restore but showing it: the draft is dropped, also by the next start after a death.
  * `read` percent of its objects are read in the archive, each compared with its sums and its id. If
  * the instant is held here (ns_point.h) both trees are compared. */

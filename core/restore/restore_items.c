@@ -176,6 +176,7 @@ static int name_place(struct restore_items *r, uint64_t number, const struct ent
         (void)refs_reclaim_place(r->p->refs, there);
         return err == -ESTALE || err == -ENOENT ? -EAGAIN : err;
     }
+    r->moved++;
     /* after an error the old place stays counted until a GC cycle */
     return refs_reclaim_place(r->p->refs, here);
 }

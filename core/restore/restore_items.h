@@ -36,6 +36,7 @@ struct restore_items {
     uint64_t done;   /* items */
     uint64_t ghosts; /* objects that are only in the archive, made here */
     uint64_t shared; /* references to objects that were here already */
+    uint64_t moved;  /* ghosts that were here, and have another place in the archive now */
     uint64_t reads;  /* objects that were read in the archive */
     bool local; /* the error is one of this store, or the end of the job, and not of the archive */
 

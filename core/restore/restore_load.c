@@ -10,7 +10,6 @@
 #include "ns_draft.h"
 #include "restore_items.h"
 #include "restore_pin.h"
-#include "restore_pin.h"
 #include "restore_verify.h"
 #include "shards.h"
 #include "state.h"
@@ -126,16 +125,17 @@ int restore_load(struct state *p, const struct restore_plan *plan, struct ns *dr
         err = check(&r);
     if (err == 0)
         err = restore_note_inodes(p, draft, r.last_ino);
+    *ret = (struct restore_result){.items = r.items.done,
+                                   .ghosts = r.items.ghosts,
+                                   .shared = r.items.shared,
+                                   .moved = r.items.moved,
+                                   .lost = r.lost,
+                                   .read = r.items.reads,
+                                   .inodes = draft->tree.usage.inodes};
     if (err == -EUCLEAN)
         return fail(&r, err,
                     r.items.local ? "something of this store is damaged that it needs"
                                   : "what the archive has does not make the tree that was shipped");
-    *ret = (struct restore_result){.items = r.items.done,
-                                   .ghosts = r.items.ghosts,
-                                   .shared = r.items.shared,
-                                   .lost = r.lost,
-                                   .read = r.items.reads,
-                                   .inodes = draft->tree.usage.inodes};
     return err;
 }
 

@@ -2,12 +2,16 @@
 /*
  * restore_pin: what a restore needs is not given up before it is done, nor afterwards, since its
  * files are ghosts. Where the store is the writer, its own prune sees the ghosts, and waits for
- * restores that run. Elsewhere, also where another one has become the writer, a pin says so: archive_catalogue.h says why that is enough.
+ * restores that run. Elsewhere, also where another one has become the writer, a pin says so:
+ * archive_catalogue.h says why that is enough.
  */
 #include "restore_pin.h"
 
 #include "archive_catalogue.h"
 #include "archive_pins.h"
+#include "archived.h"
+#include "flush.h"
+#include "refs.h"
 #include "report.h"
 #include "shards.h"
 #include "ship.h"
@@ -15,6 +19,8 @@
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
+
+#define UNPIN_WAIT (60 * NSEC_PER_SEC)
 
 void restore_pin_init(struct state *p, uint32_t lineage, struct archive_pin *ret)
 {
@@ -63,14 +69,80 @@ int restore_pin(struct state *p, struct restore_plan *plan, struct strbuf *why)
     err = shards_get(p->shards, plan->archive, SHARDS_READ, &s, NULL);
     if (err < 0)
         return err;
+    plan->next_object = refs_next(p->refs);
     restore_pin_init(p, plan->lineage, &pin);
-    pin.at = plan->at;
+    pin.at = plan->state;
     pinned = restore_pin_put(s, &pin, plan->catalogue);
     if (pinned != -ESTALE && pinned < 0)
         pinned = shards_said(p->shards, plan->archive, pinned);
     shards_put_back(p->shards, plan->archive);
     plan->pinned = pinned == 1;
+    memcpy(plan->pin, pin.token, sizeof plan->pin);
     return pinned == -ESTALE ? stale(why) : pinned < 0 ? pinned : 0;
+}
+
+int restore_pin_end(struct state *p, uint16_t archive, const uint8_t token[ARCHIVE_TOKEN_LEN])
+{
+    struct shard *s;
+    int err = shards_get(p->shards, archive, SHARDS_READ, &s, NULL);
+
+    if (err < 0)
+        return err;
+    err = shards_said(p->shards, archive, archive_pin_end(s, token));
+    shards_put_back(p->shards, archive);
+    return err;
+}
+
+/* Is an object that was made since the pin in the archive? A file that was written meanwhile may
+ * share one with the restore, and it may even be home by now. 1, 0 or -errno. */
+static int something_stays(struct state *p, const struct restore_plan *plan)
+{
+    const uint64_t end = refs_next(p->refs);
+    struct archived_place at;
+    struct entry e;
+    int err;
+
+    for (uint64_t n = plan->next_object; n < end; n++) {
+        err = refs_entry(p->refs, n, false, NULL, &e);
+        if (err == 0 && entry_is_ghost(&e) && e.shard == plan->archive)
+            return 1;
+        if (err < 0 && err != -ENOENT)
+            return err;
+        err = archived_get(p->archived, plan->archive, n, &at);
+        if (err != -ENOENT)
+            return err < 0 ? err : 1;
+    }
+    return 0;
+}
+
+/* Waits until the draft is worked off, whose objects no file shares. */
+static int wait_for_draft(struct state *p, const struct restore_plan *plan)
+{
+    int err = flush_drain(p, false, UNPIN_WAIT, NULL);
+
+    if (err == 0)
+        err = something_stays(p, plan);
+    return err == 1 ? -EBUSY : err;
+}
+
+void restore_unpin(struct state *p, struct restore_plan *plan, const struct restore_result *r)
+{
+    char token[2 * ARCHIVE_TOKEN_LEN + 1];
+    int err;
+
+    if (!plan->pinned)
+        return;
+    plan->pinned = false;
+    err = !r ? 0 : r->moved ? -EBUSY : wait_for_draft(p, plan);
+    if (err == 0)
+        err = restore_pin_end(p, plan->archive, plan->pin);
+    if (err == 0)
+        return;
+    archive_token_format(plan->pin, token);
+    report(REPORT_WARN,
+           "the pin %s of a restore that failed stays in the archive (%s): `tally archive unpin` "
+           "ends it",
+           token, err == -EBUSY ? "files of this store share objects with it" : strerror(-err));
 }
 
 int restore_begin(struct state *p, const struct restore_plan *plan, struct strbuf *why)

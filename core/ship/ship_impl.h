@@ -150,8 +150,8 @@ int ship_begin_lineage(struct state *p, struct shard *shard, struct archive_line
 /* The archive is among the shards, and the store ships there: begins that. With "ship list". */
 int ship_begin_stream(struct state *p, uint16_t number);
 /* Forgets what the parent of a lineage has given up, after the pin or the text of the lineage is
- * there: a prune of the parent that looks later knows what is needed (prune/prune.h). `info`: of the
- * archive, before it has the new lineage. */
+ * there: a prune of the parent that looks later knows what is needed (prune/prune.h). `info`: of
+ * the archive, before it has the new lineage. */
 struct shards_info;
 int ship_honour_parent(struct state *p, uint16_t number, const struct shards_info *info,
                        char why[SHARD_WHY]);

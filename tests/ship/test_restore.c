@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of restores: another machine, another moment, and what is damaged. */
+#include "archive_pins.h"
+#include "archive_read.h"
 #include "archive_text.h"
 #include "items_file.h"
+#include "shards.h"
 #include "ship_fixture.h"
 
 static struct vault v;
@@ -85,4 +88,107 @@ Test(restore, a_namespace_whose_items_have_a_body_comes_back)
     cr_assert_eq(shard_mem_flip(v.mem, name, ITEMS_INLINE / 2, 1), 0);
     refused(&v.w.x, "restore main back wait", -EUCLEAN, "does not make the tree that was shipped");
     cr_assert_eq(node_of(&v.w.x, "back"), 0);
+}
+
+/* ---- pins ---- */
+
+static size_t count_pins(void)
+{
+    struct archive_pins pins;
+    char why[SHARD_WHY];
+    struct shard *shard;
+
+    cr_assert_eq(shard_open("mem:vault", SHARD_READONLY, &shard, why), 0, "%s", why);
+    cr_assert_eq(archive_pins_read(shard, &pins), 0);
+    free(pins.v);
+    shard_close(shard);
+    return pins.count;
+}
+
+/* From now on the store only reads there, and has nothing of main any more. */
+static void only_read(void)
+{
+    struct archive_format format;
+    char why[SHARD_WHY];
+    struct shard *shard;
+
+    agreed(&v.w.x, "archive remove", "ok");
+    agreed(&v.w.x, "drop main now", "ok");
+    agreed(&v.w.x, "drain", "ok");
+    cr_assert_eq(shard_open("mem:vault", SHARD_READONLY, &shard, why), 0, "%s", why);
+    cr_assert_eq(archive_read_format(shard, &format), 0);
+    shard_close(shard);
+    cr_assert_eq(shards_add_archive(v.w.x.p->shards, 9, "mem:vault", format.id, 1, false, why), 0,
+                 "%s", why);
+}
+
+static void plan_and_pin(struct restore_plan *ret)
+{
+    const struct restore_ask ask = {.name = "main", .when = RESTORE_LAST};
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+
+    cr_assert_eq(restore_plan(v.w.x.p, 9, &ask, ret, &why), 0, "%s", why.s);
+    cr_assert_eq(restore_pin(v.w.x.p, ret, &why), 0, "%s", why.s);
+    cr_assert_eq(count_pins(), 1);
+}
+
+Test(restore, a_restore_that_failed_leaves_no_pin)
+{
+    char name[ARCHIVE_NAME_MAX + 1];
+
+    put_bytes(&v.w, "main/first", 100000, 1);
+    put_many_files();
+    ship(&v);
+    cr_assert_gt(last_body(name), ITEMS_INLINE);
+    only_read();
+    cr_assert_eq(shard_mem_flip(v.mem, name, ITEMS_INLINE / 2, 1), 0);
+    refused(&v.w.x, "restore main back wait", -EUCLEAN, "does not make the tree that was shipped");
+    cr_assert_eq(count_pins(), 0);
+    cr_assert_eq(shard_mem_flip(v.mem, name, ITEMS_INLINE / 2, 1), 0);
+    agreed(&v.w.x, "restore main back wait", "ok ns=back");
+    cr_assert_eq(count_pins(), 1);
+}
+
+Test(restore, a_restore_that_does_not_begin_leaves_no_pin)
+{
+    struct restore_plan plan;
+
+    put_bytes(&v.w, "main/a", 30000, 1);
+    ship(&v);
+    only_read();
+    plan_and_pin(&plan);
+    restore_unpin(v.w.x.p, &plan, NULL);
+    restore_plan_release(&plan);
+    cr_assert_eq(count_pins(), 0);
+}
+
+Test(restore, a_pin_stays_while_something_of_the_restore_is_here)
+{
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    struct restore_result r;
+    struct restore_plan plan;
+
+    put_bytes(&v.w, "main/a", 30000, 1);
+    ship(&v);
+    only_read();
+    plan_and_pin(&plan);
+    cr_assert_eq(restore_run(v.w.x.p, &plan, "back", NULL, NULL, &r, &why), 0, "%s", why.s);
+    cr_assert_eq(r.ghosts, 1);
+    restore_unpin(v.w.x.p, &plan, &r);
+    restore_plan_release(&plan);
+    cr_assert_eq(count_pins(), 1);
+}
+
+Test(restore, a_pin_stays_if_something_older_has_its_bytes_there_now)
+{
+    const struct restore_result r = {.moved = 1};
+    struct restore_plan plan;
+
+    put_bytes(&v.w, "main/a", 30000, 1);
+    ship(&v);
+    only_read();
+    plan_and_pin(&plan);
+    restore_unpin(v.w.x.p, &plan, &r);
+    restore_plan_release(&plan);
+    cr_assert_eq(count_pins(), 1);
 }

@@ -5,55 +5,37 @@
  */
 #include "log_archive.h"
 
+#include "log_archive_impl.h"
+
+#include "archive_catalogue.h"
 #include "archive_read.h"
 #include "clone.h"
 #include "command.h"
 #include "ctl.h"
 #include "json_text.h"
 #include "say.h"
-#include "sha256.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOK_BACK 1000          /* segments without a change of the namespace, in a row */
-#define PIECE ((size_t)1 << 20) /* bytes of a body that are read at once */
-
-struct asking {
-    const char *url, *verb;                /* list, find, fetch */
-    const char *lineage_word, *until_word; /* as they were given; NULL: they were not */
-    uint64_t lineage, until;
-    bool json, index, data, has_until;
-    char **args;
-    int nargs;
-    struct shard *shard;
-    struct strbuf why;
-};
+#define LOOK_BACK 1000 /* segments without a change of the namespace, in a row */
 
 /* ---- lines ---- */
 
-/* A line of words, or with --json an object. */
-struct line {
-    bool json;
-    json_t *object;
-    struct strbuf text;
-};
-
-static struct line line_begin(const struct asking *a)
+struct line log_line_begin(const struct asking *a)
 {
     return (struct line){.json = a->json, .object = json_object(), .text = STRBUF_INIT};
 }
 
-static void add_number(struct line *l, const char *key, uint64_t n)
+void log_add_number(struct line *l, const char *key, uint64_t n)
 {
     strbuf_addf(&l->text, "%s%s=%llu", l->text.len ? " " : "", key, (unsigned long long)n);
     json_object_set_new(l->object, key, json_integer((json_int_t)n));
 }
 
-static void add_text(struct line *l, const char *key, const char *text)
+void log_add_text(struct line *l, const char *key, const char *text)
 {
     strbuf_addf(&l->text, "%s%s=", l->text.len ? " " : "", key);
     command_add_word(&l->text, text);
@@ -64,11 +46,10 @@ static void add_time(struct line *l, int64_t time)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     strbuf_add_time(&text, time);
-    add_text(l, "time", text.s ? text.s : "");
+    log_add_text(l, "time", text.s ? text.s : "");
 }
 
-/* Prints the line, and releases it. */
-static int line_end(struct line *l)
+int log_line_end(struct line *l)
 {
     if (l->json) {
         tally_print_json(l->object, JSON_COMPACT);
@@ -85,7 +66,7 @@ static void add_place(struct line *l, uint32_t lineage, struct segment_pos at)
 {
     char key[ARCHIVE_NAME_MAX + 1];
     archive_segment_name(lineage, at, key);
-    add_text(l, "key", key);
+    log_add_text(l, "key", key);
 }
 
 /* ---- list ---- */
@@ -108,15 +89,15 @@ static const struct segment_section *find_section(const struct archive_segment *
 static int print_state(const struct asking *a, const struct archive_segment *g,
                        const struct segment_section *s)
 {
-    struct line l = line_begin(a);
+    struct line l = log_line_begin(a);
     add_place(&l, g->front.head.lineage, g->front.head.at);
-    add_number(&l, "seq", s->is.seq);
+    log_add_number(&l, "seq", s->is.seq);
     add_time(&l, g->front.head.time);
-    add_number(&l, "from_seq", s->from.seq);
-    add_number(&l, "entries", s->items);
-    add_number(&l, "bytes", s->len);
-    add_text(&l, "ns", s->name);
-    return line_end(&l);
+    log_add_number(&l, "from_seq", s->from.seq);
+    log_add_number(&l, "entries", s->items);
+    log_add_number(&l, "bytes", s->len);
+    log_add_text(&l, "ns", s->name);
+    return log_line_end(&l);
 }
 
 /* Prints the state that a segment has of the namespace, if it has one. *ret_at: where to go on. */
@@ -142,14 +123,76 @@ static int list_one(struct asking *a, const struct segment_instant *of, struct s
 }
 
 /* Finds which segment has the moment. */
-static int find_moment(struct asking *a, const struct restore_ask *ask, struct restore_plan *ret)
+static int find_moment(struct asking *a, struct restore_ask *ask, struct restore_plan *ret)
 {
+    ask->kept = &a->kept;
     return restore_find(a->shard, (uint32_t)a->lineage, ask, ret, &a->why);
+}
+
+/* Does the segment say where the state of the namespace is? *ret_over: it says that there is none.
+ */
+static bool says_state(const struct archive_segment *g, const struct segment_instant *of,
+                       struct segment_pos *ret, bool *ret_over)
+{
+    const struct segment_front *f = &g->front;
+    if (find_section(g, of)) {
+        *ret = f->head.at;
+        return true;
+    }
+    for (uint32_t i = 0; i < f->head.names; i++) {
+        if (f->names[i].ns == of->ns && f->names[i].generation == of->generation) {
+            *ret = f->names[i].at;
+            return true;
+        }
+    }
+    *ret_over = f->head.has_names;
+    for (uint32_t i = 0; i < f->head.sections; i++) {
+        *ret_over |= f->sections[i].kind == SECTION_GONE && f->sections[i].is.ns == of->ns;
+    }
+    return false;
+}
+
+/* Finds which segment has the state of the namespace that there was at `at`. None: {0, 0}. */
+static int find_state(struct asking *a, const struct segment_instant *of, struct segment_pos at,
+                      unsigned *without, struct segment_pos *ret)
+{
+    bool over = false;
+    int err = 0;
+    *ret = (struct segment_pos){0};
+    while (err == 0 && at.epoch && !over && !ret->epoch && (*without)++ < LOOK_BACK) {
+        struct archive_segment g;
+        err = archive_read(a->shard, (uint32_t)a->lineage, at, &g);
+        if (err == 0) {
+            over |= says_state(&g, of, ret, &over);
+            at = g.front.head.before;
+            archive_segment_release(&g);
+        }
+    }
+    return err;
+}
+
+/* Before the begin of the catalogue: the states that are kept, the newest first, up to `most`. */
+static int list_kept(struct asking *a, const struct segment_instant *of, struct segment_pos most,
+                     unsigned *without)
+{
+    const struct catalogue *c = &a->kept;
+    int err = 0;
+    for (uint32_t i = 0; i <= c->state_count && err == 0 && *without < LOOK_BACK; i++) {
+        struct segment_pos at, next;
+        at = i == 0 ? c->begin.at : c->states[c->state_count - i].at;
+        err = find_state(a, of, at, without, &at);
+        if (err == 0 && at.epoch && segment_pos_compare(at, most) <= 0) {
+            next = at;
+            err = list_one(a, of, &next, without);
+            most = (struct segment_pos){at.epoch, at.serial - 1};
+        }
+    }
+    return err;
 }
 
 static int list(struct asking *a)
 {
-    const struct restore_ask ask = {
+    struct restore_ask ask = {
         .name = a->args[0], .when = a->has_until ? RESTORE_SEQ : RESTORE_LAST, .seq = a->until};
     struct restore_plan plan;
     unsigned without = 0;
@@ -157,8 +200,12 @@ static int list(struct asking *a)
     if (err == 0) {
         const struct segment_instant of = plan.steps[0].section.is;
         struct segment_pos at = plan.at;
-        while (err == 0 && at.epoch && without < LOOK_BACK) {
+        while (err == 0 && at.epoch && segment_pos_compare(at, a->kept.begin.at) >= 0 &&
+               without < LOOK_BACK) {
             err = list_one(a, &of, &at, &without);
+        }
+        if (err == 0 && at.epoch && a->kept.number) {
+            err = list_kept(a, &of, at, &without);
         }
     }
     restore_plan_release(&plan);
@@ -166,6 +213,51 @@ static int list(struct asking *a)
 }
 
 /* ---- find ---- */
+
+/* How many of the kept states before the begin are not behind the moment. */
+static uint32_t count_until(const struct catalogue *c, const struct restore_ask *ask)
+{
+    uint32_t i = c->state_count;
+    while (i > 0 && (ask->when == RESTORE_SEQ ? c->states[i - 1].seq > ask->seq
+                                              : c->states[i - 1].time > ask->time)) {
+        i--;
+    }
+    return i;
+}
+
+/* Says so if states between the one that was found and the moment may be given up. */
+static int say_nearest(struct asking *a, const struct restore_ask *ask,
+                       const struct restore_plan *plan)
+{
+    const struct catalogue *c = &a->kept;
+    if (!c->number ||
+        (ask->when == RESTORE_SEQ ? ask->seq >= c->begin.seq : ask->time >= c->begin.time)) {
+        return 0;
+    }
+    const uint32_t i = count_until(c, ask);
+    const struct kept_state *behind = i < c->state_count ? &c->states[i] : &c->begin;
+    const struct kept_state *before = i > 0 ? &c->states[i - 1] : NULL;
+    if (!before || segment_pos_compare(plan->at, before->at) > 0 ||
+        (ask->when == RESTORE_SEQ && ask->seq == before->seq)) {
+        return 0; /* it is the very state */
+    }
+    struct archive_segment g;
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    const int err = archive_read(a->shard, (uint32_t)a->lineage, behind->at, &g);
+    if (err < 0) {
+        return err;
+    }
+    if (segment_pos_compare(g.front.head.before, before->at) != 0) {
+        strbuf_addf(&text, "what was shipped between change %llu, of ",
+                    (unsigned long long)before->seq);
+        strbuf_add_time(&text, before->time);
+        strbuf_addf(&text, ", and change %llu, of ", (unsigned long long)behind->seq);
+        strbuf_add_time(&text, behind->time);
+        tally_warn("%s, is given up", text.s ? text.s : "");
+    }
+    archive_segment_release(&g);
+    return 0;
+}
 
 static int find(struct asking *a)
 {
@@ -181,174 +273,16 @@ static int find(struct asking *a)
         .name = a->args[0], .when = ask.when, .seq = ask.seq, .time = ask.time};
     int err = find_moment(a, &ask, &plan);
     if (err == 0) {
-        struct line l = line_begin(a);
+        struct line l = log_line_begin(a);
         add_place(&l, plan.lineage, plan.at);
-        add_number(&l, "seq", plan.seq);
+        log_add_number(&l, "seq", plan.seq);
         add_time(&l, plan.time);
-        err = line_end(&l);
-    }
-    restore_plan_release(&plan);
-    return err;
-}
-
-/* ---- fetch ---- */
-
-struct listing {
-    const struct asking *a;
-    uint64_t at; /* where the next item is among the bytes of all items */
-};
-
-static const char *type_name(enum item_type type)
-{
-    static const char *const names[] = {
-        [ITEM_INODE] = "inode",   [ITEM_SYMLINK] = "symlink", [ITEM_DIRENT] = "entry",
-        [ITEM_EXTENT] = "extent", [ITEM_XATTR] = "xattr",     [ITEM_SUBBLOCK] = "subblock",
-        [ITEM_HOLES] = "holes"};
-    return type < sizeof(names) / sizeof(names[0]) && names[type] ? names[type] : "?";
-}
-
-static void add_content(struct line *l, const struct segment_content *c)
-{
-    char id[ID_HEX + 1];
-    id_to_hex(&c->id, id);
-    add_text(l, "object", id);
-    add_number(l, "size", c->size);
-    add_number(l, c->in_pack ? "pack" : "file", c->where);
-    if (c->in_pack) {
-        add_number(l, "at", c->offset);
-    }
-}
-
-static int print_item(const struct segment_item *i, void *ctx)
-{
-    struct listing *at = ctx;
-    struct line l = line_begin(at->a);
-    uint8_t bytes[SEGMENT_ITEM_MAX];
-    char name[ITEM_NAME_MAX + 1] = "";
-    const size_t len = segment_item_encode(i, bytes);
-    add_number(&l, "ino", i->ino);
-    add_text(&l, "type", type_name(i->type));
-    if (i->name) {
-        memcpy(name, i->name, i->name_len);
-        add_text(&l, "name", name);
-    } else {
-        add_number(&l, "rest", i->rest);
-    }
-    add_number(&l, "offset", at->at);
-    add_number(&l, "bytes", len);
-    if (i->gone) {
-        add_number(&l, "gone", 1);
-    }
-    if (i->has_content) {
-        add_content(&l, &i->content);
-    }
-    at->at += len;
-    return line_end(&l);
-}
-
-static int print_section(struct asking *a, const struct archive_segment *g,
-                         const struct segment_section *s)
-{
-    struct listing at = {a, s->offset};
-    struct line l = line_begin(a);
-    add_text(&l, "section", s->kind == SECTION_CHANGE ? "change" : "gone");
-    add_text(&l, "ns", s->name);
-    add_number(&l, "number", s->is.ns);
-    add_number(&l, "generation", s->is.generation);
-    add_number(&l, "seq", s->is.seq);
-    add_number(&l, "from_seq", s->from.seq);
-    add_number(&l, "entries", s->items);
-    add_number(&l, "offset", s->offset);
-    add_number(&l, "bytes", s->len);
-    const int err = line_end(&l);
-    return err < 0 || s->kind != SECTION_CHANGE ? err
-                                                : archive_items(a->shard, g, s, print_item, &at);
-}
-
-static int print_index(struct asking *a, const struct archive_segment *g)
-{
-    int err = 0;
-    for (uint32_t i = 0; i < g->front.head.sections && err == 0; i++) {
-        err = print_section(a, g, &g->front.sections[i]);
-    }
-    return err;
-}
-
-/* Writes a body piece by piece. What is damaged is known at its end. */
-static int write_body(struct asking *a, const struct front_head *h, struct sha256 *sum)
-{
-    char name[ARCHIVE_NAME_MAX + 1];
-    archive_body_name(h->lineage, h->at, name);
-    uint8_t *buf = malloc(PIECE);
-    int err = buf ? 0 : -ENOMEM;
-    for (uint64_t at = 0; err == 0 && at < h->items_len;) {
-        const uint64_t left = h->items_len - at;
-        const size_t most = left < PIECE ? (size_t)left : PIECE;
-        const ssize_t n = shard_range(a->shard, name, buf, most, at);
-        if (n <= 0) {
-            err = n < 0 ? (int)n : -EUCLEAN;
-            break;
-        }
-        sha256_add(sum, buf, (size_t)n);
-        fwrite(buf, 1, (size_t)n, stdout);
-        at += (uint64_t)n;
-        err = ferror(stdout) ? -EIO : 0;
-    }
-    free(buf);
-    return err;
-}
-
-/* Writes the bytes of all items, which are beside the front or have a body of their own. */
-static int write_data(struct asking *a, const struct archive_segment *g)
-{
-    const struct front_head *h = &g->front.head;
-    uint8_t is[SHA256_LEN];
-    struct sha256 *sum;
-    int err = sha256_new(&sum);
-    if (err < 0) {
-        return err;
-    }
-    if (h->has_body) {
-        err = write_body(a, h, sum);
-    } else {
-        sha256_add(sum, g->bytes + g->items_at, g->len - g->items_at);
-        fwrite(g->bytes + g->items_at, 1, g->len - g->items_at, stdout);
-        err = ferror(stdout) ? -EIO : 0;
+        err = log_line_end(&l);
     }
     if (err == 0) {
-        err = sha256_end(sum, is);
+        err = say_nearest(a, &ask, &plan);
     }
-    if (err == 0 && memcmp(is, h->items_sum, sizeof is) != 0) {
-        err = -EUCLEAN;
-    }
-    sha256_free(sum);
-    return err;
-}
-
-static int fetch(struct asking *a)
-{
-    char again[ARCHIVE_NAME_MAX + 1] = "";
-    struct archive_segment g;
-    struct segment_pos at = {0};
-    uint32_t lineage = 0;
-    if (sscanf(a->args[0], "l/%" SCNx32 "/log/%" SCNx64 "-%" SCNx64, &lineage, &at.epoch,
-               &at.serial) == 3) {
-        archive_segment_name(lineage, at, again);
-    }
-    if (strcmp(again, a->args[0]) != 0) {
-        strbuf_addf(&a->why, "%s is not the key of a segment: `tally log list` says keys",
-                    a->args[0]);
-        return -EINVAL;
-    }
-    int err = archive_read(a->shard, lineage, at, &g);
-    if (err == -ENOENT) {
-        strbuf_addf(&a->why, "the archive has no %s", again);
-    }
-    if (err < 0) {
-        return err;
-    }
-    err = a->index ? print_index(a, &g) : write_data(a, &g);
-    archive_segment_release(&g);
+    restore_plan_release(&plan);
     return err;
 }
 
@@ -468,11 +402,17 @@ static int run(struct asking *a, const char *url)
         return err;
     }
     if (strcmp(a->verb, "fetch") == 0) {
-        err = fetch(a);
+        err = log_fetch(a);
     } else {
         a->lineage = source.lineage.number;
-        err = strcmp(a->verb, "find") == 0 ? find(a) : list(a);
+        err = archive_last_catalogue(a->shard, (uint32_t)a->lineage, 0, &a->kept);
+        if (err < 0) {
+            strbuf_adds(&a->why, "the catalogue of what is kept there cannot be read");
+        } else {
+            err = strcmp(a->verb, "find") == 0 ? find(a) : list(a);
+        }
     }
+    catalogue_release(&a->kept);
     shard_close(a->shard);
     return err;
 }

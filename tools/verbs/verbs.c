@@ -286,9 +286,12 @@ static const struct verb verbs[] = {
      "  check    is all there? as a job; with --read a part of the contents is read, too\n"
      "  drill    restore all namespaces, or these, to see whether that works; nothing of it is\n"
      "           left; --read: so many of their objects are read there, too\n"
-     "  prune    mark what archive_keep does not keep, and delete what was marked by an earlier\n"
-     "           run, archive_grace ago at least, as a job\n"
-     "  pins     what restores and clones keep there; unpin TOKEN ends one\n"
+     "  prune    mark what the settings archive_keep, archive_keep_hourly and archive_keep_daily "
+     "do\n"
+     "           not keep, and delete what an earlier run has marked, archive_grace ago at least, "
+     "as\n"
+     "           a job; --with: by other credentials\n"
+     "  pins     what clones, and restores of other stores, keep there; unpin TOKEN ends one\n"
      "  fork     go on in a history of its own, where the archive has another one\n"
      "  remove   ship no more; what is there stays there\n"},
     {"restore", IN_MOUNT, cmd_control_run, 1, "nn",
