@@ -54,10 +54,11 @@ static int prune_job(struct state *p, struct job *j, void *arg)
     int err = prune_run(p, a->archive, &ask, &r, &why);
 
     free(a);
-    say(&r, &text);
-    if (err < 0 && why.len) {
-        strbuf_adds(&text, " why=");
+    if (err < 0 && why.len) { /* a result is short */
+        strbuf_adds(&text, "why=");
         command_add_word(&text, why.s);
+    } else {
+        say(&r, &text);
     }
     if (strbuf_error(&text) == 0)
         job_result(p, j, text.s);

@@ -16,13 +16,14 @@
  *   - Pins. A reader puts its pin, and then reads the last catalogue (archive_catalogue.h). Pins
  *     are read before anything else, and once more while nothing is shipped. What a new pin of this
  *     lineage says is needed, too; another new pin ends the run (-EAGAIN). A follower ends its pin
- *     when one of a later state is there, so a run sees one of both. A pin of a clone ends only when
- *     the store is no more, or has forgotten the archive.
+ *     when one of a later state is there, so a run sees one of both. A restore that failed ends its
+ *     pin when this store has nothing of it. A pin of a clone ends only when the store is no more,
+ *     or has forgotten the archive.
  *   - Segments of other lineages with the same keys of ids: they may name contents of this one. A
- *     store gets such a content only by a clone or a restore with a pin, which are refused where the
- *     keys differ. All segments are needed that such a lineage has not begun to delete. A lineage
- *     that goes on from this one by a fork, or otherwise than by a clone, has a store that knows
- *     contents of this one in its table; so this lineage is then kept as a whole.
+ *     store gets such a content only by a clone or a restore with a pin, which are refused where
+ *     the keys differ. All segments are needed that such a lineage has not begun to delete. A
+ *     lineage that goes on from this one by a fork, or otherwise than by a clone, has a store that
+ *     knows contents of this one in its table; so this lineage is then kept as a whole.
  *   - The store itself: its segments, the items that it keeps for jumps, its table `archived`, its
  *     ghosts and its restores. Nothing is shipped between the last look at them and the moment at
  *     which the table has forgotten, durably, all that is deleted then (ship_hold.h). A restore
