@@ -16,3 +16,10 @@ static inline _Noreturn void fuzz_fail(const char *claim)
     __builtin_printf("fuzz: does not hold: %s\n", claim);
     __builtin_abort();
 }
+
+/* What must hold for every input. */
+#define MUST(claim)                                                                                \
+    do {                                                                                           \
+        if (!(claim))                                                                              \
+            fuzz_fail(#claim);                                                                     \
+    } while (0)

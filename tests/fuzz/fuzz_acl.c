@@ -12,13 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MUST(claim)                                                                                \
-    do {                                                                                           \
-        if (!(claim)) {                                                                            \
-            fuzz_fail(#claim);                                                                     \
-        }                                                                                          \
-    } while (0)
-
 static bool sound(const uint8_t *v, size_t len)
 {
     bool empty;

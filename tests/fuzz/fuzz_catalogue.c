@@ -13,13 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MUST(claim)                                                                                \
-    do {                                                                                           \
-        if (!(claim)) {                                                                            \
-            fuzz_fail(#claim);                                                                     \
-        }                                                                                          \
-    } while (0)
-
 #define LINEAGE 3
 #define NUMBER 5
 #define BEGIN "TLYSKEPT\1\0\0\0\3\0\0\0\5\0\0\0"

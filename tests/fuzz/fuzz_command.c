@@ -11,13 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MUST(claim)                                                                                \
-    do {                                                                                           \
-        if (!(claim)) {                                                                            \
-            fuzz_fail(#claim);                                                                     \
-        }                                                                                          \
-    } while (0)
-
 static void check_shape(const struct command *c, size_t len)
 {
     MUST(c->verb && *c->verb);

@@ -7,13 +7,6 @@
 
 #include <string.h>
 
-#define MUST(claim)                                                                                \
-    do {                                                                                           \
-        if (!(claim)) {                                                                            \
-            fuzz_fail(#claim);                                                                     \
-        }                                                                                          \
-    } while (0)
-
 static void try_row(const uint8_t *data, size_t len)
 {
     uint8_t again[GHOST_ROW_LEN];

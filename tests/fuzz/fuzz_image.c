@@ -14,13 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MUST(claim)                                                                                \
-    do {                                                                                           \
-        if (!(claim)) {                                                                            \
-            fuzz_fail(#claim);                                                                     \
-        }                                                                                          \
-    } while (0)
-
 #define HEAD 16
 
 static void check_raw(const uint8_t *data, size_t len)
@@ -40,12 +33,12 @@ static void check_raw(const uint8_t *data, size_t len)
 /* The bytes of a payload before those that are summed apart. */
 static size_t before_data(unsigned type, const uint8_t *payload, size_t len)
 {
-    size_t n = type == IMAGE_CONTENT                ? 32
-               : type == IMAGE_INODE                ? 48
-               : type == IMAGE_XATTR && len >= 9    ? 9 + (size_t)payload[8]
-               : type == IMAGE_PATCH                ? 16
-               : type == IMAGE_BASE                 ? SHA256_LEN
-                                                    : len;
+    size_t n = type == IMAGE_CONTENT             ? 32
+               : type == IMAGE_INODE             ? 48
+               : type == IMAGE_XATTR && len >= 9 ? 9 + (size_t)payload[8]
+               : type == IMAGE_PATCH             ? 16
+               : type == IMAGE_BASE              ? SHA256_LEN
+                                                 : len;
 
     return n < len ? n : len;
 }

@@ -10,13 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MUST(claim)                                                                                \
-    do {                                                                                           \
-        if (!(claim)) {                                                                            \
-            fuzz_fail(#claim);                                                                     \
-        }                                                                                          \
-    } while (0)
-
 static void check_inode(const uint8_t *val, size_t len)
 {
     uint8_t again[INODE_ITEM_MAX];

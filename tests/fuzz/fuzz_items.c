@@ -20,13 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MUST(claim)                                                                                \
-    do {                                                                                           \
-        if (!(claim)) {                                                                            \
-            fuzz_fail(#claim);                                                                     \
-        }                                                                                          \
-    } while (0)
-
 #define LINEAGE 7
 #define HEAD 12 /* bytes of an input before its items */
 

@@ -11,13 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MUST(claim)                                                                                \
-    do {                                                                                           \
-        if (!(claim)) {                                                                            \
-            fuzz_fail(#claim);                                                                     \
-        }                                                                                          \
-    } while (0)
-
 static void check_marks(const struct ladder *l, const uint8_t *data, size_t len)
 {
     int64_t times[LADDER_TEXT_MAX] = {0}, at = 0;

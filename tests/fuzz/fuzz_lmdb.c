@@ -20,13 +20,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define MUST(claim)                                                                                \
-    do {                                                                                           \
-        if (!(claim)) {                                                                            \
-            fuzz_fail(#claim);                                                                     \
-        }                                                                                          \
-    } while (0)
-
 static const struct kv_table tables[] = {
     {.name = "one", .checks_itself = true}, {.name = "two"}, {.name = "empty"}};
 

@@ -14,13 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MUST(claim)                                                                                \
-    do {                                                                                           \
-        if (!(claim)) {                                                                            \
-            fuzz_fail(#claim);                                                                     \
-        }                                                                                          \
-    } while (0)
-
 #define NUMBER 7
 
 /* A copy of exactly that length behind a sum. */
@@ -111,10 +104,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len < 1)
         return 0;
     switch (data[0] % 4) {
-    case 0: check_identity(data + 1, len - 1); break;
-    case 1: check_state(data + 1, len - 1); break;
-    case 2: check_ns(data + 1, len - 1); break;
-    default: check_flushes(data + 1, len - 1); break;
+    case 0:
+        check_identity(data + 1, len - 1);
+        break;
+    case 1:
+        check_state(data + 1, len - 1);
+        break;
+    case 2:
+        check_ns(data + 1, len - 1);
+        break;
+    default:
+        check_flushes(data + 1, len - 1);
+        break;
     }
     return 0;
 }

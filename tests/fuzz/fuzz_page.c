@@ -12,13 +12,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define MUST(claim)                                                                                \
-    do {                                                                                           \
-        if (!(claim)) {                                                                            \
-            fuzz_fail(#claim);                                                                     \
-        }                                                                                          \
-    } while (0)
-
 static uint8_t page[PAGE_SIZE_BYTES], right[PAGE_SIZE_BYTES];
 
 static void lay_out(const uint8_t *data, size_t len)

@@ -14,13 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MUST(claim)                                                                                \
-    do {                                                                                           \
-        if (!(claim)) {                                                                            \
-            fuzz_fail(#claim);                                                                     \
-        }                                                                                          \
-    } while (0)
-
 #define NODE 3
 #define SUM_LINE 21 /* "sum=0123456789abcdef\n" */
 

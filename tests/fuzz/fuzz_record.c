@@ -21,13 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MUST(claim)                                                                                \
-    do {                                                                                           \
-        if (!(claim)) {                                                                            \
-            fuzz_fail(#claim);                                                                     \
-        }                                                                                          \
-    } while (0)
-
 #define PACK 7
 
 /* A copy of exactly that length. */
