@@ -9,8 +9,8 @@
 
 enum note_flags { IS_FROZEN = 1 << 0, IS_MADE_UP = 1 << 1, ALL_FLAGS = IS_FROZEN | IS_MADE_UP };
 
-#define NOTE_LEN_1 (2 + 1 + 8 + 8 + POINT_STATE_LEN + 8) /* without items and steps */
-#define NOTE_LEN (NOTE_LEN_1 + 8 + 8)
+#define NOTE_LEN_1 (2 + 1 + 8 + 8 + POINT_STATE_LEN + 8) /* without items, steps and all */
+#define NOTE_LEN (NOTE_LEN_1 + 8 + 8 + 8)
 
 static void encode(const struct ns_point *n, uint8_t out[NOTE_LEN])
 {
@@ -22,6 +22,7 @@ static void encode(const struct ns_point *n, uint8_t out[NOTE_LEN])
     put_le64(out + 19 + POINT_STATE_LEN, n->lost);
     put_le64(out + NOTE_LEN_1, n->items);
     put_le64(out + NOTE_LEN_1 + 8, n->steps);
+    put_le64(out + NOTE_LEN_1 + 16, n->all);
 }
 
 static bool decode(const uint8_t *in, size_t len, struct ns_point *ret)
@@ -38,6 +39,7 @@ static bool decode(const uint8_t *in, size_t len, struct ns_point *ret)
     if (len == NOTE_LEN) {
         ret->items = get_le64(in + NOTE_LEN_1);
         ret->steps = get_le64(in + NOTE_LEN_1 + 8);
+        ret->all = get_le64(in + NOTE_LEN_1 + 16);
     }
     return true;
 }

@@ -31,6 +31,7 @@ struct ns_point {
     /* What a restore of it reads there, back to a section that has all of it: items, and the
      * sections on the shortest way; likewise */
     uint64_t items, steps;
+    uint64_t all; /* items of that section; likewise */
 };
 
 /* Makes a point of `of` at this instant, without a segment. *ret has a reference. */

@@ -43,6 +43,10 @@ int control_find_archive(struct call *call, const char *url, bool ships, uint16_
 
     if (err == -EINVAL)
         return control_fail(call, err, "the store has several archives: say which, by its URL");
+    if (err == -ENOENT && ships && ship_find(call->p, url ? url : "", false, ret) != -ENOENT)
+        return control_fail(call, err,
+                            "the store only reads its archive: that is for the store that ships "
+                            "there");
     if (err == -ENOENT && url)
         return control_fail_word(call, err, "the store has no archive %s", url);
     if (err == -ENOENT)
@@ -122,6 +126,8 @@ static int status(struct call *call)
     struct ship_stats s;
     unsigned count = 0;
 
+    if (call->c->nargs > 1)
+        return control_misuse(call, "archive status");
     if (view_follow_line(call->p, &follows))
         control_line(call, "%s", follows.s);
     for (unsigned at = 0; ship_next(call->p, at, &s) == 0; at = s.archive, count++)

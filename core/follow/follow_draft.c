@@ -19,7 +19,8 @@ static int say(struct state *p, int err, const struct follow_change *c, const st
 static int load(struct state *p, struct shard *shard, const struct archive_segment *g,
                 struct follow_change *c, struct strbuf *why)
 {
-    struct restore_items r = {.p = p, .archive = p->follow->archive, .draft = c->draft, .why = why};
+    struct restore_items r = {
+        .p = p, .archive = p->follow->archive, .draft = c->draft, .why = why, .is_kept = true};
     int err = restore_items_begin(&r);
 
     if (err == 0)

@@ -220,7 +220,7 @@ static bool takes_back(const struct prune *u, const struct catalogue *c)
     return false;
 }
 
-/* When a catalogue is put. */
+/* When a catalogue is put: if it marks anything; always; only if it takes something back. */
 enum mark_when { MARK_MORE, MARK_ALWAYS, MARK_BACK };
 
 static bool is_to_be_put(const struct prune *u, const struct catalogue *c, enum mark_when when)
@@ -248,14 +248,14 @@ static int mark(struct prune *u, enum mark_when when)
 
 /* ---- a run ---- */
 
-/* What is taken back is so before anything is deleted, and the grace of the rest begins anew.
- * While a grace lasts nothing more is marked, for the same reason. After a deletion the last
- * catalogue does not say any more what is there, so another one follows. */
+/* What is needed again is taken back first, by a new catalogue, which restarts the grace period of
+ * everything that is still marked. While a grace period runs nothing is added, since that would
+ * restart it, too. After a deletion the last catalogue is out of date, so a new one is put. */
 static int delete_and_mark(struct prune *u)
 {
     int err = u->last.number && !u->begun ? mark(u, MARK_BACK) : 0;
 
-    if (err != 0 || u->whole || u->r->wait > 0)
+    if (err != 0 || u->r->wait > 0 || (u->whole && !u->begun))
         return err;
     if (!marked_by(&u->last))
         return mark(u, MARK_MORE);
@@ -276,10 +276,8 @@ static int run(struct prune *u)
         err = prune_read_pins(u);
     if (err == 0)
         err = prune_check_whole(u);
-    if (err == 0 && !(u->whole && (u->begun || !u->last.number)))
-        err = survey(u);
-    else if (err == 0)
-        err = -ENODATA;
+    if (err == 0) /* what was begun before somebody needed all that was left goes on */
+        err = u->whole && !marked_by(&u->last) ? -ENODATA : survey(u);
     if (err == 0)
         err = delete_and_mark(u);
     if (err > 0 || err == -ENODATA)
@@ -299,7 +297,8 @@ static void release(struct prune *u)
     free(u->files);
 }
 
-/* Opens the way by which is deleted, and looks whether it leads to the same archive. */
+/* Opens the archive with the credentials that are used to delete, and looks whether it is the same
+ * archive. */
 static int open_deleter(struct prune *u, const uint8_t id[ARCHIVE_ID_LEN])
 {
     char why[SHARD_WHY] = "";

@@ -97,7 +97,7 @@ static int find_first(struct prune *u, struct segment_pos *ret)
     return err == -ENOENT ? -ENODATA : err;
 }
 
-/* All that was not begun to be deleted. */
+/* Everything whose deletion has not begun. */
 static int choose_all(struct prune *u, struct segment_pos *ret)
 {
     int err = 0;
@@ -105,6 +105,7 @@ static int choose_all(struct prune *u, struct segment_pos *ret)
     if (!u->base.number)
         return find_first(u, ret);
     *ret = u->base.begin.at;
+    u->reach.begin = u->base.begin.at; /* what is before it is followed to its end */
     for (uint32_t i = 0; i < u->base.state_count && err == 0; i++) {
         const struct spot *s;
 
@@ -137,27 +138,28 @@ static int find_begin(struct prune *u, int64_t time, struct segment_pos *ret)
     return 0;
 }
 
-/* Does the clock of this machine agree with that of the archive about the age of the last segment?
- * A wrong clock would give up what is young, and mark that with a time in the future. */
-static int check_clock(struct prune *u, int64_t at)
+/* Does the clock of this machine agree with that of the archive about the age of a segment? A wrong
+ * clock would give up what is young, and mark that with a time in the future. */
+static int check_age(struct prune *u, int64_t now, struct segment_pos at)
 {
     char name[ARCHIVE_NAME_MAX + 1];
     struct archive_segment g;
     int64_t age = 0, mine;
-    int err = archive_read(u->shard, u->lineage, u->end, &g);
+    int err = archive_read(u->shard, u->lineage, at, &g);
 
     if (err < 0)
         return must_be_there(err);
-    mine = at - g.front.head.time;
+    mine = now - g.front.head.time;
     archive_segment_release(&g);
-    archive_segment_name(u->lineage, u->end, name);
+    archive_segment_name(u->lineage, at, name);
     err = shard_age(u->shard, name, &age);
     if (err == 0 && (mine - age > CLOCK_DIFFERS || age - mine > CLOCK_DIFFERS))
-        err = prune_fail(u, -EAGAIN,
-                         "by the clock of this machine the last segment is %lld s old, and by that "
-                         "of the archive %lld s: is one of them wrong? If not, run it again after "
-                         "the next change was sent",
-                         (long long)(mine / NSEC_PER_SEC), (long long)(age / NSEC_PER_SEC));
+        err =
+            prune_fail(u, -EAGAIN,
+                       "by the clock of this machine segment %llu-%llu is %lld s old, and by that "
+                       "of the archive %lld s: is one of them wrong, or was the archive copied?",
+                       (unsigned long long)at.epoch, (unsigned long long)at.serial,
+                       (long long)(mine / NSEC_PER_SEC), (long long)(age / NSEC_PER_SEC));
     return err;
 }
 
@@ -169,8 +171,10 @@ static int choose_begin(struct prune *u, int64_t at, struct segment_pos *ret)
         return err < 0 ? err : -ENODATA;
     if (u->whole)
         return choose_all(u, ret);
-    err = check_clock(u, at);
-    return err < 0 ? err : find_begin(u, at - settings_get(&u->p->settings, SET_ARCHIVE_KEEP), ret);
+    err = check_age(u, at, u->end);
+    if (err == 0)
+        err = find_begin(u, at - settings_get(&u->p->settings, SET_ARCHIVE_KEEP), ret);
+    return err < 0 ? err : check_age(u, at, *ret);
 }
 
 int prune_choose(struct prune *u)

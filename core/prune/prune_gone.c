@@ -51,7 +51,7 @@ static void join_sums(struct prune *u)
     u->file_count = n;
 }
 
-/* What is no body was put by somebody else. */
+/* Other names are not ours, and are left alone. */
 static int take_body(const char *name, uint64_t size, void *ctx)
 {
     struct prune *u = ctx;
@@ -119,7 +119,7 @@ static int add_unneeded(struct prune *u, struct runs *r, uint64_t epoch, uint64_
 
     if (epoch == u->begin.at.epoch && last >= u->begin.at.serial)
         last = u->begin.at.serial - 1;
-    if (epoch > u->begin.at.epoch) /* the settings keep more than the base did */
+    if (epoch > u->begin.at.epoch) /* all from the begin on is kept */
         return 0;
 
     for (uint64_t serial = first < 2 ? 2 : first; err == 0 && serial <= last;) {

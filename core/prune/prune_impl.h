@@ -27,8 +27,8 @@ struct prune {
     struct strbuf *why;
 
     struct catalogue last; /* the last one; number 0: there is none */
-    struct catalogue base; /* the last one of which something may be deleted; likewise */
-    bool begun;            /* they are the same */
+    struct catalogue base; /* the last one whose deletion has begun; likewise */
+    bool begun;            /* that is so of `last` */
     bool whole;            /* a pin, or another lineage, needs all of the lineage, */
     char whole_why[200];   /* as this sentence says */
     bool deleter_failed;   /* an error is of what deletes, and not of the archive as such */
@@ -47,8 +47,8 @@ struct prune {
     const struct catalogue *doing; /* whose contents are given up now (prune_is_gone) */
 };
 
-/* The last catalogue up to `number` of which something may be deleted: what one has marked, and
- * nobody has begun to delete, is all there. Its number is 0 if there is none. */
+/* The last catalogue up to `number` whose deletion has begun; its number is 0 if there is none.
+ * Nothing that is only marked has been deleted. */
 int prune_read_base(struct prune *u, uint32_t lineage, uint32_t number, struct catalogue *ret);
 int prune_fail(struct prune *u, int err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -79,7 +79,7 @@ static int need_pins(struct prune *u, struct reach *r)
     return err;
 }
 
-/* A state that a pin needs can be restored by everybody. */
+/* A state that a pin needs can be restored by everybody, so it is among those that are kept. */
 static int add_pinned(struct prune *u, struct segment_pos at)
 {
     const struct spot *s;

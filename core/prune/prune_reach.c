@@ -176,7 +176,7 @@ void reach_sort(struct reach *r)
         qsort(r->spots, r->count, sizeof *r->spots, compare_spots);
     for (size_t i = 0; i < r->count; i++)
         (void)map64_put(&r->index, reach_key(r->spots[i].at), i + 1); /* the key is there */
-    map64_release(&r->done); /* it has the old order */
+    map64_release(&r->done);                                          /* it has the old order */
     r->done = (struct map64)MAP64_INIT;
 }
 

@@ -75,7 +75,8 @@ static int only_lineage(struct shard *s, struct archive_lineage *ret, struct str
     if (err != -ENOENT)
         return fail(why, err, "its lineage %u cannot be read: %s", count + 1, strerror(-err));
     if (count > 1)
-        return fail(why, -EINVAL, "it has several histories; say which by its number:%s", list.s);
+        return fail(why, -EINVAL, "it has several histories: say which by --lineage NUMBER:%s",
+                    list.s);
     return count == 1 ? 0 : fail(why, -ENOENT, "nothing was ever shipped there");
 }
 
@@ -88,6 +89,8 @@ static int look(struct shard *s, uint32_t lineage, struct clone_source *ret, str
     if (!lineage)
         return only_lineage(s, &ret->lineage, why);
     err = archive_read_lineage(s, lineage, &ret->lineage);
+    if (err == -ENOENT)
+        return fail(why, err, "it has no lineage %u", lineage);
     return err < 0 ? fail(why, err, "its lineage %u cannot be read: %s", lineage, strerror(-err))
                    : 0;
 }

@@ -76,7 +76,8 @@ struct restore_plan {
     uint64_t last_seq;
     bool frozen;        /* the namespace was frozen then */
     uint32_t catalogue; /* number of the one that it was made by; 0: there was none */
-    bool pinned;        /* a pin keeps what it needs */
+    bool by_writer; /* no pin is needed: this mount is the writer, and its prune sees its ghosts */
+    bool pinned;    /* a pin keeps what it needs */
     /* of that pin, if restore_pin has put it: its token, and the number of the next object then */
     uint8_t pin[SEGMENT_TOKEN_LEN];
     uint64_t next_object;

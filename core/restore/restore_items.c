@@ -157,7 +157,7 @@ static int judge(struct restore_items *r, const struct entry *here, const struct
         return STAYS;
     if (same != 1)
         return same < 0 ? same : OTHER_BYTES;
-    return ours && there->created < here->created ? STAYS : GOES_THERE;
+    return ours && (!r->is_kept || there->created < here->created) ? STAYS : GOES_THERE;
 }
 
 /* Counts in the place of a record, and names it. */

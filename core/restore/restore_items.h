@@ -32,6 +32,9 @@ struct restore_items {
     void *ctx;
     uint64_t of;   /* items, for progress */
     unsigned read; /* percent of the objects that are read in the archive, and compared */
+    /* Whatever the archive is to keep for this store knows of this restore: else a ghost that can be
+     * read stays where it is, since that place is kept. */
+    bool is_kept;
 
     uint64_t done;   /* items */
     uint64_t ghosts; /* objects that are only in the archive, made here */

@@ -31,6 +31,20 @@ void restore_pin_init(struct state *p, uint32_t lineage, struct archive_pin *ret
         ret->who[0] = '\0';
 }
 
+/* The pin may be there, and nobody needs it. */
+static int take_back(struct shard *s, const struct archive_pin *pin, int err)
+{
+    char token[2 * ARCHIVE_TOKEN_LEN + 1];
+    int ended = archive_pin_end(s, pin->token);
+
+    archive_token_format(pin->token, token);
+    if (ended < 0)
+        report(REPORT_WARN,
+               "the pin %s could not be ended (%s): if `archive pins` lists it, `archive unpin` it",
+               token, strerror(-ended));
+    return err;
+}
+
 int restore_pin_put(struct shard *s, struct archive_pin *pin, uint32_t catalogue)
 {
     int err = archive_pin_put(s, pin), is_last;
@@ -43,12 +57,9 @@ int restore_pin_put(struct shard *s, struct archive_pin *pin, uint32_t catalogue
         return 0;
     }
     if (err < 0)
-        return err;
+        return take_back(s, pin, err);
     is_last = archive_catalogue_is_last(s, pin->lineage, catalogue);
-    if (is_last == 1)
-        return 1;
-    err = archive_pin_end(s, pin->token);
-    return is_last < 0 ? is_last : err < 0 ? err : -ESTALE;
+    return is_last == 1 ? 1 : take_back(s, pin, is_last < 0 ? is_last : -ESTALE);
 }
 
 static int stale(struct strbuf *why)
@@ -64,19 +75,21 @@ int restore_pin(struct state *p, struct restore_plan *plan, struct strbuf *why)
     struct shard *s;
     int err = shards_info_get(p->shards, plan->archive, &info), pinned;
 
-    if (err < 0 || (ship_is_writer(p, plan->archive) && info.lineage == plan->lineage))
-        return err;
-    err = shards_get(p->shards, plan->archive, SHARDS_READ, &s, NULL);
+    if (err == 0)
+        err = shards_get(p->shards, plan->archive, SHARDS_READ, &s, NULL);
     if (err < 0)
         return err;
     plan->next_object = refs_next(p->refs);
     restore_pin_init(p, plan->lineage, &pin);
     pin.at = plan->state;
-    pinned = restore_pin_put(s, &pin, plan->catalogue);
+    pinned = info.lineage == plan->lineage ? ship_is_writer(p, plan->archive, s) : 0;
+    plan->by_writer = pinned == 1;
+    if (pinned == 0)
+        pinned = restore_pin_put(s, &pin, plan->catalogue);
     if (pinned != -ESTALE && pinned < 0)
         pinned = shards_said(p->shards, plan->archive, pinned);
     shards_put_back(p->shards, plan->archive);
-    plan->pinned = pinned == 1;
+    plan->pinned = pinned == 1 && !plan->by_writer;
     memcpy(plan->pin, pin.token, sizeof plan->pin);
     return pinned == -ESTALE ? stale(why) : pinned < 0 ? pinned : 0;
 }

@@ -459,12 +459,19 @@ int ship_find(struct state *p, const char *url, bool ships, uint16_t *ret_number
     return found == 0 ? -ENOENT : found > 1 ? -EINVAL : 0;
 }
 
-bool ship_is_writer(struct state *p, uint16_t number)
+int ship_is_writer(struct state *p, uint16_t number, struct shard *shard)
 {
+    char name[ARCHIVE_NAME_MAX + 1];
     struct ship_stats s;
+    uint64_t size;
+    int err;
 
-    return ship_next(p, number - 1u, &s) == 0 && s.archive == number && s.epoch > 0 &&
-           s.state != SHIP_REFUSED;
+    if (ship_next(p, number - 1u, &s) < 0 || s.archive != number || s.epoch == 0 ||
+        s.state == SHIP_REFUSED)
+        return 0;
+    archive_epoch_name(s.lineage, s.epoch + 1, name);
+    err = shard_stat(shard, name, &size);
+    return err == -ENOENT ? 1 : err < 0 ? err : 0;
 }
 
 void ship_reading(struct state *p, uint16_t number, int change)

@@ -113,8 +113,9 @@ int ship_succeed(struct state *p, uint16_t number, const struct chain *c, struct
  * ships to, and else also among those that it only reads. -ENOENT; -EINVAL: there are several. */
 int ship_find(struct state *p, const char *url, bool ships, uint16_t *ret_number);
 
-/* Is this mount the writer of a lineage there? It has claimed it, and was not refused since. */
-bool ship_is_writer(struct state *p, uint16_t number);
+/* Is this mount the writer of a lineage there? It has claimed it, and nobody has done so since. 1,
+ * 0 or -errno. `shard` is the archive. */
+int ship_is_writer(struct state *p, uint16_t number, struct shard *shard);
 /* A restore from that archive begins (+1), or has ended (-1): meanwhile nothing is deleted there by
  * this store. */
 void ship_reading(struct state *p, uint16_t number, int change);

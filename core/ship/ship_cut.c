@@ -420,7 +420,8 @@ static int note_one(struct stream *s, struct txn *t, struct shipped *e)
                             .lost = e->section.lost,
                             .made_up = e->made_up,
                             .items = e->items,
-                            .steps = e->steps};
+                            .steps = e->steps,
+                            .all = e->all};
     int err = 0;
 
     memcpy(note.state, e->section.state, sizeof note.state);

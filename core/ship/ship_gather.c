@@ -19,11 +19,16 @@
  * restore reads is bounded by what it makes, and what has been changed since is not needed for ever
  * (core/prune). A request takes about as long as reading that many items. */
 #define STEP_ITEMS 200u
+#define MUCH_MORE 4u
+#define FEW_ITEMS 5000u /* of a small one it is not worth while */
 
 static bool is_due_whole(const struct shipped *e)
 {
+    const uint64_t inodes = e->is->tree.usage.inodes;
+    const uint64_t has = inodes > e->note.all ? inodes : e->note.all;
+
     return e->is->counted &&
-           (e->note.items + e->note.steps * STEP_ITEMS) / 4 > e->is->tree.usage.inodes + 5000;
+           (e->note.items + e->note.steps * STEP_ITEMS) / MUCH_MORE > has + FEW_ITEMS;
 }
 
 /* What the archive has before a new point, in its `was`; NULL: an empty tree. */
@@ -393,7 +398,7 @@ int ship_gather(struct stream *s, struct shipped *e, struct items_file *out)
     begin_section(s, e, base, &e->section);
     e->section.frozen = ns_point_get(s->p, e->is, &mine) && mine.frozen;
     e->section.offset = items_file_len(out);
-    ship_jumps_begin(s, e);
+    ship_jumps_begin(s, e, base ? base->note.steps : 0);
     ship_lost_begin(e);
     err = visit(base, e->is, gather_item, &g);
     if (err == 0 && base)
@@ -402,6 +407,7 @@ int ship_gather(struct stream *s, struct shipped *e, struct items_file *out)
     e->section.len = items_file_len(out) - e->section.offset;
     e->items = base ? base->note.items + e->section.items : 0;
     e->steps = base ? base->note.steps + 1 : 0;
+    e->all = base ? base->note.all : e->section.items;
     if (err == 0 && e->is->counted) {
         e->section.inodes = e->is->tree.usage.inodes;
         e->section.bytes = e->is->tree.usage.bytes;

@@ -103,18 +103,6 @@ static int refuse(int err, char why[SHARD_WHY], const char *sentence)
     return err;
 }
 
-/* Has another writer claimed an epoch behind ours? 1, 0 or -errno. */
-static int is_claimed(struct stream *s, struct shard *shard)
-{
-    char name[ARCHIVE_NAME_MAX + 1];
-    uint64_t size;
-    int err;
-
-    archive_epoch_name(s->lineage, s->chain.epoch + 1, name);
-    err = shard_stat(shard, name, &size);
-    return err == 0 ? 1 : err == -ENOENT ? 0 : err;
-}
-
 /* Is all that this mount has put named by segments, and is it the writer? */
 static int check(struct stream *s, struct shard *shard, char why[SHARD_WHY])
 {
@@ -128,7 +116,7 @@ static int check(struct stream *s, struct shard *shard, char why[SHARD_WHY])
         return refuse(-EAGAIN, why, "not all changes could be shipped yet");
     if (atomic_load(&s->p->ship->readers[s->archive]))
         return refuse(-EBUSY, why, "a restore from the archive runs");
-    claimed = is_claimed(s, shard);
+    claimed = ship_is_claimed(s, shard);
     if (claimed < 0)
         return refuse(claimed, why, "the archive cannot be asked");
     return claimed ? refuse(-EKEYREVOKED, why, "another writer has claimed the archive") : 0;
@@ -155,7 +143,7 @@ static void put_stream(struct stream *s)
     cond_broadcast(&s->advanced);
 }
 
-/* A round may take hours: so nobody else waits for whoever waits for its end. */
+/* A round may take hours, so the list of streams is not locked while it is waited for. */
 static int await_lock(struct stream *s, const struct ship_pause *pause)
 {
     int err = 0;

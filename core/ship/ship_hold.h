@@ -46,6 +46,6 @@ int ship_hold(struct state *p, uint16_t archive, struct shard *shard,
               const struct ship_pause *pause, struct ship_held *ret, char why[SHARD_WHY]);
 /* When it returns 0 no row names such a place, also after a crash. */
 int ship_held_forget(struct ship_held *h, archived_gone_fn *gone, void *ctx);
-/* The oldest state that can be restored from there is of that time from now on. */
+/* Notes the time of the oldest state that can be restored, for the status. */
 void ship_held_note_oldest(struct ship_held *h, int64_t time);
 void ship_let_go(struct ship_held *h);

@@ -59,9 +59,9 @@ struct shipped {
     /* The next section begins with an empty tree: the items that the archive lacks are not known,
      * or have other ids by now. */
     bool whole;
-    bool made_up;          /* `losing` has objects without an id */
-    uint64_t items, steps; /* of `is`, as in its note */
-    uint64_t held;         /* bytes that its points alone held at the last look (ship_backlog.c) */
+    bool made_up;               /* `losing` has objects without an id */
+    uint64_t items, steps, all; /* of `is`, as in its note */
+    uint64_t held; /* bytes that its points alone held at the last look (ship_backlog.c) */
     struct ship_jump jump[SHIP_JUMPS];
 };
 
@@ -173,6 +173,8 @@ int ship_fill_who(struct state *p, struct archive_claim *ret);
 
 /* Claims an epoch, and finds the points that the archive has. -EKEYREVOKED: refused. */
 int ship_join(struct stream *s);
+/* Has another writer claimed an epoch behind ours? 1, 0 or -errno. */
+int ship_is_claimed(struct stream *s, struct shard *shard);
 /* Goes on in a new epoch. If that cannot be done, or another one was between, the stream is not
  * joined afterwards. */
 void ship_next_epoch(struct stream *s);
@@ -210,9 +212,9 @@ int ship_gather(struct stream *s, struct shipped *e, struct items_file *out);
 
 void ship_jumps_init(struct shipped *e);
 void ship_jumps_forget(struct stream *s, struct shipped *e);
-/* The items of e->section come now; each of them; and then the sections that are due. After an
- * error the caller forgets them. */
-void ship_jumps_begin(struct stream *s, struct shipped *e);
+/* The items of e->section come now, `steps` sections from one that has all; each of them; and then
+ * the sections that are due. After an error the caller forgets them. */
+void ship_jumps_begin(struct stream *s, struct shipped *e, uint64_t steps);
 void ship_jumps_add(struct stream *s, struct shipped *e, const void *item, size_t len);
 int ship_jumps_take(struct stream *s, struct shipped *e, struct items_file *out,
                     struct segment_section ret[SHIP_JUMPS], unsigned *ret_count);

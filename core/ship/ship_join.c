@@ -357,15 +357,31 @@ int ship_join(struct stream *s)
 
 /* ---- the next epoch ---- */
 
-/* Nobody else has been the writer in between if the new epoch goes on from our last segment. */
+int ship_is_claimed(struct stream *s, struct shard *shard)
+{
+    char name[ARCHIVE_NAME_MAX + 1];
+    uint64_t size;
+    int err;
+
+    archive_epoch_name(s->lineage, s->chain.epoch + 1, name);
+    err = shard_stat(shard, name, &size);
+    return err == 0 ? 1 : err == -ENOENT ? 0 : err;
+}
+
+/* Whoever has claimed since our claim is the writer: nothing is claimed here then, which would end
+ * its epoch. */
 static int claim_next(struct stream *s, struct shard *shard)
 {
     struct segment_pos end = {0};
     struct archive_claim who;
     char why[SHARD_WHY] = "";
     struct chain next;
-    int err = ship_fill_who(s->p, &who);
+    int err = ship_is_claimed(s, shard);
 
+    if (err == 1)
+        return ship_refuse(s, "another store, or another mount of this one, ships there now");
+    if (err == 0)
+        err = ship_fill_who(s->p, &who);
     if (err < 0)
         return err;
     chain_init(&next, shard, s->lineage, &who, s->chain.epoch);

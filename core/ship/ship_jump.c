@@ -47,7 +47,7 @@ void ship_jumps_init(struct shipped *e)
         e->jump[i] = (struct ship_jump){.items = STRBUF_INIT};
 }
 
-void ship_jumps_begin(struct stream *s, struct shipped *e)
+void ship_jumps_begin(struct stream *s, struct shipped *e, uint64_t steps)
 {
     for (unsigned i = 0; i < SHIP_JUMPS; i++) {
         struct ship_jump *j = &e->jump[i];
@@ -57,7 +57,7 @@ void ship_jumps_begin(struct stream *s, struct shipped *e)
         if (j->sections == 0) {
             j->from = e->section.from;
             j->from_at = e->section.from_at;
-            j->steps_from = e->note.steps;
+            j->steps_from = steps;
         }
     }
 }

@@ -289,7 +289,8 @@ static void merge_attrs(const struct three *t, struct outcome *o, const struct f
     if (taken == YES)
         y->xattr[CAPABILITY] = x->xattr[CAPABILITY];
     else if (taken == NO && kept == NO)
-        merge_xattr(b->xattr[CAPABILITY], x->xattr[CAPABILITY], &y->xattr[CAPABILITY], take, &clash);
+        merge_xattr(b->xattr[CAPABILITY], x->xattr[CAPABILITY], &y->xattr[CAPABILITY], take,
+                    &clash);
     else if (taken == UNSURE || kept == UNSURE)
         merge_xattr(b->xattr[CAPABILITY], x->xattr[CAPABILITY], &capability, take, &maybe);
     y->capability_free = taken == UNSURE || kept == UNSURE;

@@ -347,7 +347,7 @@ static int try_round(void)
     const bool ill = work_pick(3) == 0;
     int err;
 
-    vault_set_clock(now(work.p));
+    (void)vault_set_clock(now(work.p));
     if (ill)
         vault_spoil();
     err = ship_step(work.p);
@@ -995,12 +995,15 @@ static void prune(int64_t keep)
     struct catalogue c = last_catalogue();
     const bool dies = work_pick(4) == 0;
     struct prune_result r;
+    bool has_clock;
     int err;
 
-    vault_set_clock(now(work.p));
+    has_clock = vault_set_clock(now(work.p));
     if (dies)
         vault_spoil();
     err = prune_run(work.p, w.archive, &ask, &r, &why);
+    if (err == -EAGAIN && !has_clock) /* the ages of a directory are those of this machine */
+        err = 0;
     if (err < 0 && !(dies && vault_may_fail(err)))
         fprintf(stderr, "a prune failed: %d: %s\n", err, why.s ? why.s : "");
     CHECK(err == 0 || (dies && vault_may_fail(err)));

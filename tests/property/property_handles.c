@@ -509,8 +509,10 @@ static void op_rename(void)
     size_t x = pick(NAMES), y = pick(NAMES);
     unsigned flags = kinds[pick(4)];
     struct body *i = s->name[x], *j = s->name[y];
-    int want = !i ? -ENOENT : flags == RENAME_NOREPLACE && j ? -EEXIST
-                          : flags == RENAME_EXCHANGE && !j ? -ENOENT : 0;
+    int want = !i                               ? -ENOENT
+               : flags == RENAME_NOREPLACE && j ? -EEXIST
+               : flags == RENAME_EXCHANGE && !j ? -ENOENT
+                                                : 0;
     int err = vfs_rename(w.p, dir_of(s, x), name_text(x), dir_of(s, y), name_text(y), flags, NULL);
 
     CHECK(err == want);
@@ -717,10 +719,10 @@ static const struct {
     unsigned weight; /* of 10,000 */
     void (*run)(void);
 } operations[] = {
-    {3200, op_read},  {2400, op_write}, {500, op_truncate}, {500, op_allocate}, {450, op_seek},
-    {250, op_share},  {450, op_open},   {300, op_close},    {400, op_create},   {60, op_tmpfile},
-    {250, op_link},   {250, op_unlink}, {350, op_rename},   {150, op_list},     {440, op_stat},
-    {20, op_branch},  {28, op_flush},   {2, op_end},
+    {3200, op_read}, {2400, op_write}, {500, op_truncate}, {500, op_allocate}, {450, op_seek},
+    {250, op_share}, {450, op_open},   {300, op_close},    {400, op_create},   {60, op_tmpfile},
+    {250, op_link},  {250, op_unlink}, {350, op_rename},   {150, op_list},     {440, op_stat},
+    {20, op_branch}, {28, op_flush},   {2, op_end},
 };
 
 static void step(void)

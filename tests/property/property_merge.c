@@ -182,8 +182,8 @@ static uint64_t hash_content(uint64_t nodeid, uint32_t mode)
 }
 
 /* No listing has others. */
-static const char *const xattrs[XATTRS] = {"user.a", "user.b", "user.c",
-                                           [CAPABILITY] = "security.capability"};
+static const char *const xattrs[XATTRS] = {"user.a", "user.b",
+                                           "user.c", [CAPABILITY] = "security.capability"};
 
 static void hash_xattrs(uint64_t nodeid, struct file *f)
 {
@@ -396,11 +396,11 @@ static void refresh(struct plain *t, const struct ns *ns)
 static struct {
     struct plain theirs, ours, now;
     struct outcome o;
-    int side;             /* that gets it */
+    int side; /* that gets it */
     enum merge_rule rule;
-    bool moved;           /* it changed while the merge was made */
-    bool loose;           /* and only the store knows what comes of that */
-    uint64_t seen;        /* what was read through the open file */
+    bool moved;    /* it changed while the merge was made */
+    bool loose;    /* and only the store knows what comes of that */
+    uint64_t seen; /* what was read through the open file */
 } m;
 
 static enum merge_rule some_rule(void)
@@ -463,7 +463,7 @@ static uint64_t written(int side)
 /* Reads both sides, and lets the model merge them. With contents of which nobody knows whether they
  * are equal only MERGE_FAIL has one outcome. */
 static struct three let_model_merge(const struct plain *base, const struct plain *theirs, int side,
-                                enum merge_rule rule)
+                                    enum merge_rule rule)
 {
     struct three t = {base, theirs, &m.ours, rule, written(side), false, same_object};
 
@@ -483,8 +483,8 @@ static void open_some(int side);
 static bool is_written(void)
 {
     static struct outcome o;
-    const struct three t = {
-        &w.base, &m.theirs, &m.ours, m.rule, written(m.side), false, same_object};
+    const struct three t = {&w.base,         &m.theirs, &m.ours,    m.rule,
+                            written(m.side), false,     same_object};
 
     naive_merge(&t, &o);
     return has(&o, MERGE_OPEN);
@@ -496,8 +496,8 @@ static void let_model_go_on(const struct plain *later)
 {
     static struct outcome rest;
     const struct three t = {&m.ours, later, &m.o.tree, MERGE_FAIL, 0, true, same_object};
-    const struct three anew = {
-        &w.base, &m.theirs, later, m.rule, written(m.side), false, same_object};
+    const struct three anew = {&w.base,         &m.theirs, later,      m.rule,
+                               written(m.side), false,     same_object};
 
     naive_merge(&t, &rest);
     m.loose = rest.unsure || rest.count > rest.sure;
@@ -534,8 +534,8 @@ static void move_on(void *ctx)
 
 static bool merge(int from, enum merge_rule rule)
 {
-    struct merge_call c = {.theirs = space(from), .ours = space(!from), .label = spaces[from],
-                           .beside = move_on};
+    struct merge_call c = {
+        .theirs = space(from), .ours = space(!from), .label = spaces[from], .beside = move_on};
     struct merge_result r;
     struct three t;
     bool done;
@@ -732,8 +732,7 @@ static void link_some(int side, const struct place *at)
     struct place to = some_place(side);
     struct vfs_attr a;
 
-    if (at->nodeid && !S_ISDIR(at->mode) &&
-        vfs_link(w.p, at->nodeid, to.dir, to.name, &a) == 0)
+    if (at->nodeid && !S_ISDIR(at->mode) && vfs_link(w.p, at->nodeid, to.dir, to.name, &a) == 0)
         vfs_forget(w.p, a.nodeid, 1);
 }
 
@@ -958,8 +957,8 @@ static void play(uint64_t rounds)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", 1, NULL, 's'}, {"rounds", 1, NULL, 'n'},
-                                            {"large", 0, NULL, 'l'}, {0}};
+    static const struct option options[] = {
+        {"seed", 1, NULL, 's'}, {"rounds", 1, NULL, 'n'}, {"large", 0, NULL, 'l'}, {0}};
     uint64_t rounds = 500, state = 1;
     int o;
 

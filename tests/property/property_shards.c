@@ -443,7 +443,7 @@ static void heal(void)
 static void spoil(unsigned shard)
 {
     static const enum shard_mem_switch ways[] = {
-        SHARD_MEM_UNREACHABLE, SHARD_MEM_UNREACHABLE, SHARD_MEM_READONLY, SHARD_MEM_FULL,
+        SHARD_MEM_UNREACHABLE, SHARD_MEM_UNREACHABLE, SHARD_MEM_READONLY,   SHARD_MEM_FULL,
         SHARD_MEM_FLIPS,       SHARD_MEM_DENIES,      SHARD_MEM_SHORT_LISTS};
     uint64_t way = pick(13);
 
@@ -735,8 +735,8 @@ static void drop_everything(void)
     CHECK(bytes == 0 && count == 0);
 }
 
-static const char *const fault_names[SHARD_MEM_FAULTS] = {
-    "lost replies", "sent again", "late", "lists cut", "stalls"};
+static const char *const fault_names[SHARD_MEM_FAULTS] = {"lost replies", "sent again", "late",
+                                                          "lists cut", "stalls"};
 
 int main(int argc, char **argv)
 {
@@ -766,9 +766,8 @@ int main(int argc, char **argv)
             free(w.file[s][f].data);
     printf("%llu objects moved, %llu not, %llu calls refused, %llu losses of power, "
            "%llu writes failed\n",
-           (unsigned long long)w.moved, (unsigned long long)w.failed,
-           (unsigned long long)w.refused, (unsigned long long)w.cuts,
-           (unsigned long long)w.faults);
+           (unsigned long long)w.moved, (unsigned long long)w.failed, (unsigned long long)w.refused,
+           (unsigned long long)w.cuts, (unsigned long long)w.faults);
     for (unsigned i = 0; i < SHARD_MEM_FAULTS; i++) {
         uint64_t hits = shard_mem_hits(w.place[1], (enum shard_mem_fault)i) +
                         shard_mem_hits(w.place[2], (enum shard_mem_fault)i);

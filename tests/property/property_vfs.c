@@ -574,7 +574,7 @@ static void note_changes(uint64_t before)
     for (size_t s = 0; s < SPACES; s++) {
         if (w.made[s])
             versions_note(&w.history[s], before, after,
-                         (struct version_state){.exists = w.exists[s]});
+                          (struct version_state){.exists = w.exists[s]});
         w.made[s] = false;
         versions_trim(&w.history[s], durable);
         for (size_t f = 0; f < FILES; f++) {

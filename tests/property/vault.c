@@ -225,10 +225,11 @@ bool vault_may_fail(int err)
     return err == -EHOSTUNREACH || err == -EIO || err == -ENOSPC || (!v.mem && err == -EFBIG);
 }
 
-void vault_set_clock(int64_t now_ns)
+bool vault_set_clock(int64_t now_ns)
 {
     if (v.mem)
         shard_mem_set_clock(v.mem, now_ns);
+    return v.mem != NULL;
 }
 
 uint64_t vault_calls(void)

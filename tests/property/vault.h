@@ -28,8 +28,9 @@ void vault_heal(void);
 /* May a call fail with that while it is spoilt? */
 bool vault_may_fail(int err);
 
-/* In memory: sets the clock by which its files have an age. */
-void vault_set_clock(int64_t now_ns);
+/* Sets the clock by which its files have an age. False: it is a directory, which has that of this
+ * machine. */
+bool vault_set_clock(int64_t now_ns);
 uint64_t vault_calls(void); /* so far */
 void vault_held(uint64_t *ret_count, uint64_t *ret_used);
 void vault_lose(const char *name); /* it is there */

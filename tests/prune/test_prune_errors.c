@@ -90,6 +90,30 @@ Test(prune_errors, a_pin_of_everything_takes_everything_back)
     cr_assert_eq(all_come_back(s, MANY), MANY);
 }
 
+/* All that a base keeps leads somewhere. */
+Test(prune_errors, a_pin_of_everything_keeps_the_ways_of_old_states)
+{
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    static struct shipped_state s[MANY + 160];
+    const struct segment_pos none = {0};
+    struct archive_pin pin;
+    struct prune_result r;
+
+    ship_some(s, MANY, EVERY);
+    (void)prune_twice();
+    for (unsigned i = MANY; i < MANY + 160; i++) {
+        s[i] = ship_one(i);
+        pass(EVERY);
+        if (i == MANY + 20)
+            (void)prune_twice();
+    }
+    cr_assert_gt(prune().marked, 0);
+    put_pin(none, &pin);
+    cr_assert_eq(try_prune(&r, &why), -EBUSY);
+    (void)all_come_back(s, MANY + 160);
+    is_sound();
+}
+
 Test(prune_errors, a_clock_that_jumped_marks_nothing)
 {
     CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
@@ -169,6 +193,34 @@ Test(prune_errors, a_damaged_first_segment_stops_no_writer)
     world_dies(&v.w);
     (void)ship_one(2);
     cr_assert_eq(ship_stats_of(&v).state, SHIP_OK);
+}
+
+/* Another mount claims, and puts nothing yet. */
+static void claim(uint64_t epoch)
+{
+    struct archive_claim who = {.lineage = 1, .token = {9}, .time = now(v.w.x.p)};
+    struct segment_pos end;
+    char why[SHARD_WHY];
+    struct shard *s = vault();
+    struct chain c;
+
+    chain_init(&c, s, 1, &who, 0);
+    cr_assert_eq(chain_claim(&c, &end, why), 0);
+    cr_assert_eq(c.epoch, epoch);
+    shard_close(s);
+}
+
+Test(prune_errors, a_writer_that_slept_for_a_day_ends_no_later_epoch)
+{
+    const uint64_t next = ship_one(0).at.epoch + 1;
+    char name[ARCHIVE_NAME_MAX + 1];
+
+    claim(next);
+    pass(25 * HOUR);
+    put_bytes(&v.w, "main/late", 100, 7);
+    cr_assert_lt(ship_step(v.w.x.p), 0);
+    archive_epoch_name(1, next + 1, name);
+    cr_assert_not(is_there(name));
 }
 
 static uint64_t steps_of(const struct shipped_state *s)
