@@ -32,8 +32,8 @@ struct restore_items {
     void *ctx;
     uint64_t of;   /* items, for progress */
     unsigned read; /* percent of the objects that are read in the archive, and compared */
-    /* Whatever the archive is to keep for this store knows of this restore: else a ghost that can be
-     * read stays where it is, since that place is kept. */
+    /* The archive keeps what this restore names. Else a ghost that can be read stays where it is,
+     * since that place is kept. */
     bool is_kept;
 
     uint64_t done;   /* items */

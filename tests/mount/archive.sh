@@ -104,9 +104,12 @@ t drop again --now >/dev/null
 claim "the log of an archive is read without a mount"
 (
     cd "$W"
-    "$TALLY" log list --archive dir:archive main >"$W/list"
-    "$TALLY" log find --archive dir:archive main 99999 >"$W/out"
-    read -r key rest <"$W/list"
+    for _ in 1 2 3; do # what was lost may be sent again in between
+        "$TALLY" log list --archive dir:archive main >"$W/list"
+        "$TALLY" log find --archive dir:archive main 99999 >"$W/out"
+        read -r key rest <"$W/list"
+        [[ $(cut -d' ' -f1,2 "$W/out") != "$key ${rest%% *}" ]] || break
+    done
     eq "$(cut -d' ' -f1,2 "$W/out")" "$key ${rest%% *}"
     read -r key rest < <(tail -n 1 "$W/list") # the first state, which is whole
     "$TALLY" log fetch --index --archive dir:archive "${key#key=}" >"$W/out"
