@@ -42,9 +42,10 @@
  * somebody has come to need all of the lineage: whoever comes later does without what was given
  * up.
  *
- * A clock that jumped would mark what is young. So the ages of the last segment and of the begin by
- * the clock of this machine are compared with those by the clock of the archive, and a run ends if
- * they differ by more than a day. A directory (`dir:`) has no clock of its own.
+ * A clock that jumped would mark what is young. So the age of the last segment by the clock of this
+ * machine is compared with its age by that of the archive, and a run ends if they differ by more
+ * than a day. A jump before that segment was sent is not noticed, and none in a directory (`dir:`),
+ * which has no clock of its own.
  *
  * It reads all segments from the begin on, those that are kept before it, those of other lineages
  * with the same keys, and the names of packs, files and bodies; never contents. Up to

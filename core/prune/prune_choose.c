@@ -174,7 +174,7 @@ static int choose_begin(struct prune *u, int64_t at, struct segment_pos *ret)
     err = check_age(u, at, u->end);
     if (err == 0)
         err = find_begin(u, at - settings_get(&u->p->settings, SET_ARCHIVE_KEEP), ret);
-    return err < 0 ? err : check_age(u, at, *ret);
+    return err;
 }
 
 int prune_choose(struct prune *u)
