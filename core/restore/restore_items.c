@@ -224,12 +224,10 @@ static int find_once(struct restore_items *r, const struct segment_content *c, u
     bool pending;
     int err = refs_find(r->p->refs, &c->id, ret, &e, &pending);
 
-    if (err < 0)
-        *ret = 0;
-    if (err < 0)
-        return err == -ENOENT ? 0
-                              : fail(r, err == -EAGAIN ? -EEXIST : err,
-                                     "an object of this store has the id of one of the archive");
+    if (err < 0) {
+        *ret = 0; /* what had the id of a chain marker has died: the id is free */
+        return err == -ENOENT || err == -EAGAIN ? 0 : err;
+    }
     err = settle(r, *ret, &e, c);
     if (err < 0) {
         refs_unhold(r->p->refs, *ret);
@@ -312,8 +310,8 @@ static int object_of(struct restore_items *r, struct restore_waiting *w)
     if (err == 0)
         refs_unhold(r->p->refs, w->object);
     w->object = 0;
-    if (segment_content_is_lost(&w->item.content) && (err == 0 || err == -EAGAIN))
-        err = -ENOENT; /* it is the id of other bytes */
+    if (err == -EAGAIN || (err == 0 && segment_content_is_lost(&w->item.content)))
+        err = -ENOENT; /* a chain marker, or the id of other bytes */
     return err == -ENOENT ? make_object(r, &w->item.content, &w->object) : err == 0 ? -EAGAIN : err;
 }
 

@@ -115,7 +115,7 @@ int restore_load(struct state *p, const struct restore_plan *plan, struct ns *dr
                                     .archive = plan->archive,
                                     .draft = draft,
                                     .read = read,
-                                    .is_kept = true,
+                                    .is_kept = plan->pinned || plan->by_writer,
                                     .why = why,
                                     .progress = progress,
                                     .ctx = ctx,

@@ -170,6 +170,26 @@ static void lose_at_writer(const char *path)
 
 /* ---- contents at two places ---- */
 
+/* A pin keeps what the state names that the store has, and not what a drill reads. */
+Test(follow_prune, a_drill_leaves_what_is_here_at_its_place)
+{
+    struct entry before, after;
+
+    put_bytes(&b.v.w, "main/a", SMALL, 1);
+    ship(&b.v);
+    catch_up();
+    before = entry_in(&b.f, "main/a");
+    lose_at_writer("main/a");
+    put_bytes(&b.v.w, "main/a", SMALL, 1);
+    ship(&b.v);
+    agreed(&b.f, "archive drill wait", "namespaces=1");
+    after = entry_in(&b.f, "main/a");
+    cr_assert(entry_same_place(&before, &after));
+    catch_up();
+    after = entry_in(&b.f, "main/a");
+    cr_assert_not(entry_same_place(&before, &after), "the writer has put it elsewhere");
+}
+
 /* The same bytes come, go, and come back at another place. */
 static void come_back(size_t len)
 {

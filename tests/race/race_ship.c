@@ -206,8 +206,6 @@ static void restore(bool same)
     }
     if (!same && (err == -EHOSTUNREACH || err == -EIO)) /* an answer was lost */
         return;
-    if (err == -EEXIST) /* the id of an object that has just gone; the next try restores it */
-        return;
     if (err < 0)
         fprintf(stderr, "race_ship: %s\n", why.s ? why.s : strerror(-err));
     MUST(err == 0);

@@ -192,3 +192,28 @@ Test(restore, a_pin_stays_if_something_older_has_its_bytes_there_now)
     restore_plan_release(&plan);
     cr_assert_eq(count_pins(), 1);
 }
+
+/* ---- ids ---- */
+
+static void all_alike(struct id *id)
+{
+    memset(id, 7, sizeof *id);
+}
+
+/* Its bytes died here, while other bytes of the same hash have the next id of the chain. */
+Test(restore, a_content_whose_id_is_a_chain_marker_here_comes_back)
+{
+    struct digest was;
+    uint64_t seq;
+
+    v.w.x.p->id_key.fold = all_alike;
+    put_bytes(&v.w, "main/a", 3000, 1);
+    put_bytes(&v.w, "main/b", 3000, 2);
+    ship(&v);
+    was = digest_of(&v, "main");
+    seq = atomic_load(&v.w.x.p->seq);
+    remove_file(&v.w.x, "main/a");
+    ship(&v);
+    cr_assert_eq(flush_drain(v.w.x.p, true, -1, NULL), 0);
+    restores(&v, "main", seq, &was);
+}
