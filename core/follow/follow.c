@@ -19,8 +19,11 @@
 /* A step that failed is tried again after the interval, then later and later up to this. */
 #define RETRY_MAX (60 * NSEC_PER_SEC)
 /* Of so many looks that found nothing one asks for more: is the archive there? Has it a segment
- * behind one that is missing? Who has ended the history? */
+ * behind one that is missing? Who has ended the history? One in which nobody looked for LOOK_AGAIN
+ * asks as well, since the next segment may have been deleted meanwhile: the shortest
+ * `archive_grace`. */
 #define LOOKS 16
+#define LOOK_AGAIN (60 * NSEC_PER_SEC)
 
 /* ---- what becomes of a step ---- */
 
@@ -235,7 +238,7 @@ static int look_around(struct state *p, struct shard *shard, int64_t time)
     struct follow_of_store *f = p->follow;
     int err;
 
-    if (f->looks++ % LOOKS != 0)
+    if (f->looks++ % LOOKS != 0 && follow_is_sure(p, LOOK_AGAIN))
         return 0;
     err = shards_said(p->shards, f->archive, -ENOENT); /* an empty mount point has nothing either */
     if (err == -ENOENT)

@@ -100,6 +100,8 @@ int follow_look(struct state *p, struct shard *shard);
 
 /* ---- follow_keep.c ---- */
 
+/* Was `sure` less than `duration` ns ago? */
+bool follow_is_sure(struct state *p, int64_t duration);
 /* Are the contents of a segment that is there still there? 1; 0: they may be given up. */
 int follow_is_kept(struct state *p, struct shard *shard, struct segment_pos at);
 /* Has the archive keep the state `at`, which the store is about to become. An error does not

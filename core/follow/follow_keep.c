@@ -59,10 +59,15 @@ static int read_kept(struct state *p, struct shard *shard)
     return 0;
 }
 
+bool follow_is_sure(struct state *p, int64_t duration)
+{
+    return is_within(p, p->follow->sure, duration);
+}
+
 int follow_is_kept(struct state *p, struct shard *shard, struct segment_pos at)
 {
     struct follow_of_store *f = p->follow;
-    int err = is_within(p, f->sure, SURE) ? 0 : read_kept(p, shard);
+    int err = follow_is_sure(p, SURE) ? 0 : read_kept(p, shard);
 
     return err < 0 ? err : f->kept.number == 0 || catalogue_keeps(&f->kept, at);
 }
