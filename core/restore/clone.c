@@ -51,6 +51,8 @@ static void describe(struct shard *s, const struct archive_lineage *l, struct st
     struct archive_segment g;
 
     strbuf_addf(out, "\n  %u  %s", l->number, *l->label ? l->label : "(no label)");
+    if (l->parent)
+        strbuf_addf(out, ", goes on from lineage %u", l->parent);
     if (chain_last(s, l->number, last, &last) < 0 || last.epoch == 0 ||
         archive_read(s, l->number, last, &g) < 0)
         return;
@@ -95,18 +97,49 @@ static int look(struct shard *s, uint32_t lineage, struct clone_source *ret, str
                    : 0;
 }
 
-int clone_look(const char *url, uint32_t lineage, struct clone_source *ret, struct strbuf *why)
+static int open_source(const char *url, struct shard **ret, struct strbuf *why)
 {
     char reason[SHARD_WHY] = "";
+    int err = shard_open(url, SHARD_READONLY, ret, reason);
+
+    return err == 0 ? 0
+                    : fail(why, err, "%s",
+                           *reason                ? reason
+                           : err == -EHOSTUNREACH ? "it is not there, or does not answer"
+                                                  : strerror(-err));
+}
+
+int clone_look(const char *url, uint32_t lineage, struct clone_source *ret, struct strbuf *why)
+{
     struct shard *s;
-    int err = shard_open(url, SHARD_READONLY, &s, reason);
+    int err = open_source(url, &s, why);
 
     if (err < 0)
-        return fail(why, err, "%s",
-                    *reason                ? reason
-                    : err == -EHOSTUNREACH ? "it is not there, or does not answer"
-                                           : strerror(-err));
+        return err;
     err = look(s, lineage, ret, why);
+    shard_close(s);
+    return err;
+}
+
+int clone_look_for(const char *url, const struct clone_source *source, const struct clone_ask *ask,
+                   struct strbuf *why)
+{
+    struct restore_ask one = ask->moment;
+    struct restore_plan plan;
+    struct shard *s;
+    int err = 0;
+
+    if (ask->count == 0 || one.when != RESTORE_LAST)
+        return 0;
+    err = open_source(url, &s, why);
+    if (err < 0)
+        return err;
+    for (size_t i = 0; err == 0 && i < ask->count; i++) {
+        one.name = ask->names[i];
+        err = restore_find(s, source->lineage.number, &one, &plan, why);
+        if (err == 0)
+            restore_plan_release(&plan);
+    }
     shard_close(s);
     return err;
 }

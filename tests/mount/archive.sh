@@ -219,6 +219,10 @@ unmount_store
 rm -rf "$S"
 fails "$TALLY" clone "dir:$A" "$S"
 grep -q 'it has several histories' "$W/said"
+grep -q '^  2  .*, goes on from lineage 1' "$W/said"
+fails "$TALLY" clone --lineage 2 "dir:$A" "$S" main nowhere
+grep -q 'the archive has no namespace nowhere now' "$W/said"
+eq "$(compgen -G "$S*" || true)" ""
 "$TALLY" clone --lineage 2 "dir:$A" "$S" main >"$W/out"
 mount_store
 eq "$(<"$M/main/clone")" clone

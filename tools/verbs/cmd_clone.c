@@ -167,6 +167,9 @@ int cmd_clone_run(int argc, char **argv)
     ask.names = c.names;
     ask.count = c.count;
     int err = clone_look(c.url, (uint32_t)c.lineage, &source, &why);
+    if (err == 0) {
+        err = clone_look_for(c.url, &source, &ask, &why);
+    }
     if (err < 0) {
         return tally_fail("%s: %s", c.url, why.len ? why.s : strerror(-err));
     }
