@@ -11,6 +11,7 @@
 
 #define KEY_LEN_ARCHIVED 10
 #define VALUE_LEN 13
+#define AT_ONCE 256 /* rows that are removed under one hold of the lock */
 #define ARCHIVES_MAX 65536
 
 struct archived {
@@ -154,16 +155,16 @@ void archived_forget(struct archived *a, uint64_t number)
 /* Removes some rows. -ENOENT: there are no more. */
 static int drop_some(struct archived *a, uint16_t archive)
 {
-    uint8_t keys[ARCHIVED_AT_ONCE][KEY_LEN_ARCHIVED], after[KEY_LEN_ARCHIVED];
+    uint8_t keys[AT_ONCE][KEY_LEN_ARCHIVED], after[KEY_LEN_ARCHIVED];
     size_t count;
     int err;
     MUTEX_GUARD(&a->lock);
 
     make_key(archive, 0, after); /* no object has the number 0 */
-    err = layer_keys(a->rows, after, keys, ARCHIVED_AT_ONCE, &count);
+    err = layer_keys(a->rows, after, keys, AT_ONCE, &count);
     for (size_t i = 0; err == 0 && i < count; i++)
         err = archive_of(keys[i]) == archive ? layer_del(a->rows, keys[i]) : -ENOENT;
-    return err == 0 && count < ARCHIVED_AT_ONCE ? -ENOENT : err;
+    return err == 0 && count < AT_ONCE ? -ENOENT : err;
 }
 
 int archived_drop(struct archived *a, uint16_t archive)
@@ -176,64 +177,43 @@ int archived_drop(struct archived *a, uint16_t archive)
     return err == -ENOENT ? 0 : err;
 }
 
-/* Needs the lock. As archived_list. */
-static ssize_t read_rows(struct archived *a, uint16_t archive, uint64_t *at,
-                         struct archived_row *ret, size_t max)
+/* Looks at some rows behind `after`, which becomes the key of the last one of them. -ENOENT: there
+ * are no more. */
+static int drop_some_places(struct archived *a, uint16_t archive, archived_gone_fn *gone, void *ctx,
+                            uint8_t after[KEY_LEN_ARCHIVED])
 {
-    uint8_t keys[ARCHIVED_AT_ONCE][KEY_LEN_ARCHIVED], after[KEY_LEN_ARCHIVED], value[VALUE_LEN];
-    size_t count, n = 0, len;
+    uint8_t keys[AT_ONCE][KEY_LEN_ARCHIVED], value[VALUE_LEN];
+    size_t count, len;
     int err;
+    MUTEX_GUARD(&a->lock);
 
-    make_key(archive, *at, after);
-    err = layer_keys(a->rows, after, keys, max < ARCHIVED_AT_ONCE ? max : ARCHIVED_AT_ONCE, &count);
-    for (; err == 0 && n < count && archive_of(keys[n]) == archive; n++) {
-        err = layer_get(a->rows, keys[n], value, sizeof value, &len);
+    err = layer_keys(a->rows, after, keys, AT_ONCE, &count);
+    for (size_t i = 0; err == 0 && i < count; i++) {
+        struct archived_place place;
+
+        if (archive_of(keys[i]) != archive)
+            return -ENOENT;
+        err = layer_get(a->rows, keys[i], value, sizeof value, &len);
         if (err == 0)
-            err = decode(value, len, &ret[n].place);
-        ret[n].number = get_be64(keys[n] + 2);
+            err = decode(value, len, &place);
+        if (err == 0 && gone(&place, ctx))
+            err = layer_del(a->rows, keys[i]);
     }
-    if (err < 0)
-        return err == -ERANGE ? -EUCLEAN : err;
-    if (n)
-        *at = ret[n - 1].number;
-    return (ssize_t)n;
-}
-
-ssize_t archived_list(struct archived *a, uint16_t archive, uint64_t *at, struct archived_row *ret,
-                      size_t max)
-{
-    MUTEX_GUARD(&a->lock);
-
-    return read_rows(a, archive, at, ret, max);
-}
-
-/* As read_rows, and removes those that are gone. */
-static ssize_t drop_some_places(struct archived *a, uint16_t archive, uint64_t *at,
-                                archived_gone_fn *gone, void *ctx)
-{
-    struct archived_row rows[ARCHIVED_AT_ONCE];
-    uint8_t key[KEY_LEN_ARCHIVED];
-    int err = 0;
-    MUTEX_GUARD(&a->lock);
-    ssize_t n = read_rows(a, archive, at, rows, ARCHIVED_AT_ONCE);
-
-    for (ssize_t i = 0; err == 0 && i < n; i++) {
-        make_key(archive, rows[i].number, key);
-        if (gone(&rows[i].place, ctx))
-            err = layer_del(a->rows, key);
-    }
-    return err < 0 ? err : n;
+    if (err == 0 && count)
+        memcpy(after, keys[count - 1], KEY_LEN_ARCHIVED);
+    return err == 0 && count < AT_ONCE ? -ENOENT : err == -ERANGE ? -EUCLEAN : err;
 }
 
 int archived_drop_places(struct archived *a, uint16_t archive, archived_gone_fn *gone, void *ctx)
 {
-    uint64_t at = 0;
-    ssize_t n;
+    uint8_t after[KEY_LEN_ARCHIVED];
+    int err;
 
+    make_key(archive, 0, after);
     do
-        n = drop_some_places(a, archive, &at, gone, ctx);
-    while (n > 0);
-    return (int)n;
+        err = drop_some_places(a, archive, gone, ctx, after);
+    while (err == 0);
+    return err == -ENOENT ? 0 : err;
 }
 
 int archived_freeze(struct archived *a)

@@ -16,7 +16,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 struct archived;
 
@@ -42,17 +41,6 @@ int archived_drop(struct archived *a, uint16_t archive);
 /* Removes the rows of an archive whose place `gone` names. Rows that are put meanwhile may stay. */
 typedef bool archived_gone_fn(const struct archived_place *place, void *ctx);
 int archived_drop_places(struct archived *a, uint16_t archive, archived_gone_fn *gone, void *ctx);
-
-/* Rows of an archive, ascending, behind the object number *at, which becomes the last one of them;
- * 0 is before all. Returns how many there are, at most `max` and ARCHIVED_AT_ONCE; 0: there are no
- * more. */
-#define ARCHIVED_AT_ONCE 256
-struct archived_row {
-    uint64_t number;
-    struct archived_place place;
-};
-ssize_t archived_list(struct archived *a, uint16_t archive, uint64_t *at, struct archived_row *ret,
-                      size_t max);
 
 /* its part in a commit: layer.h; freeze with all changes shut out */
 int archived_freeze(struct archived *a);

@@ -33,11 +33,9 @@ static void say(const struct prune_result *r, struct strbuf *out)
         strbuf_add_time(out, r->oldest);
     else
         strbuf_adds(out, "all");
-    strbuf_addf(out,
-                " deleted=%llu deleted_bytes=%llu marked=%llu marked_bytes=%llu "
-                "repacked=%llu repacked_bytes=%llu wait=%lld",
+    strbuf_addf(out, " deleted=%llu deleted_bytes=%llu marked=%llu marked_bytes=%llu wait=%lld",
                 U(r->deleted), U(r->deleted_bytes), U(r->marked), U(r->marked_bytes),
-                U(r->repacked), U(r->repacked_bytes), (long long)(r->wait / NSEC_PER_SEC));
+                (long long)(r->wait / NSEC_PER_SEC));
 }
 
 struct pruning {

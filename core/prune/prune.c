@@ -229,17 +229,6 @@ static bool is_to_be_put(const struct prune *u, const struct catalogue *c, enum 
            (u->last.number && !u->begun && takes_back(u, c));
 }
 
-/* Packs of which little is used are emptied from now on. */
-static void repack(struct prune *u, struct ship_held *h)
-{
-    const uint64_t packs = u->sparse.packs.count;
-
-    if (!packs || u->whole || !ship_held_repack(h, &u->sparse))
-        return;
-    u->r->repacked = packs;
-    u->r->repacked_bytes = u->sparse.dead_bytes;
-}
-
 /* Returns 1 if a catalogue was put. */
 static int mark(struct prune *u, enum mark_when when)
 {
@@ -252,8 +241,6 @@ static int mark(struct prune *u, enum mark_when when)
     err = prune_make(u, h.epoch, &c);
     if (err == 0 && is_to_be_put(u, &c, when))
         err = put_mark(u, &h, &c);
-    if (err >= 0)
-        repack(u, &h);
     ship_let_go(&h);
     catalogue_release(&c);
     return err;
@@ -292,8 +279,6 @@ static int run(struct prune *u)
     if (err == 0) /* what was begun before somebody needed all that was left goes on */
         err = u->whole && !marked_by(&u->last) ? -ENODATA : survey(u);
     if (err == 0)
-        err = prune_find_sparse(u, &u->sparse);
-    if (err == 0)
         err = delete_and_mark(u);
     if (err > 0 || err == -ENODATA)
         err = 0;
@@ -307,7 +292,6 @@ static void release(struct prune *u)
     reach_release(&u->reach);
     live_release(&u->live);
     map64_release(&u->bodies);
-    ship_repack_release(&u->sparse);
     free(u->pins.v);
     free(u->states);
     free(u->files);
@@ -362,7 +346,6 @@ int prune_run(struct state *p, uint16_t archive, const struct prune_ask *ask,
     reach_init(&u.reach, u.shard, u.lineage, &u.live);
     u.reach.progress = ask->progress;
     u.reach.ctx = ask->ctx;
-    ship_repack_init(&u.sparse);
     u.deleter = u.shard;
     if (ask->with)
         err = open_deleter(&u, info.id);

@@ -80,10 +80,8 @@ struct prune_result {
     uint32_t catalogue; /* the last one; 0: there is none */
     uint64_t states;    /* that are kept before the begin */
     int64_t oldest;     /* time of the oldest state that is kept; 0: nothing is given up */
-    uint64_t deleted, deleted_bytes;   /* segments, packs and files; bytes of the latter two */
-    uint64_t marked, marked_bytes;     /* likewise */
-    uint64_t repacked, repacked_bytes; /* packs that are emptied, and bytes of them that are free
-                                        * once no state needs them (ship_held_repack) */
+    uint64_t deleted, deleted_bytes; /* segments, packs and files; bytes of the latter two */
+    uint64_t marked, marked_bytes;   /* likewise */
     int64_t wait; /* ns until what is marked may be deleted; 0: it was, or nothing is marked */
 };
 

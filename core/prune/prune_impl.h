@@ -44,7 +44,6 @@ struct prune {
     struct listed_file *files; /* packs and files of the lineage that are there */
     size_t file_count, file_room;
     struct map64 bodies;           /* those of segments that are there, by reach_key */
-    struct ship_repack sparse;     /* packs that are to be emptied */
     const struct catalogue *doing; /* whose contents are given up now (prune_is_gone) */
 };
 
@@ -83,11 +82,6 @@ int prune_list(struct prune *u);
 int prune_make(struct prune *u, uint64_t epoch, struct catalogue *ret);
 /* For ship_held_forget, with a struct prune: is the place given up by u->doing, and not needed? */
 bool prune_is_gone(const struct archived_place *place, void *ctx);
-
-/* ---- prune_sparse.c ---- */
-
-/* The packs that are to be emptied. The caller releases *ret, also after an error. */
-int prune_find_sparse(struct prune *u, struct ship_repack *ret);
 
 /* ---- prune_delete.c ---- */
 

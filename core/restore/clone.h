@@ -30,8 +30,8 @@ struct clone_ask {
     const char *const *names;  /* of namespaces; NULL: all that there were then */
     size_t count;
 };
-/* Has the archive the namespaces that are asked for? -ENOENT, with the name of the first one that it
- * does not have. Of a moment in the past nobody knows before the store is filled: then it is 0. */
+/* Has the archive the namespaces that are asked for? -ENOENT, with the name of the first one that
+ * it does not have. A moment in the past is not looked at: then it is 0. */
 int clone_look_for(const char *url, const struct clone_source *source, const struct clone_ask *ask,
                    struct strbuf *why);
 

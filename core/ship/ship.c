@@ -307,7 +307,6 @@ static void destroy(struct stream *s)
     free(s->v);
     map64_release(&s->lost);
     map64_release(&s->told);
-    ship_repack_forget(s);
     cond_destroy(&s->wake);
     cond_destroy(&s->advanced);
     mutex_destroy(&s->lock);

@@ -63,15 +63,6 @@ static int place_of(struct stream *s, uint64_t number, const struct entry *e,
     return 0;
 }
 
-/* The same; -ENOENT also for what is to be put once more, since its pack is emptied. */
-static int lasting_place(struct stream *s, uint64_t number, const struct entry *e)
-{
-    struct archived_place at;
-    int err = place_of(s, number, e, &at);
-
-    return err == 0 && ship_is_sparse(s, number, e, &at) ? -ENOENT : err;
-}
-
 int ship_has(struct stream *s, uint64_t number, const struct entry *e, struct segment_content *ret)
 {
     struct archived_place at = {.where = 0};
@@ -165,12 +156,8 @@ static bool is_away_for_long(const struct stream *s)
  * are lost it is shipped without them. */
 static int unread(struct shipping *w, uint64_t number, int err)
 {
-    int stays = 0;
-
-    if (err == -ESTALE || (stays = ship_stay(w->s, number)) > 0)
+    if (err == -ESTALE)
         return 0;
-    if (stays < 0)
-        return stays;
     if (err == -EHOSTUNREACH && !is_away_for_long(w->s)) {
         w->away = true;
         return 0;
@@ -279,6 +266,7 @@ static int ship_large(struct shipping *w, uint64_t number, const struct entry *f
 /* Sends one object on its way, unless the archive has it. `seen`: those that were in this pass. */
 static int ship_one(struct shipping *w, uint64_t number, struct map64 *seen)
 {
+    struct archived_place at;
     struct entry e;
     uint64_t before;
     int err;
@@ -293,7 +281,7 @@ static int ship_one(struct shipping *w, uint64_t number, struct map64 *seen)
     err = map64_put(seen, number, 1);
     if (err < 0)
         return err;
-    err = lasting_place(w->s, number, &e);
+    err = place_of(w->s, number, &e, &at);
     if (err != -ENOENT || map64_get(&w->s->lost, number, &before))
         return err == -ENOENT ? 0 : err;
     if (e.kind == ENTRY_ABSENT)
@@ -324,6 +312,7 @@ static int pass(struct shipping *w, const uint64_t *numbers, size_t count)
 /* Has the archive all of them, but for those that are lost? 0, -ENOENT, or an error. */
 static int look(struct stream *s, const uint64_t *numbers, size_t count)
 {
+    struct archived_place at;
     struct entry e;
     uint64_t number, none;
     int err = 0;
@@ -333,7 +322,7 @@ static int look(struct stream *s, const uint64_t *numbers, size_t count)
             continue;
         err = resolve(s, numbers[i], &number, &e);
         if (err == 0)
-            err = lasting_place(s, number, &e);
+            err = place_of(s, number, &e, &at);
         if (err == -ENOENT && map64_get(&s->lost, number, &none))
             err = 0;
     }

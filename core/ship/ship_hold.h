@@ -17,7 +17,6 @@
 #include "archive_text.h"
 #include "archived.h"
 #include "catalogue.h"
-#include "map64.h"
 #include "ship.h"
 
 struct stream;
@@ -47,19 +46,6 @@ int ship_hold(struct state *p, uint16_t archive, struct shard *shard,
               const struct ship_pause *pause, struct ship_held *ret, char why[SHARD_WHY]);
 /* When it returns 0 no row names such a place, also after a crash. */
 int ship_held_forget(struct ship_held *h, archived_gone_fn *gone, void *ctx);
-/* Packs of which little is used. */
-struct ship_repack {
-    struct map64 packs;              /* keys: their numbers */
-    uint64_t live_bytes, dead_bytes; /* of all of them */
-};
-void ship_repack_init(struct ship_repack *r);
-void ship_repack_release(struct ship_repack *r);
-/* From now on, until the mount ends, what is shipped names nothing in these packs, unless it cannot
- * be read here; and each namespace is shipped whole by the next rounds. False: that would cost more
- * than it is worth. Takes r->packs over if true. */
-bool ship_held_repack(struct ship_held *h, struct ship_repack *r);
-/* For tests, in which all is small: bytes that shipping a namespace whole costs beside its items. */
-void ship_repack_set_section(uint64_t bytes);
 /* Notes the time of the oldest state that can be restored, for the status. */
 void ship_held_note_oldest(struct ship_held *h, int64_t time);
 void ship_let_go(struct ship_held *h);

@@ -93,8 +93,6 @@ struct stream {
     struct map64 lost;         /* objects that could not be read, or sealed, for what is cut */
     struct map64 told;         /* objects that people were told of */
     uint64_t untold;           /* more of them in this segment */
-    struct map64 sparse;       /* packs that are emptied (ship_repack.c) */
-    struct map64 staying;      /* objects in them that cannot be read here */
     bool away;                 /* bytes on a shard that cannot be asked are waited for, */
     int64_t away_since;        /* since then (ticks) */
     bool has_put; /* contents were put since it was looked whether some were lost before */
@@ -238,15 +236,6 @@ int ship_has(struct stream *s, uint64_t number, const struct entry *e, struct se
  * -ENOENT: they were not put. */
 int ship_place(struct stream *s, uint64_t number, const struct entry *e,
                struct segment_content *ret);
-
-/* ---- ship_repack.c ---- */
-
-void ship_repack_forget(struct stream *s);
-/* The archive has an object, which has that entry, at that place. Is it to be put once more? */
-bool ship_is_sparse(struct stream *s, uint64_t number, const struct entry *e,
-                    const struct archived_place *at);
-/* An object cannot be read here. 1: the archive has it, so it stays where it is; 0, or -errno. */
-int ship_stay(struct stream *s, uint64_t number);
 
 /* ---- ship_lost.c ---- */
 

@@ -47,7 +47,6 @@
 #include "shard_mem.h"
 #include "shards.h"
 #include "ship.h"
-#include "ship_hold.h"
 #include "store.h"
 #include "store_copy.h"
 #include "vault.h"
@@ -98,7 +97,7 @@ static struct {
         struct segment_pos at; /* the last segment that it knows */
     } old;                     /* a copy of the store */
     uint64_t rounds, failed, restored, refused, damaged, noticed, deaths, copies, idle, lossy;
-    uint64_t prunes, deleted, forgotten, pins, repacked;
+    uint64_t prunes, deleted, forgotten, pins;
     struct archive_pin pin; /* of a moment */
     size_t pinned;          /* which one */
     bool is_pinned;
@@ -995,7 +994,6 @@ static void note_prune(const struct prune_result *r, uint32_t before)
         w.marked = now(work.p);
     w.prunes++;
     w.deleted += r->deleted;
-    w.repacked += r->repacked;
 }
 
 static void prune(int64_t keep)
@@ -1126,7 +1124,6 @@ static void begin(const char *dir)
     work_begin();
     shard_mem_register();
     shard_set_patience(VAULT_PATIENCE);
-    ship_repack_set_section(0);
     clock_manual_init(&work.clock, 1700000000 * NSEC_PER_SEC);
     CHECK(kv_mem_create(NULL, &w.mem) == 0 && disk_mem_create(NULL, 0, &w.disk) == 0);
     CHECK(kv_open_mem(w.mem, store_tables, store_table_count, KV_CREATE, &w.kv) == 0);
@@ -1186,13 +1183,12 @@ int main(int argc, char **argv)
            "damaged (%llu noticed), %llu deaths, %llu old copies, %llu rounds with lost bytes, "
            "%llu "
            "segments followed, and %llu times afresh, %llu prunes (%llu deleted, %llu moments "
-           "forgotten, %llu pins, %llu packs emptied)\n",
+           "forgotten, %llu pins)\n",
            (unsigned long long)w.rounds, (unsigned long long)w.failed, (unsigned long long)w.idle,
            (unsigned long long)w.restored, (unsigned long long)w.refused,
            (unsigned long long)w.damaged, (unsigned long long)w.noticed,
            (unsigned long long)w.deaths, (unsigned long long)w.copies, (unsigned long long)w.lossy,
            segments, afresh, (unsigned long long)w.prunes, (unsigned long long)w.deleted,
-           (unsigned long long)w.forgotten, (unsigned long long)w.pins,
-           (unsigned long long)w.repacked);
+           (unsigned long long)w.forgotten, (unsigned long long)w.pins);
     return 0;
 }
