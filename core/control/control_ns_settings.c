@@ -130,15 +130,28 @@ static const char *const archive_modes[] = {
 
 static void get_archive(struct state *p, struct ns *ns, struct strbuf *out)
 {
-    strbuf_adds(out, archive_modes[ship_mode_of(p, ns)]);
+    char only[SHARD_URL_MAX + 1];
+    const enum ship_mode mode = ship_mode_of(p, ns, only);
+
+    if (*only)
+        command_add_word(out, only);
+    else
+        strbuf_adds(out, archive_modes[mode]);
 }
 
 static int set_archive(struct call *call, struct ns *ns, const char *value)
 {
+    uint16_t number = 0;
+    int err;
+
     for (unsigned i = 0; i < sizeof archive_modes / sizeof *archive_modes; i++)
         if (strcmp(value, archive_modes[i]) == 0)
             return ship_set_mode(call->p, ns, (enum ship_mode)i);
-    return control_fail_word(call, -EINVAL, "archive is async, sync or off, not %s", value);
+    if (!strchr(value, ':'))
+        return control_fail_word(
+            call, -EINVAL, "archive is async, sync, off, or the URL of an archive, not %s", value);
+    err = control_find_archive(call, value, true, &number);
+    return err < 0 ? err : ship_set_only(call->p, ns, number);
 }
 
 static const struct setting_of_ns settings[] = {
@@ -157,7 +170,7 @@ static const struct setting_of_ns settings[] = {
      get_snapdir, set_snapdir},
     {SHIP_SETTING, "async",
      "archive sync: an fsync in it waits until the archives of the store have what was changed; "
-     "off: it is shipped to none",
+     "off: it is shipped to none; a URL: to that one alone",
      get_archive, set_archive},
 };
 #define SETTINGS (sizeof settings / sizeof *settings)

@@ -135,9 +135,15 @@ struct ship_mark {
     bool off;      /* it is not shipped */
 };
 struct ship_mark ship_mark(struct state *p, uint16_t archive, struct ns *ns);
-/* How the namespace goes to the archives (SHIP_SETTING). */
-enum ship_mode ship_mode_of(struct state *p, const struct ns *ns);
+/* How the namespace goes to the archives (SHIP_SETTING). `only`: the URL of the one to which it goes;
+ * empty: to all of them. */
+enum ship_mode ship_mode_of(struct state *p, const struct ns *ns, char only[SHARD_URL_MAX + 1]);
 int ship_set_mode(struct state *p, struct ns *ns, enum ship_mode mode);
+/* It goes to that archive alone, SHIP_MODE_ASYNC; to none, once the store does not ship there any
+ * more. -ENXIO: the store does not ship there. */
+int ship_set_only(struct state *p, struct ns *ns, uint16_t archive);
+/* Does it go to the archive of that URL? */
+bool ship_goes_to(struct state *p, const struct ns *ns, const char *url);
 /* Does an fsync of that inode wait for archives? Cheap where the store has none. */
 bool ship_is_sync(struct state *p, uint64_t nodeid);
 /* What such an fsync does after flush_sync and ship_kick: it waits until every archive has all

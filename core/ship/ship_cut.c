@@ -72,21 +72,34 @@ static bool is_text(const char *value, size_t len, const char *text)
     return len == strlen(text) && memcmp(value, text, len) == 0;
 }
 
-enum ship_mode ship_mode_of(struct state *p, const struct ns *ns)
+enum ship_mode ship_mode_of(struct state *p, const struct ns *ns, char only[SHARD_URL_MAX + 1])
 {
     char value[NS_SETTING_VALUE_MAX];
     size_t len;
 
+    only[0] = '\0';
     if (ns_setting_get(p, ns, SHIP_SETTING, value, sizeof value, &len) < 0)
         return SHIP_MODE_ASYNC;
-    return is_text(value, len, SHIP_OFF)    ? SHIP_MODE_OFF
-           : is_text(value, len, SHIP_SYNC) ? SHIP_MODE_SYNC
-                                            : SHIP_MODE_ASYNC;
+    if (is_text(value, len, SHIP_OFF))
+        return SHIP_MODE_OFF;
+    if (is_text(value, len, SHIP_SYNC))
+        return SHIP_MODE_SYNC;
+    if (len <= SHARD_URL_MAX && memchr(value, ':', len)) {
+        memcpy(only, value, len);
+        only[len] = '\0';
+    }
+    return SHIP_MODE_ASYNC;
 }
 
-int ship_set_mode(struct state *p, struct ns *ns, enum ship_mode mode)
+bool ship_goes_to(struct state *p, const struct ns *ns, const char *url)
 {
-    const char *text = mode == SHIP_MODE_OFF ? SHIP_OFF : mode == SHIP_MODE_SYNC ? SHIP_SYNC : NULL;
+    char only[SHARD_URL_MAX + 1];
+
+    return ship_mode_of(p, ns, only) != SHIP_MODE_OFF && (!*only || strcmp(only, url) == 0);
+}
+
+static int set_value(struct state *p, struct ns *ns, const char *text)
+{
     const struct ns_setting s = {
         .name = SHIP_SETTING, .value = text, .len = text ? strlen(text) : 0};
     int err = ns_setting_set(p, ns, &s);
@@ -94,14 +107,32 @@ int ship_set_mode(struct state *p, struct ns *ns, enum ship_mode mode)
     return err == -ENOENT && !text ? 0 : err;
 }
 
+int ship_set_mode(struct state *p, struct ns *ns, enum ship_mode mode)
+{
+    return set_value(p, ns,
+                     mode == SHIP_MODE_OFF    ? SHIP_OFF
+                     : mode == SHIP_MODE_SYNC ? SHIP_SYNC
+                                              : NULL);
+}
+
+int ship_set_only(struct state *p, struct ns *ns, uint16_t archive)
+{
+    struct ship_stats s;
+
+    if (ship_next(p, archive - 1u, &s) < 0 || s.archive != archive)
+        return -ENXIO;
+    return set_value(p, ns, s.url);
+}
+
 bool ship_is_sync(struct state *p, uint64_t nodeid)
 {
+    char only[SHARD_URL_MAX + 1];
     struct ns *ns;
     bool is;
 
     if (!ship_has_any(p) || ns_get(p, vfs_node_ns(nodeid), &ns) < 0)
         return false;
-    is = ship_mode_of(p, ns) == SHIP_MODE_SYNC;
+    is = ship_mode_of(p, ns, only) == SHIP_MODE_SYNC;
     ns_put(p, ns);
     return is;
 }
@@ -114,7 +145,7 @@ static bool is_wanted(struct stream *s, struct ns *ns)
         if (!ns->live || ns->hidden.kind || ns->target)
             return false;
     }
-    return ship_mode_of(s->p, ns) != SHIP_MODE_OFF;
+    return ship_goes_to(s->p, ns, s->stats.url);
 }
 
 /* Is it another one than the archive has? */

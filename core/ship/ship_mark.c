@@ -33,19 +33,12 @@ static uint64_t last_change(struct ns *ns)
     return ns->seq;
 }
 
-/* Up to which change of the store the archive has all; 0: it is not known, or no such archive. */
-static uint64_t store_up_to(struct state *p, uint16_t archive)
-{
-    struct ship_stats s;
-
-    return ship_next(p, archive - 1u, &s) == 0 && s.archive == archive ? s.seq : 0;
-}
-
 struct ship_mark ship_mark(struct state *p, uint16_t archive, struct ns *ns)
 {
-    const uint64_t all = store_up_to(p, archive), last = last_change(ns);
-    struct ship_mark m = {.last = last, .off = ship_mode_of(p, ns) == SHIP_MODE_OFF};
+    struct ship_stats s;
+    const bool is_there = ship_next(p, archive - 1u, &s) == 0 && s.archive == archive;
+    struct ship_mark m = {.last = last_change(ns), .off = is_there && !ship_goes_to(p, ns, s.url)};
 
-    m.seq = !m.off && all >= last ? last : shipped_up_to(p, archive, ns);
+    m.seq = is_there && !m.off && s.seq >= m.last ? m.last : shipped_up_to(p, archive, ns);
     return m;
 }

@@ -231,7 +231,7 @@ static struct known learn(const char *name)
     if (ns) {
         list(ns, false);
         k = (struct known){.frozen = ns->frozen, .count = lines.count};
-        k.off = ship_mode_of(work.p, ns) == SHIP_MODE_OFF;
+        k.off = !ship_goes_to(work.p, ns, vault_url());
         k.there = !k.off;
         k.v = calloc(k.count, sizeof *k.v);
         CHECK(k.v);
@@ -812,7 +812,7 @@ static bool any_goes(void)
 
     for (size_t i = 0; i < WORK_NAMES; i++) {
         struct ns *ns = work_get(work_names[i]);
-        any = any || (ns && ship_mode_of(work.p, ns) != SHIP_MODE_OFF);
+        any = any || (ns && ship_goes_to(work.p, ns, vault_url()));
         ns_put(work.p, ns);
     }
     return any;

@@ -80,6 +80,32 @@ Test(archive_verbs, a_namespace_that_is_not_shipped_is_not_behind)
     agreed(&v.w.x, "durable main", "seq=0 behind=0 off=1");
 }
 
+Test(archive_verbs, a_namespace_may_go_to_one_archive_alone)
+{
+    struct shard_mem *second;
+
+    cr_assert_eq(shard_mem_create("second", NULL, &second), 0);
+    agreed(&v.w.x, "archive add mem:second", "ok");
+    refused(&v.w.x, "set ns:main.archive mem:third", -ENOENT, "the store has no archive mem:third");
+    refused(&v.w.x, "set ns:main.archive maybe", -EINVAL, "or the URL of an archive, not maybe");
+    put_file(&v.w.x, "main/a", "one");
+    agreed(&v.w.x, "branch main both", "ok");
+    agreed(&v.w.x, "set ns:main.archive mem:second", "ok");
+    agreed(&v.w.x, "get ns:main.archive", "ns:main.archive=mem:second default=async");
+    ship(&v);
+    refused(&v.w.x, "restore main back archive=mem:vault wait", -ENOENT, "no namespace main");
+    agreed(&v.w.x, "restore both back archive=mem:vault wait", "ok");
+    agreed(&v.w.x, "restore main again archive=mem:second wait", "ok");
+    agreed(&v.w.x, "durable main", " off=1\n");
+    agreed(&v.w.x, "durable main", " behind=0\n");
+    agreed(&v.w.x, "set ns:main.archive mem:vault", "ok"); /* it changes over, whole */
+    ship(&v);
+    agreed(&v.w.x, "restore main third archive=mem:vault wait", "ok");
+    refused(&v.w.x, "restore main late archive=mem:second wait", -ENOENT, "no namespace main");
+    agreed(&v.w.x, "archive remove mem:second", "ok");
+    shard_mem_destroy(second);
+}
+
 Test(archive_verbs, a_drain_of_the_archives_ends_when_each_has_all)
 {
     uint64_t last;
