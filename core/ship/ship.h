@@ -135,8 +135,8 @@ struct ship_mark {
     bool off;      /* it is not shipped */
 };
 struct ship_mark ship_mark(struct state *p, uint16_t archive, struct ns *ns);
-/* How the namespace goes to the archives (SHIP_SETTING). `only`: the URL of the one to which it goes;
- * empty: to all of them. */
+/* How the namespace goes to the archives (SHIP_SETTING). `only`: the URL of the one to which it
+ * goes; empty: to all of them. */
 enum ship_mode ship_mode_of(struct state *p, const struct ns *ns, char only[SHARD_URL_MAX + 1]);
 int ship_set_mode(struct state *p, struct ns *ns, enum ship_mode mode);
 /* It goes to that archive alone, SHIP_MODE_ASYNC; to none, once the store does not ship there any
