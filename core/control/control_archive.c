@@ -236,7 +236,7 @@ static int check_archive(struct call *call)
     if (!a)
         return -ENOMEM;
     *a = (struct check_asked){number, (unsigned)percent};
-    snprintf(detail, sizeof detail, "archive %u read=%u", number, a->read);
+    snprintf(detail, sizeof detail, "check of archive %u read=%u", number, a->read);
     return control_run_one(call, detail, check_job, a);
 }
 

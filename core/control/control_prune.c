@@ -90,7 +90,7 @@ int control_prune(struct call *call)
         return -ENOMEM;
     a->archive = number;
     snprintf(a->with, sizeof a->with, "%s", with ? with : "");
-    snprintf(detail, sizeof detail, "archive %u", number);
+    snprintf(detail, sizeof detail, "prune of archive %u", number);
     return control_run_one(call, detail, prune_job, a);
 }
 
