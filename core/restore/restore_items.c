@@ -226,7 +226,9 @@ static int find_once(struct restore_items *r, const struct segment_content *c, u
 
     if (err < 0) {
         *ret = 0; /* what had the id of a chain marker has died: the id is free */
-        return err == -ENOENT || err == -EAGAIN ? 0 : err;
+        return err == -ENOENT || err == -EAGAIN
+                   ? 0
+                   : fail(r, err, "an object of this store cannot be looked up by its id");
     }
     err = settle(r, *ret, &e, c);
     if (err < 0) {

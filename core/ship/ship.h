@@ -93,7 +93,7 @@ int ship_step(struct state *p);
  * and what the shard says, with a sentence in `why`. */
 int ship_add(struct state *p, const char *url, uint16_t *ret_number, char why[SHARD_WHY]);
 /* Ships nothing more there, and forgets it. What is there stays. -EBUSY: objects of this store are
- * nowhere else. */
+ * nowhere else, or a namespace goes to that archive alone. */
 int ship_remove(struct state *p, uint16_t number, char why[SHARD_WHY]);
 /* Goes on in a new lineage of the archive, with the store as it is. */
 int ship_fork(struct state *p, uint16_t number, uint32_t *ret_lineage, char why[SHARD_WHY]);

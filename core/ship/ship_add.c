@@ -335,6 +335,29 @@ static int check_ghosts(struct state *p, uint16_t number, char why[SHARD_WHY])
     return -EBUSY;
 }
 
+/* Does a namespace go there alone? It would go nowhere, and nobody would be told. */
+static int check_alone(struct state *p, const char *url, char why[SHARD_WHY])
+{
+    char only[SHARD_URL_MAX + 1];
+    uint32_t at = 0;
+    struct ns *ns;
+    int err = 0;
+
+    while (err == 0 && ns_next_number(p, at, &ns) == 0) {
+        at = ns->number;
+        if (!ns_is_hidden(p, ns) && ship_mode_of(p, ns, only) == SHIP_MODE_ASYNC &&
+            strcmp(only, url) == 0) {
+            READ_GUARD(&p->names.lock);
+            snprintf(why, SHARD_WHY,
+                     "%.80s goes there alone: `set ns:%.80s.archive` to another value first",
+                     ns->name, ns->name);
+            err = -EBUSY;
+        }
+        ns_put(p, ns);
+    }
+    return err;
+}
+
 /* Forgets what the store knows of an archive. If the store ships there after all, it knows that the
  * instants of the archive are not here. */
 static int forget(struct state *p, uint16_t number)
@@ -365,6 +388,8 @@ int ship_remove(struct state *p, uint16_t number, char why[SHARD_WHY])
     }
     if (err == 0)
         err = check_ghosts(p, number, why);
+    if (err == 0)
+        err = check_alone(p, info.url, why);
     if (err < 0)
         return err;
     end_stream(p, number);

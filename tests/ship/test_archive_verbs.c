@@ -98,6 +98,7 @@ Test(archive_verbs, a_namespace_may_go_to_one_archive_alone)
     agreed(&v.w.x, "restore main again archive=mem:second wait", "ok");
     agreed(&v.w.x, "durable main", " off=1\n");
     agreed(&v.w.x, "durable main", " behind=0\n");
+    refused(&v.w.x, "archive remove mem:second", -EBUSY, "main goes there alone");
     agreed(&v.w.x, "set ns:main.archive mem:vault", "ok"); /* it changes over, whole */
     ship(&v);
     agreed(&v.w.x, "restore main third archive=mem:vault wait", "ok");
