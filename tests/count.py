@@ -3,8 +3,8 @@
 """Count results in meson's testlog.json files and print "N passed, N failed, N skipped".
 
 A test that printed TAP (Criterion, with CRITERION_OUTPUTS) counts once per test in it, any other
-counts once. What was skipped is listed with the reason that it gave: a line "skipped: REASON", or
-that of cr_skip_test. Exit code 1 if something failed, nothing ran, or, where /dev/fuse opens
+counts once. Of each that failed the end of what it printed is repeated. What was skipped is listed
+with the reason that it gave: a line "skipped: REASON", or that of cr_skip_test. Exit code 1 if something failed, nothing ran, or, where /dev/fuse opens
 (--fuse yes), something was skipped that is of the suite "mount", gives no reason, or says that this
 is missing.
 """
@@ -17,6 +17,7 @@ GOOD = {"OK", "EXPECTEDFAIL"}
 TAP_LINE = re.compile(r"^(ok|not ok)\b(.*# *skip)?", re.IGNORECASE | re.MULTILINE)
 TAP_SKIP = re.compile(r"^ok - (\S+) +# *skip *(.*)$", re.IGNORECASE | re.MULTILINE)
 NO_REASON = "test was skipped"  # Criterion's word for it
+LAST_LINES = 40
 NOT_MISSING = re.compile(r"not root|/dev/fuse")  # where --fuse yes
 
 
@@ -56,6 +57,13 @@ def is_wrong(test, reason):
     return "mount" in suites_of(test) or not reason or NOT_MISSING.search(reason)
 
 
+def last_lines(test):
+    """What a test that failed printed last: it may be far above in what the check has printed."""
+    said = ((test.get("stdout") or "") + (test.get("stderr") or "")).splitlines()[-LAST_LINES:]
+    head = f"---- {test['name']}: {test['result']} after {test.get('duration', 0):.0f} s"
+    return "\n".join([head] + said)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--fuse", choices=["yes", "no"], required=True)
@@ -64,6 +72,7 @@ def main():
     args = parser.parse_args()
     passed = failed = skipped = 0
     complaints = []
+    ends = []
     for log in args.logs:
         try:
             with open(log, encoding="utf-8") as lines:
@@ -78,6 +87,8 @@ def main():
                     complaints.append(f"{line} (although /dev/fuse opens)")
                 else:
                     print(line)
+            if t["result"] not in GOOD and t["result"] != "SKIP":
+                ends.append(last_lines(t))
             counts = criterion_counts(t)
             if counts and t["result"] != "SKIP":
                 passed += counts[0]
@@ -96,8 +107,8 @@ def main():
         complaints.append("no test passed")
     if args.rc != 0 and not complaints:
         complaints.append("meson test failed")
-    for c in complaints:
-        print(c)
+    for line in ends + complaints:
+        print(line)
     print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
     return 1 if complaints else 0
 

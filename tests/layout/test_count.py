@@ -55,7 +55,9 @@ def main():
     expect("a claim without a word", count("yes", quiet), 1,
            f"tallyfs:base / own: own::it: skipped: no reason given{here}", one)
     expect("nothing ran", count("yes"), 1, "no test passed", "0 passed, 0 failed, 0 skipped")
-    expect("a failure", count("yes", FINE, ("tallyfs:kv / x", "FAIL", "")), 1,
+    many = "".join(f"line {i}\n" for i in range(100))
+    expect("a failure ends with what it said last", count("yes", FINE, ("tallyfs:kv / x", "FAIL", many)), 1,
+           "---- tallyfs:kv / x: FAIL after 0 s", *[f"line {i}" for i in range(60, 100)],
            "tallyfs:kv / x: FAIL", "1 passed, 1 failed, 0 skipped")
 
 
