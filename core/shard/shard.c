@@ -479,16 +479,18 @@ static int check_range(const char *name, size_t len, uint64_t off)
 ssize_t shard_range(struct shard *s, const char *name, void *buf, size_t len, uint64_t off)
 {
     int err = check_range(name, len, off);
+    ssize_t n = err < 0 ? err : read_there(s, name, run_range, buf, len, off);
 
-    return err < 0 ? err : read_there(s, name, run_range, buf, len, off);
+    return n == -ENOENT ? thin_range(s, name, buf, len, off) : n;
 }
 
 ssize_t shard_range_alloc(struct shard *s, const char *name, size_t len, uint64_t off,
                           void **ret_data)
 {
     int err = check_range(name, len, off);
+    ssize_t n = err < 0 ? err : read_alloc(s, name, run_range, len, off, ret_data);
 
-    return err < 0 ? err : read_alloc(s, name, run_range, len, off, ret_data);
+    return n == -ENOENT ? thin_range_alloc(s, name, len, off, ret_data) : n;
 }
 
 /* ---- the rest ---- */
@@ -508,7 +510,8 @@ int shard_stat(struct shard *s, const char *name, uint64_t *ret_size)
     shard_count(s, SHARD_STAT, 1);
     if (a->result == 0)
         *ret_size = a->off;
-    return (int)end(a);
+    err = (int)end(a);
+    return err == -ENOENT ? thin_stat(s, name, ret_size) : err;
 }
 
 static ssize_t run_age(struct ask *a)
@@ -542,11 +545,15 @@ int shard_verify(struct shard *s, const char *name)
 {
     int err = check_name(name);
     struct ask *a = err < 0 ? NULL : ask_about(s, name, run_verify, 0, &err);
+    uint64_t size;
 
     if (!a)
         return err;
     shard_count(s, SHARD_STAT, a->result != -EOPNOTSUPP);
-    return (int)end(a);
+    err = (int)end(a);
+    if (err == -ENOENT && thin_stat(s, name, &size) == 0)
+        err = -EOPNOTSUPP; /* no checksum says what is left of a pack */
+    return err;
 }
 
 static ssize_t run_remove(struct ask *a)

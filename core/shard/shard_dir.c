@@ -210,15 +210,10 @@ static int open_file(struct dir_shard *d, const char *name, struct stat *ret_sta
 
 /* Reads from a file that is open already, or keeps the one that it opens: a pack is read in many
  * ranges. */
-static ssize_t dir_range(struct shard *s, const char *name, void *buf, size_t len, uint64_t off)
+static ssize_t read_kept(struct dir_shard *d, const char *name, void *buf, size_t len, uint64_t off)
 {
-    struct dir_shard *d = dir_of(s);
     uint64_t changes;
     struct stat st;
-    int err = check_here_now_and_then(d);
-
-    if (err < 0)
-        return err;
     struct shard_dir_file *file = shard_dir_files_get(&d->files, name, &changes);
     int fd = file ? file->fd : open_file(d, name, &st);
 
@@ -230,6 +225,21 @@ static ssize_t dir_range(struct shard *s, const char *name, void *buf, size_t le
         shard_dir_files_put_back(&d->files, file);
     else if (n < 0 || !shard_dir_files_add(&d->files, name, fd, changes))
         close(fd);
+    return n;
+}
+
+/* On NFS a file that is kept open, and that another machine has deleted, cannot be read any more
+ * (-ESTALE): whether there is still one of that name is asked then. */
+static ssize_t dir_range(struct shard *s, const char *name, void *buf, size_t len, uint64_t off)
+{
+    struct dir_shard *d = dir_of(s);
+    int err = check_here_now_and_then(d);
+    ssize_t n = err < 0 ? err : read_kept(d, name, buf, len, off);
+
+    if (n == -ESTALE) {
+        shard_dir_files_forget(&d->files, name);
+        n = read_kept(d, name, buf, len, off);
+    }
     return n < 0 ? told((int)n) : n;
 }
 
