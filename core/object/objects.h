@@ -194,6 +194,9 @@ int objects_copy_file(struct objects *o, uint16_t shard, uint64_t number, const 
  * right one and does not; -errno: it cannot be asked. *ret_size is the size of the pack there, for
  * objects_pack_has; 0: there is none, or it is a file. */
 int objects_ask(struct objects *o, const struct entry *ghost, uint64_t *ret_size);
+/* Likewise. A pack in an archive may have lost what was not needed of it (shard_thin.h): there it
+ * looks whether the record is left. */
+int objects_ask_closely(struct objects *o, const struct entry *ghost);
 /* Does the ghost's shard itself say that all bytes of its pack or file are as they were put, so
  * that none has to be read? False: it does not, or cannot say so, or has other bytes. */
 bool objects_sound_there(struct objects *o, const struct entry *ghost);

@@ -281,7 +281,7 @@ static int copy_file(struct objects *o, struct shard *s, struct disk *disk, cons
     if (err < 0 && existed) /* the name that exists is another file */
         return err == -EIO ? -EEXIST : err;
     if (err < 0 && !shards_is_archive(o->c.shards, to->shard))
-        (void)delete_file(s, to);  /* if this fails an orphan stays */
+        (void)delete_file(s, to); /* if this fails an orphan stays */
     return err;
 }
 
@@ -314,8 +314,12 @@ int objects_append(struct objects *o, const struct entry *from, const void *data
 
     if (err < 0)
         return err;
-    *ret_to = (struct entry){.kind = ENTRY_PACK, .id = from->id, .size = from->size,
-                             .day = from->day, .where = at.pack, .offset = at.offset};
+    *ret_to = (struct entry){.kind = ENTRY_PACK,
+                             .id = from->id,
+                             .size = from->size,
+                             .day = from->day,
+                             .where = at.pack,
+                             .offset = at.offset};
     return 0;
 }
 
@@ -442,7 +446,41 @@ int objects_ask(struct objects *o, const struct entry *ghost, uint64_t *ret_size
     err = object_use(o, ghost->shard, SHARDS_READ, &s, NULL);
     if (err < 0)
         return err;
-    err = shards_said(o->c.shards, ghost->shard, has_size(s, ghost, ret_size));
+    err = has_size(s, ghost, ret_size);
+    if (err == -EUCLEAN) /* the head of what is left of a pack is damaged */
+        err = -ENOENT;
+    err = shards_said(o->c.shards, ghost->shard, err);
+    shards_put_back(o->c.shards, ghost->shard);
+    return err == -ENOENT ? 0 : err;
+}
+
+/* As has_size. */
+static int has_record(struct shard *s, const struct entry *e)
+{
+    uint8_t head[PACK_RECORD_HEAD];
+    char name[DISK_NAME_MAX + 1];
+    struct pack_record r;
+    ssize_t n;
+
+    objects_file_name(e, 0, name);
+    n = shard_range(s, name, head, sizeof head, e->offset);
+    if (n < 0)
+        return n == -EUCLEAN ? -ENOENT : (int)n;
+    return n == sizeof head && pack_record_decode(head, &r) == 0 && r.size == e->size ? 1 : -ENOENT;
+}
+
+int objects_ask_closely(struct objects *o, const struct entry *ghost)
+{
+    uint64_t size;
+    struct shard *s;
+    int err = objects_ask(o, ghost, &size);
+
+    if (err != 1 || ghost->kind != ENTRY_PACK || !shards_is_archive(o->c.shards, ghost->shard))
+        return err;
+    err = object_use(o, ghost->shard, SHARDS_READ, &s, NULL);
+    if (err < 0)
+        return err;
+    err = shards_said(o->c.shards, ghost->shard, has_record(s, ghost));
     shards_put_back(o->c.shards, ghost->shard);
     return err == -ENOENT ? 0 : err;
 }

@@ -157,6 +157,14 @@ int pack_record_verify(const void *record, size_t have, const struct pack_place 
                                          : verify_payload(head, &r, head + RECORD_HEAD, place);
 }
 
+int pack_record_check(const void *record, size_t len, const struct pack_place *place, uint32_t size)
+{
+    struct pack_record r;
+    int err = len < RECORD_HEAD ? -EUCLEAN : pack_record_decode(record, &r);
+
+    return err < 0 ? err : pack_record_verify(record, len, place, &r.id, size);
+}
+
 static int read_exactly(struct disk_file *f, void *buf, size_t len, uint64_t off)
 {
     ssize_t n = disk_pread(f, buf, len, off);

@@ -159,6 +159,13 @@ int pack_record_decode(const uint8_t head[PACK_RECORD_HEAD], struct pack_record 
 /* Bytes a record of so much payload takes in its file. */
 uint64_t pack_record_size(uint32_t len);
 
+/* Is that, of `len` bytes from the place on, a sound record of a content of `size` bytes? -EUCLEAN;
+ * -EPROTO: it is sound, and compressed by a newer version. */
+int pack_record_check(const void *record, size_t len, const struct pack_place *place,
+                      uint32_t size);
+/* The head of the file of a pack, which has that number. */
+void pack_file_head(uint8_t head[PACK_FILE_HEAD], uint64_t number);
+
 uint64_t pack_entry_dead(const struct pack_entry *e); /* bytes of its file, for certain */
 #define PACK_ENTRY_LEN 20
 void pack_entry_encode(const struct pack_entry *e, uint8_t out[PACK_ENTRY_LEN]);

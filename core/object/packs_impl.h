@@ -76,7 +76,6 @@ struct packs {
 
 void pack_record_head(uint8_t head[RECORD_HEAD], const struct id *id, const void *data,
                       uint32_t len, const struct pack_place *place);
-void pack_file_head(uint8_t head[FILE_HEAD], uint64_t number);
 /* One record of `len` bytes of content into `buf`. -EUCLEAN, -EIO; -EPROTO: it is sound, and
  * compressed by a newer version. */
 int pack_record_read(struct disk_file *f, const struct pack_place *place, const struct id *id,

@@ -23,7 +23,9 @@ static int retire_place(struct move *m, const struct entry *place)
 }
 
 /* What comes home from an archive is there still: so it is not sent there again, and no restore
- * compares its bytes. Without the row both would be done, so an error does no harm. */
+ * compares its bytes. Without the row both would be done, so an error does no harm. The row is put
+ * while the object is a ghost yet: so a prune, which looks at ghosts and then at rows, sees one of
+ * both. */
 static void note_archived(struct move *m, uint64_t number, const struct entry *from)
 {
     const struct archived_place at = {
@@ -37,16 +39,19 @@ static void note_archived(struct move *m, uint64_t number, const struct entry *f
  * retired. -ESTALE: it was healed or moved meanwhile. */
 static int name(struct move *m, uint64_t number, const struct entry *from, const struct entry *to)
 {
-    int err = refs_relocate(m->p->refs, number, from, to);
+    int err;
 
+    note_archived(m, number, from);
+    err = refs_relocate(m->p->refs, number, from, to);
+    if (err == -ENOENT) /* it was deleted meanwhile */
+        archived_forget(m->p->archived, number);
     if (err < 0) {
         (void)retire_place(m, to);
-        return err == -ENOENT ? move_skip(m) : err; /* it was deleted meanwhile */
+        return err == -ENOENT ? move_skip(m) : err;
     }
     m->r.objects++;
     m->r.bytes += from->size;
     m->uncommitted += from->size;
-    note_archived(m, number, from);
     return retire_place(m, from); /* after an error the old place stays counted until a GC cycle */
 }
 

@@ -144,8 +144,7 @@ static int judge_alone(struct restore_items *r, const struct entry *here, const 
 static int judge(struct restore_items *r, const struct entry *here, const struct entry *there)
 {
     const bool ours = here->shard == r->archive;
-    uint64_t none;
-    int same = ours ? objects_ask(r->p->objects, here, &none) : 1;
+    int same = ours ? objects_ask_closely(r->p->objects, here) : 1;
 
     if (same == 1)
         same = compare(r, here, there);
