@@ -4,10 +4,11 @@
  *
  * The rows of a store say what an archive has. A catalogue gives some of that up. The writer that
  * puts it drops its rows before. But a copy of the store may have them, and may become the writer
- * later: so each mount reads the catalogues that its record has not noted as seen, after its claim
- * and before it ships. One that is put after that is of a writer that is fenced by then; it deletes
- * only what a catalogue has given up for some time, and it looks for a later claim before: so what
- * it deletes is in a catalogue that was there when this mount read them.
+ * later: so each mount reads the catalogues that its record has not noted as seen, and the last one
+ * also if its deletion has begun. It does so after its claim and before it ships. One that is put
+ * after that is of a writer that is fenced by then; it deletes only what a catalogue has given up
+ * for some time, and it looks for a later claim before: so what it deletes is in a catalogue that
+ * was there when this mount read them.
  */
 #include "ship_hold.h"
 #include "ship_impl.h"
@@ -38,16 +39,16 @@ static bool is_given_up(const struct archived_place *place, void *ctx)
     return catalogue_gives_up(ctx, place->in_pack, place->where);
 }
 
-/* Drops the rows of what the catalogues from `seen` + 1 to the last one have given up, durably. */
-static int drop_given_up(struct state *p, uint16_t archive, uint32_t seen, struct shard *shard,
-                         struct catalogue *last)
+/* Drops the rows of what the catalogues from h->from on have given up, durably. */
+static int drop_given_up(struct state *p, uint16_t archive, const struct honour *h,
+                         struct shard *shard)
 {
-    int err = drop_rows(p, archive, is_given_up, last);
+    int err = drop_rows(p, archive, is_given_up, (void *)&h->last);
 
-    for (uint32_t i = seen + 1; err == 0 && i < last->number; i++) {
+    for (uint32_t i = h->from; err == 0 && i < h->last.number; i++) {
         struct catalogue c;
 
-        err = archive_catalogue(shard, last->lineage, i, &c);
+        err = archive_catalogue(shard, h->last.lineage, i, &c);
         if (err < 0)
             break;
         err = drop_rows(p, archive, is_given_up, &c);
@@ -73,25 +74,54 @@ static int distrust(struct state *p, uint16_t archive)
     return err < 0 ? err : flush_now(p);
 }
 
-int ship_honour(struct state *p, uint16_t archive, uint32_t lineage, uint32_t seen,
-                struct shard *shard, int64_t *ret_oldest)
+/* The catalogue of `seen` counts once more with later ones: a row may have been put after it, and
+ * this be a copy of the store. If it is the last one it counts if its deletion has begun: by a run
+ * that died, or since this is a copy. */
+int ship_honour_look(uint32_t lineage, uint32_t seen, struct shard *shard, struct honour *ret)
 {
-    struct catalogue last;
-    int err = archive_last_catalogue(shard, lineage, seen, &last);
+    int begun = 0;
+    int err = archive_last_catalogue(shard, lineage, seen, &ret->last);
+
+    ret->from = 0;
+    ret->distrusted = err == -EUCLEAN || err == -EPROTO;
+    if (err < 0)
+        return ret->distrusted ? 1 : err;
+    if (ret->last.number > seen)
+        ret->from = seen ? seen : 1;
+    else if (ret->last.pack_count || ret->last.file_count)
+        begun = archive_has_begun(shard, lineage, ret->last.number);
+    if (begun == 1)
+        ret->from = ret->last.number;
+    if (begun < 0)
+        catalogue_release(&ret->last);
+    return begun < 0 ? begun : ret->from > 0;
+}
+
+void ship_honour_release(struct honour *h)
+{
+    if (!h->distrusted)
+        catalogue_release(&h->last);
+}
+
+static int drop_what_is_gone(struct state *p, uint16_t archive, const struct honour *h,
+                             struct shard *shard)
+{
+    int err = h->from ? drop_given_up(p, archive, h, shard) : 0;
 
     if (err == -EUCLEAN || err == -EPROTO)
-        return distrust(p, archive);
-    if (err < 0)
-        return err;
-    if (last.number > seen)
-        err = drop_given_up(p, archive, seen, shard, &last);
-    if (err == -EUCLEAN || err == -EPROTO)
         err = distrust(p, archive);
-    if (err == 0 && last.number > seen)
-        err = shards_note_seen(p->shards, archive, last.number);
-    if (err == 0 && ret_oldest && archive_oldest(shard, lineage, &last, ret_oldest) < 0)
+    return err == 0 && h->from ? shards_note_seen(p->shards, archive, h->last.number) : err;
+}
+
+int ship_honour(struct state *p, uint16_t archive, struct honour *h, struct shard *shard,
+                int64_t *ret_oldest)
+{
+    int err = h->distrusted ? distrust(p, archive) : drop_what_is_gone(p, archive, h, shard);
+
+    if (err == 0 && ret_oldest && !h->distrusted &&
+        archive_oldest(shard, h->last.lineage, &h->last, ret_oldest) < 0)
         *ret_oldest = 0; /* it is only shown */
-    catalogue_release(&last);
+    ship_honour_release(h);
     return err;
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "archived.h"
+#include "catalogue.h"
 #include "chain.h"
 #include "items_file.h"
 #include "lock.h"
@@ -160,11 +161,21 @@ int ship_round_held(struct stream *s);
 
 /* ---- ship_hold.c ---- */
 
-/* Drops the rows of what the catalogues of a lineage behind `seen` have given up, durably, and
- * notes that they were seen. *ret_oldest, which may be NULL, gets the time of the oldest state that
- * can be restored. */
-int ship_honour(struct state *p, uint16_t archive, uint32_t lineage, uint32_t seen,
-                struct shard *shard, int64_t *ret_oldest);
+/* What a store must do with the catalogues of a lineage. */
+struct honour {
+    struct catalogue last; /* the last one; number 0: there is none */
+    uint32_t from;   /* rows are dropped of what these give up, from this one on; 0: of none */
+    bool distrusted; /* the last one cannot be read: all rows are dropped */
+};
+
+/* `seen`: the last catalogue that the store has noted. 1: rows are to be dropped, 0: none; or
+ * -errno, and then there is nothing to release. */
+int ship_honour_look(uint32_t lineage, uint32_t seen, struct shard *shard, struct honour *ret);
+void ship_honour_release(struct honour *h);
+/* Drops the rows, durably, and notes that the catalogues were seen. *ret_oldest, which may be NULL,
+ * gets the time of the oldest state that can be restored. It releases `h` in any case. */
+int ship_honour(struct state *p, uint16_t archive, struct honour *h, struct shard *shard,
+                int64_t *ret_oldest);
 
 /* ---- ship_join.c ---- */
 

@@ -166,7 +166,9 @@ static int sort_point(struct stream *s, struct shard *shard, const struct archiv
     return err;
 }
 
-static int sort_points(struct stream *s, struct shard *shard, const struct archive_names *names)
+/* `anew`: all points go. */
+static int sort_points(struct stream *s, struct shard *shard, const struct archive_names *names,
+                       bool anew)
 {
     struct ns_point note;
     struct ns *point;
@@ -175,10 +177,13 @@ static int sort_points(struct stream *s, struct shard *shard, const struct archi
 
     while (err == 0 && ns_point_next(s->p, at, &point, &note) == 0) {
         at = point->number;
-        if (note.archive == s->archive)
+        if (note.archive == s->archive && !anew) {
             err = sort_point(s, shard, names, point, note);
-        else
-            ns_put(s->p, point);
+            continue;
+        }
+        if (note.archive == s->archive)
+            err = drop_point(s, point);
+        ns_put(s->p, point);
     }
     flush_kick_drops(s->p);
     return err;
@@ -223,15 +228,31 @@ static int check_names(struct stream *s, struct shard *shard, const struct archi
 
 /* ---- joining ---- */
 
-/* What others have given up is not named again. */
-static int honour(struct stream *s, struct shard *shard)
+/* What others have given up is not named again. Contents whose rows are dropped get other places
+ * when they are named again. A follower notes only one place of an object, which no other section
+ * may name differently then (restore_items.c): so all is shipped as a whole. That is noted as the
+ * gap that points leave, and the points go, before the rows do. */
+static int honour(struct stream *s, struct shard *shard, const struct archive_names *names)
 {
     struct shards_info info;
+    struct honour h;
     int64_t oldest = 0;
-    int err = shards_info_get(s->p->shards, s->archive, &info);
+    int drops, err = shards_info_get(s->p->shards, s->archive, &info);
 
+    if (err < 0)
+        return err;
+    drops = ship_honour_look(s->lineage, info.seen, shard, &h);
+    if (drops < 0)
+        return drops;
+    err = drops ? shards_note_gap(s->p->shards, s->archive, true) : 0;
+    s->gap |= drops && err == 0;
     if (err == 0)
-        err = ship_honour(s->p, s->archive, s->lineage, info.seen, shard, &oldest);
+        err = sort_points(s, shard, names, drops);
+    if (err < 0) {
+        ship_honour_release(&h);
+        return err;
+    }
+    err = ship_honour(s->p, s->archive, &h, shard, &oldest);
     if (err < 0)
         return err;
     MUTEX_GUARD(&s->stats_lock);
@@ -317,9 +338,7 @@ static int join(struct stream *s, struct shard *shard)
     s->chain.shard = shard;
     err = check_and_claim(s, shard, &names);
     if (err == 0)
-        err = honour(s, shard);
-    if (err == 0)
-        err = sort_points(s, shard, &names);
+        err = honour(s, shard, &names);
     archive_names_release(&names);
     if (err == 0)
         err = shards_allow(s->p->shards, s->archive, archive_prefix(s->lineage, s->chain.epoch));
@@ -368,6 +387,24 @@ int ship_is_claimed(struct stream *s, struct shard *shard)
     return err == 0 ? 1 : err == -ENOENT ? 0 : err;
 }
 
+/* Of this mount's own catalogues the rows are right. -ESTALE: a writer that is fenced has put one:
+ * the stream joins again, and honours that. */
+static int look_for_catalogue(struct stream *s, struct shard *shard)
+{
+    struct shards_info info;
+    struct honour h;
+    bool is_new;
+    int err = shards_info_get(s->p->shards, s->archive, &info);
+
+    if (err == 0)
+        err = ship_honour_look(s->lineage, info.seen, shard, &h);
+    if (err < 0)
+        return err;
+    is_new = !h.distrusted && h.last.number > info.seen;
+    ship_honour_release(&h);
+    return is_new ? -ESTALE : 0;
+}
+
 /* Whoever has claimed since our claim is the writer: nothing is claimed here then, which would end
  * its epoch. */
 static int claim_next(struct stream *s, struct shard *shard)
@@ -393,7 +430,7 @@ static int claim_next(struct stream *s, struct shard *shard)
     if (err == 0)
         err = check_successor(s, shard);
     if (err == 0)
-        err = honour(s, shard);
+        err = look_for_catalogue(s, shard);
     if (err == 0)
         s->chain = next;
     return err;
