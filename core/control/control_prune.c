@@ -3,6 +3,7 @@
 #include "archive_pins.h"
 #include "control_impl.h"
 #include "job.h"
+#include "ns_restore.h"
 #include "prune.h"
 #include "shards.h"
 #include "ship.h"
@@ -33,8 +34,10 @@ static void say(const struct prune_result *r, struct strbuf *out)
         strbuf_add_time(out, r->oldest);
     else
         strbuf_adds(out, "all");
-    strbuf_addf(out, " deleted=%llu deleted_bytes=%llu marked=%llu marked_bytes=%llu wait=%lld",
-                U(r->deleted), U(r->deleted_bytes), U(r->marked), U(r->marked_bytes),
+    strbuf_addf(out,
+                " deleted=%llu deleted_bytes=%llu thinned=%llu marked=%llu "
+                "marked_bytes=%llu wait=%lld",
+                U(r->deleted), U(r->deleted_bytes), U(r->thinned), U(r->marked), U(r->marked_bytes),
                 (long long)(r->wait / NSEC_PER_SEC));
 }
 
@@ -148,7 +151,8 @@ int control_list_pins(struct call *call)
 }
 
 /* It need not be readable. */
-static int end_pin(struct shard *shard, const uint8_t token[ARCHIVE_TOKEN_LEN])
+static int end_pin(struct call *call, uint16_t number, struct shard *shard,
+                   const uint8_t token[ARCHIVE_TOKEN_LEN])
 {
     char name[ARCHIVE_NAME_MAX + 1];
     uint64_t size;
@@ -156,7 +160,9 @@ static int end_pin(struct shard *shard, const uint8_t token[ARCHIVE_TOKEN_LEN])
 
     archive_pin_name(token, name);
     err = shard_stat(shard, name, &size);
-    return err < 0 ? err : archive_pin_end(shard, token);
+    if (err == 0)
+        err = restore_needs_pin(call->p, number, shard, token);
+    return err == 1 ? -EBUSY : err < 0 ? err : archive_pin_end(shard, token);
 }
 
 static int unpin(struct call *call, uint16_t number, const uint8_t token[ARCHIVE_TOKEN_LEN])
@@ -166,10 +172,14 @@ static int unpin(struct call *call, uint16_t number, const uint8_t token[ARCHIVE
 
     if (err < 0)
         return control_archive_errno(err);
-    err = end_pin(shard, token);
-    if (err != -ENOENT)
+    err = end_pin(call, number, shard, token);
+    if (err != -ENOENT && err != -EBUSY)
         err = shards_said(call->p->shards, number, err);
     shards_put_back(call->p->shards, number);
+    if (err == -EBUSY)
+        return control_fail(call, err,
+                            "contents of this store are only there, and that pin keeps them: "
+                            "`recall` them first");
     return err == -ENOENT
                ? control_fail(call, err, "there is no such pin: `archive pins` lists them")
                : control_archive_errno(err);

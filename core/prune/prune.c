@@ -201,7 +201,7 @@ static int put_mark(struct prune *u, struct ship_held *h, const struct catalogue
 }
 
 /* Does it keep something that the last one gives up, and that is still there? */
-static bool takes_back(const struct prune *u, const struct catalogue *c)
+static bool takes_back(struct prune *u, const struct catalogue *c)
 {
     const struct catalogue *last = &u->last;
 
@@ -214,7 +214,8 @@ static bool takes_back(const struct prune *u, const struct catalogue *c)
         const struct listed_file *f = &u->files[i];
 
         if (catalogue_gives_up(last, f->in_pack, f->where) &&
-            live_has(&u->live, f->in_pack, f->where))
+            live_has(&u->live, f->in_pack, f->where) && !prune_is_sparse(u, f) &&
+            !(f->has_thin && !f->size))
             return true;
     }
     return false;
@@ -223,7 +224,7 @@ static bool takes_back(const struct prune *u, const struct catalogue *c)
 /* When a catalogue is put: if it marks anything; always; only if it takes something back. */
 enum mark_when { MARK_MORE, MARK_ALWAYS, MARK_BACK };
 
-static bool is_to_be_put(const struct prune *u, const struct catalogue *c, enum mark_when when)
+static bool is_to_be_put(struct prune *u, const struct catalogue *c, enum mark_when when)
 {
     return when == MARK_ALWAYS || (when == MARK_MORE && marked_by(c)) ||
            (u->last.number && !u->begun && takes_back(u, c));

@@ -13,6 +13,12 @@
  * deletes only what the catalogue has given up and none of these needs:
  *   - The states that are kept by the settings now, and all segments from the begin on. Whatever of
  *     them cannot be read ends the run.
+ *   - Of a pack of which only little is needed (prune_thin.c) the same holds of its contents: all
+ *     that is named by what is named below is put a second time before the pack is deleted. So
+ *     everything that looks for needs notes contents, and not only packs. The last catalogue gives
+ *     such a pack up although states that it keeps need some of it; so what it keeps is needed,
+ *     too, until the next one is put (prune_note_last). Of the table `archived` the rows of such
+ *     contents stay, so that an object has one place as before (restore/restore_items.c).
  *   - Pins. A reader puts its pin, and then reads the last catalogue (archive_catalogue.h). Pins
  *     are read before anything else, and once more while nothing is shipped. What a new pin of this
  *     lineage says is needed, too; another new pin ends the run (-EAGAIN). A follower ends its pin
@@ -29,7 +35,8 @@
  *     which the table has forgotten, durably, all that is deleted then (ship_hold.h). A restore
  *     that begins later is planned by the last catalogue, which was there by then.
  *   - Another writer. It claims, and then drops from its table what the catalogues have given up
- *     (ship_honour), before it ships. If it claims before the look for a later claim, this run
+ *     (ship_honour), before it ships; and all that it ships then is whole, since the contents get
+ *     new places. If it claims before the look for a later claim, this run
  *     ends. If it claims after, it reads the catalogue whose things are deleted here, which is
  *     older.
  *   - chain.h: claims, terminators, the first segment of each epoch, and all segments of the last
@@ -50,7 +57,8 @@
  * It reads all segments from the begin on, those that are kept before it, those of other lineages
  * with the same keys, and the names of packs, files and bodies; never contents. Up to
  * `shard_parallel` deletions are under way. Memory: about 200 bytes for each segment that is kept
- * before the begin, 32 for each namespace that is named in one, and 60 for each pack or file.
+ * before the begin, 32 for each namespace that is named in one, 60 for each pack or file,
+ * and 16 to 32 for each content in packs of epochs before the begin.
  *
  * Threads: any; the caller holds no lock and may wait. Errors: 0 or -errno, with a sentence in
  * `why`:
@@ -68,10 +76,13 @@
 
 struct state;
 
+#define PRUNE_LEAST ((uint64_t)64 << 10) /* thinning a pack costs four requests */
+
 struct prune_ask {
     /* The same archive by a URL with other credentials, which are used to delete; NULL: those of
      * the store. So the store itself needs no right to delete. */
     const char *with;
+    uint64_t least; /* packs are thinned that shrink by so many bytes; 0: PRUNE_LEAST */
     int (*progress)(uint64_t segments, void *ctx); /* now and then; NULL: none */
     void *ctx;
 };
@@ -82,6 +93,7 @@ struct prune_result {
     int64_t oldest;     /* time of the oldest state that is kept; 0: nothing is given up */
     uint64_t deleted, deleted_bytes; /* segments, packs and files; bytes of the latter two */
     uint64_t marked, marked_bytes;   /* likewise */
+    uint64_t thinned;                /* packs that were deleted but for what is needed of them */
     int64_t wait; /* ns until what is marked may be deleted; 0: it was, or nothing is marked */
 };
 

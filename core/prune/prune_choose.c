@@ -184,6 +184,8 @@ int prune_choose(struct prune *u)
     const struct spot *s;
     int err = choose_begin(u, at, &begin);
 
+    if (err == 0 && !u->whole) /* before anything is noted */
+        u->live.old_epoch = begin.epoch;
     if (err == 0)
         err = must_be_there(reach_segment(&u->reach, begin, &s));
     if (err < 0)

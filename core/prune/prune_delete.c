@@ -9,7 +9,9 @@
 
 #include "crew.h"
 #include "objects.h"
+#include "report.h"
 #include "settings.h"
+#include "shard_thin.h"
 #include "state.h"
 #include "sums.h"
 #include <errno.h>
@@ -125,18 +127,37 @@ static int delete_file(struct deleting *d, const struct listed_file *f)
                             .id = f->id,
                             .where = f->where,
                             .shard = d->u->archive};
-    char name[DISK_NAME_MAX + 1], sums[DISK_NAME_MAX + 1];
+    char name[DISK_NAME_MAX + 1], sums[DISK_NAME_MAX + 1], thin[DISK_NAME_MAX + 1];
     int err;
 
     objects_file_name(&e, f->where, name);
+    if (f->in_pack && f->has_thin && !f->size && shard_thin_name(name, thin))
+        return give(d, thin, f->thin);
     err = give(d, name, f->size);
+    if (err == 0 && f->in_pack && f->has_thin && shard_thin_name(name, thin))
+        err = give(d, thin, SIZE_UNCOUNTED);
     if (err == 0 && !f->in_pack && sums_name(name, sums) == 0)
         err = give(d, sums, SIZE_UNCOUNTED);
     return err;
 }
 
-/* Those that are to be deleted leave the list of what is there. */
-static int delete_files(struct deleting *d)
+/* A pack that is given up, and of which something is needed: that stays. */
+static int thin_one(struct deleting *d, struct listed_file *f)
+{
+    struct listed_file whole = {.where = f->where, .size = f->size, .in_pack = true};
+    int err = prune_thin(d->u, f);
+
+    if (err <= 0)
+        return err;
+    whole.size -= f->thin < whole.size ? f->thin : whole.size; /* so much is gained */
+    f->size = 0;
+    f->has_thin = true;
+    d->u->r->thinned++;
+    return delete_file(d, &whole);
+}
+
+/* Those that are to be deleted leave the list of what is there. `packs`: packs, too. */
+static int delete_files(struct deleting *d, bool packs)
 {
     struct prune *u = d->u;
     size_t n = 0;
@@ -144,30 +165,55 @@ static int delete_files(struct deleting *d)
 
     for (size_t i = 0; i < u->file_count; i++) {
         const struct listed_file f = u->files[i];
-        const struct archived_place place = {.in_pack = f.in_pack, .where = f.where};
+        const bool given_up =
+            err == 0 && (packs || !f.in_pack) && catalogue_gives_up(&u->last, f.in_pack, f.where);
 
-        if (err < 0 || !prune_is_gone(&place, u))
-            u->files[n++] = f;
-        else
+        if (given_up && !live_has(&u->live, f.in_pack, f.where))
             err = delete_file(d, &f);
+        else
+            u->files[n++] = f;
     }
     u->file_count = n;
     return err;
 }
 
+static bool is_to_be_thinned(struct prune *u, const struct listed_file *f)
+{
+    return catalogue_gives_up(&u->last, f->in_pack, f->where) && prune_is_sparse(u, f);
+}
+
+/* It needs room in the archive, so it comes after what makes room. */
+static int thin_packs(struct deleting *d)
+{
+    struct prune *u = d->u;
+    int err = 0;
+
+    for (size_t i = 0; err == 0 && i < u->file_count; i++) {
+        if (!is_to_be_thinned(u, &u->files[i]))
+            continue;
+        err = thin_one(d, &u->files[i]);
+        if (err == 0 && u->ask->progress)
+            err = u->ask->progress(u->reach.segments, u->ask->ctx);
+    }
+    return err;
+}
+
 /* Contents go after all segments that named them. */
-static int delete_all(struct deleting *d)
+static int delete_all(struct deleting *d, bool packs)
 {
     int err = delete_segments(d);
 
     take_down_to(d, 1);
     if (err == 0 && d->err == 0)
-        err = delete_files(d);
+        err = delete_files(d, packs);
+    take_down_to(d, 1);
+    if (err == 0 && d->err == 0 && packs)
+        err = thin_packs(d);
     take_down_to(d, 1);
     return err < 0 ? err : d->err;
 }
 
-int prune_delete(struct prune *u)
+static int delete_by_crew(struct prune *u, bool packs)
 {
     struct deleting d = {.u = u};
     int err = crew_open(delete_name, &d.crew);
@@ -178,7 +224,30 @@ int prune_delete(struct prune *u)
         d.v[i].next = d.free;
         d.free = &d.v[i];
     }
-    err = delete_all(&d);
+    err = delete_all(&d, packs);
     crew_close(d.crew);
+    return err;
+}
+
+/* What readers need until the next catalogue is put is needed in the deletion, and not for that
+ * catalogue. */
+int prune_delete(struct prune *u)
+{
+    const struct live needed = u->live;
+    int err;
+
+    if (!u->last.pack_count)
+        return delete_by_crew(u, true);
+    err = live_copy(&needed, &u->live);
+    if (err < 0)
+        return err;
+    err = prune_note_last(u);
+    if (err == 0)
+        err = delete_by_crew(u, true);
+    else if (err == -ENOENT ||
+             err == -EUCLEAN) /* a state that the last catalogue keeps is damaged */
+        err = delete_by_crew(u, false);
+    live_release(&u->live);
+    u->live = needed;
     return err;
 }

@@ -38,14 +38,21 @@ static int compare_files(const void *a, const void *b)
     return (x->where > y->where) - (x->where < y->where);
 }
 
-/* A file and its sums are listed as two: they become one. */
+/* A file and its sums are listed as two, and so may a pack: they become one. */
+static void join(struct listed_file *to, const struct listed_file *f)
+{
+    to->size += f->size;
+    to->thin += f->thin;
+    to->has_thin |= f->has_thin;
+}
+
 static void join_sums(struct prune *u)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < u->file_count; i++)
         if (n > 0 && compare_files(&u->files[n - 1], &u->files[i]) == 0)
-            u->files[n - 1].size += u->files[i].size;
+            join(&u->files[n - 1], &u->files[i]);
         else
             u->files[n++] = u->files[i];
     u->file_count = n;
@@ -70,9 +77,27 @@ static int list_bodies(struct prune *u)
     return shard_list(u->shard, dir, take_body, u);
 }
 
+/* What is left of a pack. */
+static int take_thin(const char *name, uint64_t size, void *ctx)
+{
+    struct prune *u = ctx;
+    struct listed_file f = {.in_pack = true, .has_thin = true, .thin = size};
+    int err;
+
+    if (pack_parse_name(name + strlen("thin/"), &f.where) < 0 || f.where >> 48 != u->lineage)
+        return 0;
+    err = ARRAY_RESERVE(u->files, u->file_room, u->file_count + 1);
+    if (err == 0)
+        u->files[u->file_count++] = f;
+    return err;
+}
+
 int prune_list(struct prune *u)
 {
     int err = shard_list(u->shard, "packs", take_name, u);
+
+    if (err == 0)
+        err = shard_list(u->shard, "thin", take_thin, u);
 
     if (err == 0)
         err = shard_list(u->shard, "objects", take_name, u);
@@ -256,6 +281,14 @@ static int compare_states(const void *a, const void *b)
     return segment_pos_compare(x->at, y->at);
 }
 
+/* Of one that was put a second time, and is there still, something was needed that the second file
+ * does not have (or else the next deletion goes on with it). */
+static bool stays(struct prune *u, const struct listed_file *f)
+{
+    return live_has(&u->live, f->in_pack, f->where) &&
+           (!prune_is_sparse(u, f) || (f->size && f->has_thin));
+}
+
 static int add_packs(struct prune *u, uint64_t epoch, struct catalogue *c)
 {
     c->packs = calloc(u->file_count + 1, sizeof *c->packs);
@@ -266,7 +299,7 @@ static int add_packs(struct prune *u, uint64_t epoch, struct catalogue *c)
         const struct listed_file *f = &u->files[i];
         struct pack_run *last = c->pack_count ? &c->packs[c->pack_count - 1] : NULL;
 
-        if ((f->where >> 24 & 0xffffff) >= epoch || live_has(&u->live, f->in_pack, f->where) ||
+        if ((f->where >> 24 & 0xffffff) >= epoch || stays(u, f) ||
             c->pack_count == CATALOGUE_PACKS || c->file_count == CATALOGUE_FILES)
             continue;
         if (!f->in_pack)
@@ -275,7 +308,7 @@ static int add_packs(struct prune *u, uint64_t epoch, struct catalogue *c)
             last->last++;
         else
             c->packs[c->pack_count++] = (struct pack_run){f->where, f->where};
-        c->bytes += f->size;
+        c->bytes += f->size + f->thin - prune_needed_bytes(u, f);
     }
     return 0;
 }
@@ -328,8 +361,8 @@ int prune_make(struct prune *u, uint64_t epoch, struct catalogue *ret)
 
 bool prune_is_gone(const struct archived_place *place, void *ctx)
 {
-    const struct prune *u = ctx;
+    struct prune *u = ctx;
 
     return catalogue_gives_up(u->doing, place->in_pack, place->where) &&
-           !live_has(&u->live, place->in_pack, place->where);
+           !live_has_content(&u->live, place->in_pack, place->where, place->offset);
 }

@@ -10,10 +10,15 @@
 #include "ship_hold.h"
 #include "strbuf.h"
 
+/* A pack, or a file with its sums. */
 struct listed_file {
     struct id id; /* of a file */
-    uint64_t where, size;
+    uint64_t where;
+    uint64_t size; /* bytes; of a pack 0: only what is left of it is there (shard_thin.h), */
+    uint64_t thin; /* and so many bytes that has, */
+    bool has_thin; /* if it is there */
     bool in_pack;
+    bool stays; /* this run could not thin the pack */
 };
 
 struct prune {
@@ -71,6 +76,9 @@ int prune_check_whole(struct prune *u);
 /* What pins need, and what other lineages name whose stores may have contents of this one. */
 int prune_pinned(struct prune *u);
 int prune_others(struct prune *u);
+/* Notes what the last catalogue keeps, and this run does not: until there is another one a reader
+ * may still come for it. -ENOENT, -EUCLEAN: not all of it is there. */
+int prune_note_last(struct prune *u);
 /* What ghosts of this store need. */
 int prune_ghosts(struct prune *u);
 
@@ -80,8 +88,19 @@ int prune_list(struct prune *u);
 /* Makes the next catalogue, from all that was found. `epoch`: of packs and files of this one and
  * later ones none is given up. */
 int prune_make(struct prune *u, uint64_t epoch, struct catalogue *ret);
-/* For ship_held_forget, with a struct prune: is the place given up by u->doing, and not needed? */
+/* For ship_held_forget, with a struct prune: is the content given up by u->doing, and not needed?
+ * The rows of what is needed stay: a writer names one place of an object as long as it can. */
 bool prune_is_gone(const struct archived_place *place, void *ctx);
+
+/* ---- prune_thin.c ---- */
+
+/* Bytes of what is needed of an old pack, or 0: also if all of it may be needed. */
+uint64_t prune_needed_bytes(struct prune *u, const struct listed_file *f);
+/* Is so little of a pack needed that only that is to be kept? */
+bool prune_is_sparse(struct prune *u, const struct listed_file *f);
+/* Puts what is needed of the pack a second time, so that the pack can be deleted. f->thin is set.
+ * 0: that cannot be done with this one; 1, or -errno. */
+int prune_thin(struct prune *u, struct listed_file *f);
 
 /* ---- prune_delete.c ---- */
 

@@ -255,6 +255,38 @@ int prune_others(struct prune *u)
     return err == -ENOENT ? 0 : err;
 }
 
+/* ---- readers ---- */
+
+/* The segments that a catalogue keeps before its begin, but for those that are noted already. */
+static int read_others(struct reach *r, const struct catalogue *c, const struct reach *noted)
+{
+    int err = 0;
+
+    for (uint32_t i = 0; i < c->kept_count; i++)
+        for (struct segment_pos at = {c->kept[i].epoch, c->kept[i].first};
+             err == 0 && at.serial <= c->kept[i].last; at.serial++)
+            if (!reach_has(noted, at))
+                err = reach_segment(r, at, NULL);
+    return err;
+}
+
+int prune_note_last(struct prune *u)
+{
+    const struct kept_state *begin = &u->last.begin;
+    struct reach r;
+    int err;
+
+    reach_init(&r, u->shard, u->lineage, &u->live); /* its begin is 0: it follows nothing */
+    r.progress = u->ask->progress;
+    r.ctx = u->ask->ctx;
+    err = read_others(&r, &u->last, &u->reach);
+    if (err == 0 && segment_pos_compare(begin->at, u->begin.at) < 0)
+        err = reach_follow(&r, (struct segment_pos){begin->at.epoch, begin->at.serial - 1},
+                           u->begin.at);
+    reach_release(&r);
+    return err;
+}
+
 /* ---- this store ---- */
 
 int prune_ghosts(struct prune *u)
@@ -264,7 +296,7 @@ int prune_ghosts(struct prune *u)
     int err;
 
     while ((err = refs_next_ghost(&w, &e)) == 0) {
-        err = live_note(&u->live, e.kind == ENTRY_PACK, e.where);
+        err = live_note(&u->live, e.kind == ENTRY_PACK, e.where, e.offset, e.size);
         if (err < 0)
             break;
     }

@@ -14,13 +14,121 @@ void live_release(struct live *l)
 {
     map64_release(&l->packs);
     map64_release(&l->files);
+    free(l->contents);
 }
 
-int live_note(struct live *l, bool in_pack, uint64_t where)
+static int copy_map(const struct map64 *m, struct map64 *ret)
 {
+    size_t at = 0;
+    uint64_t key, value;
+    int err = map64_reserve(ret, m->count);
+
+    while (err == 0 && map64_next(m, &at, &key, &value))
+        err = map64_put(ret, key, value);
+    return err;
+}
+
+int live_copy(const struct live *l, struct live *ret)
+{
+    struct live copy = {.lineage = l->lineage, .old_epoch = l->old_epoch, .unsorted = l->unsorted};
+    int err = copy_map(&l->packs, &copy.packs);
+
+    if (err == 0)
+        err = copy_map(&l->files, &copy.files);
+    if (err == 0)
+        err = ARRAY_RESERVE(copy.contents, copy.room, l->count);
+    if (err < 0) {
+        live_release(&copy);
+        return err;
+    }
+    if (l->count)
+        memcpy(copy.contents, l->contents, l->count * sizeof *l->contents);
+    copy.count = l->count;
+    *ret = copy;
+    return 0;
+}
+
+static int compare_contents(const void *a, const void *b)
+{
+    const struct live_content *x = a, *y = b;
+
+    if (x->where != y->where)
+        return x->where < y->where ? -1 : 1;
+    return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+/* Each content is there once afterwards. */
+static void sort_contents(struct live *l)
+{
+    size_t n = 0;
+
+    if (l->count)
+        qsort(l->contents, l->count, sizeof *l->contents, compare_contents);
+    for (size_t i = 0; i < l->count; i++)
+        if (n == 0 || compare_contents(&l->contents[n - 1], &l->contents[i]) != 0)
+            l->contents[n++] = l->contents[i];
+    l->count = n;
+    l->unsorted = false;
+}
+
+/* Segments name a content again and again, so before there is more room those that are there twice
+ * go. */
+static int add_content(struct live *l, const struct live_content *c)
+{
+    if (l->count == l->room) {
+        sort_contents(l);
+        if (l->count >= l->room / 2 && ARRAY_RESERVE(l->contents, l->room, 2 * l->count + 1) < 0)
+            return -ENOMEM;
+    }
+    l->contents[l->count++] = *c;
+    l->unsorted = true;
+    return 0;
+}
+
+bool live_is_old(const struct live *l, uint64_t where)
+{
+    return where >> 48 == l->lineage && (where >> 24 & 0xffffff) < l->old_epoch;
+}
+
+int live_note(struct live *l, bool in_pack, uint64_t where, uint32_t offset, uint64_t size)
+{
+    int err;
+
     if (where >> 48 != l->lineage)
         return 0;
-    return map64_put(in_pack ? &l->packs : &l->files, where, 1);
+    err = map64_put(in_pack ? &l->packs : &l->files, where, 1);
+    if (err < 0 || !in_pack || !live_is_old(l, where))
+        return err;
+    return add_content(l, &(struct live_content){where, offset, (uint32_t)size});
+}
+
+/* The index of the first one that is not in a pack before that one. */
+static size_t find_first(struct live *l, uint64_t where)
+{
+    size_t low = 0, high;
+
+    if (l->unsorted)
+        sort_contents(l);
+    for (high = l->count; low < high;) {
+        size_t mid = low + (high - low) / 2;
+
+        if (l->contents[mid].where < where)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+const struct live_content *live_contents(struct live *l, uint64_t where, size_t *ret_count)
+{
+    const size_t first = find_first(l, where);
+    size_t end = first;
+
+    while (end < l->count && l->contents[end].where == where)
+        end++;
+    *ret_count = end - first;
+    return l->contents + first;
 }
 
 bool live_has(const struct live *l, bool in_pack, uint64_t where)
@@ -30,9 +138,31 @@ bool live_has(const struct live *l, bool in_pack, uint64_t where)
     return map64_get(in_pack ? &l->packs : &l->files, where, &value);
 }
 
+bool live_has_content(struct live *l, bool in_pack, uint64_t where, uint32_t offset)
+{
+    size_t low = 0, high;
+
+    if (!live_has(l, in_pack, where) || !in_pack || !live_is_old(l, where))
+        return live_has(l, in_pack, where);
+    if (l->unsorted)
+        sort_contents(l);
+    for (high = l->count; low < high;) {
+        const size_t mid = low + (high - low) / 2;
+        const struct live_content *c = &l->contents[mid];
+
+        if (c->where < where || (c->where == where && c->offset < offset))
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < l->count && l->contents[low].where == where && l->contents[low].offset == offset;
+}
+
 static int note_item(const struct segment_item *i, void *ctx)
 {
-    return i->has_content ? live_note(ctx, i->content.in_pack, i->content.where) : 0;
+    const struct segment_content *c = &i->content;
+
+    return i->has_content ? live_note(ctx, c->in_pack, c->where, c->offset, c->size) : 0;
 }
 
 static int note_contents(struct reach *r, const struct archive_segment *g)

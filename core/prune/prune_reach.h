@@ -22,10 +22,20 @@
 #include "segment.h"
 #include "shard.h"
 
-/* The packs and files of one lineage that are needed: their numbers. */
+/* A content in a pack. */
+struct live_content {
+    uint64_t where;
+    uint32_t offset, size;
+};
+/* The packs and files of one lineage that are needed: their numbers; and which contents of packs of
+ * epochs before `old_epoch`. */
 struct live {
     uint32_t lineage;
+    uint64_t old_epoch;
     struct map64 packs, files;
+    struct live_content *contents; /* in the order of places, unless `unsorted` */
+    size_t count, room;
+    bool unsorted;
 };
 
 /* Of a namespace, where its longest section in a segment leads to. */
@@ -66,8 +76,17 @@ uint64_t reach_key(struct segment_pos at);
 void reach_init(struct reach *r, struct shard *shard, uint32_t lineage, struct live *live);
 void reach_release(struct reach *r);
 void live_release(struct live *l);
-int live_note(struct live *l, bool in_pack, uint64_t where);
+/* After an error nothing is to be released. -ENOMEM. */
+int live_copy(const struct live *l, struct live *ret);
+int live_note(struct live *l, bool in_pack, uint64_t where, uint32_t offset, uint64_t size);
 bool live_has(const struct live *l, bool in_pack, uint64_t where);
+/* Is that content needed? Of a pack of a later epoch it is not known which: then all are. */
+bool live_has_content(struct live *l, bool in_pack, uint64_t where, uint32_t offset);
+/* Is that pack of an old epoch? Only then live_contents is of use. */
+bool live_is_old(const struct live *l, uint64_t where);
+/* The needed contents of the pack, *ret_count of them, by their places. Valid until the next
+ * live_note. */
+const struct live_content *live_contents(struct live *l, uint64_t where, size_t *ret_count);
 
 /* Reads the segments behind `after` up to `last`, of which none is missing. */
 int reach_follow(struct reach *r, struct segment_pos after, struct segment_pos last);

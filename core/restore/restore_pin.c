@@ -17,6 +17,7 @@
 #include "ship.h"
 #include "state.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -104,6 +105,26 @@ int restore_pin_end(struct state *p, uint16_t archive, const uint8_t token[ARCHI
     err = shards_said(p->shards, archive, archive_pin_end(s, token));
     shards_put_back(p->shards, archive);
     return err;
+}
+
+int restore_needs_pin(struct state *p, uint16_t archive, struct shard *s,
+                      const uint8_t token[SEGMENT_TOKEN_LEN])
+{
+    uint64_t objects = 0, bytes;
+    struct archive_pins pins;
+    struct archive_pin own;
+    bool is_own = false;
+    int err = archive_pins_read(s, &pins);
+
+    if (err < 0)
+        return err == -EUCLEAN || err == -EPROTO ? 0 : err;
+    restore_pin_init(p, 0, &own);
+    for (size_t i = 0; i < pins.count; i++)
+        is_own = is_own || (memcmp(pins.v[i].token, token, sizeof own.token) == 0 &&
+                            memcmp(pins.v[i].store, own.store, sizeof own.store) == 0);
+    free(pins.v);
+    err = is_own ? refs_ghosts_on(p->refs, archive, &objects, &bytes) : 0;
+    return err < 0 ? err : objects > 0;
 }
 
 /* Is an object that was made since the pin in the archive? A file that was written meanwhile may

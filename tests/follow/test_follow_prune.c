@@ -4,6 +4,7 @@
 #include "archive_pins.h"
 #include "follow_fixture.h"
 #include "prune.h"
+#include "shard_thin.h"
 #include "shards.h"
 
 #define MINUTE (60 * NSEC_PER_SEC)
@@ -329,6 +330,61 @@ Test(follow_prune, a_segment_whose_contents_are_given_up_is_not_applied)
     catch_up();
     cr_assert_eq(follow_stats_of(&b).segments, segments);
     cr_assert_eq(follow_stats_of(&b).afresh, 2);
+}
+
+#define MANY 40u
+#define MIDDLE 50000u
+
+static void put_many(const char *dir, unsigned from, unsigned to)
+{
+    char name[40];
+
+    for (unsigned i = from; i < to; i++) {
+        snprintf(name, sizeof name, "%s/b%u", dir, i);
+        put_bytes(&b.v.w, name, MIDDLE, 1000 + i);
+    }
+}
+
+static bool is_thinned(const struct entry *e)
+{
+    char name[DISK_NAME_MAX + 1], thin[DISK_NAME_MAX + 1], why[SHARD_WHY];
+    struct shard *s;
+    uint64_t size;
+    int err;
+
+    objects_file_name(e, e->where, name);
+    cr_assert(shard_thin_name(name, thin));
+    cr_assert_eq(shard_open("mem:vault", 0, &s, why), 0, "%s", why);
+    err = shard_stat(s, thin, &size);
+    shard_close(s);
+    return err == 0;
+}
+
+/* Else the follower would know it by the second place, which goes with the second name. */
+Test(follow_prune, what_is_left_of_a_thinned_pack_has_one_place)
+{
+    struct entry first, second;
+
+    agreed(writer(), "branch main tmp", "ok");
+    put_many("tmp", 0, MANY);
+    ship(&b.v);
+    put_many("main", 7, 10);
+    ship(&b.v);
+    agreed(writer(), "drop tmp now", "ok");
+    follow(&b);
+    first = entry_in(&b.f, "main/b7");
+    forget_the_past();
+    catch_up();
+    cr_assert(is_thinned(&first));
+    put_bytes(&b.v.w, "main/copy", MIDDLE, 1007);
+    follow(&b);
+    second = entry_in(&b.f, "main/b7");
+    cr_assert_eq(second.where, first.where);
+    remove_file(writer(), "main/copy");
+    forget_the_past();
+    catch_up();
+    prune();
+    has("main/b7", MIDDLE, 1007);
 }
 
 /* Requests of the follower so far. */

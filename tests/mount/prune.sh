@@ -100,6 +100,11 @@ grep -q ' pins=1$' "$W/out"
 token=$(sed -n 's/^pin=\([0-9a-f]*\) lineage=1 segment=[0-9]*-[0-9]* time=.*/\1/p' "$W/out")
 fails t archive unpin "${token:0:8}"
 grep -q 'is not the token of a pin' "$W/said"
+mkdir "$W/there"
+"$TALLY" mount "$W/clone" "$W/there"
+fails "$TALLY" -C "$W/there" archive unpin "$token"
+grep -q 'contents of this store are only there, and that pin keeps them' "$W/said"
+"$TALLY" umount "$W/there"
 t archive unpin "$token" >/dev/null
 t archive pins | grep -q ' pins=0$'
 fails t archive unpin 00112233445566778899aabbccddeeff

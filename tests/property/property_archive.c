@@ -97,7 +97,7 @@ static struct {
         struct segment_pos at; /* the last segment that it knows */
     } old;                     /* a copy of the store */
     uint64_t rounds, failed, restored, refused, damaged, noticed, deaths, copies, idle, lossy;
-    uint64_t prunes, deleted, forgotten, pins;
+    uint64_t prunes, deleted, thinned, forgotten, pins;
     struct archive_pin pin; /* of a moment */
     size_t pinned;          /* which one */
     bool is_pinned;
@@ -994,12 +994,13 @@ static void note_prune(const struct prune_result *r, uint32_t before)
         w.marked = now(work.p);
     w.prunes++;
     w.deleted += r->deleted;
+    w.thinned += r->thinned;
 }
 
 static void prune(int64_t keep)
 {
     CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
-    const struct prune_ask ask = {.progress = NULL};
+    const struct prune_ask ask = {.least = 1};
     struct catalogue c = last_catalogue();
     const bool dies = work_pick(4) == 0;
     struct prune_result r;
@@ -1182,13 +1183,15 @@ int main(int argc, char **argv)
     printf("%llu rounds of shipping (%llu failed, %llu idle), %llu restored, %llu refused, %llu "
            "damaged (%llu noticed), %llu deaths, %llu old copies, %llu rounds with lost bytes, "
            "%llu "
-           "segments followed, and %llu times afresh, %llu prunes (%llu deleted, %llu moments "
+           "segments followed, and %llu times afresh, %llu prunes (%llu deleted, %llu thinned, "
+           "%llu moments "
            "forgotten, %llu pins)\n",
            (unsigned long long)w.rounds, (unsigned long long)w.failed, (unsigned long long)w.idle,
            (unsigned long long)w.restored, (unsigned long long)w.refused,
            (unsigned long long)w.damaged, (unsigned long long)w.noticed,
            (unsigned long long)w.deaths, (unsigned long long)w.copies, (unsigned long long)w.lossy,
            segments, afresh, (unsigned long long)w.prunes, (unsigned long long)w.deleted,
-           (unsigned long long)w.forgotten, (unsigned long long)w.pins);
+           (unsigned long long)w.thinned, (unsigned long long)w.forgotten,
+           (unsigned long long)w.pins);
     return 0;
 }
