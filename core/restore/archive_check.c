@@ -7,7 +7,9 @@
 #include "archive_text.h"
 #include "array.h"
 #include "chain.h"
+#include "check_thin.h"
 #include "packs.h"
+#include "shard_thin.h"
 #include "shards.h"
 #include "state.h"
 #include <errno.h>
@@ -35,6 +37,7 @@ struct checking {
     struct map64 files; /* likewise, of files */
     struct place *v;
     size_t count, room;
+    struct check_thin thin;
     uint8_t sum[SHA256_LEN]; /* of the segment before */
     struct segment_pos before;
     bool apart;       /* the segment before may be given up: there is no link to look at */
@@ -80,8 +83,11 @@ static int take_item(const struct segment_item *i, void *ctx)
     c->r->items++;
     if (!i->has_content)
         return 0;
-    if (!segment_content_is_lost(&i->content))
-        return note_place(c, &i->content);
+    if (!segment_content_is_lost(&i->content)) {
+        int err = check_thin_note(&c->thin, &i->content);
+
+        return err < 0 ? err : note_place(c, &i->content);
+    }
     c->without++;
     return 0;
 }
@@ -258,7 +264,15 @@ static int read_pack(struct checking *c, const struct place *at, const char *key
         disk_file_close(file);
     }
     free(buf);
-    return err < 0 ? err : sound == size ? 0 : -EUCLEAN;
+    if (err == 0 && sound != size) { /* of a pack that was thinned only the parts are there */
+        struct thin_part *parts = NULL;
+        struct thin_head h;
+
+        err = shard_thin_head(c->shard, key, &h, &parts);
+        err = err == -ENOENT || (err == 0 && sound != h.bytes) ? -EUCLEAN : err;
+        free(parts);
+    }
+    return err;
 }
 
 /* Reads a place, and compares it with its checksums; a file also with its id. */
@@ -273,6 +287,28 @@ static int read_place(struct checking *c, const struct place *at, const char *ke
     return err == -EUCLEAN ? 0 : err;
 }
 
+/* Is what segments name among what is left of the pack? */
+static int check_left(struct checking *c, const struct place *at, const char *key)
+{
+    char sentence[80];
+    uint64_t missing = 0;
+    int err = at->in_pack ? check_thin_count(&c->thin, c->shard, at->where, &missing) : 0;
+
+    snprintf(sentence, sizeof sentence, "%llu of its contents that segments name are missing",
+             (unsigned long long)missing);
+    if (err == 0 && missing)
+        found(c, key, sentence);
+    return err;
+}
+
+static int check_content(struct checking *c, const struct place *at, const char *key, uint64_t size,
+                         bool reads)
+{
+    int err = check_left(c, at, key);
+
+    return err == 0 && reads ? read_place(c, at, key, size) : err;
+}
+
 static int check_place(struct checking *c, const struct place *at, bool reads)
 {
     const struct entry e = entry_of(c, at);
@@ -282,12 +318,16 @@ static int check_place(struct checking *c, const struct place *at, bool reads)
 
     objects_file_name(&e, at->where, key);
     err = shard_stat(c->shard, key, &size);
+    if (at->in_pack && (err == -EUCLEAN || err == -EPROTO)) { /* the head of thin/P */
+        found(c, key, err == -EPROTO ? "a newer version has thinned it" : "it is damaged");
+        return 0;
+    }
     if (err == -ENOENT)
         found(c, key, "it is missing");
     else if (err == 0 && (at->in_pack ? size < at->size : size != at->size))
         found(c, key, "it has not as many bytes as it should have");
-    else if (err == 0 && reads)
-        return read_place(c, at, key, size);
+    else if (err == 0)
+        return check_content(c, at, key, size, reads);
     return err == -ENOENT ? 0 : err;
 }
 
@@ -343,7 +383,12 @@ int archive_check(struct state *p, uint16_t archive, const struct archive_check_
     if (err < 0)
         return err;
     c.lineage = info.lineage;
-    err = shards_said(p->shards, archive, check(&c));
+    err = check_thin_begin(&c.thin, c.shard);
+    if (err == 0) {
+        err = check(&c);
+        check_thin_release(&c.thin);
+    }
+    err = shards_said(p->shards, archive, err);
     shards_put_back(p->shards, archive);
     map64_release(&c.packs);
     map64_release(&c.files);

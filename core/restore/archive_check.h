@@ -6,15 +6,17 @@
  *
  * It reads every segment that is kept: without a catalogue all, else those from its begin on, and
  * of those before it the ones that it keeps. It follows how each names the one before with its sum,
- * reads bodies, and asks for the size of each pack and file that an item names; `read` of them in a
- * hundred are read and compared with their own checksums. What is wrong is given to `found`, each
- * thing once, and the check goes on behind it as far as that is possible. So are segments with
- * contents that the store could not read when it made them (ship.h), though nothing is wrong with
- * the archive then.
+ * reads bodies, and asks for the size of each pack and file that an item names. Of a pack that a
+ * prune has thinned it looks whether all contents are left that items name. `read` of the packs and
+ * files in a hundred are read and compared with their own checksums.
+ *
+ * What is wrong is given to `found`, each thing once, and the check goes on behind it as far as
+ * that is possible. So are segments with contents that the store could not read when it made them
+ * (ship.h), though nothing is wrong with the archive then.
  *
  * Threads: any; the caller holds no lock and may wait. Errors: 0, also if something was found; or
- * -errno: the archive cannot be asked; -ENOMEM; what `progress` returned. Memory: 16 bytes for each
- * pack and file.
+ * -errno: the archive cannot be asked; -ENOMEM; what `progress` returned. Memory: 48 bytes for each
+ * pack and file, and what check_thin.h says.
  */
 #pragma once
 
