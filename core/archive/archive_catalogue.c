@@ -79,6 +79,8 @@ int archive_last_catalogue(struct shard *s, uint32_t lineage, uint32_t hint, str
     if (err < 0 || last == 0)
         return err;
     err = archive_catalogue(s, lineage, last, ret);
+    if (err < 0)
+        ret->number = last;
     return err == -ENOENT ? -EIO : err;
 }
 

@@ -26,7 +26,7 @@
 /* Reads the catalogue `number`. -ENOENT. The caller releases *ret. */
 int archive_catalogue(struct shard *s, uint32_t lineage, uint32_t number, struct catalogue *ret);
 /* Reads the last one. None: it is zeros, with the number 0. `hint`: the number of one that there
- * was, or 0; it saves requests. */
+ * was, or 0; it saves requests. After -EUCLEAN and -EPROTO *ret is zeros but for its number. */
 int archive_last_catalogue(struct shard *s, uint32_t lineage, uint32_t hint, struct catalogue *ret);
 /* Is the catalogue `number` still the last one? One request. 1, 0 or -errno. */
 int archive_catalogue_is_last(struct shard *s, uint32_t lineage, uint32_t number);

@@ -216,6 +216,29 @@ int archived_drop_places(struct archived *a, uint16_t archive, archived_gone_fn 
     return err == -ENOENT ? 0 : err;
 }
 
+struct asked {
+    archived_gone_fn *is;
+    void *ctx;
+    bool any;
+};
+
+/* It drops nothing. */
+static bool look_at(const struct archived_place *place, void *ctx)
+{
+    struct asked *q = ctx;
+
+    q->any = q->any || q->is(place, q->ctx);
+    return false;
+}
+
+int archived_any(struct archived *a, uint16_t archive, archived_gone_fn *is, void *ctx)
+{
+    struct asked q = {.is = is, .ctx = ctx};
+    int err = archived_drop_places(a, archive, look_at, &q);
+
+    return err < 0 ? err : q.any;
+}
+
 int archived_freeze(struct archived *a)
 {
     MUTEX_GUARD(&a->lock);

@@ -41,6 +41,8 @@ int archived_drop(struct archived *a, uint16_t archive);
 /* Removes the rows of an archive whose place `gone` names. Rows that are put meanwhile may stay. */
 typedef bool archived_gone_fn(const struct archived_place *place, void *ctx);
 int archived_drop_places(struct archived *a, uint16_t archive, archived_gone_fn *gone, void *ctx);
+/* Has the archive a row whose place `is` names? 1, 0 or -errno. */
+int archived_any(struct archived *a, uint16_t archive, archived_gone_fn *is, void *ctx);
 
 /* its part in a commit: layer.h; freeze with all changes shut out */
 int archived_freeze(struct archived *a);

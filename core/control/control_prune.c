@@ -178,8 +178,8 @@ static int unpin(struct call *call, uint16_t number, const uint8_t token[ARCHIVE
     shards_put_back(call->p->shards, number);
     if (err == -EBUSY)
         return control_fail(call, err,
-                            "contents of this store are only there, and that pin keeps them: "
-                            "`recall` them first");
+                            "this store has put that pin, and uses contents that it keeps: it ends "
+                            "with `archive remove` here");
     return err == -ENOENT
                ? control_fail(call, err, "there is no such pin: `archive pins` lists them")
                : control_archive_errno(err);

@@ -140,6 +140,10 @@ static int begin_deleting(struct prune *u, struct ship_held *h)
 
     if (err == 0 && !u->begun)
         err = archive_begin_deleting(u->shard, u->lineage, u->last.number, h->token);
+    if (err == 0) /* a writer sees that the deletion has begun, or its claim is seen here */
+        err = ship_held_begun(h, u->shard, u->last.number);
+    if (err == -EKEYREVOKED)
+        return prune_fail(u, err, "another writer has claimed the archive");
     return err == -EEXIST ? prune_fail(u, -EAGAIN, "another run has begun to delete: run it again")
                           : err;
 }
@@ -213,9 +217,8 @@ static bool takes_back(struct prune *u, const struct catalogue *c)
     for (size_t i = 0; i < u->file_count; i++) {
         const struct listed_file *f = &u->files[i];
 
-        if (catalogue_gives_up(last, f->in_pack, f->where) &&
-            live_has(&u->live, f->in_pack, f->where) && !prune_is_sparse(u, f) &&
-            !(f->has_thin && !f->size))
+        if (catalogue_gives_up(last, f->in_pack, f->where) && prune_fate(u, f) == PRUNE_KEEP &&
+            (f->size || !f->has_thin))
             return true;
     }
     return false;

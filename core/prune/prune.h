@@ -36,9 +36,10 @@
  *     that begins later is planned by the last catalogue, which was there by then.
  *   - Another writer. It claims, and then drops from its table what the catalogues have given up
  *     (ship_honour), before it ships; and all that it ships then is whole, since the contents get
- *     new places. If it claims before the look for a later claim, this run
- *     ends. If it claims after, it reads the catalogue whose things are deleted here, which is
- *     older.
+ *     new places. This run puts the name that says that a deletion has begun, and then looks for a
+ *     later claim once more: so either it sees the claim, and ends, or the other one finds the
+ *     name. That one reads all catalogues up to the last, and this run deletes what an older one,
+ *     or the last one, has given up.
  *   - chain.h: claims, terminators, the first segment of each epoch, and all segments of the last
  *     epoch that has any stay.
  *
@@ -55,10 +56,11 @@
  * which has no clock of its own.
  *
  * It reads all segments from the begin on, those that are kept before it, those of other lineages
- * with the same keys, and the names of packs, files and bodies; never contents. Up to
+ * with the same keys, and the names of packs, files and bodies. Of contents it reads only the packs
+ * that it thins, one after the other in the thread of the run, each up to 8 MiB. Up to
  * `shard_parallel` deletions are under way. Memory: about 200 bytes for each segment that is kept
- * before the begin, 32 for each namespace that is named in one, 60 for each pack or file,
- * and 16 to 32 for each content in packs of epochs before the begin.
+ * before the begin, 32 for each namespace that is named in one, 60 for each pack or file, 16 to 32
+ * for each content in packs of epochs before the begin, and three times a pack.
  *
  * Threads: any; the caller holds no lock and may wait. Errors: 0 or -errno, with a sentence in
  * `why`:
@@ -82,7 +84,7 @@ struct prune_ask {
     /* The same archive by a URL with other credentials, which are used to delete; NULL: those of
      * the store. So the store itself needs no right to delete. */
     const char *with;
-    uint64_t least; /* packs are thinned that shrink by so many bytes; 0: PRUNE_LEAST */
+    uint64_t least; /* packs are thinned that shrink by so many bytes; 0: PRUNE_LEAST; tests: 1 */
     int (*progress)(uint64_t segments, void *ctx); /* now and then; NULL: none */
     void *ctx;
 };

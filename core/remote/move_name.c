@@ -30,8 +30,10 @@ static void note_archived(struct move *m, uint64_t number, const struct entry *f
 {
     const struct archived_place at = {
         .in_pack = from->kind == ENTRY_PACK, .where = from->where, .offset = from->offset};
+    struct entry is;
 
-    if (shards_is_archive(m->p->shards, from->shard))
+    if (shards_is_archive(m->p->shards, from->shard) &&
+        refs_entry(m->p->refs, number, false, NULL, &is) == 0 && entry_same_place(&is, from))
         (void)archived_put(m->p->archived, from->shard, number, &at);
 }
 

@@ -124,8 +124,9 @@ int restore_run(struct state *p, const struct restore_plan *plan, const char *na
  * stays, as what a file that was written meanwhile shares with it, or the archive does not answer,
  * the pin stays, which is reported. */
 void restore_unpin(struct state *p, struct restore_plan *plan, const struct restore_result *r);
-/* Has this store put the pin, and are contents of it only in that archive? 1, 0, or -errno. A pin
- * that cannot be read counts as another store's. */
+/* Has this store put the pin, and contents in that archive that it keeps? Either they are only
+ * there, or what is shipped may name them. 1, 0, or -errno. A pin that cannot be read counts as
+ * another store's. */
 int restore_needs_pin(struct state *p, uint16_t archive, struct shard *s,
                       const uint8_t token[SEGMENT_TOKEN_LEN]);
 /* Does all of a restore but showing it: the draft is dropped, also by the next start after a death.

@@ -107,24 +107,57 @@ int restore_pin_end(struct state *p, uint16_t archive, const uint8_t token[ARCHI
     return err;
 }
 
-int restore_needs_pin(struct state *p, uint16_t archive, struct shard *s,
-                      const uint8_t token[SEGMENT_TOKEN_LEN])
+/* The lineage of the pin, if this store has put it; else 0. */
+static int own_pin(struct state *p, struct shard *s, const uint8_t token[SEGMENT_TOKEN_LEN],
+                   uint32_t *ret_lineage)
 {
-    uint64_t objects = 0, bytes;
     struct archive_pins pins;
     struct archive_pin own;
-    bool is_own = false;
     int err = archive_pins_read(s, &pins);
 
+    *ret_lineage = 0;
     if (err < 0)
         return err == -EUCLEAN || err == -EPROTO ? 0 : err;
     restore_pin_init(p, 0, &own);
     for (size_t i = 0; i < pins.count; i++)
-        is_own = is_own || (memcmp(pins.v[i].token, token, sizeof own.token) == 0 &&
-                            memcmp(pins.v[i].store, own.store, sizeof own.store) == 0);
+        if (memcmp(pins.v[i].token, token, sizeof own.token) == 0 &&
+            memcmp(pins.v[i].store, own.store, sizeof own.store) == 0)
+            *ret_lineage = pins.v[i].lineage;
     free(pins.v);
-    err = is_own ? refs_ghosts_on(p->refs, archive, &objects, &bytes) : 0;
-    return err < 0 ? err : objects > 0;
+    return 0;
+}
+
+static bool is_of_lineage(const struct archived_place *place, void *ctx)
+{
+    return place->where >> 48 == *(const uint32_t *)ctx;
+}
+
+static int has_ghost_of(struct state *p, uint16_t archive, uint32_t lineage)
+{
+    struct refs_ghosts_walk w = {.refs = p->refs, .shard = archive};
+    struct entry e;
+    int err;
+
+    while ((err = refs_next_ghost(&w, &e)) == 0)
+        if (e.where >> 48 == lineage)
+            return 1;
+    return err == -ENOENT ? 0 : err;
+}
+
+int restore_needs_pin(struct state *p, uint16_t archive, struct shard *s,
+                      const uint8_t token[SEGMENT_TOKEN_LEN])
+{
+    uint32_t lineage;
+    int err = own_pin(p, s, token, &lineage);
+
+    if (err < 0 || lineage == 0)
+        return err;
+    err = has_ghost_of(p, archive, lineage);
+    if (err == 0) {
+        READ_GUARD(&p->freeze_lock);
+        err = archived_any(p->archived, archive, is_of_lineage, &lineage);
+    }
+    return err;
 }
 
 /* Is an object that was made since the pin in the archive? A file that was written meanwhile may

@@ -229,7 +229,7 @@ int ship_honour_parent(struct state *p, uint16_t number, const struct shards_inf
     int err = shards_get(p->shards, number, SHARDS_READ, &shard, NULL);
 
     if (err == 0) {
-        err = ship_honour_look(info->lineage, info->seen, shard, &h);
+        err = ship_honour_look(p, number, info->lineage, info->seen, shard, &h);
         if (err >= 0)
             err = ship_honour(p, number, &h, shard, NULL);
         err = shards_said(p->shards, number, err);

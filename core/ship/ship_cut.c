@@ -508,6 +508,7 @@ int ship_note(struct stream *s)
         if (s->gap)
             note_gap(s, false);
     }
+    ship_note_seen(s);
     flush_kick_drops(s->p);
     return 0;
 }

@@ -74,51 +74,77 @@ static int distrust(struct state *p, uint16_t archive)
     return err < 0 ? err : flush_now(p);
 }
 
-/* The catalogue of `seen` counts once more with later ones: a row may have been put after it, and
- * this be a copy of the store. If it is the last one it counts if its deletion has begun: by a run
- * that died, or since this is a copy. */
-int ship_honour_look(uint32_t lineage, uint32_t seen, struct shard *shard, struct honour *ret)
+static int has_given_up(struct state *p, uint16_t archive, struct catalogue *c)
+{
+    READ_GUARD(&p->freeze_lock);
+
+    return archived_any(p->archived, archive, is_given_up, c);
+}
+
+/* From which catalogue on rows are dropped. If there are newer ones than `seen`, it begins with
+ * `seen` itself: this may be a copy of a store that has noted `seen`, and then put rows. If `seen`
+ * is the last one, rows are dropped only if its deletion has begun: either a run of this store died
+ * in it, or this is a copy. */
+static int find_from(struct state *p, uint16_t archive, uint32_t lineage, struct shard *shard,
+                     struct honour *h)
 {
     int begun = 0;
+
+    if (h->last.number > h->seen)
+        h->from = h->seen ? h->seen : 1;
+    else if (h->last.pack_count || h->last.file_count)
+        begun = archive_has_begun(shard, lineage, h->last.number);
+    if (begun == 1)
+        begun = has_given_up(p, archive, &h->last);
+    if (begun == 1)
+        h->from = h->last.number;
+    return begun < 0 ? begun : h->from > 0;
+}
+
+int ship_honour_look(struct state *p, uint16_t archive, uint32_t lineage, uint32_t seen,
+                     struct shard *shard, struct honour *ret)
+{
     int err = archive_last_catalogue(shard, lineage, seen, &ret->last);
 
+    ret->seen = seen;
     ret->from = 0;
-    ret->distrusted = err == -EUCLEAN || err == -EPROTO;
+    ret->unreadable = err == -EUCLEAN || err == -EPROTO;
+    ret->distrusted = ret->unreadable && ret->last.number > seen;
+    if (ret->unreadable)
+        return ret->distrusted;
+    if (err == 0)
+        err = find_from(p, archive, lineage, shard, ret);
     if (err < 0)
-        return ret->distrusted ? 1 : err;
-    if (ret->last.number > seen)
-        ret->from = seen ? seen : 1;
-    else if (ret->last.pack_count || ret->last.file_count)
-        begun = archive_has_begun(shard, lineage, ret->last.number);
-    if (begun == 1)
-        ret->from = ret->last.number;
-    if (begun < 0)
         catalogue_release(&ret->last);
-    return begun < 0 ? begun : ret->from > 0;
+    return err;
 }
 
 void ship_honour_release(struct honour *h)
 {
-    if (!h->distrusted)
+    if (!h->unreadable)
         catalogue_release(&h->last);
 }
 
 static int drop_what_is_gone(struct state *p, uint16_t archive, const struct honour *h,
                              struct shard *shard)
 {
-    int err = h->from ? drop_given_up(p, archive, h, shard) : 0;
+    int err = 0;
 
-    if (err == -EUCLEAN || err == -EPROTO)
-        err = distrust(p, archive);
-    return err == 0 && h->from ? shards_note_seen(p->shards, archive, h->last.number) : err;
+    if (h->last.number == h->seen) /* so the next mount looks at it again, also if no row is left */
+        err = shards_note_seen(p->shards, archive, h->seen - 1);
+    if (err == 0)
+        err = drop_given_up(p, archive, h, shard);
+    return err == -EUCLEAN || err == -EPROTO ? distrust(p, archive) : err;
 }
 
 int ship_honour(struct state *p, uint16_t archive, struct honour *h, struct shard *shard,
                 int64_t *ret_oldest)
 {
-    int err = h->distrusted ? distrust(p, archive) : drop_what_is_gone(p, archive, h, shard);
+    int err = h->distrusted ? distrust(p, archive)
+              : h->from     ? drop_what_is_gone(p, archive, h, shard)
+                            : 0;
 
-    if (err == 0 && ret_oldest && !h->distrusted &&
+    if (err == 0 && ret_oldest && !h->unreadable &&
         archive_oldest(shard, h->last.lineage, &h->last, ret_oldest) < 0)
         *ret_oldest = 0; /* it is only shown */
     ship_honour_release(h);
@@ -219,6 +245,17 @@ int ship_held_forget(struct ship_held *h, archived_gone_fn *gone, void *ctx)
     for (size_t i = 0; i < s->count; i++)
         ship_jumps_forget(s, &s->v[i]);
     return err < 0 ? err : flush_now(h->p);
+}
+
+int ship_held_begun(struct ship_held *h, struct shard *shard, uint32_t catalogue)
+{
+    int claimed = ship_is_claimed(h->s, shard);
+
+    mutex_held(&h->s->lock);
+    if (claimed)
+        return claimed < 0 ? claimed : -EKEYREVOKED;
+    h->s->begun = catalogue;
+    return 0;
 }
 
 void ship_held_note_oldest(struct ship_held *h, int64_t time)

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * ship_hold: an archive while something is deleted there: nothing is shipped meanwhile.
+ * ship_hold: stops the rounds of one archive, while a prune looks at the store for the last time
+ * and drops its rows. It is let go before anything is deleted.
  *
- *     ship_hold(p, archive, &h, why)      all that was to be shipped is there, and no round runs
- *     ship_held_forget(&h, gone, ctx)     later segments do not name what is gone
+ *     ship_hold(p, archive, shard, &pause, &h, why)   all that was to be shipped is there
+ *     ship_held_forget(&h, gone, ctx)                 later segments do not name what is gone
  *     ship_let_go(&h)
  *
  * A later segment names what the table `archived` says, what ghosts of this store say, and the
  * items that are kept for jumps (ship_jump.c). The first and the last are forgotten by
  * ship_held_forget; the caller looks at the ghosts.
  *
- * Threads: any; whoever holds an archive has locks of this room, and calls nothing else of it.
+ * Threads: any; whoever holds an archive has the lock "ship" of its stream, and calls nothing else
+ * of this room.
  */
 #pragma once
 
@@ -46,6 +48,9 @@ int ship_hold(struct state *p, uint16_t archive, struct shard *shard,
               const struct ship_pause *pause, struct ship_held *ret, char why[SHARD_WHY]);
 /* When it returns 0 no row names such a place, also after a crash. */
 int ship_held_forget(struct ship_held *h, archived_gone_fn *gone, void *ctx);
+/* The deletion of that catalogue has begun, as the archive says by now. -EKEYREVOKED: another
+ * writer has claimed before, and may not have seen that: nothing must be deleted. */
+int ship_held_begun(struct ship_held *h, struct shard *shard, uint32_t catalogue);
 /* Notes the time of the oldest state that can be restored, for the status. */
 void ship_held_note_oldest(struct ship_held *h, int64_t time);
 void ship_let_go(struct ship_held *h);

@@ -56,9 +56,11 @@ struct shipped {
     struct lost_items losing; /* of `is`, once its items are gathered */
     /* After a mount: the archive lacks contents of `was`, and it is not known which. */
     bool unlooked;
-    bool again; /* it has some of them by now: the namespace is shipped also if it did not change */
+    /* It has some of them by now, or rows were dropped (ship_join.c): the namespace is shipped also
+     * if it did not change. */
+    bool again;
     /* The next section begins with an empty tree: the items that the archive lacks are not known,
-     * or have other ids by now. */
+     * or have other ids by now; or rows were dropped. */
     bool whole;
     bool made_up;               /* `losing` has objects without an id */
     uint64_t items, steps, all; /* of `is`, as in its note */
@@ -72,8 +74,10 @@ struct stream {
     struct mutex lock; /* "ship": one round at a time */
     uint32_t lineage;
     bool joined, refused;
-    bool gap;     /* an instant that the archive has is not held here (shards_note_gap) */
-    bool gap_due; /* that is so, and could not be noted yet */
+    bool gap;        /* an instant that the archive has is not held here (shards_note_gap) */
+    bool gap_due;    /* that is so, and could not be noted yet */
+    uint32_t unseen; /* a catalogue that is noted as seen once all is shipped as a whole; 0: none */
+    uint32_t begun;  /* the last catalogue whose deletion this mount has begun, or gone on with */
     struct chain chain;
     struct shipped *v; /* by number of the namespace */
     size_t count, room;
@@ -163,17 +167,20 @@ int ship_round_held(struct stream *s);
 
 /* What a store must do with the catalogues of a lineage. */
 struct honour {
-    struct catalogue last; /* the last one; number 0: there is none */
+    uint32_t seen;         /* the last one that the store has noted */
+    struct catalogue last; /* the last one that there is; number 0: there is none */
+    bool unreadable;       /* it has no more than its number */
     uint32_t from;   /* rows are dropped of what these give up, from this one on; 0: of none */
-    bool distrusted; /* the last one cannot be read: all rows are dropped */
+    bool distrusted; /* all rows are dropped */
 };
 
-/* `seen`: the last catalogue that the store has noted. 1: rows are to be dropped, 0: none; or
- * -errno, and then there is nothing to release. */
-int ship_honour_look(uint32_t lineage, uint32_t seen, struct shard *shard, struct honour *ret);
+/* Returns 1: rows are to be dropped, 0: none; or -errno, and then there is nothing to release. */
+int ship_honour_look(struct state *p, uint16_t archive, uint32_t lineage, uint32_t seen,
+                     struct shard *shard, struct honour *ret);
 void ship_honour_release(struct honour *h);
-/* Drops the rows, durably, and notes that the catalogues were seen. *ret_oldest, which may be NULL,
- * gets the time of the oldest state that can be restored. It releases `h` in any case. */
+/* Drops the rows, durably. Until the caller notes the last catalogue as seen (shards_note_seen) the
+ * next look says that rows are to be dropped. *ret_oldest, which may be NULL, gets the time of the
+ * oldest state that can be restored. It releases `h` in any case. */
 int ship_honour(struct state *p, uint16_t archive, struct honour *h, struct shard *shard,
                 int64_t *ret_oldest);
 
@@ -189,6 +196,9 @@ int ship_is_claimed(struct stream *s, struct shard *shard);
 /* Goes on in a new epoch. If that cannot be done, or another one was between, the stream is not
  * joined afterwards. */
 void ship_next_epoch(struct stream *s);
+/* Notes s->unseen, once no namespace is to be shipped as a whole any more. After an error the next
+ * mount ships all as a whole again. */
+void ship_note_seen(struct stream *s);
 /* Lets go all that the stream knows of its namespaces. */
 void ship_forget(struct stream *s);
 

@@ -45,7 +45,7 @@ int ship_fill_who(struct state *p, struct archive_claim *ret)
 
 /* ---- points ---- */
 
-static int add_point(struct stream *s, struct ns *point, const struct ns_point *note)
+static int add_point(struct stream *s, struct ns *point, const struct ns_point *note, bool anew)
 {
     struct shipped *e;
     int err = ship_add_entry(s, point->hidden.of.ns, &e);
@@ -55,7 +55,8 @@ static int add_point(struct stream *s, struct ns *point, const struct ns_point *
     e->generation = point->hidden.of.generation;
     e->was = point;
     e->note = *note;
-    e->unlooked = note->lost > 0;
+    e->unlooked = note->lost > 0 && !anew;
+    e->again = e->whole = anew;
     e->section.is = (struct segment_instant){point->hidden.of.ns, point->hidden.of.generation,
                                              point->hidden.of.seq, point->hidden.since};
     READ_GUARD(&s->p->names.lock);
@@ -149,7 +150,7 @@ static const struct segment_name *name_of(const struct archive_names *names, con
 /* Keeps a point that the archive has. One that it does not have was cut before a death, or was
  * followed by another one: it goes. */
 static int sort_point(struct stream *s, struct shard *shard, const struct archive_names *names,
-                      struct ns *point, struct ns_point note)
+                      struct ns *point, struct ns_point note, bool anew)
 {
     const struct segment_name *name = name_of(names, point);
     const bool noted = note.serial;
@@ -159,14 +160,14 @@ static int sort_point(struct stream *s, struct shard *shard, const struct archiv
     if (is == 1 && !noted)
         err = note_point(s, point, &note);
     if (is == 1 && err == 0)
-        return add_point(s, point, &note);
+        return add_point(s, point, &note, anew);
     if (is == 0 && err == 0)
         err = drop_point(s, point);
     ns_put(s->p, point);
     return err;
 }
 
-/* `anew`: all points go. */
+/* `anew`: all namespaces are shipped as a whole. */
 static int sort_points(struct stream *s, struct shard *shard, const struct archive_names *names,
                        bool anew)
 {
@@ -177,13 +178,10 @@ static int sort_points(struct stream *s, struct shard *shard, const struct archi
 
     while (err == 0 && ns_point_next(s->p, at, &point, &note) == 0) {
         at = point->number;
-        if (note.archive == s->archive && !anew) {
-            err = sort_point(s, shard, names, point, note);
-            continue;
-        }
         if (note.archive == s->archive)
-            err = drop_point(s, point);
-        ns_put(s->p, point);
+            err = sort_point(s, shard, names, point, note, anew);
+        else
+            ns_put(s->p, point);
     }
     flush_kick_drops(s->p);
     return err;
@@ -228,26 +226,48 @@ static int check_names(struct stream *s, struct shard *shard, const struct archi
 
 /* ---- joining ---- */
 
-/* What others have given up is not named again. Contents whose rows are dropped get other places
- * when they are named again. A follower notes only one place of an object, which no other section
- * may name differently then (restore_items.c): so all is shipped as a whole. That is noted as the
- * gap that points leave, and the points go, before the rows do. */
-static int honour(struct stream *s, struct shard *shard, const struct archive_names *names)
+void ship_note_seen(struct stream *s)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < s->count && s->unseen && !any; i++)
+        any = s->v[i].was && s->v[i].again;
+    if (s->unseen && !any && shards_note_seen(s->p->shards, s->archive, s->unseen) == 0)
+        s->unseen = 0;
+}
+
+/* What this mount itself is deleting its prune has forgotten already. */
+static int look_at_catalogues(struct stream *s, struct shard *shard, struct honour *h)
 {
     struct shards_info info;
-    struct honour h;
-    int64_t oldest = 0;
     int drops, err = shards_info_get(s->p->shards, s->archive, &info);
 
     if (err < 0)
         return err;
-    drops = ship_honour_look(s->lineage, info.seen, shard, &h);
+    drops = ship_honour_look(s->p, s->archive, s->lineage, info.seen, shard, h);
+    if (drops == 1 && h->last.number == info.seen && s->begun == info.seen)
+        drops = 0;
+    h->from = drops ? h->from : 0;
+    return drops;
+}
+
+/* Drops the rows of what others have given up, also of contents that a thin pack still has: which
+ * these are is not known here. They are sent again, and get new places. A follower notes only one
+ * place of an object (restore_items.c), so no older section may name it differently: all namespaces
+ * are shipped as a whole, and the catalogue counts as seen when that is done. */
+static int honour(struct stream *s, struct shard *shard, const struct archive_names *names)
+{
+    struct honour h;
+    int64_t oldest = 0;
+    int err, drops = look_at_catalogues(s, shard, &h);
+
     if (drops < 0)
         return drops;
-    err = drops ? shards_note_gap(s->p->shards, s->archive, true) : 0;
-    s->gap |= drops && err == 0;
-    if (err == 0)
-        err = sort_points(s, shard, names, drops);
+    if (drops) {
+        s->unseen = h.last.number;
+        s->looked = 0;
+    }
+    err = sort_points(s, shard, names, drops);
     if (err < 0) {
         ship_honour_release(&h);
         return err;
@@ -255,6 +275,7 @@ static int honour(struct stream *s, struct shard *shard, const struct archive_na
     err = ship_honour(s->p, s->archive, &h, shard, &oldest);
     if (err < 0)
         return err;
+    ship_note_seen(s);
     MUTEX_GUARD(&s->stats_lock);
     s->stats.oldest = oldest;
     return 0;
@@ -308,8 +329,9 @@ static int check_successor(struct stream *s, struct shard *shard)
                : ship_refuse(s, "a follower has taken over, and ships as lineage %u", successor);
 }
 
-/* Who must not go on there does not claim: that would end the epoch of who may. Between the look
- * and the claim another one may have gone on, so what the claim found is looked at, too. */
+/* It checks before it claims: a claim by a store that may not write would fence the one that may.
+ * Between the check and the claim another one may have gone on, so what the claim found is checked,
+ * too. */
 static int check_and_claim(struct stream *s, struct shard *shard, struct archive_names *names)
 {
     struct segment_pos end = {0};
@@ -387,20 +409,17 @@ int ship_is_claimed(struct stream *s, struct shard *shard)
     return err == 0 ? 1 : err == -ENOENT ? 0 : err;
 }
 
-/* Of this mount's own catalogues the rows are right. -ESTALE: a writer that is fenced has put one:
- * the stream joins again, and honours that. */
+/* For its own catalogues this mount has dropped the rows before it put them (prune.c). -ESTALE: a
+ * writer that is fenced has put one since: the stream joins again, and drops rows then. */
 static int look_for_catalogue(struct stream *s, struct shard *shard)
 {
-    struct shards_info info;
     struct honour h;
     bool is_new;
-    int err = shards_info_get(s->p->shards, s->archive, &info);
+    int err = look_at_catalogues(s, shard, &h);
 
-    if (err == 0)
-        err = ship_honour_look(s->lineage, info.seen, shard, &h);
     if (err < 0)
         return err;
-    is_new = !h.distrusted && h.last.number > info.seen;
+    is_new = h.last.number > h.seen && h.last.number > s->unseen;
     ship_honour_release(&h);
     return is_new ? -ESTALE : 0;
 }

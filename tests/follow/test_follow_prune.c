@@ -387,6 +387,25 @@ Test(follow_prune, what_is_left_of_a_thinned_pack_has_one_place)
     has("main/b7", MIDDLE, 1007);
 }
 
+/* A catalogue that the writer has not seen has it drop rows, and ship all as a whole. */
+Test(follow_prune, what_went_before_all_is_shipped_as_a_whole_is_gone)
+{
+    struct shards_info info;
+
+    put_bytes(&b.v.w, "main/a", SMALL, 1);
+    agreed(writer(), "branch main side", "ok");
+    follow(&b);
+    forget_the_past();
+    catch_up();
+    agreed(writer(), "drop side now", "ok");
+    cr_assert_eq(shards_note_seen(writer()->p->shards, b.v.archive, 0), 0);
+    fixture_reopen(writer());
+    follow(&b);
+    cr_assert_eq(shards_info_get(writer()->p->shards, b.v.archive, &info), 0);
+    cr_assert_gt(info.seen, 0);
+    has("main/a", SMALL, 1);
+}
+
 /* Requests of the follower so far. */
 static uint64_t requests(void)
 {

@@ -103,7 +103,7 @@ grep -q 'is not the token of a pin' "$W/said"
 mkdir "$W/there"
 "$TALLY" mount "$W/clone" "$W/there"
 fails "$TALLY" -C "$W/there" archive unpin "$token"
-grep -q 'contents of this store are only there, and that pin keeps them' "$W/said"
+grep -q 'this store has put that pin, and uses contents that it keeps' "$W/said"
 "$TALLY" umount "$W/there"
 t archive unpin "$token" >/dev/null
 t archive pins | grep -q ' pins=0$'

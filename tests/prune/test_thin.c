@@ -185,6 +185,8 @@ Test(thin, a_store_that_has_not_seen_the_catalogue_ships_all_anew)
     (void)prune();
     cr_assert_eq(shards_note_seen(v.w.x.p->shards, v.archive, 0), 0);
     fixture_reopen(&v.w.x);
+    cr_assert_eq(shards_info_get(v.w.x.p->shards, v.archive, &info), 0);
+    cr_assert_eq(info.seen, 0, "it dies here, and begins anew");
     ship(&v);
     after = place_there();
     cr_assert_neq(after.where, at.where, "nobody knows whether that is left");
