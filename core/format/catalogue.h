@@ -5,7 +5,8 @@
  *
  * All segments from the *begin* on are kept. Of those before it the catalogue says which are: some
  * of them are *states*, which can be restored; the others are on the way of a restore. What is
- * given up, segments, packs and files, is deleted later, and nobody uses it any more.
+ * given up, segments, packs and files, is deleted later. Nobody uses it any more, but for a pack of
+ * which a little is needed: before it is deleted that is put a second time (thin_pack.h).
  *
  * Decoders return 0, -EUCLEAN (damaged, or of another place), -EPROTO (written by a newer version)
  * or -ENOMEM, and leave their output untouched after an error.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * prune_delete: deletes what the last catalogue has given up and nobody needs: first segments with
- * their bodies, and then the contents that they named.
+ * their bodies, and then the contents that they named. Then packs of which little is needed are
+ * thinned.
  *
  * Up to `shard_parallel` deletions are under way, each made by a thread of a crew.
  */
@@ -132,7 +133,7 @@ static int delete_file(struct deleting *d, const struct listed_file *f)
 
     objects_file_name(&e, f->where, name);
     if (f->in_pack && f->has_thin && !f->size && shard_thin_name(name, thin))
-        return give(d, thin, f->thin);
+        return give(d, thin, f->thin_size);
     err = give(d, name, f->size);
     if (err == 0 && f->in_pack && f->has_thin && shard_thin_name(name, thin))
         err = give(d, thin, SIZE_UNCOUNTED);
@@ -141,7 +142,7 @@ static int delete_file(struct deleting *d, const struct listed_file *f)
     return err;
 }
 
-/* A pack that is given up, and of which something is needed: that stays. */
+/* A pack that is given up, and of which something is needed. */
 static int thin_one(struct deleting *d, struct listed_file *f)
 {
     struct listed_file whole = {.where = f->where, .size = f->size, .in_pack = true};
@@ -149,11 +150,16 @@ static int thin_one(struct deleting *d, struct listed_file *f)
 
     if (err <= 0)
         return err;
-    whole.size -= f->thin < whole.size ? f->thin : whole.size; /* so much is gained */
+    whole.size -= f->thin_size < whole.size ? f->thin_size : whole.size; /* so much is gained */
     f->size = 0;
     f->has_thin = true;
     d->u->r->thinned++;
     return delete_file(d, &whole);
+}
+
+static enum prune_fate fate(struct prune *u, const struct listed_file *f)
+{
+    return catalogue_gives_up(&u->last, f->in_pack, f->where) ? prune_fate(u, f) : PRUNE_KEEP;
 }
 
 /* Those that are to be deleted leave the list of what is there. `packs`: packs, too. */
@@ -165,21 +171,14 @@ static int delete_files(struct deleting *d, bool packs)
 
     for (size_t i = 0; i < u->file_count; i++) {
         const struct listed_file f = u->files[i];
-        const bool given_up =
-            err == 0 && (packs || !f.in_pack) && catalogue_gives_up(&u->last, f.in_pack, f.where);
 
-        if (given_up && !live_has(&u->live, f.in_pack, f.where))
+        if (err == 0 && (packs || !f.in_pack) && fate(u, &f) == PRUNE_DELETE)
             err = delete_file(d, &f);
         else
             u->files[n++] = f;
     }
     u->file_count = n;
     return err;
-}
-
-static bool is_to_be_thinned(struct prune *u, const struct listed_file *f)
-{
-    return catalogue_gives_up(&u->last, f->in_pack, f->where) && prune_is_sparse(u, f);
 }
 
 /* It needs room in the archive, so it comes after what makes room. */
@@ -189,7 +188,7 @@ static int thin_packs(struct deleting *d)
     int err = 0;
 
     for (size_t i = 0; err == 0 && i < u->file_count; i++) {
-        if (!is_to_be_thinned(u, &u->files[i]))
+        if (fate(u, &u->files[i]) != PRUNE_THIN)
             continue;
         err = thin_one(d, &u->files[i]);
         if (err == 0 && u->ask->progress)

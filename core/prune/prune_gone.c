@@ -6,6 +6,7 @@
 #include "chain_find.h"
 #include "objects.h"
 #include "packs.h"
+#include "shard_thin.h"
 #include "state.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -38,15 +39,15 @@ static int compare_files(const void *a, const void *b)
     return (x->where > y->where) - (x->where < y->where);
 }
 
-/* A file and its sums are listed as two, and so may a pack: they become one. */
+/* A file and its sums are listed as two, and so are a pack and its thin one: they become one. */
 static void join(struct listed_file *to, const struct listed_file *f)
 {
     to->size += f->size;
-    to->thin += f->thin;
+    to->thin_size += f->thin_size;
     to->has_thin |= f->has_thin;
 }
 
-static void join_sums(struct prune *u)
+static void join_listed(struct prune *u)
 {
     size_t n = 0;
 
@@ -77,14 +78,14 @@ static int list_bodies(struct prune *u)
     return shard_list(u->shard, dir, take_body, u);
 }
 
-/* What is left of a pack. */
 static int take_thin(const char *name, uint64_t size, void *ctx)
 {
     struct prune *u = ctx;
-    struct listed_file f = {.in_pack = true, .has_thin = true, .thin = size};
+    struct listed_file f = {.in_pack = true, .has_thin = true, .thin_size = size};
     int err;
 
-    if (pack_parse_name(name + strlen("thin/"), &f.where) < 0 || f.where >> 48 != u->lineage)
+    if (pack_parse_name(name + strlen(SHARD_THIN_DIR "/"), &f.where) < 0 ||
+        f.where >> 48 != u->lineage)
         return 0;
     err = ARRAY_RESERVE(u->files, u->file_room, u->file_count + 1);
     if (err == 0)
@@ -94,11 +95,10 @@ static int take_thin(const char *name, uint64_t size, void *ctx)
 
 int prune_list(struct prune *u)
 {
-    int err = shard_list(u->shard, "packs", take_name, u);
+    int err = shard_list(u->shard, SHARD_PACK_DIR, take_name, u);
 
     if (err == 0)
-        err = shard_list(u->shard, "thin", take_thin, u);
-
+        err = shard_list(u->shard, SHARD_THIN_DIR, take_thin, u);
     if (err == 0)
         err = shard_list(u->shard, "objects", take_name, u);
     if (err == 0)
@@ -107,7 +107,7 @@ int prune_list(struct prune *u)
         return prune_fail(u, err, "the archive cannot be listed");
     if (u->file_count)
         qsort(u->files, u->file_count, sizeof *u->files, compare_files);
-    join_sums(u);
+    join_listed(u);
     return 0;
 }
 
@@ -281,12 +281,13 @@ static int compare_states(const void *a, const void *b)
     return segment_pos_compare(x->at, y->at);
 }
 
-/* Of one that was put a second time, and is there still, something was needed that the second file
- * does not have (or else the next deletion goes on with it). */
-static bool stays(struct prune *u, const struct listed_file *f)
+/* A pack beside its thin one: if that has all that is needed, a deletion that was broken off goes
+ * on with both; else the pack stays whole. In either case it is not given up once more. */
+static bool is_to_be_given_up(struct prune *u, const struct listed_file *f)
 {
-    return live_has(&u->live, f->in_pack, f->where) &&
-           (!prune_is_sparse(u, f) || (f->size && f->has_thin));
+    const enum prune_fate fate = prune_fate(u, f);
+
+    return fate == PRUNE_DELETE || (fate == PRUNE_THIN && !f->has_thin);
 }
 
 static int add_packs(struct prune *u, uint64_t epoch, struct catalogue *c)
@@ -299,7 +300,7 @@ static int add_packs(struct prune *u, uint64_t epoch, struct catalogue *c)
         const struct listed_file *f = &u->files[i];
         struct pack_run *last = c->pack_count ? &c->packs[c->pack_count - 1] : NULL;
 
-        if ((f->where >> 24 & 0xffffff) >= epoch || stays(u, f) ||
+        if ((f->where >> 24 & 0xffffff) >= epoch || !is_to_be_given_up(u, f) ||
             c->pack_count == CATALOGUE_PACKS || c->file_count == CATALOGUE_FILES)
             continue;
         if (!f->in_pack)
@@ -308,7 +309,7 @@ static int add_packs(struct prune *u, uint64_t epoch, struct catalogue *c)
             last->last++;
         else
             c->packs[c->pack_count++] = (struct pack_run){f->where, f->where};
-        c->bytes += f->size + f->thin - prune_needed_bytes(u, f);
+        c->bytes += f->size + f->thin_size - prune_needed_bytes(u, f);
     }
     return 0;
 }

@@ -14,11 +14,11 @@
 struct listed_file {
     struct id id; /* of a file */
     uint64_t where;
-    uint64_t size; /* bytes; of a pack 0: only what is left of it is there (shard_thin.h), */
-    uint64_t thin; /* and so many bytes that has, */
-    bool has_thin; /* if it is there */
+    uint64_t size;      /* bytes of the pack or the file; 0: it is not there */
+    uint64_t thin_size; /* bytes of the thin pack (shard_thin.h) */
+    bool has_thin;      /* the thin pack is there: after a run that died both are */
     bool in_pack;
-    bool stays; /* this run could not thin the pack */
+    bool cannot_thin; /* this run has tried to thin the pack */
 };
 
 struct prune {
@@ -94,12 +94,17 @@ bool prune_is_gone(const struct archived_place *place, void *ctx);
 
 /* ---- prune_thin.c ---- */
 
-/* Bytes of what is needed of an old pack, or 0: also if all of it may be needed. */
+/* What becomes of a pack or a file that was given up, or that may be: it is needed by nobody;
+ * little of it is needed, and only that is to be kept; all of it is to be kept. */
+enum prune_fate { PRUNE_DELETE, PRUNE_THIN, PRUNE_KEEP };
+
+enum prune_fate prune_fate(struct prune *u, const struct listed_file *f);
+/* How many bytes of a pack are needed. 0: none, or it is not known (it is not of an old epoch, or
+ * no pack). */
 uint64_t prune_needed_bytes(struct prune *u, const struct listed_file *f);
-/* Is so little of a pack needed that only that is to be kept? */
-bool prune_is_sparse(struct prune *u, const struct listed_file *f);
-/* Puts what is needed of the pack a second time, so that the pack can be deleted. f->thin is set.
- * 0: that cannot be done with this one; 1, or -errno. */
+/* Makes the thin pack of a pack, which can be deleted then, and sets f->thin_size. Returns 1. 0: it
+ * cannot be done: that was reported, and the pack is kept as a whole in this run (f->cannot_thin).
+ * -errno: the run ends. */
 int prune_thin(struct prune *u, struct listed_file *f);
 
 /* ---- prune_delete.c ---- */

@@ -102,17 +102,18 @@ int live_note(struct live *l, bool in_pack, uint64_t where, uint32_t offset, uin
     return add_content(l, &(struct live_content){where, offset, (uint32_t)size});
 }
 
-/* The index of the first one that is not in a pack before that one. */
-static size_t find_first(struct live *l, uint64_t where)
+/* The index of the first one that is not before that place. */
+static size_t find_from(struct live *l, uint64_t where, uint32_t offset)
 {
+    const struct live_content at = {.where = where, .offset = offset};
     size_t low = 0, high;
 
     if (l->unsorted)
         sort_contents(l);
     for (high = l->count; low < high;) {
-        size_t mid = low + (high - low) / 2;
+        const size_t mid = low + (high - low) / 2;
 
-        if (l->contents[mid].where < where)
+        if (compare_contents(&l->contents[mid], &at) < 0)
             low = mid + 1;
         else
             high = mid;
@@ -122,7 +123,7 @@ static size_t find_first(struct live *l, uint64_t where)
 
 const struct live_content *live_contents(struct live *l, uint64_t where, size_t *ret_count)
 {
-    const size_t first = find_first(l, where);
+    const size_t first = find_from(l, where, 0);
     size_t end = first;
 
     while (end < l->count && l->contents[end].where == where)
@@ -140,22 +141,12 @@ bool live_has(const struct live *l, bool in_pack, uint64_t where)
 
 bool live_has_content(struct live *l, bool in_pack, uint64_t where, uint32_t offset)
 {
-    size_t low = 0, high;
+    size_t i;
 
     if (!live_has(l, in_pack, where) || !in_pack || !live_is_old(l, where))
         return live_has(l, in_pack, where);
-    if (l->unsorted)
-        sort_contents(l);
-    for (high = l->count; low < high;) {
-        const size_t mid = low + (high - low) / 2;
-        const struct live_content *c = &l->contents[mid];
-
-        if (c->where < where || (c->where == where && c->offset < offset))
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low < l->count && l->contents[low].where == where && l->contents[low].offset == offset;
+    i = find_from(l, where, offset);
+    return i < l->count && l->contents[i].where == where && l->contents[i].offset == offset;
 }
 
 static int note_item(const struct segment_item *i, void *ctx)

@@ -35,12 +35,19 @@ uint64_t prune_needed_bytes(struct prune *u, const struct listed_file *f)
     return bytes;
 }
 
-bool prune_is_sparse(struct prune *u, const struct listed_file *f)
+static bool is_sparse(struct prune *u, const struct listed_file *f)
 {
-    const uint64_t bytes = f->size && !f->stays ? prune_needed_bytes(u, f) : 0;
+    const uint64_t bytes = f->size && !f->cannot_thin ? prune_needed_bytes(u, f) : 0;
     const uint64_t least = u->ask->least ? u->ask->least : PRUNE_LEAST;
 
     return bytes && bytes < f->size / SPARSE && f->size - bytes >= least;
+}
+
+enum prune_fate prune_fate(struct prune *u, const struct listed_file *f)
+{
+    if (!live_has(&u->live, f->in_pack, f->where))
+        return PRUNE_DELETE;
+    return is_sparse(u, f) ? PRUNE_THIN : PRUNE_KEEP;
 }
 
 /* The head of the pack, and the records. What lies side by side is one part. */
@@ -93,7 +100,8 @@ static int thin(struct prune *u, const char *name, const uint8_t *pack, size_t l
     parts = calloc(count + 1, sizeof *parts);
     if (!parts)
         return -ENOMEM;
-    err = shard_thin_put(u->shard, name, pack, len, parts, make_parts(c, count, parts), &f->thin);
+    err = shard_thin_put(u->shard, name, pack, len, parts, make_parts(c, count, parts),
+                         &f->thin_size);
     free(parts);
     return err;
 }
@@ -115,6 +123,6 @@ int prune_thin(struct prune *u, struct listed_file *f)
     if (err < 0)
         report(REPORT_WARN, "archive %u: %s stays whole, though little of it is needed: %s",
                u->archive, name, strerror(-err));
-    f->stays = err < 0; /* whole, until the next run */
+    f->cannot_thin = err < 0;
     return err == 0;
 }

@@ -292,7 +292,7 @@ static int check_left(struct checking *c, const struct place *at, const char *ke
 {
     char sentence[80];
     uint64_t missing = 0;
-    int err = at->in_pack ? check_thin_count(&c->thin, c->shard, at->where, &missing) : 0;
+    int err = at->in_pack ? check_thin_missing(&c->thin, c->shard, at->where, &missing) : 0;
 
     snprintf(sentence, sizeof sentence, "%llu of its contents that segments name are missing",
              (unsigned long long)missing);

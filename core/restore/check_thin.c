@@ -9,9 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define THIN "thin"
-#define PACKS "packs"
-
 struct named_content {
     uint64_t where;
     uint32_t offset, size;
@@ -23,17 +20,19 @@ static int take_name(const char *name, uint64_t size, void *ctx)
     uint64_t where;
 
     (void)size;
-    return pack_parse_name(name + sizeof THIN, &where) < 0 ? 0 : map64_put(&t->packs, where, 1);
+    return pack_parse_name(name + strlen(SHARD_THIN_DIR "/"), &where) < 0
+               ? 0
+               : map64_put(&t->packs, where, 1);
 }
 
-/* While the pack is there what is left of it does not count. */
+/* While the pack is there the thin one does not count. */
 static int drop_pack(const char *name, uint64_t size, void *ctx)
 {
     struct check_thin *t = ctx;
     uint64_t where;
 
     (void)size;
-    if (pack_parse_name(name + sizeof PACKS, &where) == 0)
+    if (pack_parse_name(name + strlen(SHARD_PACK_DIR "/"), &where) == 0)
         (void)map64_del(&t->packs, where);
     return 0;
 }
@@ -43,9 +42,9 @@ int check_thin_begin(struct check_thin *t, struct shard *shard)
     int err;
 
     *t = (struct check_thin){.count = 0};
-    err = shard_list(shard, THIN, take_name, t);
+    err = shard_list(shard, SHARD_THIN_DIR, take_name, t);
     if (err == 0 && t->packs.count)
-        err = shard_list(shard, PACKS, drop_pack, t);
+        err = shard_list(shard, SHARD_PACK_DIR, drop_pack, t);
     if (err < 0)
         check_thin_release(t);
     return err;
@@ -101,7 +100,7 @@ static size_t find_first(struct check_thin *t, uint64_t where)
     return low;
 }
 
-int check_thin_count(struct check_thin *t, struct shard *shard, uint64_t where, uint64_t *ret)
+int check_thin_missing(struct check_thin *t, struct shard *shard, uint64_t where, uint64_t *ret)
 {
     char name[DISK_NAME_MAX + 1];
     struct thin_part *parts = NULL;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * check_thin: has what is left of packs (shard_thin.h) all contents that segments name? Private to
+ * check_thin: does each thin pack (shard_thin.h) have all contents that segments name? Private to
  * core/restore.
  *
  *     check_thin_begin(&t, shard)
- *     check_thin_note(&t, &content) ...            each content that a segment names
- *     check_thin_count(&t, shard, where, &missing) of each pack that they name
+ *     check_thin_note(&t, &content) ...              each content that a segment names
+ *     check_thin_missing(&t, shard, where, &missing) of each pack that they name
  *     check_thin_release(&t)
  *
- * Memory: 16 bytes for each time that a segment names a content in a pack with a "thin" file.
+ * Memory: 16 bytes for each time that a segment names a content in a thin pack.
  *
  * Threads: one. Errors: 0 or -errno: -ENOMEM; those of the shard.
  */
@@ -21,7 +21,7 @@
 struct named_content;
 
 struct check_thin {
-    struct map64 packs; /* that have such a file, and are not there */
+    struct map64 packs; /* of which only the thin pack is there */
     struct named_content *v;
     size_t count, room;
     bool unsorted;
@@ -31,6 +31,6 @@ struct check_thin {
 int check_thin_begin(struct check_thin *t, struct shard *shard);
 void check_thin_release(struct check_thin *t);
 int check_thin_note(struct check_thin *t, const struct segment_content *content);
-/* *ret: of how many contents of the pack that segments name nothing is left; 0 also if it was not
- * thinned. -EUCLEAN, -EPROTO: the file that says what is left. */
-int check_thin_count(struct check_thin *t, struct shard *shard, uint64_t where, uint64_t *ret);
+/* *ret: how many contents of the pack that were noted are not completely in the thin pack; 0 also
+ * if the pack itself is there. -EUCLEAN, -EPROTO: the thin pack is damaged, or newer. */
+int check_thin_missing(struct check_thin *t, struct shard *shard, uint64_t where, uint64_t *ret);

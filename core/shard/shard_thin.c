@@ -9,8 +9,6 @@
 #include <string.h>
 
 #define FIRST_READ ((size_t)32 << 10) /* most heads are no longer */
-#define PACKS "packs/"
-#define THIN "thin/"
 
 /* The head of "thin/X". */
 struct thin {
@@ -23,11 +21,11 @@ struct thin {
 
 bool shard_thin_name(const char *name, char out[DISK_NAME_MAX + 1])
 {
-    const size_t len = sizeof PACKS - 1;
+    const size_t len = strlen(SHARD_PACK_DIR "/");
 
-    if (strncmp(name, PACKS, len) != 0 || strlen(name) > DISK_NAME_MAX)
+    if (strncmp(name, SHARD_PACK_DIR "/", len) != 0 || strlen(name) > DISK_NAME_MAX)
         return false;
-    snprintf(out, DISK_NAME_MAX + 1, THIN "%.*s", DISK_NAME_MAX - 8, name + len);
+    snprintf(out, DISK_NAME_MAX + 1, SHARD_THIN_DIR "/%.*s", DISK_NAME_MAX - 8, name + len);
     return true;
 }
 

@@ -21,6 +21,9 @@
 #include "shard.h"
 #include "thin_pack.h"
 
+#define SHARD_PACK_DIR "packs"
+#define SHARD_THIN_DIR "thin"
+
 /* `pack` has the `size` bytes of the pack, of which the parts are put. They are ascending and do
  * not overlap. When it returns 0 they are in "thin/X", were read back, and are durable. -EEXIST:
  * what is there, or is read, does not have all of them; -EINVAL: they are not parts of such a pack,
