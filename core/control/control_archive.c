@@ -276,6 +276,7 @@ struct asked {
     struct restore_plan plan;
     char *name; /* of the new namespace; owned */
     bool full;  /* all bytes are brought home, too */
+    struct history_by by;
 };
 
 static void asked_free(struct asked *a)
@@ -370,8 +371,11 @@ static int restore_job(struct state *p, struct job *j, void *arg)
     struct progress at = {p, j};
     struct restore_result r;
     uint64_t recalled = 0;
+    const struct history_by before = history_by_set(&a->by);
     int err = restore_run(p, &a->plan, a->name, on_progress, &at, &r, &why);
     const bool failed = err < 0;
+
+    (void)history_by_set(&before);
 
     if (err == 0 && a->full)
         err = bring_home(p, j, a, &recalled, &why);
@@ -431,6 +435,7 @@ static int start(struct call *call, struct restore_plan *plan, const char *name,
     }
     a->plan = *plan;
     a->full = full;
+    a->by = history_by_get();
     err = job_start(call->p, "restore", name, &j);
     if (err < 0) {
         not_begun(call->p, a, err);

@@ -281,7 +281,8 @@ static void ship_rest(struct stream *s)
     int err = s->refused ? 0 : round_of(s);
 
     if (err < 0)
-        report(REPORT_WARN, "archive %s lacks the last changes (%s). The next mount ships them.",
+        report(REPORT_WARN,
+               "archive %s lacks the last changes (%s). The next mount tries to ship them.",
                s->stats.url, strerror(-err));
 }
 

@@ -65,6 +65,14 @@ cmp "$M/back/large" "$M/main/large"
 is_gone "$M/main/d"
 cp -a "$M/back/d" "$M/main/"
 
+claim "a restore is taken back by undo"
+t set trash_keep 1h >/dev/null
+t restore "main@$then" wrong --wait >"$W/out"
+t undo >"$W/out"
+grep -q 'ns=wrong' "$W/out"
+is_gone "$M/wrong"
+t set trash_keep 0s >/dev/null
+
 claim "a restored namespace shares with the original what is the same in both"
 t diff main back --stat >"$W/out"
 ship
@@ -161,7 +169,7 @@ may_log 'archive dir:|archive 65535'
 echo while-away >"$M/main/away"
 fails t archive ship 3s
 "$TALLY" umount "$M" 2>"$W/said"
-grep -q "changes are not in the archive dir:$A; the next mount ships them" "$W/said"
+grep -q "changes are not in the archive dir:$A; the next mount tries to ship them" "$W/said"
 mv "$A.away" "$A"
 mount_store
 wait_until ship

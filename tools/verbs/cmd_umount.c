@@ -70,7 +70,7 @@ static void tell_lack(char *line, unsigned long long last)
     }
     const unsigned long long has = strtoull(seq + strlen(" seq="), NULL, 10);
     url += strlen(" url=");
-    tally_warn("%llu changes are not in the archive %.*s; the next mount ships them",
+    tally_warn("%llu changes are not in the archive %.*s; the next mount tries to ship them",
                last > has ? last - has : 1, (int)strcspn(url, " "), url);
 }
 
