@@ -234,9 +234,14 @@ static bool look_at(const struct archived_place *place, void *ctx)
 int archived_any(struct archived *a, uint16_t archive, archived_gone_fn *is, void *ctx)
 {
     struct asked q = {.is = is, .ctx = ctx};
-    int err = archived_drop_places(a, archive, look_at, &q);
+    uint8_t after[KEY_LEN_ARCHIVED];
+    int err;
 
-    return err < 0 ? err : q.any;
+    make_key(archive, 0, after);
+    do
+        err = drop_some_places(a, archive, look_at, &q, after);
+    while (err == 0 && !q.any);
+    return q.any ? 1 : err == -ENOENT ? 0 : err;
 }
 
 int archived_freeze(struct archived *a)

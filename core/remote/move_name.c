@@ -25,31 +25,30 @@ static int retire_place(struct move *m, const struct entry *place)
 /* What comes home from an archive is there still: so it is not sent there again, and no restore
  * compares its bytes. Without the row both would be done, so an error does no harm. The row is put
  * while the object is a ghost yet: so a prune, which looks at ghosts and then at rows, sees one of
- * both. */
-static void note_archived(struct move *m, uint64_t number, const struct entry *from)
+ * both. True: there is a row. */
+static bool note_archived(struct move *m, uint64_t number, const struct entry *from)
 {
     const struct archived_place at = {
         .in_pack = from->kind == ENTRY_PACK, .where = from->where, .offset = from->offset};
     struct entry is;
 
-    if (shards_is_archive(m->p->shards, from->shard) &&
-        refs_entry(m->p->refs, number, false, NULL, &is) == 0 && entry_same_place(&is, from))
-        (void)archived_put(m->p->archived, from->shard, number, &at);
+    return shards_is_archive(m->p->shards, from->shard) &&
+           refs_entry(m->p->refs, number, false, NULL, &is) == 0 && entry_same_place(&is, from) &&
+           archived_put(m->p->archived, from->shard, number, &at) == 0;
 }
 
 /* Gives the object its new place, if it still is where it was read. If it is not, the new place is
  * retired. -ESTALE: it was healed or moved meanwhile. */
 static int name(struct move *m, uint64_t number, const struct entry *from, const struct entry *to)
 {
-    int err;
+    const bool noted = note_archived(m, number, from);
+    int err = refs_relocate(m->p->refs, number, from, to);
 
-    note_archived(m, number, from);
-    err = refs_relocate(m->p->refs, number, from, to);
-    if (err == -ENOENT) /* it was deleted meanwhile */
+    if (err < 0 && noted)
         archived_forget(m->p->archived, number);
     if (err < 0) {
         (void)retire_place(m, to);
-        return err == -ENOENT ? move_skip(m) : err;
+        return err == -ENOENT ? move_skip(m) : err; /* it was deleted meanwhile */
     }
     m->r.objects++;
     m->r.bytes += from->size;

@@ -107,57 +107,47 @@ int restore_pin_end(struct state *p, uint16_t archive, const uint8_t token[ARCHI
     return err;
 }
 
-/* The lineage of the pin, if this store has put it; else 0. */
-static int own_pin(struct state *p, struct shard *s, const uint8_t token[SEGMENT_TOKEN_LEN],
-                   uint32_t *ret_lineage)
+/* Has this store put the pin? 1, 0 or -errno. */
+static int is_own_pin(struct state *p, struct shard *s, const uint8_t token[SEGMENT_TOKEN_LEN])
 {
     struct archive_pins pins;
     struct archive_pin own;
+    bool is_own = false;
     int err = archive_pins_read(s, &pins);
 
-    *ret_lineage = 0;
     if (err < 0)
         return err == -EUCLEAN || err == -EPROTO ? 0 : err;
     restore_pin_init(p, 0, &own);
     for (size_t i = 0; i < pins.count; i++)
-        if (memcmp(pins.v[i].token, token, sizeof own.token) == 0 &&
-            memcmp(pins.v[i].store, own.store, sizeof own.store) == 0)
-            *ret_lineage = pins.v[i].lineage;
+        is_own = is_own || (memcmp(pins.v[i].token, token, sizeof own.token) == 0 &&
+                            memcmp(pins.v[i].store, own.store, sizeof own.store) == 0);
     free(pins.v);
-    return 0;
+    return is_own;
 }
 
-static bool is_of_lineage(const struct archived_place *place, void *ctx)
+/* Of the lineage that the store ships its own prune knows what is needed. */
+static bool is_of_other_lineage(const struct archived_place *place, void *ctx)
 {
-    return place->where >> 48 == *(const uint32_t *)ctx;
-}
+    const struct shards_info *info = ctx;
 
-static int has_ghost_of(struct state *p, uint16_t archive, uint32_t lineage)
-{
-    struct refs_ghosts_walk w = {.refs = p->refs, .shard = archive};
-    struct entry e;
-    int err;
-
-    while ((err = refs_next_ghost(&w, &e)) == 0)
-        if (e.where >> 48 == lineage)
-            return 1;
-    return err == -ENOENT ? 0 : err;
+    return !info->ships || place->where >> 48 != info->lineage;
 }
 
 int restore_needs_pin(struct state *p, uint16_t archive, struct shard *s,
                       const uint8_t token[SEGMENT_TOKEN_LEN])
 {
-    uint32_t lineage;
-    int err = own_pin(p, s, token, &lineage);
+    uint64_t objects = 0, bytes;
+    struct shards_info info;
+    int err = is_own_pin(p, s, token);
 
-    if (err < 0 || lineage == 0)
+    if (err != 1)
         return err;
-    err = has_ghost_of(p, archive, lineage);
-    if (err == 0) {
-        READ_GUARD(&p->freeze_lock);
-        err = archived_any(p->archived, archive, is_of_lineage, &lineage);
-    }
-    return err;
+    err = shards_info_get(p->shards, archive, &info);
+    if (err == 0)
+        err = refs_ghosts_on(p->refs, archive, &objects, &bytes);
+    if (err < 0 || objects)
+        return err < 0 ? err : 1;
+    return archived_any(p->archived, archive, is_of_other_lineage, &info);
 }
 
 /* Is an object that was made since the pin in the archive? A file that was written meanwhile may

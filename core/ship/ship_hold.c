@@ -74,31 +74,23 @@ static int distrust(struct state *p, uint16_t archive)
     return err < 0 ? err : flush_now(p);
 }
 
-static int has_given_up(struct state *p, uint16_t archive, struct catalogue *c)
-{
-    READ_GUARD(&p->freeze_lock);
-
-    return archived_any(p->archived, archive, is_given_up, c);
-}
-
 /* From which catalogue on rows are dropped. If there are newer ones than `seen`, it begins with
  * `seen` itself: this may be a copy of a store that has noted `seen`, and then put rows. If `seen`
  * is the last one, rows are dropped only if its deletion has begun: either a run of this store died
  * in it, or this is a copy. */
-static int find_from(struct state *p, uint16_t archive, uint32_t lineage, struct shard *shard,
-                     struct honour *h)
+static int find_from(struct state *p, uint16_t archive, struct shard *shard, struct honour *h)
 {
     int begun = 0;
 
     if (h->last.number > h->seen)
         h->from = h->seen ? h->seen : 1;
     else if (h->last.pack_count || h->last.file_count)
-        begun = archive_has_begun(shard, lineage, h->last.number);
+        begun = archive_has_begun(shard, h->lineage, h->last.number);
     if (begun == 1)
-        begun = has_given_up(p, archive, &h->last);
-    if (begun == 1)
+        begun = archived_any(p->archived, archive, is_given_up, &h->last);
+    if (begun == 1 || begun == -EUCLEAN) /* a row that is damaged: what follows heals it */
         h->from = h->last.number;
-    return begun < 0 ? begun : h->from > 0;
+    return begun < 0 && !h->from ? begun : h->from > 0;
 }
 
 int ship_honour_look(struct state *p, uint16_t archive, uint32_t lineage, uint32_t seen,
@@ -106,6 +98,7 @@ int ship_honour_look(struct state *p, uint16_t archive, uint32_t lineage, uint32
 {
     int err = archive_last_catalogue(shard, lineage, seen, &ret->last);
 
+    ret->lineage = lineage;
     ret->seen = seen;
     ret->from = 0;
     ret->unreadable = err == -EUCLEAN || err == -EPROTO;
@@ -113,7 +106,7 @@ int ship_honour_look(struct state *p, uint16_t archive, uint32_t lineage, uint32
     if (ret->unreadable)
         return ret->distrusted;
     if (err == 0)
-        err = find_from(p, archive, lineage, shard, ret);
+        err = find_from(p, archive, shard, ret);
     if (err < 0)
         catalogue_release(&ret->last);
     return err;
@@ -145,7 +138,7 @@ int ship_honour(struct state *p, uint16_t archive, struct honour *h, struct shar
                             : 0;
 
     if (err == 0 && ret_oldest && !h->unreadable &&
-        archive_oldest(shard, h->last.lineage, &h->last, ret_oldest) < 0)
+        archive_oldest(shard, h->lineage, &h->last, ret_oldest) < 0)
         *ret_oldest = 0; /* it is only shown */
     ship_honour_release(h);
     return err;
@@ -168,7 +161,8 @@ static int check(struct stream *s, struct shard *shard, char why[SHARD_WHY])
         return refuse(err, why, "the archive is refused: `archive status` says why");
     if (err < 0)
         return refuse(err, why, "what is to be shipped could not be put there");
-    if (s->deferred || s->made || s->unnoted || ship_has_cut(s))
+    ship_note_seen(s);
+    if (s->deferred || s->made || s->unnoted || s->unseen || ship_has_cut(s))
         return refuse(-EAGAIN, why, "not all changes could be shipped yet");
     if (atomic_load(&s->p->ship->readers[s->archive]))
         return refuse(-EBUSY, why, "a restore from the archive runs");

@@ -167,6 +167,7 @@ int ship_round_held(struct stream *s);
 
 /* What a store must do with the catalogues of a lineage. */
 struct honour {
+    uint32_t lineage;
     uint32_t seen;         /* the last one that the store has noted */
     struct catalogue last; /* the last one that there is; number 0: there is none */
     bool unreadable;       /* it has no more than its number */

@@ -268,6 +268,20 @@ Test(prune, another_place_is_no_way_to_the_archive)
     shard_mem_destroy(other);
 }
 
+Test(prune, the_oldest_state_is_known_after_a_mount_also_if_nothing_was_given_up)
+{
+    static struct shipped_state s[MANY];
+    int64_t first;
+
+    ship_some(s, 6, EVERY);
+    first = ship_stats_of(&v).oldest;
+    cr_assert_gt(first, 0);
+    world_dies(&v.w);
+    pass(0);
+    (void)ship_one(6);
+    cr_assert_eq(ship_stats_of(&v).oldest, first);
+}
+
 Test(prune, the_status_says_which_state_is_the_oldest)
 {
     static struct shipped_state s[MANY];
