@@ -269,7 +269,7 @@ static void compare(const struct known *k)
                 i >= k->count || i >= lines.count || head_of(l) != k->v[i].head ? "its attributes"
                                                                                 : "its bytes");
         print_line(l);
-        CHECK(!"what was restored is another tree");
+        CHECK(false && "what was restored is another tree");
     }
 }
 
