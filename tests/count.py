@@ -4,9 +4,9 @@
 
 A test that printed TAP (Criterion, with CRITERION_OUTPUTS) counts once per test in it, any other
 counts once. Of each that failed the end of what it printed is repeated. What was skipped is listed
-with the reason that it gave: a line "skipped: REASON", or that of cr_skip_test. Exit code 1 if something failed, nothing ran, or, where /dev/fuse opens
-(--fuse yes), something was skipped that is of the suite "mount", gives no reason, or says that this
-is missing.
+with the reason that it gave: a line "skipped: REASON", or that of cr_skip_test. Exit code 1 if
+something failed, nothing ran, or, where /dev/fuse opens (--fuse yes), something was skipped that is
+of the suite "mount", gives no reason, or says that this is missing.
 """
 import argparse
 import json

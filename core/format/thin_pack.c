@@ -35,10 +35,9 @@ bool thin_head_is_sound(struct thin_head *h)
 
 bool thin_head_has(const struct thin_head *h, uint64_t offset, uint64_t len)
 {
-    uint32_t low = 0,
-             high = h->count; /* the part looked for is the last one that begins not behind it */
+    uint32_t low = 0, high = h->count;
 
-    while (low < high) {
+    while (low < high) { /* the last part that does not begin behind the offset is low - 1 */
         const uint32_t mid = low + (high - low) / 2;
 
         if (h->parts[mid].offset <= offset)

@@ -399,7 +399,8 @@ Test(follow_prune, what_went_before_all_is_shipped_as_a_whole_is_gone)
     catch_up();
     agreed(writer(), "drop side now", "ok");
     cr_assert_eq(shards_note_seen(writer()->p->shards, b.v.archive, 0), 0);
-    fixture_reopen(writer());
+    settle(&b.v.w);
+    world_dies(&b.v.w); /* an unmount would ship that it is gone */
     follow(&b);
     cr_assert_eq(shards_info_get(writer()->p->shards, b.v.archive, &info), 0);
     cr_assert_gt(info.seen, 0);
