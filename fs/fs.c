@@ -18,6 +18,7 @@
 #include "follow.h"
 #include "handle.h"
 #include "init.h"
+#include "latency.h"
 #include "listed.h"
 #include "loop.h"
 #include "notify.h"
@@ -191,6 +192,9 @@ static int run_mount(struct fs *fs, char *why, size_t why_len)
 {
     if (getrandom(&fs->tal_generation, sizeof(fs->tal_generation), 0) != sizeof(fs->tal_generation))
         return fail(-EIO, why, why_len, "the kernel has no random numbers");
+    fs->latency = state_latency(fs->p);
+    fs->profile = state_profile(fs->p);
+    latency_set_names(fs->latency, requests_names());
     int err = taldir_create(fs, &fs->tal);
     if (err < 0)
         return fail(err, why, why_len, "out of memory");

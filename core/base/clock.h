@@ -27,6 +27,7 @@ static inline int64_t clock_ticks(const struct clock *c)
 
 #define NSEC_PER_SEC INT64_C(1000000000)
 #define NSEC_PER_MSEC INT64_C(1000000)
+#define NSEC_PER_USEC INT64_C(1000)
 
 /* Seconds and nanoseconds as nanoseconds since the epoch. `nsec`: 0 … NSEC_PER_SEC - 1. A time that
  * 64 bits cannot hold (before September 1677, after April 2262) becomes the nearest one that they

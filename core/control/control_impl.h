@@ -113,6 +113,9 @@ struct restore_ask;
 int control_parse_moment(struct call *call, const char *spec, struct restore_ask *ret,
                          char **ret_name);
 
+/* control_profile.c */
+int control_profile(struct call *call);
+
 /* control_prune.c: called by control_archive */
 int control_prune(struct call *call);
 int control_list_pins(struct call *call);

@@ -24,6 +24,7 @@
 #include "clock.h"
 #include "disk.h"
 #include "frame.h"
+#include "histogram.h"
 #include "strbuf.h"
 #include <stdbool.h>
 #include <sys/uio.h>
@@ -102,8 +103,8 @@ struct log_stats {
     uint64_t segments, bytes;     /* on disk */
     uint64_t frames, frame_bytes; /* appended since log_open */
     uint64_t syncs, sync_callers; /* syncs; calls of log_sync that these syncs answered */
+    struct histogram sync_times;  /* how long each of them took on the disk */
 };
-/* For tests and benchmarks. */
 void log_get_stats(struct log *l, struct log_stats *ret);
 
 /* ---- recovery and listing (log_read.c, log_files.c, log_text.c) ---- */

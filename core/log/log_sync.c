@@ -236,6 +236,7 @@ static int sync_now(struct log *l, int (*before)(void *ctx), void *ctx)
         give_up_sync(l);
         return err;
     }
+    const int64_t began = clock_ticks(l->config.clock);
     uint64_t last;
 
     err = put_sync_frame(l, target, &last);
@@ -249,6 +250,7 @@ static int sync_now(struct log *l, int (*before)(void *ctx), void *ctx)
         MUTEX_GUARD(&l->lock);
         l->synced = target;
         l->stats.syncs++;
+        histogram_note(&l->stats.sync_times, clock_ticks(l->config.clock) - began);
     }
     if (l->on_synced)
         l->on_synced(l->on_synced_ctx, target);

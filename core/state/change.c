@@ -57,6 +57,16 @@ static void end_events(struct state *p)
     atomic_store(&p->events_end, false);
 }
 
+struct latency *state_latency(struct state *p)
+{
+    return p->latency;
+}
+
+struct profile *state_profile(struct state *p)
+{
+    return p->profile;
+}
+
 void state_set_events(struct state *p, const struct state_events *events)
 {
     end_events(p);

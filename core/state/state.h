@@ -48,6 +48,7 @@
  *   "ship stats"   ship/ship.c    mutex   what is known of an archive; a leaf
  *   "follow stats" follow/follow.c mutex  what is known of what is followed; a leaf
  *   "archived"     archive/archived.c mutex  where archives have objects; a leaf
+ *   "profile"      latency/profile.c mutex  what is recorded of requests; a leaf
  *   "history"      history_table.c mutex  the operations on namespaces; a leaf
  *   "forgotten attrs"  forgotten_attrs.c mutex  attributes of inodes without a name; a leaf
  *   "events"       change.c       mutex   waiting for calls of state_events to end; a leaf, not
@@ -144,7 +145,9 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
+struct latency;
 struct member_hooks;
+struct profile;
 struct txn_memory;
 
 /* What this start took from the log. */
@@ -195,6 +198,8 @@ struct state {
     struct cache *cache;       /* of bytes of other shards; NULL: none */
     struct archived *archived; /* where archives have the bytes of objects */
     struct drops *drops;
+    struct latency *latency; /* how long requests took; never NULL */
+    struct profile *profile; /* records what they cost, when somebody asks; never NULL */
     struct workers *workers;
     const struct pool_member *shared; /* &shared_pool: the pool of bytes; NULL: a store alone */
     struct pool_member shared_pool;

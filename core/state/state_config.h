@@ -90,6 +90,11 @@ struct state_config {
  * before are not called any more: it waits for calls that have begun, so an event must not call
  * this. Threads: one at a time. */
 void state_set_events(struct state *p, const struct state_events *events);
+struct latency;
+struct profile;
+/* Where the edge notes how long requests took. Valid until the store is closed. */
+struct latency *state_latency(struct state *p);
+struct profile *state_profile(struct state *p);
 /* Changes config.atime. Threads: any. */
 void state_set_atime(struct state *p, unsigned how);
 /* The number of the last change. */

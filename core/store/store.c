@@ -7,10 +7,12 @@
  */
 #include "cache.h"
 #include "kept.h"
+#include "latency.h"
 #include "member_hooks.h"
 #include "move.h"
 #include "pool_format.h"
 #include "pool_node.h"
+#include "profile.h"
 #include "lost_start.h"
 #include "log_promise.h"
 #include "shards_thread.h"
@@ -463,6 +465,13 @@ static struct state *alloc(void)
     return &s->state;
 }
 
+static int open_latency(struct state *p)
+{
+    p->latency = latency_new();
+    p->profile = profile_new(p->clock);
+    return p->latency && p->profile ? 0 : -ENOMEM;
+}
+
 /* The order is that of dependencies: tables, workers and flush, the committed state, the log, and
  * only then threads. recover_settle commits what was replayed before any thread may change
  * something. */
@@ -486,7 +495,9 @@ int store_open(const struct state_config *config, struct state **ret_p)
     p->flush->hooks = &flush_hooks;
     p->opened = ticks(p);
     init_locks(p);
-    err = read_meta(p, &s);
+    err = open_latency(p);
+    if (err == 0)
+        err = read_meta(p, &s);
     if (err == 0)
         err = settings_load(p);
     if (err == 0)
@@ -588,6 +599,8 @@ void store_abandon(struct state *p)
     met_release(p);
     free(p->control->last_reply);
     free(atomic_load(&p->spare));
+    profile_free(p->profile);
+    latency_free(p->latency);
     free(p);
 }
 

@@ -2,10 +2,13 @@
 /*
  * view_numbers: the numbers of stats.json and metrics. Both texts have the same ones: whoever has
  * numbers lists them once, and they become members of a JSON object, or lines in the text format of
- * Prometheus. Keys are stable, since programs read them.
+ * Prometheus. Keys are stable, since programs read them. A metric has the name of its key, in
+ * the units of Prometheus: one of "_ms" or "_milliseconds" is "_seconds", a point in time is
+ * "_timestamp_seconds".
  */
 #pragma once
 
+#include "histogram.h"
 #include "strbuf.h"
 #include "view.h"
 #include <jansson.h>
@@ -13,14 +16,16 @@
 enum view_metric {
     VIEW_NO_METRIC, /* in stats.json alone */
     VIEW_GAUGE,
-    /* only grows, from 0 at the start of the daemon; the name of its metric ends in _total */
-    VIEW_COUNTER,
+    VIEW_COUNTER,   /* only grows; the name of its metric ends in _total */
+    VIEW_TIME,      /* a point in time, in seconds since the epoch */
+    VIEW_HISTOGRAM, /* of durations */
 };
 
 struct view_number {
     const char *key;
     enum view_metric metric;
     uint64_t value;
+    const char *help; /* of the metric: a sentence without quotes and backslashes */
 };
 
 /* Where numbers go: to the end of `metrics`, or, where that is NULL, into the object `json`. */
@@ -41,3 +46,13 @@ void view_add_json(struct view_numbers *n, const char *key, json_t *value);
 /* Numbers of a group: those of the member `key` of the object, an object that this adds, or those
  * whose metrics begin with `prefix`. */
 struct view_numbers view_add_group(struct view_numbers *n, const char *key, const char *prefix);
+
+/* Histograms of durations: view_begin_histogram once, and then view_add_histogram for each. In JSON
+ * `name` (NULL: none) becomes a member of `n` with the quantiles; as a metric it is the value of
+ * the label `label`. */
+void view_begin_histogram(const struct view_numbers *n, const struct view_number *head);
+void view_add_histogram(struct view_numbers *n, const struct view_number *head, const char *label,
+                        const char *name, const struct histogram *h);
+
+/* Appends the two lines before a metric: its help and its type. */
+void view_metric_head(const struct view_numbers *n, const struct view_number *v);

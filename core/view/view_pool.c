@@ -82,11 +82,15 @@ static void add_traffic_numbers(struct state *p, struct view_numbers *pool)
     shard_meter_read(p->shared->meter, &t);
     for (int i = 0; i < SHARD_REQUESTS; i++)
         requests[i] = (struct view_count){shard_request_name((enum shard_request)i), t.requests[i]};
-    view_add_labelled(pool, (struct view_number){"requests", VIEW_COUNTER, 0}, "kind", requests,
-                      SHARD_REQUESTS);
+    view_add_labelled(pool,
+                      (struct view_number){"requests", VIEW_COUNTER, 0,
+                                           "Requests to the place of the pool, by kind."},
+                      "kind", requests, SHARD_REQUESTS);
     view_add_numbers(pool,
-                     (struct view_number[]){{"sent_bytes", VIEW_COUNTER, t.sent},
-                                            {"received_bytes", VIEW_COUNTER, t.received}},
+                     (struct view_number[]){{"sent_bytes", VIEW_COUNTER, t.sent,
+                                             "Bytes that were sent to the place of the pool."},
+                                            {"received_bytes", VIEW_COUNTER, t.received,
+                                             "Bytes that came from the place of the pool."}},
                      2);
 }
 
@@ -100,31 +104,40 @@ void view_pool_numbers(struct state *p, struct view_numbers *n)
         return;
     pool_node_get_status(p, &s);
     const struct view_number numbers[] = {
-        {"node", VIEW_GAUGE, p->shared->node},
-        {"report_serial", VIEW_GAUGE, s.serial},
-        {"report_ack", VIEW_GAUGE, s.ack},
-        {"report_keys", VIEW_GAUGE, s.named},
-        {"report_age_seconds", VIEW_GAUGE, (uint64_t)(s.age / NSEC_PER_SEC)},
-        {"last_report_seconds", VIEW_GAUGE, (uint64_t)(s.reported / NSEC_PER_SEC)},
-        {"reports", VIEW_COUNTER, s.reports},
-        {"failed_reports", VIEW_COUNTER, s.failed},
-        {"failing_seconds", VIEW_GAUGE, (uint64_t)(s.failing / NSEC_PER_SEC)},
-        {"other_reports", VIEW_GAUGE, s.index.reports},
-        {"other_keys", VIEW_GAUGE, s.index.keys},
-        {"marks_serial", VIEW_GAUGE, s.index.serial},
-        {"absent_keys", VIEW_GAUGE, s.index.absent},
-        {"cycles", VIEW_COUNTER, s.cycles},
-        {"collected", VIEW_COUNTER, s.collected},
-        {"collected_bytes", VIEW_COUNTER, s.collected_bytes},
-        {"unindexed_packs", VIEW_GAUGE, s.unindexed},
-        {"life", VIEW_GAUGE, p->shared->incarnation},
+        {"node", VIEW_GAUGE, p->shared->node, "Number of this store among the nodes of the pool."},
+        {"report_serial", VIEW_GAUGE, s.serial, "Number of the last report of this node."},
+        {"report_ack", VIEW_GAUGE, s.ack, "Number of the last report that a GC cycle has read."},
+        {"report_keys", VIEW_GAUGE, s.named, "Files of the pool that the report names."},
+        {"report_age_seconds", VIEW_GAUGE, (uint64_t)(s.age / NSEC_PER_SEC),
+         "Age of the last report."},
+        {"last_report_seconds", VIEW_TIME, (uint64_t)(s.reported / NSEC_PER_SEC),
+         "When the last report was written, since the epoch."},
+        {"reports", VIEW_COUNTER, s.reports, "Reports that were written."},
+        {"failed_reports", VIEW_COUNTER, s.failed, "Reports that could not be written."},
+        {"failing_seconds", VIEW_GAUGE, (uint64_t)(s.failing / NSEC_PER_SEC),
+         "For how long no report could be written."},
+        {"other_reports", VIEW_GAUGE, s.index.reports,
+         "Reports of other nodes that are known here."},
+        {"other_keys", VIEW_GAUGE, s.index.keys, "Files that they name."},
+        {"marks_serial", VIEW_GAUGE, s.index.serial, "Number of the marks that are known here."},
+        {"absent_keys", VIEW_GAUGE, s.index.absent, "Files that were reported and are not there."},
+        {"cycles", VIEW_COUNTER, s.cycles, "GC cycles of the pool that this node ran."},
+        {"collected", VIEW_COUNTER, s.collected, "Files of the pool that these have deleted."},
+        {"collected_bytes", VIEW_COUNTER, s.collected_bytes, "Bytes of these files."},
+        {"unindexed_packs", VIEW_GAUGE, s.unindexed,
+         "Packs of the pool whose contents are not known here."},
+        {"life", VIEW_GAUGE, p->shared->incarnation, "How often this node has opened the pool."},
     };
 
     pool = view_add_group(n, "pool", "pool_");
     view_add_numbers(&pool, numbers, sizeof numbers / sizeof *numbers);
     for (unsigned i = 0; i < GC_KEEP_REASONS; i++)
         kept[i] = (struct view_count){gc_keep_names[i], s.kept[i]};
-    view_add_labelled(&pool, (struct view_number){"kept", VIEW_GAUGE, 0}, "reason", kept,
-                      GC_KEEP_REASONS);
+    view_add_labelled(
+        &pool,
+        (struct view_number){
+            "kept", VIEW_GAUGE, 0,
+            "Files that the last GC cycle kept though nothing names them, by reason."},
+        "reason", kept, GC_KEEP_REASONS);
     add_traffic_numbers(p, &pool);
 }

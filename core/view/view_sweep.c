@@ -194,16 +194,15 @@ static json_t *shard_json(const struct shard_facts *f)
 {
     const struct shards_info *s = &f->info;
 
-    return json_pack("{s:I, s:o, s:s, s:I, s:o, s:b, s:b, s:o, s:o, s:I, s:I, s:I, s:o, s:I, s:I}",
-                     "shard", (json_int_t)s->number, "url", json_text(s->url), "state",
-                     shards_state_name(s->state), "since_seconds",
-                     (json_int_t)(s->since / NSEC_PER_SEC), "why", json_text(s->why), "draining",
-                     s->draining, "archive", s->archive, "ghosts", count_json(f, f->ghosts),
-                     "bytes", count_json(f, f->bytes), "to_be_deleted", (json_int_t)f->dead,
-                     "disk_bytes", (json_int_t)s->space.size, "avail_bytes",
-                     (json_int_t)s->space.avail, "requests", requests_json(s), "sent_bytes",
-                     (json_int_t)s->traffic.sent, "received_bytes",
-                     (json_int_t)s->traffic.received);
+    return json_pack(
+        "{s:I, s:o, s:s, s:I, s:o, s:b, s:b, s:o, s:o, s:I, s:I, s:I, s:o, s:I, s:I}", "shard",
+        (json_int_t)s->number, "url", json_text(s->url), "state", shards_state_name(s->state),
+        "since_seconds", (json_int_t)(s->since / NSEC_PER_SEC), "why", json_text(s->why),
+        "draining", s->draining, "archive", s->archive, "ghosts", count_json(f, f->ghosts), "bytes",
+        count_json(f, f->bytes), "to_be_deleted", (json_int_t)f->dead, "disk_bytes",
+        (json_int_t)s->space.size, "avail_bytes", (json_int_t)s->space.avail, "requests",
+        requests_json(s), "sent_bytes", (json_int_t)s->traffic.sent, "received_bytes",
+        (json_int_t)s->traffic.received);
 }
 
 /* In JSON an array with an object for each shard. */
@@ -218,60 +217,84 @@ static void add_shards(struct state *p, struct view_numbers *n)
 }
 
 enum { SHARD_OK, SHARD_GHOSTS, SHARD_BYTES, SHARD_DEAD, SHARD_DISK, SHARD_AVAIL, SHARD_NUMBERS };
-static const char *const shard_numbers[SHARD_NUMBERS] = {
-    "ok", "ghosts", "bytes", "to_be_deleted", "disk_bytes", "avail_bytes"};
+static const struct view_number shard_numbers[SHARD_NUMBERS] = {
+    [SHARD_OK] = {"ok", VIEW_GAUGE, 0, "1: the shard answers, and is the right one."},
+    [SHARD_GHOSTS] = {"ghosts", VIEW_GAUGE, 0, "Objects whose bytes are on the shard."},
+    [SHARD_BYTES] = {"bytes", VIEW_GAUGE, 0, "Bytes of these objects."},
+    [SHARD_DEAD] = {"to_be_deleted", VIEW_GAUGE, 0, "Objects that are to be deleted there."},
+    [SHARD_DISK] = {"disk_bytes", VIEW_GAUGE, 0, "Size of the disk of the shard; 0: not known."},
+    [SHARD_AVAIL] = {"avail_bytes", VIEW_GAUGE, 0, "Free bytes of that disk."},
+};
 
 static uint64_t number_of(const struct shard_facts *f, unsigned which)
 {
-    const uint64_t v[SHARD_NUMBERS] = {
-        f->info.state == SHARDS_OK || f->info.state == SHARDS_NEW, f->ghosts, f->bytes, f->dead,
-        f->info.space.size, f->info.space.avail};
+    const uint64_t v[SHARD_NUMBERS] = {f->info.state == SHARDS_OK || f->info.state == SHARDS_NEW,
+                                       f->ghosts,
+                                       f->bytes,
+                                       f->dead,
+                                       f->info.space.size,
+                                       f->info.space.avail};
 
     return v[which];
 }
 
 /* Appends a number of each shard. All are unknown at once, so a damaged table leaves no metric. */
-static void add_shard_metric(struct state *p, unsigned which, struct strbuf *out)
+static void add_shard_metric(struct state *p, unsigned which, const struct view_numbers *n)
 {
     struct shard_facts f;
 
     if (!next_shard(p, 0, &f) || (f.unknown && (which == SHARD_GHOSTS || which == SHARD_BYTES)))
         return;
-    strbuf_addf(out, "# TYPE tallyfs_shard_%s gauge\n", shard_numbers[which]);
+    view_metric_head(n, &shard_numbers[which]);
     for (unsigned at = 0; next_shard(p, at, &f); at = f.info.number)
-        strbuf_addf(out, "tallyfs_shard_%s{shard=\"%u\"} %llu\n", shard_numbers[which],
+        strbuf_addf(n->metrics, "tallyfs_shard_%s{shard=\"%u\"} %llu\n", shard_numbers[which].key,
                     f.info.number, U(number_of(&f, which)));
 }
 
 /* Appends the requests of each shard by their kinds. */
-static void add_request_metric(struct state *p, struct strbuf *out)
+static void add_request_metric(struct state *p, const struct view_numbers *n)
 {
+    const struct view_number head = {"requests", VIEW_COUNTER, 0,
+                                     "Requests to the shard, by kind."};
     struct shard_facts f;
 
     if (!next_shard(p, 0, &f))
         return;
-    strbuf_adds(out, "# TYPE tallyfs_shard_requests_total counter\n");
+    view_metric_head(n, &head);
     for (unsigned at = 0; next_shard(p, at, &f); at = f.info.number)
         for (int i = 0; i < SHARD_REQUESTS; i++)
-            strbuf_addf(out, "tallyfs_shard_requests_total{shard=\"%u\",kind=\"%s\"} %llu\n",
+            strbuf_addf(n->metrics, "tallyfs_shard_requests_total{shard=\"%u\",kind=\"%s\"} %llu\n",
                         f.info.number, shard_request_name((enum shard_request)i),
                         U(f.info.traffic.requests[i]));
 }
 
 /* Appends the bytes that went to each shard, and those that came from there. */
-static void add_traffic_metric(struct state *p, struct strbuf *out)
+static void add_traffic_metric(struct state *p, const struct view_numbers *n)
 {
+    const struct view_number head = {"transferred_bytes", VIEW_COUNTER, 0,
+                                     "Bytes that went to the shard, and that came from there."};
     struct shard_facts f;
 
     if (!next_shard(p, 0, &f))
         return;
-    strbuf_adds(out, "# TYPE tallyfs_shard_transferred_bytes_total counter\n");
+    view_metric_head(n, &head);
     for (unsigned at = 0; next_shard(p, at, &f); at = f.info.number)
-        strbuf_addf(out,
+        strbuf_addf(n->metrics,
                     "tallyfs_shard_transferred_bytes_total{shard=\"%u\",kind=\"sent\"} %llu\n"
                     "tallyfs_shard_transferred_bytes_total{shard=\"%u\",kind=\"received\"} %llu\n",
                     f.info.number, U(f.info.traffic.sent), f.info.number,
                     U(f.info.traffic.received));
+}
+
+/* Appends what the metrics have of shards. */
+static void add_shard_metrics(struct state *p, const struct view_numbers *n)
+{
+    const struct view_numbers shard = {.metrics = n->metrics, .prefix = "shard_"};
+
+    for (unsigned i = 0; i < SHARD_NUMBERS; i++)
+        add_shard_metric(p, i, &shard);
+    add_request_metric(p, &shard);
+    add_traffic_metric(p, &shard);
 }
 
 /* Adds the numbers of the cache of shards: zeros if the store has none. */
@@ -283,9 +306,12 @@ static void add_cache_numbers(struct state *p, struct view_numbers *n)
     if (p->cache)
         cache_get_stats(p->cache, &s);
     const struct view_number numbers[] = {
-        {"bytes", VIEW_GAUGE, s.bytes},       {"limit_bytes", VIEW_GAUGE, s.limit},
-        {"hits", VIEW_COUNTER, s.hits},       {"misses", VIEW_COUNTER, s.misses},
-        {"damaged", VIEW_COUNTER, s.damaged}, {"not_kept", VIEW_COUNTER, s.failed},
+        {"bytes", VIEW_GAUGE, s.bytes, "Bytes that the cache has."},
+        {"limit_bytes", VIEW_GAUGE, s.limit, "Bytes that the cache may have."},
+        {"hits", VIEW_COUNTER, s.hits, "Blocks that were read from the cache."},
+        {"misses", VIEW_COUNTER, s.misses, "Blocks that had to be read from their shard."},
+        {"damaged", VIEW_COUNTER, s.damaged, "Blocks of the cache that were damaged."},
+        {"not_kept", VIEW_COUNTER, s.failed, "Blocks that could not be written to the cache."},
     };
 
     view_add_numbers(&cache, numbers, sizeof numbers / sizeof *numbers);
@@ -293,39 +319,43 @@ static void add_cache_numbers(struct state *p, struct view_numbers *n)
 
 void view_sweep_numbers(struct state *p, struct view_numbers *n)
 {
-    const struct view_number ghosts[] = {{"ghosts", VIEW_GAUGE, refs_ghosts(p->refs)},
-                                         {"ghosts_lost", VIEW_GAUGE, sweep_lost_count(p)}};
+    const struct view_number ghosts[] = {
+        {"ghosts", VIEW_GAUGE, refs_ghosts(p->refs), "Objects whose bytes are on another shard."},
+        {"ghosts_lost", VIEW_GAUGE, sweep_lost_count(p),
+         "Such objects that their shard does not have any more."}};
     struct view_numbers sweep;
     struct sweep_status s;
 
     sweep_get(p, &s);
     const struct view_number numbers[] = {
-        {"last_seconds", VIEW_GAUGE, (uint64_t)(s.ended / NSEC_PER_SEC)},
-        {"running", VIEW_GAUGE, s.running},
-        {"damaged", VIEW_GAUGE, s.damage != 0},
-        {"last_checked", VIEW_GAUGE, s.last.checked},
-        {"last_purged", VIEW_GAUGE, s.last.purged},
-        {"last_kept", VIEW_GAUGE, s.last.kept},
-        {"last_inconclusive", VIEW_GAUGE, s.last.inconclusive},
-        {"last_lost", VIEW_GAUGE, s.last.lost},
-        {"runs", VIEW_COUNTER, s.sweeps},
-        {"checked", VIEW_COUNTER, s.total.checked + (s.running ? s.now.checked : 0)},
-        {"purged", VIEW_COUNTER, s.total.purged},
-        {"kept", VIEW_COUNTER, s.total.kept},
-        {"inconclusive", VIEW_COUNTER, s.total.inconclusive},
-        {"lost", VIEW_COUNTER, s.total.lost},
-        {"ghosts_purged", VIEW_COUNTER, s.purged},
+        {"last_seconds", VIEW_TIME, (uint64_t)(s.ended / NSEC_PER_SEC),
+         "When the last sweep ended, since the epoch; 0: never."},
+        {"running", VIEW_GAUGE, s.running, "1: a sweep runs."},
+        {"damaged", VIEW_GAUGE, s.damage != 0, "1: what sweeps remembered is damaged."},
+        {"last_checked", VIEW_GAUGE, s.last.checked, "Objects that the last sweep looked for."},
+        {"last_purged", VIEW_GAUGE, s.last.purged,
+         "Objects that it deleted on their shard, since nothing needs them."},
+        {"last_kept", VIEW_GAUGE, s.last.kept, "Objects that it found."},
+        {"last_inconclusive", VIEW_GAUGE, s.last.inconclusive,
+         "Objects of which it could not say."},
+        {"last_lost", VIEW_GAUGE, s.last.lost, "Objects that their shard did not have."},
+        {"runs", VIEW_COUNTER, s.sweeps, "Sweeps."},
+        {"checked", VIEW_COUNTER, s.total.checked + (s.running ? s.now.checked : 0),
+         "Objects that sweeps looked for."},
+        {"purged", VIEW_COUNTER, s.total.purged, "Objects that sweeps deleted on their shard."},
+        {"kept", VIEW_COUNTER, s.total.kept, "Objects that sweeps found."},
+        {"inconclusive", VIEW_COUNTER, s.total.inconclusive,
+         "Objects of which sweeps could not say."},
+        {"lost", VIEW_COUNTER, s.total.lost, "Objects that their shard did not have."},
+        {"ghosts_purged", VIEW_COUNTER, s.purged,
+         "Objects that were deleted on other shards, also without a sweep."},
     };
 
     view_add_numbers(n, ghosts, 2);
     if (n->json)
         add_shards(p, n);
-    for (unsigned i = 0; !n->json && i < SHARD_NUMBERS; i++)
-        add_shard_metric(p, i, n->metrics);
-    if (!n->json) {
-        add_request_metric(p, n->metrics);
-        add_traffic_metric(p, n->metrics);
-    }
+    if (!n->json)
+        add_shard_metrics(p, n);
     add_cache_numbers(p, n);
     sweep = view_add_group(n, "sweep", "sweep_");
     view_add_numbers(&sweep, numbers, sizeof numbers / sizeof *numbers);

@@ -45,9 +45,11 @@ struct fs_hooks {
 struct defer;
 struct ending;
 struct handle;
+struct latency;
 struct listed;
 struct notify;
 struct passthrough;
+struct profile;
 struct remount;
 struct ring;
 struct sync;
@@ -58,7 +60,7 @@ struct fs {
     struct state *p;
     const struct fs_options *o;
     const struct fs_hooks *hooks;
-    uint32_t owner;                /* the user id of the mount's owner */
+    uint32_t owner; /* the user id of the mount's owner */
     struct fuse_session *se;
     struct taldir *tal;
     uint32_t tal_generation; /* of all nodes of .tally; random, so no file handle can be guessed */
@@ -68,18 +70,20 @@ struct fs {
     struct sync *sync;
     struct sync *sync_shipped; /* of namespaces of which an fsync waits for archives */
     struct passthrough *passthrough;
-    struct remount *remount;       /* valid while requests are served; NULL: not watched */
-    _Atomic bool reads_all;        /* see fs_reads_all() */
-    struct ending *ending;         /* valid from the mount to the end of the process */
-    _Atomic uint64_t init_unique;  /* the INIT request that is not answered yet; 0: none */
+    struct remount *remount;      /* valid while requests are served; NULL: not watched */
+    _Atomic bool reads_all;       /* see fs_reads_all() */
+    struct ending *ending;        /* valid from the mount to the end of the process */
+    _Atomic uint64_t init_unique; /* the INIT request that is not answered yet; 0: none */
     _Atomic uint32_t init_offered, init_offered2; /* flags, flags2 of the kernel's INIT */
-    bool dirs_unopened;            /* the kernel accepts ENOSYS to OPENDIR */
-    struct ring *ring;             /* NULL: requests come from the device */
-    _Atomic bool ring_agreed;      /* the answer to INIT promised rings */
-    struct requests requests;      /* counted by translate.c */
-    struct waiting *waiting;       /* requests that are not answered; NULL: not counted */
-    struct mutex handles_lock;     /* "handles" */
-    LIST_HEAD(, handle) handles;   /* guarded by: handles_lock; all open handles */
+    bool dirs_unopened;                           /* the kernel accepts ENOSYS to OPENDIR */
+    struct ring *ring;                            /* NULL: requests come from the device */
+    _Atomic bool ring_agreed;                     /* the answer to INIT promised rings */
+    struct requests requests;                     /* counted by translate.c */
+    struct latency *latency;                      /* of the store: how long requests took */
+    struct profile *profile;     /* of the store: records them when somebody asks */
+    struct waiting *waiting;     /* requests that are not answered; NULL: not counted */
+    struct mutex handles_lock;   /* "handles" */
+    LIST_HEAD(, handle) handles; /* guarded by: handles_lock; all open handles */
 };
 
 static inline struct fs *fs_of(fuse_req_t req)

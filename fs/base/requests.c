@@ -41,6 +41,11 @@ void requests_count(struct requests *r, uint32_t opcode)
     atomic_fetch_add_explicit(&r->of[known ? opcode : 0], 1, memory_order_relaxed);
 }
 
+const char *const *requests_names(void)
+{
+    return names;
+}
+
 const char *requests_name(uint32_t opcode)
 {
     return opcode < REQUESTS_KINDS && names[opcode] ? names[opcode] : names[0];

@@ -20,6 +20,7 @@ struct requests {
 };
 
 void requests_count(struct requests *r, uint32_t opcode);
+const char *const *requests_names(void);    /* REQUESTS_KINDS static texts; NULL: no name here */
 const char *requests_name(uint32_t opcode); /* static text; "OTHER" if it has no name here */
 /* The kinds that have been seen so far, in the order of opcodes, for view_render. The names are
  * static text. Returns how many there are. */

@@ -2,6 +2,9 @@
 #include "loop.h"
 
 #include "init.h"
+#include "latency.h"
+#include "node.h"
+#include "profile.h"
 #include "report.h"
 #include "ring.h"
 #include "serve.h"
@@ -116,12 +119,25 @@ void loop_end(struct fs *fs)
         ring_stop(fs->ring);
 }
 
+void loop_answers(struct fs *fs, uint64_t unique)
+{
+    struct waiting_request r;
+    if (!waiting_done(fs->waiting, unique, &r))
+        return;
+    latency_note(fs->latency, r.opcode, r.took);
+    if (profile_records(fs->profile))
+        profile_note(fs->profile, &(struct profile_request){.kind = r.opcode,
+                                                            .ns = vfs_node_ns(r.nodeid),
+                                                            .tid = r.tid,
+                                                            .took = r.took});
+}
+
 ssize_t loop_writev(struct fs *fs, int fd, struct iovec *iov, int count)
 {
     const struct fuse_out_header *out = iov[0].iov_base;
     ssize_t n = 0;
     if (out->unique != 0)
-        waiting_done(fs->waiting, out->unique);
+        loop_answers(fs, out->unique);
     if (!atomic_load_explicit(&fs->ring_agreed, memory_order_relaxed) ||
         !ring_reply(fs->ring, iov, count))
         return writev(fd, iov, count);

@@ -53,7 +53,9 @@ void serve_began(struct fs *fs, const void *msg)
     struct fuse_in_header in;
     memcpy(&in, msg, sizeof(in));
     if (has_answer(in.opcode) && !taldir_owns(in.nodeid))
-        waiting_add(fs->waiting, in.unique, in.opcode, in.nodeid);
+        waiting_add(fs->waiting, in.unique,
+                    &(struct waiting_request){
+                        .nodeid = in.nodeid, .opcode = in.opcode, .tid = (int32_t)in.pid});
 }
 
 /* Notes the request that this thread serves from here on. */

@@ -16,10 +16,10 @@
 #define LISTS 16
 
 struct request {
-    uint64_t unique, nodeid;
+    uint64_t unique;
+    struct waiting_request r;
     int64_t since; /* monotonic ns */
-    uint32_t opcode;
-    bool told; /* it was reported */
+    bool told;     /* it was reported */
 };
 
 struct list {
@@ -42,30 +42,33 @@ static struct list *list_of(struct waiting *w, uint64_t unique)
     return &w->list[unique / 2 % LISTS]; /* the kernel numbers requests in steps of two */
 }
 
-void waiting_add(struct waiting *w, uint64_t unique, uint32_t opcode, uint64_t nodeid)
+void waiting_add(struct waiting *w, uint64_t unique, const struct waiting_request *r)
 {
     if (!w)
         return;
-    const struct request r = {
-        .unique = unique, .nodeid = nodeid, .since = clock_ticks(w->clock), .opcode = opcode};
+    const struct request one = {.unique = unique, .r = *r, .since = clock_ticks(w->clock)};
     struct list *l = list_of(w, unique);
     MUTEX_GUARD(&l->lock);
     if (ARRAY_RESERVE(l->v, l->room, l->count + 1) == 0)
-        l->v[l->count++] = r;
+        l->v[l->count++] = one;
 }
 
 /* The order of a list does not matter, so the last one takes the place of the removed one. */
-void waiting_done(struct waiting *w, uint64_t unique)
+bool waiting_done(struct waiting *w, uint64_t unique, struct waiting_request *ret)
 {
     if (!w)
-        return;
+        return false;
+    const int64_t now = clock_ticks(w->clock);
     struct list *l = list_of(w, unique);
     MUTEX_GUARD(&l->lock);
     for (size_t i = 0; i < l->count; i++)
         if (l->v[i].unique == unique) {
+            *ret = l->v[i].r;
+            ret->took = now - l->v[i].since;
             l->v[i] = l->v[--l->count];
-            return;
+            return true;
         }
+    return false;
 }
 
 /* ---- looking ---- */
@@ -84,7 +87,7 @@ void waiting_describe(struct waiting *w, struct view_edge *ret)
         for (size_t i = 0; i < l->count; i++)
             if (now - l->v[i].since >= ret->longest_wait) {
                 ret->longest_wait = now - l->v[i].since;
-                ret->longest_kind = requests_name(l->v[i].opcode);
+                ret->longest_kind = requests_name(l->v[i].r.opcode);
             }
     }
     ret->waits_too_long = ret->longest_wait >= WAITING_ALARM_NS;
@@ -113,7 +116,7 @@ unsigned waiting_look(struct waiting *w)
             report(REPORT_ALARM,
                    "a request has not been answered for %" PRId64 " seconds: %s, inode %" PRIu64
                    "; who sent it, and who needs that inode, waits for it",
-                   (now - r.since) / NSEC_PER_SEC, requests_name(r.opcode), r.nodeid);
+                   (now - r.since) / NSEC_PER_SEC, requests_name(r.r.opcode), r.r.nodeid);
     return told;
 }
 

@@ -18,6 +18,7 @@
 #include "clock.h"
 #include "view.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define WAITING_ALARM_NS (60 * NSEC_PER_SEC)
@@ -25,14 +26,22 @@
 
 struct waiting;
 
+struct waiting_request {
+    uint64_t nodeid;
+    uint32_t opcode;
+    int32_t tid;  /* the thread that sent it; 0: the kernel itself */
+    int64_t took; /* ns since waiting_add; set by waiting_done */
+};
+
 /* Makes the struct and its thread. `clock` belongs to the caller and must outlive it. -ENOMEM,
  * -EAGAIN. */
 int waiting_start(const struct clock *clock, struct waiting **ret_w);
 void waiting_stop(struct waiting *w); /* ends the thread and frees `w` */
 
 /* Without memory the request is not added, which only leaves it out of the views. */
-void waiting_add(struct waiting *w, uint64_t unique, uint32_t opcode, uint64_t nodeid);
-void waiting_done(struct waiting *w, uint64_t unique); /* an unknown one is fine */
+void waiting_add(struct waiting *w, uint64_t unique, const struct waiting_request *r);
+/* Removes a request. False: it is not known, and *ret is left as it was. */
+bool waiting_done(struct waiting *w, uint64_t unique, struct waiting_request *ret);
 
 /* Fills the fields of *ret that are about waiting requests. */
 void waiting_describe(struct waiting *w, struct view_edge *ret);

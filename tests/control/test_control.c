@@ -9,8 +9,13 @@
 
 #include "control_of_store.h"
 #include "job.h"
+#include "latency.h"
 #include "ns_drop.h"
+#include "profile.h"
 #include "report.h"
+#include <pthread.h>
+#include <sched.h>
+#include <sys/prctl.h>
 
 static struct fixture x;
 
@@ -170,11 +175,18 @@ Test(control, what_is_too_long_or_holds_a_nul_is_refused_with_a_sentence)
 
 Test(control, only_verbs_that_may_wait_are_said_to)
 {
-    static const char *const slow[] = {
-        "drain",   "wait 1", "status", "drop x", "refs main/a", "rebuild wait", "branch a b\ndrain",
-        "rebuild", "gc", /* the queue of jobs may be full */
-        "scrub",   "compact",
-        "log list main" /* reads all segments */};
+    static const char *const slow[] = {"drain",
+                                       "wait 1",
+                                       "status",
+                                       "drop x",
+                                       "refs main/a",
+                                       "rebuild wait",
+                                       "branch a b\ndrain",
+                                       "rebuild",
+                                       "gc", /* the queue of jobs may be full */
+                                       "scrub",
+                                       "compact",
+                                       "log list main" /* reads all segments */};
     static const char *const quick[] = {"branch a b", "get", "help", "\"", ""};
 
     for (size_t i = 0; i < sizeof slow / sizeof *slow; i++)
@@ -599,6 +611,71 @@ Test(control, stats_and_metrics_show_the_requests_that_the_edge_counted)
     cr_assert(strstr(text.s, "# TYPE tallyfs_objects gauge\ntallyfs_objects 1\n"), "%s", text.s);
     cr_assert(strstr(text.s, "# TYPE tallyfs_commits_total counter\n"), "%s", text.s);
     cr_assert(!strstr(text.s, "pid"), "%s", text.s);
+}
+
+Test(control, metrics_are_in_the_units_of_prometheus)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+
+    cr_assert_eq(view_render(x.p, VIEW_METRICS, NULL, &text), 0);
+    cr_assert(!strstr(text.s, "milliseconds") && !strstr(text.s, "_ms"), "%s", text.s);
+    cr_assert(strstr(text.s, "tallyfs_writers_waited_seconds_total 0.000\n"), "%s", text.s);
+    cr_assert(strstr(text.s, "tallyfs_last_scrub_timestamp_seconds 0\n"), "%s", text.s);
+    cr_assert(strstr(text.s, "# TYPE tallyfs_gc_cycles_total counter\n"), "%s", text.s);
+}
+
+static const char *const kinds[LATENCY_KINDS] = {[0] = "OTHER", [15] = "READ"};
+
+Test(control, how_long_requests_took_is_a_histogram_and_quantiles)
+{
+    CLEANUP_STRBUF struct strbuf json = STRBUF_INIT, text = STRBUF_INIT;
+
+    latency_set_names(x.p->latency, kinds);
+    latency_note(x.p->latency, 15, 5 * NSEC_PER_USEC);
+    latency_note(x.p->latency, 15, 100 * NSEC_PER_USEC);
+    cr_assert_eq(view_render(x.p, VIEW_METRICS, NULL, &text), 0);
+    cr_assert(strstr(text.s,
+                     "# TYPE tallyfs_request_duration_seconds histogram\n"
+                     "tallyfs_request_duration_seconds_bucket{op=\"READ\",le=\"0.000008\"} 1\n"),
+              "%s", text.s);
+    cr_assert(strstr(text.s, "_bucket{op=\"READ\",le=\"0.000128\"} 2\n"), "%s", text.s);
+    cr_assert(strstr(text.s, "_bucket{op=\"READ\",le=\"+Inf\"} 2\n"), "%s", text.s);
+    cr_assert(strstr(text.s, "_sum{op=\"READ\"} 0.000105000\n"), "%s", text.s);
+    cr_assert(strstr(text.s, "_count{op=\"READ\"} 2\n"), "%s", text.s);
+    cr_assert_eq(view_render(x.p, VIEW_STATS_JSON, NULL, &json), 0);
+    cr_assert(strstr(json.s, "\"total_us\": 105,\n      \"p50_us\": 5,\n"), "%s", json.s);
+}
+
+/* Notes a request as soon as somebody records. */
+static void *note_when_recorded(void *arg)
+{
+    const struct profile_request q = {
+        .kind = 15, .ns = 1, .tid = getpid(), .took = 7 * NSEC_PER_USEC};
+
+    (void)arg;
+    while (!profile_records(x.p->profile))
+        sched_yield();
+    profile_note(x.p->profile, &q);
+    clock_manual_advance(&x.clock, 10 * NSEC_PER_SEC);
+    return NULL;
+}
+
+Test(control, a_profile_has_what_was_requested_meanwhile, .timeout = 120)
+{
+    pthread_t t;
+
+    latency_set_names(x.p->latency, kinds);
+    prctl(PR_SET_NAME, "two words");
+    cr_assert_eq(pthread_create(&t, NULL, note_when_recorded, NULL), 0);
+    agreed(&x, "profile 10s", "ok ms=10000 requests=1 rows=1\n| program=\"two words\" pid=");
+    pthread_join(t, NULL);
+    cr_assert(!profile_records(x.p->profile));
+}
+
+Test(control, a_profile_of_more_than_an_hour_is_refused)
+{
+    refused(&x, "profile 3601s", -EINVAL, "at most an hour");
+    refused(&x, "profile", -EINVAL, "a word is missing");
 }
 
 Test(control, stats_are_json_whatever_bytes_a_text_has)

@@ -52,7 +52,7 @@ claim "a drill shows that all can be restored, and leaves nothing"
 t archive drill --read 100 --wait >"$W/out"
 grep -q 'namespaces=1 .* compared=1 read=[1-9]' "$W/out"
 status_has 'drill=20'
-grep -q '^tallyfs_archive_drill_time{archive="65535"} [1-9]' "$M/.tally/metrics"
+grep -q '^tallyfs_archive_drill_timestamp_seconds{archive="65535"} [1-9]' "$M/.tally/metrics"
 eq "$(ls "$M")" main
 
 claim "whoever deleted the wrong directory has it back beside the current one"
