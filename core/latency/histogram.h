@@ -4,7 +4,8 @@
  *
  * Lengths are counted in microseconds, rounded up. Each power of two has HISTOGRAM_STEPS buckets of
  * equal width, as in HdrHistogram (G. Tene): a bucket is at most a quarter wider than its lower
- * bound. Lengths of up to 8 us have a bucket each. The last bucket has all above 2^27 us, which are 134 s.
+ * bound. Lengths of up to 8 us have a bucket each. The last bucket has all above 2^27 us, which are
+ * 134 s.
  */
 #pragma once
 

@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #define SLOTS (2 * PROFILE_ROWS) /* a power of two */
 #define SENDERS 256
@@ -103,15 +102,17 @@ static struct sender find_sender(struct profile *p, int32_t tid)
 
 /* ---- rows ---- */
 
+/* FNV-1a (Fowler, Noll, Vo) of the three parts of a row's key. */
 static uint64_t hash_of(const char *program, uint32_t ns, uint32_t kind)
 {
-    struct {
-        char program[PROFILE_PROGRAM];
-        uint32_t ns, kind;
-    } key = {.ns = ns, .kind = kind};
+    const uint64_t prime = UINT64_C(0x100000001b3);
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
 
-    snprintf(key.program, sizeof key.program, "%s", program);
-    return XXH3_64bits(&key, sizeof key);
+    for (; *program; program++)
+        h = (h ^ (uint8_t)*program) * prime;
+    h = (h ^ ns) * prime;
+    h = (h ^ kind) * prime;
+    return h ^ h >> 32;
 }
 
 /* The slot of a row, or the free slot where it would be. There always is one, since at most half of

@@ -14,7 +14,6 @@ import sys
 # Functions that tests alone call, and may: name -> why.
 SEAMS = {
     'beneath_go_slowly': 'shows opens to a fault injection',
-    'log_get_stats': 'how many syncs a caller shares is seen nowhere else',
     'log_scan_now': 'frames of a log that others append to meanwhile',
     'replay_frame': 'one frame, without a log',
     'report_reset': 'a process that runs many stores',
