@@ -83,8 +83,9 @@ static void add_row(const json_t *job, const struct people_call *c, struct table
 void jobs_people_table(const json_t *jobs, const struct people_call *c, struct strbuf *out)
 {
     static const struct table_column columns[] = {
-        {"JOB", true, false},   {"STATE", false, false}, {"PROGRESS", false, false},
-        {"WHEN", false, false}, {"WHAT", false, true},   {"ERROR", false, true},
+        {"JOB", true, false, false},       {"STATE", false, false, false},
+        {"PROGRESS", false, false, false}, {"WHEN", false, false, false},
+        {"WHAT", false, true, false},      {"ERROR", false, true, true},
     };
     struct table t;
     size_t i;
@@ -212,8 +213,8 @@ void jobs_people_one(const json_t *job, const struct people_call *c, struct strb
     }
     strbuf_addf(out, ".\nIt began %s", unit_time(jobs_text(job, "started"), c->now, when));
     if (*ended) {
-        strbuf_addf(out, " and took %s.\n",
-                    unit_duration((int64_t)(number(job, "seconds") * 1000), time));
+        const int64_t ms = (int64_t)(number(job, "seconds") * 1000);
+        strbuf_addf(out, " and took %s.\n", ms < 100 ? "less than 0.1 s" : unit_duration(ms, time));
     } else {
         strbuf_adds(out, ": ");
         add_progress(job, out);

@@ -33,15 +33,19 @@ struct list {
 
 #define LEFT(title, text)                                                                          \
     {                                                                                              \
-        {title, false, false}, text                                                                \
+        {title, false, false, false}, text                                                         \
     }
 #define NAME(title, text)                                                                          \
     {                                                                                              \
-        {title, false, true}, text                                                                 \
+        {title, false, true, false}, text                                                          \
+    }
+#define TEXT(title, text)                                                                          \
+    {                                                                                              \
+        {title, false, false, true}, text                                                          \
     }
 #define RIGHT(title, text)                                                                         \
     {                                                                                              \
-        {title, true, false}, text                                                                 \
+        {title, true, false, false}, text                                                          \
     }
 #define OPERATION                                                                                  \
     "{op}[ of change {of}][ ({did})][ {ns}][ from {from}][ to {to}][ with {with}]"                 \
@@ -67,18 +71,18 @@ static const struct list lists[] = {
      {RIGHT("SHARD", "{shard}"), LEFT("STATE", "{state}"), RIGHT("OBJECTS", "{objects:count}"),
       RIGHT("SIZE", "{bytes:bytes}"), RIGHT("FREE", "{avail:bytes}"), RIGHT("OF", "{disk:bytes}"),
       NAME("PLACE", "{url}"),
-      NAME("NOTE", "[an archive{archive:if}][being drained{draining:if}][ {why}]")}},
+      TEXT("NOTE", "[an archive{archive:if}][being drained{draining:if}][ {why}]")}},
     {"archive",
      "status",
      "The store has no archive: nothing is shipped.",
      {"[The last change of the store is {seq}.]", "archives"},
      NULL,
-     "lineage segment segments sections objects",
-     {RIGHT("ARCHIVE", "{archive}"), LEFT("STATE", "{state}"), RIGHT("HAS CHANGE", "[{seq}]"),
+     "lineage segment segments sections objects bytes",
+     {RIGHT("ARCHIVE", "{archive}"), LEFT("STATE", "{state}"), RIGHT("HAS CHANGE", "{seq}"),
       LEFT("AS OF", "{time:ago}"), RIGHT("BEHIND", "[{behind:if}{lag_ms:ms}]"),
-      RIGHT("SENT", "{bytes:bytes}"), LEFT("LAST DRILL", "{drill:ago}"), NAME("PLACE", "{url}"),
-      NAME("NOTE", "[holds {held:bytes} here. ][lost: {lost:count}. ][oldest state: {oldest:ago}. "
-                   "][{why}]")}},
+      LEFT("OLDEST STATE", "{oldest:ago}"), LEFT("LAST DRILL", "{drill:ago}"),
+      NAME("PLACE", "{url}"),
+      TEXT("NOTE", "[{lost:n content} lost; ][{held:bytes} kept here for it; ][{why}]")}},
     {"archive",
      "status",
      NULL,
@@ -87,7 +91,7 @@ static const struct list lists[] = {
      "lineage segments entries afresh asked",
      {RIGHT("FOLLOWS", "{following}"), LEFT("STATE", "{state}"), RIGHT("HAS CHANGE", "{from_seq}"),
       LEFT("OF", "{time:ago}"), RIGHT("BEHIND", "[{lag_ms:ms}]"), LEFT("SEGMENT", "{applied}"),
-      NAME("PLACE", "{url}"), NAME("NOTE", "[{why}][ ended: {ended}]")}},
+      NAME("PLACE", "{url}"), TEXT("NOTE", "[{why}][ ended: {ended}]")}},
     {"archive",
      "pins",
      "Nothing is pinned in the archive.",
@@ -99,7 +103,8 @@ static const struct list lists[] = {
     {"trash",
      "list",
      "The trash is empty.",
-     {"{dropped:n namespace} dropped, {bases:n base} of branches.[ The trash gives back "
+     {"In the trash: {dropped:n namespace}. Kept as well: {bases:n base} of branches.[ The trash "
+      "gives back "
       "{trash_frees:bytes} when the disk gets full.]",
       "weighed"},
      NULL,
@@ -123,7 +128,7 @@ static const struct list lists[] = {
      NULL,
      "uid",
      {RIGHT("CHANGE", "{seq}"), LEFT("TIME", "{time:moment}"), LEFT("STATE", "{state}"),
-      LEFT("BY", "{by}"), NAME("WHAT", OPERATION)}},
+      LEFT("BY", "{by}"), TEXT("WHAT", OPERATION)}},
     {"node",
      "list",
      "There are no nodes.",
@@ -140,11 +145,11 @@ static const struct list lists[] = {
      "lineage",
      {RIGHT("ARCHIVE", "{archive}"), RIGHT("HAS CHANGE", "{seq}"),
       LEFT("", "[not all{behind:if}][not shipped there{off:if}]"), LEFT("AS OF", "{time:ago}"),
-      LEFT("SEGMENT", "{segment}"), NAME("PLACE", "{url}"), NAME("NOTE", "{why}")}},
+      LEFT("SEGMENT", "{segment}"), NAME("PLACE", "{url}"), TEXT("NOTE", "{why}")}},
     {"why",
      NULL,
      "",
-     {"{refs:n reference} in {namespaces:n namespace}.", NULL},
+     {"It has {refs:n reference}, in {namespaces:n namespace}.", NULL},
      NULL,
      NULL,
      {NAME("NAMESPACE", "{namespace}"), RIGHT("REFERENCES", "{items:count}"),
@@ -156,14 +161,14 @@ static const struct list lists[] = {
      NULL,
      "min max differs",
      {LEFT("SETTING", "{setting}"), RIGHT("VALUE", "{value}"),
-      RIGHT("DEFAULT", "[{differs:if}{default}]"), NAME("MEANING", "{rest}")}},
+      RIGHT("DEFAULT", "[{differs:if}{default}]"), TEXT("MEANING", "{rest}")}},
     {"log",
      "list",
      "The log has no change of it.",
-     {"{shown:n change} of {frames:count} that the log has.", NULL},
+     {"Shown: {shown:n change} of {frames:count} that the log has.", NULL},
      NULL,
      "segment offset",
-     {RIGHT("CHANGE", "{seq}"), LEFT("TIME", "{time:moment}"), NAME("WHAT", "{rest}")}},
+     {RIGHT("CHANGE", "{seq}"), LEFT("TIME", "{time:moment}"), TEXT("WHAT", "{rest}")}},
 };
 #define LISTS (sizeof(lists) / sizeof(*lists))
 

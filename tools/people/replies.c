@@ -17,18 +17,16 @@ struct reply_row {
     struct sentence sentence;
 };
 
-#define MERGED                                                                                     \
-    " {names:n name} and {inodes:n file} changed[; {decided:n conflict} decided by your rule]"
+#define MERGED "{names:n name} and {inodes:n file} changed[; {decided:n conflict} decided by rule]."
 #define UNDONE                                                                                     \
     "change {of} ({op} {ns}[ from {from}][ to {to}][ with {with}][ snapshot {snapshot}]"           \
-    "[, which was {was}])"
-#define KEPT "[ {kept} has what was there.]"
+    "[, which was {was}]), as change {seq}"
+#define KEPT ".[ {kept} has what was there.]"
 #define ONLY_HERE                                                                                  \
-    "[ {only_here:n path} in it: nowhere else.]"                                                   \
-    "[ At least {only_here_at_least:n path} in it: nowhere else.]"
+    "[ Only in it: {only_here:n path}.][ Only in it: at least {only_here_at_least:n path}.]"
 #define MOVED                                                                                      \
     "[ {skipped:n object} stayed: already there, or changed meanwhile.]"                           \
-    "[ {failed:n object} could not be moved][: {why}].[ {left:n object} still on the shard.]"
+    "[ Failed: {failed:n object}.][ {why}.][ Still on the shard: {left:n object}.]"
 
 static const struct reply_row rows[] = {
     /* settings */
@@ -37,7 +35,9 @@ static const struct reply_row rows[] = {
     {"branch",
      NULL,
      false,
-     {"{ns} is a branch of {1:dir}[, dropped by itself at {until:time}] (change {seq}).", NULL}},
+     {"{ns} is a branch of {1:dir} as of change {seq}[; it is dropped by itself at "
+      "{until:time}].",
+      NULL}},
     {"snapshot",
      NULL,
      false,
@@ -47,26 +47,28 @@ static const struct reply_row rows[] = {
      true,
      {"{1:dir} has the digest\n{digest}\n({inodes:n file}, {bytes:bytes})", NULL}},
     {"digest", NULL, true, {"{digest}\n({inodes:n file}, {bytes:bytes})", NULL}},
-    {"merge", NULL, false, {"{1:dir} is merged into {into} (change {seq}):" MERGED ".", NULL}},
+    {"merge", NULL, false, {"{1:dir} is merged into {into} as change {seq}: " MERGED, NULL}},
     {"merge",
      NULL,
      false,
      {"{into} has all of {1:dir} already: nothing was changed.", "names inodes decided"}},
-    {"commit", NULL, false, {"{1:dir} is committed to {into} (change {seq}):" MERGED ".", NULL}},
+    {"commit", NULL, false, {"{1:dir} is committed to {into} as change {seq}: " MERGED, NULL}},
     {"commit",
      NULL,
      false,
      {"{into} has all of {1:dir} already: nothing was changed.", "names inodes decided"}},
+    {"undo", NULL, false, {"Undone: " UNDONE ": " MERGED, "into did"}},
+    {"undo", NULL, false, {"Undone: " UNDONE KEPT, "did"}},
     {"undo",
      NULL,
      false,
-     {"Undone: " UNDONE " (change {seq})." KEPT, "into names inodes decided did"}},
-    {"undo", NULL, false, {"Undone: " UNDONE "." KEPT, "into names inodes decided did"}},
+     {"Undone: {op} of change {of}.", "into names inodes decided did ns from"}},
+    {"redo", NULL, false, {"Done again: " UNDONE ": " MERGED, "into did"}},
+    {"redo", NULL, false, {"Done again: " UNDONE KEPT, "did"}},
     {"redo",
      NULL,
      false,
-     {"Done again: " UNDONE " (change {seq})." KEPT, "into names inodes decided did"}},
-    {"redo", NULL, false, {"Done again: " UNDONE "." KEPT, "into names inodes decided did"}},
+     {"Done again: {op} of change {of}.", "into names inodes decided did ns from"}},
     {"hold", NULL, false, {"{1} is held: nothing drops it until `tally unhold {1}`.", NULL}},
     {"unhold", NULL, false, {"{1} is not held any more: it can be dropped.", NULL}},
     {"detach", NULL, false, {"{1:dir} has no base any more.", NULL}},
@@ -125,7 +127,7 @@ static const struct reply_row rows[] = {
     {"drain",
      "archive",
      true,
-     {"{archives:n archive} with all changes up to number {seq}[ (waited for {waited_ms:ms})].",
+     {"All changes up to number {seq} are in {archives:n archive}[ (waited for {waited_ms:ms})].",
       NULL}},
     {"drain",
      NULL,
@@ -155,7 +157,7 @@ static const struct reply_row rows[] = {
     {"refs",
      NULL,
      false,
-     {"{refs:n reference} in {namespaces:n namespace}[, and a pin{pins:if}].", NULL}},
+     {"It has {refs:n reference}, in {namespaces:n namespace}[, and is pinned{pins:if}].", NULL}},
     {"object",
      NULL,
      false,
@@ -185,8 +187,8 @@ static const struct reply_row rows[] = {
     {"compact",
      NULL,
      true,
-     {"{packs:n pack} rewritten: {freed_bytes:bytes} came back, {moved:n object} "
-      "({moved_bytes:bytes}) moved.",
+     {"Rewritten: {packs:n pack}. {freed_bytes:bytes} came back; moved: {moved:n object}, "
+      "{moved_bytes:bytes}.",
       NULL}},
 #define GC_WAITS                                                                                   \
     "[\n{kept_grace:n leak} unneeded for less than the grace period: a later run marks them.]"     \
@@ -235,8 +237,8 @@ static const struct reply_row rows[] = {
      {"Brought home from shard {2}: {objects:n object}, {bytes:bytes}." MOVED, NULL}},
     {"move", NULL, true, {"Moved: {objects:n object}, {bytes:bytes}." MOVED, NULL}},
     {"recall", NULL, true, {"Brought home: {objects:n object}, {bytes:bytes}." MOVED, NULL}},
-    {"node", "retire", false, {"{retired:n node} given up.", NULL}},
-    {"node", "prune", false, {"{retired:n node} given up.", NULL}},
+    {"node", "retire", false, {"Given up: {retired:n node}.", NULL}},
+    {"node", "prune", false, {"Given up: {retired:n node}.", NULL}},
     /* archives */
     {"archive",
      "add",
@@ -266,8 +268,8 @@ static const struct reply_row rows[] = {
     {"archive",
      "drill",
      true,
-     {"{namespaces:n namespace} restored on trial, as of change {from_seq} at {time:time}: it "
-      "works. {inodes:n file}, {entries:n content}; {compared:n tree} compared[, {read:n object} "
+     {"Restored on trial, as of change {from_seq} at {time:time}: {namespaces:n namespace}. It "
+      "works: {inodes:n file}, {entries:n content}; {compared:n tree} compared[, {read:n object} "
       "read].[ {why}]",
       NULL}},
     {"archive",

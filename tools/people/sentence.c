@@ -111,16 +111,16 @@ static const char *value_of(const struct place *p, const struct sentence_of *of)
     return fields_get(of->fields, p->key);
 }
 
-/* Is the value worth a word in [ ]? */
-static bool is_something(const char *value)
+/* Is the value worth a word in [ ]? One without a kind may be a name, and a name may be "0". */
+static bool is_something(const struct place *p, const char *value)
 {
-    static const char *const nothing[] = {"", "0", "no", "never"};
-    for (size_t i = 0; value && i < sizeof(nothing) / sizeof(*nothing); i++) {
+    static const char *const nothing[] = {"0", "no", "never", "all"};
+    for (size_t i = 0; value && *p->kind && i < sizeof(nothing) / sizeof(*nothing); i++) {
         if (strcmp(value, nothing[i]) == 0) {
             return false;
         }
     }
-    return value;
+    return value && *value;
 }
 
 /* Adds the text from `at` up to a character of `ends`. Returns where that is. NULL: in a part that
@@ -136,7 +136,7 @@ static const char *add_part(const char *at, const char *ends, const struct sente
         }
         const struct place p = read_place(at);
         const char *value = value_of(&p, of);
-        if (optional ? !is_something(value) : !value) {
+        if (optional ? !is_something(&p, value) : !value) {
             return NULL;
         }
         const size_t begin = out->len;

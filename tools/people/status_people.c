@@ -144,7 +144,8 @@ static void add_durable(const struct status_facts *f, struct strbuf *out)
     if (seq <= durable) {
         strbuf_adds(out, "  all changes are on disk");
     } else {
-        strbuf_addf(out, "  %s not on disk yet", unit_noun(seq - durable, "change", changes));
+        strbuf_addf(out, "  %s not on disk yet",
+                    unit_noun(seq - durable, "change is|changes are", changes));
     }
     if (seq > durable && last > 0) {
         strbuf_addf(out, " (the last flush was %s ago)",

@@ -9,9 +9,10 @@
 #include <string.h>
 #include <wchar.h>
 
-#define GAP 2        /* blanks between two columns */
-#define NARROWEST 8  /* what shrinks stays as wide as this */
-#define ELLIPSIS "…" /* one column wide */
+#define GAP 2                /* blanks between two columns */
+#define NARROWEST 8          /* what shrinks stays as wide as this */
+#define NARROWEST_WRAPPED 20 /* and what wraps as wide as this */
+#define ELLIPSIS "…"         /* one column wide */
 
 /* ---- characters ---- */
 
@@ -120,14 +121,18 @@ static size_t sum_of(const struct table *t, const size_t *widths)
     return sum;
 }
 
-/* Cuts the widest column that may shrink, by a column of the terminal at a time. */
+static bool may_shrink(const struct table_column *c, size_t width)
+{
+    return (c->shrinks && width > NARROWEST) || (c->wraps && width > NARROWEST_WRAPPED);
+}
+
+/* Makes the widest column that may shrink narrower, by a column of the terminal at a time. */
 static void shrink(const struct table *t, size_t width, size_t *widths)
 {
     for (size_t sum = sum_of(t, widths); width && sum > width; sum--) {
         size_t *widest = NULL;
         for (size_t c = 0; c < t->count; c++) {
-            if (t->columns[c].shrinks && widths[c] > NARROWEST &&
-                (!widest || widths[c] > *widest)) {
+            if (may_shrink(&t->columns[c], widths[c]) && (!widest || widths[c] > *widest)) {
                 widest = &widths[c];
             }
         }
@@ -154,22 +159,52 @@ static void add_cell(struct strbuf *out, const char *text, size_t width, bool ri
     strbuf_addf(out, "%*s", right || last ? 0 : blanks, "");
 }
 
+/* How many bytes of the text go into one line of that width: up to a blank, if there is one. */
+static size_t line_length(const char *text, size_t width)
+{
+    const size_t most = fitting(text, width);
+    size_t len = most;
+    while (text[most] && len > 0 && text[len] != ' ') {
+        len--;
+    }
+    return len ? len : most ? most : strlen(text);
+}
+
+/* Adds a text that goes on in further lines, which begin where the first one does. */
+static void add_wrapped(struct strbuf *out, const char *text, size_t width, size_t indent)
+{
+    for (bool first = true; *text || first; first = false) {
+        const size_t len = line_length(text, width);
+        if (!first) {
+            strbuf_addf(out, "\n%*s", (int)indent, "");
+        }
+        strbuf_add(out, text, len);
+        text += len + strspn(text + len, " ");
+    }
+}
+
 /* Adds a row, without blanks at its end. `cells` NULL: the titles. */
 static void add_row(const struct table *t, const size_t *widths, char *const *cells,
                     struct strbuf *out)
 {
-    size_t end = t->count;
-    bool first = true;
-    while (end > 0 && (!widths[end - 1] || (cells && !*cells[end - 1]))) {
+    size_t end = t->count, indent = 0;
+    while (end > 0 &&
+           (!widths[end - 1] || !*(cells ? cells[end - 1] : t->columns[end - 1].title))) {
         end--;
     }
     for (size_t c = 0; c < end; c++) {
-        if (widths[c]) {
-            strbuf_addf(out, "%*s", first ? 0 : GAP, "");
-            add_cell(out, cells ? cells[c] : t->columns[c].title, widths[c], t->columns[c].right,
-                     c + 1 == end);
-            first = false;
+        const char *text = cells ? cells[c] : t->columns[c].title;
+        if (!widths[c]) {
+            continue;
         }
+        strbuf_addf(out, "%*s", indent ? GAP : 0, "");
+        indent += indent ? GAP : 0;
+        if (t->columns[c].wraps && c + 1 == t->count) {
+            add_wrapped(out, text, widths[c], indent);
+        } else {
+            add_cell(out, text, widths[c], t->columns[c].right, c + 1 == end);
+        }
+        indent += widths[c];
     }
     strbuf_adds(out, "\n");
 }

@@ -10,8 +10,8 @@
  *     table_print(&t, 80, &out);
  *     table_release(&t);
  *
- * A table that would be wider than the terminal gets narrower: the columns that may shrink are
- * cut, the widest first, and a cut text ends with "…". A column without any text is left out. No
+ * A table that would be wider than the terminal gets narrower: the columns that may shrink or wrap
+ * do, the widest first, and a text that is cut ends with "…". A column without any text is left out. No
  * memory: table_print adds nothing, and *out says so (strbuf_error).
  */
 #pragma once
@@ -27,6 +27,7 @@ struct table_column {
     const char *title;
     bool right;   /* numbers */
     bool shrinks; /* names: may be cut */
+    bool wraps;   /* of the last column: goes on in further lines instead */
 };
 
 struct table {
