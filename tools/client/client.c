@@ -75,16 +75,22 @@ int client_open(const char *mnt)
     return client_open_file(mnt, ".tally/control", O_RDWR);
 }
 
-int client_copy_status(const char *mnt)
+int client_read_status(const char *mnt, struct strbuf *ret)
 {
-    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     int fd = client_open_file(mnt, ".tally/status", O_RDONLY);
     if (fd < 0) {
         return fd;
     }
-    int err = io_read_rest(fd, SIZE_MAX, &text);
-    tally_print(text.s, text.len);
+    int err = io_read_rest(fd, SIZE_MAX, ret);
     io_cleanup_close(&fd);
+    return err;
+}
+
+int client_copy_status(const char *mnt)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    int err = client_read_status(mnt, &text);
+    tally_print(text.s, text.len);
     return err;
 }
 

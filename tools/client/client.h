@@ -33,6 +33,8 @@ int client_open(const char *mnt);
 /* Reads MNT/.tally/stats.json; the caller frees the result. NULL: it cannot be read, or is no
  * JSON. */
 json_t *client_load_stats(const char *mnt);
+/* Reads MNT/.tally/status into an initialised strbuf. 0 or -errno. */
+int client_read_status(const char *mnt, struct strbuf *ret);
 /* Copies MNT/.tally/status to standard output. 0 or -errno of reading it. The program itself checks
  * at its end whether standard output could be written (tally.c). */
 int client_copy_status(const char *mnt);

@@ -4,7 +4,9 @@
  * them needs only its row in verbs.c.
  */
 #include "ctl.h"
+#include "form.h"
 #include "say.h"
+#include "status_facts.h"
 #include "which_mount.h"
 
 #include <errno.h>
@@ -25,9 +27,26 @@ static void advise_rw(const char *mnt, struct strbuf *out)
     }
 }
 
+/* Is the status for people wanted? */
+static bool is_status_for_people(const struct ctl_call *c)
+{
+    return strcmp(c->verb->name, "status") == 0 && form_is_human() && !c->options[CTL_ALL].given;
+}
+
+/* Prints the status for people. Returns the exit code. */
+static int show_status(const struct ctl_call *c, const char *mnt)
+{
+    const struct people_call call = ctl_people(c);
+    int err = status_facts_print(mnt, &call);
+    return err < 0 ? tally_fail("%s/.tally: %s", mnt, strerror(-err)) : 0;
+}
+
 /* A read-only mount takes no commands, but its status can be read. */
 static int run_readonly(const struct ctl_call *c, const char *mnt)
 {
+    if (is_status_for_people(c)) {
+        return show_status(c, mnt);
+    }
     if (strcmp(c->verb->name, "status") == 0 && !c->json) {
         int err = client_copy_status(mnt);
         return err < 0 ? tally_fail("%s/.tally/status: %s", mnt, strerror(-err)) : 0;
@@ -53,6 +72,15 @@ static int run_unopened(const struct ctl_call *c, const char *mnt, int err)
                       err == -EACCES ? " (ctl_group and ctl_mode of tally-mount(1) let others "
                                        "command)"
                                      : "");
+}
+
+/* Prints the reply. */
+static void show(const struct ctl_call *c, const char *mnt, struct reply *r)
+{
+    const struct people_call call = ctl_people(c);
+    if (!is_status_for_people(c) || status_facts_print(mnt, &call) < 0) {
+        ctl_show(&call, r);
+    }
 }
 
 /* Prints the sentence of a failed command. If the mount adds how its command is written, that is
@@ -93,7 +121,7 @@ int ctl_run(const struct ctl_call *c, const char *mnt)
     if (c->json) {
         ctl_print_json(c->verb->name, err, &reply);
     } else if (err == 0) {
-        ctl_print(&reply);
+        show(c, mnt, &reply);
     }
     if (err < 0) {
         if (!c->json) {

@@ -6,6 +6,8 @@
  */
 #include "client.h"
 #include "command.h"
+#include "ctl.h"
+#include "form.h"
 #include "io.h"
 #include "json_text.h"
 #include "own_ns.h"
@@ -285,8 +287,9 @@ static void show_reply(struct showing *s, struct reply *r, const struct command 
         tally_print_json(root, JSON_INDENT(2));
         json_decref(root);
     } else if (s->stat) {
-        tally_print(r->head.s, r->head.len);
-        putchar('\n');
+        const struct people_call call = form_call("diff", NULL, 0);
+        strbuf_clear(&r->body);
+        ctl_show(&call, r);
     }
     json_decref(s->array);
 }
@@ -359,7 +362,7 @@ static bool take_options(int argc, char **argv, struct showing *s)
         {"patch", no_argument, NULL, 'p'},      {"name-only", no_argument, NULL, 'n'},
         {"path", required_argument, NULL, 'P'}, {NULL, 0, NULL, 0}};
     int o;
-    while ((o = tally_getopt(argc, argv, "C:z", options)) >= 0) {
+    while ((o = form_getopt(argc, argv, "C:z", options)) >= 0) {
         if (o == '?') {
             return false;
         }

@@ -8,6 +8,7 @@
 #include "client.h"
 #include "ctl.h"
 #include "exec_run.h"
+#include "form.h"
 #include "namespaces.h"
 #include "own_ns.h"
 #include "say.h"
@@ -189,7 +190,7 @@ static int take_options(int argc, char **argv, struct exec *e)
     };
     int o, endings = 0;
     /* '-': other words are given as 1. The second one begins the command, whose options follow. */
-    while ((o = tally_getopt(argc, argv, "-C:", options)) >= 0) {
+    while ((o = form_getopt(argc, argv, "-C:", options)) >= 0) {
         if (o == 1 && e->ns) {
             optind--;
             break;

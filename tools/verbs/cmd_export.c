@@ -7,6 +7,8 @@
 #include "beneath.h"
 #include "client.h"
 #include "command.h"
+#include "ctl.h"
+#include "form.h"
 #include "io.h"
 #include "say.h"
 #include "session.h"
@@ -168,9 +170,12 @@ static void print_result(const struct exporting *x)
         tally_print_json(result, JSON_INDENT(2));
         json_decref(result);
     } else {
-        CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-        strbuf_addf(&text, "files=%" PRIu64 " bytes=%" PRIu64 "\n", x->e.files, x->e.bytes);
-        tally_print(text.s, text.len);
+        struct reply reply = REPLY_INIT;
+        char *const args[] = {(char *)(uintptr_t)x->source, (char *)(uintptr_t)x->dest};
+        const struct people_call call = form_call("export", args, 2);
+        strbuf_addf(&reply.head, "files=%" PRIu64 " bytes=%" PRIu64, x->e.files, x->e.bytes);
+        ctl_show(&call, &reply);
+        reply_release(&reply);
     }
 }
 
@@ -214,7 +219,7 @@ int cmd_export_run(int argc, char **argv)
     static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
     static struct exporting x = {.e = {.session = -1, .fd = -1}};
     int o;
-    while ((o = tally_getopt(argc, argv, "C:", options)) >= 0) {
+    while ((o = form_getopt(argc, argv, "C:", options)) >= 0) {
         if (o == '?') {
             return verbs_misuse();
         }

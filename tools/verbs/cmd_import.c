@@ -8,6 +8,7 @@
 #include "command.h"
 #include "confined.h"
 #include "ctl.h"
+#include "form.h"
 #include "from_directory.h"
 #include "io.h"
 #include "say.h"
@@ -24,7 +25,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
 
 struct importing {
     const char *source, *name; /* `name`: NS or NS/PATH */
@@ -97,10 +97,8 @@ static int open_spool(void)
 static int read_archive(struct importing *i)
 {
     struct accounts *accounts = NULL;
-    struct archive_source source = {.fd = i->fd,
-                                    .spool = open_spool(),
-                                    .layer = i->layer,
-                                    .owners = geteuid() == 0};
+    struct archive_source source = {
+        .fd = i->fd, .spool = open_spool(), .layer = i->layer, .owners = geteuid() == 0};
     if (source.spool < 0) {
         return tally_fail("no temporary file can be made: %m");
     }
@@ -140,8 +138,7 @@ static int begin_session(struct importing *i, const char *mnt)
     strbuf_adds(&line, "import ");
     command_add_word(&line, i->name);
     strbuf_adds(&line, "\n");
-    return strbuf_error(&line) ? -ENOMEM
-                               : session_begin(mnt, ".tally/import", line.s, &i->session);
+    return strbuf_error(&line) ? -ENOMEM : session_begin(mnt, ".tally/import", line.s, &i->session);
 }
 
 /* ---- the result ---- */
@@ -167,7 +164,9 @@ static int print_result(const struct importing *i, int err, struct reply *reply)
     if (i->json) {
         ctl_print_json("import", err, reply);
     } else if (err == 0) {
-        ctl_print(reply);
+        char *const args[] = {(char *)(uintptr_t)i->source, (char *)(uintptr_t)i->name};
+        const struct people_call call = form_call("import", args, 2);
+        ctl_show(&call, reply);
         print_notes(i);
     }
     return err < 0 ? tally_fail("%s", reply->head.s) : 0;
@@ -236,7 +235,7 @@ int cmd_import_run(int argc, char **argv)
     static struct importing i;
     int o;
     i.session = i.fd = -1;
-    while ((o = tally_getopt(argc, argv, "C:", options)) >= 0) {
+    while ((o = form_getopt(argc, argv, "C:", options)) >= 0) {
         if (o == '?') {
             return verbs_misuse();
         }

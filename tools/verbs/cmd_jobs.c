@@ -4,7 +4,9 @@
  * each, or everything that is known of one.
  */
 #include "command.h"
+#include "form.h"
 #include "jobs.h"
+#include "jobs_people.h"
 #include "say.h"
 #include "strbuf.h"
 #include "verbs.h"
@@ -67,6 +69,16 @@ static void print_all(const json_t *job)
     }
 }
 
+/* Prints a job, or all of them, for people. */
+static void print_human(const json_t *what,
+                        void (*add)(const json_t *, const struct people_call *, struct strbuf *))
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    const struct people_call call = form_call("jobs", NULL, 0);
+    add(what, &call, &text);
+    tally_print(text.s, text.len);
+}
+
 /* Prints why `what` below MNT/.tally cannot be read (errno). Returns 1. */
 static int cannot_read(const char *mnt, const char *what)
 {
@@ -91,6 +103,8 @@ static int show_one(const char *mnt, const char *word, bool json)
     }
     if (json) {
         tally_print_json(job, JSON_INDENT(2));
+    } else if (form_is_human()) {
+        print_human(job, jobs_people_one);
     } else {
         print_all(job);
     }
@@ -108,6 +122,8 @@ static int show_all(const char *mnt, bool json)
     }
     if (json) {
         tally_print_json(all, JSON_INDENT(2));
+    } else if (form_is_human()) {
+        print_human(all, jobs_people_table);
     } else {
         json_array_foreach(all, i, job)
         {
@@ -124,7 +140,7 @@ int cmd_jobs_run(int argc, char **argv)
     struct tally_mountinfo m;
     bool json = false;
     int o;
-    while ((o = tally_getopt(argc, argv, "C:", options)) >= 0) {
+    while ((o = form_getopt(argc, argv, "C:", options)) >= 0) {
         if (o == '?') {
             return verbs_misuse();
         }

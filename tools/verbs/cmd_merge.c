@@ -42,7 +42,8 @@ static int show(const struct ctl_call *c, int err, struct reply *r)
     if (c->json) {
         ctl_print_json(c->verb->name, err, r);
     } else if (err == 0) {
-        ctl_print(r);
+        const struct people_call call = ctl_people(c);
+        ctl_show(&call, r);
     } else {
         tally_print(r->body.s, r->body.len);
     }

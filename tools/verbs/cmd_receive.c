@@ -6,6 +6,7 @@
 #include "client.h"
 #include "command.h"
 #include "ctl.h"
+#include "form.h"
 #include "image.h"
 #include "io.h"
 #include "say.h"
@@ -129,7 +130,8 @@ static int run(struct receiving *r, const char *mnt)
     if (r->json) {
         ctl_print_json("receive", err, &reply);
     } else if (err == 0) {
-        ctl_print(&reply);
+        const struct people_call call = form_call("receive", NULL, 0);
+        ctl_show(&call, &reply);
     }
     int rc = err < 0 ? tally_fail("%s", reply.head.s) : 0;
     reply_release(&reply);
@@ -193,7 +195,7 @@ int cmd_receive_run(int argc, char **argv)
     static struct receiving r;
     int o;
     r.session = r.in = -1;
-    while ((o = tally_getopt(argc, argv, "C:", options)) >= 0) {
+    while ((o = form_getopt(argc, argv, "C:", options)) >= 0) {
         if (o == '?') {
             return verbs_misuse();
         }

@@ -7,6 +7,7 @@
 #include "client.h"
 #include "command.h"
 #include "ctl.h"
+#include "form.h"
 #include "image.h"
 #include "io.h"
 #include "say.h"
@@ -273,7 +274,8 @@ static void print_result(const struct sending *s)
     if (s->json) {
         ctl_print_json("send", 0, &reply);
     } else {
-        ctl_print(&reply);
+        const struct people_call call = form_call("send", NULL, 0);
+        ctl_show(&call, &reply);
     }
     reply_release(&reply);
 }
@@ -349,7 +351,7 @@ int cmd_send_run(int argc, char **argv)
     static struct sending s;
     int o;
     s.session = s.out = -1;
-    while ((o = tally_getopt(argc, argv, "C:", options)) >= 0) {
+    while ((o = form_getopt(argc, argv, "C:", options)) >= 0) {
         if (o == '?') {
             return verbs_misuse();
         }

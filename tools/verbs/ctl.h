@@ -12,6 +12,7 @@
 
 #include "client.h"
 #include "mountinfo.h"
+#include "people.h"
 #include "verbs.h"
 
 /* In the order in which they are in the line. */
@@ -35,7 +36,9 @@ enum ctl_option {
     CTL_LINEAGE,
     CTL_NS,
     CTL_LAST, /* also -n */
-    CTL_WITH, /* of the program, not of the line */
+    CTL_WITH, /* these three are of the program, not of the line */
+    CTL_ALL,
+    CTL_BYTES,
     CTL_WAIT,
     CTL_OPTIONS,
 };
@@ -75,8 +78,12 @@ void ctl_build(const struct ctl_call *c, const char *mnt, struct strbuf *line);
  * another one. `buf` is empty, and may get the result. */
 const char *ctl_absolute_url(const char *url, struct strbuf *buf);
 
-/* In ctl_reply.c. `err` is the result of client_run(). */
+/* In ctl_reply.c. `err` is the result of client_run(). ctl_print prints the reply as it is;
+ * ctl_show as a sentence or a table where that is wanted (form.h) and known. */
 void ctl_print(struct reply *r);
+void ctl_show(const struct people_call *call, struct reply *r);
+/* What a reply of this call is shown by. */
+struct people_call ctl_people(const struct ctl_call *c);
 void ctl_print_json(const char *verb, int err, const struct reply *r);
 
 /* In ctl_watch.c. Does the command wait for a job, and is standard error a terminal? Then

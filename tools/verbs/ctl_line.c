@@ -2,6 +2,7 @@
 #include "ctl.h"
 
 #include "command.h"
+#include "form.h"
 #include "own_ns.h"
 #include "say.h"
 #include "which_mount.h"
@@ -27,7 +28,8 @@ static const char *const names[CTL_OPTIONS] = {
     [CTL_READ] = "read",       [CTL_FULL] = "full",
     [CTL_LINEAGE] = "lineage", [CTL_NS] = "ns",
     [CTL_LAST] = "last",       [CTL_WITH] = "with",
-    [CTL_WAIT] = "wait",
+    [CTL_WAIT] = "wait",       [CTL_ALL] = "all",
+    [CTL_BYTES] = "bytes",
 };
 
 /* ---- the command line ---- */
@@ -69,7 +71,7 @@ static int take_options(int argc, char **argv, struct ctl_call *c)
     for (int i = 0; i < CTL_OPTIONS; i++) {
         options[i] = (struct option){names[i], find_option(c->verb->synopsis, names[i]), NULL, i};
     }
-    while ((o = tally_getopt(argc, argv, "C:n:", options)) >= 0) {
+    while ((o = form_getopt(argc, argv, "C:n:", options)) >= 0) {
         o = o == 'n' ? CTL_LAST : o;
         if (o == 'C') {
             tally_mount = optarg;
@@ -327,7 +329,7 @@ static void add_argument(struct strbuf *line, const char *mnt, const char *arg, 
 
 static void add_option(struct strbuf *line, const struct ctl_call *c, enum ctl_option o)
 {
-    if (!c->options[o].given || o == CTL_WITH) {
+    if (!c->options[o].given || o == CTL_WITH || o == CTL_ALL || o == CTL_BYTES) {
         return;
     }
     for (size_t i = 0; i < (o == CTL_SET ? c->set_count : 1); i++) {

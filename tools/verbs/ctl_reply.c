@@ -2,6 +2,7 @@
 #include "ctl.h"
 
 #include "command.h"
+#include "form.h"
 #include "json_text.h"
 #include "say.h"
 
@@ -17,6 +18,25 @@ void ctl_print(struct reply *r)
         putchar('\n');
     }
     tally_print(r->body.s, r->body.len);
+}
+
+struct people_call ctl_people(const struct ctl_call *c)
+{
+    struct people_call call = form_call(c->verb->name, c->args, c->nargs);
+    call.dry_run = c->options[CTL_DRY_RUN].given;
+    call.bytes = c->options[CTL_BYTES].given;
+    return call;
+}
+
+void ctl_show(const struct people_call *call, struct reply *r)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    if (form_is_human() && people_reply(call, r->head.s, r->body.s, &text) &&
+        strbuf_error(&text) == 0) {
+        tally_print(text.s, text.len);
+    } else {
+        ctl_print(r);
+    }
 }
 
 /* A value as JSON. A decimal number becomes a number, unless the key has names as its values: a

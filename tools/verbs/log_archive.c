@@ -12,6 +12,7 @@
 #include "clone.h"
 #include "command.h"
 #include "ctl.h"
+#include "form.h"
 #include "json_text.h"
 #include "say.h"
 
@@ -373,7 +374,7 @@ static int parse(struct asking *a, int argc, char **argv)
                                             {"data", no_argument, NULL, 'd'},
                                             {NULL, 0, NULL, 0}};
     int o, err = 0;
-    while (err == 0 && (o = tally_getopt(argc, argv, "C:", options)) >= 0) {
+    while (err == 0 && (o = form_getopt(argc, argv, "C:", options)) >= 0) {
         err = take_option(a, o);
     }
     a->has_until = a->until_word;

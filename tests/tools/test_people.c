@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Claims of people.h: replies as sentences and tables; what is not known is not shown in part. */
+#include "people.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOW INT64_C(1795791900) /* 2026-11-27T15:05:00Z */
+
+static struct strbuf reply(struct people_call c, const char *head, const char *body)
+{
+    struct strbuf out = STRBUF_INIT;
+    c.now = NOW;
+    if (!people_reply(&c, head, body, &out)) {
+        cr_expect_eq(out.len, 0);
+    }
+    return out;
+}
+
+#define EXPECT(call, head, body, text)                                                             \
+    do {                                                                                           \
+        struct strbuf out = reply(call, head, body);                                               \
+        cr_expect_str_eq(out.s, text);                                                             \
+        strbuf_release(&out);                                                                      \
+    } while (0)
+
+#define CALL(verb, ...)                                                                            \
+    ((struct people_call){verb, (char *[]){__VA_ARGS__},                                           \
+                          sizeof((char *[]){__VA_ARGS__}) / sizeof(char *), 0, 0, 0, 0})
+
+#define JUST(verb) ((struct people_call){verb, NULL, 0, 0, 0, 0, 0})
+
+static void set_zone(void)
+{
+    setenv("TZ", "UTC", 1);
+}
+
+Test(people, the_form_of_the_reply_chooses_the_sentence, .init = set_zone)
+{
+    EXPECT(CALL("drop", "dev"), "kept=dev@dropped-7 until=2026-11-28T15:05:00Z only_here=2", "",
+           "dev is in the trash as dev@dropped-7 until 2026-11-28 15:05 (in 1 d). `tally undrop "
+           "dev` takes it back. Only in it: 2 paths.\n");
+    EXPECT(CALL("drop", "dev"), "queued_bytes=0 job=3 only_here=0", "",
+           "dev is deleted. Job 3 gives its room back.\n");
+}
+
+Test(people, a_job_that_has_begun_says_how_to_follow_it)
+{
+    EXPECT(JUST("gc"), "job=3", "",
+           "Job 3 has begun. `tally jobs 3` shows how far it is, `tally wait 3` waits for it.\n");
+}
+
+Test(people, the_result_of_a_job_is_the_same_sentence_for_whoever_waits)
+{
+    EXPECT(JUST("compact"), "packs=1 moved=2 moved_bytes=3 freed_bytes=1024 job=9", "",
+           "Rewritten: 1 pack. 1 KiB came back; moved: 2 objects, 3 B.\n");
+    EXPECT(CALL("wait", "9"), "packs=1 moved=2 moved_bytes=3 freed_bytes=1024", "",
+           "Rewritten: 1 pack. 1 KiB came back; moved: 2 objects, 3 B.\n");
+}
+
+Test(people, a_key_that_is_not_known_means_that_nothing_is_shown)
+{
+    EXPECT(JUST("compact"), "packs=1 moved=2 moved_bytes=3 freed_bytes=1024 new=1", "", "");
+    EXPECT(JUST("no-verb"), "a=1", "", "");
+}
+
+Test(people, du_has_the_largest_gain_first)
+{
+    EXPECT(JUST("du"), "namespaces=2 trash_frees=1024",
+           "ns=a logical=5 shared=5 frees=0 tree=0\nns=b logical=2048 shared=0 frees=2048 tree=0\n",
+           "NAMESPACE  FILES  SHARED  ALONE  ITS TREE\n"
+           "b          2 KiB     0 B  2 KiB       0 B\n"
+           "a            5 B     5 B    0 B       0 B\n"
+           "The trash gives back 1 KiB when the disk gets full.\n");
+}
+
+Test(people, du_of_one_namespace_is_a_table_too)
+{
+    EXPECT(CALL("du", "a"), "ns=a logical=5 shared=5 frees=0 tree=0", "",
+           "NAMESPACE  FILES  SHARED  ALONE  ITS TREE\n"
+           "a            5 B     5 B    0 B       0 B\n");
+}
+
+Test(people, a_setting_shows_its_default_only_if_it_differs)
+{
+    EXPECT(JUST("get"), "",
+           "a=5s default=5s min=1s max=9s what it means\nb=1 default=2 min=0 max=3 more\n",
+           "SETTING  VALUE  DEFAULT  MEANING\n"
+           "a           5s           what it means\n"
+           "b            1        2  more\n");
+}
+
+Test(people, a_line_that_is_not_known_is_shown_as_it_is)
+{
+    EXPECT(CALL("why", "x"), "refs=1 namespaces=1", "pinned\nnamespace=main items=1 inodes=7\n",
+           "NAMESPACE  REFERENCES  INODES\n"
+           "main                1  7\n"
+           "pinned\n"
+           "It has 1 reference, in 1 namespace.\n");
+}
+
+Test(people, an_empty_list_is_a_sentence)
+{
+    EXPECT(CALL("shard", "list"), "shards=0", "",
+           "There are no other shards: all objects are at home.\n");
+}

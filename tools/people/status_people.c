@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "status_people.h"
+
+#include "jobs.h"
+#include "units.h"
+
+#include <string.h>
+
+#define SCRUB_DAYS 35      /* a scrub that is older is worth a word */
+#define LAG_MS 60000       /* so is an archive that is so far behind */
+#define FULL_PERCENT 90    /* and a disk that is so full */
+#define DAY INT64_C(86400) /* seconds */
+
+/* ---- facts ---- */
+
+static uint64_t number(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    const double x = json_number_value(v);
+    return json_is_integer(v) ? (uint64_t)json_integer_value(v) : x > 0 ? (uint64_t)x : 0;
+}
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text ? text : "";
+}
+
+/* The line of the status whose subject is that word: where its text begins. NULL: there is none. */
+static const char *line_of(const struct status_facts *f, const char *subject)
+{
+    const size_t len = strlen(subject);
+    for (const char *p = f->text; p && *p;) {
+        if (strncmp(p, subject, len) == 0 && p[len] == ' ') {
+            return p + len + strspn(p + len, " ");
+        }
+        p = strchr(p, '\n');
+        p = p ? p + 1 : NULL;
+    }
+    return NULL;
+}
+
+/* ---- lines ---- */
+
+/* What is unusual is counted, for the first line. */
+struct notes {
+    struct strbuf text;
+    unsigned count;
+};
+
+__attribute__((format(printf, 2, 3))) static void note(struct notes *n, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    strbuf_adds(&n->text, "! ");
+    strbuf_vaddf(&n->text, fmt, ap);
+    strbuf_adds(&n->text, "\n");
+    n->count++;
+    va_end(ap);
+}
+
+static struct status_word add_state(const struct status_facts *f, const struct notes *n,
+                                    struct strbuf *out)
+{
+    static const char *const words[][3] = {{"ok", "all is well", "\033[32m"},
+                                           {"degraded", "DEGRADED", "\033[33m"},
+                                           {"read-only", "READ-ONLY", "\033[31m"}};
+    const char *state = text_of(f->stats, "state"), *label = text_of(f->stats, "label");
+    const char *line = line_of(f, "state"), *why = line ? line + strcspn(line, ":\n") : "";
+    const char *word = state, *colour = "";
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+        if (strcmp(words[i][0], state) == 0) {
+            word = words[i][1];
+            colour = words[i][2];
+        }
+    }
+    strbuf_addf(out, "tallyfs store %s at %s: ", *label ? label : "(no label)", f->mnt);
+    const struct status_word place = {out->len, strlen(word), colour};
+    strbuf_adds(out, word);
+    strbuf_add(out, why, strcspn(why, "\n"));
+    if (n->count && strcmp(state, "ok") == 0) {
+        strbuf_addf(out, ", with %u thing%s to look at", n->count, n->count > 1 ? "s" : "");
+    }
+    strbuf_adds(out, "\n");
+    return place;
+}
+
+static void add_contents(const struct status_facts *f, struct strbuf *out)
+{
+    char bytes[UNIT_TEXT], inodes[UNIT_TEXT], names[UNIT_TEXT], objects[UNIT_TEXT];
+    unit_noun(number(f->stats, "namespaces"), "namespace", names);
+    unit_noun(number(f->stats, "objects"), "content", objects);
+    strbuf_adds(out, "  ");
+    if (f->usage_known) {
+        strbuf_addf(out, "%s in %s, in %s; ", unit_bytes(f->bytes, bytes),
+                    unit_noun(f->inodes, "file or directory|files and directories", inodes), names);
+    } else {
+        strbuf_addf(out, "%s; ", names);
+    }
+    strbuf_addf(out, "%s stored, each once\n", objects);
+}
+
+static void add_disk(const struct status_facts *f, struct notes *n, struct strbuf *out)
+{
+    const uint64_t size = number(f->stats, "disk_bytes"),
+                   free = number(f->stats, "disk_free_bytes");
+    const uint64_t trash = number(f->stats, "trash_frees_bytes");
+    char a[UNIT_TEXT], b[UNIT_TEXT];
+    if (size == 0) {
+        return;
+    }
+    const unsigned percent = (unsigned)(100 - (double)free * 100 / (double)size);
+    strbuf_addf(out, "  %s of %s are free on its disk\n", unit_bytes(free, a), unit_bytes(size, b));
+    if (percent >= FULL_PERCENT) {
+        note(n, "the disk is %u %% full", percent);
+    }
+    if (trash > size / 20 || (trash && percent >= FULL_PERCENT)) {
+        note(n, "the trash has %s that `tally trash empty` gives back", unit_bytes(trash, a));
+    }
+}
+
+/* How many archives have all changes; *ret_all: of so many. */
+static uint64_t current_archives(const struct status_facts *f, uint64_t *ret_all)
+{
+    const json_t *archives = json_object_get(f->stats, "archives");
+    const char *key;
+    json_t *a;
+    uint64_t current = 0;
+    *ret_all = json_object_size(archives);
+    json_object_foreach((json_t *)(uintptr_t)archives, key, a)
+    {
+        current += number(a, "lag_milliseconds") == 0 && strcmp(text_of(a, "state"), "ok") == 0;
+    }
+    return current;
+}
+
+static void add_durable(const struct status_facts *f, struct strbuf *out)
+{
+    const uint64_t seq = number(f->stats, "seq"), durable = number(f->stats, "durable_seq");
+    const int64_t last = (int64_t)number(f->stats, "last_commit_seconds");
+    char changes[UNIT_TEXT], ago[UNIT_TEXT];
+    uint64_t all;
+    const uint64_t current = current_archives(f, &all);
+    if (seq <= durable) {
+        strbuf_adds(out, "  all changes are on disk");
+    } else {
+        strbuf_addf(out, "  %s not on disk yet",
+                    unit_noun(seq - durable, "change is|changes are", changes));
+    }
+    if (seq > durable && last > 0) {
+        strbuf_addf(out, " (the last flush was %s ago)",
+                    unit_duration((f->now - last) * 1000, ago));
+    }
+    if (all > 0 && current == all) {
+        strbuf_addf(out,
+                    all == 1 ? "; the archive has what is on disk"
+                             : "; all %llu archives have what is on disk",
+                    (unsigned long long)all);
+    }
+    strbuf_adds(out, "\n");
+}
+
+static void add_kept(const struct status_facts *f, struct strbuf *out)
+{
+    const uint64_t snapshots = number(f->stats, "kept_snapshots");
+    const uint64_t dropped = number(f->stats, "kept_dropped");
+    char a[UNIT_TEXT], b[UNIT_TEXT];
+    if (snapshots == 0 && dropped == 0) {
+        return;
+    }
+    strbuf_addf(out, "  kept: %s%s%s\n", snapshots ? unit_noun(snapshots, "snapshot", a) : "",
+                snapshots && dropped ? ", " : "",
+                dropped ? unit_noun(dropped, "dropped namespace", b) : "");
+}
+
+/* ---- what is unusual ---- */
+
+/* A number that is usually 0, and the sentence about it. */
+struct unusual {
+    const char *key;
+    const char *noun; /* unit_noun() */
+    const char *more; /* what follows the noun */
+};
+
+static void note_numbers(const struct status_facts *f, struct notes *n)
+{
+    static const struct unusual all[] = {
+        {"undeleted_objects", "content", " could not be deleted so far, which is tried again"},
+        {"leaks", "leak", " found: `tally gc` deletes what nothing needs, in its second run"},
+        {"scrub_damaged", "damaged thing", " found by the last scrub: `tally scrub --wait`"},
+        {"ghosts_lost", "content", " lost on another shard: tally-sweep(1)"},
+        {"writers_waiting", "writer", " waiting for a flush"},
+        {"given_up_flushes", "flush|flushes", " given up"},
+        {"unknown_decrements", "count", " missing: `tally rebuild` counts anew"},
+        {"collisions", "collision", " of two contents with one id"},
+    };
+    char text[UNIT_TEXT];
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
+        const uint64_t x = number(f->stats, all[i].key);
+        if (x) {
+            note(n, "%s%s", unit_noun(x, all[i].noun, text), all[i].more);
+        }
+    }
+}
+
+static void note_edge(const struct status_facts *f, struct notes *n)
+{
+    const uint64_t waiting = number(f->stats, "waiting_requests");
+    const double longest = json_number_value(json_object_get(f->stats, "longest_wait_seconds"));
+    char text[UNIT_TEXT], time[UNIT_TEXT];
+    if (waiting && longest >= 1) {
+        note(n, "%s waiting for an answer, the longest for %s", unit_noun(waiting, "request", text),
+             unit_duration((int64_t)(longest * 1000), time));
+    }
+    if (strncmp(text_of(f->stats, "mounted"), "ro", 2) == 0) {
+        note(n, "it is mounted ro: nothing can be changed through this mount");
+    }
+    const char *stuck = line_of(f, "unsealable");
+    if (stuck) {
+        note(n, "some files cannot be made objects: `tally status --all` names them");
+    }
+}
+
+static void note_scrub(const struct status_facts *f, struct notes *n)
+{
+    const int64_t last = (int64_t)number(f->stats, "last_scrub_seconds");
+    char ago[UNIT_TEXT];
+    if (number(f->stats, "objects") == 0) {
+        return;
+    }
+    if (last == 0) {
+        note(n, "no scrub has read all contents yet: run `tally scrub` once a month");
+    } else if (f->now - last > SCRUB_DAYS * DAY) {
+        note(n, "the last scrub was %s ago: run `tally scrub` once a month",
+             unit_duration((f->now - last) * 1000, ago));
+    }
+}
+
+static void note_shards(const struct status_facts *f, struct notes *n)
+{
+    const json_t *shards = json_object_get(f->stats, "shards");
+    size_t i;
+    json_t *s;
+    json_array_foreach(shards, i, s)
+    {
+        const char *state = text_of(s, "state"), *why = text_of(s, "why");
+        if (strcmp(state, "ok") != 0 && !json_is_true(json_object_get(s, "archive"))) {
+            note(n, "shard %llu (%s) is %s%s%s", (unsigned long long)number(s, "shard"),
+                 text_of(s, "url"), state, *why ? ": " : "", why);
+        }
+    }
+}
+
+static void note_archives(const struct status_facts *f, struct notes *n)
+{
+    const char *key;
+    json_t *a;
+    char lag[UNIT_TEXT];
+    json_object_foreach(json_object_get(f->stats, "archives"), key, a)
+    {
+        const char *state = text_of(a, "state"), *why = text_of(a, "why");
+        if (strcmp(state, "failing") == 0 || strcmp(state, "refused") == 0) {
+            note(n, "archive %s (%s) is %s%s%s", key, text_of(a, "url"), state, *why ? ": " : "",
+                 why);
+        }
+        if (number(a, "lag_milliseconds") > LAG_MS) {
+            note(n, "archive %s (%s) lacks the changes of the last %s", key, text_of(a, "url"),
+                 unit_duration((int64_t)number(a, "lag_milliseconds"), lag));
+        }
+        if (number(a, "lost")) {
+            note(n, "archive %s lacks contents that the store could not read", key);
+        }
+    }
+}
+
+static void note_follow(const struct status_facts *f, struct notes *n)
+{
+    const json_t *follow = json_object_get(f->stats, "follow");
+    if (follow && number(follow, "failing")) {
+        note(n, "the archive that it follows cannot be read: `tally archive status`");
+    }
+}
+
+/* The last messages of the daemon, which stand below the line `alarms`. */
+static void note_messages(const struct status_facts *f, struct notes *n)
+{
+    const uint64_t alarms = number(f->stats, "alarms"), warnings = number(f->stats, "warnings");
+    const char *p = line_of(f, "alarms");
+    char a[UNIT_TEXT], b[UNIT_TEXT];
+    if (alarms == 0 && warnings == 0) {
+        return;
+    }
+    note(n, "%s and %s since it was mounted:", unit_noun(alarms, "alarm", a),
+         unit_noun(warnings, "warning", b));
+    while (p && (p = strchr(p, '\n')) && p[1] == ' ') {
+        p += 1 + strspn(p + 1, " ");
+        strbuf_addf(&n->text, "    %.*s\n", (int)strcspn(p, "\n"), p);
+    }
+}
+
+/* What runs is no trouble: it has no '!'. */
+static void add_jobs(const struct status_facts *f, struct strbuf *out)
+{
+    size_t i;
+    json_t *job;
+    char how[128];
+    json_array_foreach(f->jobs, i, job)
+    {
+        const char *state = jobs_text(job, "state");
+        if (strcmp(state, "running") == 0 || strcmp(state, "queued") == 0) {
+            jobs_describe(job, how, sizeof(how));
+            strbuf_addf(out, "  job %llu: %s%s\n", (unsigned long long)number(job, "job"), how,
+                        *state == 'q' ? ", queued" : "");
+        }
+    }
+}
+
+struct status_word status_people_add(const struct status_facts *f, struct strbuf *out)
+{
+    struct notes n = {.text = STRBUF_INIT};
+    CLEANUP_STRBUF struct strbuf numbers = STRBUF_INIT;
+    add_contents(f, &numbers);
+    add_disk(f, &n, &numbers);
+    add_durable(f, &numbers);
+    add_kept(f, &numbers);
+    add_jobs(f, &numbers);
+    note_edge(f, &n);
+    note_shards(f, &n);
+    note_archives(f, &n);
+    note_follow(f, &n);
+    note_numbers(f, &n);
+    note_messages(f, &n);
+    note_scrub(f, &n);
+    const struct status_word word = add_state(f, &n, out);
+    strbuf_add(out, numbers.s, numbers.len);
+    strbuf_add(out, n.text.s, n.text.len);
+    out->failed |= numbers.failed || n.text.failed;
+    strbuf_release(&n.text);
+    return word;
+}
