@@ -2,10 +2,11 @@
 # shellcheck shell=bash
 # What quickstart and check share.
 
-# What every build needs. The last two are for tools/bulk, which reads and writes archives.
+# What every build needs. libarchive and libseccomp are for tools/bulk, which reads and writes
+# archives, ncurses and libmicrohttpd for tools/observe.
 # shellcheck disable=SC2034  # used by those who source this
 build_packages=(build-essential meson ninja-build pkg-config libfuse3-dev fuse3 liblmdb-dev
-    libxxhash-dev libjansson-dev libssl-dev libarchive-dev libseccomp-dev)
+    libxxhash-dev libjansson-dev libssl-dev libarchive-dev libseccomp-dev libncurses-dev libmicrohttpd-dev)
 # What the drivers of storage engines need beside that: S3, and Ceph's RADOS.
 # shellcheck disable=SC2034  # used by those who source this
 engine_packages=(libcurl4-openssl-dev libexpat1-dev librados-dev)

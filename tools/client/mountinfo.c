@@ -2,6 +2,7 @@
 /* mountinfo: each function reads /proc/self/mountinfo once (mounts.h). */
 #include "mountinfo.h"
 
+#include "array.h"
 #include "io.h"
 #include "mounts.h"
 #include "node.h"
@@ -500,4 +501,46 @@ int mountinfo_at(const char *path, struct tally_mountinfo *ret)
     }
     err = find_line(same_point, absolute, OURS, ret);
     return err < 0 ? err : 0;
+}
+
+/* ---- all of them ---- */
+
+struct listing {
+    struct tally_mountinfo *v;
+    size_t count, room;
+    bool failed; /* there was no memory */
+};
+
+/* Keeps the mount, unless it is of another user, or of a daemon that is in the list. Never true, so
+ * that all lines are visited. */
+static bool keep_one(const struct mounts_line *m, const void *ctx)
+{
+    struct listing *l = (struct listing *)(uintptr_t)ctx;
+    if (is_of_another(user_of(m)) || !is_kind(m, WHOLE)) {
+        return false;
+    }
+    for (size_t i = 0; i < l->count; i++) {
+        if (strcmp(l->v[i].dev, m->dev) == 0) {
+            return false;
+        }
+    }
+    if (ARRAY_RESERVE(l->v, l->room, l->count + 1) < 0) {
+        l->failed = true;
+    } else {
+        keep(m, &l->v[l->count++]);
+    }
+    return false;
+}
+
+ssize_t mountinfo_list(struct tally_mountinfo **ret)
+{
+    struct listing l = {0};
+    struct tally_mountinfo none;
+    int err = find_line(keep_one, &l, WHOLE, &none);
+    if (l.failed || (err < 0 && err != -ENOENT)) {
+        free(l.v);
+        return l.failed ? -ENOMEM : err;
+    }
+    *ret = l.v;
+    return (ssize_t)l.count;
 }

@@ -324,6 +324,21 @@ static const struct verb verbs[] = {
     {"node", IN_MOUNT, cmd_control_run, 1, "kt", "list | retire N | prune",
      "who uses the store's shard",
      "  retire N  that stale node is gone for good; prune: all stale ones\n"},
+    {"profile", IN_MOUNT, cmd_profile_run, 0, NULL, "[SECONDS]",
+     "record what requests cost: by kind, by namespace and by program",
+     "  SECONDS  for so long, 10 if not given; ^C shows what there is so far\n"},
+    {"top", IN_MOUNT, cmd_top_run, 0, NULL, "[SECONDS]",
+     "a live view: requests and how long they take, jobs, shards, archives",
+     "  SECONDS  between two looks, 2 if not given\n"
+     "q ends it.\n"},
+    {"metrics", IN_MOUNT, cmd_metrics_run, 0, NULL, "[--textfile DIR | --listen ADDRESS]",
+     "the numbers of all mounts here, or with -C of one, for Prometheus",
+     "  --textfile DIR    write them to DIR/tallyfs.prom, for node_exporter\n"
+     "  --listen ADDRESS  serve them at http://ADDRESS/metrics: PORT, of this machine only,\n"
+     "                    HOST:PORT or [HOST]:PORT\n"},
+    {"doctor", IN_MOUNT, cmd_doctor_run, 0, NULL, "[--output FILE]",
+     "what looks wrong, and what to do about it",
+     "  --output FILE  write a report for a maintainer there, which has no names\n"},
     {"jobs", IN_MOUNT, cmd_jobs_run, 0, NULL, "[JOB]",
      "what runs, how far it is, and what has ended", NULL},
     {"wait", IN_MOUNT, cmd_control_run, 1, "tntt",

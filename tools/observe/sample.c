@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sample.h"
+
+#include "array.h"
+#include "client.h"
+#include "clock.h"
+#include "command.h"
+#include "fields.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- a reply ---- */
+
+/* The number of a field; 0 if it is missing or none. */
+static uint64_t number(const json_t *fields, const char *key)
+{
+    const char *text = fields_get(fields, key);
+    uint64_t n = 0;
+    return text && command_number(text, &n) == 0 ? n : 0;
+}
+
+/* Reads "12:3,13:40". False: it is of another form. */
+static bool read_buckets(const char *text, struct histogram *h)
+{
+    while (text && *text) {
+        char *end;
+        const unsigned long bucket = strtoul(text, &end, 10);
+        if (end == text || *end != ':' || bucket >= HISTOGRAM_BUCKETS) {
+            return false;
+        }
+        text = end + 1;
+        h->of[bucket] += strtoull(text, &end, 10);
+        if (end == text || (*end && *end != ',')) {
+            return false;
+        }
+        text = *end ? end + 1 : end;
+    }
+    return text != NULL;
+}
+
+static char *copy(const json_t *fields, const char *key)
+{
+    const char *text = fields_get(fields, key);
+    return strdup(text ? text : "");
+}
+
+static void release_row(struct sample_row *r)
+{
+    free(r->program);
+    free(r->ns);
+    free(r->op);
+}
+
+/* Adds a row to one that is there already, or at the end. It takes over the texts of `r`. */
+static int merge_row(struct sample *s, struct sample_row *r)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        struct sample_row *o = &s->rows[i];
+        if (strcmp(o->op, r->op) == 0 && strcmp(o->ns, r->ns) == 0 &&
+            strcmp(o->program, r->program) == 0) {
+            histogram_add(&o->took, &r->took);
+            o->max_us = o->max_us > r->max_us ? o->max_us : r->max_us;
+            o->pid = o->pid == r->pid ? o->pid : 0;
+            release_row(r);
+            return 0;
+        }
+    }
+    if (ARRAY_RESERVE(s->rows, s->room, s->count + 1) < 0) {
+        release_row(r);
+        return -ENOMEM;
+    }
+    s->rows[s->count++] = *r;
+    return 0;
+}
+
+/* Adds one line of a reply. */
+static int add_line(struct sample *s, const char *line, size_t len)
+{
+    json_t *f = fields_of(line, len);
+    struct sample_row r = {.pid = (int)number(f, "pid"), .max_us = number(f, "max_us")};
+    if (!f || !read_buckets(fields_get(f, "buckets"), &r.took)) {
+        json_decref(f);
+        return -EPROTO;
+    }
+    r.took.sum_ns = number(f, "total_us") * NSEC_PER_USEC;
+    r.program = copy(f, "program");
+    r.ns = copy(f, "ns");
+    r.op = copy(f, "op");
+    json_decref(f);
+    if (!r.program || !r.ns || !r.op) {
+        release_row(&r);
+        return -ENOMEM;
+    }
+    return merge_row(s, &r);
+}
+
+int sample_add_reply(struct sample *s, const char *head, const char *body)
+{
+    json_t *f = fields_of(head, strlen(head));
+    int err = f ? 0 : -EPROTO;
+    for (const char *p = body; err == 0 && *p;) {
+        const size_t len = strcspn(p, "\n");
+        err = add_line(s, p, len);
+        p += len + (p[len] == '\n');
+    }
+    if (err == 0) {
+        s->ms += number(f, "ms");
+    }
+    json_decref(f);
+    return err;
+}
+
+/* ---- recording ---- */
+
+int sample_take(const char *mnt, unsigned ms, struct sample *s, struct strbuf *why)
+{
+    struct reply reply = REPLY_INIT;
+    char command[40];
+    snprintf(command, sizeof(command), "profile %ums", ms);
+    const int fd = client_open(mnt);
+    int err = fd < 0 ? fd : client_run(fd, command, &reply);
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (err == 0) {
+        err = sample_add_reply(s, reply.head.s ? reply.head.s : "", reply.body.s);
+    }
+    if (err < 0) {
+        strbuf_addf(why, "%s", fd >= 0 && reply.head.len ? reply.head.s : strerror(-err));
+    }
+    reply_release(&reply);
+    return err;
+}
+
+void sample_release(struct sample *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        release_row(&s->rows[i]);
+    }
+    free(s->rows);
+    *s = (struct sample)SAMPLE_INIT;
+}
+
+/* ---- groups ---- */
+
+static const char *name_of(const struct sample_row *r, enum sample_by by)
+{
+    return by == SAMPLE_BY_OP ? r->op : by == SAMPLE_BY_NS ? r->ns : r->program;
+}
+
+static struct sample_group *find_group(struct sample_group *groups, size_t *count, const char *name,
+                                       int pid)
+{
+    for (size_t i = 0; i < *count; i++) {
+        if (strcmp(groups[i].name, name) == 0) {
+            return &groups[i];
+        }
+    }
+    groups[*count] = (struct sample_group){.name = name, .pid = pid};
+    return &groups[(*count)++];
+}
+
+static int dearest_first(const void *a, const void *b)
+{
+    const struct sample_group *x = a, *y = b;
+    if (x->took.sum_ns != y->took.sum_ns) {
+        return x->took.sum_ns < y->took.sum_ns ? 1 : -1;
+    }
+    return strcmp(x->name, y->name);
+}
+
+ssize_t sample_group(const struct sample *s, enum sample_by by, struct sample_group **ret)
+{
+    struct sample_group *groups = calloc(s->count + 1, sizeof(*groups));
+    size_t count = 0;
+    if (!groups) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < s->count; i++) {
+        const struct sample_row *r = &s->rows[i];
+        struct sample_group *g = find_group(groups, &count, name_of(r, by), r->pid);
+        histogram_add(&g->took, &r->took);
+        g->max_us = g->max_us > r->max_us ? g->max_us : r->max_us;
+        g->pid = g->pid == r->pid ? g->pid : 0;
+    }
+    qsort(groups, count, sizeof(*groups), dearest_first);
+    *ret = groups;
+    return (ssize_t)count;
+}
+
+uint64_t sample_quantile(const struct histogram *took, uint64_t max_us, double share)
+{
+    const uint64_t us = histogram_quantile(took, share);
+    return us < max_us || max_us == 0 ? us : max_us;
+}
+
+uint64_t sample_requests(const struct sample *s)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        n += histogram_count(&s->rows[i].took);
+    }
+    return n;
+}
