@@ -56,8 +56,8 @@ bool mountinfo_may_ask(int fd);
 /* Has that process, in its mount namespace, a mount of `source`, possibly named by a symlink? 1, 0,
  * or -errno: that cannot be seen. */
 int mountinfo_process_has(int pid, const char *source);
-/* All mounts of whole stores that this process sees and may ask, one of each daemon, in the order in
- * which they were mounted. The caller frees *ret. Returns how many, or -errno. */
+/* All mounts of whole stores that this process sees and may ask, one of each daemon, the oldest
+ * first. The caller frees *ret. Returns how many, or -errno. */
 ssize_t mountinfo_list(struct tally_mountinfo **ret);
 /* The device number of the mount at `point`, without a request to its daemon. -errno. */
 int mountinfo_dev(const char *point, char dev[32]);
