@@ -152,7 +152,7 @@ static const struct reply_row rows[] = {
      false,
      {"All changes of {2:dir} up to number {seq} are on disk.", "durable"}},
     {"wait", NULL, false, {"Job {1} has ended well.", "ticket durable"}},
-    {"cancel", NULL, false, {"Job {1} ends as soon as it can.", NULL}},
+    {"cancel", NULL, false, {"Job {1} was asked to end, if it has not ended yet.", NULL}},
     /* objects */
     {"refs",
      NULL,

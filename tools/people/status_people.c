@@ -97,7 +97,7 @@ static void add_contents(const struct status_facts *f, struct strbuf *out)
     } else {
         strbuf_addf(out, "%s; ", names);
     }
-    strbuf_addf(out, "%s stored, each once\n", objects);
+    strbuf_addf(out, "%s%s\n", objects, number(f->stats, "objects") ? ", each stored once" : "");
 }
 
 static void add_disk(const struct status_facts *f, struct notes *n, struct strbuf *out)
