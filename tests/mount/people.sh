@@ -30,7 +30,10 @@ shows "^tallyfs store test/people at $M: all is well$"
 [[ $(wc -l <"$W/shown") -le 5 ]] || fail "$(<"$W/shown")"
 
 claim "namespaces: what was done, and how it is taken back"
-printf x >main/a && head -c 300000 /dev/urandom >main/big && mkdir main/d && printf y >main/d/y
+printf x >main/a
+head -c 300000 /dev/urandom >main/big
+mkdir main/d
+printf y >main/d/y
 human branch main dev --ttl 1d
 shows '^dev is a branch of main as of change [0-9]+; it is dropped by itself at .*\(in '
 printf z >dev/new
@@ -48,7 +51,8 @@ shows '^Undone: change [0-9]+ \(merge main from dev\), as change'
 human redo
 human snapshot main v1
 human snapshot list
-shows '^main@v1 ' && narrow
+shows '^main@v1 '
+narrow
 human hold main@v1
 human unhold main@v1
 human drop dev
@@ -61,7 +65,8 @@ human detach dev
 human drop --now dev
 human trash empty
 human history
-shows '^CHANGE +TIME +STATE' && narrow
+shows '^CHANGE +TIME +STATE'
+narrow
 human digest main --wait
 shows '^[0-9a-f]{64}$'
 
@@ -71,7 +76,8 @@ shows '^trash_keep is 2d now\.$'
 human get trash_keep
 shows '^trash_keep is 2d \(default 1d, from 0s to 3650d\): '
 human get
-shows '^trash_keep +2d +1d  ' && narrow
+shows '^trash_keep +2d +1d  '
+narrow
 human get ns:main.frozen
 human set ns:main.frozen no
 
@@ -99,7 +105,8 @@ human gc
 human wait "$(sed -E 's/^Job ([0-9]+) .*/\1/' "$W/shown")"
 shows '^GC cycle'
 human jobs
-shows '^JOB +STATE' && narrow
+shows '^JOB +STATE'
+narrow
 human jobs 1
 shows '^Job 1, '
 human cancel 1
@@ -113,7 +120,8 @@ shows '^Moved: 1 object, 29[0-9] KiB\.$'
 human resolve main/big
 shows '^It is on shard 1\.$'
 human shard list
-shows '^ +1  ok +1  29[0-9] KiB' && narrow
+shows '^ +1  ok +1  29[0-9] KiB'
+narrow
 human recall main/big --wait
 human shard drain 1 --wait
 human shard remove 1
@@ -141,14 +149,16 @@ human log list main
 human log find main 100000
 
 claim "from elsewhere, and back"
-mkdir "$W/src" && printf s >"$W/src/s"
+mkdir "$W/src"
+printf s >"$W/src/s"
 human import "$W/src" new
 shows '^new has 1 file of '
 human export new "$W/copy"
 human send --to "$W/stream" new
 human receive --from "$W/stream" got
 human du
-shows '^NAMESPACE +FILES' && narrow
+shows '^NAMESPACE +FILES'
+narrow
 human du main
 human du --bytes main
 shows ' 30000[0-9] '

@@ -172,16 +172,6 @@ static const struct list lists[] = {
 };
 #define LISTS (sizeof(lists) / sizeof(*lists))
 
-bool lists_know(const char *verb)
-{
-    for (size_t i = 0; i < LISTS; i++) {
-        if (strcmp(lists[i].verb, verb) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* ---- lines ---- */
 
 struct lines {

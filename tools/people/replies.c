@@ -312,16 +312,6 @@ static const struct sentence begun = {
     "Job {job} has begun. `tally jobs {job}` shows how far it is, `tally wait {job}` waits for it.",
     NULL};
 
-bool replies_know(const char *verb)
-{
-    for (size_t i = 0; i < ROWS; i++) {
-        if (strcmp(rows[i].verb, verb) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool has_argument(const struct sentence *s)
 {
     return strstr(s->text, "{1") || strstr(s->text, "{2");
