@@ -295,6 +295,13 @@ static const struct reply_row rows[] = {
       "brought home].[ {lost:n content} lost.][ The last change that the archive has is "
       "{last_seq}.][ {why}]",
       "lineage seq"}},
+    {"clone",
+     NULL,
+     false,
+     {"{store} has {namespaces:n namespace} with {inodes:n file}, as of change {from_seq} at "
+      "{time:time}.[ {ghosts:n content} are read from the archive until `tally recall`.][ Lost: "
+      "{lost:n content}.]",
+      "lineage"}},
     {"promote",
      NULL,
      false,

@@ -18,7 +18,7 @@
 #define UNIT_TEXT 96
 
 /* A size with a binary prefix and at most three digits: "0 B", "1023 B", "1.3 GiB", "412 MiB". It
- * is rounded, and gets the next prefix where that would need a fourth digit: 1023 MiB are "1 GiB". */
+ * is rounded. What would need a fourth digit gets the next prefix: 1023 MiB are "1 GiB". */
 char *unit_bytes(uint64_t bytes, char out[static UNIT_TEXT]);
 /* A number with a comma before each three digits. */
 char *unit_count(uint64_t n, char out[static UNIT_TEXT]);
