@@ -41,7 +41,7 @@ static const struct reply_row rows[] = {
     {"snapshot",
      NULL,
      false,
-     {"{1:dir}@{snapshot} keeps {1:dir} as it is after change {seq}.", NULL}},
+     {"{1:dir}@{snapshot} keeps {1:dir} as it is now (change {seq}).", NULL}},
     {"digest",
      NULL,
      true,
