@@ -372,15 +372,16 @@ static bool add_list(const struct list *l, const struct people_call *c, const js
 }
 
 /* Tries one list. The figures of one namespace that was named are in the first line of `du`: then
- * that is the only line of the list. */
+ * that is the only line of the list. `strict`: a list that knows none of the lines does not fit. */
 static bool try_list(const struct list *l, const struct people_call *c, const char *head,
-                     const char *body, struct strbuf *out)
+                     const char *body, bool strict, struct strbuf *out)
 {
     const bool is_line = !*body && strcmp(l->verb, "du") == 0 && strncmp(head, "ns=", 3) == 0;
     struct lines lines = {.others = STRBUF_INIT};
     json_t *fields = is_line ? json_object() : fields_of(head, strlen(head));
     bool added = false;
-    if (fields && read_lines(l, is_line ? head : body, &lines) == 0) {
+    if (fields && read_lines(l, is_line ? head : body, &lines) == 0 &&
+        !(strict && lines.count == 0 && lines.others.len > 0)) {
         added = add_list(l, c, fields, &lines, out);
     }
     json_decref(fields);
@@ -390,10 +391,10 @@ static bool try_list(const struct list *l, const struct people_call *c, const ch
 
 bool lists_add(const struct people_call *c, const char *head, const char *body, struct strbuf *out)
 {
-    for (size_t i = 0; i < LISTS; i++) {
-        const struct list *l = &lists[i];
+    for (size_t i = 0; i < 2 * LISTS; i++) {
+        const struct list *l = &lists[i % LISTS];
         const bool form = !l->form || (c->nargs > 0 && strcmp(c->args[0], l->form) == 0);
-        if (strcmp(l->verb, c->verb) == 0 && form && try_list(l, c, head, body, out)) {
+        if (strcmp(l->verb, c->verb) == 0 && form && try_list(l, c, head, body, i < LISTS, out)) {
             return true;
         }
     }

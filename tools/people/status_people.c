@@ -187,7 +187,8 @@ static void note_numbers(const struct status_facts *f, struct notes *n)
     static const struct unusual all[] = {
         {"undeleted_objects", "content", " could not be deleted so far, which is tried again"},
         {"leaks", "leak", " found: `tally gc` deletes what nothing needs, in its second run"},
-        {"scrub_damaged", "damaged thing", " found by the last scrub: `tally scrub --wait`"},
+        {"scrub_damaged", "damaged thing",
+         " found by the last scrub: tally-scrub(1) says what to do"},
         {"ghosts_lost", "content", " lost on another shard: tally-sweep(1)"},
         {"writers_waiting", "writer", " waiting for a flush"},
         {"given_up_flushes", "flush|flushes", " given up"},
@@ -283,7 +284,7 @@ static void note_archives(const struct status_facts *f, struct notes *n)
                  why);
         }
         if (number(a, "lag_milliseconds") > LAG_MS) {
-            note(n, "archive %s (%s) lacks the changes of the last %s", key, text_of(a, "url"),
+            note(n, "archive %s (%s) lacks what was changed in the last %s", key, text_of(a, "url"),
                  unit_duration((int64_t)number(a, "lag_milliseconds"), lag));
         }
         if (number(a, "lost")) {

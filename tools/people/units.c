@@ -52,7 +52,7 @@ char *unit_noun(uint64_t n, const char *noun, char out[static UNIT_TEXT])
     const size_t singular = strcspn(noun, "|");
     const char *amount = n == 0 ? "no" : unit_count(n, number);
     if (n == 1) {
-        snprintf(out, UNIT_TEXT, "%s %.*s", amount, (int)singular, noun);
+        snprintf(out, UNIT_TEXT, "%.30s %.*s", amount, singular < 60 ? (int)singular : 60, noun);
     } else if (noun[singular]) {
         snprintf(out, UNIT_TEXT, "%.30s %.60s", amount, noun + singular + 1);
     } else {
