@@ -100,6 +100,26 @@ Test(people, a_line_that_is_not_known_is_shown_as_it_is)
            "It has 1 reference, in 1 namespace.\n");
 }
 
+Test(people, the_lines_choose_between_two_tables_of_one_verb, .init = set_zone)
+{
+    EXPECT(CALL("archive", "status"), "archives=0 seq=7",
+           "following=1 state=ok url=dir:/a lineage=1 applied=1-2 from_seq=5 "
+           "time=2026-11-27T15:00:00Z asked=2026-11-27T15:00:00Z lag_ms=0 segments=1 entries=2 "
+           "afresh=0\n",
+           "FOLLOWS  STATE  HAS CHANGE  OF         SEGMENT  PLACE\n"
+           "      1  ok              5  5 min ago  1-2      dir:/a\n"
+           "The last change of the store is 7.\n");
+}
+
+Test(people, what_is_wrong_with_a_line_stands_below_the_table)
+{
+    EXPECT(CALL("shard", "list"), "shards=1",
+           "shard=1 state=unreachable url=dir:/a objects=0 bytes=0 why=\"it is away\" puts=1\n",
+           "SHARD  STATE        OBJECTS  SIZE  PLACE\n"
+           "    1  unreachable        0   0 B  dir:/a\n"
+           "Shard 1: it is away.\n");
+}
+
 Test(people, an_empty_list_is_a_sentence)
 {
     EXPECT(CALL("shard", "list"), "shards=0", "",

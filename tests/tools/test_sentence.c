@@ -107,6 +107,15 @@ Test(fields, a_line_may_begin_with_a_word)
     json_decref(fields);
 }
 
+Test(fields, a_text_of_one_word_is_no_word_in_front)
+{
+    json_t *fields = fields_of_line("seq=7 more", 10);
+    cr_assert(fields);
+    cr_expect_str_eq(fields_get(fields, FIELD_REST), "more");
+    cr_expect_null(fields_get(fields, FIELD_WORD));
+    json_decref(fields);
+}
+
 Test(fields, a_text_of_another_form_has_none)
 {
     cr_expect_null(fields_of("open handles 3", 14));

@@ -62,14 +62,14 @@ Test(table, wide_characters_and_combining_ones_are_aligned)
 Test(table, control_characters_are_replaced)
 {
     expect(0, 1, (const char *const[][3]){{"a\033[2Jb\nc\xc2\x9b", "1", ""}},
-           "NAME       SIZE\na?[2Jb?c??     1\n");
+           "NAME        SIZE\na?[2Jb?c??     1\n");
 }
 
 Test(table, a_long_name_is_cut_and_the_number_is_not)
 {
     expect(24, 1, (const char *const[][3]){{"a-very-long-name-of-a-branch", "1.3 GiB", "x"}},
-           "NAME        SIZE  NOTE\n"
-           "a-very-…  1.3 GiB  x\n");
+           "NAME          SIZE  NOTE\n"
+           "a-very-l…  1.3 GiB  x\n");
 }
 
 Test(table, a_long_last_column_goes_on_below)

@@ -5,11 +5,19 @@
 #include "json_text.h"
 
 #include <stdbool.h>
+#include <string.h>
 
-/* Adds one command, which must have one word without a key at most. */
-static bool add_all(json_t *to, const struct command *c)
+/* Is the first word one without a key? */
+static bool begins_with_word(const char *text, size_t len)
 {
-    bool done = c->nargs <= 1 && !c->wait;
+    const size_t word = strcspn(text, " ");
+    return *text == '"' || !memchr(text, '=', word < len ? word : len);
+}
+
+/* Adds one command, which must have one word without a key at most, at its begin. */
+static bool add_all(json_t *to, const struct command *c, const char *text, size_t len)
+{
+    bool done = !c->wait && (c->nargs == 0 || (c->nargs == 1 && begins_with_word(text, len)));
     if (done && c->nargs == 1) {
         done = json_object_set_new(to, FIELD_WORD, json_text(c->args[0].text)) == 0;
     }
@@ -30,7 +38,7 @@ json_t *fields_of(const char *text, size_t len)
         return NULL;
     }
     json_t *fields = json_object();
-    if (!fields || list.count != 1 || !add_all(fields, &list.items[0])) {
+    if (!fields || list.count != 1 || !add_all(fields, &list.items[0], text, len)) {
         json_decref(fields);
         fields = NULL;
     }

@@ -206,7 +206,7 @@ void jobs_people_one(const json_t *job, const struct people_call *c, struct strb
     const char *ended = jobs_text(job, "ended");
     strbuf_addf(out, "Job %.0f, ", number(job, "job"));
     add_what(job, out);
-    strbuf_addf(out, ", is %s", jobs_text(job, "state"));
+    strbuf_addf(out, is(job, "failed") ? ", has %s" : ", is %s", jobs_text(job, "state"));
     if (is(job, "failed")) {
         strbuf_adds(out, ": ");
         add_failure(job, out);

@@ -28,6 +28,7 @@ struct list {
     struct sentence head; /* of the first line of the reply, below the table; NULL: none */
     const char *sort;     /* a key of which the largest number comes first; NULL: as they come */
     const char *without;  /* keys of lines that are left out */
+    const char *note;     /* a template: what is said below the table of a line; NULL: nothing */
     struct column columns[COLUMNS]; /* the end has no title */
 };
 
@@ -58,6 +59,7 @@ static const struct list lists[] = {
      {"[The trash gives back {trash_frees:bytes} when the disk gets full.]", "namespaces"},
      "frees",
      NULL,
+     NULL,
      {NAME("NAMESPACE", "{ns}"), RIGHT("FILES", "{logical:bytes}"),
       RIGHT("SHARED", "{shared:bytes}"), RIGHT("ALONE", "{frees:bytes}"),
       RIGHT("ITS TREE", "{tree:bytes}"), RIGHT("ELSEWHERE", "{elsewhere:bytes}"),
@@ -68,34 +70,38 @@ static const struct list lists[] = {
      {"", "shards"},
      NULL,
      "lineage puts gets stats deletes lists sent received",
+     "[Shard {shard}: {why}.]",
      {RIGHT("SHARD", "{shard}"), LEFT("STATE", "{state}"), RIGHT("OBJECTS", "{objects:count}"),
       RIGHT("SIZE", "{bytes:bytes}"), RIGHT("FREE", "{avail:bytes}"), RIGHT("OF", "{disk:bytes}"),
       NAME("PLACE", "{url}"),
-      TEXT("NOTE", "[an archive{archive:if}][being drained{draining:if}][ {why}]")}},
+      LEFT("NOTE", "[an archive{archive:if}][being drained{draining:if}]")}},
     {"archive",
      "status",
      "The store has no archive: nothing is shipped.",
      {"[The last change of the store is {seq}.]", "archives"},
      NULL,
      "lineage segment segments sections objects bytes",
-     {RIGHT("ARCHIVE", "{archive}"), LEFT("STATE", "{state}"), RIGHT("HAS CHANGE", "{seq}"),
+     "[Archive {archive} lacks contents{lost:if}: the store could not read {lost:n entry|entries}. "
+     "]"
+     "[{held:bytes} are kept here for archive {archive}. ][Archive {archive}: {why}.]",
+     {RIGHT("NO", "{archive}"), LEFT("STATE", "{state}"), RIGHT("CHANGE", "{seq}"),
       LEFT("AS OF", "{time:ago}"), RIGHT("BEHIND", "[{behind:if}{lag_ms:ms}]"),
-      LEFT("OLDEST STATE", "{oldest:ago}"), LEFT("LAST DRILL", "{drill:ago}"),
-      NAME("PLACE", "{url}"),
-      TEXT("NOTE", "[{lost:n content} lost; ][{held:bytes} kept here for it; ][{why}]")}},
+      LEFT("OLDEST", "{oldest:ago}"), LEFT("DRILLED", "{drill:ago}"), NAME("PLACE", "{url}")}},
     {"archive",
      "status",
      NULL,
      {"[The last change of the store is {seq}.]", "archives"},
      NULL,
      "lineage segments entries afresh asked",
+     "[{why}. ][The history has ended: {ended}.]",
      {RIGHT("FOLLOWS", "{following}"), LEFT("STATE", "{state}"), RIGHT("HAS CHANGE", "{from_seq}"),
       LEFT("OF", "{time:ago}"), RIGHT("BEHIND", "[{lag_ms:ms}]"), LEFT("SEGMENT", "{applied}"),
-      NAME("PLACE", "{url}"), TEXT("NOTE", "[{why}][ ended: {ended}]")}},
+      NAME("PLACE", "{url}")}},
     {"archive",
      "pins",
      "Nothing is pinned in the archive.",
      {"", "archive pins"},
+     NULL,
      NULL,
      NULL,
      {LEFT("PIN", "{pin}"), RIGHT("LINEAGE", "{lineage}"), LEFT("SEGMENT", "{segment}"),
@@ -109,6 +115,7 @@ static const struct list lists[] = {
       "weighed"},
      NULL,
      "seq",
+     NULL,
      {NAME("NAME", "{word}"), LEFT("SINCE", "{since:ago}"), LEFT("UNTIL", "{until:ago}"),
       RIGHT("GIVES BACK", "{frees:bytes}"),
       RIGHT("PATHS ONLY HERE", "[{only_here:count}][at least {only_here_at_least:count}]")}},
@@ -116,6 +123,7 @@ static const struct list lists[] = {
      "list",
      "There are no snapshots.",
      {"", "snapshots"},
+     NULL,
      NULL,
      NULL,
      {NAME("SNAPSHOT", "{word}"), RIGHT("CHANGE", "{seq}"), LEFT("SINCE", "{since:ago}"),
@@ -127,6 +135,7 @@ static const struct list lists[] = {
      {"", "operations"},
      NULL,
      "uid",
+     NULL,
      {RIGHT("CHANGE", "{seq}"), LEFT("TIME", "{time:moment}"), LEFT("STATE", "{state}"),
       LEFT("BY", "{by}"), TEXT("WHAT", OPERATION)}},
     {"node",
@@ -135,6 +144,7 @@ static const struct list lists[] = {
      {"", "nodes"},
      NULL,
      "serial ack age_seconds",
+     NULL,
      {RIGHT("NODE", "{node}"), LEFT("STATE", "{state}"), LEFT("LAST REPORT", "{reported:ago}"),
       LEFT("", "[this store{own:if}]")}},
     {"durable",
@@ -143,13 +153,15 @@ static const struct list lists[] = {
      {"The last change is number {seq}; on disk is what was changed up to number {durable}.", NULL},
      NULL,
      "lineage",
+     "[Archive {archive}: {why}.]",
      {RIGHT("ARCHIVE", "{archive}"), RIGHT("HAS CHANGE", "{seq}"),
       LEFT("", "[not all{behind:if}][not shipped there{off:if}]"), LEFT("AS OF", "{time:ago}"),
-      LEFT("SEGMENT", "{segment}"), NAME("PLACE", "{url}"), TEXT("NOTE", "{why}")}},
+      LEFT("SEGMENT", "{segment}"), NAME("PLACE", "{url}")}},
     {"why",
      NULL,
      "",
      {"It has {refs:n reference}, in {namespaces:n namespace}.", NULL},
+     NULL,
      NULL,
      NULL,
      {NAME("NAMESPACE", "{namespace}"), RIGHT("REFERENCES", "{items:count}"),
@@ -160,6 +172,7 @@ static const struct list lists[] = {
      {"", ""},
      NULL,
      "min max differs",
+     NULL,
      {LEFT("SETTING", "{setting}"), RIGHT("VALUE", "{value}"),
       RIGHT("DEFAULT", "[{differs:if}{default}]"), TEXT("MEANING", "{rest}")}},
     {"log",
@@ -168,19 +181,10 @@ static const struct list lists[] = {
      {"Shown: {shown:n change} of {frames:count} that the log has.", NULL},
      NULL,
      "segment offset",
+     NULL,
      {RIGHT("CHANGE", "{seq}"), LEFT("TIME", "{time:moment}"), TEXT("WHAT", "{rest}")}},
 };
 #define LISTS (sizeof(lists) / sizeof(*lists))
-
-bool lists_know(const char *verb)
-{
-    for (size_t i = 0; i < LISTS; i++) {
-        if (strcmp(lists[i].verb, verb) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
 
 /* ---- lines ---- */
 
@@ -201,6 +205,9 @@ static size_t columns_of(const struct list *l)
 
 static bool knows_key(const struct list *l, const char *key)
 {
+    if (l->note && sentence_has(&(struct sentence){l->note, NULL}, key)) {
+        return true;
+    }
     for (size_t i = 0; i < columns_of(l); i++) {
         if (sentence_has(&(struct sentence){l->columns[i].text, l->without}, key)) {
             return true;
@@ -329,6 +336,19 @@ static void add_table(const struct list *l, const struct people_call *c, const s
     table_release(&t);
 }
 
+/* Adds what is said of single lines, below the table. */
+static void add_notes(const struct list *l, const struct people_call *c, const struct lines *lines,
+                      struct strbuf *out)
+{
+    for (size_t i = 0; l->note && i < lines->count; i++) {
+        CLEANUP_STRBUF struct strbuf note = STRBUF_INIT;
+        const struct sentence_of of = {lines->v[i], c->args, c->nargs, c->now, c->bytes};
+        if (sentence_fill(l->note, &of, &note) && note.len) {
+            strbuf_addf(out, "%s\n", note.s);
+        }
+    }
+}
+
 /* Adds all parts of the reply. False: the first line does not fit. */
 static bool add_list(const struct list *l, const struct people_call *c, const json_t *head,
                      struct lines *lines, struct strbuf *out)
@@ -340,6 +360,7 @@ static bool add_list(const struct list *l, const struct people_call *c, const js
     }
     sort_lines(lines, l->sort);
     add_table(l, c, lines, out);
+    add_notes(l, c, lines, out);
     strbuf_add(out, lines->others.s, lines->others.len);
     if (lines->count == 0 && lines->others.len == 0 && *l->none) {
         strbuf_addf(out, "%s\n", l->none);
@@ -351,15 +372,16 @@ static bool add_list(const struct list *l, const struct people_call *c, const js
 }
 
 /* Tries one list. The figures of one namespace that was named are in the first line of `du`: then
- * that is the only line of the list. */
+ * that is the only line of the list. `strict`: a list that knows none of the lines does not fit. */
 static bool try_list(const struct list *l, const struct people_call *c, const char *head,
-                     const char *body, struct strbuf *out)
+                     const char *body, bool strict, struct strbuf *out)
 {
     const bool is_line = !*body && strcmp(l->verb, "du") == 0 && strncmp(head, "ns=", 3) == 0;
     struct lines lines = {.others = STRBUF_INIT};
     json_t *fields = is_line ? json_object() : fields_of(head, strlen(head));
     bool added = false;
-    if (fields && read_lines(l, is_line ? head : body, &lines) == 0) {
+    if (fields && read_lines(l, is_line ? head : body, &lines) == 0 &&
+        !(strict && lines.count == 0 && lines.others.len > 0)) {
         added = add_list(l, c, fields, &lines, out);
     }
     json_decref(fields);
@@ -369,10 +391,10 @@ static bool try_list(const struct list *l, const struct people_call *c, const ch
 
 bool lists_add(const struct people_call *c, const char *head, const char *body, struct strbuf *out)
 {
-    for (size_t i = 0; i < LISTS; i++) {
-        const struct list *l = &lists[i];
+    for (size_t i = 0; i < 2 * LISTS; i++) {
+        const struct list *l = &lists[i % LISTS];
         const bool form = !l->form || (c->nargs > 0 && strcmp(c->args[0], l->form) == 0);
-        if (strcmp(l->verb, c->verb) == 0 && form && try_list(l, c, head, body, out)) {
+        if (strcmp(l->verb, c->verb) == 0 && form && try_list(l, c, head, body, i < LISTS, out)) {
             return true;
         }
     }

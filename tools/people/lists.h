@@ -9,5 +9,3 @@
 /* Adds the reply as a table, with a sentence before or after it. False: the verb has no list in
  * that form, or a key of the first line is not known, and nothing was added. */
 bool lists_add(const struct people_call *c, const char *head, const char *body, struct strbuf *out);
-/* Is there a list for the verb? */
-bool lists_know(const char *verb);

@@ -7,11 +7,6 @@
 
 #include <string.h>
 
-bool people_knows(const char *verb)
-{
-    return lists_know(verb) || replies_know(verb);
-}
-
 /* get KEY: its value, its range, and what it means. */
 static bool add_setting(const struct people_call *c, const char *head, const char *body,
                         struct strbuf *out)

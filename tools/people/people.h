@@ -31,5 +31,3 @@ struct people_call {
  * newline. False: it is not known, and nothing was added. */
 bool people_reply(const struct people_call *c, const char *head, const char *body,
                   struct strbuf *out);
-/* Is there a sentence or a table for that verb? */
-bool people_knows(const char *verb);

@@ -41,7 +41,7 @@ static const struct reply_row rows[] = {
     {"snapshot",
      NULL,
      false,
-     {"{1:dir}@{snapshot} keeps {1:dir} as it is after change {seq}.", NULL}},
+     {"{1:dir}@{snapshot} keeps {1:dir} as it is now (change {seq}).", NULL}},
     {"digest",
      NULL,
      true,
@@ -152,7 +152,7 @@ static const struct reply_row rows[] = {
      false,
      {"All changes of {2:dir} up to number {seq} are on disk.", "durable"}},
     {"wait", NULL, false, {"Job {1} has ended well.", "ticket durable"}},
-    {"cancel", NULL, false, {"Job {1} ends as soon as it can.", NULL}},
+    {"cancel", NULL, false, {"Job {1} was asked to end, if it has not ended yet.", NULL}},
     /* objects */
     {"refs",
      NULL,
@@ -295,6 +295,13 @@ static const struct reply_row rows[] = {
       "brought home].[ {lost:n content} lost.][ The last change that the archive has is "
       "{last_seq}.][ {why}]",
       "lineage seq"}},
+    {"clone",
+     NULL,
+     false,
+     {"{store} has {namespaces:n namespace} with {inodes:n file}, as of change {from_seq} at "
+      "{time:time}.[ {ghosts:n content} are read from the archive until `tally recall`.][ Lost: "
+      "{lost:n content}.]",
+      "lineage"}},
     {"promote",
      NULL,
      false,
@@ -311,16 +318,6 @@ static const struct reply_row rows[] = {
 static const struct sentence begun = {
     "Job {job} has begun. `tally jobs {job}` shows how far it is, `tally wait {job}` waits for it.",
     NULL};
-
-bool replies_know(const char *verb)
-{
-    for (size_t i = 0; i < ROWS; i++) {
-        if (strcmp(rows[i].verb, verb) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static bool has_argument(const struct sentence *s)
 {

@@ -10,5 +10,3 @@
  * keyword, or "dry-run", or NULL. False: no row fits, and nothing was added. */
 bool replies_add(const char *verb, const char *form, const struct sentence_of *of,
                  struct strbuf *out);
-/* Is there a row for the verb? */
-bool replies_know(const char *verb);

@@ -97,7 +97,7 @@ static void add_contents(const struct status_facts *f, struct strbuf *out)
     } else {
         strbuf_addf(out, "%s; ", names);
     }
-    strbuf_addf(out, "%s stored, each once\n", objects);
+    strbuf_addf(out, "%s%s\n", objects, number(f->stats, "objects") ? ", each stored once" : "");
 }
 
 static void add_disk(const struct status_facts *f, struct notes *n, struct strbuf *out)
@@ -187,7 +187,8 @@ static void note_numbers(const struct status_facts *f, struct notes *n)
     static const struct unusual all[] = {
         {"undeleted_objects", "content", " could not be deleted so far, which is tried again"},
         {"leaks", "leak", " found: `tally gc` deletes what nothing needs, in its second run"},
-        {"scrub_damaged", "damaged thing", " found by the last scrub: `tally scrub --wait`"},
+        {"scrub_damaged", "damaged thing",
+         " found by the last scrub: tally-scrub(1) says what to do"},
         {"ghosts_lost", "content", " lost on another shard: tally-sweep(1)"},
         {"writers_waiting", "writer", " waiting for a flush"},
         {"given_up_flushes", "flush|flushes", " given up"},
@@ -221,11 +222,30 @@ static void note_edge(const struct status_facts *f, struct notes *n)
     }
 }
 
+static bool is_active(const json_t *job)
+{
+    const char *state = jobs_text(job, "state");
+    return strcmp(state, "running") == 0 || strcmp(state, "queued") == 0;
+}
+
+static bool runs(const struct status_facts *f, const char *verb)
+{
+    size_t i;
+    json_t *job;
+    json_array_foreach(f->jobs, i, job)
+    {
+        if (is_active(job) && strcmp(jobs_text(job, "verb"), verb) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void note_scrub(const struct status_facts *f, struct notes *n)
 {
     const int64_t last = (int64_t)number(f->stats, "last_scrub_seconds");
     char ago[UNIT_TEXT];
-    if (number(f->stats, "objects") == 0) {
+    if (number(f->stats, "objects") == 0 || runs(f, "scrub")) {
         return;
     }
     if (last == 0) {
@@ -264,7 +284,7 @@ static void note_archives(const struct status_facts *f, struct notes *n)
                  why);
         }
         if (number(a, "lag_milliseconds") > LAG_MS) {
-            note(n, "archive %s (%s) lacks the changes of the last %s", key, text_of(a, "url"),
+            note(n, "archive %s (%s) lacks what was changed in the last %s", key, text_of(a, "url"),
                  unit_duration((int64_t)number(a, "lag_milliseconds"), lag));
         }
         if (number(a, "lost")) {
@@ -290,8 +310,8 @@ static void note_messages(const struct status_facts *f, struct notes *n)
     if (alarms == 0 && warnings == 0) {
         return;
     }
-    note(n, "%s and %s since it was mounted:", unit_noun(alarms, "alarm", a),
-         unit_noun(warnings, "warning", b));
+    note(n, "%s%s%s since it was mounted:", alarms ? unit_noun(alarms, "alarm", a) : "",
+         alarms && warnings ? " and " : "", warnings ? unit_noun(warnings, "warning", b) : "");
     while (p && (p = strchr(p, '\n')) && p[1] == ' ') {
         p += 1 + strspn(p + 1, " ");
         strbuf_addf(&n->text, "    %.*s\n", (int)strcspn(p, "\n"), p);
@@ -303,15 +323,20 @@ static void add_jobs(const struct status_facts *f, struct strbuf *out)
 {
     size_t i;
     json_t *job;
-    char how[128];
+    char left[UNIT_TEXT];
     json_array_foreach(f->jobs, i, job)
     {
-        const char *state = jobs_text(job, "state");
-        if (strcmp(state, "running") == 0 || strcmp(state, "queued") == 0) {
-            jobs_describe(job, how, sizeof(how));
-            strbuf_addf(out, "  job %llu: %s%s\n", (unsigned long long)number(job, "job"), how,
-                        *state == 'q' ? ", queued" : "");
+        if (!is_active(job)) {
+            continue;
         }
+        strbuf_addf(out, "  job %llu, %s, is %s: %llu %%", (unsigned long long)number(job, "job"),
+                    jobs_text(job, "verb"), jobs_text(job, "state"),
+                    (unsigned long long)number(job, "percent"));
+        if (json_object_get(job, "left_seconds")) {
+            unit_duration((int64_t)number(job, "left_seconds") * 1000, left);
+            strbuf_addf(out, ", %s left", left);
+        }
+        strbuf_adds(out, "\n");
     }
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * table: rows of texts in columns with titles, as wide as what is in them. Widths are columns of a
- * terminal, so that names in any script are aligned: texts are UTF-8, and a byte that is no character
- * of it counts as one column. Control characters are replaced by '?'.
+ * terminal, so that names in any script are aligned: texts are UTF-8, and a byte that is no
+ * character of it counts as one column. Control characters are replaced by '?'.
  *
  *     struct table t;
  *     table_init(&t, columns, 3);
@@ -11,8 +11,8 @@
  *     table_release(&t);
  *
  * A table that would be wider than the terminal gets narrower: the columns that may shrink or wrap
- * do, the widest first, and a text that is cut ends with "…". A column without any text is left out. No
- * memory: table_print adds nothing, and *out says so (strbuf_error).
+ * do, the widest first, and a text that is cut ends with "…". A column without any text is left
+ * out. No memory: table_print adds nothing, and *out says so (strbuf_error).
  */
 #pragma once
 

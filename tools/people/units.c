@@ -52,7 +52,7 @@ char *unit_noun(uint64_t n, const char *noun, char out[static UNIT_TEXT])
     const size_t singular = strcspn(noun, "|");
     const char *amount = n == 0 ? "no" : unit_count(n, number);
     if (n == 1) {
-        snprintf(out, UNIT_TEXT, "%s %.*s", amount, (int)singular, noun);
+        snprintf(out, UNIT_TEXT, "%.30s %.*s", amount, singular < 60 ? (int)singular : 60, noun);
     } else if (noun[singular]) {
         snprintf(out, UNIT_TEXT, "%.30s %.60s", amount, noun + singular + 1);
     } else {
@@ -118,6 +118,22 @@ char *unit_moment(const char *stamp, char out[static UNIT_TEXT])
     return out;
 }
 
+/* A duration in one unit, rounded. */
+static char *one_unit(int64_t seconds, char out[static UNIT_TEXT])
+{
+    static const struct {
+        int64_t seconds, most; /* so many of it are shown at most */
+        const char *name;
+    } units[] = {{1, MINUTE - 1, "s"}, {MINUTE, 59, "min"}, {HOUR, 23, "h"}, {DAY, INT64_MAX, "d"}};
+    size_t i = 0;
+    while ((seconds + units[i].seconds / 2) / units[i].seconds > units[i].most) {
+        i++;
+    }
+    snprintf(out, UNIT_TEXT, "%lld %s",
+             (long long)((seconds + units[i].seconds / 2) / units[i].seconds), units[i].name);
+    return out;
+}
+
 char *unit_ago(const char *stamp, int64_t now, char out[static UNIT_TEXT])
 {
     char distance[UNIT_TEXT];
@@ -126,7 +142,7 @@ char *unit_ago(const char *stamp, int64_t now, char out[static UNIT_TEXT])
         return out;
     }
     const int64_t ago = now - seconds;
-    unit_duration((ago < 0 ? -ago : ago) * 1000, distance);
+    one_unit(ago < 0 ? -ago : ago, distance);
     snprintf(out, UNIT_TEXT, ago == 0 ? "now" : ago > 0 ? "%.30s ago" : "in %.30s", distance);
     return out;
 }

@@ -17,8 +17,8 @@
 
 #define UNIT_TEXT 96
 
-/* A size with a binary prefix and at most three digits: "0 B", "1023 B", "1.3 GiB", "412 MiB". It is
- * rounded, and gets the next prefix where that would need a fourth digit: 1023 MiB are "1 GiB". */
+/* A size with a binary prefix and at most three digits: "0 B", "1023 B", "1.3 GiB", "412 MiB". It
+ * is rounded. What would need a fourth digit gets the next prefix: 1023 MiB are "1 GiB". */
 char *unit_bytes(uint64_t bytes, char out[static UNIT_TEXT]);
 /* A number with a comma before each three digits. */
 char *unit_count(uint64_t n, char out[static UNIT_TEXT]);
@@ -29,9 +29,9 @@ char *unit_noun(uint64_t n, const char *noun, char out[static UNIT_TEXT]);
  * than 0 counts as 0. */
 char *unit_duration(int64_t ms, char out[static UNIT_TEXT]);
 /* A time of a reply, as local time with its distance from `now`, in seconds since the epoch:
- * "(5 min ago)" or "(in 23 h 59 min)". A text that is no time, as "never", stays as it is. */
+ * "(5 min ago)" or "(in 2 d)". A text that is no time, as "never", stays as it is. */
 char *unit_time(const char *stamp, int64_t now, char out[static UNIT_TEXT]);
-/* The distance alone: "5 min ago", "in 2 d 4 h", "now". */
+/* The distance alone: "5 min ago", "in 2 d", "now". */
 char *unit_ago(const char *stamp, int64_t now, char out[static UNIT_TEXT]);
 /* The time alone. */
 char *unit_moment(const char *stamp, char out[static UNIT_TEXT]);

@@ -3,6 +3,7 @@
 #include "clone.h"
 #include "command.h"
 #include "ctl.h"
+#include "form.h"
 #include "move.h"
 #include "new_store.h"
 #include "owner_wait.h"
@@ -37,7 +38,7 @@ static int take_options(int argc, char **argv, struct cloning *ret)
                                             {NULL, 0, NULL, 0}};
     const char *lineage = NULL;
     int o;
-    while ((o = tally_getopt(argc, argv, "", options)) >= 0) {
+    while ((o = form_getopt(argc, argv, "", options)) >= 0) {
         if (o == 'a') {
             ret->at = optarg;
         } else if (o == 'f') {
@@ -140,16 +141,18 @@ static int fill_store(const struct cloning *c, const struct clone_source *source
 static void say_result(const struct cloning *c, const struct clone_source *source,
                        const struct clone_result *r)
 {
-    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    strbuf_adds(&text, "store=");
-    command_add_word(&text, c->store);
+    struct reply reply = REPLY_INIT;
+    const struct people_call call = form_call("clone", NULL, 0);
+    struct strbuf *text = &reply.head;
+    strbuf_adds(text, "store=");
+    command_add_word(text, c->store);
     strbuf_addf(
-        &text, " lineage=%u namespaces=%llu inodes=%llu ghosts=%llu lost=%llu from_seq=%llu time=",
+        text, " lineage=%u namespaces=%llu inodes=%llu ghosts=%llu lost=%llu from_seq=%llu time=",
         source->lineage.number, (unsigned long long)r->namespaces, (unsigned long long)r->inodes,
         (unsigned long long)r->ghosts, (unsigned long long)r->lost, (unsigned long long)r->seq);
-    strbuf_add_time(&text, r->time);
-    strbuf_adds(&text, "\n");
-    tally_print(text.s, text.len);
+    strbuf_add_time(text, r->time);
+    ctl_show(&call, &reply);
+    reply_release(&reply);
 }
 
 int cmd_clone_run(int argc, char **argv)

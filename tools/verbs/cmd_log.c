@@ -5,6 +5,7 @@
  */
 #include "command.h"
 #include "ctl.h"
+#include "form.h"
 #include "json_text.h"
 #include "log_archive.h"
 #include "log_list.h"
@@ -235,7 +236,7 @@ int cmd_log_run(int argc, char **argv)
     if (is_for_mount(argc, argv)) {
         return cmd_control_run(argc, argv);
     }
-    while ((o = tally_getopt(argc, argv, "", options)) >= 0) {
+    while ((o = form_getopt(argc, argv, "", options)) >= 0) {
         if (o != 'j' && o != 'F') {
             return verbs_misuse();
         }

@@ -78,9 +78,8 @@ void ctl_build(const struct ctl_call *c, const char *mnt, struct strbuf *line);
  * another one. `buf` is empty, and may get the result. */
 const char *ctl_absolute_url(const char *url, struct strbuf *buf);
 
-/* In ctl_reply.c. `err` is the result of client_run(). ctl_print prints the reply as it is;
- * ctl_show as a sentence or a table where that is wanted (form.h) and known. */
-void ctl_print(struct reply *r);
+/* In ctl_reply.c. `err` is the result of client_run(). ctl_show prints the reply as a sentence or a
+ * table where that is wanted (form.h) and known, else as it is. */
 void ctl_show(const struct people_call *call, struct reply *r);
 /* What a reply of this call is shown by. */
 struct people_call ctl_people(const struct ctl_call *c);

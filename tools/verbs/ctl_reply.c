@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-void ctl_print(struct reply *r)
+static void print(struct reply *r)
 {
     if (r->head.len > 0) {
         tally_print(r->head.s, r->head.len);
@@ -35,7 +35,7 @@ void ctl_show(const struct people_call *call, struct reply *r)
         strbuf_error(&text) == 0) {
         tally_print(text.s, text.len);
     } else {
-        ctl_print(r);
+        print(r);
     }
 }
 

@@ -50,10 +50,32 @@ static void add_time(struct line *l, int64_t time)
     log_add_text(l, "time", text.s ? text.s : "");
 }
 
+/* Prints a line for people: what each value is, and commas between them. The lines come one after
+ * the other while an archive is read, so they are no table. */
+static void print_human(const json_t *object)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        strbuf_addf(&text, "%s%s ", text.len ? ", " : "", key);
+        if (json_is_string(value)) {
+            strbuf_adds(&text, json_string_value(value));
+        } else {
+            strbuf_addf(&text, "%lld", (long long)json_integer_value(value));
+        }
+    }
+    strbuf_adds(&text, "\n");
+    tally_print(text.s, text.len);
+}
+
 int log_line_end(struct line *l)
 {
     if (l->json) {
         tally_print_json(l->object, JSON_COMPACT);
+    } else if (form_is_human()) {
+        print_human(l->object);
     } else {
         strbuf_adds(&l->text, "\n");
         tally_print(l->text.s, l->text.len);

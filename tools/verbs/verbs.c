@@ -398,7 +398,9 @@ void verbs_print_all(FILE *out)
 {
     fputs("usage: tally [-C MNT] VERB …\n\nStores:\n", out);
     print_group(out, OF_STORES);
-    fputs("\nIn a mount (of the current directory, or -C MNT); all take --json:\n", out);
+    fputs("\nIn a mount (of the current directory, or -C MNT); "
+          "all take --json, --human, --porcelain:\n",
+          out);
     print_group(out, IN_MOUNT);
     fputs("\n`tally VERB --help` and the man page tally-VERB(1) say more.\n", out);
 }
