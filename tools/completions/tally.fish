@@ -14,7 +14,7 @@ function __tally_verbs
     __tally_says --help | awk '
         function out() { if (verb != "") print verb "\t" text }
         /^  [a-z]/ { out(); verb = $1; text = substr($0, 49); next }
-        verb != "" && /^ {48}[^ ]/ { text = substr($0, 49) }
+        verb != "" && substr($0, 1, 48) ~ /^ +$/ { text = substr($0, 49) }
         /^$/ { out(); verb = "" }
         END { out() }'
 end
