@@ -33,7 +33,7 @@ for line in "$@"; do
     : >$work/offers
     zpty -w -n shell "$line"$'\t'
     zpty -r shell said '*ENDED*' || exit 1
-    print -r -- ${(j:,:)${(fu)"$(<$work/offers)"}},
+    print -r -- ${(j:,:)${(ou)${(f)"$(<$work/offers)"}}},
     zpty -w -n shell $'\C-U'
 done
 zpty -d shell

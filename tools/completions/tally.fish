@@ -99,7 +99,7 @@ function __tally_offer
             case -C
                 set i (math $i + 1)
                 test $i -le (count $words); and set mnt $words[$i]
-            case '-C*'
+            case "-C*"
                 set mnt (string sub -s 3 -- $words[$i])
             case '-*'
             case '*'
@@ -115,7 +115,7 @@ function __tally_offer
         __tally_verbs
         printf '%s\n' -C --help --version
     else if test "$verb $prev" = 'mount -o'
-        printf '%s\n' (string match -r '^.*,' -- $cur)(__tally_mount_options)
+        printf '%s\n' (string replace -r '[^,]*$' '' -- "$cur")(__tally_mount_options)
     else if string match -q 'dir:*' -- $cur
         printf 'dir:%s\n' (__fish_complete_directories (string sub -s 5 -- $cur) '')
     else
