@@ -22,7 +22,7 @@ work() {
     command=$(sed -n 's/^ExecStart=//p' "$units/tally-$1@.service")
     (
         # shellcheck disable=SC2046  # a value is several words
-        export $(sed -n 's/^Environment=//p' "$units/tally-$1@.service") "${@:2}"
+        export NOTHING='' $(sed -n 's/^Environment=//p' "$units/tally-$1@.service") "${@:2}"
         eval "${command//%f/$M}"
     )
 }
@@ -60,11 +60,11 @@ mkdir "$M/a b" "$M/-x"
 "$TALLY" -C "$M" snapshot main day-2020-01-01 >/dev/null
 "$TALLY" -C "$M" snapshot main day-2020-01-02 >/dev/null
 "$TALLY" -C "$M" hold main@day-2020-01-02 >/dev/null
-"$TALLY" -C "$M" snapshot main mine >/dev/null
+"$TALLY" -C "$M" snapshot main 1999-mine >/dev/null
 work snapshot >/dev/null
 work snapshot >/dev/null
 today=day-$(date +%F)
-eq "$(names "$M/.tally/snapshots/main")" "day-2020-01-02 $today mine "
+eq "$(names "$M/.tally/snapshots/main")" "1999-mine day-2020-01-02 $today "
 eq "$(names "$M/.tally/snapshots/a b")$(names "$M/.tally/snapshots/-x")" "$today $today "
 "$TALLY" -C "$M" unhold main@day-2020-01-02 >/dev/null
 work snapshot KEEP_DAYS=99999 >/dev/null
@@ -96,10 +96,13 @@ kill -TERM "$pid"
 rc=0
 wait "$pid" || rc=$?
 eq "$rc" 1
-wait_until grep -q 'state=cancelled' "$M"/.tally/jobs/*
 "$TALLY" -C "$M" set scrub_rate 1G/s >/dev/null
+stopped() { ! running; }
+wait_until stopped
+grep -q '^state=cancelled' "$M"/.tally/jobs/* || fail "the job went on"
 
 claim "a scrub that finds damage fails"
+"$TALLY" -C "$M" drain archive >/dev/null # which would say that it cannot read what is damaged below
 object=$(cd "$S" && find objects -type f -size +20000k)
 eq "$(wc -w <<<"$object")" 1
 printf X | dd of="$S/$object" bs=1 seek=5000 conv=notrunc status=none
