@@ -53,6 +53,7 @@ for i in "${!lines[@]}"; do
 done
 
 fish_offers() { # LINE
+    # shellcheck disable=SC2016  # fish expands it
     fish --no-config -c 'source $argv[1]; complete -C $argv[2]' -- "$completions/tally.fish" "$1" | cut -f1 | sorted
 }
 claim "fish offers what is so"
@@ -65,6 +66,7 @@ verbs=$("$TALLY" --help | sed -n 's/^  \([a-z]\{1,\}\) .*/\1/p' | sorted)
 eq "$(fish_offers 'tally ')" "$(printf '%s\n' "${verbs//,/$'\n'}" -C --help --version | grep . | sorted)"
 eq "$(timeout 200 zsh "${test_file%/*}/offers.zsh" "$completions" "$W/rc" 'tally ' | tr ',' '\n' | grep . | sorted)" \
     "$(fish_offers 'tally ')"
+# shellcheck disable=SC2016  # fish expands it
 said=$(fish --no-config -c 'source $argv[1]; complete -C "tally "' -- "$completions/tally.fish")
 matches "$said" $'(^|\n)scrub\tread everything again'
 matches "$said" $'(^|\n)umount\tmake everything durable, then unmount'

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 # For tests of what is installed: after tests/mount/lib.sh.
+# shellcheck disable=SC2034,SC2154  # top is for the tests, and test_file from there
 top=$(realpath "${test_file%/*}/../..")
 : "${BUILD:?is the build directory}"
 
