@@ -10,6 +10,9 @@ build_packages=(build-essential meson ninja-build pkg-config libfuse3-dev fuse3 
 # What the drivers of storage engines need beside that: S3, and Ceph's RADOS.
 # shellcheck disable=SC2034  # used by those who source this
 engine_packages=(libcurl4-openssl-dev libexpat1-dev librados-dev)
+# What tools/package needs beside both.
+# shellcheck disable=SC2034  # used by those who source this
+package_packages=(debhelper dpkg-dev fakeroot lintian)
 
 say() {
     printf '%s\n' "$*"

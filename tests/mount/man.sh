@@ -20,12 +20,10 @@ for page in "$man_dir"/tally-*.1; do
     [[ " ${verbs[*]} " == *" ${verb%.1} "* ]] || fail "$page is of no verb"
 done
 
-claim "what is installed beside the program is in a page: the service, and the completion"
-for dir in units completions; do
-    for file in "$man_dir/../$dir"/*; do
-        grep -qE "(^|[/ ])${file##*/}( |$)" <(grep -h '^\.Pa' "$man_dir"/tally.1 "$man_dir"/tally-mount.1 | grep -E 'service|bash-completion') ||
-            fail "no page says what ${file##*/} is for"
-    done
+claim "what is installed beside the program is in a page: units, completions, the option of the module"
+for file in "$man_dir"/../{units/*@*,completions/*,modprobe/*}; do
+    grep -qE "(^|[/ ])${file##*/}( |$)" <(grep -hE '^\.(Pa|It Pa)' "$man_dir"/tally.1 "$man_dir"/tally-mount.1 "$man_dir"/tallyfs-timers.7) ||
+        fail "no page says what ${file##*/} is for"
 done
 
 claim "they render without warnings"
