@@ -243,6 +243,18 @@ static const struct verb verbs[] = {
      "  NAME     a name for the flush, kept in .tally/flushes and shown by tally wait ticket T\n"},
     {"du", IN_MOUNT, cmd_control_run, 0, "n*", "[NS...]",
      "what namespaces take, and what dropping one gives back", NULL},
+    {"graph", IN_MOUNT, cmd_graph_run, 0, NULL,
+     "branches [--all] [--svg] [--dot] [--text] [--out FILE] [NS] | "
+     "space [--all] [--svg] [--text] [--out FILE]",
+     "pictures of what is there: branches, and space",
+     "  branches    how namespaces descend from each other, and what each holds alone and\n"
+     "              shares; with NS only its family\n"
+     "  space       what takes how much room, the largest first\n"
+     "  --all       also draw those singly that would share a line (\"and 312 more\")\n"
+     "  --svg       a picture for any browser; so it is unless the output is a terminal\n"
+     "  --dot       a graph for dot(1) of Graphviz\n"
+     "  --text      lines; so it is on a terminal\n"
+     "  --out FILE  write there (-o FILE is the same); a FILE that ends in .dot is --dot\n"},
     {"refs", IN_MOUNT, cmd_control_run, 1, "p", "ID|PATH", "how many references an object has",
      NULL},
     {"object", IN_MOUNT, cmd_control_run, 1, "i", "ID|PATH", "what is known of an object", NULL},
