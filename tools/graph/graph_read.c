@@ -10,7 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-int graph_ask(const char *mnt, const char *command, struct reply *ret)
+/* Sends a command. 0; 1 after a sentence. The caller releases *ret in both cases. */
+static int graph_ask(const char *mnt, const char *command, struct reply *ret)
 {
     int fd = client_open(mnt);
     if (fd < 0) {
@@ -129,15 +130,14 @@ static int take_size(void *ctx, const struct command *line)
     if (!ns || !logical || !shared) {
         return 0;
     }
-    for (size_t i = 0; i < g->count; i++) {
-        struct graph_node *n = &g->nodes[i];
-        if (n->kind != GRAPH_NAMESPACE && n->kind != GRAPH_GONE && strcmp(n->name, ns) == 0) {
-            if (command_number(logical, &n->logical) < 0 ||
-                command_number(shared, &n->shared) < 0) {
-                n->logical = n->shared = GRAPH_UNKNOWN;
-            }
-            return 0;
-        }
+    size_t at = graph_find(g, GRAPH_SNAPSHOT, ns);
+    at = at == GRAPH_NONE ? graph_find(g, GRAPH_TRASH, ns) : at;
+    if (at == GRAPH_NONE) {
+        return 0;
+    }
+    struct graph_node *n = &g->nodes[at];
+    if (command_number(logical, &n->logical) < 0 || command_number(shared, &n->shared) < 0) {
+        n->logical = n->shared = GRAPH_UNKNOWN;
     }
     return 0;
 }

@@ -28,6 +28,7 @@ struct drawing {
     const char *out;     /* a file, or NULL: standard output */
     enum form form;
     bool all;
+    bool clash;  /* the call has options for several forms */
     char *store; /* its label; NULL: it is not known */
 };
 
@@ -196,11 +197,9 @@ static enum form default_form(const struct drawing *d)
 
 static int set_form(struct drawing *d, enum form form)
 {
-    int rc = d->form == FORM_UNSET || d->form == form
-                 ? 0
-                 : misuse("only one of --svg, --dot, --text and --json can be");
+    d->clash |= d->form != FORM_UNSET && d->form != form;
     d->form = form;
-    return rc;
+    return 0;
 }
 
 static int take_option(struct drawing *d, int o)
@@ -231,6 +230,9 @@ static int take_option(struct drawing *d, int o)
 /* Takes the words that are no options. */
 static int take_words(struct drawing *d, int count, char **words)
 {
+    if (d->clash) {
+        return misuse("only one of --svg, --dot, --text and --json can be");
+    }
     d->subject = count > 0 ? words[0] : "";
     bool branches = strcmp(d->subject, "branches") == 0;
     if (!branches && strcmp(d->subject, "space") != 0) {
