@@ -95,8 +95,25 @@ tally graph branches --all -o "$W/many.svg"
 eq "$(grep -c '>many[0-9]*</text>' "$W/many.svg")" 200
 xmllint --noout "$W/many.svg"
 
+claim "how the store has grown is drawn from its samples"
+matches "$(tally growth | tail -1)" "^time=20[0-9T:-]+Z inodes=[0-9]+ logical=[0-9]+ stored=[0-9]+ objects=[0-9]+ namespaces=[0-9]+ disk_free=[0-9]+"
+tally graph history -o "$W/growth.svg"
+xmllint --noout "$W/growth.svg"
+grep -q ">Namespaces</text>" "$W/growth.svg"
+matches "$(tally graph history --text --since 1d)" "Stored .*sample"
+eq "$(tally graph history --json | python3 -IS -c 'import json, sys; print(len(json.load(sys.stdin)))')" \
+    "$(tally growth | sed -n 's/^samples=//p')"
+
+claim "samples are there after a crash, and after another mount"
+before=$(tally growth | sed 1d | head -1)
+cd /
+kill_daemon
+mount_store
+cd "$M"
+eq "$(tally growth | sed 1d | head -1)" "$before"
+
 claim "a call that cannot be right says so and writes nothing"
-for call in "" "trees" "space --dot" "space main" "branches --svg --dot" "branches main dev"; do
+for call in "" "trees" "space --dot" "space main" "branches --svg --dot" "history main" "history --all" "space --since 1d" "history --since never" "branches main dev"; do
     # shellcheck disable=SC2086  # several words
     fails tally graph $call -o "$W/none"
     [[ ! -e $W/none ]]

@@ -10,8 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Sends a command. 0; 1 after a sentence. The caller releases *ret in both cases. */
-static int graph_ask(const char *mnt, const char *command, struct reply *ret)
+int graph_ask(const char *mnt, const char *command, struct reply *ret)
 {
     int fd = client_open(mnt);
     if (fd < 0) {

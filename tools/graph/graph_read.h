@@ -18,3 +18,5 @@ int graph_read(const char *mnt, struct graph *ret);
 struct command;
 int graph_each_line(const struct strbuf *body, bool backwards,
                     int (*take)(void *ctx, const struct command *line), void *ctx);
+/* Sends a command. 0; 1 after a sentence. The caller releases *ret in both cases. */
+int graph_ask(const char *mnt, const char *command, struct reply *ret);

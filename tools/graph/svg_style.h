@@ -4,7 +4,7 @@
  *
  *     page, stripe, rule              what is behind, and lines between
  *     head, name, small, label, faint texts, which begin at x
- *     num, dim, right                 texts that end at x
+ *     num, dim, right, big, middle    texts that end at x; the last one has its middle there
  *     node, snap, kept, gone, more    points of a tree by kind, and of several together
  *     link, lead, merge, undone, tip  lines: of descent, to an arrow, arrows, and their heads
  *     alone, shared, kepts, dead, meta, other, free    parts of a bar

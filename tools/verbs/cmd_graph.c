@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * cmd_graph: draws a store: how its namespaces descend from each other, and what takes how much
- * room. Into a file or a pipe goes a picture (SVG); on a terminal it is text.
+ * cmd_graph: draws a store: how its namespaces descend from each other, what takes how much
+ * room, and how it has grown. Into a file or a pipe goes a picture (SVG); on a terminal it is text.
  */
 #include "branches.h"
 #include "graph_read.h"
+#include "growth_chart.h"
 #include "io.h"
 #include "json_text.h"
 #include "say.h"
@@ -24,6 +25,7 @@ enum form { FORM_UNSET, FORM_TEXT, FORM_SVG, FORM_DOT, FORM_JSON };
 
 struct drawing {
     const char *subject; /* a keyword */
+    const char *since;   /* of the history, a duration; or NULL */
     const char *of;      /* a namespace, or NULL */
     const char *out;     /* a file, or NULL: standard output */
     enum form form;
@@ -117,10 +119,29 @@ static int draw_space(const struct drawing *d, const struct graph *g, struct str
     return 0;
 }
 
+/* Draws how the store has grown. */
+static int draw_growth(const struct drawing *d, const char *mnt, struct strbuf *out)
+{
+    struct growth_points points;
+    int rc = growth_read(mnt, d->since, &points);
+    if (rc == 0 && d->form == FORM_JSON) {
+        growth_json(&points, out);
+    } else if (rc == 0 && d->form == FORM_SVG) {
+        growth_svg(&points, d->store, out);
+    } else if (rc == 0) {
+        growth_text(&points, out);
+    }
+    growth_points_release(&points);
+    return rc;
+}
+
 /* Reads the mount and draws it. 0, or 1 after a sentence. */
 static int draw(const struct drawing *d, const char *mnt, struct strbuf *out)
 {
     struct graph g;
+    if (strcmp(d->subject, "history") == 0) {
+        return draw_growth(d, mnt, out);
+    }
     int rc = graph_read(mnt, &g);
     if (rc == 0 && d->form == FORM_JSON) {
         add_json(&g, out);
@@ -208,6 +229,9 @@ static int take_option(struct drawing *d, int o)
     case 'C':
         tally_mount = optarg;
         return 0;
+    case 'S':
+        d->since = optarg;
+        return 0;
     case 'a':
         d->all = true;
         return 0;
@@ -235,8 +259,12 @@ static int take_words(struct drawing *d, int count, char **words)
     }
     d->subject = count > 0 ? words[0] : "";
     bool branches = strcmp(d->subject, "branches") == 0;
-    if (!branches && strcmp(d->subject, "space") != 0) {
-        return *d->subject ? misuse("the picture is branches or space") : verbs_misuse();
+    bool history = strcmp(d->subject, "history") == 0;
+    if (!branches && !history && strcmp(d->subject, "space") != 0) {
+        return *d->subject ? misuse("the picture is branches, space or history") : verbs_misuse();
+    }
+    if (history ? d->all : d->since != NULL) {
+        return misuse(history ? "history takes no --all" : "--since is for history");
     }
     if (count > 2 || (count == 2 && !branches)) {
         return verbs_misuse();
@@ -256,13 +284,11 @@ static int take_words(struct drawing *d, int count, char **words)
 
 static int parse(struct drawing *d, int argc, char **argv)
 {
-    static const struct option options[] = {{"all", no_argument, NULL, 'a'},
-                                            {"dot", no_argument, NULL, 'd'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"out", required_argument, NULL, 'o'},
-                                            {"svg", no_argument, NULL, 's'},
-                                            {"text", no_argument, NULL, 't'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"all", no_argument, NULL, 'a'},         {"dot", no_argument, NULL, 'd'},
+        {"json", no_argument, NULL, 'j'},        {"out", required_argument, NULL, 'o'},
+        {"since", required_argument, NULL, 'S'}, {"svg", no_argument, NULL, 's'},
+        {"text", no_argument, NULL, 't'},        {NULL, 0, NULL, 0}};
     int o;
     while ((o = tally_getopt(argc, argv, "C:o:", options)) >= 0) {
         int rc = take_option(d, o);

@@ -35,6 +35,7 @@ enum ctl_option {
     CTL_LINEAGE,
     CTL_NS,
     CTL_LAST, /* also -n */
+    CTL_SINCE,
     CTL_WITH, /* of the program, not of the line */
     CTL_WAIT,
     CTL_OPTIONS,

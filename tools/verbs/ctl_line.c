@@ -26,7 +26,7 @@ static const char *const names[CTL_OPTIONS] = {
     [CTL_TTL] = "ttl",         [CTL_ARCHIVE] = "archive",
     [CTL_READ] = "read",       [CTL_FULL] = "full",
     [CTL_LINEAGE] = "lineage", [CTL_NS] = "ns",
-    [CTL_LAST] = "last",       [CTL_WITH] = "with",
+    [CTL_LAST] = "last",       [CTL_SINCE] = "since",     [CTL_WITH] = "with",
     [CTL_WAIT] = "wait",
 };
 
