@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* flush_growth: the sample of how the store has grown that a commit takes with it (growth_table.h). */
+/* flush_growth: the sample of how the store has grown that a commit takes with it
+ * (growth_table.h). */
 #include "flush_impl.h"
 #include "state.h"
 
@@ -20,8 +21,8 @@ void flush_growth_begin(struct state *p, struct batch *b)
         b->sample = (struct growth_sample){.time = time, .disk_free = disk_free(p)};
 }
 
-/* Sums up the namespaces of the root. One that was never counted, since an old version made it, adds
- * nothing to inodes and bytes. */
+/* Sums up the namespaces of the root. One that was never counted, since an old version made it,
+ * adds nothing to inodes and bytes. */
 static void count_namespaces(struct state *p, struct growth_sample *s)
 {
     READ_GUARD(&p->names.lock);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * growth_sample: what a store was at one time, as a few numbers, and which of such samples are kept.
- * The values of the table `growth` (FORMAT.md, "Growth"). Pure.
+ * growth_sample: what a store was at one time, as a few numbers, and which of such samples are
+ * kept. The values of the table `growth` (FORMAT.md, "Growth"). Pure.
  */
 #pragma once
 
@@ -37,8 +37,8 @@ int growth_now_decode(const void *val, size_t len, struct growth_now *ret); /* -
 
 /* ---- which are kept ---- */
 
-/* Of the last GROWTH_FINE one each GROWTH_EVERY, before that one an hour for GROWTH_HOURLY, then one
- * a day for GROWTH_DAILY; all in seconds. Of an hour, or a day, it is the first one. */
+/* Of the last GROWTH_FINE one each GROWTH_EVERY, before that one an hour for GROWTH_HOURLY, then
+ * one a day for GROWTH_DAILY; all in seconds. Of an hour, or a day, it is the first one. */
 #define GROWTH_EVERY 900
 #define GROWTH_FINE (2 * 86400)
 #define GROWTH_HOURLY (60 * 86400)

@@ -147,13 +147,6 @@ int growth_from(struct growth *g, int64_t time, struct growth_sample *ret)
     return 0;
 }
 
-size_t growth_count(struct growth *g)
-{
-    MUTEX_GUARD(&g->lock);
-
-    return g->count;
-}
-
 /* ---- a start ---- */
 
 /* Takes one row of the table; rows come in the order of their times. Needs the lock. */

@@ -51,7 +51,6 @@ void growth_batch_release(struct growth_batch *b);
 
 /* The first sample at that time or later. -ENOENT */
 int growth_from(struct growth *g, int64_t time, struct growth_sample *ret);
-size_t growth_count(struct growth *g);
 
 /* Reads the samples. A damaged row is reported, and is as if it were not. -ENOMEM, -EIO */
 int growth_load(struct growth *g, struct kv *kv);

@@ -172,15 +172,15 @@ Test(growth, they_are_there_after_a_mount_and_after_a_death)
     change();
     advance(HOUR);
     change();
-    size_t before = growth_count(&x.p->growth);
+    size_t before = x.p->growth.count;
     struct growth_sample s = newest();
 
     cr_assert_eq(before, rows());
     fixture_reopen(&x);
-    cr_assert_eq(growth_count(&x.p->growth), before);
+    cr_assert_eq(x.p->growth.count, before);
     put_file(&x, "main/later", "x");
     die_and_start();
-    cr_assert_geq(growth_count(&x.p->growth), before);
+    cr_assert_geq(x.p->growth.count, before);
     cr_assert_geq(newest().time, s.time);
 }
 
@@ -244,8 +244,8 @@ static void live(uint64_t seed, int64_t days)
         cr_assert_eq(growth_freeze(&g, &s, &(struct growth_now){0}, &b), 0);
         growth_frozen(&g, &b);
         growth_batch_release(&b);
-        cr_assert_leq(growth_count(&g), (size_t)(GROWTH_FINE / GROWTH_EVERY + GROWTH_HOURLY / HOUR +
-                                                 GROWTH_DAILY / DAY + 3));
+        cr_assert_leq(g.count, (size_t)(GROWTH_FINE / GROWTH_EVERY + GROWTH_HOURLY / HOUR +
+                                        GROWTH_DAILY / DAY + 3));
     }
     for (size_t i = 0; i < g.count; i++) {
         int64_t age = now - g.v[i].time;
@@ -288,11 +288,11 @@ Test(growth, a_clock_that_goes_back_and_forth_does_no_harm)
         advance(jumps[i]);
         change();
         change();
-        cr_assert_eq(growth_count(&x.p->growth), rows());
+        cr_assert_eq(x.p->growth.count, rows());
     }
     advance(GROWTH_EVERY);
     change();
-    cr_assert_eq(growth_count(&x.p->growth), rows());
+    cr_assert_eq(x.p->growth.count, rows());
     agreed(&x, "growth", "ok samples=");
 }
 
@@ -308,7 +308,7 @@ Test(growth, a_damaged_row_is_reported_and_costs_nothing_else)
     put_row(UINT64_MAX, "nonsense", 8);
     die_and_start();
     cr_assert_eq(report_count(REPORT_WARN), warned + 1);
-    cr_assert_eq(growth_count(&x.p->growth), before);
+    cr_assert_eq(x.p->growth.count, before);
 }
 
 static void on_found(const char *what, const char *where, const char *sentence, void *ctx)

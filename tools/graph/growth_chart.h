@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * growth_chart: draws how a store has grown, from its samples (tally-growth(1)): one panel for each
- * figure, below each other, with the same axis of time. Each panel has a scale of its own, so that a
- * small figure can be read beside a large one.
+ * growth_chart: draws how a store has grown, from its samples (tally-growth(1)): one panel for
+ * each figure, below each other, with the same axis of time. Each panel has a scale of its own, so
+ * that a small figure can be read beside a large one.
  *
  * Errors: they are in the strbuf (strbuf_error).
  */
