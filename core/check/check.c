@@ -8,6 +8,7 @@
  */
 #include "bytes.h"
 #include "check_impl.h"
+#include "growth_sample.h"
 #include "history_entry.h"
 #include "lost.h"
 #include <errno.h>
@@ -398,6 +399,38 @@ static int check_history(struct check *c)
     return e.cut ? 0 : e.err;
 }
 
+/* A sample of how the store has grown. Nothing depends on these; the row of key 0 only saves a
+ * start the time to count. */
+static void check_sample(struct check *c, const struct kv_each *e)
+{
+    struct growth_sample sample;
+    struct growth_now is;
+    char where[CHECK_WHERE];
+    struct fix f;
+
+    if (e->klen == 8 && e->number <= GROWTH_TIME_MAX && e->len != KV_DAMAGED &&
+        (e->number ? growth_sample_decode(e->val, e->len, &sample)
+                   : growth_now_decode(e->val, e->len, &is)) == 0)
+        return;
+    (void)snprintf(where, sizeof where, "time %" PRIu64, e->klen == 8 ? e->number : 0);
+    check_found(c, true, "sample", where, "it is damaged: a mount goes on without it");
+    if (e->klen > FIX_KEY_MAX)
+        return;
+    f = fix_del(TABLE_GROWTH, e->key, e->klen);
+    check_fix(c, &f, "sample", where, "it is removed");
+}
+
+static int check_growth(struct check *c)
+{
+    struct kv_each e = {.snap = c->snap, .table = TABLE_GROWTH};
+
+    while (kv_next(&e))
+        check_sample(c, &e);
+    if (e.cut)
+        check_found(c, true, "sample", "the table", "it cannot be read to its end");
+    return e.cut ? 0 : e.err;
+}
+
 /* ---- all of it ---- */
 
 /* Check all tables. The recount comes after the namespaces, whose records raise the next numbers,
@@ -418,7 +451,9 @@ static int check_tables(struct check *c)
         err = check_objects(c);
     if (err == 0)
         err = check_settings(c);
-    return err < 0 ? err : check_history(c);
+    if (err == 0)
+        err = check_history(c);
+    return err < 0 ? err : check_growth(c);
 }
 
 /* All checks, in an order in which each finds what it needs: the identity's key and the state

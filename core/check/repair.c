@@ -101,6 +101,14 @@ static bool any(const struct fixes *l, bool (*want)(const struct fix *))
     return false;
 }
 
+/* How many bytes are stored is counted anew at the next start (growth_table.h). */
+static int forget_stored(struct kv_txn *t)
+{
+    const uint8_t key[8] = {0};
+
+    return kv_del(t, TABLE_GROWTH, key, sizeof key);
+}
+
 /* Make all wanted changes of tables in one transaction, and report them after its commit. */
 static int change_tables(struct repair *r, bool (*want)(const struct fix *))
 {
@@ -115,6 +123,8 @@ static int change_tables(struct repair *r, bool (*want)(const struct fix *))
             err = f->kind == FIX_PUT ? kv_put(t, f->table, f->k, f->klen, f->val, f->len)
                                      : kv_del(t, f->table, f->k, f->klen);
     }
+    if (err == 0)
+        err = forget_stored(t);
     err = kv_end(t, err);
     for (size_t i = 0; i < r->fixes.count && err == 0; i++)
         if (want(&r->fixes.v[i]))

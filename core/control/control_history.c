@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * control_history: the verb history, and how an operation is written.
+ * control_history: the verbs history and growth, and how an operation is written.
  *
- *     history [NS] [last=N]
- *
- * A line for each operation, the newest first.
+ *     history [NS] [last=N]     a line for each operation, the newest first
+ *     growth [since=DUR]        a line for each sample of how the store has grown, the oldest first
  */
 #include "control_impl.h"
 #include "history_table.h"
@@ -166,5 +165,41 @@ int control_history(struct call *call)
                                  "the history",
                                  f.name);
     strbuf_addf(&call->head, " operations=%llu", U(count));
+    return 0;
+}
+
+/* ---- growth ---- */
+
+static void add_sample(struct call *call, const struct growth_sample *s)
+{
+    struct strbuf *out = &call->lines;
+
+    strbuf_adds(out, "| time=");
+    strbuf_add_time(out, s->time * NSEC_PER_SEC);
+    strbuf_addf(out, " inodes=%llu logical=%llu stored=%llu objects=%llu namespaces=%llu",
+                U(s->inodes), U(s->logical), U(s->stored), U(s->objects), U(s->namespaces));
+    if (s->disk_free != UINT64_MAX)
+        strbuf_addf(out, " disk_free=%llu", U(s->disk_free));
+    strbuf_adds(out, "\n");
+}
+
+/* growth [since=DUR] */
+int control_growth(struct call *call)
+{
+    const char *word = command_option(call->c, "since");
+    int64_t age = INT64_MAX, time = 0;
+    struct growth_sample s;
+    uint64_t count = 0;
+
+    if (word && command_duration(word, &age) < 0)
+        return control_fail_word(call, -EINVAL, "since is a time as 30d or 12h, not %s", word);
+    if (word)
+        time = (now(call->p) - age) / NSEC_PER_SEC;
+    while (growth_from(&call->p->growth, time, &s) == 0) {
+        add_sample(call, &s);
+        time = s.time + 1;
+        count++;
+    }
+    strbuf_addf(&call->head, " samples=%llu", U(count));
     return 0;
 }

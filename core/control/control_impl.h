@@ -189,6 +189,7 @@ int control_redo(struct call *call);
 /* control_history.c. control_add_operation appends what an operation did, and to what, as
  * " key=value" words. */
 int control_history(struct call *call);
+int control_growth(struct call *call);
 void control_add_operation(struct strbuf *out, const struct history_entry *e);
 
 /* control_kept.c */

@@ -101,6 +101,7 @@ static void batch_free(struct batch *b)
     free(b->label);
     ns_records_release(&b->ns_records);
     history_batch_release(&b->history);
+    growth_batch_release(&b->growth);
     slot_list_release(&b->slots);
     held_list_release(&b->held);
     free(b);
@@ -127,6 +128,8 @@ static int freeze(struct state *p, struct batch *b)
     if (err == 0)
         err = history_freeze(&p->history, now(p) - settings_get(&p->settings, SET_HISTORY_KEEP),
                              &b->history);
+    if (err == 0)
+        err = flush_growth_freeze(p, b);
     if (err < 0)
         return err;
     log_position(p->log, &b->log_pos);
@@ -138,6 +141,7 @@ static int freeze(struct state *p, struct batch *b)
      * frozen and a part is not: the store becomes read-only. */
     ns_table_frozen(p);
     history_frozen(&p->history);
+    growth_frozen(&p->growth, &b->growth);
     if (err == 0)
         err = refs_freeze(p->refs);
     if (err == 0)
@@ -217,6 +221,7 @@ static int prepare(struct state *p, enum seal_what what, struct batch *b)
         err = collect(p);
     if (err < 0)
         return err;
+    flush_growth_begin(p, b);
     MUTEX_GUARD(&p->flush->seal);
     err = seal_last(p);
     if (err == 0) {
@@ -289,6 +294,8 @@ static int write_batch(const struct batch *b, struct kv_txn *t)
 
     if (err == 0)
         err = history_write(&b->history, t);
+    if (err == 0)
+        err = growth_write(&b->growth, t);
     return err < 0 ? err : held_write(&b->held, t);
 }
 

@@ -20,6 +20,8 @@ struct batch {
     char *label; /* a copy of `name`, until the flush has a number */
     struct ns_records ns_records;
     struct history_batch history;
+    struct growth_sample sample; /* time 0: none is due */
+    struct growth_batch growth;
     struct slot_list slots;
     struct held_list held;
     uint8_t state[STORE_RECORD_LEN]; /* the meta record */
@@ -88,6 +90,15 @@ void flush_set_label(struct state *p, uint64_t number, struct batch *b);
 /* Append the names of the batches `first` to `last`. False: none of them has a name. */
 bool flush_add_names(struct state *p, uint64_t first, uint64_t last, struct flush_names *to);
 int flush_write_names(struct state *p, uint64_t first, uint64_t last, struct kv_txn *t);
+
+/* ---- flush_growth.c ---- */
+
+/* Sets the time and the free room of the batch's sample, if one is due. The disk is asked, so the
+ * caller holds no lock. */
+void flush_growth_begin(struct state *p, struct batch *b);
+/* Fills in the rest, and collects what the commit writes. Needs the freeze lock for writing.
+ * -ENOMEM */
+int flush_growth_freeze(struct state *p, struct batch *b);
 
 /* ---- flusher.c ---- */
 

@@ -28,6 +28,7 @@ const struct kv_table store_tables[TABLE_COUNT] = {
     [TABLE_NS_SETTINGS] = {.name = "ns_settings"},
     [TABLE_HISTORY] = {.name = "history"},
     [TABLE_ARCHIVED] = {.name = "archived"},
+    [TABLE_GROWTH] = {.name = "growth"},
 };
 const unsigned store_table_count = TABLE_COUNT;
 

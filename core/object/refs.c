@@ -65,8 +65,12 @@ int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta)
     }
     if (err < 0)
         return err;
-    if (entry_is_sealed(&next))
-        r->live += (count > 0) - (uint64_t)(e->count > 0);
+    if (entry_is_sealed(&next)) {
+        uint64_t more = (count > 0) - (uint64_t)(e->count > 0);
+
+        r->live += more;
+        r->stored += more * next.size;
+    }
     *e = next;
     return 0;
 }
@@ -507,6 +511,35 @@ int refs_open(struct kv *kv, const struct refs_tables *tables, const struct id_k
     return 0;
 }
 
+/* The bytes of a committed entry that count as stored. */
+static uint64_t stored_of(const void *val, size_t len)
+{
+    struct entry e;
+
+    return len != KV_DAMAGED && entry_decode(val, len, &e) == 0 && entry_is_sealed(&e) &&
+                   e.count > 0
+               ? e.size
+               : 0;
+}
+
+int refs_begin_stored(struct refs *r, const uint64_t *known)
+{
+    struct kv_each e = {.table = r->tables.objects};
+    uint64_t bytes = 0;
+    int err = known ? 0 : kv_snap_begin(r->kv, &e.snap);
+
+    if (err < 0)
+        return err;
+    while (!known && kv_next(&e))
+        bytes += stored_of(e.val, e.len);
+    if (!known)
+        kv_snap_end(e.snap);
+    mutex_lock(&r->lock);
+    r->stored += known ? *known : bytes;
+    mutex_unlock(&r->lock);
+    return e.cut ? 0 : e.err;
+}
+
 void refs_close(struct refs *r)
 {
     if (!r)
@@ -530,6 +563,7 @@ void refs_get_stats(struct refs *r, struct refs_stats *ret)
     MUTEX_GUARD(&r->lock);
     *ret = (struct refs_stats){
         .objects = r->live,
+        .stored = r->stored,
         .unknown_decrements = r->unknown_decrements,
         .pinned = r->pinned,
     };

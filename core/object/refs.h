@@ -247,6 +247,7 @@ int refs_reindex(struct refs *r, uint64_t number);
 
 struct refs_stats {
     uint64_t objects; /* sealed, count > 0 */
+    uint64_t stored;  /* the bytes of these, here and on other shards */
     uint64_t unknown_decrements;
     uint64_t dying, pinned;
     uint64_t undeleted; /* dead ones whose bytes could not be deleted so far; not among `dying` */
@@ -255,6 +256,9 @@ struct refs_stats {
     uint64_t retained, retained_bytes;
 };
 void refs_get_stats(struct refs *r, struct refs_stats *ret);
+/* Right after refs_open: so many bytes are stored as of the last commit. NULL: nobody knows, and
+ * all rows are read to count them. -ENOMEM, -EIO */
+int refs_begin_stored(struct refs *r, const uint64_t *known);
 
 /* Sealed or counted ids with count > 0, in id order, ids > after (NULL: all), while id byte 0
  * is `prefix` (-1: all). One consistent moment, copied before `fn` is first called. */

@@ -40,6 +40,7 @@ struct refs {
     uint64_t batch, durable; /* the number of the batch that is filled now; so many are committed */
     struct refs_ghosts ghost;
     uint64_t live;    /* sealed entries with count > 0 */
+    uint64_t stored;  /* the bytes of these, modulo 2^64; 0 until refs_begin_stored */
     uint64_t pinned;
     uint64_t unknown_decrements;
 };

@@ -173,6 +173,7 @@ int refs_seal_new(struct refs *r, uint64_t number, const struct entry *place)
         err = refs_index_put(r, &place->id, number);
     if (err == 0) {
         r->live += e.count > 0;
+        r->stored += e.count > 0 ? place->size : 0;
         refs_aside_placed(r, number);
     }
     return err;

@@ -79,8 +79,10 @@ int refs_restore(struct refs *r, uint64_t number, const struct entry *e)
     if (!entry_is_sealed(e))
         return refs_save(r, number, &now);
     err = put_sealed(r, number, &now);
-    if (err == 0)
+    if (err == 0) {
         r->live += now.count > 0;
+        r->stored += now.count > 0 ? now.size : 0;
+    }
     return err;
 }
 

@@ -50,6 +50,7 @@
  *   "archived"     archive/archived.c mutex  where archives have objects; a leaf
  *   "profile"      latency/profile.c mutex  what is recorded of requests; a leaf
  *   "history"      history_table.c mutex  the operations on namespaces; a leaf
+ *   "growth"       growth_table.c mutex  samples of how the store has grown; a leaf
  *   "forgotten attrs"  forgotten_attrs.c mutex  attributes of inodes without a name; a leaf
  *   "events"       change.c       mutex   waiting for calls of state_events to end; a leaf, not
  *                                         held while one is called
@@ -116,6 +117,7 @@
 #include "gc.h"
 #include "forgotten_attrs.h"
 #include "held.h"
+#include "growth_table.h"
 #include "history_table.h"
 #include "id.h"
 #include "identity.h"
@@ -217,6 +219,7 @@ struct state {
 
     struct ns_table names;
     struct history history; /* of the operations on namespaces */
+    struct growth growth;   /* samples of how the store has grown */
     struct vnode_table vnodes;
     struct passthrough_table passthroughs;
     struct orphans orphans;

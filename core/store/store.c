@@ -289,6 +289,16 @@ static void pack_size_set(void *ctx, int64_t value)
     packs_set_size(p->packs, (uint64_t)value);
 }
 
+/* Tells refs how many bytes the last commit has stored. An older version, and a repair, do not say
+ * it. */
+static int begin_stored(struct state *p, const struct store_record *s)
+{
+    uint64_t bytes;
+    int err = growth_stored(p->config.kv, s->seq, &bytes);
+
+    return err < 0 && err != -ENOENT ? err : refs_begin_stored(p->refs, err == 0 ? &bytes : NULL);
+}
+
 /* Opens the tables of pages, refs, packs, shards, objects and drops, each after those that it
  * stands on. */
 static int open_floors(struct state *p, const struct store_record *s)
@@ -301,6 +311,8 @@ static int open_floors(struct state *p, const struct store_record *s)
 
     if (err == 0)
         err = refs_open(kv, &tables, &p->id_key, s->next_number, &p->refs);
+    if (err == 0)
+        err = begin_stored(p, s);
     if (err == 0)
         err = archived_open(kv, TABLE_ARCHIVED, &p->archived);
     if (err == 0)
@@ -396,6 +408,7 @@ static void init_locks(struct state *p)
     rwlock_init(&p->freeze_lock, "freeze");
     rwlock_init(&p->names.lock, "names");
     history_init(&p->history);
+    growth_init(&p->growth);
     rwlock_init(&p->orphans.lock, "orphans");
     mutex_init(&p->vnodes.lock, "inodes");
     passthrough_table_init(p);
@@ -518,6 +531,8 @@ int store_open(const struct state_config *config, struct state **ret_p)
     if (err == 0)
         err = history_load(&p->history, p->config.kv);
     if (err == 0)
+        err = growth_load(&p->growth, p->config.kv);
+    if (err == 0)
         err = recover_state(p, &s);
     if (err == 0)
         err = gc_store_open(p);
@@ -583,6 +598,7 @@ void store_abandon(struct state *p)
     forgotten_attrs_release(p);
     ns_table_release(p);
     history_release(&p->history);
+    growth_release(&p->growth);
     drops_close(p->drops);
     log_close(p->log);
     objects_close(p->objects);

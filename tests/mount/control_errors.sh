@@ -53,7 +53,7 @@ for line in ("frobnicate", "gc a", "gc dry-run 1", "node", "node list 1", "flush
              "snapshot", "snapshot main a b", "snapshot main auto-x", "digest", "digest main x", "digest main/../x", "branch main a ttl=soon",
              "set ns:main.snapshots 5s*3", "set ns:main.ttl soon", "hold", "unhold", "detach",
              "undrop", "undrop a b", "merge main full", "merge main into full conflicts=all", "commit",
-             "commit main to full", "undo main full", "redo 1 2", "undo main ns=main", "redo main conflicts=all", "history a b", "history last=x", "trash", "trash all", "drop main later", "drop main now now", "drop full a=b",
+             "commit main to full", "undo main full", "redo 1 2", "undo main ns=main", "redo main conflicts=all", "history a b", "history last=x", "growth main", "growth since=yesterday", "trash", "trash all", "drop main later", "drop main now now", "drop full a=b",
              "drop full now later", "status now", "help nothing", "help a b", "get nothing", "get a b",
              "get ns:main.colour", "set", "set page_cache", "set nothing 5", "set page_cache lots",
              "set page_cache 99999999999999T", "set seal_delay 5", "set ns:main.frozen maybe",

@@ -36,6 +36,7 @@ enum ctl_option {
     CTL_LINEAGE,
     CTL_NS,
     CTL_LAST, /* also -n */
+    CTL_SINCE,
     CTL_WITH, /* these three are of the program, not of the line */
     CTL_ALL,
     CTL_BYTES,

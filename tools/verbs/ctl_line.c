@@ -29,7 +29,7 @@ static const char *const names[CTL_OPTIONS] = {
     [CTL_LINEAGE] = "lineage", [CTL_NS] = "ns",
     [CTL_LAST] = "last",       [CTL_WITH] = "with",
     [CTL_WAIT] = "wait",       [CTL_ALL] = "all",
-    [CTL_BYTES] = "bytes",
+    [CTL_BYTES] = "bytes",     [CTL_SINCE] = "since",
 };
 
 /* ---- the command line ---- */

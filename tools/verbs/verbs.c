@@ -161,6 +161,11 @@ static const struct verb verbs[] = {
      "A line for each operation, the newest first: of one namespace, or of all. state= is\n"
      "done, undone, or final: it cannot be undone any more.\n"
      "  --last N    only so many (-n N is the same)\n"},
+    {"growth", IN_MOUNT, cmd_control_run, 0, "", "[--since DUR]",
+     "how the store has grown: samples of a few numbers, the oldest first",
+     "A line for each sample. One is taken with a commit, every 15 minutes at most; older ones\n"
+     "are one an hour, and one a day after 60 days. tally graph growth draws them.\n"
+     "  --since DUR  only those of the last time, as 30d or 12h\n"},
     {"undo", IN_MOUNT, cmd_control_run, 0, "n",
      "[--ns NS] [--conflicts fail|ours|theirs|both] [SEQ|NS]",
      "take back an operation on namespaces",
@@ -245,6 +250,21 @@ static const struct verb verbs[] = {
     {"du", IN_MOUNT, cmd_control_run, 0, "n*", "[--bytes] [NS...]",
      "what namespaces take, and what dropping one gives back",
      "  --bytes  sizes in the table exactly, in bytes\n"},
+    {"graph", IN_MOUNT, cmd_graph_run, 0, NULL,
+     "branches [--all] [--svg] [--dot] [--text] [--out FILE] [NS] | "
+     "space [--all] [--svg] [--text] [--out FILE] | "
+     "history [--since DUR] [--svg] [--text] [--out FILE]",
+     "pictures of what is there: branches, space, and how both have grown",
+     "  branches    how namespaces descend from each other, and what each holds alone and\n"
+     "              shares; with NS only its family\n"
+     "  space       what takes how much room, the largest first\n"
+     "  history     how the store has grown (tally growth)\n"
+     "  --all       also draw those singly that would share a line (\"and 312 more\")\n"
+     "  --since DUR only the last time, as 30d or 12h\n"
+     "  --svg       a picture for any browser; so it is unless the output is a terminal\n"
+     "  --dot       a graph for dot(1) of Graphviz\n"
+     "  --text      lines; so it is on a terminal\n"
+     "  --out FILE  write there (-o FILE is the same); a FILE that ends in .dot is --dot\n"},
     {"refs", IN_MOUNT, cmd_control_run, 1, "p", "ID|PATH", "how many references an object has",
      NULL},
     {"object", IN_MOUNT, cmd_control_run, 1, "i", "ID|PATH", "what is known of an object", NULL},

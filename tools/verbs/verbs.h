@@ -53,6 +53,7 @@ int cmd_diff_run(int argc, char **argv);
 int cmd_doctor_run(int argc, char **argv);
 int cmd_exec_run(int argc, char **argv);
 int cmd_export_run(int argc, char **argv);
+int cmd_graph_run(int argc, char **argv);
 int cmd_help_run(int argc, char **argv);
 int cmd_import_run(int argc, char **argv);
 int cmd_init_run(int argc, char **argv);

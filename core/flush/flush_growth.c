@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+/* flush_growth: the sample of how the store has grown that a commit takes with it
+ * (growth_table.h). */
+#include "flush_impl.h"
+#include "state.h"
+
+/* Bytes that the disk has left. UINT64_MAX: not known */
+static uint64_t disk_free(struct state *p)
+{
+    struct disk_space s;
+
+    return disk_space(p->config.disk, &s) < 0 || s.blocks == 0 ? UINT64_MAX
+                                                               : s.blocks_avail * s.block_size;
+}
+
+void flush_growth_begin(struct state *p, struct batch *b)
+{
+    int64_t time = now(p) / NSEC_PER_SEC;
+
+    if (growth_is_due(&p->growth, time))
+        b->sample = (struct growth_sample){.time = time, .disk_free = disk_free(p)};
+}
+
+/* Sums up the namespaces of the root. One that was never counted, since an old version made it,
+ * adds nothing to inodes and bytes. */
+static void count_namespaces(struct state *p, struct growth_sample *s)
+{
+    READ_GUARD(&p->names.lock);
+
+    for (size_t i = 0; i < NS_BUCKETS; i++)
+        for (const struct ns *ns = p->names.by_name[i]; ns; ns = ns->by_name_next) {
+            s->namespaces += !ns->target;
+            s->inodes += ns->counted ? ns->tree.usage.inodes : 0;
+            s->logical += ns->counted ? ns->tree.usage.bytes : 0;
+        }
+}
+
+int flush_growth_freeze(struct state *p, struct batch *b)
+{
+    struct growth_now is = {.seq = atomic_load(&p->seq)};
+    struct refs_stats refs;
+
+    rwlock_held_write(&p->freeze_lock);
+    refs_get_stats(p->refs, &refs);
+    is.stored = refs.stored;
+    if (b->sample.time) {
+        b->sample.objects = refs.objects;
+        b->sample.stored = refs.stored;
+        count_namespaces(p, &b->sample);
+    }
+    return growth_freeze(&p->growth, b->sample.time ? &b->sample : NULL, &is, &b->growth);
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+/* growth_sample: see the header. */
+#include "growth_sample.h"
+
+#include "bytes.h"
+#include <errno.h>
+
+void growth_sample_encode(const struct growth_sample *s, uint8_t out[GROWTH_SAMPLE_LEN])
+{
+    const uint64_t f[] = {s->inodes, s->logical,    s->objects,
+                          s->stored, s->namespaces, s->disk_free};
+
+    for (size_t i = 0; i < sizeof f / sizeof *f; i++)
+        put_le64(out + i * 8, f[i]);
+}
+
+int growth_sample_decode(const void *val, size_t len, struct growth_sample *ret)
+{
+    const uint8_t *v = val;
+
+    if (len < GROWTH_SAMPLE_LEN)
+        return -EUCLEAN;
+    ret->inodes = get_le64(v);
+    ret->logical = get_le64(v + 8);
+    ret->objects = get_le64(v + 16);
+    ret->stored = get_le64(v + 24);
+    ret->namespaces = get_le64(v + 32);
+    ret->disk_free = get_le64(v + 40);
+    return 0;
+}
+
+void growth_now_encode(const struct growth_now *n, uint8_t out[GROWTH_NOW_LEN])
+{
+    put_le64(out, n->seq);
+    put_le64(out + 8, n->stored);
+}
+
+int growth_now_decode(const void *val, size_t len, struct growth_now *ret)
+{
+    const uint8_t *v = val;
+
+    if (len < GROWTH_NOW_LEN)
+        return -EUCLEAN;
+    *ret = (struct growth_now){get_le64(v), get_le64(v + 8)};
+    return 0;
+}
+
+bool growth_is_kept(int64_t time, int64_t before, int64_t now)
+{
+    uint64_t age = time > now ? (uint64_t)time - (uint64_t)now : (uint64_t)now - (uint64_t)time;
+    int64_t every = age <= GROWTH_FINE ? GROWTH_EVERY : age <= GROWTH_HOURLY ? 3600 : 86400;
+
+    return age <= GROWTH_DAILY && (before == 0 || time / every != before / every);
+}
