@@ -345,6 +345,7 @@ static void add_numbers(struct state *p, const struct facts *f, struct view_numb
          "Bytes that emptying the trash would give back at once."},
         {"objects", VIEW_GAUGE, f->refs.objects,
          "Objects with at least one reference, on all shards."},
+        {"stored_bytes", VIEW_GAUGE, f->refs.stored, "Bytes of these objects, each counted once."},
         {"pinned_objects", VIEW_GAUGE, f->refs.pinned, "Objects that are kept by a pin."},
         {"dying_objects", VIEW_GAUGE, f->refs.dying,
          "Objects without a reference that the next commit lets go."},

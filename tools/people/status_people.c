@@ -6,10 +6,11 @@
 
 #include <string.h>
 
-#define SCRUB_DAYS 35      /* a scrub that is older is worth a word */
-#define LAG_MS 60000       /* so is an archive that is so far behind */
-#define FULL_PERCENT 90    /* and a disk that is so full */
-#define DAY INT64_C(86400) /* seconds */
+#define SCRUB_DAYS 35          /* a scrub that is older is worth a word */
+#define LAG_MS 60000           /* so is an archive that is so far behind */
+#define FULL_PERCENT 90        /* and a disk that is so full */
+#define DAY INT64_C(86400)     /* seconds */
+#define SAVED_LEAST (1u << 20) /* bytes that are worth a word */
 
 /* ---- facts ---- */
 
@@ -88,6 +89,7 @@ static struct status_word add_state(const struct status_facts *f, const struct n
 static void add_contents(const struct status_facts *f, struct strbuf *out)
 {
     char bytes[UNIT_TEXT], inodes[UNIT_TEXT], names[UNIT_TEXT], objects[UNIT_TEXT];
+    const uint64_t stored = number(f->stats, "stored_bytes");
     unit_noun(number(f->stats, "namespaces"), "namespace", names);
     unit_noun(number(f->stats, "objects"), "content", objects);
     strbuf_adds(out, "  ");
@@ -97,7 +99,14 @@ static void add_contents(const struct status_facts *f, struct strbuf *out)
     } else {
         strbuf_addf(out, "%s; ", names);
     }
-    strbuf_addf(out, "%s%s\n", objects, number(f->stats, "objects") ? ", each stored once" : "");
+    strbuf_adds(out, objects);
+    if (number(f->stats, "objects")) {
+        strbuf_addf(out, " of %s, each stored once", unit_bytes(stored, bytes));
+    }
+    if (f->usage_known && f->bytes > stored + stored / 20 + SAVED_LEAST) {
+        strbuf_addf(out, ", which saves %s", unit_bytes(f->bytes - stored, bytes));
+    }
+    strbuf_adds(out, "\n");
 }
 
 static void add_disk(const struct status_facts *f, struct notes *n, struct strbuf *out)
