@@ -404,13 +404,13 @@ static int check_history(struct check *c)
 static void check_sample(struct check *c, const struct kv_each *e)
 {
     struct growth_sample sample;
-    struct growth_now is;
+    struct growth_stored is;
     char where[CHECK_WHERE];
     struct fix f;
 
     if (e->klen == 8 && e->number <= GROWTH_TIME_MAX && e->len != KV_DAMAGED &&
         (e->number ? growth_sample_decode(e->val, e->len, &sample)
-                   : growth_now_decode(e->val, e->len, &is)) == 0)
+                   : growth_stored_decode(e->val, e->len, &is)) == 0)
         return;
     (void)snprintf(where, sizeof where, "time %" PRIu64, e->klen == 8 ? e->number : 0);
     check_found(c, true, "sample", where, "it is damaged: a mount goes on without it");

@@ -101,7 +101,8 @@ static bool any(const struct fixes *l, bool (*want)(const struct fix *))
     return false;
 }
 
-/* How many bytes are stored is counted anew at the next start (growth_table.h). */
+/* Removes the row of key 0 of the table `growth`, so that the next start counts how many bytes are
+ * stored (growth_table.h). */
 static int forget_stored(struct kv_txn *t)
 {
     const uint8_t key[8] = {0};

@@ -96,7 +96,7 @@ const struct verb control_verbs[] = {
      "list what was done to namespaces, the newest first: when, by whom, and whether it is undone",
      NO_JOB, true, 0, 1, control_history},
     {"growth", "growth [since=DUR]",
-     "list how the store has grown: samples of a few numbers, the oldest first", NO_JOB, false, 0,
+     "list how the store has grown: samples of a few numbers, the oldest first", NO_JOB, true, 0,
      0, control_growth},
     {"undo", "undo [SEQ|NS] [ns=NS] [conflicts=fail|ours|theirs|both]",
      "take back the newest operation on namespaces, or that of change SEQ, or the last merge "

@@ -134,6 +134,7 @@ static int freeze(struct state *p, struct batch *b)
         return err;
     log_position(p->log, &b->log_pos);
     store_record_freeze(p, &b->log_pos, b->state);
+    b->growth.stored.state = growth_state_sum(b->state);
     err = drops_freeze(p->drops);
     if (io_is_short(err))
         return err;

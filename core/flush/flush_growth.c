@@ -37,15 +37,14 @@ static void count_namespaces(struct state *p, struct growth_sample *s)
 
 int flush_growth_freeze(struct state *p, struct batch *b)
 {
-    struct growth_now is = {.seq = atomic_load(&p->seq)};
-    struct refs_stats refs;
+    struct growth_stored is = {0};
+    uint64_t objects;
 
     rwlock_held_write(&p->freeze_lock);
-    refs_get_stats(p->refs, &refs);
-    is.stored = refs.stored;
+    is.known = refs_get_sums(p->refs, &objects, &is.bytes);
     if (b->sample.time) {
-        b->sample.objects = refs.objects;
-        b->sample.stored = refs.stored;
+        b->sample.objects = objects;
+        b->sample.stored = is.bytes;
         count_namespaces(p, &b->sample);
     }
     return growth_freeze(&p->growth, b->sample.time ? &b->sample : NULL, &is, &b->growth);

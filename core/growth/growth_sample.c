@@ -29,19 +29,19 @@ int growth_sample_decode(const void *val, size_t len, struct growth_sample *ret)
     return 0;
 }
 
-void growth_now_encode(const struct growth_now *n, uint8_t out[GROWTH_NOW_LEN])
+void growth_stored_encode(const struct growth_stored *n, uint8_t out[GROWTH_STORED_LEN])
 {
-    put_le64(out, n->seq);
-    put_le64(out + 8, n->stored);
+    put_le64(out, n->state);
+    put_le64(out + 8, n->bytes);
 }
 
-int growth_now_decode(const void *val, size_t len, struct growth_now *ret)
+int growth_stored_decode(const void *val, size_t len, struct growth_stored *ret)
 {
     const uint8_t *v = val;
 
-    if (len < GROWTH_NOW_LEN)
+    if (len < GROWTH_STORED_LEN)
         return -EUCLEAN;
-    *ret = (struct growth_now){get_le64(v), get_le64(v + 8)};
+    *ret = (struct growth_stored){get_le64(v), get_le64(v + 8), true};
     return 0;
 }
 

@@ -27,18 +27,20 @@ void growth_sample_encode(const struct growth_sample *s, uint8_t out[GROWTH_SAMP
 int growth_sample_decode(const void *val, size_t len, struct growth_sample *ret);
 
 /* The row of key 0: how many bytes are stored as of a commit. */
-struct growth_now {
-    uint64_t seq; /* of the last change in that commit */
-    uint64_t stored;
+struct growth_stored {
+    uint64_t state; /* growth_state_sum of the state record of that commit */
+    uint64_t bytes;
+    bool known; /* not encoded; false: there is to be no such row */
 };
-#define GROWTH_NOW_LEN 16
-void growth_now_encode(const struct growth_now *n, uint8_t out[GROWTH_NOW_LEN]);
-int growth_now_decode(const void *val, size_t len, struct growth_now *ret); /* -EUCLEAN */
+#define GROWTH_STORED_LEN 16
+void growth_stored_encode(const struct growth_stored *n, uint8_t out[GROWTH_STORED_LEN]);
+int growth_stored_decode(const void *val, size_t len, struct growth_stored *ret); /* -EUCLEAN */
 
 /* ---- which are kept ---- */
 
-/* Of the last GROWTH_FINE one each GROWTH_EVERY, before that one an hour for GROWTH_HOURLY, then
- * one a day for GROWTH_DAILY; all in seconds. Of an hour, or a day, it is the first one. */
+/* In seconds. Samples are GROWTH_EVERY apart at least. Of those that are older than GROWTH_FINE the
+ * first one of each hour is kept, of those older than GROWTH_HOURLY the first one of each day, and
+ * none that is older than GROWTH_DAILY. */
 #define GROWTH_EVERY 900
 #define GROWTH_FINE (2 * 86400)
 #define GROWTH_HOURLY (60 * 86400)

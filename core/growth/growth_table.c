@@ -4,6 +4,7 @@
 
 #include "array.h"
 #include "bytes.h"
+#include "id.h"
 #include "record.h"
 #include "report.h"
 #include <errno.h>
@@ -64,12 +65,12 @@ static void thin(const struct growth *g, int64_t now, struct growth_batch *b)
 }
 
 int growth_freeze(struct growth *g, const struct growth_sample *sample,
-                  const struct growth_now *now, struct growth_batch *ret)
+                  const struct growth_stored *is, struct growth_batch *ret)
 {
     int err;
     MUTEX_GUARD(&g->lock);
 
-    *ret = (struct growth_batch){.now = *now};
+    *ret = (struct growth_batch){.stored = *is};
     if (!sample)
         return 0;
     err = ARRAY_RESERVE(g->v, g->room, g->count + 1);
@@ -115,8 +116,9 @@ int growth_write(const struct growth_batch *b, struct kv_txn *t)
     uint8_t key[8] = {0}, val[GROWTH_SAMPLE_LEN];
     int err;
 
-    growth_now_encode(&b->now, val);
-    err = kv_put(t, TABLE_GROWTH, key, sizeof key, val, GROWTH_NOW_LEN);
+    growth_stored_encode(&b->stored, val);
+    err = b->stored.known ? kv_put(t, TABLE_GROWTH, key, sizeof key, val, GROWTH_STORED_LEN)
+                          : kv_del(t, TABLE_GROWTH, key, sizeof key);
     for (size_t i = 0; i < b->gones && err == 0; i++) {
         put_be64(key, (uint64_t)b->gone[i]);
         err = kv_del(t, TABLE_GROWTH, key, sizeof key);
@@ -188,18 +190,36 @@ int growth_load(struct growth *g, struct kv *kv)
     return e.cut ? 0 : e.err;
 }
 
-int growth_stored(struct kv *kv, uint64_t seq, uint64_t *ret)
+uint64_t growth_state_sum(const uint8_t state[STORE_RECORD_LEN])
+{
+    return id_checksum(state, STORE_RECORD_LEN, 0);
+}
+
+/* Reads the row of key 0, and the sum of the state record that is there now. */
+static int read_stored(struct kv *kv, struct growth_stored *ret, uint64_t *state)
 {
     const uint8_t key[8] = {0};
-    uint8_t val[GROWTH_NOW_LEN];
-    struct growth_now now;
+    uint8_t val[GROWTH_STORED_LEN], record[STORE_RECORD_LEN];
     size_t len;
     int err = kv_get(kv, TABLE_GROWTH, key, sizeof key, val, sizeof val, &len);
 
     if (err == 0)
-        err = growth_now_decode(val, len, &now);
-    if (err < 0 || now.seq != seq)
+        err = growth_stored_decode(val, len, ret);
+    if (err == 0)
+        err = kv_get(kv, TABLE_META, "state", 5, record, sizeof record, &len);
+    if (err == 0 && len == sizeof record)
+        *state = growth_state_sum(record);
+    return err == 0 && len != sizeof record ? -EUCLEAN : err;
+}
+
+int growth_read_stored(struct kv *kv, uint64_t *ret)
+{
+    struct growth_stored is;
+    uint64_t state;
+    int err = read_stored(kv, &is, &state);
+
+    if (err < 0 || is.state != state)
         return err == -EIO ? err : -ENOENT;
-    *ret = now.stored;
+    *ret = is.bytes;
     return 0;
 }

@@ -5,7 +5,7 @@
  * one before it at the earliest. So a store that nobody changes writes nothing.
  *
  *     if (growth_is_due(g, now)) measure(&sample);
- *     growth_freeze(g, &sample, &now_row, &batch)     with the freeze lock for writing; can fail
+ *     growth_freeze(g, &sample, &stored, &batch)      with the freeze lock for writing; can fail
  *     growth_frozen(g, &batch)                        cannot
  *     growth_write(&batch, t)                         in the transaction of the commit
  *
@@ -19,8 +19,13 @@
 #include "growth_sample.h"
 #include "kv.h"
 #include "lock.h"
+#include "record.h"
 
-#define GROWTH_ROWS_MAX 11000 /* reached only where the clock went back and forth */
+/* Twice what the past can have: where the clock went back there may be as many in its future. */
+#define GROWTH_ROWS_MAX 11000
+_Static_assert(2 * (GROWTH_FINE / GROWTH_EVERY + GROWTH_HOURLY / 3600 + GROWTH_DAILY / 86400) <=
+                   GROWTH_ROWS_MAX,
+               "no sample that is to be kept is lost");
 
 struct growth {
     struct mutex lock;       /* "growth" */
@@ -30,7 +35,7 @@ struct growth {
 
 /* What a commit writes. */
 struct growth_batch {
-    struct growth_now now;
+    struct growth_stored stored;
     struct growth_sample put; /* time 0: there is no sample */
     int64_t *gone;            /* times of rows that go */
     size_t gones;
@@ -40,11 +45,12 @@ void growth_init(struct growth *g);
 void growth_release(struct growth *g);
 /* Is a sample due at that time, in seconds? */
 bool growth_is_due(struct growth *g, int64_t now);
-/* Collects what the commit writes: `sample` unless it is NULL, what is thinned then, and `now`.
+/* Collects what the commit writes: `sample` unless it is NULL, what is thinned then, and *is, whose
+ * `state` the caller sets in the batch when it has the state record.
  * Nothing changes before growth_frozen, which has the same thread. The caller releases *ret, also
  * after an error. -ENOMEM */
 int growth_freeze(struct growth *g, const struct growth_sample *sample,
-                  const struct growth_now *now, struct growth_batch *ret);
+                  const struct growth_stored *is, struct growth_batch *ret);
 void growth_frozen(struct growth *g, const struct growth_batch *b);
 int growth_write(const struct growth_batch *b, struct kv_txn *t);
 void growth_batch_release(struct growth_batch *b);
@@ -54,6 +60,8 @@ int growth_from(struct growth *g, int64_t time, struct growth_sample *ret);
 
 /* Reads the samples. A damaged row is reported, and is as if it were not. -ENOMEM, -EIO */
 int growth_load(struct growth *g, struct kv *kv);
-/* How many bytes are stored as of the commit whose last change is `seq`, as the row of key 0 says.
- * -ENOENT: it says nothing of that commit: an older version has made it. */
-int growth_stored(struct kv *kv, uint64_t seq, uint64_t *ret);
+/* A checksum of a state record, which no other commit has, whichever program makes it. */
+uint64_t growth_state_sum(const uint8_t state[STORE_RECORD_LEN]);
+/* How many bytes are stored as of the last commit, as the row of key 0 says. -ENOENT: it says
+ * nothing of that commit: a program that does not know the table, or a repair, has made it. -EIO */
+int growth_read_stored(struct kv *kv, uint64_t *ret);

@@ -93,7 +93,7 @@ static struct sender find_sender(struct profile *p, int32_t tid)
         MUTEX_GUARD(&p->lock);
         s = *place_of(p, tid);
     }
-    if (*s.program && s.tid == tid && now - s.since < PROFILE_FRESH_NS)
+    if (s.since != 0 && s.tid == tid && now - s.since < PROFILE_FRESH_NS)
         return s;
     s = ask(tid, now);
     MUTEX_GUARD(&p->lock);
@@ -134,7 +134,7 @@ static struct profile_row **find_slot(struct recording *r, const char *program, 
 static struct profile_row *get_row(struct recording *r, const char *program, int32_t pid,
                                    uint32_t ns, uint32_t kind)
 {
-    const bool others = strcmp(program, PROFILE_OTHERS) == 0;
+    const bool others = ns == PROFILE_NO_NS; /* a program may have that name, too */
     struct profile_row **slot = find_slot(r, program, ns, kind);
 
     if (*slot || (r->count >= PROFILE_ROWS && !others))

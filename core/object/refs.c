@@ -570,6 +570,14 @@ void refs_get_stats(struct refs *r, struct refs_stats *ret)
     refs_dying_stats(r, ret);
 }
 
+bool refs_get_sums(struct refs *r, uint64_t *objects, uint64_t *stored)
+{
+    MUTEX_GUARD(&r->lock);
+    *objects = r->live;
+    *stored = r->stored;
+    return !r->stored_doubtful;
+}
+
 int refs_freeze(struct refs *r)
 {
     struct layer *all[] = {r->objects, r->ids, r->dying, r->pins, r->ghosts};

@@ -82,6 +82,7 @@ int refs_restore(struct refs *r, uint64_t number, const struct entry *e)
     if (err == 0) {
         r->live += now.count > 0;
         r->stored += now.count > 0 ? now.size : 0;
+        r->stored_doubtful = true;
     }
     return err;
 }

@@ -291,10 +291,10 @@ static void pack_size_set(void *ctx, int64_t value)
 
 /* Tells refs how many bytes the last commit has stored. An older version, and a repair, do not say
  * it. */
-static int begin_stored(struct state *p, const struct store_record *s)
+static int begin_stored(struct state *p)
 {
     uint64_t bytes;
-    int err = growth_stored(p->config.kv, s->seq, &bytes);
+    int err = growth_read_stored(p->config.kv, &bytes);
 
     return err < 0 && err != -ENOENT ? err : refs_begin_stored(p->refs, err == 0 ? &bytes : NULL);
 }
@@ -312,7 +312,7 @@ static int open_floors(struct state *p, const struct store_record *s)
     if (err == 0)
         err = refs_open(kv, &tables, &p->id_key, s->next_number, &p->refs);
     if (err == 0)
-        err = begin_stored(p, s);
+        err = begin_stored(p);
     if (err == 0)
         err = archived_open(kv, TABLE_ARCHIVED, &p->archived);
     if (err == 0)

@@ -345,7 +345,8 @@ static void add_numbers(struct state *p, const struct facts *f, struct view_numb
          "Bytes that emptying the trash would give back at once."},
         {"objects", VIEW_GAUGE, f->refs.objects,
          "Objects with at least one reference, on all shards."},
-        {"stored_bytes", VIEW_GAUGE, f->refs.stored, "Bytes of these objects, each counted once."},
+        {"stored_bytes", VIEW_GAUGE, f->refs.stored,
+         "Bytes of all objects with a reference, each counted once, on all shards."},
         {"pinned_objects", VIEW_GAUGE, f->refs.pinned, "Objects that are kept by a pin."},
         {"dying_objects", VIEW_GAUGE, f->refs.dying,
          "Objects without a reference that the next commit lets go."},
@@ -363,7 +364,7 @@ static void add_numbers(struct state *p, const struct facts *f, struct view_numb
         {"pack_file_bytes", VIEW_GAUGE, f->packs.file_bytes, "Sizes of all pack files."},
         {"kv_bytes", VIEW_GAUGE, f->kv_bytes, "Size of the file of the metadata tables."},
         {"disk_bytes", VIEW_GAUGE, f->disk_bytes, "Size of the disk of the store."},
-        {"disk_free_bytes", VIEW_GAUGE, f->disk_free, "Free bytes of that disk."},
+        {"disk_free_bytes", VIEW_GAUGE, f->disk_free, "Free bytes of the disk of the store."},
         {"dirty_pages_bytes", VIEW_GAUGE, f->dirty,
          "Pages of trees in memory that are not written yet."},
         {"buffered_bytes", VIEW_GAUGE, f->buffered,
@@ -385,7 +386,7 @@ static void add_numbers(struct state *p, const struct facts *f, struct view_numb
          "Bytes that moved when packs were rewritten."},
         {"leaks", VIEW_GAUGE, f->gc.leaks,
          "Things that take space and are needed by nothing, which the next GC cycles delete."},
-        {"leaked_bytes", VIEW_GAUGE, f->gc.leaked_bytes, "Bytes of these things."},
+        {"leaked_bytes", VIEW_GAUGE, f->gc.leaked_bytes, "Bytes of leaks."},
         {"last_scrub_seconds", VIEW_TIME, (uint64_t)(f->scrub.ended / NSEC_PER_SEC),
          "When the last complete scrub ended, since the epoch; 0: never."},
         {"scrub_damaged", VIEW_GAUGE, f->scrub.last.damaged,
@@ -398,7 +399,7 @@ static void add_numbers(struct state *p, const struct facts *f, struct view_numb
         {"passthrough_files", VIEW_GAUGE, f->passthroughs.open,
          "Files that the kernel reads by itself now."},
         {"passthrough_files_closed", VIEW_GAUGE, f->passthroughs.closed,
-         "Such files that are closed and may still be mapped."},
+         "Files that the kernel read by itself, that are closed and may still be mapped."},
         {"alarms", VIEW_COUNTER, report_count(REPORT_ALARM), "Alarms in the journal."},
         {"warnings", VIEW_COUNTER, report_count(REPORT_WARN), "Warnings in the journal."},
         {"commits", VIEW_COUNTER, f->flush.commits, "Commits."},
@@ -410,8 +411,7 @@ static void add_numbers(struct state *p, const struct facts *f, struct view_numb
          "Flushes that are begun and not committed."},
         {"flush_permits", VIEW_GAUGE, f->flush.flushes.permits,
          "How many flushes may be under way at once."},
-        {"flush_permits_used", VIEW_GAUGE, f->flush.flushes.used,
-         "How many of them are under way."},
+        {"flush_permits_used", VIEW_GAUGE, f->flush.flushes.used, "Flushes that are under way."},
         {"flush_permit_waiters", VIEW_GAUGE, f->flush.flushes.waiting,
          "Flushes that wait until they may begin."},
         {"oldest_flush_ms", VIEW_GAUGE, (uint64_t)(f->flush.flushes.oldest_ns / NSEC_PER_MSEC),
@@ -421,7 +421,7 @@ static void add_numbers(struct state *p, const struct facts *f, struct view_numb
         {"writers_waiting", VIEW_GAUGE, f->flush.waiting,
          "Threads that wait until enough was flushed."},
         {"writers_waited_ms", VIEW_COUNTER, (uint64_t)(f->flush.waited_ns / NSEC_PER_MSEC),
-         "Time that such threads have waited."},
+         "Time that threads have waited until enough was flushed."},
     };
 
     view_add_numbers(n, numbers, sizeof numbers / sizeof *numbers);
@@ -474,9 +474,9 @@ static void add_requests(struct view_numbers *n, const struct view_edge *edge)
 {
     const struct view_number waiting = {"waiting_requests", VIEW_GAUGE, edge->waiting,
                                         "Requests of the kernel that are not answered yet."};
-    const struct view_number longest = {"longest_wait_seconds", VIEW_GAUGE,
-                                        (uint64_t)(edge->longest_wait / NSEC_PER_SEC),
-                                        "How long the oldest of these has waited."};
+    const struct view_number longest = {
+        "longest_wait_seconds", VIEW_GAUGE, (uint64_t)(edge->longest_wait / NSEC_PER_SEC),
+        "How long the oldest request that is not answered has waited."};
 
     view_add_numbers(n, &waiting, 1);
     if (n->json) {

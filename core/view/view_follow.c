@@ -79,13 +79,13 @@ void view_follow_numbers(struct state *p, struct view_numbers *n)
          "1: the archive cannot be read, which is tried again."},
         {"applied_seq", VIEW_GAUGE, s.seq, "The last change of the followed store that is here."},
         {"applied_seconds", VIEW_TIME, (uint64_t)(s.time / NSEC_PER_SEC),
-         "When that change was made there, since the epoch."},
+         "When the last change that is here was made in the followed store, since the epoch."},
         {"asked_seconds", VIEW_TIME, (uint64_t)(s.asked / NSEC_PER_SEC),
          "When the archive was last asked for something new, since the epoch."},
         {"lag_milliseconds", VIEW_GAUGE, (uint64_t)(follow_lag(p, &s) / NSEC_PER_MSEC),
          "How far this store is behind."},
         {"segments", VIEW_COUNTER, s.segments, "Segments that were applied."},
-        {"entries", VIEW_COUNTER, s.items, "Entries of these."},
+        {"entries", VIEW_COUNTER, s.items, "Entries of segments that were applied."},
         {"afresh", VIEW_COUNTER, s.afresh, "Namespaces that had to be restored anew."},
     };
 

@@ -25,7 +25,7 @@ struct view_number {
     const char *key;
     enum view_metric metric;
     uint64_t value;
-    const char *help; /* of the metric: a sentence without quotes and backslashes */
+    const char *help; /* of the metric, a sentence that stands alone; no quotes, no backslashes */
 };
 
 /* Where numbers go: to the end of `metrics`, or, where that is NULL, into the object `json`. */

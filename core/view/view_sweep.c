@@ -220,10 +220,10 @@ enum { SHARD_OK, SHARD_GHOSTS, SHARD_BYTES, SHARD_DEAD, SHARD_DISK, SHARD_AVAIL,
 static const struct view_number shard_numbers[SHARD_NUMBERS] = {
     [SHARD_OK] = {"ok", VIEW_GAUGE, 0, "1: the shard answers, and is the right one."},
     [SHARD_GHOSTS] = {"ghosts", VIEW_GAUGE, 0, "Objects whose bytes are on the shard."},
-    [SHARD_BYTES] = {"bytes", VIEW_GAUGE, 0, "Bytes of these objects."},
+    [SHARD_BYTES] = {"bytes", VIEW_GAUGE, 0, "Bytes of objects that are on the shard."},
     [SHARD_DEAD] = {"to_be_deleted", VIEW_GAUGE, 0, "Objects that are to be deleted there."},
     [SHARD_DISK] = {"disk_bytes", VIEW_GAUGE, 0, "Size of the disk of the shard; 0: not known."},
-    [SHARD_AVAIL] = {"avail_bytes", VIEW_GAUGE, 0, "Free bytes of that disk."},
+    [SHARD_AVAIL] = {"avail_bytes", VIEW_GAUGE, 0, "Free bytes of the disk of the shard."},
 };
 
 static uint64_t number_of(const struct shard_facts *f, unsigned which)
@@ -322,7 +322,7 @@ void view_sweep_numbers(struct state *p, struct view_numbers *n)
     const struct view_number ghosts[] = {
         {"ghosts", VIEW_GAUGE, refs_ghosts(p->refs), "Objects whose bytes are on another shard."},
         {"ghosts_lost", VIEW_GAUGE, sweep_lost_count(p),
-         "Such objects that their shard does not have any more."}};
+         "Objects that their shard does not have any more."}};
     struct view_numbers sweep;
     struct sweep_status s;
 
@@ -334,11 +334,12 @@ void view_sweep_numbers(struct state *p, struct view_numbers *n)
         {"damaged", VIEW_GAUGE, s.damage != 0, "1: what sweeps remembered is damaged."},
         {"last_checked", VIEW_GAUGE, s.last.checked, "Objects that the last sweep looked for."},
         {"last_purged", VIEW_GAUGE, s.last.purged,
-         "Objects that it deleted on their shard, since nothing needs them."},
-        {"last_kept", VIEW_GAUGE, s.last.kept, "Objects that it found."},
+         "Objects that the last sweep deleted on their shard, since nothing needs them."},
+        {"last_kept", VIEW_GAUGE, s.last.kept, "Objects that the last sweep found."},
         {"last_inconclusive", VIEW_GAUGE, s.last.inconclusive,
-         "Objects of which it could not say."},
-        {"last_lost", VIEW_GAUGE, s.last.lost, "Objects that their shard did not have."},
+         "Objects of which the last sweep could not say."},
+        {"last_lost", VIEW_GAUGE, s.last.lost,
+         "Objects that their shard did not have, as the last sweep found."},
         {"runs", VIEW_COUNTER, s.sweeps, "Sweeps."},
         {"checked", VIEW_COUNTER, s.total.checked + (s.running ? s.now.checked : 0),
          "Objects that sweeps looked for."},

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     uint8_t *copy = malloc(len + 1), again[GROWTH_SAMPLE_LEN]; /* exactly that length, and one */
     struct growth_sample s;
-    struct growth_now now;
+    struct growth_stored now;
     int r;
 
     MUST(copy);
@@ -27,11 +27,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         growth_sample_encode(&s, again);
         MUST(memcmp(again, data, GROWTH_SAMPLE_LEN) == 0);
     }
-    r = growth_now_decode(copy + 1, len, &now);
-    MUST(r == (len < GROWTH_NOW_LEN ? -EUCLEAN : 0));
+    r = growth_stored_decode(copy + 1, len, &now);
+    MUST(r == (len < GROWTH_STORED_LEN ? -EUCLEAN : 0));
     if (r == 0) {
-        growth_now_encode(&now, again);
-        MUST(memcmp(again, data, GROWTH_NOW_LEN) == 0);
+        growth_stored_encode(&now, again);
+        MUST(memcmp(again, data, GROWTH_STORED_LEN) == 0);
     }
     free(copy);
     return 0;

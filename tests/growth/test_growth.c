@@ -212,10 +212,10 @@ Test(growth, a_start_counts_what_is_stored_if_nobody_says_it)
 {
     change();
     fixture_reopen(&x);
-    struct growth_now wrong = {.seq = 1, .stored = 12345};
-    uint8_t val[GROWTH_NOW_LEN];
+    struct growth_stored wrong = {.state = 1, .bytes = 12345};
+    uint8_t val[GROWTH_STORED_LEN];
 
-    growth_now_encode(&wrong, val);
+    growth_stored_encode(&wrong, val);
     put_row(0, val, sizeof val);
     die_and_start();
     cr_assert_eq(stored(), listed());
@@ -241,7 +241,7 @@ static void live(uint64_t seed, int64_t days)
             continue;
         s.time = now;
         s.logical = (uint64_t)now;
-        cr_assert_eq(growth_freeze(&g, &s, &(struct growth_now){0}, &b), 0);
+        cr_assert_eq(growth_freeze(&g, &s, &(struct growth_stored){0}, &b), 0);
         growth_frozen(&g, &b);
         growth_batch_release(&b);
         cr_assert_leq(g.count, (size_t)(GROWTH_FINE / GROWTH_EVERY + GROWTH_HOURLY / HOUR +

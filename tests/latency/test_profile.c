@@ -149,6 +149,15 @@ Test(profile, rows_are_bounded_and_no_request_is_lost)
     cr_assert_eq(others, 1);
 }
 
+Test(profile, a_program_called_as_the_others_are_has_bounded_rows_too)
+{
+    prctl(PR_SET_NAME, PROFILE_OTHERS);
+    for (uint32_t ns = 1; ns <= 3 * PROFILE_ROWS; ns++)
+        note(getpid(), ns, 15, 1);
+    profile_end(p, r);
+    cr_assert_eq(rows_of(r), PROFILE_ROWS + 1);
+}
+
 Test(profile, nothing_is_recorded_before_and_after)
 {
     struct recording *later;

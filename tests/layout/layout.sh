@@ -43,7 +43,7 @@ dirs=()
 for d in core/*/; do
     dirs+=("-I$d")
 done
-for room in client people mount verbs; do
+for room in client people observe bulk graph mount verbs; do
     says=$(sed -n 's/^Stands on: \(.*\)\.$/\1/p' "tools/$room/README.md" | grep -oE '[a-z]+(,|$)' | tr -d , | sort)
     links=$(grep -oE '[a-z]+_dep\b' "tools/$room/meson.build" | sed 's/_dep//' | grep -vx "$room" | sort -u)
     [[ -n $says && $says == "$links" ]] ||

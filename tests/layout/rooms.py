@@ -106,6 +106,9 @@ for room in order:
         if header in owner:
             bad.append(f'{header} stands in core/{owner[header]} and in core/{room}')
         owner[header] = room
+for room in rooms_tools:
+    if len([n for n in os.listdir(os.path.join(ROOT, 'tools', room)) if n.endswith('.c')]) > FILES_MOST:
+        bad.append(f'tools/{room} has more than {FILES_MOST} .c files')
 below = {room: linked(room) for room in order}
 for i, room in enumerate(order):
     used = {owner[h] for h in includes(room) if h in owner} - {room}

@@ -88,6 +88,9 @@ human flush name
 human wait ticket "$(sed -E 's/.*ticket ([0-9]+)`.*/\1/' "$W/shown")"
 human wait durable main
 human durable
+human growth
+shows '^TIME +INODES +FILES +STORED'
+narrow
 
 claim "objects"
 for verb in refs object why pin unpin resolve; do

@@ -15,7 +15,10 @@ sync "$M/main/a"
 claim "each rule fires when it must, and none of a healthy mount"
 cp "$shipped/alerts.yml" "$(dirname "$test_file")/../observe/alerts_test.yml" "$W"
 promtool test rules "$W/alerts_test.yml" >"$W/out" 2>&1 || fail "$(cat "$W/out")"
-eq "$(grep -c '  - name: Tallyfs' "$W/alerts_test.yml")" "$(grep -c '  - alert: ' "$W/alerts.yml")"
+for alert in $(sed -n 's/^ *- alert: //p' "$W/alerts.yml"); do
+    grep -q "^  - name: $alert$" "$W/alerts_test.yml" || fail "$alert is not seen to fire"
+    grep -q "alertname: $alert, exp_alerts: \[\]" "$W/alerts_test.yml" || fail "$alert is not seen to be silent"
+done
 
 claim "the mount has every metric that the rules and the dashboard name"
 "$TALLY" -C "$M" metrics >"$W/metrics"

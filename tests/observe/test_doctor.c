@@ -120,13 +120,14 @@ Test(doctor, a_report_has_numbers_and_no_names)
          " {\"url\": \"s3://secret\", \"why\": \"secret\", \"state\": \"ok\", \"seq\": 5}},"
          " \"shards\": [{\"url\": \"dir:/secret\", \"bytes\": 9}]}");
     c.stats = stats;
-    c.jobs = json_loads("[{\"job\": 1, \"verb\": \"digest\", \"detail\": \"secret/file\","
-                        " \"state\": \"failed\", \"why\": \"secret\"}]",
-                        0, NULL);
+    c.jobs = json_loads(
+        "[{\"job\": 1, \"verb\": \"digest\", \"detail\": \"secret/file\", \"ns\": 20240131,"
+        " \"state\": \"failed\", \"why\": \"secret\"}]",
+        0, NULL);
     c.facts = facts;
     json_t *report = doctor_report(&c, found, count, "1.2");
     char *text = json_dumps(report, JSON_INDENT(1));
-    cr_assert(!strstr(text, "secret"), "%s", text);
+    cr_assert(!strstr(text, "secret") && !strstr(text, "20240131"), "%s", text);
     cr_assert(strstr(text, "\"seq\": 7") && strstr(text, "\"bytes\": 9"), "%s", text);
     cr_assert(strstr(text, "\"flush_interval\": \"5s\""), "%s", text);
     cr_assert(strstr(text, "\"state\": \"failed\""), "%s", text);

@@ -59,6 +59,20 @@ Test(sample, groups_have_the_dearest_first)
     free(g);
 }
 
+Test(sample, rows_are_bounded_and_no_request_is_lost)
+{
+    char line[200];
+
+    for (int i = 0; i < 5000; i++) {
+        snprintf(line, sizeof line,
+                 "program=p%d pid=7 ns=main op=READ count=1 total_us=1 max_us=1 buckets=1:1\n", i);
+        cr_assert_eq(sample_add_reply(&s, "ms=1", line), 0);
+    }
+    cr_assert_eq(s.count, 4097);
+    cr_assert_eq(sample_requests(&s), 5000);
+    cr_assert_str_eq(s.rows[4096].program, "(others)");
+}
+
 Test(sample, what_is_no_such_reply_is_refused_and_changes_nothing_of_it)
 {
     static const char *const bad[] = {"program=a ns=b op=c\n",

@@ -59,7 +59,7 @@ static bool shows(const char *text)
     " \"failing\", \"lag_milliseconds\": 5000, \"url\": \"dir:/a\"}}, \"shards\": [{\"shard\": 1," \
     " \"state\": \"unreachable\", \"url\": \"dir:/b\", \"ghosts\": 4}]}"
 #define JOBS                                                                                       \
-    "[{\"job\": 1, \"verb\": \"scrub\", \"state\": \"running\", \"percent\": 50.0},"      \
+    "[{\"job\": 1, \"verb\": \"scrub\", \"state\": \"running\", \"percent\": 50.0},"               \
     " {\"job\": 2, \"verb\": \"gc\", \"state\": \"done\"}]"
 
 Test(top_screen, a_mount_that_does_not_answer_says_so)

@@ -15,7 +15,7 @@ static struct strbuf status(const char *more, const char *text, const char *jobs
     struct strbuf json = STRBUF_INIT, out = STRBUF_INIT;
     strbuf_addf(&json,
                 "{\"label\": \"a/b\", \"seq\": 7, \"durable_seq\": 7, \"namespaces\": 2, "
-                "\"objects\": 3, \"disk_bytes\": 1024, \"disk_free_bytes\": 512, "
+                "\"objects\": 3, \"stored_bytes\": 1024, \"disk_bytes\": 1024, \"disk_free_bytes\": 512, "
                 "\"last_scrub_seconds\": %lld, \"state\": \"ok\"%s}",
                 (long long)NOW - 100, more);
     json_t *stats = json_loads(json.s, 0, NULL), *list = json_loads(jobs, 0, NULL);
@@ -47,7 +47,7 @@ Test(status, a_store_that_is_well_has_four_lines)
 {
     struct strbuf out = status("", "state       ok\n", "[]");
     cr_expect_str_eq(out.s, "tallyfs store a/b at /m: all is well\n"
-                            "  2 KiB in 9 files and directories, in 2 namespaces; 3 contents, each "
+                            "  2 KiB in 9 files and directories, in 2 namespaces; 3 contents of 1 KiB, each "
                             "stored once\n"
                             "  512 B of 1 KiB are free on its disk\n"
                             "  all changes are on disk\n");

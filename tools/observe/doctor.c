@@ -7,11 +7,11 @@
 #include <string.h>
 
 #define DAY INT64_C(86400)
-#define MONTH_DAYS 35
-#define SLOW_SYNC_US 50000    /* a sync of the log that takes so long at p99 is slow */
-#define SLOW_REQUEST_US 20000 /* so is a lookup */
-#define FILES_WANTED 65536
-#define LAG_MS 60000
+#define OVERDUE_DAYS 35      /* a scrub or a drill that is older */
+#define SLOW_SYNC_US 50000   /* a sync of the log that takes so long at p99 is slow */
+#define SLOW_LOOKUP_US 20000 /* a lookup that takes so long at p99 is slow */
+#define FILES_WANTED 65536   /* descriptors, of files that the kernel reads by itself */
+#define LAG_MS 60000         /* of an archive */
 
 const char *const doctor_levels[] = {
     [DOCTOR_GOOD] = "good", [DOCTOR_HINT] = "hint", [DOCTOR_BAD] = "BAD"};
@@ -148,7 +148,7 @@ static void check_scrub(const struct doctor_facts *f, struct doctor_finding *r)
         found(r, DOCTOR_HINT, "no scrub has ever read all contents");
         advise(r, "`tally scrub`, once a month: tally-scrub@.timer does it");
     } else {
-        const bool old = f->now - last > MONTH_DAYS * DAY;
+        const bool old = f->now - last > OVERDUE_DAYS * DAY;
         found(r, old ? DOCTOR_HINT : DOCTOR_GOOD, "the last scrub ended %s ago",
               unit_duration((f->now - last) * 1000, ago));
         advise(r, old ? "`tally scrub`, once a month: tally-scrub@.timer does it" : "");
@@ -180,9 +180,9 @@ static void check_lookups(const struct doctor_facts *f, struct doctor_finding *r
     if (number(h, "count") < 1000) {
         return;
     }
-    found(r, us > SLOW_REQUEST_US ? DOCTOR_HINT : DOCTOR_GOOD,
+    found(r, us > SLOW_LOOKUP_US ? DOCTOR_HINT : DOCTOR_GOOD,
           "99 %% of the lookups take at most %s", unit_duration((int64_t)(us + 999) / 1000, text));
-    if (us > SLOW_REQUEST_US) {
+    if (us > SLOW_LOOKUP_US) {
         advise(r, "`tally profile` shows which programs; a larger `page_cache` keeps more of the "
                   "trees in memory");
     }
@@ -270,7 +270,7 @@ static void check_archives(const struct doctor_facts *f, struct doctor_finding *
     {
         const char *state = text_of(a, "state");
         failing |= strcmp(state, "failing") == 0 || strcmp(state, "refused") == 0;
-        undrilled |= f->now - (int64_t)number(a, "drill_time") > MONTH_DAYS * DAY;
+        undrilled |= f->now - (int64_t)number(a, "drill_time") > OVERDUE_DAYS * DAY;
         lag = number(a, "lag_milliseconds") > lag ? number(a, "lag_milliseconds") : lag;
     }
     if (failing || lag > LAG_MS) {

@@ -184,6 +184,27 @@ static json_t *without_names(const char *key, const json_t *v)
     return json_deep_copy(v);
 }
 
+/* The jobs, with the keys that each has. What else a job has is its result, in which a namespace may
+ * be called as a number is. */
+static json_t *jobs_json(const json_t *jobs)
+{
+    static const char *const keys[] = {
+        "job",         "verb",       "state",   "percent", "done",    "total",       "bytes_done",
+        "bytes_total", "per_second", "seconds", "error",   "damaged", "left_seconds"};
+    json_t *all = json_array(), *job;
+    size_t i;
+    json_array_foreach(jobs, i, job)
+    {
+        json_t *copy = json_object();
+        for (size_t k = 0; k < sizeof(keys) / sizeof(*keys); k++) {
+            (void)json_object_set_new(copy, keys[k],
+                                      without_names(keys[k], json_object_get(job, keys[k])));
+        }
+        (void)json_array_append_new(all, copy);
+    }
+    return all;
+}
+
 /* The settings of the store, without those of namespaces. */
 static json_t *settings_json(const struct strbuf *settings)
 {
@@ -230,5 +251,5 @@ json_t *doctor_report(const struct doctor_case *c, const struct doctor_finding *
     return json_pack("{s:s, s:o, s:o, s:o, s:o*, s:o*}", "version", version, "machine",
                      machine_json(c), "findings", findings_json(findings, count), "settings",
                      settings_json(&c->settings), "stats", without_names(NULL, c->stats), "jobs",
-                     c->jobs ? without_names(NULL, c->jobs) : NULL);
+                     jobs_json(c->jobs));
 }

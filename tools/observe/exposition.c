@@ -53,9 +53,12 @@ static void add_value(const char *text, struct strbuf *out)
 /* Adds a line "name 1" or "name{label="x"} 1", with one label more. */
 static void add_sample(struct exposition_metric *m, const char *mnt, const char *line, size_t len)
 {
-    const size_t name = strcspn(line, "{ ");
+    const size_t name = strcspn(line, "{ \n");
     const bool labelled = line[name] == '{';
     struct strbuf *out = &m->lines;
+    if (name >= len) {
+        return; /* it has no value */
+    }
     strbuf_add(out, line, name);
     strbuf_adds(out, "{mount=\"");
     add_value(mnt, out);

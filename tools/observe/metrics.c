@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "metrics.h"
 
-#include "client.h"
 #include "exposition.h"
 #include "io.h"
+#include "metrics_read.h"
 #include "mountinfo.h"
 
 #include <errno.h>
@@ -13,8 +13,7 @@
 static void add_mount(struct exposition *e, const char *mnt)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    CLEANUP_CLOSE int fd = client_open_file(mnt, ".tally/metrics", O_RDONLY);
-    const bool read = fd >= 0 && io_read_rest(fd, SIZE_MAX, &text) == 0 && text.s;
+    const bool read = metrics_read(mnt, &text) == 0 && text.s;
     exposition_add(e, mnt, read ? text.s : NULL);
 }
 

@@ -2,7 +2,7 @@
 /*
  * metrics_serve: HTTP by libmicrohttpd, which is loaded here, since it brings a library of TLS, and
  * linked to it each call of the program would start later. Each connection has a thread, at most
- * CONNECTIONS: a mount that does not answer holds up nobody but who asked.
+ * CONNECTIONS. A mount that does not answer costs an answer some seconds (metrics_read.h).
  */
 #include "metrics.h"
 
@@ -149,7 +149,10 @@ static int open_socket(const char *address, struct strbuf *why)
         strbuf_addf(why, "%s: %s", a.host, gai_strerror(failed));
         return -EINVAL;
     }
-    const int fd = listen_at(found);
+    int fd = -EADDRNOTAVAIL;
+    for (const struct addrinfo *at = found; at && fd < 0; at = at->ai_next) {
+        fd = listen_at(at);
+    }
     freeaddrinfo(found);
     if (fd < 0) {
         strbuf_addf(why, "%s: %s", address, strerror(-fd));

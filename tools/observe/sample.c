@@ -6,12 +6,15 @@
 #include "clock.h"
 #include "command.h"
 #include "fields.h"
+#include "profile.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define ROWS_MAX 4096 /* of one sample, and one more for each kind of request */
 
 /* ---- a reply ---- */
 
@@ -55,23 +58,49 @@ static void release_row(struct sample_row *r)
     free(r->op);
 }
 
-/* Adds a row to one that is there already, or at the end. It takes over the texts of `r`. */
-static int merge_row(struct sample *s, struct sample_row *r)
+/* Has a row become one of "(others)", of no namespace. */
+static int take_to_others(struct sample_row *r)
+{
+    free(r->program);
+    free(r->ns);
+    r->pid = 0;
+    r->program = strdup(PROFILE_OTHERS);
+    r->ns = strdup("");
+    return r->program && r->ns ? 0 : -ENOMEM;
+}
+
+static struct sample_row *find_row(const struct sample *s, const struct sample_row *r)
 {
     for (size_t i = 0; i < s->count; i++) {
         struct sample_row *o = &s->rows[i];
         if (strcmp(o->op, r->op) == 0 && strcmp(o->ns, r->ns) == 0 &&
             strcmp(o->program, r->program) == 0) {
-            histogram_add(&o->took, &r->took);
-            o->max_us = o->max_us > r->max_us ? o->max_us : r->max_us;
-            o->pid = o->pid == r->pid ? o->pid : 0;
-            release_row(r);
-            return 0;
+            return o;
         }
     }
-    if (ARRAY_RESERVE(s->rows, s->room, s->count + 1) < 0) {
+    return NULL;
+}
+
+/* Adds a row to one that is there already, or at the end. It takes over the texts of `r`. */
+static int merge_row(struct sample *s, struct sample_row *r)
+{
+    struct sample_row *o = find_row(s, r);
+    int err = 0;
+    if (!o && s->count >= ROWS_MAX) {
+        err = take_to_others(r);
+        o = err == 0 ? find_row(s, r) : NULL;
+    }
+    if (err == 0 && o) {
+        histogram_add(&o->took, &r->took);
+        o->max_us = o->max_us > r->max_us ? o->max_us : r->max_us;
+        o->pid = o->pid == r->pid ? o->pid : 0;
+    }
+    if (err == 0 && !o) {
+        err = ARRAY_RESERVE(s->rows, s->room, s->count + 1);
+    }
+    if (err < 0 || o) {
         release_row(r);
-        return -ENOMEM;
+        return err;
     }
     s->rows[s->count++] = *r;
     return 0;

@@ -20,9 +20,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define KEY_WAIT_MS 100 /* how long the main thread waits for a key before it looks for facts */
 #define ROWS_MAX 500
+#define END_LOOKS 40 /* how often it is looked, and ns in between, whether the thread has ended */
+#define END_LOOK_NS 50000000
 #define SLICE_MS 1000u /* a longer interval is several recordings, so that the end need not wait */
 
 struct gathered {
@@ -34,10 +37,10 @@ struct top {
     const char *mnt;
     unsigned seconds;
     pthread_t thread;
-    struct mutex lock;   /* "top" */
-    struct gathered got; /* guarded by: lock; the newest one */
-    unsigned number;     /* guarded by: lock; how many there were */
-    _Atomic bool ends;
+    struct mutex lock;        /* "top" */
+    struct gathered got;      /* guarded by: lock; the newest one */
+    unsigned number;          /* guarded by: lock; how many there were */
+    _Atomic bool ends, ended; /* the thread is to end; it has ended */
 };
 
 static void release(struct gathered *g)
@@ -75,6 +78,7 @@ static void *gather(void *arg)
         t->number++;
         release(&before);
     }
+    atomic_store(&t->ended, true);
     return NULL;
 }
 
@@ -155,6 +159,18 @@ static int begin_facts(struct top *t, struct strbuf *why)
     return err;
 }
 
+/* Ends the thread. If it waits for a mount that does not answer the process ends with it. */
+static void end_thread(struct top *t)
+{
+    for (int i = 0; i < END_LOOKS && !atomic_load(&t->ended); i++) {
+        (void)nanosleep(&(struct timespec){.tv_nsec = END_LOOK_NS}, NULL);
+    }
+    if (!atomic_load(&t->ended)) {
+        _exit(0);
+    }
+    pthread_join(t->thread, NULL);
+}
+
 static int run(struct top *t, struct strbuf *why)
 {
     SCREEN *screen;
@@ -174,7 +190,7 @@ static int run(struct top *t, struct strbuf *why)
     endwin();
     delscreen(screen);
     if (err == 0) {
-        pthread_join(t->thread, NULL);
+        end_thread(t);
     } else {
         strbuf_addf(why, "no thread: %s", strerror(-err));
     }

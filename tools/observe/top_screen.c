@@ -14,7 +14,7 @@
 
 #define JOBS_SHOWN 4
 #define BAR 20
-/* so many rows of the screen are for kinds of requests and namespaces, beside what is above them */
+/* The table of programs has a third of the rows that are left, and at least so many. */
 #define PROGRAMS_LEAST 3
 
 struct screen {

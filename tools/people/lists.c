@@ -140,7 +140,7 @@ static const struct list lists[] = {
       LEFT("BY", "{by}"), TEXT("WHAT", OPERATION)}},
     {"growth",
      NULL,
-     "Nothing is remembered yet: a commit notes the numbers, every 15 minutes at most.",
+     "Nothing is remembered yet: the first commit takes a sample.",
      {"", "samples"},
      NULL,
      NULL,
@@ -297,17 +297,37 @@ static double number_of(const json_t *fields, const char *key)
     return text ? strtod(text, NULL) : 0;
 }
 
-/* Puts the largest first, and leaves equal ones in their order. */
+/* A line, its number, and where it was. */
+struct ranked {
+    double number;
+    size_t at;
+    json_t *line;
+};
+
+static int largest_first(const void *a, const void *b)
+{
+    const struct ranked *x = a, *y = b;
+    if (x->number != y->number) {
+        return x->number < y->number ? 1 : -1;
+    }
+    return x->at < y->at ? -1 : 1;
+}
+
+/* Puts the largest first, and leaves equal ones in their order. Without memory all stay. */
 static void sort_lines(struct lines *l, const char *key)
 {
-    for (size_t i = 1; key && i < l->count; i++) {
-        json_t *line = l->v[i];
-        size_t at = i;
-        for (; at > 0 && number_of(l->v[at - 1], key) < number_of(line, key); at--) {
-            l->v[at] = l->v[at - 1];
-        }
-        l->v[at] = line;
+    struct ranked *v = key && l->count ? calloc(l->count, sizeof(*v)) : NULL;
+    if (!v) {
+        return;
     }
+    for (size_t i = 0; i < l->count; i++) {
+        v[i] = (struct ranked){number_of(l->v[i], key), i, l->v[i]};
+    }
+    qsort(v, l->count, sizeof(*v), largest_first);
+    for (size_t i = 0; i < l->count; i++) {
+        l->v[i] = v[i].line;
+    }
+    free(v);
 }
 
 /* ---- the table ---- */

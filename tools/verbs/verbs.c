@@ -163,8 +163,9 @@ static const struct verb verbs[] = {
      "  --last N    only so many (-n N is the same)\n"},
     {"growth", IN_MOUNT, cmd_control_run, 0, "", "[--since DUR]",
      "how the store has grown: samples of a few numbers, the oldest first",
-     "A line for each sample. One is taken with a commit, every 15 minutes at most; older ones\n"
-     "are one an hour, and one a day after 60 days. tally graph growth draws them.\n"
+     "A line for each sample. Samples are taken with a commit, and are 15 minutes apart at\n"
+     "least; after two days one an hour stays, after 60 days one a day, after ten years none.\n"
+     "tally graph history draws them.\n"
      "  --since DUR  only those of the last time, as 30d or 12h\n"},
     {"undo", IN_MOUNT, cmd_control_run, 0, "n",
      "[--ns NS] [--conflicts fail|ours|theirs|both] [SEQ|NS]",
@@ -351,7 +352,7 @@ static const struct verb verbs[] = {
      "a live view: requests and how long they take, jobs, shards, archives",
      "  SECONDS  between two looks, 2 if not given\n"
      "q ends it.\n"},
-    {"metrics", IN_MOUNT, cmd_metrics_run, 0, NULL, "[--textfile DIR | --listen ADDRESS]",
+    {"metrics", IN_MOUNT, cmd_metrics_run, 0, NULL, "[--textfile DIR] [--listen ADDRESS]",
      "the numbers of all mounts here, or with -C of one, for Prometheus",
      "  --textfile DIR    write them to DIR/tallyfs.prom, for node_exporter\n"
      "  --listen ADDRESS  serve them at http://ADDRESS/metrics: PORT, of this machine only,\n"

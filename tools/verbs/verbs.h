@@ -45,7 +45,8 @@ int verbs_help(const struct verb *v);            /* prints its help; returns 0 *
  * error. Returns 1. */
 int verbs_misuse(void);
 
-/* Each is in cmd_VERB.c. cmd_control_run is for all verbs that are only a command. */
+/* Each is in cmd_VERB.c, or in cmd_observe.c. cmd_control_run is for all verbs that are only a
+ * command. */
 int cmd_check_run(int argc, char **argv);
 int cmd_clone_run(int argc, char **argv);
 int cmd_control_run(int argc, char **argv);
