@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * growth_sample: what a store was at one time, as a few numbers, and which of such samples are
- * kept. The values of the table `growth` (FORMAT.md, "Growth"). Pure.
+ * kept. The values of the table `growth` (FORMAT.md, section 4). Pure.
  */
 #pragma once
 

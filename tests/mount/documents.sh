@@ -77,6 +77,8 @@ while read -r verb; do
     ours=$("$TALLY" "$verb" --help | head -n 1 | sed "s/^usage: tally $verb *//; s/\[-C MNT\] //; s/\[--json\] *//")
     ours=${ours#"[--foreign-store] STORE | "}
     ours=${ours/"[--name-only] [--patch] [-z] "/} # how the program prints what it was told
+    ours=${ours/"[--bytes] "/}
+    ours=${ours/"[--all]"/}
     theirs=$(sed -nE "s/^$verb( .*|)$/\1/p" "$W/help")
     theirs=${theirs%%  *}
     ours=${ours/"[--with CMD] "/} # what the program does, and what it needs for that

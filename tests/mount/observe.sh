@@ -140,7 +140,8 @@ END
 
 claim "a mount whose daemon hangs is down, and the text is there all the same"
 kill -STOP "$daemon"
-timeout "$limit" "$TALLY" -C "$M" metrics >"$W/metrics"
+# Looking for the mount of -C would wait for the daemon, and a search for leaks for the thread that waits for it.
+ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 timeout "$limit" "$TALLY" metrics >"$W/metrics"
 kill -CONT "$daemon"
 grep -qF "tallyfs_up{mount=\"$M\"} 0" "$W/metrics"
 

@@ -62,7 +62,7 @@ for panel in dashboard["panels"]:
         answer = json.load(urllib.request.urlopen(url, timeout=60))
         assert answer["status"] == "success", (panel["title"], answer)
         # of what happens seldom there may be nothing yet
-        assert answer["data"]["result"] or "rate(" in query or "last_scrub" in query, (panel["title"], query)
+        assert answer["data"]["result"] or "rate(" in query or "increase(" in query or "last_scrub" in query, (panel["title"], query)
 END
 kill "${pids[@]: -2}"
 wait "${pids[@]: -2}" || true

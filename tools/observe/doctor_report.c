@@ -184,8 +184,8 @@ static json_t *without_names(const char *key, const json_t *v)
     return json_deep_copy(v);
 }
 
-/* The jobs, with the keys that each has. What else a job has is its result, in which a namespace may
- * be called as a number is. */
+/* The jobs, with the keys that each has. What else a job has is its result, in which a namespace
+ * may be called as a number is. */
 static json_t *jobs_json(const json_t *jobs)
 {
     static const char *const keys[] = {
