@@ -138,6 +138,13 @@ except OSError:
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 END
 
+claim "a mount whose daemon hangs is down, and the text is there all the same"
+kill -STOP "$daemon"
+# Without -C, since looking for that mount would wait for the daemon.
+timeout "$limit" "$TALLY" metrics >"$W/metrics"
+kill -CONT "$daemon"
+grep -qF "tallyfs_up{mount=\"$M\"} 0" "$W/metrics"
+
 claim "a mount whose daemon is gone is down, and none of these waits for it"
 kill -KILL "$daemon"
 wait "$daemon" 2>/dev/null || true

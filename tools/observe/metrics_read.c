@@ -1,131 +1,157 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * metrics_read: a thread reads, and the caller waits for it. The reader belongs to both: the one
- * that leaves last frees it.
+ * metrics_read: a child process reads, and writes what it has read to a pipe. It is no thread: the
+ * kernel lets no process end while one of its threads waits for a daemon that has taken its
+ * request.
+ *
+ * A child also inherits the pipes of children that were made before it, so a pipe may stay open
+ * when its child has ended. Therefore a NUL behind the text says that it is whole.
  */
 #include "metrics_read.h"
 
+#include "array.h"
 #include "client.h"
 #include "clock.h"
 #include "io.h"
 #include "lock.h"
-#include "thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-struct reader {
-    LIST_ENTRY(reader) next;
+/* A child that nobody waits for any more. */
+struct late {
+    pid_t pid;
     char *mnt;
-    struct cond ended;
-    struct strbuf text; /* guarded by: lock, once `done` */
-    int err;            /* guarded by: lock */
-    bool done, left;    /* guarded by: lock; left: the caller waits no more */
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static struct mutex lock;                                     /* "metrics" */
-static LIST_HEAD(, reader) readers = LIST_HEAD_INITIALIZER(); /* guarded by: lock; not done yet */
+static struct mutex lock; /* "metrics" */
+static struct {
+    struct late *v; /* guarded by: lock */
+    size_t count, room;
+} late;
 
 static void init(void)
 {
     mutex_init(&lock, "metrics");
 }
 
-static void free_reader(struct reader *r)
-{
-    cond_destroy(&r->ended);
-    strbuf_release(&r->text);
-    free(r->mnt);
-    free(r);
-}
+/* ---- children that are late ---- */
 
-static void *read_mount(void *arg)
+/* Forgets those that have ended. Does one still wait for that mount? */
+static bool is_late(const char *mnt)
 {
-    struct reader *r = arg;
-    CLEANUP_CLOSE int fd = client_open_file(r->mnt, ".tally/metrics", O_RDONLY);
-    const int err = fd < 0 ? fd : io_read_rest(fd, METRICS_MOST, &r->text);
-    bool left;
-    {
-        MUTEX_GUARD(&lock);
-        LIST_REMOVE(r, next);
-        r->err = err;
-        r->done = true;
-        left = r->left;
-        cond_signal(&r->ended);
-    }
-    if (left) {
-        free_reader(r);
-    }
-    return NULL;
-}
-
-/* Is there a reader of that mount that nobody waits for any more? Needs the lock. */
-static bool hangs(const char *mnt)
-{
-    const struct reader *r;
-    LIST_FOREACH(r, &readers, next)
-    {
-        if (r->left && strcmp(r->mnt, mnt) == 0) {
-            return true;
+    bool found = false;
+    MUTEX_GUARD(&lock);
+    for (size_t i = 0; i < late.count;) {
+        if (waitpid(late.v[i].pid, NULL, WNOHANG) == 0) {
+            found |= strcmp(late.v[i].mnt, mnt) == 0;
+            i++;
+        } else {
+            free(late.v[i].mnt);
+            late.v[i] = late.v[--late.count];
         }
     }
-    return false;
+    return found;
 }
 
-/* Makes a reader with its thread. Needs the lock. */
-static int start(const char *mnt, struct reader **ret)
+/* Remembers a child. Without memory it is forgotten, and the next call makes another one. */
+static void remember(pid_t pid, const char *mnt)
 {
-    pthread_t thread;
-    struct reader *r = calloc(1, sizeof(*r));
-    if (!r) {
-        return -ENOMEM;
+    char *copy = strdup(mnt);
+    MUTEX_GUARD(&lock);
+    if (copy && ARRAY_RESERVE(late.v, late.room, late.count + 1) == 0) {
+        late.v[late.count++] = (struct late){pid, copy};
+    } else {
+        free(copy);
     }
-    *r = (struct reader){.mnt = strdup(mnt), .text = STRBUF_INIT};
-    cond_init(&r->ended);
-    LIST_INSERT_HEAD(&readers, r, next);
-    const int err = r->mnt ? thread_start(&thread, read_mount, r) : -ENOMEM;
-    if (err < 0) {
-        LIST_REMOVE(r, next);
-        free_reader(r);
-        return err;
-    }
-    pthread_detach(thread);
-    *ret = r;
-    return 0;
 }
 
-/* Waits for the reader. Needs the lock, which is released while it waits. */
-static int wait_for(struct reader *r)
+/* ---- one child ---- */
+
+/* What the child does. It ends without what a normal end does, which is the parent's. */
+__attribute__((noreturn)) static void run_child(const char *mnt, int to)
 {
-    const int64_t end = clock_ticks(clock_real()) + METRICS_PATIENCE_NS;
-    while (!r->done) {
+    struct strbuf text = STRBUF_INIT;
+    const int fd = client_open_file(mnt, ".tally/metrics", O_RDONLY);
+    int err = fd < 0 ? fd : io_read_rest(fd, METRICS_MOST, &text);
+    if (err == 0) {
+        err = io_write(to, text.s ? text.s : "", text.len);
+    }
+    if (err == 0) {
+        err = io_write(to, "", 1);
+    }
+    _exit(err < 0);
+}
+
+/* Reads what is there now. 1: the text is whole, 0: not yet; -EIO: the child has failed. */
+static int take(int from, struct strbuf *text)
+{
+    char buf[65536];
+    const ssize_t n = read(from, buf, sizeof(buf));
+    if (n <= 0) {
+        return -EIO;
+    }
+    const bool whole = buf[n - 1] == '\0';
+    strbuf_add(text, buf, (size_t)n - whole);
+    return text->failed ? -ENOMEM : whole;
+}
+
+/* Reads the text until it is whole, or the time is over. */
+static int read_text(int from, struct strbuf *text)
+{
+    const int64_t end = clock_ticks(clock_real()) + METRICS_PATIENCE_MS * NSEC_PER_MSEC;
+    for (int err = 0; err <= 0;) {
         const int64_t left = end - clock_ticks(clock_real());
-        if (left <= 0) {
-            r->left = true;
+        struct pollfd p = {.fd = from, .events = POLLIN};
+        const int ready = left <= 0 ? 0 : poll(&p, 1, (int)(left / NSEC_PER_MSEC) + 1);
+        if (ready < 0 && errno != EINTR) {
+            return -errno;
+        }
+        if (ready == 0) {
             return -ETIMEDOUT;
         }
-        (void)cond_wait_for(&r->ended, &lock, left);
+        err = ready > 0 ? take(from, text) : 0;
+        if (err < 0) {
+            return err;
+        }
     }
-    return r->err;
+    return 0;
 }
 
 int metrics_read(const char *mnt, struct strbuf *out)
 {
-    struct reader *r = NULL;
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    int fd[2];
     pthread_once(&once, init);
-    MUTEX_GUARD(&lock);
-    int err = hangs(mnt) ? -ETIMEDOUT : start(mnt, &r);
-    if (err == 0) {
-        err = wait_for(r);
+    if (is_late(mnt)) {
+        return -ETIMEDOUT;
     }
-    if (r && r->done) {
-        strbuf_add(out, r->text.s, err == 0 ? r->text.len : 0);
-        free_reader(r);
+    if (pipe2(fd, O_CLOEXEC) < 0) {
+        return -errno;
+    }
+    const pid_t pid = fork();
+    if (pid == 0) {
+        close(fd[0]);
+        run_child(mnt, fd[1]);
+    }
+    const int failed = -errno;
+    close(fd[1]);
+    int err = pid < 0 ? failed : read_text(fd[0], &text);
+    close(fd[0]);
+    if (err == -ETIMEDOUT) {
+        remember(pid, mnt);
+    } else if (pid > 0) {
+        (void)waitpid(pid, NULL, 0);
+    }
+    if (err == 0) {
+        strbuf_add(out, text.s, text.len);
     }
     return err;
 }
