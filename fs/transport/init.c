@@ -163,7 +163,7 @@ static ssize_t hook_writev(int fd, struct iovec *iov, int count, void *userdata)
         }
     }
     atomic_store(&fs->init_unique, 0);
-    loop_answers(fs, unique);
+    loop_note_answered(fs, unique);
     ssize_t n = writev(fd, iov, count);
     const int error = errno;
     if (good && n >= 0) {

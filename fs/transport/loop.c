@@ -119,7 +119,7 @@ void loop_end(struct fs *fs)
         ring_stop(fs->ring);
 }
 
-void loop_answers(struct fs *fs, uint64_t unique)
+void loop_note_answered(struct fs *fs, uint64_t unique)
 {
     struct waiting_request r;
     if (!waiting_done(fs->waiting, unique, &r))
@@ -137,7 +137,7 @@ ssize_t loop_writev(struct fs *fs, int fd, struct iovec *iov, int count)
     const struct fuse_out_header *out = iov[0].iov_base;
     ssize_t n = 0;
     if (out->unique != 0)
-        loop_answers(fs, out->unique);
+        loop_note_answered(fs, out->unique);
     if (!atomic_load_explicit(&fs->ring_agreed, memory_order_relaxed) ||
         !ring_reply(fs->ring, iov, count))
         return writev(fd, iov, count);

@@ -29,8 +29,8 @@ void loop_gather(const struct fs *fs, uint32_t opcode);
 void loop_hold(struct fs *fs);
 /* Called when all requests are answered, before the unmount: ends the threads of the rings. */
 void loop_end(struct fs *fs);
-/* Called before request number `unique` is answered: notes how long that took. */
-void loop_answers(struct fs *fs, uint64_t unique);
+/* Called right before request number `unique` is answered: notes how long the request took. */
+void loop_note_answered(struct fs *fs, uint64_t unique);
 /* Sends an answer, or another message of the daemon, as writev(2) does. */
 ssize_t loop_writev(struct fs *fs, int fd, struct iovec *iov, int count);
 /* Ends a request that has no answer. If it came through a ring, its entry is given back with the

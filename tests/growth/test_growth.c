@@ -224,7 +224,7 @@ Test(growth, a_start_counts_what_is_stored_if_nobody_says_it)
 
 /* ---- thinning ---- */
 
-/* Four years of commits, at times that a seed says. */
+/* Commits of so many days, at times that a seed says. */
 static void live(uint64_t seed, int64_t days)
 {
     static struct growth g;

@@ -7,8 +7,8 @@
  *         ...                            // print the reply as it is
  *
  * A reply that this room does not know, or that has a key which it does not know, is not shown in
- * part: the caller prints it as it is. Control characters stay in sentences, and tally_print()
- * replaces them.
+ * part: the caller prints it as it is. Control characters of values are replaced by '?', and those
+ * of lines that are passed on as they are by tally_print().
  */
 #pragma once
 

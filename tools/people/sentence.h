@@ -11,9 +11,9 @@
  *     {k:ms}     of milliseconds   {k:s}           of seconds    {k:shard}   at home, on shard 3
  *     {k:if}     nothing           {k:dir}         a namespace or path: without its last slash
  *
- * What is in [ ] is left out if a key in it is missing, or empty, or if it has a kind
- * and is 0, no, never or all. "{k:if}" shows nothing: it
- * stands for a condition. A key outside of [ ] is required.
+ * What is in [ ] is left out if a key in it is missing or empty, or if it has a kind and a value
+ * that says "nothing": 0, no, never, all. So "{k:if}" is a condition that prints nothing. A key
+ * outside of [ ] is required.
  *
  * A template fits a reply if all keys that it requires are there, and each key of the reply stands
  * in the template or in the list of those that are left out. So no part of a reply is lost
