@@ -1,32 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "doctor.h"
 
+#include "stats.h"
 #include "units.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define DAY INT64_C(86400)
-#define OVERDUE_DAYS 35      /* a scrub or a drill that is older */
 #define SLOW_SYNC_US 50000   /* a sync of the log that takes so long at p99 is slow */
 #define SLOW_LOOKUP_US 20000 /* a lookup that takes so long at p99 is slow */
 #define FILES_WANTED 65536   /* descriptors, of files that the kernel reads by itself */
-#define LAG_MS 60000         /* of an archive */
 
 const char *const doctor_levels[] = {
     [DOCTOR_GOOD] = "good", [DOCTOR_HINT] = "hint", [DOCTOR_BAD] = "BAD"};
-
-static uint64_t number(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    return json_is_integer(v) && json_integer_value(v) > 0 ? (uint64_t)json_integer_value(v) : 0;
-}
-
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text ? text : "";
-}
 
 /* The numbers of a histogram in stats.json, or NULL. */
 static const json_t *durations(const struct doctor_facts *f, const char *op)
@@ -53,7 +39,7 @@ static void advise(struct doctor_finding *r, const char *advice)
 
 static void check_state(const struct doctor_facts *f, struct doctor_finding *r)
 {
-    const char *state = text_of(f->stats, "state");
+    const char *state = stats_text(f->stats, "state");
     if (strcmp(state, "ok") == 0) {
         found(r, DOCTOR_GOOD, "the store says that it is ok");
         return;
@@ -64,7 +50,8 @@ static void check_state(const struct doctor_facts *f, struct doctor_finding *r)
 
 static void check_alarms(const struct doctor_facts *f, struct doctor_finding *r)
 {
-    const uint64_t alarms = number(f->stats, "alarms"), warnings = number(f->stats, "warnings");
+    const uint64_t alarms = stats_number(f->stats, "alarms"),
+                   warnings = stats_number(f->stats, "warnings");
     char a[UNIT_TEXT], b[UNIT_TEXT];
     if (alarms + warnings == 0) {
         found(r, DOCTOR_GOOD, "no alarms and no warnings since the mount");
@@ -77,7 +64,7 @@ static void check_alarms(const struct doctor_facts *f, struct doctor_finding *r)
 
 static void check_transport(const struct doctor_facts *f, struct doctor_finding *r)
 {
-    if (strcmp(text_of(f->stats, "transport"), "io_uring") == 0) {
+    if (strcmp(stats_text(f->stats, "transport"), "io_uring") == 0) {
         found(r, DOCTOR_GOOD, "requests come by io_uring");
     } else if (f->uring == 'N') {
         found(r, DOCTOR_HINT, "requests come by threads: the kernel's switch for io_uring is off");
@@ -93,7 +80,7 @@ static void check_transport(const struct doctor_facts *f, struct doctor_finding 
 
 static void check_passthrough(const struct doctor_facts *f, struct doctor_finding *r)
 {
-    const char *state = text_of(f->stats, "passthrough");
+    const char *state = stats_text(f->stats, "passthrough");
     if (strcmp(state, "yes") == 0) {
         found(r, DOCTOR_GOOD, "the kernel reads large files by itself");
         return;
@@ -105,8 +92,8 @@ static void check_passthrough(const struct doctor_facts *f, struct doctor_findin
 
 static void check_disk(const struct doctor_facts *f, struct doctor_finding *r)
 {
-    const uint64_t size = number(f->stats, "disk_bytes"),
-                   left = number(f->stats, "disk_free_bytes");
+    const uint64_t size = stats_number(f->stats, "disk_bytes"),
+                   left = stats_number(f->stats, "disk_free_bytes");
     char text[UNIT_TEXT];
     if (size == 0) {
         return;
@@ -124,8 +111,8 @@ static void check_disk(const struct doctor_facts *f, struct doctor_finding *r)
 
 static void check_packs(const struct doctor_facts *f, struct doctor_finding *r)
 {
-    const uint64_t dead = number(f->stats, "pack_dead_bytes"),
-                   file = number(f->stats, "pack_file_bytes");
+    const uint64_t dead = stats_number(f->stats, "pack_dead_bytes"),
+                   file = stats_number(f->stats, "pack_file_bytes");
     char text[UNIT_TEXT];
     if (file < (64u << 20)) {
         return;
@@ -139,16 +126,16 @@ static void check_packs(const struct doctor_facts *f, struct doctor_finding *r)
 
 static void check_scrub(const struct doctor_facts *f, struct doctor_finding *r)
 {
-    const int64_t last = (int64_t)number(f->stats, "last_scrub_seconds");
+    const int64_t last = (int64_t)stats_number(f->stats, "last_scrub_seconds");
     char ago[UNIT_TEXT];
-    if (number(f->stats, "scrub_damaged")) {
+    if (stats_number(f->stats, "scrub_damaged")) {
         found(r, DOCTOR_BAD, "the last scrub found damage");
         advise(r, "`tally scrub --wait` names the files; then tally-scrub(1)");
     } else if (last == 0) {
         found(r, DOCTOR_HINT, "no scrub has ever read all contents");
         advise(r, "`tally scrub`, once a month: tally-scrub@.timer does it");
     } else {
-        const bool old = f->now - last > OVERDUE_DAYS * DAY;
+        const bool old = f->now - last > STATS_OVERDUE_S;
         found(r, old ? DOCTOR_HINT : DOCTOR_GOOD, "the last scrub ended %s ago",
               unit_duration((f->now - last) * 1000, ago));
         advise(r, old ? "`tally scrub`, once a month: tally-scrub@.timer does it" : "");
@@ -159,9 +146,9 @@ static void check_scrub(const struct doctor_facts *f, struct doctor_finding *r)
 static void check_sync(const struct doctor_facts *f, struct doctor_finding *r)
 {
     const json_t *h = json_object_get(f->stats, "log_sync_duration");
-    const uint64_t us = number(h, "p99_us");
+    const uint64_t us = stats_number(h, "p99_us");
     char text[UNIT_TEXT];
-    if (number(h, "count") < 100) {
+    if (stats_number(h, "count") < 100) {
         return;
     }
     found(r, us > SLOW_SYNC_US ? DOCTOR_HINT : DOCTOR_GOOD,
@@ -175,9 +162,9 @@ static void check_sync(const struct doctor_facts *f, struct doctor_finding *r)
 static void check_lookups(const struct doctor_facts *f, struct doctor_finding *r)
 {
     const json_t *h = durations(f, "LOOKUP");
-    const uint64_t us = number(h, "p99_us");
+    const uint64_t us = stats_number(h, "p99_us");
     char text[UNIT_TEXT];
-    if (number(h, "count") < 1000) {
+    if (stats_number(h, "count") < 1000) {
         return;
     }
     found(r, us > SLOW_LOOKUP_US ? DOCTOR_HINT : DOCTOR_GOOD,
@@ -190,8 +177,8 @@ static void check_lookups(const struct doctor_facts *f, struct doctor_finding *r
 
 static void check_waits(const struct doctor_facts *f, struct doctor_finding *r)
 {
-    const uint64_t waited = number(f->stats, "writers_waited_ms"),
-                   up = number(f->stats, "uptime_seconds");
+    const uint64_t waited = stats_number(f->stats, "writers_waited_ms"),
+                   up = stats_number(f->stats, "uptime_seconds");
     char text[UNIT_TEXT];
     const bool much = waited / 10 > up; /* more than 1 % of the time */
     if (up < 60) {
@@ -235,7 +222,7 @@ static void check_shards(const struct doctor_facts *f, struct doctor_finding *r)
     char text[UNIT_TEXT];
     json_array_foreach(shards, i, s)
     {
-        const char *state = text_of(s, "state");
+        const char *state = stats_text(s, "state");
         const bool archive = json_is_true(json_object_get(s, "archive"));
         all += !archive;
         away += !archive && strcmp(state, "ok") != 0 && strcmp(state, "new") != 0;
@@ -268,12 +255,12 @@ static void check_archives(const struct doctor_facts *f, struct doctor_finding *
     }
     json_object_foreach((json_t *)(uintptr_t)archives, key, a)
     {
-        const char *state = text_of(a, "state");
+        const char *state = stats_text(a, "state");
         failing |= strcmp(state, "failing") == 0 || strcmp(state, "refused") == 0;
-        undrilled |= f->now - (int64_t)number(a, "drill_time") > OVERDUE_DAYS * DAY;
-        lag = number(a, "lag_milliseconds") > lag ? number(a, "lag_milliseconds") : lag;
+        undrilled |= f->now - (int64_t)stats_number(a, "drill_time") > STATS_OVERDUE_S;
+        lag = stats_number(a, "lag_milliseconds") > lag ? stats_number(a, "lag_milliseconds") : lag;
     }
-    if (failing || lag > LAG_MS) {
+    if (failing || lag > STATS_LAG_MS) {
         found(r, DOCTOR_BAD, "an archive is %s, %s behind", failing ? "not reached" : "late",
               unit_duration((int64_t)lag, text));
         advise(r, "`tally archive status` says why");

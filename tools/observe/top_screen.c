@@ -5,6 +5,7 @@
 #include "jobs.h"
 #include "profile_text.h"
 #include "strbuf.h"
+#include "stats.h"
 #include "table.h"
 #include "units.h"
 
@@ -21,18 +22,6 @@ struct screen {
     struct top_line *lines;
     size_t rows, columns, count;
 };
-
-static uint64_t number(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    return json_is_integer(v) && json_integer_value(v) > 0 ? (uint64_t)json_integer_value(v) : 0;
-}
-
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text ? text : "";
-}
 
 /* ---- lines ---- */
 
@@ -81,9 +70,9 @@ static char *bar(double share, char out[static BAR + 3])
 
 static void add_title(struct screen *s, const struct top_facts *f)
 {
-    const char *label = text_of(f->stats, "label"), *state = text_of(f->stats, "state");
+    const char *label = stats_text(f->stats, "label"), *state = stats_text(f->stats, "state");
     char up[UNIT_TEXT];
-    unit_duration((int64_t)number(f->stats, "uptime_seconds") * 1000, up);
+    unit_duration((int64_t)stats_number(f->stats, "uptime_seconds") * 1000, up);
     add(s, TOP_HEAD, "%s at %s, mounted %s ago", *label ? label : "tallyfs", f->mnt, up);
     if (strcmp(state, "ok") != 0) {
         add(s, TOP_BAD, "state   %s: `tally status` says why", state);
@@ -92,28 +81,29 @@ static void add_title(struct screen *s, const struct top_facts *f)
 
 static void add_memory(struct screen *s, const struct top_facts *f)
 {
-    const uint64_t seq = number(f->stats, "seq"), durable = number(f->stats, "durable_seq");
+    const uint64_t seq = stats_number(f->stats, "seq"),
+                   durable = stats_number(f->stats, "durable_seq");
     char changes[UNIT_TEXT], dirty[UNIT_TEXT], buffered[UNIT_TEXT];
     add(s, TOP_PLAIN, "memory  %s not on disk; pages %s, file contents %s",
         unit_noun(seq > durable ? seq - durable : 0, "change", changes),
-        unit_bytes(number(f->stats, "dirty_pages_bytes"), dirty),
-        unit_bytes(number(f->stats, "buffered_bytes"), buffered));
+        unit_bytes(stats_number(f->stats, "dirty_pages_bytes"), dirty),
+        unit_bytes(stats_number(f->stats, "buffered_bytes"), buffered));
     add(s, TOP_PLAIN, "flush   %llu of %llu under way; %llu commits, %llu writers wait",
-        (unsigned long long)number(f->stats, "flush_permits_used"),
-        (unsigned long long)number(f->stats, "flush_permits"),
-        (unsigned long long)number(f->stats, "commits"),
-        (unsigned long long)number(f->stats, "writers_waiting"));
+        (unsigned long long)stats_number(f->stats, "flush_permits_used"),
+        (unsigned long long)stats_number(f->stats, "flush_permits"),
+        (unsigned long long)stats_number(f->stats, "commits"),
+        (unsigned long long)stats_number(f->stats, "writers_waiting"));
 }
 
 static void add_disk(struct screen *s, const struct top_facts *f)
 {
-    const uint64_t size = number(f->stats, "disk_bytes"),
-                   free_bytes = number(f->stats, "disk_free_bytes");
+    const uint64_t size = stats_number(f->stats, "disk_bytes"),
+                   free_bytes = stats_number(f->stats, "disk_free_bytes");
     char a[UNIT_TEXT], b[UNIT_TEXT], c[UNIT_TEXT], drawn[BAR + 3];
     if (size > 0) {
         add(s, TOP_PLAIN, "disk    %s %s free of %s; %s",
             bar(1 - (double)free_bytes / (double)size, drawn), unit_bytes(free_bytes, a),
-            unit_bytes(size, b), unit_noun(number(f->stats, "objects"), "object", c));
+            unit_bytes(size, b), unit_noun(stats_number(f->stats, "objects"), "object", c));
     }
 }
 
@@ -124,11 +114,11 @@ static void add_archives(struct screen *s, const struct top_facts *f)
     char lag[UNIT_TEXT], held[UNIT_TEXT];
     json_object_foreach(json_object_get(f->stats, "archives"), key, a)
     {
-        const char *state = text_of(a, "state");
+        const char *state = stats_text(a, "state");
         const bool ok = strcmp(state, "ok") == 0 || strcmp(state, "new") == 0;
         add(s, ok ? TOP_PLAIN : TOP_BAD, "archive %s, behind %s, %s held: %s", state,
-            unit_duration((int64_t)number(a, "lag_milliseconds"), lag),
-            unit_bytes(number(a, "held_bytes"), held), text_of(a, "url"));
+            unit_duration((int64_t)stats_number(a, "lag_milliseconds"), lag),
+            unit_bytes(stats_number(a, "held_bytes"), held), stats_text(a, "url"));
     }
 }
 
@@ -139,14 +129,14 @@ static void add_shards(struct screen *s, const struct top_facts *f)
     char objects[UNIT_TEXT], bytes[UNIT_TEXT];
     json_array_foreach(json_object_get(f->stats, "shards"), i, shard)
     {
-        const char *state = text_of(shard, "state");
+        const char *state = stats_text(shard, "state");
         if (json_is_true(json_object_get(shard, "archive"))) {
             continue;
         }
         add(s, strcmp(state, "ok") == 0 || strcmp(state, "new") == 0 ? TOP_PLAIN : TOP_BAD,
-            "shard %llu %s, %s, %s: %s", (unsigned long long)number(shard, "shard"), state,
-            unit_noun(number(shard, "ghosts"), "object", objects),
-            unit_bytes(number(shard, "bytes"), bytes), text_of(shard, "url"));
+            "shard %llu %s, %s, %s: %s", (unsigned long long)stats_number(shard, "shard"), state,
+            unit_noun(stats_number(shard, "ghosts"), "object", objects),
+            unit_bytes(stats_number(shard, "bytes"), bytes), stats_text(shard, "url"));
     }
 }
 
@@ -254,7 +244,7 @@ size_t top_screen(const struct top_facts *f, size_t rows, size_t columns, struct
     add_jobs(&s, f);
     add(&s, TOP_PLAIN, "now     %s in the last %.1f s, %llu wait for an answer",
         unit_noun(sample_requests(f->sample), "request", count), (double)f->sample->ms / 1000,
-        (unsigned long long)number(f->stats, "waiting_requests"));
+        (unsigned long long)stats_number(f->stats, "waiting_requests"));
     add(&s, TOP_PLAIN, "%s", "");
     add_tables(&s, f);
     return s.count;

@@ -2,30 +2,15 @@
 #include "status_people.h"
 
 #include "jobs.h"
+#include "stats.h"
 #include "units.h"
 
 #include <string.h>
 
-#define SCRUB_DAYS 35          /* a scrub that is older is worth a word */
-#define LAG_MS 60000           /* so is an archive that is so far behind */
 #define FULL_PERCENT 90        /* and a disk that is so full */
-#define DAY INT64_C(86400)     /* seconds */
 #define SAVED_LEAST (1u << 20) /* bytes that are worth a word */
 
 /* ---- facts ---- */
-
-static uint64_t number(const json_t *o, const char *key)
-{
-    const json_t *v = json_object_get(o, key);
-    const double x = json_number_value(v);
-    return json_is_integer(v) ? (uint64_t)json_integer_value(v) : x > 0 ? (uint64_t)x : 0;
-}
-
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text ? text : "";
-}
 
 /* The line of the status whose subject is that word: where its text begins. NULL: there is none. */
 static const char *line_of(const struct status_facts *f, const char *subject)
@@ -66,7 +51,7 @@ static struct status_word add_state(const struct status_facts *f, const struct n
     static const char *const words[][3] = {{"ok", "all is well", "\033[32m"},
                                            {"degraded", "DEGRADED", "\033[33m"},
                                            {"read-only", "READ-ONLY", "\033[31m"}};
-    const char *state = text_of(f->stats, "state"), *label = text_of(f->stats, "label");
+    const char *state = stats_text(f->stats, "state"), *label = stats_text(f->stats, "label");
     const char *line = line_of(f, "state"), *why = line ? line + strcspn(line, ":\n") : "";
     const char *word = state, *colour = "";
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
@@ -89,9 +74,9 @@ static struct status_word add_state(const struct status_facts *f, const struct n
 static void add_contents(const struct status_facts *f, struct strbuf *out)
 {
     char bytes[UNIT_TEXT], inodes[UNIT_TEXT], names[UNIT_TEXT], objects[UNIT_TEXT];
-    const uint64_t stored = number(f->stats, "stored_bytes");
-    unit_noun(number(f->stats, "namespaces"), "namespace", names);
-    unit_noun(number(f->stats, "objects"), "content", objects);
+    const uint64_t stored = stats_number(f->stats, "stored_bytes");
+    unit_noun(stats_number(f->stats, "namespaces"), "namespace", names);
+    unit_noun(stats_number(f->stats, "objects"), "content", objects);
     strbuf_adds(out, "  ");
     if (f->usage_known) {
         strbuf_addf(out, "%s in %s, in %s; ", unit_bytes(f->bytes, bytes),
@@ -100,7 +85,7 @@ static void add_contents(const struct status_facts *f, struct strbuf *out)
         strbuf_addf(out, "%s; ", names);
     }
     strbuf_adds(out, objects);
-    if (number(f->stats, "objects")) {
+    if (stats_number(f->stats, "objects")) {
         strbuf_addf(out, " of %s, each stored once", unit_bytes(stored, bytes));
     }
     if (f->usage_known && f->bytes > stored + stored / 20 + SAVED_LEAST) {
@@ -111,9 +96,9 @@ static void add_contents(const struct status_facts *f, struct strbuf *out)
 
 static void add_disk(const struct status_facts *f, struct notes *n, struct strbuf *out)
 {
-    const uint64_t size = number(f->stats, "disk_bytes"),
-                   free = number(f->stats, "disk_free_bytes");
-    const uint64_t trash = number(f->stats, "trash_frees_bytes");
+    const uint64_t size = stats_number(f->stats, "disk_bytes"),
+                   free = stats_number(f->stats, "disk_free_bytes");
+    const uint64_t trash = stats_number(f->stats, "trash_frees_bytes");
     char a[UNIT_TEXT], b[UNIT_TEXT];
     if (size == 0) {
         return;
@@ -138,15 +123,17 @@ static uint64_t current_archives(const struct status_facts *f, uint64_t *ret_all
     *ret_all = json_object_size(archives);
     json_object_foreach((json_t *)(uintptr_t)archives, key, a)
     {
-        current += number(a, "lag_milliseconds") == 0 && strcmp(text_of(a, "state"), "ok") == 0;
+        current +=
+            stats_number(a, "lag_milliseconds") == 0 && strcmp(stats_text(a, "state"), "ok") == 0;
     }
     return current;
 }
 
 static void add_durable(const struct status_facts *f, struct strbuf *out)
 {
-    const uint64_t seq = number(f->stats, "seq"), durable = number(f->stats, "durable_seq");
-    const int64_t last = (int64_t)number(f->stats, "last_commit_seconds");
+    const uint64_t seq = stats_number(f->stats, "seq"),
+                   durable = stats_number(f->stats, "durable_seq");
+    const int64_t last = (int64_t)stats_number(f->stats, "last_commit_seconds");
     char changes[UNIT_TEXT], ago[UNIT_TEXT];
     uint64_t all;
     const uint64_t current = current_archives(f, &all);
@@ -171,8 +158,8 @@ static void add_durable(const struct status_facts *f, struct strbuf *out)
 
 static void add_kept(const struct status_facts *f, struct strbuf *out)
 {
-    const uint64_t snapshots = number(f->stats, "kept_snapshots");
-    const uint64_t dropped = number(f->stats, "kept_dropped");
+    const uint64_t snapshots = stats_number(f->stats, "kept_snapshots");
+    const uint64_t dropped = stats_number(f->stats, "kept_dropped");
     char a[UNIT_TEXT], b[UNIT_TEXT];
     if (snapshots == 0 && dropped == 0) {
         return;
@@ -206,7 +193,7 @@ static void note_numbers(const struct status_facts *f, struct notes *n)
     };
     char text[UNIT_TEXT];
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
-        const uint64_t x = number(f->stats, all[i].key);
+        const uint64_t x = stats_number(f->stats, all[i].key);
         if (x) {
             note(n, "%s%s", unit_noun(x, all[i].noun, text), all[i].more);
         }
@@ -215,14 +202,14 @@ static void note_numbers(const struct status_facts *f, struct notes *n)
 
 static void note_edge(const struct status_facts *f, struct notes *n)
 {
-    const uint64_t waiting = number(f->stats, "waiting_requests");
+    const uint64_t waiting = stats_number(f->stats, "waiting_requests");
     const double longest = json_number_value(json_object_get(f->stats, "longest_wait_seconds"));
     char text[UNIT_TEXT], time[UNIT_TEXT];
     if (waiting && longest >= 1) {
         note(n, "%s waiting for an answer, the longest for %s", unit_noun(waiting, "request", text),
              unit_duration((int64_t)(longest * 1000), time));
     }
-    if (strncmp(text_of(f->stats, "mounted"), "ro", 2) == 0) {
+    if (strncmp(stats_text(f->stats, "mounted"), "ro", 2) == 0) {
         note(n, "it is mounted ro: nothing can be changed through this mount");
     }
     const char *stuck = line_of(f, "unsealable");
@@ -252,14 +239,14 @@ static bool runs(const struct status_facts *f, const char *verb)
 
 static void note_scrub(const struct status_facts *f, struct notes *n)
 {
-    const int64_t last = (int64_t)number(f->stats, "last_scrub_seconds");
+    const int64_t last = (int64_t)stats_number(f->stats, "last_scrub_seconds");
     char ago[UNIT_TEXT];
-    if (number(f->stats, "objects") == 0 || runs(f, "scrub")) {
+    if (stats_number(f->stats, "objects") == 0 || runs(f, "scrub")) {
         return;
     }
     if (last == 0) {
         note(n, "no scrub has read all contents yet: run `tally scrub` once a month");
-    } else if (f->now - last > SCRUB_DAYS * DAY) {
+    } else if (f->now - last > STATS_OVERDUE_S) {
         note(n, "the last scrub was %s ago: run `tally scrub` once a month",
              unit_duration((f->now - last) * 1000, ago));
     }
@@ -272,10 +259,10 @@ static void note_shards(const struct status_facts *f, struct notes *n)
     json_t *s;
     json_array_foreach(shards, i, s)
     {
-        const char *state = text_of(s, "state"), *why = text_of(s, "why");
+        const char *state = stats_text(s, "state"), *why = stats_text(s, "why");
         if (strcmp(state, "ok") != 0 && !json_is_true(json_object_get(s, "archive"))) {
-            note(n, "shard %llu (%s) is %s%s%s", (unsigned long long)number(s, "shard"),
-                 text_of(s, "url"), state, *why ? ": " : "", why);
+            note(n, "shard %llu (%s) is %s%s%s", (unsigned long long)stats_number(s, "shard"),
+                 stats_text(s, "url"), state, *why ? ": " : "", why);
         }
     }
 }
@@ -287,16 +274,17 @@ static void note_archives(const struct status_facts *f, struct notes *n)
     char lag[UNIT_TEXT];
     json_object_foreach(json_object_get(f->stats, "archives"), key, a)
     {
-        const char *state = text_of(a, "state"), *why = text_of(a, "why");
+        const char *state = stats_text(a, "state"), *why = stats_text(a, "why");
         if (strcmp(state, "failing") == 0 || strcmp(state, "refused") == 0) {
-            note(n, "archive %s (%s) is %s%s%s", key, text_of(a, "url"), state, *why ? ": " : "",
+            note(n, "archive %s (%s) is %s%s%s", key, stats_text(a, "url"), state, *why ? ": " : "",
                  why);
         }
-        if (number(a, "lag_milliseconds") > LAG_MS) {
-            note(n, "archive %s (%s) lacks what was changed in the last %s", key, text_of(a, "url"),
-                 unit_duration((int64_t)number(a, "lag_milliseconds"), lag));
+        if (stats_number(a, "lag_milliseconds") > STATS_LAG_MS) {
+            note(n, "archive %s (%s) lacks what was changed in the last %s", key,
+                 stats_text(a, "url"),
+                 unit_duration((int64_t)stats_number(a, "lag_milliseconds"), lag));
         }
-        if (number(a, "lost")) {
+        if (stats_number(a, "lost")) {
             note(n, "archive %s lacks contents that the store could not read", key);
         }
     }
@@ -305,7 +293,7 @@ static void note_archives(const struct status_facts *f, struct notes *n)
 static void note_follow(const struct status_facts *f, struct notes *n)
 {
     const json_t *follow = json_object_get(f->stats, "follow");
-    if (follow && number(follow, "failing")) {
+    if (follow && stats_number(follow, "failing")) {
         note(n, "the archive that it follows cannot be read: `tally archive status`");
     }
 }
@@ -313,7 +301,8 @@ static void note_follow(const struct status_facts *f, struct notes *n)
 /* The last messages of the daemon, which stand below the line `alarms`. */
 static void note_messages(const struct status_facts *f, struct notes *n)
 {
-    const uint64_t alarms = number(f->stats, "alarms"), warnings = number(f->stats, "warnings");
+    const uint64_t alarms = stats_number(f->stats, "alarms"),
+                   warnings = stats_number(f->stats, "warnings");
     const char *p = line_of(f, "alarms");
     char a[UNIT_TEXT], b[UNIT_TEXT];
     if (alarms == 0 && warnings == 0) {
@@ -338,11 +327,11 @@ static void add_jobs(const struct status_facts *f, struct strbuf *out)
         if (!is_active(job)) {
             continue;
         }
-        strbuf_addf(out, "  job %llu, %s, is %s: %llu %%", (unsigned long long)number(job, "job"),
-                    jobs_text(job, "verb"), jobs_text(job, "state"),
-                    (unsigned long long)number(job, "percent"));
+        strbuf_addf(out, "  job %llu, %s, is %s: %llu %%",
+                    (unsigned long long)stats_number(job, "job"), jobs_text(job, "verb"),
+                    jobs_text(job, "state"), (unsigned long long)stats_number(job, "percent"));
         if (json_object_get(job, "left_seconds")) {
-            unit_duration((int64_t)number(job, "left_seconds") * 1000, left);
+            unit_duration((int64_t)stats_number(job, "left_seconds") * 1000, left);
             strbuf_addf(out, ", %s left", left);
         }
         strbuf_adds(out, "\n");
