@@ -47,6 +47,13 @@ Test(exposition, a_mount_point_of_any_bytes_is_a_label)
     cr_assert(strstr(out.s, "\na_total{mount=\"/a\\\"b\\\\c\\nd\"} 1\n"), "%s", out.s);
 }
 
+Test(exposition, a_mount_point_that_is_no_utf_8_becomes_some)
+{
+    exposition_add(&e, "/a\xff", NULL);
+    cr_assert_eq(exposition_print(&e, &out), 0);
+    cr_assert(!strchr(out.s, '\xff') && strstr(out.s, "{mount=\"/a"), "%s", out.s);
+}
+
 Test(exposition, a_line_without_a_value_is_left_out)
 {
     exposition_add(&e, "/a", "# TYPE a gauge\na\nbcdef\na 1\n");

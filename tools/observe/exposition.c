@@ -2,6 +2,7 @@
 #include "exposition.h"
 
 #include "array.h"
+#include "json_text.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -100,12 +101,15 @@ void exposition_add(struct exposition *e, const char *mnt, const char *text)
     static const char head[] =
         "# HELP " UP " 1: the daemon of the mount answers.\n# TYPE " UP " gauge\n";
     CLEANUP_STRBUF struct strbuf up = STRBUF_INIT;
+    json_t *label = json_text(mnt); /* the format allows UTF-8 alone */
+    const char *name = json_string_value(label);
     strbuf_addf(&up, "%s" UP " %d\n", head, text != NULL);
-    e->failed |= strbuf_error(&up) < 0;
-    add_text(e, mnt, up.s);
-    if (text) {
-        add_text(e, mnt, text);
+    e->failed |= strbuf_error(&up) < 0 || !name;
+    if (!e->failed) {
+        add_text(e, name, up.s);
+        add_text(e, name, text ? text : "");
     }
+    json_decref(label);
 }
 
 int exposition_print(const struct exposition *e, struct strbuf *out)
