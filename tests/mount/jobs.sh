@@ -118,7 +118,7 @@ os.close(os.open(drawn, os.O_CREAT | os.O_WRONLY)) # now the job may end
 while read():
     pass
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, said
-assert said.rstrip().split(b"\x1b[K")[-1].strip().startswith(b"seq="), said
+assert said.rstrip().split(b"\x1b[K")[-1].strip().startswith(b"All changes up to number "), said
 END
 terminal=$!
 pids+=("$terminal")
