@@ -34,7 +34,7 @@ for verb in "${verbs[@]}"; do
     wrong "$verb" --colour
     wrong "$verb" -Z
     wrong "$verb" a b c d e
-    case $verb in help | status | get | drain | rebuild) ;; *) wrong "$verb" ;; esac
+    case $verb in help | status | get | drain | rebuild | metrics) ;; *) wrong "$verb" ;; esac
     "$TALLY" "$verb" --help >"$W/out"
     matches "$(head -n 1 "$W/out")" "^usage: tally $verb"
 done
