@@ -166,7 +166,7 @@ rm -r "$M/main/deep"
 
 claim "each command of the mount is a verb, and each verb that is no more than that is a command"
 eq "$(ctl help | sed -n 's/^| \([a-z]*\).*/\1/p' | sort | grep . | tr '\n' ' ')" \
-    "$(printf '%s\n' "${verbs[@]}" | grep -vxE 'init|mount|umount|check|clone|jobs|exec|import|export|send|receive' | sort | tr '\n' ' ')"
+    "$(printf '%s\n' "${verbs[@]}" | grep -vxE 'init|mount|umount|check|clone|jobs|exec|import|export|send|receive|graph|top|metrics|doctor' | sort | tr '\n' ' ')"
 
 claim "--json is JSON, for what works and what does not; the sentence is on standard error"
 echo x >main/a
