@@ -58,19 +58,3 @@ Test(space, an_empty_store_is_drawn_too)
     cr_assert_eq(strbuf_error(&out), 0);
     strbuf_release(&out);
 }
-
-Test(space, sizes_have_units_and_three_digits_or_so)
-{
-    static const struct {
-        uint64_t bytes;
-        const char *text;
-    } v[] = {{0, "0 B"},           {1023, "1023 B"},
-             {1024, "1.0 KiB"},    {1535, "1.5 KiB"},
-             {102300, "99.9 KiB"}, {102400, "100 KiB"},
-             {1048575, "1.0 MiB"}, {UINT64_MAX - 1, "16.0 EiB"}};
-    for (size_t i = 0; i < sizeof(v) / sizeof(*v); i++) {
-        char text[16];
-        graph_size_text(v[i].bytes, text);
-        cr_assert_str_eq(text, v[i].text);
-    }
-}

@@ -5,6 +5,7 @@
 #include "branches_parts.h"
 #include "svg.h"
 #include "text_fit.h"
+#include "units.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -53,9 +54,9 @@ static const char *class_of(const struct family_row *row)
 static void add_tip(const struct branches_view *v, size_t row, struct strbuf *out)
 {
     const struct graph_node *n = row_node(v, row);
-    char alone[16], shared[16];
-    graph_size_text(row_alone(v, row), alone);
-    graph_size_text(row_shared(v, row), shared);
+    char alone[UNIT_TEXT], shared[UNIT_TEXT];
+    unit_bytes(row_alone(v, row), alone);
+    unit_bytes(row_shared(v, row), shared);
     if (!n) {
         strbuf_addf(out, "%zu more of this kind (%s), which hold %s alone", v->f->rows[row].several,
                     graph_kind_word(v->f->rows[row].kind), alone);
@@ -107,12 +108,12 @@ static void draw_bar(const struct branches_view *v, size_t row, struct svg *s)
 
 static void draw_number(struct svg *s, int x, int y, uint64_t bytes)
 {
-    char text[16];
+    char text[UNIT_TEXT];
     if (bytes == GRAPH_UNKNOWN) {
         svg_text(s, x, y, "dim", "–", NULL);
         return;
     }
-    graph_size_text(bytes, text);
+    unit_bytes(bytes, text);
     svg_text(s, x, y, bytes > 0 ? "num" : "dim", text, NULL);
 }
 
@@ -193,9 +194,9 @@ static void draw_keys(const struct branches_view *v, struct svg *s)
 static void draw_heads(const struct branches_view *v, struct svg *s)
 {
     int y = FIRST_ROW - 10;
-    char scale[16];
+    char scale[UNIT_TEXT];
     CLEANUP_STRBUF struct strbuf to = STRBUF_INIT;
-    graph_size_text(v->scale, scale);
+    unit_bytes(v->scale, scale);
     strbuf_addf(&to, "0 to %s", scale);
     svg_text(s, MARGIN + 8, y, "label", "NAME", NULL);
     svg_text(s, BAR_X, y, "label", to.s, NULL);

@@ -2,12 +2,13 @@
 /* branches_dot: the graph of branches.h for Graphviz. */
 #include "branches.h"
 #include "dot.h"
+#include "units.h"
 
 static void add_size(struct strbuf *out, const char *what, uint64_t bytes)
 {
-    char text[16];
+    char text[UNIT_TEXT];
     if (bytes != GRAPH_UNKNOWN) {
-        graph_size_text(bytes, text);
+        unit_bytes(bytes, text);
         strbuf_addf(out, "\\n%s %s", text, what);
     }
 }

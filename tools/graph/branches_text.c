@@ -2,6 +2,7 @@
 /* branches_text: the tree of branches.h for a terminal. */
 #include "branches_parts.h"
 #include "text_fit.h"
+#include "units.h"
 
 /* The lines of the tree before the name: those of the levels above, and its own. */
 static void add_lines(const struct family *f, size_t row, struct strbuf *out)
@@ -26,9 +27,9 @@ static void add_lines(const struct family *f, size_t row, struct strbuf *out)
 
 static void add_number(struct strbuf *out, uint64_t bytes)
 {
-    char text[16] = "–";
+    char text[UNIT_TEXT] = "–";
     if (bytes != GRAPH_UNKNOWN) {
-        graph_size_text(bytes, text);
+        unit_bytes(bytes, text);
     }
     strbuf_addf(out, " %*s", 10 + (bytes == GRAPH_UNKNOWN ? 2 : 0), text);
 }

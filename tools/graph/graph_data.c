@@ -71,18 +71,6 @@ const char *graph_kind_word(enum graph_kind kind)
     return words[kind];
 }
 
-void graph_size_text(uint64_t bytes, char out[16])
-{
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-    double value = (double)bytes;
-    size_t unit = 0;
-    while (value >= 1023.95 && unit + 1 < sizeof(units) / sizeof(*units)) {
-        value /= 1024;
-        unit++;
-    }
-    snprintf(out, 16, unit > 0 && value < 99.95 ? "%.1f %s" : "%.0f %s", value, units[unit]);
-}
-
 void graph_release(struct graph *g)
 {
     for (size_t i = 0; i < g->count; i++) {

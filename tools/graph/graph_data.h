@@ -73,6 +73,4 @@ size_t graph_find(const struct graph *g, enum graph_kind kind, const char *name)
 size_t graph_root(const struct graph *g, size_t node);
 /* A word for people: "namespace", "snapshot", "in the trash", "gone". */
 const char *graph_kind_word(enum graph_kind kind);
-/* Writes bytes as "1.3 GiB". */
-void graph_size_text(uint64_t bytes, char out[16]);
 void graph_release(struct graph *g);

@@ -5,6 +5,7 @@
 #include "graph_data.h"
 #include "svg.h"
 #include "text_fit.h"
+#include "units.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -53,14 +54,14 @@ uint64_t growth_scale(uint64_t most, int bytes)
     return most / unit < step ? step * unit : most;
 }
 
-static void number_text(const struct figure *f, uint64_t n, char out[32])
+static void number_text(const struct figure *f, uint64_t n, char out[UNIT_TEXT])
 {
     if (n == GROWTH_UNKNOWN) {
-        snprintf(out, 32, "–");
+        snprintf(out, UNIT_TEXT, "–");
     } else if (f->bytes) {
-        graph_size_text(n, out);
+        unit_bytes(n, out);
     } else if (n < 10000) {
-        snprintf(out, 32, "%llu", U(n));
+        snprintf(out, UNIT_TEXT, "%llu", U(n));
     } else {
         static const char *const units[] = {"", "k", "M", "G", "T", "P", "E"};
         double value = (double)n;
@@ -68,7 +69,7 @@ static void number_text(const struct figure *f, uint64_t n, char out[32])
         for (; value >= 999.5; unit++) {
             value /= 1000;
         }
-        snprintf(out, 32, "%.3g %s", value, units[unit]);
+        snprintf(out, UNIT_TEXT, "%.3g %s", value, units[unit]);
     }
 }
 
@@ -141,7 +142,7 @@ static void draw_curve(const struct growth_points *p, size_t figure, uint64_t sc
 {
     CLEANUP_STRBUF struct strbuf d = STRBUF_INIT, tip = STRBUF_INIT;
     int first = 0, last = 0;
-    char now[32];
+    char now[UNIT_TEXT];
     size_t n = add_curve(p, figure, scale, top, &d, &first, &last);
     number_text(&figures[figure], last_of(p, figure), now);
     strbuf_addf(&tip, "%s: %s, %s at last", figures[figure].name, figures[figure].what, now);
@@ -160,7 +161,7 @@ static void draw_panel(const struct growth_points *p, size_t figure, int top, st
 {
     const struct figure *f = &figures[figure];
     uint64_t scale = growth_scale(most_of(p, figure), f->bytes);
-    char text[32];
+    char text[UNIT_TEXT];
     svg_text(s, LEFT, top - 10, "name", f->name, NULL);
     svg_text(s, LEFT + text_width(f->name, 13) + 10, top - 10, "small", f->what, NULL);
     for (int i = 0; i <= QUARTERS; i++) {
@@ -260,7 +261,7 @@ static void add_sparkline(const struct growth_points *p, size_t figure, struct s
 
 void growth_text(const struct growth_points *p, struct strbuf *out)
 {
-    char first[32], last[32];
+    char first[UNIT_TEXT], last[UNIT_TEXT];
     for (size_t i = 0; p->count > 0 && i < GROWTH_FIGURES; i++) {
         number_text(&figures[i], p->v[0].v[i], first);
         number_text(&figures[i], last_of(p, i), last);

@@ -5,6 +5,7 @@
 #include "array.h"
 #include "svg.h"
 #include "text_fit.h"
+#include "units.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -133,9 +134,9 @@ static void add_name(const struct space_row *row, struct strbuf *out)
 /* "main holds 1.2 GiB alone and shares 3 GiB" */
 static void add_tip(const struct space_rows *r, size_t i, struct strbuf *out)
 {
-    char alone[16], shared[16];
-    graph_size_text(r->v[i].alone, alone);
-    graph_size_text(r->v[i].shared, shared);
+    char alone[UNIT_TEXT], shared[UNIT_TEXT];
+    unit_bytes(r->v[i].alone, alone);
+    unit_bytes(r->v[i].shared, shared);
     add_name(&r->v[i], out);
     if (i < r->namespaces && r->v[i].several == 0) {
         strbuf_addf(out, ": %s alone, %s shared", alone, shared);
@@ -160,8 +161,8 @@ static int row_top(const struct space_rows *r, size_t i)
 
 static void draw_number(struct svg *s, int x, int y, uint64_t bytes)
 {
-    char text[16];
-    graph_size_text(bytes, text);
+    char text[UNIT_TEXT];
+    unit_bytes(bytes, text);
     svg_text(s, x, y, bytes > 0 ? "num" : "dim", text, NULL);
 }
 
@@ -197,11 +198,11 @@ static void draw_disk(const struct graph *g, struct svg *s)
 {
     const int width = SPACE_WIDTH - 2 * LEFT;
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    char used[16], free_text[16], all[16];
+    char used[UNIT_TEXT], free_text[UNIT_TEXT], all[UNIT_TEXT];
     uint64_t taken = g->disk > g->disk_free ? g->disk - g->disk_free : 0;
-    graph_size_text(taken, used);
-    graph_size_text(g->disk_free, free_text);
-    graph_size_text(g->disk, all);
+    unit_bytes(taken, used);
+    unit_bytes(g->disk_free, free_text);
+    unit_bytes(g->disk, all);
     strbuf_addf(&text,
                 "The disk of the store: %s of %s are in use, by the store and by others; "
                 "%s are free",
@@ -231,9 +232,9 @@ static void add_desc(const struct space_rows *r, struct strbuf *out)
 static void draw_heads(const struct space_rows *r, struct svg *s)
 {
     CLEANUP_STRBUF struct strbuf to = STRBUF_INIT;
-    char scale[16];
+    char scale[UNIT_TEXT];
     int y = FIRST_ROW - 10;
-    graph_size_text(r->scale, scale);
+    unit_bytes(r->scale, scale);
     strbuf_addf(&to, "0 to %s", scale);
     svg_rect(s, LEFT, y - 44, 14, 10, "alone", NULL);
     svg_text(s, LEFT + 20, y - 35, "small", "held alone", NULL);
@@ -286,13 +287,13 @@ static void add_text_row(const struct space_rows *r, size_t i, int columns, stru
     enum { CELLS = 28 };
     CLEANUP_STRBUF struct strbuf name = STRBUF_INIT;
     const struct space_row *row = &r->v[i];
-    char alone_text[16], shared_text[16] = "";
+    char alone_text[UNIT_TEXT], shared_text[UNIT_TEXT] = "";
     int alone = (int)((double)row->alone / (double)r->scale * CELLS);
     int shared = (int)((double)(row->alone + row->shared) / (double)r->scale * CELLS) - alone;
     add_name(row, &name);
-    graph_size_text(row->alone, alone_text);
+    unit_bytes(row->alone, alone_text);
     if (i < r->namespaces && row->several == 0) {
-        graph_size_text(row->shared, shared_text);
+        unit_bytes(row->shared, shared_text);
     }
     strbuf_addf(out, "%s%*s ", name.s, columns - text_columns(name.s), "");
     add_bar("█", alone, out);
@@ -303,7 +304,7 @@ static void add_text_row(const struct space_rows *r, size_t i, int columns, stru
 
 void space_text(const struct graph *g, const struct space_rows *r, struct strbuf *out)
 {
-    char disk[16], free_text[16];
+    char disk[UNIT_TEXT], free_text[UNIT_TEXT];
     int columns = 27;
     for (size_t i = 0; i < r->count; i++) {
         CLEANUP_STRBUF struct strbuf name = STRBUF_INIT;
@@ -318,7 +319,7 @@ void space_text(const struct graph *g, const struct space_rows *r, struct strbuf
         }
         add_text_row(r, i, columns, out);
     }
-    graph_size_text(g->disk, disk);
-    graph_size_text(g->disk_free, free_text);
+    unit_bytes(g->disk, disk);
+    unit_bytes(g->disk_free, free_text);
     strbuf_addf(out, "\n%s of the disk's %s are free\n", free_text, disk);
 }
