@@ -4,18 +4,16 @@
  */
 #include "profile.h"
 
-#include "io.h"
 #include "latency.h"
 #include "lock.h"
+#include "sender.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <unistd.h>
 
 #define SLOTS (2 * PROFILE_ROWS) /* a power of two */
 #define SENDERS 256
@@ -24,13 +22,6 @@ struct recording {
     LIST_ENTRY(recording) next;
     size_t count;
     struct profile_row *slot[SLOTS]; /* NULL: free */
-};
-
-/* A thread that sends requests, and its program. */
-struct sender {
-    int32_t tid, pid; /* tid 0: nobody */
-    int64_t since;    /* when /proc was asked, monotonic ns */
-    char program[PROFILE_PROGRAM];
 };
 
 struct profile {
@@ -42,41 +33,6 @@ struct profile {
 };
 
 /* ---- who sends ---- */
-
-/* Reads a small file of /proc/TID. False: it cannot be read, since the thread has ended, for
- * example. */
-static bool read_proc(int32_t tid, const char *name, char *buf, size_t room)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/%s", tid, name);
-    CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-    const ssize_t n = fd < 0 ? -1 : read(fd, buf, room - 1);
-
-    if (n <= 0)
-        return false;
-    buf[n] = '\0';
-    return true;
-}
-
-/* Asks /proc for the process of a thread, and for the name of its program. A thread may have a name
- * of its own, which says less. */
-static struct sender ask(int32_t tid, int64_t now)
-{
-    struct sender s = {.tid = tid, .pid = tid, .since = now, .program = "(kernel)"};
-    char status[512];
-    const char *at = NULL;
-
-    if (tid == 0)
-        return s;
-    if (read_proc(tid, "status", status, sizeof status))
-        at = strstr(status, "\nTgid:");
-    if (at)
-        s.pid = (int32_t)strtol(at + strlen("\nTgid:"), NULL, 10);
-    if (!read_proc(s.pid, "comm", s.program, sizeof s.program))
-        snprintf(s.program, sizeof s.program, "%d", s.pid);
-    s.program[strcspn(s.program, "\n")] = '\0';
-    return s;
-}
 
 static struct sender *place_of(struct profile *p, int32_t tid)
 {
@@ -95,7 +51,7 @@ static struct sender find_sender(struct profile *p, int32_t tid)
     }
     if (s.since != 0 && s.tid == tid && now - s.since < PROFILE_FRESH_NS)
         return s;
-    s = ask(tid, now);
+    s = sender_ask(tid, now);
     MUTEX_GUARD(&p->lock);
     return *place_of(p, tid) = s;
 }

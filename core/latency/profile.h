@@ -19,6 +19,7 @@
 
 #include "clock.h"
 #include "histogram.h"
+#include "sender.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,7 +27,7 @@
 #define PROFILE_ROWS 4096
 #define PROFILE_RECORDINGS 8 /* at once */
 #define PROFILE_FRESH_NS (50 * NSEC_PER_MSEC)
-#define PROFILE_PROGRAM 16 /* bytes of a program's name, with the 0 */
+#define PROFILE_PROGRAM SENDER_PROGRAM
 #define PROFILE_OTHERS "(others)"
 #define PROFILE_NO_NS UINT32_MAX /* the namespace of these rows */
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* growth_read: the samples of growth_chart.h, from a mount. */
+/* growth_read: see the header. */
+#include "growth_read.h"
+
 #include "array.h"
 #include "command.h"
 #include "graph_read.h"
-#include "growth_chart.h"
 #include "say.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * doctor: what looks wrong with a mount, and what to do about it. The checks are pure functions of
- * the facts, in a table in doctor.c; doctor_report.h gathers the facts.
+ * the facts, in a table in doctor.c; doctor_gather.h gathers these.
  */
 #pragma once
 
