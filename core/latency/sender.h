@@ -15,8 +15,8 @@ struct sender {
     char program[SENDER_PROGRAM];
 };
 
-/* Asks for the process of a thread, and for the name of its program; a thread may have a name of its
- * own, which says less. Where the name cannot be read the program is called by the number of the
- * process, and that of tid 0 is "(kernel)". `now` is noted in the result. Reads two files of /proc;
- * any thread. */
+/* Asks for the process of a thread, and for the name of its program; a thread may have a name of
+ * its own, which says less. Where the name cannot be read the program is called by the number of
+ * the process, and that of tid 0 is "(kernel)". `now` is noted in the result. Reads two files of
+ * /proc; any thread. */
 struct sender sender_ask(int32_t tid, int64_t now);

@@ -7,7 +7,7 @@
 
 #define ROWS 60
 
-static struct sample s;
+static struct costs s;
 static struct top_line lines[ROWS];
 static size_t count;
 
@@ -20,14 +20,14 @@ static void add_requests(void)
                  "program=program%d pid=7 ns=\"a long name of a namespace, number %d, \\033[31m\" "
                  "op=KIND%d count=3 total_us=%d max_us=20 buckets=5:2,20:1\n",
                  i, i, i, i);
-        cr_assert_eq(sample_add_reply(&s, "ms=100", line), 0);
+        cr_assert_eq(costs_add_reply(&s, "ms=100", line), 0);
     }
 }
 
 static void draw(const char *stats, const char *jobs, size_t rows, size_t columns)
 {
     json_t *st = stats ? json_loads(stats, 0, NULL) : NULL, *j = json_loads(jobs, 0, NULL);
-    const struct top_facts f = {.mnt = "/mnt", .stats = st, .jobs = j, .sample = &s};
+    const struct top_facts f = {.mnt = "/mnt", .stats = st, .jobs = j, .costs = &s};
 
     cr_assert(!stats || st);
     count = top_screen(&f, rows, columns, lines);
@@ -40,7 +40,7 @@ static void down(void)
 {
     for (size_t i = 0; i < count; i++)
         free(lines[i].text);
-    sample_release(&s);
+    costs_release(&s);
 }
 
 TestSuite(top_screen, .fini = down);

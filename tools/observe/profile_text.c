@@ -27,9 +27,9 @@ static uint64_t mean_us(const struct histogram *h)
 /* ---- tables ---- */
 
 static const char *const titles[] = {
-    [SAMPLE_BY_OP] = "REQUEST", [SAMPLE_BY_NS] = "NAMESPACE", [SAMPLE_BY_PROGRAM] = "PROGRAM"};
+    [COSTS_BY_OP] = "REQUEST", [COSTS_BY_NS] = "NAMESPACE", [COSTS_BY_PROGRAM] = "PROGRAM"};
 
-static void add_group(struct table *t, const struct sample *s, const struct sample_group *g,
+static void add_group(struct table *t, const struct costs *s, const struct costs_group *g,
                       uint64_t all_ns, bool with_pid)
 {
     char name[300], count[UNIT_TEXT], rate[32], share[16];
@@ -45,12 +45,12 @@ static void add_group(struct table *t, const struct sample *s, const struct samp
              all_ns ? (double)g->took.sum_ns * 100 / (double)all_ns : 0);
     table_add(t, (const char *[]){name, unit_count(n, count), rate,
                                   profile_time(mean_us(&g->took), mean),
-                                  profile_time(sample_quantile(&g->took, g->max_us, 0.5), p50),
-                                  profile_time(sample_quantile(&g->took, g->max_us, 0.99), p99),
+                                  profile_time(costs_quantile(&g->took, g->max_us, 0.5), p50),
+                                  profile_time(costs_quantile(&g->took, g->max_us, 0.99), p99),
                                   profile_time(g->max_us, max), share});
 }
 
-static int add_table(const struct sample *s, enum sample_by by, size_t most, size_t width,
+static int add_table(const struct costs *s, enum costs_by by, size_t most, size_t width,
                      struct strbuf *out)
 {
     const struct table_column columns[] = {
@@ -59,10 +59,10 @@ static int add_table(const struct sample *s, enum sample_by by, size_t most, siz
         {.title = "P50", .right = true},        {.title = "P99", .right = true},
         {.title = "MAX", .right = true},        {.title = "TIME", .right = true},
     };
-    struct sample_group *groups;
+    struct costs_group *groups;
     struct table t;
     uint64_t all_ns = 0;
-    const ssize_t count = sample_group(s, by, &groups);
+    const ssize_t count = costs_group(s, by, &groups);
     if (count < 0) {
         return (int)count;
     }
@@ -71,7 +71,7 @@ static int add_table(const struct sample *s, enum sample_by by, size_t most, siz
     }
     table_init(&t, columns, sizeof(columns) / sizeof(*columns));
     for (ssize_t i = 0; i < count && (size_t)i < most; i++) {
-        add_group(&t, s, &groups[i], all_ns, by == SAMPLE_BY_PROGRAM);
+        add_group(&t, s, &groups[i], all_ns, by == COSTS_BY_PROGRAM);
     }
     table_print(&t, width, out);
     if ((size_t)count > most) {
@@ -82,13 +82,13 @@ static int add_table(const struct sample *s, enum sample_by by, size_t most, siz
     return strbuf_error(out);
 }
 
-int profile_text(const struct sample *s, size_t most, size_t width, struct strbuf *out)
+int profile_text(const struct costs *s, size_t most, size_t width, struct strbuf *out)
 {
     char count[UNIT_TEXT], time[UNIT_TEXT];
     int err = 0;
-    strbuf_addf(out, "%s in %s\n", unit_noun(sample_requests(s), "request", count),
+    strbuf_addf(out, "%s in %s\n", unit_noun(costs_requests(s), "request", count),
                 unit_duration((int64_t)s->ms, time));
-    for (enum sample_by by = SAMPLE_BY_OP; err == 0 && s->count && by <= SAMPLE_BY_PROGRAM; by++) {
+    for (enum costs_by by = COSTS_BY_OP; err == 0 && s->count && by <= COSTS_BY_PROGRAM; by++) {
         strbuf_adds(out, "\n");
         err = add_table(s, by, most, width, out);
     }
@@ -97,18 +97,18 @@ int profile_text(const struct sample *s, size_t most, size_t width, struct strbu
 
 /* ---- JSON ---- */
 
-static json_t *row_json(const struct sample_row *r)
+static json_t *row_json(const struct costs_row *r)
 {
     return json_pack(
         "{s:o, s:i, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "program", json_text(r->program),
         "pid", r->pid, "ns", json_text(r->ns), "op", r->op, "count",
         (json_int_t)histogram_count(&r->took), "total_us",
         (json_int_t)(r->took.sum_ns / NSEC_PER_USEC), "mean_us", (json_int_t)mean_us(&r->took),
-        "p50_us", (json_int_t)sample_quantile(&r->took, r->max_us, 0.5), "p99_us",
-        (json_int_t)sample_quantile(&r->took, r->max_us, 0.99), "max_us", (json_int_t)r->max_us);
+        "p50_us", (json_int_t)costs_quantile(&r->took, r->max_us, 0.5), "p99_us",
+        (json_int_t)costs_quantile(&r->took, r->max_us, 0.99), "max_us", (json_int_t)r->max_us);
 }
 
-json_t *profile_json(const struct sample *s)
+json_t *profile_json(const struct costs *s)
 {
     json_t *root = json_object(), *rows = json_array();
     bool failed = json_object_set_new(root, "ms", json_integer((json_int_t)s->ms)) < 0;

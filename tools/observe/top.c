@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * top: a thread takes samples, each of which waits for its interval, and publishes them. The main
+ * top: a thread records costs, an interval each, and publishes them. The main
  * thread draws, and answers keys at once.
  */
 #include "top.h"
@@ -9,7 +9,7 @@
 #include "io.h"
 #include "jobs.h"
 #include "lock.h"
-#include "sample.h"
+#include "costs.h"
 #include "thread.h"
 #include "top_screen.h"
 
@@ -30,7 +30,7 @@
 
 struct gathered {
     json_t *stats, *jobs;
-    struct sample sample;
+    struct costs costs;
 };
 
 struct top {
@@ -47,7 +47,7 @@ static void release(struct gathered *g)
 {
     json_decref(g->stats);
     json_decref(g->jobs);
-    sample_release(&g->sample);
+    costs_release(&g->costs);
 }
 
 /* ---- gathering ---- */
@@ -57,7 +57,7 @@ static void take(struct top *t, struct gathered *g)
 {
     for (unsigned ms = 0; ms < t->seconds * 1000 && !atomic_load(&t->ends); ms += SLICE_MS) {
         CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
-        if (sample_take(t->mnt, SLICE_MS, &g->sample, &why) < 0) {
+        if (costs_take(t->mnt, SLICE_MS, &g->costs, &why) < 0) {
             (void)nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
             return;
         }
@@ -68,7 +68,7 @@ static void *gather(void *arg)
 {
     struct top *t = arg;
     while (!atomic_load(&t->ends)) {
-        struct gathered g = {.sample = SAMPLE_INIT}, before;
+        struct gathered g = {.costs = COSTS_INIT}, before;
         take(t, &g);
         g.stats = client_load_stats(t->mnt);
         g.jobs = jobs_read_all(t->mnt);
@@ -106,7 +106,7 @@ static void draw(struct top *t)
     const struct top_facts f = {.mnt = t->mnt,
                                 .stats = t->got.stats,
                                 .jobs = t->got.jobs,
-                                .sample = &t->got.sample,
+                                .costs = &t->got.costs,
                                 .now = time(NULL)};
     const size_t rows = LINES > 2 ? (size_t)LINES - 1 : 1;
     mutex_held(&t->lock);
@@ -148,10 +148,10 @@ static bool begin_screen(SCREEN **ret)
     return true;
 }
 
-/* A first short sample, before the screen is touched: its failure is a sentence for the user. */
+/* A first short recording, before the screen is touched: its failure is a sentence for the user. */
 static int begin_facts(struct top *t, struct strbuf *why)
 {
-    int err = sample_take(t->mnt, 1, &t->got.sample, why);
+    int err = costs_take(t->mnt, 1, &t->got.costs, why);
     if (err == 0) {
         t->got.stats = client_load_stats(t->mnt);
         t->number = 1;

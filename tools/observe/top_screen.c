@@ -160,18 +160,18 @@ static void add_jobs(struct screen *s, const struct top_facts *f)
 /* ---- the tables ---- */
 
 /* One table of groups as lines of text, `rows` at most with its title. */
-static void make_table(const struct sample *sample, enum sample_by by, size_t rows, size_t columns,
+static void make_table(const struct costs *costs, enum costs_by by, size_t rows, size_t columns,
                        struct strbuf *out)
 {
     static const char *const titles[] = {
-        [SAMPLE_BY_OP] = "REQUEST", [SAMPLE_BY_NS] = "NAMESPACE", [SAMPLE_BY_PROGRAM] = "PROGRAM"};
+        [COSTS_BY_OP] = "REQUEST", [COSTS_BY_NS] = "NAMESPACE", [COSTS_BY_PROGRAM] = "PROGRAM"};
     const struct table_column c[] = {{.title = titles[by], .shrinks = true},
                                      {.title = "PER S", .right = true},
                                      {.title = "MEAN", .right = true},
                                      {.title = "P99", .right = true}};
-    struct sample_group *groups;
+    struct costs_group *groups;
     struct table t;
-    const ssize_t count = sample_group(sample, by, &groups);
+    const ssize_t count = costs_group(costs, by, &groups);
     if (count < 0) {
         return; /* no memory: the table is empty until the next time */
     }
@@ -180,12 +180,11 @@ static void make_table(const struct sample *sample, enum sample_by by, size_t ro
         const struct histogram *h = &groups[i].took;
         const uint64_t n = histogram_count(h);
         char rate[32], mean[PROFILE_TIME], p99[PROFILE_TIME];
-        snprintf(rate, sizeof(rate), "%.0f",
-                 sample->ms ? (double)n * 1000 / (double)sample->ms : 0);
+        snprintf(rate, sizeof(rate), "%.0f", costs->ms ? (double)n * 1000 / (double)costs->ms : 0);
         table_add(&t,
                   (const char *[]){*groups[i].name ? groups[i].name : "(gone)", rate,
                                    profile_time(n ? h->sum_ns / 1000 / n : 0, mean),
-                                   profile_time(sample_quantile(h, groups[i].max_us, 0.99), p99)});
+                                   profile_time(costs_quantile(h, groups[i].max_us, 0.99), p99)});
     }
     table_print(&t, columns, out);
     table_release(&t);
@@ -220,9 +219,9 @@ static void add_tables(struct screen *s, const struct top_facts *f)
         return;
     }
     const size_t below = left / 3 > PROGRAMS_LEAST ? left / 3 : PROGRAMS_LEAST;
-    make_table(f->sample, SAMPLE_BY_OP, left - below - 1, half - 2, &ops);
-    make_table(f->sample, SAMPLE_BY_NS, left - below - 1, s->columns - half - 1, &names);
-    make_table(f->sample, SAMPLE_BY_PROGRAM, below, s->columns, &programs);
+    make_table(f->costs, COSTS_BY_OP, left - below - 1, half - 2, &ops);
+    make_table(f->costs, COSTS_BY_NS, left - below - 1, s->columns - half - 1, &names);
+    make_table(f->costs, COSTS_BY_PROGRAM, below, s->columns, &programs);
     add_beside(s, ops.s ? ops.s : "", names.s ? names.s : "", half);
     add(s, TOP_PLAIN, "%s", "");
     add_beside(s, programs.s ? programs.s : "", "", half);
@@ -243,7 +242,7 @@ size_t top_screen(const struct top_facts *f, size_t rows, size_t columns, struct
     add_shards(&s, f);
     add_jobs(&s, f);
     add(&s, TOP_PLAIN, "now     %s in the last %.1f s, %llu wait for an answer",
-        unit_noun(sample_requests(f->sample), "request", count), (double)f->sample->ms / 1000,
+        unit_noun(costs_requests(f->costs), "request", count), (double)f->costs->ms / 1000,
         (unsigned long long)stats_number(f->stats, "waiting_requests"));
     add(&s, TOP_PLAIN, "%s", "");
     add_tables(&s, f);

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "sample.h"
+#include "costs.h"
 
 #include <jansson.h>
 #include <stdint.h>
@@ -21,7 +21,7 @@ struct top_facts {
     const char *mnt;
     const json_t *stats;         /* .tally/stats.json; NULL: the mount does not answer */
     const json_t *jobs;          /* jobs_read_all(); NULL: not known */
-    const struct sample *sample; /* of the last interval */
+    const struct costs *costs; /* of the last interval */
     int64_t now;                 /* seconds since the epoch */
 };
 

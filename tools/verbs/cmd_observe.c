@@ -90,25 +90,25 @@ static void on_interrupt(int signal)
 }
 
 /* Records second by second, so that ^C shows what there is so far. */
-static int record(const char *mnt, uint64_t seconds, struct sample *s, struct strbuf *why)
+static int record(const char *mnt, uint64_t seconds, struct costs *s, struct strbuf *why)
 {
     int err = 0;
     (void)sigaction(SIGINT, &(struct sigaction){.sa_handler = on_interrupt}, NULL);
     for (uint64_t i = 0; err == 0 && i < seconds && !interrupted; i++) {
         tally_progress("recording, %llu s left (^C: show it now)",
                        (unsigned long long)(seconds - i));
-        err = sample_take(mnt, 1000, s, why);
+        err = costs_take(mnt, 1000, s, why);
     }
     tally_progress("%s", "");
     return interrupted ? 0 : err;
 }
 
 /* Prints the rows as key=value, a line each. */
-static void print_rows(const struct sample *s)
+static void print_rows(const struct costs *s)
 {
     CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
     for (size_t i = 0; i < s->count; i++) {
-        const struct sample_row *r = &s->rows[i];
+        const struct costs_row *r = &s->rows[i];
         const uint64_t n = histogram_count(&r->took);
         strbuf_adds(&out, "program=");
         command_add_word(&out, r->program);
@@ -116,14 +116,14 @@ static void print_rows(const struct sample *s)
         command_add_word(&out, r->ns);
         strbuf_addf(&out, " op=%s count=%llu total_us=%llu p50_us=%llu p99_us=%llu max_us=%llu\n",
                     r->op, (unsigned long long)n, (unsigned long long)r->took.sum_ns / 1000,
-                    (unsigned long long)sample_quantile(&r->took, r->max_us, 0.5),
-                    (unsigned long long)sample_quantile(&r->took, r->max_us, 0.99),
+                    (unsigned long long)costs_quantile(&r->took, r->max_us, 0.5),
+                    (unsigned long long)costs_quantile(&r->took, r->max_us, 0.99),
                     (unsigned long long)r->max_us);
     }
     tally_print(out.s, out.len);
 }
 
-static int print_sample(const struct sample *s, bool json)
+static int print_costs(const struct costs *s, bool json)
 {
     CLEANUP_STRBUF struct strbuf out = STRBUF_INIT;
     if (json) {
@@ -147,7 +147,7 @@ int cmd_profile_run(int argc, char **argv)
 {
     static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
     CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
-    struct sample s = SAMPLE_INIT;
+    struct costs s = COSTS_INIT;
     struct tally_mountinfo m;
     struct asked asked;
     uint64_t seconds = PROFILE_SECONDS;
@@ -161,8 +161,8 @@ int cmd_profile_run(int argc, char **argv)
     }
     err = record(m.point, seconds, &s, &why);
     const int code =
-        err < 0 ? tally_fail("%s", why.s ? why.s : strerror(-err)) : print_sample(&s, asked.json);
-    sample_release(&s);
+        err < 0 ? tally_fail("%s", why.s ? why.s : strerror(-err)) : print_costs(&s, asked.json);
+    costs_release(&s);
     return code;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sample.h"
+#include "costs.h"
 
 #include "array.h"
 #include "client.h"
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ROWS_MAX 4096 /* of one sample, and one more for each kind of request */
+#define ROWS_MAX 4096 /* of one recording, and one more for each kind of request */
 
 /* ---- a reply ---- */
 
@@ -51,7 +51,7 @@ static char *copy(const json_t *fields, const char *key)
     return strdup(text ? text : "");
 }
 
-static void release_row(struct sample_row *r)
+static void release_row(struct costs_row *r)
 {
     free(r->program);
     free(r->ns);
@@ -59,7 +59,7 @@ static void release_row(struct sample_row *r)
 }
 
 /* Has a row become one of "(others)", of no namespace. */
-static int take_to_others(struct sample_row *r)
+static int take_to_others(struct costs_row *r)
 {
     free(r->program);
     free(r->ns);
@@ -69,10 +69,10 @@ static int take_to_others(struct sample_row *r)
     return r->program && r->ns ? 0 : -ENOMEM;
 }
 
-static struct sample_row *find_row(const struct sample *s, const struct sample_row *r)
+static struct costs_row *find_row(const struct costs *s, const struct costs_row *r)
 {
     for (size_t i = 0; i < s->count; i++) {
-        struct sample_row *o = &s->rows[i];
+        struct costs_row *o = &s->rows[i];
         if (strcmp(o->op, r->op) == 0 && strcmp(o->ns, r->ns) == 0 &&
             strcmp(o->program, r->program) == 0) {
             return o;
@@ -82,9 +82,9 @@ static struct sample_row *find_row(const struct sample *s, const struct sample_r
 }
 
 /* Adds a row to one that is there already, or at the end. It takes over the texts of `r`. */
-static int merge_row(struct sample *s, struct sample_row *r)
+static int merge_row(struct costs *s, struct costs_row *r)
 {
-    struct sample_row *o = find_row(s, r);
+    struct costs_row *o = find_row(s, r);
     int err = 0;
     if (!o && s->count >= ROWS_MAX) {
         err = take_to_others(r);
@@ -107,10 +107,10 @@ static int merge_row(struct sample *s, struct sample_row *r)
 }
 
 /* Adds one line of a reply. */
-static int add_line(struct sample *s, const char *line, size_t len)
+static int add_line(struct costs *s, const char *line, size_t len)
 {
     json_t *f = fields_of(line, len);
-    struct sample_row r = {.pid = (int)number(f, "pid"), .max_us = number(f, "max_us")};
+    struct costs_row r = {.pid = (int)number(f, "pid"), .max_us = number(f, "max_us")};
     if (!f || !read_buckets(fields_get(f, "buckets"), &r.took)) {
         json_decref(f);
         return -EPROTO;
@@ -127,7 +127,7 @@ static int add_line(struct sample *s, const char *line, size_t len)
     return merge_row(s, &r);
 }
 
-int sample_add_reply(struct sample *s, const char *head, const char *body)
+int costs_add_reply(struct costs *s, const char *head, const char *body)
 {
     json_t *f = fields_of(head, strlen(head));
     int err = f ? 0 : -EPROTO;
@@ -145,7 +145,7 @@ int sample_add_reply(struct sample *s, const char *head, const char *body)
 
 /* ---- recording ---- */
 
-int sample_take(const char *mnt, unsigned ms, struct sample *s, struct strbuf *why)
+int costs_take(const char *mnt, unsigned ms, struct costs *s, struct strbuf *why)
 {
     struct reply reply = REPLY_INIT;
     char command[40];
@@ -156,7 +156,7 @@ int sample_take(const char *mnt, unsigned ms, struct sample *s, struct strbuf *w
         close(fd);
     }
     if (err == 0) {
-        err = sample_add_reply(s, reply.head.s ? reply.head.s : "", reply.body.s);
+        err = costs_add_reply(s, reply.head.s ? reply.head.s : "", reply.body.s);
     }
     if (err < 0) {
         strbuf_addf(why, "%s", fd >= 0 && reply.head.len ? reply.head.s : strerror(-err));
@@ -165,53 +165,53 @@ int sample_take(const char *mnt, unsigned ms, struct sample *s, struct strbuf *w
     return err;
 }
 
-void sample_release(struct sample *s)
+void costs_release(struct costs *s)
 {
     for (size_t i = 0; i < s->count; i++) {
         release_row(&s->rows[i]);
     }
     free(s->rows);
-    *s = (struct sample)SAMPLE_INIT;
+    *s = (struct costs)COSTS_INIT;
 }
 
 /* ---- groups ---- */
 
-static const char *name_of(const struct sample_row *r, enum sample_by by)
+static const char *name_of(const struct costs_row *r, enum costs_by by)
 {
-    return by == SAMPLE_BY_OP ? r->op : by == SAMPLE_BY_NS ? r->ns : r->program;
+    return by == COSTS_BY_OP ? r->op : by == COSTS_BY_NS ? r->ns : r->program;
 }
 
-static struct sample_group *find_group(struct sample_group *groups, size_t *count, const char *name,
-                                       int pid)
+static struct costs_group *find_group(struct costs_group *groups, size_t *count, const char *name,
+                                      int pid)
 {
     for (size_t i = 0; i < *count; i++) {
         if (strcmp(groups[i].name, name) == 0) {
             return &groups[i];
         }
     }
-    groups[*count] = (struct sample_group){.name = name, .pid = pid};
+    groups[*count] = (struct costs_group){.name = name, .pid = pid};
     return &groups[(*count)++];
 }
 
 static int dearest_first(const void *a, const void *b)
 {
-    const struct sample_group *x = a, *y = b;
+    const struct costs_group *x = a, *y = b;
     if (x->took.sum_ns != y->took.sum_ns) {
         return x->took.sum_ns < y->took.sum_ns ? 1 : -1;
     }
     return strcmp(x->name, y->name);
 }
 
-ssize_t sample_group(const struct sample *s, enum sample_by by, struct sample_group **ret)
+ssize_t costs_group(const struct costs *s, enum costs_by by, struct costs_group **ret)
 {
-    struct sample_group *groups = calloc(s->count + 1, sizeof(*groups));
+    struct costs_group *groups = calloc(s->count + 1, sizeof(*groups));
     size_t count = 0;
     if (!groups) {
         return -ENOMEM;
     }
     for (size_t i = 0; i < s->count; i++) {
-        const struct sample_row *r = &s->rows[i];
-        struct sample_group *g = find_group(groups, &count, name_of(r, by), r->pid);
+        const struct costs_row *r = &s->rows[i];
+        struct costs_group *g = find_group(groups, &count, name_of(r, by), r->pid);
         histogram_add(&g->took, &r->took);
         g->max_us = g->max_us > r->max_us ? g->max_us : r->max_us;
         g->pid = g->pid == r->pid ? g->pid : 0;
@@ -221,13 +221,13 @@ ssize_t sample_group(const struct sample *s, enum sample_by by, struct sample_gr
     return (ssize_t)count;
 }
 
-uint64_t sample_quantile(const struct histogram *took, uint64_t max_us, double share)
+uint64_t costs_quantile(const struct histogram *took, uint64_t max_us, double share)
 {
     const uint64_t us = histogram_quantile(took, share);
     return us < max_us || max_us == 0 ? us : max_us;
 }
 
-uint64_t sample_requests(const struct sample *s)
+uint64_t costs_requests(const struct costs *s)
 {
     uint64_t n = 0;
     for (size_t i = 0; i < s->count; i++) {
