@@ -113,28 +113,50 @@ static void place(struct control_session *s, int64_t off)
 
 /* ---- turns ---- */
 
-/* Waits for the turn of the session. Replies of earlier writes are dropped if they are all read,
- * too many, or incomplete, or if they were only a copy of the last reply. */
-static int take_turn(struct control_session *s, int64_t off, const _Atomic bool *interrupted)
+/* A write begins: replies of earlier ones are dropped if they are all read, too many, or incomplete,
+ * or if they were only a copy of the last reply. No write has the turn. The caller holds s->lock. */
+static void begin_replies(struct control_session *s)
 {
-    MUTEX_GUARD(&s->lock);
-
-    if (s->busy && !thread_may_wait())
-        return -EWOULDWAIT;
-    while (s->busy) {
-        if (interrupted && atomic_load(interrupted))
-            return -EINTR;
-        (void)cond_wait_for(&s->free, &s->lock, LOOK_EVERY);
-    }
-    s->busy = true;
-    if (off >= 0)
-        place(s, off);
     if (!s->wrote || s->out.len - s->read > UNREAD_MAX || s->out.failed || s->read == s->out.len) {
         strbuf_release(&s->out);
         count(s);
         s->read = 0;
     }
     s->wrote = true;
+}
+
+/* Replies to a write that was interrupted before it had the turn. Without a reply of its own the
+ * session would read the last one of the mount. The caller holds s->lock. */
+static void refuse_turn(struct control_session *s)
+{
+    if (!s->busy)
+        begin_replies(s);
+    if (s->out.len - s->read <= UNREAD_MAX)
+        command_add_error(&s->out, -EINTR, "control",
+                          "interrupted before it began; nothing was done");
+    count(s);
+}
+
+/* Waits for the turn of the session. */
+static int take_turn(struct control_session *s, int64_t off, const _Atomic bool *interrupted)
+{
+    MUTEX_GUARD(&s->lock);
+
+    if (s->busy && !thread_may_wait())
+        return -EWOULDWAIT;
+    for (;;) {
+        if (interrupted && atomic_load(interrupted)) {
+            refuse_turn(s);
+            return -EINTR;
+        }
+        if (!s->busy)
+            break;
+        (void)cond_wait_for(&s->free, &s->lock, LOOK_EVERY);
+    }
+    s->busy = true;
+    if (off >= 0)
+        place(s, off);
+    begin_replies(s);
     return 0;
 }
 

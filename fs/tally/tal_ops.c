@@ -305,10 +305,9 @@ static void reply_written(fuse_req_t req, ssize_t n)
 
 static void do_write_control(struct call *c)
 {
-    ssize_t n = -EINTR; /* interrupted before it began */
     fs_asked_by(c->req);
-    if (!atomic_load(&c->interrupted))
-        n = control_write_at(fs_handle(&c->fi)->control, c->data, c->len, c->off, &c->interrupted);
+    const ssize_t n =
+        control_write_at(fs_handle(&c->fi)->control, c->data, c->len, c->off, &c->interrupted);
     call_settle(c);
     reply_written(c->req, n);
 }

@@ -173,6 +173,24 @@ Test(control, what_is_too_long_or_holds_a_nul_is_refused_with_a_sentence)
     control_close(s);
 }
 
+Test(control, a_write_that_is_interrupted_before_it_begins_does_nothing_and_says_so)
+{
+    static const _Atomic bool interrupted = true;
+    struct control_session *s = session(), *other = session();
+
+    cr_assert_eq(put(other, "branch main dev\n"), 16);
+    cr_assert_eq(control_write_at(s, "branch main test\n", 17, -1, &interrupted), -EINTR);
+    cr_assert_str_eq(get(s),
+                     "error EINTR control: interrupted before it began; nothing was done\n");
+    cr_assert_str_eq(get(s), "");
+    cr_assert_eq(put(s, "drop test\n"), -ENOENT); /* it was not made */
+    for (int i = 0; i < 40000; i++)
+        (void)control_write_at(s, "get\n", 4, -1, &interrupted);
+    cr_assert_leq(atomic_load(&x.p->control->replies), 2 << 20); /* also if nobody reads them */
+    control_close(s);
+    control_close(other);
+}
+
 Test(control, only_verbs_that_may_wait_are_said_to)
 {
     static const char *const slow[] = {"drain",

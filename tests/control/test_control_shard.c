@@ -7,6 +7,8 @@
 #include "refs_impl.h"
 #include "shards_impl.h"
 #include "view.h"
+#include <pthread.h>
+#include <sched.h>
 
 static struct world w;
 
@@ -297,17 +299,17 @@ Test(control_shard, requests_and_bytes_of_a_shard_are_shown_and_go_on_after_it_w
     char text[200];
     const struct shard_traffic *t = &after.traffic;
 
-    snprintf(text, sizeof text, " puts=%d gets=%d stats=%d deletes=%d lists=%d sent=%d received=%d\n",
-             (int)t->requests[SHARD_PUT], (int)t->requests[SHARD_GET],
-             (int)t->requests[SHARD_STAT], (int)t->requests[SHARD_DELETE],
-             (int)t->requests[SHARD_LIST], (int)t->sent, (int)t->received);
+    snprintf(text, sizeof text,
+             " puts=%d gets=%d stats=%d deletes=%d lists=%d sent=%d received=%d\n",
+             (int)t->requests[SHARD_PUT], (int)t->requests[SHARD_GET], (int)t->requests[SHARD_STAT],
+             (int)t->requests[SHARD_DELETE], (int)t->requests[SHARD_LIST], (int)t->sent,
+             (int)t->received);
     agreed(&w.x, "shard list", text);
     snprintf(text, sizeof text, "tallyfs_shard_requests_total{shard=\"1\",kind=\"put\"} %d\n",
              (int)t->requests[SHARD_PUT]);
     cr_assert(shows(VIEW_METRICS, text));
     snprintf(text, sizeof text,
-             "tallyfs_shard_transferred_bytes_total{shard=\"1\",kind=\"sent\"} %d\n",
-             (int)t->sent);
+             "tallyfs_shard_transferred_bytes_total{shard=\"1\",kind=\"sent\"} %d\n", (int)t->sent);
     cr_assert(shows(VIEW_METRICS, text));
     cr_assert(shows(VIEW_METRICS, "# TYPE tallyfs_shard_requests_total counter\n"));
     snprintf(text, sizeof text, "\"sent_bytes\": %d", (int)t->sent);
@@ -405,14 +407,31 @@ Test(control_shard, a_drain_that_is_cancelled_before_it_begins_leaves_the_shard_
     agreed(&w.x, "cancel 1", "ok");
 }
 
-/* Commands a drain of shard 1 that is interrupted while the queue of jobs is full. */
-static void drain_in_vain(void)
-{
-    static const _Atomic bool interrupted = true;
-    struct control_session *s;
+static _Atomic bool interrupted;
 
+/* Interrupts the command as soon as its job, of that number, is there. */
+static void *interrupt_at(void *number)
+{
+    struct job j;
+
+    while (job_get(w.x.p, *(uint64_t *)number, &j) < 0)
+        sched_yield();
+    atomic_store(&interrupted, true);
+    return NULL;
+}
+
+/* Commands a drain of shard 1, which becomes that job, and is interrupted while the queue of jobs is
+ * full. */
+static void drain_in_vain(uint64_t number)
+{
+    struct control_session *s;
+    pthread_t t;
+
+    atomic_store(&interrupted, false);
     cr_assert_eq(control_open(w.x.p, &s), 0);
+    cr_assert_eq(pthread_create(&t, NULL, interrupt_at, &number), 0);
     cr_assert_eq(control_write_at(s, "shard drain 1", 13, 0, &interrupted), -EINTR);
+    cr_assert_eq(pthread_join(t, NULL), 0);
     control_close(s);
 }
 
@@ -432,10 +451,10 @@ Test(control_shard, a_drain_that_no_job_does_leaves_the_shard_as_it_was)
     cr_assert_eq(workers_set_queue(w.x.p->workers, 1), 0);
     cr_assert_eq(job_start(w.x.p, "test", "", &j), 0);
     cr_assert_eq(job_run(w.x.p, j, &(struct job_work){.fn = until_told}, -1, NULL), 0);
-    drain_in_vain();
+    drain_in_vain(3);
     cr_assert_not(drains());
     cr_assert_eq(shards_set_draining(w.x.p->shards, 1, true), 0);
-    drain_in_vain();
+    drain_in_vain(4);
     cr_assert(drains()); /* as an earlier drain has left it */
     agreed(&w.x, "cancel 2", "ok");
     agreed(&w.x, "cancel 1", "ok");

@@ -85,6 +85,33 @@ eq "$(job "$scrub" state)" cancelled
 "$TALLY" set max_in_flight_jobs 0
 "$TALLY" set scrub_rate 64M
 
+claim "who is stopped and goes on waits on, for a job and for a drain"
+# stopped_once COMMAND… - runs it in the background, as $stopped, and stops it once while it waits.
+is_state() { [[ $(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status") == "$2" ]]; }
+stopped_once() {
+    local before
+    before=$(newest)
+    "$@" >"$W/stopped" 2>&1 8>&- &
+    stopped=$!
+    pids+=("$stopped")
+    wait_until newer_than "$before"
+    wait_until is_begun "$(newest)"
+    kill -STOP "$stopped"
+    wait_until is_state "$stopped" T
+    kill -CONT "$stopped"
+}
+"$TALLY" set scrub_rate 1M
+stopped_once "$TALLY" scrub --wait
+"$TALLY" set scrub_rate 1G
+wait "$stopped"
+matches "$(cat "$W/stopped")" 'damaged=0 .*job='
+"$TALLY" set scrub_rate 64M
+hold
+stopped_once "$TALLY" drain --idle
+let_go
+wait "$stopped"
+matches "$(cat "$W/stopped")" '^seq='
+
 claim "a drop is a job; it cannot be cancelled, and ends at all of it"
 mkdir "$M/gone"
 for i in {1..300}; do echo "$i" >"$M/gone/f$i"; done

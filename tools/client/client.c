@@ -153,6 +153,15 @@ int client_run(int fd, const char *command, struct reply *ret)
     return err;
 }
 
+int client_wait(int fd, const char *command, struct reply *ret)
+{
+    int err;
+    while ((err = client_run(fd, command, ret)) == -EINTR) {
+        reply_release(ret);
+    }
+    return err;
+}
+
 void reply_release(struct reply *r)
 {
     strbuf_release(&r->head);

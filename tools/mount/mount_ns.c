@@ -187,7 +187,9 @@ static _Noreturn void wait_and_show(const struct mount_ns *a, const char *place,
 {
     char byte = MOUNT_NS_SAID;
     ssize_t n;
-    setsid();
+    if (!a->in_group) {
+        setsid();
+    }
     do {
         n = read(ready, &byte, 1);
     } while (n < 0 && errno == EINTR);

@@ -113,7 +113,7 @@ static int drain(const struct tally_mountinfo *m)
     if (fd < 0) {
         return tally_fail("cannot drain: %s/.tally/control: %s", m->point, strerror(-fd));
     }
-    int err = client_run(fd, "drain", &reply);
+    int err = client_wait(fd, "drain", &reply);
     close(fd);
     int rc = err < 0 ? tally_fail("%s stays as it is, since not everything is on disk: %s",
                                   m->point, reply.head.s)

@@ -115,8 +115,8 @@ int ctl_run(const struct ctl_call *c, const char *mnt)
     if (fd < 0) {
         return run_unopened(c, mnt, fd);
     }
-    err = ctl_is_watched(c) ? ctl_run_watched(c, mnt, line.s, fd, &reply)
-                            : client_run(fd, line.s, &reply);
+    err = ctl_waits(c) ? ctl_run_waiting(c, mnt, line.s, fd, &reply)
+                       : client_run(fd, line.s, &reply);
     close(fd);
     if (c->json) {
         ctl_print_json(c->verb->name, err, &reply);

@@ -54,6 +54,7 @@ struct mounting {
     char hidden[MOUNT_NS_PLACE]; /* with ns=: where the daemon mounts; "": at the mount point */
     struct mount_options options;
     bool create, foreground, fake;
+    bool in_group; /* it leaves its process group when it has mounted (mountinfo_on_autofs) */
     const struct store_dir *opened;
     int cache_fd;            /* the directory of the option shard_cache_dir; -1: none */
     struct disk *cache_disk; /* the same as a disk, or NULL */
@@ -117,6 +118,9 @@ static void on_ready(void *ctx)
         utab_note(m->store, m->mountpoint);
     }
     if (m->ready_fd >= 0) {
+        if (m->in_group) {
+            setsid();
+        }
         leave_terminal();
     }
     const bool shows = m->show_fd >= 0; /* then that process informs the parent */
@@ -276,8 +280,11 @@ static int serve(struct mounting *m)
 
 static struct mount_ns ns_of(const struct mounting *m)
 {
-    return (struct mount_ns){
-        .store = m->store, .at = m->mountpoint, .create = m->create, .options = &m->options};
+    return (struct mount_ns){.store = m->store,
+                             .at = m->mountpoint,
+                             .create = m->create,
+                             .in_group = m->in_group,
+                             .options = &m->options};
 }
 
 /* With ns=: starts the process that puts the namespace at the mount point, and tells of it on
@@ -292,10 +299,13 @@ static int start_showing(struct mounting *m, int result)
     return err;
 }
 
-/* The child: detaches itself and serves. It never returns. */
+/* The child: detaches itself and serves. It never returns. Its threads are of the class that
+ * below.h chooses by the session, so the session is left later only where it must be. */
 static _Noreturn void serve_background(struct mounting *m)
 {
-    setsid();
+    if (!m->in_group) {
+        setsid();
+    }
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null >= 0) {
         dup2(null, STDIN_FILENO);
@@ -508,6 +518,7 @@ static int check_places(struct mounting *m)
     if (!S_ISDIR(st.st_mode)) {
         return tally_fail("%s is not a directory", m->mountpoint_arg);
     }
+    m->in_group = mountinfo_on_autofs(m->mountpoint);
     return check_overlap(m);
 }
 

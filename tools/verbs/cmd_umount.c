@@ -48,7 +48,7 @@ static int drain(int fd, char why[DRAIN_WHY])
     const char *command = isatty(STDERR_FILENO) ? "drain 1s" : "drain";
     for (;;) {
         struct reply reply = REPLY_INIT;
-        int err = client_run(fd, command, &reply);
+        int err = client_wait(fd, command, &reply);
         snprintf(why, DRAIN_WHY, "%s", reply.head.s);
         reply_release(&reply);
         if (err != -ETIMEDOUT) {
@@ -79,7 +79,7 @@ static void tell_lack(char *line, unsigned long long last)
 static void tell_archives(int fd)
 {
     struct reply drained = REPLY_INIT, reply = REPLY_INIT;
-    const int err = client_run(fd, ARCHIVES_WAIT, &drained);
+    const int err = client_wait(fd, ARCHIVES_WAIT, &drained);
     reply_release(&drained);
     if (err == 0 || err == -ENOENT || client_run(fd, "durable", &reply) < 0) {
         reply_release(&reply);

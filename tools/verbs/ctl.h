@@ -86,10 +86,11 @@ void ctl_show(const struct people_call *call, struct reply *r);
 struct people_call ctl_people(const struct ctl_call *c);
 void ctl_print_json(const char *verb, int err, const struct reply *r);
 
-/* In ctl_watch.c. Does the command wait for a job, and is standard error a terminal? Then
- * ctl_run_watched takes the place of client_run(), and a bar shows the progress of the job. */
-bool ctl_is_watched(const struct ctl_call *c);
-int ctl_run_watched(const struct ctl_call *c, const char *mnt, const char *line, int fd,
+/* In ctl_watch.c. Does the command wait for a job, or for what is not durable? Then ctl_run_waiting
+ * takes the place of client_run(): a bar shows the progress of the job on a terminal, and a signal
+ * that does not end this program does not end the wait. */
+bool ctl_waits(const struct ctl_call *c);
+int ctl_run_waiting(const struct ctl_call *c, const char *mnt, const char *line, int fd,
                     struct reply *ret);
 
 /* In cmd_control.c. Does all steps for the mount at `mnt`. Returns the exit code. */

@@ -8,16 +8,15 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 static bool is_wait(const struct ctl_call *c)
 {
     return strcmp(c->verb->name, "wait") == 0;
 }
 
-bool ctl_is_watched(const struct ctl_call *c)
+bool ctl_waits(const struct ctl_call *c)
 {
-    return !c->json && (c->options[CTL_WAIT].given || is_wait(c)) && isatty(STDERR_FILENO);
+    return c->options[CTL_WAIT].given || is_wait(c) || strcmp(c->verb->name, "drain") == 0;
 }
 
 /* Finds the number of the job in a reply, "… job=7". */
@@ -32,29 +31,30 @@ static bool job_of(const char *head, uint64_t *ret)
     return command_number(text, ret) == 0;
 }
 
-/* Sends a command that waits for a job, and shows the bar meanwhile. */
-static int wait_watched(int fd, const char *mnt, const char *line, uint64_t number,
-                        struct reply *ret)
+/* Sends a command that waits for a job, and on a terminal shows the bar meanwhile. */
+static int wait_job(const struct ctl_call *c, int fd, const char *mnt, const char *line,
+                    uint64_t number, struct reply *ret)
 {
-    struct bar *bar = bar_start(mnt, number);
-    int err = client_run(fd, line, ret);
+    struct bar *bar = c->json ? NULL : bar_start(mnt, number);
+    int err = client_wait(fd, line, ret);
     bar_stop(bar);
     return err;
 }
 
-/* Starts the job and then waits for it, in two commands: the bar needs the number of the job. With
- * `wait` in one command the mount would do both. */
-int ctl_run_watched(const struct ctl_call *c, const char *mnt, const char *line, int fd,
+/* Starts the job and then waits for it, in two commands: the bar needs the number of the job, and a
+ * wait that a signal has interrupted is begun again. With `wait` in one command the mount would do
+ * both, once. */
+int ctl_run_waiting(const struct ctl_call *c, const char *mnt, const char *line, int fd,
                     struct reply *ret)
 {
     CLEANUP_STRBUF struct strbuf words = STRBUF_INIT;
     struct reply started = REPLY_INIT;
     struct ctl_call start = *c;
     uint64_t number;
-    if (is_wait(c)) {
-        return command_number(c->args[0], &number) == 0
-                   ? wait_watched(fd, mnt, line, number, ret)
-                   : client_run(fd, line, ret);
+    if (!c->options[CTL_WAIT].given) {
+        return is_wait(c) && command_number(c->args[0], &number) == 0
+                   ? wait_job(c, fd, mnt, line, number, ret)
+                   : client_wait(fd, line, ret);
     }
     start.options[CTL_WAIT].given = false;
     ctl_build(&start, mnt, &words);
@@ -65,7 +65,7 @@ int ctl_run_watched(const struct ctl_call *c, const char *mnt, const char *line,
     }
     strbuf_clear(&words);
     strbuf_addf(&words, "wait %llu", (unsigned long long)number);
-    err = wait_watched(fd, mnt, words.s, number, ret);
+    err = wait_job(c, fd, mnt, words.s, number, ret);
     if (err == 0) {
         strbuf_addf(&ret->head, "%s%s", ret->head.len ? " " : "", started.head.s);
     }
