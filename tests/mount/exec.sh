@@ -166,7 +166,7 @@ echo >"$W/go"
 claim "--commit-on-success commits what succeeded, and keeps what did not"
 "$TALLY" -C "$M" set origin_keep 1d >/dev/null
 "$TALLY" -C "$M" set trash_keep 1d >/dev/null # or what was before a commit goes with the next pass
-t main --commit-on-success -- sh -c 'echo committed >"$0/source"' "$P"
+t main --commit-on-success -- sh -c 'echo committed >"$0/source"' "$P" 2>"$W/committed"
 eq "$(cat "$P/source")" committed
 only_main "the branch is left"
 rc=0
@@ -177,9 +177,15 @@ eq "$(cat "$P/source")" committed
 eq "$(cat "$M/main-exec-1/project/source")" wrong
 "$TALLY" -C "$M" drop main-exec-1 >/dev/null
 
-claim "a commit of --commit-on-success is undone"
-"$TALLY" -C "$M" undo main >/dev/null
+claim "a commit of --commit-on-success is undone as a sentence says"
+[[ $(<"$W/committed") =~ \`tally\ undo\ ([0-9]+)\`\ takes\ it\ back ]] || fail "it said: $(<"$W/committed")"
+"$TALLY" -C "$M" undo "${BASH_REMATCH[1]}" >/dev/null
 eq "$(cat "$P/source")" good
+
+claim "what is discarded is not in the trash"
+trash=$("$TALLY" -C "$M" trash list | wc -l)
+t main --discard -- sh -c 'echo x >"$0/source"' "$P"
+eq "$("$TALLY" -C "$M" trash list | wc -l)" "$trash"
 "$TALLY" -C "$M" set trash_keep 0 >/dev/null
 
 claim "verbs without a namespace are about the branch, and a name means what it means in the store"

@@ -47,7 +47,7 @@ struct command {
     const char *verb;
     const char *args; /* the kinds of its words, as in a row of verbs.c */
     const char *words[2];
-    bool force;
+    bool force, now;
 };
 
 /* Sends a command. 0, or -errno with the sentence in reply->head. */
@@ -58,6 +58,7 @@ static int send(const struct exec *e, const struct command *command, struct repl
     char *words[2] = {(char *)(uintptr_t)command->words[0], (char *)(uintptr_t)command->words[1]};
     struct ctl_call c = {.verb = &v, .args = words, .nargs = (int)strlen(command->args)};
     c.options[CTL_FORCE].given = command->force;
+    c.options[CTL_NOW].given = command->now;
     ctl_build(&c, e->place.m.point, &line);
     int err = strbuf_error(&line);
     int fd = err < 0 ? err : client_open(e->place.m.point);
@@ -72,15 +73,14 @@ static int send(const struct exec *e, const struct command *command, struct repl
 }
 
 /* The same, and prints the sentence of a failure, unless it is `expected`. */
-static int send_or_say(const struct exec *e, const struct command *command, int expected)
+static int send_or_say(const struct exec *e, const struct command *command, int expected,
+                       struct reply *reply)
 {
-    struct reply reply = REPLY_INIT;
-    int err = send(e, command, &reply);
+    int err = send(e, command, reply);
     if (err < 0 && err != expected) {
-        fwrite(reply.body.s, 1, reply.body.len, stderr); /* such as conflicts */
-        tally_warn("%s", reply.head.s);
+        fwrite(reply->body.s, 1, reply->body.len, stderr); /* such as conflicts */
+        tally_warn("%s", reply->head.s);
     }
-    reply_release(&reply);
     return err;
 }
 
@@ -90,7 +90,9 @@ static int send_or_say(const struct exec *e, const struct command *command, int 
 static int branch_as(struct exec *e, const char *name, int expected)
 {
     const struct command branch = {.verb = "branch", .args = "nn", .words = {e->ns, name}};
-    int err = send_or_say(e, &branch, expected);
+    struct reply reply = REPLY_INIT;
+    int err = send_or_say(e, &branch, expected, &reply);
+    reply_release(&reply);
     if (err == 0) {
         snprintf(e->branch, sizeof(e->branch), "%s", name);
     }
@@ -113,16 +115,32 @@ static int make_branch(struct exec *e)
     return err;
 }
 
+/* Not into the trash: what was discarded would take room for a day, and what was committed is in the
+ * parent. */
 static int drop_branch(const struct exec *e)
 {
-    const struct command drop = {.verb = "drop", .args = "n", .words = {e->branch}, .force = true};
-    return send_or_say(e, &drop, 0);
+    const struct command drop = {
+        .verb = "drop", .args = "n", .words = {e->branch}, .force = true, .now = true};
+    struct reply reply = REPLY_INIT;
+    int err = send_or_say(e, &drop, 0, &reply);
+    reply_release(&reply);
+    return err;
 }
 
+/* Commits, and says which change did that: undo without a number is about the newest one, which will
+ * be the drop of the branch. */
 static int commit_branch(const struct exec *e)
 {
-    return send_or_say(e, &(struct command){.verb = "commit", .args = "n", .words = {e->branch}},
-                       0);
+    struct reply reply = REPLY_INIT;
+    int err = send_or_say(e, &(struct command){.verb = "commit", .args = "n", .words = {e->branch}},
+                          0, &reply);
+    const char *seq = err == 0 ? strstr(reply.head.s, "seq=") : NULL;
+    if (seq && !e->json) {
+        const int len = (int)strspn(seq + 4, "0123456789");
+        tally_warn("'%s' has what was done; `tally undo %.*s` takes it back", e->ns, len, seq + 4);
+    }
+    reply_release(&reply);
+    return err;
 }
 
 /* ---- the end ---- */

@@ -198,11 +198,11 @@ static const struct verb verbs[] = {
      "what was dropped and can be taken back", NULL},
     {"exec", IN_MOUNT, cmd_exec_run, 0, NULL,
      "[--branch[=NAME]] [--discard] [--commit-on-success] NS [CMD...]",
-     "run a command in a branch that stands at its parent's path",
+     "run a command in NS, or in a branch that stands at its path",
      "  --branch[=NAME]      in a new branch of NS, which is kept\n"
-     "  --discard            in a new branch, which is dropped when the command has ended\n"
+     "  --discard            in a new branch, which is deleted when the command has ended\n"
      "  --commit-on-success  in a new branch; if the command succeeds it is committed to NS\n"
-     "                       and dropped, else it is kept\n"
+     "                       and deleted, else it is kept\n"
      "  CMD...               the command and its options, which begins in the current\n"
      "                       directory; $SHELL\n"
      "Only the command sees the branch there. Without any of the three it sees NS itself.\n"
