@@ -113,8 +113,9 @@ static void place(struct control_session *s, int64_t off)
 
 /* ---- turns ---- */
 
-/* A write begins: replies of earlier ones are dropped if they are all read, too many, or incomplete,
- * or if they were only a copy of the last reply. No write has the turn. The caller holds s->lock. */
+/* A write begins: replies of earlier ones are dropped if they are all read, too many, or
+ * incomplete, or if they were only a copy of the last reply. No write has the turn. The caller
+ * holds s->lock. */
 static void begin_replies(struct control_session *s)
 {
     if (!s->wrote || s->out.len - s->read > UNREAD_MAX || s->out.failed || s->read == s->out.len) {

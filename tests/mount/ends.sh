@@ -54,6 +54,23 @@ wait "$daemon"
 check_clean
 all_is_there a
 
+claim "a process that has it in another mount namespace is named while tally umount waits for it"
+mkfifo "$W/held"
+unshare -m --propagation private sh -c 'echo >"$0"; exec sleep "$1"' "$W/held" "$limit" &
+holder=$!
+pids+=("$holder")
+read -r _ <"$W/held"
+"$TALLY" umount "$M" 2>"$W/said" &
+umount=$!
+pids+=("$umount")
+named() { grep -qE "process $holder \((sh|sleep)\) has it mounted" "$W/said"; }
+wait_until named
+kill "$holder"
+wait "$umount"
+ended "$daemon" || fail "the daemon is still there"
+wait "$daemon"
+mount_store
+
 claim "a plain umount: the daemon ends by itself, with everything on disk"
 work b
 want=$(tree_digest "$M")

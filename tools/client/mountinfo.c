@@ -9,6 +9,7 @@
 #include "owner.h"
 #include "walk.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -360,6 +361,30 @@ int mountinfo_process_has(int pid, const char *source)
     snprintf(file, sizeof(file), "/proc/%d/mountinfo", pid);
     int n = find_in(file, same_source, &s, ANY, &m);
     return n == -ENOENT && access(file, F_OK) == 0 ? 0 : n < 0 ? n : 1;
+}
+
+int mountinfo_find_process(const char *source, int but, char name[32])
+{
+    DIR *d = opendir("/proc");
+    const struct dirent *e;
+    int found = 0;
+    while (d && (e = readdir(d))) {
+        const int pid = (int)strtol(e->d_name, NULL, 10); /* 0: not of a process */
+        if (pid > 0 && pid != but && pid != getpid() && (found == 0 || pid < found) &&
+            mountinfo_process_has(pid, source) == 1) {
+            found = pid;
+        }
+    }
+    if (d) {
+        closedir(d);
+    }
+    char path[32];
+    snprintf(path, sizeof(path), "/proc/%d/comm", found);
+    CLEANUP_CLOSE int fd = found > 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    const ssize_t n = fd < 0 ? 0 : read(fd, name, 31);
+    name[n > 0 ? n : 0] = '\0';
+    name[strcspn(name, "\n")] = '\0';
+    return found;
 }
 
 struct served {

@@ -56,12 +56,16 @@ bool mountinfo_may_ask(int fd);
 /* Has that process, in its mount namespace, a mount of `source`, possibly named by a symlink? 1, 0,
  * or -errno: that cannot be seen. */
 int mountinfo_process_has(int pid, const char *source);
+/* Finds a process, other than this one and `but`, that has a mount of `source` in its mount
+ * namespace, as a container may; that with the lowest number. Writes its name to `name`. Returns
+ * its number; 0: none is seen. */
+int mountinfo_find_process(const char *source, int but, char name[32]);
 /* All mounts of whole stores that this process sees and may ask, one of each daemon, the oldest
  * first. The caller frees *ret. Returns how many, or -errno. */
 ssize_t mountinfo_list(struct tally_mountinfo **ret);
-/* Is the directory `path` (absolute, without symlinks) one where an automounter (autofs) is to mount?
- * Then the kernel makes all wait who look at it, but the processes of the automounter's own group.
- * It is not looked at here. False, too, if that cannot be found out. */
+/* Is the directory `path` (absolute, without symlinks) one where an automounter (autofs) is to
+ * mount? Then the kernel makes all wait who look at it, but the processes of the automounter's own
+ * group. It is not looked at here. False, too, if that cannot be found out. */
 bool mountinfo_on_autofs(const char *path);
 /* The device number of the mount at `point`, without a request to its daemon. -errno. */
 int mountinfo_dev(const char *point, char dev[32]);

@@ -45,5 +45,6 @@ void mount_ns_unhide(const char *place);
 /* Starts the process. The caller has one thread and will be the daemon. When it is ready it writes
  * a NUL byte to *ret_ready, and then the process writes one of the bytes above to `result`. If the
  * caller closes *ret_ready without that, the place is only taken away. The process has no terminal
- * unless it stays in the group, nobody has to wait for it, and `result` is closed at its end in any case. 0 or -errno. */
+ * unless it stays in the group, nobody has to wait for it, and `result` is closed at its end in any
+ * case. 0 or -errno. */
 int mount_ns_start(const struct mount_ns *a, const char *place, int result, int *ret_ready);

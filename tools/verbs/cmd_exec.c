@@ -115,8 +115,8 @@ static int make_branch(struct exec *e)
     return err;
 }
 
-/* Not into the trash: what was discarded would take room for a day, and what was committed is in the
- * parent. */
+/* Not into the trash: what was discarded would take room for a day, and what was committed is in
+ * the parent. */
 static int drop_branch(const struct exec *e)
 {
     const struct command drop = {
@@ -127,8 +127,8 @@ static int drop_branch(const struct exec *e)
     return err;
 }
 
-/* Commits, and says which change did that: undo without a number is about the newest one, which will
- * be the drop of the branch. */
+/* Commits, and says which change did that: undo without a number is about the newest one, which
+ * will be the drop of the branch. */
 static int commit_branch(const struct exec *e)
 {
     struct reply reply = REPLY_INIT;

@@ -205,6 +205,7 @@ static int unmount(struct umounting *u)
 }
 
 #define ASTONISHING 10 /* seconds of waiting until a sentence explains it */
+#define AGAIN 120      /* seconds until the sentence is said again */
 #define PATIENCE 60    /* seconds that root waits for the process of a user, which need not end */
 
 /* Has the daemon closed the store, although it cannot end? A shard that never answers may keep one
@@ -244,6 +245,23 @@ static int cannot_wait(const struct umounting *u)
     return 0;
 }
 
+/* Says why the daemon goes on. */
+static void tell_holder(const struct umounting *u)
+{
+    char name[32];
+    const int pid = mountinfo_find_process(u->m.source, u->pid, name);
+    tally_progress("%s", "");
+    if (pid > 0) {
+        tally_warn("%s is unmounted here, but process %d (%s) has it mounted in another mount "
+                   "namespace, as a container does; waiting until nobody has",
+                   u->m.point, pid, name);
+    } else {
+        tally_warn("%s is unmounted here, but its daemon goes on: it writes much, or somebody who "
+                   "cannot be seen from here has it mounted; waiting for it to end",
+                   u->m.point);
+    }
+}
+
 /* Waits for the daemon. Only the end of the process, or its last word in the lock file, proves that
  * its last write is done. Returns the exit code. */
 static int await_daemon(const struct umounting *u)
@@ -263,12 +281,8 @@ static int await_daemon(const struct umounting *u)
                        (unsigned)u->m.user);
             return 0;
         }
-        if (seconds == ASTONISHING) {
-            tally_progress("%s", "");
-            tally_warn(
-                "%s is unmounted here, but its daemon goes on: it writes much, or a container "
-                "or another mount namespace has it mounted, too; waiting for it to end",
-                u->m.point);
+        if (seconds % AGAIN == ASTONISHING) {
+            tell_holder(u);
         }
         tally_progress("unmounted; the daemon is writing the rest, %d s", seconds + 1);
     }
