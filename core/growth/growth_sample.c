@@ -29,22 +29,6 @@ int growth_sample_decode(const void *val, size_t len, struct growth_sample *ret)
     return 0;
 }
 
-void growth_stored_encode(const struct growth_stored *n, uint8_t out[GROWTH_STORED_LEN])
-{
-    put_le64(out, n->state);
-    put_le64(out + 8, n->bytes);
-}
-
-int growth_stored_decode(const void *val, size_t len, struct growth_stored *ret)
-{
-    const uint8_t *v = val;
-
-    if (len < GROWTH_STORED_LEN)
-        return -EUCLEAN;
-    *ret = (struct growth_stored){get_le64(v), get_le64(v + 8), true};
-    return 0;
-}
-
 bool growth_is_kept(int64_t time, int64_t before, int64_t now)
 {
     uint64_t age = time > now ? (uint64_t)time - (uint64_t)now : (uint64_t)now - (uint64_t)time;

@@ -26,16 +26,6 @@ void growth_sample_encode(const struct growth_sample *s, uint8_t out[GROWTH_SAMP
  * then *ret is unchanged. */
 int growth_sample_decode(const void *val, size_t len, struct growth_sample *ret);
 
-/* The row of key 0: how many bytes are stored as of a commit. */
-struct growth_stored {
-    uint64_t state; /* growth_state_sum of the state record of that commit */
-    uint64_t bytes;
-    bool known; /* not encoded; false: there is to be no such row */
-};
-#define GROWTH_STORED_LEN 16
-void growth_stored_encode(const struct growth_stored *n, uint8_t out[GROWTH_STORED_LEN]);
-int growth_stored_decode(const void *val, size_t len, struct growth_stored *ret); /* -EUCLEAN */
-
 /* ---- which are kept ---- */
 
 /* In seconds. Samples are GROWTH_EVERY apart at least. Of those that are older than GROWTH_FINE the
