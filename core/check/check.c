@@ -447,6 +447,8 @@ static int check_tables(struct check *c)
     if (err == 0)
         err = check_objects(c);
     if (err == 0)
+        err = check_stored(c);
+    if (err == 0)
         err = check_settings(c);
     if (err == 0)
         err = check_history(c);
