@@ -42,6 +42,7 @@ int flush_growth_freeze(struct state *p, struct batch *b)
     rwlock_held_write(&p->freeze_lock);
     b->stored_known = refs_get_sums(p->refs, &objects, &b->stored.bytes);
     if (b->sample.time) {
+        b->sample.seq = atomic_load(&p->seq);
         b->sample.objects = objects;
         b->sample.stored = b->stored.bytes;
         count_namespaces(p, &b->sample);

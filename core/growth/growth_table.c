@@ -49,18 +49,41 @@ bool growth_is_due(struct growth *g, int64_t now)
 
 /* ---- commits ---- */
 
+/* What a clock that says `now` proves. */
+struct proof {
+    int64_t now;  /* so late it is at least */
+    uint64_t seq; /* what is in the future of `now` and was taken before this change is wrong */
+};
+
+/* Asks the samples that are as old as GROWTH_AHEAD: only they are believed. Needs the lock. */
+static struct proof prove(const struct growth *g, int64_t now)
+{
+    size_t n = place(g, now - GROWTH_AHEAD + 1);
+    struct proof p = {.now = n ? g->v[n - 1].time + GROWTH_AHEAD : now};
+
+    for (size_t i = 0; i < n; i++)
+        if (g->v[i].seq > p.seq)
+            p.seq = g->v[i].seq;
+    return p;
+}
+
 /* Collects the times of the samples that are not kept at `now`. There is room for all. Needs the
  * lock. */
 static void thin(const struct growth *g, int64_t now, struct growth_batch *b)
 {
     size_t over = g->count >= GROWTH_ROWS_MAX ? g->count - GROWTH_ROWS_MAX + 1 : 0;
+    struct proof p = prove(g, now);
     int64_t before = 0;
 
-    for (size_t i = 0; i < g->count; i++)
-        if (i >= over && growth_is_kept(g->v[i].time, before, now))
-            before = g->v[i].time;
+    for (size_t i = 0; i < g->count; i++) {
+        const struct growth_sample *s = &g->v[i];
+        bool wrong = s->time > now + GROWTH_AHEAD && s->seq < p.seq;
+
+        if (i >= over && !wrong && growth_is_kept(s->time, before, p.now))
+            before = s->time;
         else
-            b->gone[b->gones++] = g->v[i].time;
+            b->gone[b->gones++] = s->time;
+    }
 }
 
 int growth_freeze(struct growth *g, const struct growth_sample *sample, struct growth_batch *ret)

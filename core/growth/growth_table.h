@@ -10,7 +10,12 @@
  *     growth_write(&batch, t)                in the transaction of the commit
  *
  * Samples are thinned as they get old (growth_sample.h), with the next sample; there are
- * GROWTH_ROWS_MAX at most. Memory: 56 bytes each.
+ * GROWTH_ROWS_MAX at most. Memory: 64 bytes each.
+ *
+ * The clock of a machine may be wrong for a time. What it says is believed a day after it said so
+ * (GROWTH_AHEAD): only then samples are thinned by it, and those that are in its future go if they
+ * were taken before. Until then nobody knows whether it was wrong then or is now. Samples in the
+ * future keep no other from being taken.
  *
  * Threads: any; the lock "growth" inside is a leaf. Errors: 0 or -errno.
  */
@@ -20,9 +25,11 @@
 #include "kv.h"
 #include "lock.h"
 
-/* Twice what the past can have: where the clock went back there may be as many in its future. */
+/* Twice what the past can have: where the clock went back there may be as many in its future for a
+ * day. */
 #define GROWTH_ROWS_MAX 11000
-_Static_assert(2 * (GROWTH_FINE / GROWTH_EVERY + GROWTH_HOURLY / 3600 + GROWTH_DAILY / 86400) <=
+_Static_assert(2 * (GROWTH_FINE / GROWTH_EVERY + GROWTH_HOURLY / 3600 + GROWTH_DAILY / 86400 +
+                    GROWTH_AHEAD / GROWTH_EVERY) <=
                    GROWTH_ROWS_MAX,
                "no sample that is to be kept is lost");
 
