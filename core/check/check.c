@@ -399,18 +399,15 @@ static int check_history(struct check *c)
     return e.cut ? 0 : e.err;
 }
 
-/* A sample of how the store has grown. Nothing depends on these; the row of key 0 only saves a
- * start the time to count. */
+/* A sample of how the store has grown. Nothing depends on these. */
 static void check_sample(struct check *c, const struct kv_each *e)
 {
     struct growth_sample sample;
-    struct growth_stored is;
     char where[CHECK_WHERE];
     struct fix f;
 
-    if (e->klen == 8 && e->number <= GROWTH_TIME_MAX && e->len != KV_DAMAGED &&
-        (e->number ? growth_sample_decode(e->val, e->len, &sample)
-                   : growth_stored_decode(e->val, e->len, &is)) == 0)
+    if (e->klen == 8 && e->number > 0 && e->number <= GROWTH_TIME_MAX && e->len != KV_DAMAGED &&
+        growth_sample_decode(e->val, e->len, &sample) == 0)
         return;
     (void)snprintf(where, sizeof where, "time %" PRIu64, e->klen == 8 ? e->number : 0);
     check_found(c, true, "sample", where, "it is damaged: a mount goes on without it");
@@ -449,6 +446,8 @@ static int check_tables(struct check *c)
         err = check_each(c, TABLE_PAGES, "page", check_page_entry);
     if (err == 0)
         err = check_objects(c);
+    if (err == 0)
+        err = check_stored(c);
     if (err == 0)
         err = check_settings(c);
     if (err == 0)

@@ -100,6 +100,7 @@ struct check {
     struct map64 reindexed; /* first bytes of ids whose place in the index is damaged, but known */
     struct map64 missing; /* numbers that are named and have no entry that decodes -> references */
     uint64_t unknown;     /* entries of objects that do not decode */
+    uint64_t stored;      /* bytes of the sealed objects with a reference, modulo 2^64 */
     bool unreadable;      /* a table cannot be read to its end */
     bool drop_fixed;      /* a chunk of the queue of drops is removed; only one per look */
     int scan_err; /* the error of a scan that could not read a page that may be sound: this look
@@ -219,6 +220,10 @@ void check_say_unasked(struct check *c, const struct check_shard *s);
 int check_gc(struct check *c);
 /* What sweeps remembered. (check_sweep.c) */
 int check_sweep(struct check *c);
+/* How many bytes are stored, as the last commit says (check_stored.c): each row of the table of
+ * objects is added, and then the sum is compared. */
+void check_add_stored(struct check *c, const struct entry *e);
+int check_stored(struct check *c);
 
 /* ---- trees (check_namespaces.c, check_scan.c, check_tree.c, check_users.c) ---- */
 

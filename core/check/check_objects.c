@@ -214,6 +214,7 @@ static int check_object(struct check *c, uint64_t number, const void *val, size_
     (void)map64_get(&c->count.objects, number, &refs);
     check_object_count(c, number, &e, refs, where);
     c->r.objects += entry_is_sealed(&e) && e.count > 0;
+    check_add_stored(c, &e);
     err = e.pinned ? check_pinned(c, number) : 0;
     if (err == 0)
         err = check_kind(c, &e, number);

@@ -2,6 +2,7 @@
 /* repair: the rounds, and the changes of tables. repair_tree.c changes trees. */
 #include "lost.h"
 #include "repair_impl.h"
+#include "stored_record.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -101,16 +102,8 @@ static bool any(const struct fixes *l, bool (*want)(const struct fix *))
     return false;
 }
 
-/* Removes the row of key 0 of the table `growth`, so that the next start counts how many bytes are
- * stored (growth_table.h). */
-static int forget_stored(struct kv_txn *t)
-{
-    const uint8_t key[8] = {0};
-
-    return kv_del(t, TABLE_GROWTH, key, sizeof key);
-}
-
-/* Make all wanted changes of tables in one transaction, and report them after its commit. */
+/* Make all wanted changes of tables in one transaction, and report them after its commit. How many
+ * bytes are stored then the next start counts. */
 static int change_tables(struct repair *r, bool (*want)(const struct fix *))
 {
     struct kv_txn *t;
@@ -125,7 +118,7 @@ static int change_tables(struct repair *r, bool (*want)(const struct fix *))
                                      : kv_del(t, f->table, f->k, f->klen);
     }
     if (err == 0)
-        err = forget_stored(t);
+        err = stored_record_put(NULL, t);
     err = kv_end(t, err);
     for (size_t i = 0; i < r->fixes.count && err == 0; i++)
         if (want(&r->fixes.v[i]))

@@ -134,7 +134,7 @@ static int freeze(struct state *p, struct batch *b)
         return err;
     log_position(p->log, &b->log_pos);
     store_record_freeze(p, &b->log_pos, b->state);
-    b->growth.stored.state = growth_state_sum(b->state);
+    b->stored.state = stored_record_tie(b->state);
     err = drops_freeze(p->drops);
     if (io_is_short(err))
         return err;
@@ -300,7 +300,15 @@ static int write_batch(const struct batch *b, struct kv_txn *t)
     return err < 0 ? err : held_write(&b->held, t);
 }
 
-/* Write the records of all batches; of the state record only the last one counts. */
+/* Write the records that say what the store is as of that batch. */
+static int write_state(const struct batch *b, struct kv_txn *t)
+{
+    int err = kv_put(t, TABLE_META, "state", 5, b->state, STORE_RECORD_LEN);
+
+    return err < 0 ? err : stored_record_put(b->stored_known ? &b->stored : NULL, t);
+}
+
+/* Write the records of all batches; of the state only the last one counts. */
 static int write_records(struct state *p, uint64_t first, uint64_t last, struct kv_txn *t)
 {
     int err = 0;
@@ -311,9 +319,7 @@ static int write_records(struct state *p, uint64_t first, uint64_t last, struct 
         err = flush_write_names(p, first, last, t);
     if (err == 0)
         err = settings_write(p, t);
-    if (err == 0)
-        err = kv_put(t, TABLE_META, "state", 5, (*batch_at(p, last))->state, STORE_RECORD_LEN);
-    return err;
+    return err < 0 ? err : write_state(*batch_at(p, last), t);
 }
 
 /* Write the batches `first` to `last` in one transaction. */

@@ -37,15 +37,15 @@ static void count_namespaces(struct state *p, struct growth_sample *s)
 
 int flush_growth_freeze(struct state *p, struct batch *b)
 {
-    struct growth_stored is = {0};
     uint64_t objects;
 
     rwlock_held_write(&p->freeze_lock);
-    is.known = refs_get_sums(p->refs, &objects, &is.bytes);
+    b->stored_known = refs_get_sums(p->refs, &objects, &b->stored.bytes);
     if (b->sample.time) {
+        b->sample.seq = atomic_load(&p->seq);
         b->sample.objects = objects;
-        b->sample.stored = is.bytes;
+        b->sample.stored = b->stored.bytes;
         count_namespaces(p, &b->sample);
     }
-    return growth_freeze(&p->growth, b->sample.time ? &b->sample : NULL, &is, &b->growth);
+    return growth_freeze(&p->growth, b->sample.time ? &b->sample : NULL, &b->growth);
 }

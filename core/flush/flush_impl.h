@@ -7,6 +7,7 @@
 #include "lock.h"
 #include "log.h"
 #include "replay_slots.h"
+#include "stored_record.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -22,6 +23,8 @@ struct batch {
     struct history_batch history;
     struct growth_sample sample; /* time 0: none is due */
     struct growth_batch growth;
+    struct stored_record stored;
+    bool stored_known; /* false: the commit removes that record */
     struct slot_list slots;
     struct held_list held;
     uint8_t state[STORE_RECORD_LEN]; /* the meta record */

@@ -7,8 +7,8 @@
 
 void growth_sample_encode(const struct growth_sample *s, uint8_t out[GROWTH_SAMPLE_LEN])
 {
-    const uint64_t f[] = {s->inodes, s->logical,    s->objects,
-                          s->stored, s->namespaces, s->disk_free};
+    const uint64_t f[] = {s->inodes,     s->logical,   s->objects, s->stored,
+                          s->namespaces, s->disk_free, s->seq};
 
     for (size_t i = 0; i < sizeof f / sizeof *f; i++)
         put_le64(out + i * 8, f[i]);
@@ -26,28 +26,13 @@ int growth_sample_decode(const void *val, size_t len, struct growth_sample *ret)
     ret->stored = get_le64(v + 24);
     ret->namespaces = get_le64(v + 32);
     ret->disk_free = get_le64(v + 40);
-    return 0;
-}
-
-void growth_stored_encode(const struct growth_stored *n, uint8_t out[GROWTH_STORED_LEN])
-{
-    put_le64(out, n->state);
-    put_le64(out + 8, n->bytes);
-}
-
-int growth_stored_decode(const void *val, size_t len, struct growth_stored *ret)
-{
-    const uint8_t *v = val;
-
-    if (len < GROWTH_STORED_LEN)
-        return -EUCLEAN;
-    *ret = (struct growth_stored){get_le64(v), get_le64(v + 8), true};
+    ret->seq = get_le64(v + 48);
     return 0;
 }
 
 bool growth_is_kept(int64_t time, int64_t before, int64_t now)
 {
-    uint64_t age = time > now ? (uint64_t)time - (uint64_t)now : (uint64_t)now - (uint64_t)time;
+    int64_t age = time > now ? 0 : now - time;
     int64_t every = age <= GROWTH_FINE ? GROWTH_EVERY : age <= GROWTH_HOURLY ? 3600 : 86400;
 
     return age <= GROWTH_DAILY && (before == 0 || time / every != before / every);

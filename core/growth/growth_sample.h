@@ -17,24 +17,15 @@ struct growth_sample {
     uint64_t stored;  /* bytes of these, here and on other shards */
     uint64_t namespaces;
     uint64_t disk_free; /* bytes that the disk of the store has left; UINT64_MAX: not known */
+    uint64_t seq;       /* of the last change in it: says in which order samples were taken */
 };
-#define GROWTH_SAMPLE_LEN 48
+#define GROWTH_SAMPLE_LEN 56
 #define GROWTH_TIME_MAX (INT64_MAX / 1000000000) /* above it nanoseconds do not fit into 64 bits */
 
 void growth_sample_encode(const struct growth_sample *s, uint8_t out[GROWTH_SAMPLE_LEN]);
 /* A later version may write a longer value. `time` is left untouched. -EUCLEAN: it is shorter;
  * then *ret is unchanged. */
 int growth_sample_decode(const void *val, size_t len, struct growth_sample *ret);
-
-/* The row of key 0: how many bytes are stored as of a commit. */
-struct growth_stored {
-    uint64_t state; /* growth_state_sum of the state record of that commit */
-    uint64_t bytes;
-    bool known; /* not encoded; false: there is to be no such row */
-};
-#define GROWTH_STORED_LEN 16
-void growth_stored_encode(const struct growth_stored *n, uint8_t out[GROWTH_STORED_LEN]);
-int growth_stored_decode(const void *val, size_t len, struct growth_stored *ret); /* -EUCLEAN */
 
 /* ---- which are kept ---- */
 
@@ -45,8 +36,9 @@ int growth_stored_decode(const void *val, size_t len, struct growth_stored *ret)
 #define GROWTH_FINE (2 * 86400)
 #define GROWTH_HOURLY (60 * 86400)
 #define GROWTH_DAILY (3650 * INT64_C(86400))
+/* What a clock says is believed so much later (growth_table.h). */
+#define GROWTH_AHEAD 86400
 
 /* Is it kept, if it is now `now` and the one before it that is kept was taken at `before` (0: none
- * was)? What the clock says is in the future is treated as what is as far in the past, so that a
- * clock that went back does no harm. */
+ * was)? What is in the future is treated as what is new. */
 bool growth_is_kept(int64_t time, int64_t before, int64_t now);

@@ -4,7 +4,6 @@
 
 #include "array.h"
 #include "bytes.h"
-#include "id.h"
 #include "record.h"
 #include "report.h"
 #include <errno.h>
@@ -50,27 +49,49 @@ bool growth_is_due(struct growth *g, int64_t now)
 
 /* ---- commits ---- */
 
+/* What a clock that says `now` proves. */
+struct proof {
+    int64_t now;  /* so late it is at least */
+    uint64_t seq; /* what is in the future of `now` and was taken before this change is wrong */
+};
+
+/* Asks the samples that are as old as GROWTH_AHEAD: only they are believed. Needs the lock. */
+static struct proof prove(const struct growth *g, int64_t now)
+{
+    size_t n = place(g, now - GROWTH_AHEAD + 1);
+    struct proof p = {.now = n ? g->v[n - 1].time + GROWTH_AHEAD : now};
+
+    for (size_t i = 0; i < n; i++)
+        if (g->v[i].seq > p.seq)
+            p.seq = g->v[i].seq;
+    return p;
+}
+
 /* Collects the times of the samples that are not kept at `now`. There is room for all. Needs the
  * lock. */
 static void thin(const struct growth *g, int64_t now, struct growth_batch *b)
 {
     size_t over = g->count >= GROWTH_ROWS_MAX ? g->count - GROWTH_ROWS_MAX + 1 : 0;
+    struct proof p = prove(g, now);
     int64_t before = 0;
 
-    for (size_t i = 0; i < g->count; i++)
-        if (i >= over && growth_is_kept(g->v[i].time, before, now))
-            before = g->v[i].time;
+    for (size_t i = 0; i < g->count; i++) {
+        const struct growth_sample *s = &g->v[i];
+        bool wrong = s->time > now + GROWTH_AHEAD && s->seq < p.seq;
+
+        if (i >= over && !wrong && growth_is_kept(s->time, before, p.now))
+            before = s->time;
         else
-            b->gone[b->gones++] = g->v[i].time;
+            b->gone[b->gones++] = s->time;
+    }
 }
 
-int growth_freeze(struct growth *g, const struct growth_sample *sample,
-                  const struct growth_stored *is, struct growth_batch *ret)
+int growth_freeze(struct growth *g, const struct growth_sample *sample, struct growth_batch *ret)
 {
     int err;
     MUTEX_GUARD(&g->lock);
 
-    *ret = (struct growth_batch){.stored = *is};
+    *ret = (struct growth_batch){.gone = NULL};
     if (!sample)
         return 0;
     err = ARRAY_RESERVE(g->v, g->room, g->count + 1);
@@ -113,12 +134,9 @@ void growth_frozen(struct growth *g, const struct growth_batch *b)
 
 int growth_write(const struct growth_batch *b, struct kv_txn *t)
 {
-    uint8_t key[8] = {0}, val[GROWTH_SAMPLE_LEN];
-    int err;
+    uint8_t key[8], val[GROWTH_SAMPLE_LEN];
+    int err = 0;
 
-    growth_stored_encode(&b->stored, val);
-    err = b->stored.known ? kv_put(t, TABLE_GROWTH, key, sizeof key, val, GROWTH_STORED_LEN)
-                          : kv_del(t, TABLE_GROWTH, key, sizeof key);
     for (size_t i = 0; i < b->gones && err == 0; i++) {
         put_be64(key, (uint64_t)b->gone[i]);
         err = kv_del(t, TABLE_GROWTH, key, sizeof key);
@@ -155,12 +173,11 @@ int growth_from(struct growth *g, int64_t time, struct growth_sample *ret)
 static int load_row(struct growth *g, const struct kv_each *row, uint64_t *damaged)
 {
     struct growth_sample s = {.time = (int64_t)row->number};
-    int err = row->len == KV_DAMAGED || row->klen != 8 || row->number > GROWTH_TIME_MAX
+    int err = row->len == KV_DAMAGED || row->klen != 8 || row->number == 0 ||
+                      row->number > GROWTH_TIME_MAX
                   ? -EUCLEAN
                   : growth_sample_decode(row->val, row->len, &s);
 
-    if (row->klen == 8 && row->number == 0)
-        return 0;
     if (err < 0) {
         ++*damaged;
         return 0;
@@ -188,38 +205,4 @@ int growth_load(struct growth *g, struct kv *kv)
         report(REPORT_WARN, "some samples of how the store has grown are stored damaged: they are "
                             "as if they were not");
     return e.cut ? 0 : e.err;
-}
-
-uint64_t growth_state_sum(const uint8_t state[STORE_RECORD_LEN])
-{
-    return id_checksum(state, STORE_RECORD_LEN, 0);
-}
-
-/* Reads the row of key 0, and the sum of the state record that is there now. */
-static int read_stored(struct kv *kv, struct growth_stored *ret, uint64_t *state)
-{
-    const uint8_t key[8] = {0};
-    uint8_t val[GROWTH_STORED_LEN], record[STORE_RECORD_LEN];
-    size_t len;
-    int err = kv_get(kv, TABLE_GROWTH, key, sizeof key, val, sizeof val, &len);
-
-    if (err == 0)
-        err = growth_stored_decode(val, len, ret);
-    if (err == 0)
-        err = kv_get(kv, TABLE_META, "state", 5, record, sizeof record, &len);
-    if (err == 0 && len == sizeof record)
-        *state = growth_state_sum(record);
-    return err == 0 && len != sizeof record ? -EUCLEAN : err;
-}
-
-int growth_read_stored(struct kv *kv, uint64_t *ret)
-{
-    struct growth_stored is;
-    uint64_t state;
-    int err = read_stored(kv, &is, &state);
-
-    if (err < 0 || is.state != state)
-        return err == -EIO ? err : -ENOENT;
-    *ret = is.bytes;
-    return 0;
 }

@@ -7,6 +7,7 @@
 #include "record.h"
 #include "refs.h"
 #include "report.h"
+#include "stored_record.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -79,7 +80,13 @@ int lost_guard(struct kv *kv, bool (*step)(uint64_t pages, void *ctx), void *ctx
 
 int lost_rows_note(struct kv *kv)
 {
-    return kv_put_row(kv, TABLE_META, LOST_ROWS, sizeof LOST_ROWS - 1, "", 0);
+    struct kv_txn *t;
+    int err = kv_txn_begin(kv, &t);
+
+    if (err < 0)
+        return err;
+    err = kv_put(t, TABLE_META, LOST_ROWS, sizeof LOST_ROWS - 1, "", 0);
+    return kv_end(t, err < 0 ? err : stored_record_put(NULL, t));
 }
 
 /* ---- packs ---- */

@@ -32,7 +32,7 @@ int lost_guard(struct kv *kv, bool (*step)(uint64_t pages, void *ctx), void *ctx
 /* Notes durably that rows of any table may be lost, those of namespaces, too, and nobody knows
  * which: a part of the file with the tables could not be read. Every later recount is `damaged`, so
  * nothing that looks unused is freed. A repair that is asked to free leaks removes the note
- * (repair.h). */
+ * (repair.h). How many bytes are stored is counted by the next start. */
 int lost_rows_note(struct kv *kv);
 
 struct lost_look {

@@ -10,6 +10,7 @@
 #include "ns_record.h"
 #include "record.h"
 #include "shard_format.h"
+#include "stored_record.h"
 #include "sweep_record.h"
 #include <errno.h>
 #include <stdio.h>
@@ -45,6 +46,8 @@ static bool meta_is_sound(const void *key, size_t klen, const void *val, size_t 
         return has_sum(val, len, SWEEP_RECORD_SEED);
     if (is_key(key, klen, "flushes"))
         return has_sum(val, len, FLUSH_NAMES_SEED);
+    if (is_key(key, klen, "stored"))
+        return has_sum(val, len, STORED_RECORD_SEED);
     if (is_key(key, klen, "identity"))
         return identity_decode(val, len, &identity) == 0;
     return !is_key(key, klen, "state") || store_record_decode(val, len, &state) == 0;

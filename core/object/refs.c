@@ -117,6 +117,7 @@ static int change_number(struct refs *r, uint64_t number, int64_t delta)
 
     if (err == -ENOENT) {
         r->unknown_decrements += delta < 0;
+        r->stored_doubtful = true;
         report(REPORT_WARN,
                "object number %llu is not counted in the refcount table; `rebuild` repairs",
                (unsigned long long)number);
@@ -182,6 +183,7 @@ int refs_correct(struct refs *r, uint64_t number, int64_t delta)
     MUTEX_GUARD(&r->lock);
     int err = refs_load(r, number, &e);
 
+    r->stored_doubtful = true;
     return err < 0 ? err : refs_change(r, number, &e, delta);
 }
 

@@ -256,8 +256,9 @@ struct refs_stats {
     uint64_t retained, retained_bytes;
 };
 void refs_get_stats(struct refs *r, struct refs_stats *ret);
-/* The first two of these, which takes no time. False: the bytes are not known for sure, since lost
- * rows were put back (refs_restore): the next start has to count them. */
+/* The first two of these, which takes no time. False: the bytes are not known for sure, since a
+ * number had no entry, or it or its count was put right (refs_restore, refs_correct): the next
+ * start has to count them. */
 bool refs_get_sums(struct refs *r, uint64_t *objects, uint64_t *stored);
 /* Right after refs_open: so many bytes are stored as of the last commit. NULL: nobody knows, and
  * all rows are read to count them. -ENOMEM, -EIO */

@@ -41,7 +41,7 @@ struct refs {
     struct refs_ghosts ghost;
     uint64_t live;    /* sealed entries with count > 0 */
     uint64_t stored;  /* the bytes of these, modulo 2^64; 0 until refs_begin_stored */
-    bool stored_doubtful; /* a lost row was put back, which `stored` may have had all the time */
+    bool stored_doubtful; /* a row was lost or wrong: `stored` may have its bytes, or may not */
     uint64_t pinned;
     uint64_t unknown_decrements;
 };

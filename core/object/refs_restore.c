@@ -76,13 +76,13 @@ int refs_restore(struct refs *r, uint64_t number, const struct entry *e)
         taken = id_is_taken(r, number, &e->id);
     if (err < 0 || taken)
         return err < 0 ? err : taken < 0 ? taken : -EEXIST;
+    r->stored_doubtful = true;
     if (!entry_is_sealed(e))
         return refs_save(r, number, &now);
     err = put_sealed(r, number, &now);
     if (err == 0) {
         r->live += now.count > 0;
         r->stored += now.count > 0 ? now.size : 0;
-        r->stored_doubtful = true;
     }
     return err;
 }

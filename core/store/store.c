@@ -16,6 +16,7 @@
 #include "lost_start.h"
 #include "log_promise.h"
 #include "shards_thread.h"
+#include "stored_record.h"
 #include "store_impl.h"
 #include "report.h"
 #include "schedule.h"
@@ -294,7 +295,7 @@ static void pack_size_set(void *ctx, int64_t value)
 static int begin_stored(struct state *p)
 {
     uint64_t bytes;
-    int err = growth_read_stored(p->config.kv, &bytes);
+    int err = stored_record_load(p->config.kv, &bytes);
 
     return err < 0 && err != -ENOENT ? err : refs_begin_stored(p->refs, err == 0 ? &bytes : NULL);
 }

@@ -10,9 +10,11 @@
 
 #include "damage.h"
 #include "gc.h"
+#include "lost.h"
 #include "met.h"
 #include "rebuild.h"
 #include "report.h"
+#include "stored_record.h"
 #include "vfs_impl.h"
 
 static struct fixture x;
@@ -399,6 +401,76 @@ Test(lost, what_is_nowhere_to_be_found_is_named_and_goes_with_its_file)
     cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
     agreed(&x, "rebuild wait", "ok changed=");
     finds_nothing();
+}
+
+/* ---- how many bytes are stored ---- */
+
+static int add_size(const struct refs_item *item, void *ctx)
+{
+    *(uint64_t *)ctx += item->size;
+    return 0;
+}
+
+/* No commit says how many bytes are stored any more, and the next mount counts them. */
+static void is_counted_anew(void)
+{
+    struct refs_stats s;
+    uint64_t said, bytes = 0;
+
+    cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
+    cr_assert_eq(stored_record_load(x.kv, &said), -ENOENT);
+    reopen();
+    cr_assert_eq(refs_list(x.p->refs, -1, NULL, add_size, &bytes), 0);
+    refs_get_stats(x.p->refs, &s);
+    cr_assert_eq(s.stored, bytes);
+    put_file(&x, "other/later", "a later one");
+    cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
+    cr_assert_eq(stored_record_load(x.kv, &said), 0);
+    cr_assert_eq(said, bytes + strlen("a later one"));
+}
+
+static uint64_t said(void)
+{
+    uint64_t bytes;
+
+    cr_assert_eq(stored_record_load(x.kv, &bytes), 0);
+    return bytes;
+}
+
+Test(lost, what_is_stored_is_counted_anew_once_an_entry_was_put_back)
+{
+    struct entry e;
+    uint64_t before = said();
+
+    lose_object("main/file10", &e);
+    agreed(&x, "rebuild wait", "ok changed=");
+    is_counted_anew();
+    cr_assert_eq(said(), before + strlen("a later one"));
+    finds_nothing();
+}
+
+Test(lost, what_is_stored_is_counted_anew_once_a_number_without_an_entry_was_let_go)
+{
+    static const char *const in[] = {"main", "same", "other"};
+    struct entry e;
+
+    lose_object("main/file10", &e);
+    for (int i = 0; i < 3; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "%s/file10", in[i]);
+        remove_file(&x, path);
+    }
+    is_counted_anew();
+}
+
+Test(lost, what_is_stored_is_not_known_while_any_row_may_be_lost_with_a_part_of_the_file)
+{
+    uint64_t bytes;
+
+    cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
+    cr_assert_gt(said(), 0);
+    cr_assert_eq(lost_rows_note(x.kv), 0);
+    cr_assert_eq(stored_record_load(x.kv, &bytes), -ENOENT);
 }
 
 /* Who is short of descriptors does not know what there is. */

@@ -10,7 +10,9 @@
 #include "identity.h"
 #include "kv_mem.h"
 #include "store_impl.h"
+#include "stored_record.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,6 +75,20 @@ static void check_ns(const uint8_t *data, size_t len)
     free(b);
 }
 
+static void check_stored(const uint8_t *data, size_t len)
+{
+    uint8_t *b = with_sum(data, len, STORED_RECORD_SEED), again[STORED_RECORD_LEN];
+    struct stored_record s;
+    int err = stored_record_decode(b, 8 + len, &s);
+
+    MUST(err == (8 + len == STORED_RECORD_LEN ? 0 : -EUCLEAN));
+    if (err == 0) {
+        stored_record_encode(&s, again);
+        MUST(memcmp(b, again, STORED_RECORD_LEN) == 0);
+    }
+    free(b);
+}
+
 /* As the table has it. */
 static void check_flushes(const uint8_t *data, size_t len)
 {
@@ -103,7 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     if (len < 1)
         return 0;
-    switch (data[0] % 4) {
+    switch (data[0] % 5) {
     case 0:
         check_identity(data + 1, len - 1);
         break;
@@ -113,8 +129,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     case 2:
         check_ns(data + 1, len - 1);
         break;
-    default:
+    case 3:
         check_flushes(data + 1, len - 1);
+        break;
+    default:
+        check_stored(data + 1, len - 1);
         break;
     }
     return 0;

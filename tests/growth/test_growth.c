@@ -6,6 +6,7 @@
 #include "flush.h"
 #include "growth_table.h"
 #include "report.h"
+#include "stored_record.h"
 
 #define SECOND NSEC_PER_SEC
 #define HOUR INT64_C(3600)
@@ -61,7 +62,7 @@ static size_t rows(void)
 
     cr_assert_eq(kv_snap_begin(x.kv, &e.snap), 0);
     while (kv_next(&e))
-        n += e.number != 0;
+        n++;
     kv_snap_end(e.snap);
     return n;
 }
@@ -99,6 +100,20 @@ static uint64_t stored(void)
 
     refs_get_stats(x.p->refs, &s);
     return s.stored;
+}
+
+/* The record of the last commit, but with another sum. */
+static void tell_stored(uint64_t bytes)
+{
+    uint8_t state[STORE_RECORD_LEN];
+    struct stored_record s = {.bytes = bytes};
+    struct kv_txn *t;
+    size_t len;
+
+    cr_assert_eq(kv_get(x.kv, TABLE_META, "state", 5, state, sizeof state, &len), 0);
+    s.state = stored_record_tie(state);
+    cr_assert_eq(kv_txn_begin(x.kv, &t), 0);
+    cr_assert_eq(kv_end(t, stored_record_put(&s, t)), 0);
 }
 
 static void die_and_start(void)
@@ -212,14 +227,27 @@ Test(growth, a_start_counts_what_is_stored_if_nobody_says_it)
 {
     change();
     fixture_reopen(&x);
-    struct growth_stored wrong = {.state = 1, .bytes = 12345};
-    uint8_t val[GROWTH_STORED_LEN];
+    struct stored_record wrong = {.state = 1, .bytes = 12345};
+    struct kv_txn *t;
 
-    growth_stored_encode(&wrong, val);
-    put_row(0, val, sizeof val);
+    cr_assert_eq(kv_txn_begin(x.kv, &t), 0);
+    cr_assert_eq(kv_end(t, stored_record_put(&wrong, t)), 0);
     die_and_start();
     cr_assert_eq(stored(), listed());
     cr_assert_gt(stored(), 0);
+}
+
+Test(growth, what_is_stored_is_said_by_the_commit_and_believed)
+{
+    uint64_t said;
+
+    change();
+    fixture_reopen(&x);
+    cr_assert_eq(stored_record_load(x.kv, &said), 0);
+    cr_assert_eq(said, listed());
+    tell_stored(said + 1);
+    die_and_start();
+    cr_assert_eq(stored(), listed() + 1);
 }
 
 /* ---- thinning ---- */
@@ -241,15 +269,16 @@ static void live(uint64_t seed, int64_t days)
             continue;
         s.time = now;
         s.logical = (uint64_t)now;
-        cr_assert_eq(growth_freeze(&g, &s, &(struct growth_stored){0}, &b), 0);
+        cr_assert_eq(growth_freeze(&g, &s, &b), 0);
         growth_frozen(&g, &b);
         growth_batch_release(&b);
         cr_assert_leq(g.count, (size_t)(GROWTH_FINE / GROWTH_EVERY + GROWTH_HOURLY / HOUR +
-                                        GROWTH_DAILY / DAY + 3));
+                                        GROWTH_DAILY / DAY + GROWTH_AHEAD / GROWTH_EVERY + 3));
     }
     for (size_t i = 0; i < g.count; i++) {
         int64_t age = now - g.v[i].time;
-        int64_t every = age <= GROWTH_FINE ? GROWTH_EVERY : age <= GROWTH_HOURLY ? HOUR : DAY;
+        int64_t late = age - 2 * DAY; /* a clock is believed a day later, and then some commit */
+        int64_t every = late <= GROWTH_FINE ? GROWTH_EVERY : late <= GROWTH_HOURLY ? HOUR : DAY;
 
         cr_assert(i == 0 || g.v[i].time > g.v[i - 1].time);
         cr_assert(i == 0 || g.v[i].time / every != g.v[i - 1].time / every);
@@ -276,6 +305,7 @@ Test(growth, of_what_is_kept_nothing_goes_before_it_leaves_its_age)
     cr_assert(growth_is_kept(7200 + 900, 7200, 7200 + 900 + GROWTH_FINE));
     cr_assert_not(growth_is_kept(7200 + 900, 7200, 7200 + 901 + GROWTH_FINE));
     cr_assert_not(growth_is_kept(1, 0, 2 + GROWTH_DAILY));
+    cr_assert(growth_is_kept(7200 + 900, 7200, 1));
 }
 
 Test(growth, a_clock_that_goes_back_and_forth_does_no_harm)
@@ -294,6 +324,71 @@ Test(growth, a_clock_that_goes_back_and_forth_does_no_harm)
     change();
     cr_assert_eq(x.p->growth.count, rows());
     agreed(&x, "growth", "ok samples=");
+}
+
+/* Is there a sample of that time? */
+static bool has(int64_t time)
+{
+    struct growth_sample s;
+
+    return growth_from(&x.p->growth, time, &s) == 0 && s.time == time;
+}
+
+Test(growth, what_a_wrong_clock_put_into_the_future_stops_none_and_goes_after_a_day)
+{
+    int64_t fine, future;
+    size_t before;
+
+    change();
+    advance(GROWTH_EVERY);
+    change();
+    fine = newest().time;
+    advance(365 * DAY);
+    change();
+    future = newest().time;
+    advance(GROWTH_EVERY - 365 * DAY);
+    before = rows();
+    change();
+    cr_assert_eq(rows(), before + 1);
+    cr_assert(has(future));
+    fixture_reopen(&x);
+    advance(DAY - 1);
+    change();
+    cr_assert(has(future)); /* who knows which of the two is right */
+    advance(GROWTH_EVERY);
+    change();
+    cr_assert_not(has(future));
+    cr_assert(has(fine)); /* by that clock it was a year old, and not the first of its day */
+    cr_assert_eq(newest().time, future - 365 * DAY + 2 * GROWTH_EVERY + DAY - 1);
+    cr_assert_eq(x.p->growth.count, rows());
+    fixture_reopen(&x);
+    cr_assert_not(has(future));
+}
+
+Test(growth, a_clock_that_is_wrong_for_less_than_a_day_costs_no_sample)
+{
+    int64_t first, last;
+    size_t before;
+
+    advance(1000 * DAY);
+    change();
+    first = newest().time;
+    advance(2 * DAY);
+    change();
+    advance(GROWTH_EVERY);
+    change();
+    last = newest().time;
+    before = rows();
+    advance(-400 * DAY);
+    for (int i = 0; i < 20; i++) {
+        change();
+        advance(HOUR);
+    }
+    cr_assert_eq(rows(), before + 20);
+    advance(400 * DAY);
+    change();
+    cr_assert(has(first) && has(last - GROWTH_EVERY) && has(last));
+    cr_assert_eq(newest().time, last + 20 * HOUR);
 }
 
 /* ---- damage ---- */
@@ -339,7 +434,7 @@ Test(growth, the_offline_check_finds_a_row_that_is_damaged)
     put_row(5, "nonsense", 8);
     cr_assert_eq(check(), 1);
     put_row(0, "nonsense", 8);
-    cr_assert_eq(check(), 2);
+    cr_assert_eq(check(), 2); /* no sample has the time 0 */
 }
 
 Test(growth, a_longer_value_of_a_later_version_is_read)

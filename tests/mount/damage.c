@@ -9,6 +9,7 @@
  *     damage STORE dangle PATH      an entry that leads to no inode
  *     damage STORE counts           every object's count is 5 more than it should be
  *     damage STORE forget PATH      the object of the file has no entry any more
+ *     damage STORE sum              the sum of what is stored is 5 bytes more
  *     damage STORE spoil PATH       one byte of the object file is another
  *
  * Exit code 0, or 1 with a sentence.
@@ -16,6 +17,7 @@
 #include "bytes.h"
 #include "store_impl.h"
 #include "store_dir.h"
+#include "stored_record.h"
 #include "vfs_impl.h"
 #include <dirent.h>
 #include <errno.h>
@@ -162,6 +164,20 @@ static void spoil_file(const struct entry *e)
     disk_file_close(file);
 }
 
+/* The sum is that of the last commit, as far as anybody can tell. */
+static void add_to_sum(struct kv_txn *t)
+{
+    uint8_t record[STORE_RECORD_LEN];
+    struct stored_record s;
+    size_t len;
+
+    must("reading", stored_record_load(store.kv, &s.bytes));
+    must("reading", kv_get(store.kv, TABLE_META, "state", 5, record, sizeof record, &len));
+    s.state = stored_record_tie(record);
+    s.bytes += 5;
+    must("writing", stored_record_put(&s, t));
+}
+
 static void change_tables(const char *what, uint64_t object)
 {
     struct kv_txn *t;
@@ -171,6 +187,8 @@ static void change_tables(const char *what, uint64_t object)
     put_be64(key, object);
     if (!strcmp(what, "counts"))
         add_to_counts(t);
+    else if (!strcmp(what, "sum"))
+        add_to_sum(t);
     else
         must("writing", kv_del(t, TABLE_OBJECTS, key, sizeof key));
     must("writing", kv_commit(t));
@@ -200,7 +218,7 @@ int main(int argc, char **argv)
         spoil_file(&e);
     }
     must("closing", store_close(state));
-    if (!strcmp(what, "counts") || !strcmp(what, "forget"))
+    if (!strcmp(what, "counts") || !strcmp(what, "forget") || !strcmp(what, "sum"))
         change_tables(what, object);
     store_dir_close(&store);
     return 0;

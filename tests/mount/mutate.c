@@ -189,7 +189,8 @@ static void spoil(uint8_t *p, size_t len)
 
 static uint64_t own_seed(unsigned table, const void *key, size_t klen)
 {
-    static const char *const meta[] = {"identity", "state", "scrub", "sweep"};
+    static const char *const meta[] = {"identity", "state", "scrub", "sweep",
+                                       "flushes",  "log",   "stored"};
     const uint8_t *p = key;
     uint64_t number = 0;
 

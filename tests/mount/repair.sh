@@ -58,6 +58,14 @@ drain
 unmount_store
 check_clean
 
+claim "a wrong sum of what is stored is told, and the mount after a repair counts it"
+"$damage" "$S" sum
+check_says 1
+has 'sum stored bytes: it is '
+check_says 0 --repair
+has 'repaired sum stored bytes: it is removed: the next mount counts them'
+check_says 0
+
 claim "files and directories that lost their names are in lost+found, for root only"
 mount_store
 was_src=$(tree_digest "$M/main/src")
