@@ -3,9 +3,11 @@
  * control_history: the verbs history and growth, and how an operation is written.
  *
  *     history [NS] [last=N]     a line for each operation, the newest first
- *     growth [since=DUR]        a line for each sample of how the store has grown, the oldest first
+ *     growth [since=DUR]        a line for each sample of how the store has grown, the oldest first,
+ *                               and one for now
  */
 #include "control_impl.h"
+#include "flush.h"
 #include "history_table.h"
 #include "undo.h"
 #include <errno.h>
@@ -198,6 +200,11 @@ int control_growth(struct call *call)
     while (growth_from(&call->p->growth, time, &s) == 0) {
         add_sample(call, &s);
         time = s.time + 1;
+        count++;
+    }
+    flush_growth_now(call->p, &s);
+    if (s.time >= time) { /* else the last one was taken just now */
+        add_sample(call, &s);
         count++;
     }
     strbuf_addf(&call->head, " samples=%llu", U(count));

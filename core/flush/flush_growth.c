@@ -35,17 +35,27 @@ static void count_namespaces(struct state *p, struct growth_sample *s)
         }
 }
 
+/* Fills in all but the time and the room of the disk. */
+static void count(struct state *p, struct growth_sample *s)
+{
+    (void)refs_get_sums(p->refs, &s->objects, &s->stored);
+    s->seq = atomic_load(&p->seq);
+    count_namespaces(p, s);
+}
+
+void flush_growth_now(struct state *p, struct growth_sample *ret)
+{
+    *ret = (struct growth_sample){.time = now(p) / NSEC_PER_SEC, .disk_free = disk_free(p)};
+    count(p, ret);
+}
+
 int flush_growth_freeze(struct state *p, struct batch *b)
 {
     uint64_t objects;
 
     rwlock_held_write(&p->freeze_lock);
     b->stored_known = refs_get_sums(p->refs, &objects, &b->stored.bytes);
-    if (b->sample.time) {
-        b->sample.seq = atomic_load(&p->seq);
-        b->sample.objects = objects;
-        b->sample.stored = b->stored.bytes;
-        count_namespaces(p, &b->sample);
-    }
+    if (b->sample.time)
+        count(p, &b->sample);
     return growth_freeze(&p->growth, b->sample.time ? &b->sample : NULL, &b->growth);
 }

@@ -179,6 +179,9 @@ Test(growth, the_verb_lists_them_and_those_of_the_last_time)
     change();
     agreed(&x, "growth since=1h", "ok samples=1");
     agreed(&x, "growth since=0", "ok samples=1");
+    advance(60);
+    change();
+    agreed(&x, "growth since=1h", "ok samples=2"); /* that one, and how it is now */
     refused(&x, "growth since=yesterday", -EINVAL, "since is a time");
 }
 

@@ -95,7 +95,10 @@ tally graph branches --all -o "$W/many.svg"
 eq "$(grep -c '>many[0-9]*</text>' "$W/many.svg")" 200
 xmllint --noout "$W/many.svg"
 
-claim "how the store has grown is drawn from its samples"
+claim "how the store has grown is drawn from its samples, and from how it is now"
+head -c 1000000 /dev/urandom >main/new
+drain
+eq "$(tally growth | tail -1 | sed 's/.*stored=\([0-9]*\).*/\1/')" "$(sed -n 's/.*"stored_bytes": \([0-9]*\).*/\1/p' .tally/stats.json)"
 matches "$(tally growth | tail -1)" "^time=20[0-9T:-]+Z inodes=[0-9]+ logical=[0-9]+ stored=[0-9]+ objects=[0-9]+ namespaces=[0-9]+ disk_free=[0-9]+"
 tally graph history -o "$W/growth.svg"
 xmllint --noout "$W/growth.svg"

@@ -163,9 +163,9 @@ static const struct verb verbs[] = {
      "  --last N    only so many (-n N is the same)\n"},
     {"growth", IN_MOUNT, cmd_control_run, 0, "", "[--since DUR]",
      "how the store has grown: samples of a few numbers, the oldest first",
-     "A line for each sample. Samples are taken with a commit, and are 15 minutes apart at\n"
-     "least; after two days one an hour stays, after 60 days one a day, after ten years none.\n"
-     "tally graph history draws them.\n"
+     "A line for each sample, and one for now. Samples are taken with a commit, and are 15\n"
+     "minutes apart at least; after two days one an hour stays, after 60 days one a day,\n"
+     "after ten years none. tally graph history draws them.\n"
      "  --since DUR  only those of the last time, as 30d or 12h\n"},
     {"undo", IN_MOUNT, cmd_control_run, 0, "n",
      "[--ns NS] [--conflicts fail|ours|theirs|both] [SEQ|NS]",
