@@ -61,7 +61,7 @@ static int take_endpoint(const char *text, struct s3_url *u, char why[SHARD_WHY]
                                                           : NULL;
     size_t len = strlen(text);
 
-    if (!host || !*host)
+    if (!host || !*host || strchr("/:", *host))
         return refuse(why, "endpoint= of a URL of S3 is http://HOST[:PORT] or https://HOST[:PORT]");
     if (strchr(host, '@'))
         return refuse(why, "credentials do not belong in a URL, which is stored and shown: give "

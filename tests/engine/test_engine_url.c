@@ -58,6 +58,8 @@ Test(engine_url, an_option_that_means_nothing_is_refused)
 {
     is_refused("s3://bucket?endpoint=h:80", "http://HOST");
     is_refused("s3://bucket?endpoint=http://", "http://HOST");
+    is_refused("s3://bucket?endpoint=http:///", "http://HOST");
+    is_refused("s3://bucket?endpoint=https://:80", "http://HOST");
     is_refused("s3://bucket?endpoint=http://h/path", "no path");
     is_refused("s3://bucket?regoin=x", "'regoin'");
     is_refused("s3://bucket?region", "KEY=VALUE");
