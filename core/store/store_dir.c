@@ -326,8 +326,11 @@ int store_is_mended(struct store_dir *s)
     return err;
 }
 
+/* The tables are opened by /proc/self/fd, so without /proc they seem not to be there. */
 static int no_tables(const char *path, char why[STORE_WHY])
 {
+    if (access("/proc/self/fd", X_OK) < 0)
+        return fail(-ENOENT, why, "the store %s cannot be opened here: /proc is not mounted", path);
     return fail(
         -ENOENT, why,
         "%s is not a whole store: it has no metadata (kv/data.mdb), without which nothing of "

@@ -75,6 +75,11 @@ rm lost/tally-store
 says 'lost is not a store: it has objects and packs, as a shard does, or a store that has lost its file tally-store' mount lost way
 eq "$(names empty)$(names full)" "x "
 
+claim "without /proc a store is not called incomplete"
+"$TALLY" init whole >/dev/null
+fails unshare -m --propagation private sh -c 'umount -l /proc && exec "$0" check whole' "$TALLY"
+matches "$(<"$W/said")" 'cannot be opened here: /proc is not mounted'
+
 claim "a wrong call is answered with how the program is called, not with what the control file takes"
 mkdir -m 700 shard
 for words in 'shard' 'shard foo' 'shard add' 'shard add 1' 'shard list x' 'node foo' 'node retire' 'move 7' 'wait durable' \
