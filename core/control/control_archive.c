@@ -396,11 +396,8 @@ int control_parse_moment(struct call *call, const char *spec, struct restore_ask
     const char *at = strrchr(spec, '@');
 
     *ret = (struct restore_ask){.when = RESTORE_LAST};
-    if (at && restore_moment(at + 1, ret) < 0)
-        return control_fail_word(call, -EINVAL,
-                                 "%s does not end with a sequence number or a time as "
-                                 "2026-01-31T23:59:59Z",
-                                 spec);
+    if (at && restore_moment(at + 1, now(call->p), ret) < 0)
+        return control_fail_word(call, -EINVAL, "%s does not end with " RESTORE_MOMENTS, spec);
     *ret_name = at ? strndup(spec, (size_t)(at - spec)) : strdup(spec);
     ret->name = *ret_name;
     ret->interrupted = call->interrupted;

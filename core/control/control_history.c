@@ -3,7 +3,7 @@
  * control_history: the verbs history and growth, and how an operation is written.
  *
  *     history [NS] [last=N]     a line for each operation, the newest first
- *     growth [since=DUR]        a line for each sample of how the store has grown, the oldest first,
+ *     growth [since=DUR]        a line for each sample of how the store has grown, oldest first,
  *                               and one for now
  */
 #include "control_impl.h"

@@ -6,6 +6,7 @@
  */
 #include "control_impl.h"
 #include "log_list.h"
+#include "ns_restore.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,10 +106,13 @@ static int find_frames(struct call *call, struct lookup *l)
         return control_misuse(call, "log find NS SEQ|TIME");
     const char *what = control_arg(call, 2);
 
-    if (command_number(what, &l->until) < 0 && command_time(what, &l->until_time) < 0)
-        return control_fail_word(
-            call, -EINVAL, "%s is neither a sequence number nor a time as 2026-01-31T23:59:59Z",
-            what);
+    if (command_number(what, &l->until) < 0 && command_time(what, &l->until_time) < 0) {
+        int64_t age;
+
+        if (command_duration(what, &age) < 0)
+            return control_fail_word(call, -EINVAL, "%s is not " RESTORE_MOMENTS, what);
+        l->until_time = now(call->p) - age;
+    }
     int err = look_up(call, l);
 
     if (err < 0)

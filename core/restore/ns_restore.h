@@ -83,9 +83,11 @@ struct restore_plan {
     uint64_t next_object;
 };
 
-/* Sets the moment from "SEQ" or "TIME". A time without a fraction is the end of that second, so
- * that what was seen in a status names what it was seen with. -EINVAL: it is neither. */
-int restore_moment(const char *text, struct restore_ask *ret);
+/* Sets the moment from "SEQ", "TIME", or an age as "10m", before `now` (ns since the epoch). A time
+ * without a fraction is the end of that second, so that what was seen in a status names what it was
+ * seen with. -EINVAL: it is none of these. */
+int restore_moment(const char *text, int64_t now, struct restore_ask *ret);
+#define RESTORE_MOMENTS "a change, a time as 2026-01-31T23:59:59Z, or an age as 10m"
 int restore_plan(struct state *p, uint16_t archive, const struct restore_ask *ask,
                  struct restore_plan *ret, struct strbuf *why);
 /* The same for an instant of which a segment of the lineage has a section: `of` is the namespace,

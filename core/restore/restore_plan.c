@@ -16,17 +16,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-int restore_moment(const char *text, struct restore_ask *ret)
+int restore_moment(const char *text, int64_t now, struct restore_ask *ret)
 {
+    int64_t age;
+
     if (command_number(text, &ret->seq) == 0) {
         ret->when = RESTORE_SEQ;
+        return 0;
+    }
+    ret->when = RESTORE_TIME;
+    if (command_duration(text, &age) == 0) {
+        ret->time = now - age;
         return 0;
     }
     if (command_time(text, &ret->time) < 0)
         return -EINVAL;
     if (!strchr(text, '.'))
         ret->time += NSEC_PER_SEC - 1;
-    ret->when = RESTORE_TIME;
     return 0;
 }
 

@@ -108,8 +108,8 @@ Test(log_verb, what_it_does_not_understand_it_says)
         {"log list main until=7 until=8", "until", -EINVAL},
         {"log find main", "usage: log find", -EINVAL},
         {"log find main 7 until=7", "usage: log find", -EINVAL},
-        {"log find main yesterday", "neither a sequence number nor a time", -EINVAL},
-        {"log find main 1970-01-01T00:16:42", "neither a sequence number nor a time", -EINVAL},
+        {"log find main yesterday", "is not a change, a time", -EINVAL},
+        {"log find main 1970-01-01T00:16:42", "is not a change, a time", -EINVAL},
         {"log", "a word is missing", -EINVAL},
     };
 

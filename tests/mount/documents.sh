@@ -45,7 +45,6 @@ expect() {
 expect 'tally refs main/a' 'refs=2 namespaces=2'
 expect 'tally diff try' 'M	a'
 expect '+ cat main/a' two
-expect "echo 'ok ns=try2 seq=" 'ok ns=try2 seq='
 expect '+ ls -l .tally/objects/' 'total 0'
 
 mount_store

@@ -30,13 +30,25 @@ Test(restore, a_time_without_a_fraction_is_the_end_of_its_second)
 {
     struct restore_ask ask = {.name = "main"};
 
-    cr_assert_eq(restore_moment("1970-01-01T00:00:02Z", &ask), 0);
+    cr_assert_eq(restore_moment("1970-01-01T00:00:02Z", 0, &ask), 0);
     cr_assert(ask.when == RESTORE_TIME && ask.time == 3 * NSEC_PER_SEC - 1);
-    cr_assert_eq(restore_moment("1970-01-01T00:00:02.5Z", &ask), 0);
+    cr_assert_eq(restore_moment("1970-01-01T00:00:02.5Z", 0, &ask), 0);
     cr_assert_eq(ask.time, 5 * NSEC_PER_SEC / 2);
-    cr_assert_eq(restore_moment("17", &ask), 0);
+    cr_assert_eq(restore_moment("17", 0, &ask), 0);
     cr_assert(ask.when == RESTORE_SEQ && ask.seq == 17);
-    cr_assert_eq(restore_moment("noon", &ask), -EINVAL);
+    cr_assert_eq(restore_moment("noon", 0, &ask), -EINVAL);
+}
+
+Test(restore, an_age_is_before_now)
+{
+    struct restore_ask ask = {.name = "main"};
+
+    cr_assert_eq(restore_moment("10m", 3600 * NSEC_PER_SEC, &ask), 0);
+    cr_assert(ask.when == RESTORE_TIME && ask.time == 3000 * NSEC_PER_SEC);
+    cr_assert_eq(restore_moment("-10m", 3600 * NSEC_PER_SEC, &ask), -EINVAL);
+    ship(&v);
+    agreed(&v.w.x, "restore main@0s ago wait", "ok ns=ago");
+    refused(&v.w.x, "restore main@36500d older dry-run", -ENOENT, "nothing of that moment");
 }
 
 /* ---- more items than stand beside a front ---- */

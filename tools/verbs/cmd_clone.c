@@ -68,8 +68,8 @@ static int take_options(int argc, char **argv, struct cloning *ret)
 static int parse_moment(const char *at, struct restore_ask *ret)
 {
     *ret = (struct restore_ask){.when = RESTORE_LAST};
-    if (at && restore_moment(at, ret) < 0) {
-        tally_warn("'%s' is neither a sequence number nor a time as 2026-01-31T23:59:59Z", at);
+    if (at && restore_moment(at, clock_now(clock_real()), ret) < 0) {
+        tally_warn("'%s' is not " RESTORE_MOMENTS, at);
         return -EINVAL;
     }
     return 0;

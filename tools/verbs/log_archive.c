@@ -287,9 +287,8 @@ static int find(struct asking *a)
     struct restore_ask ask;
     struct restore_plan plan;
     const char *moment = a->args[1] + (*a->args[1] == '@');
-    if (restore_moment(moment, &ask) < 0) {
-        strbuf_addf(&a->why, "%s is neither a sequence number nor a time as 2026-01-31T23:59:59Z",
-                    moment);
+    if (restore_moment(moment, clock_now(clock_real()), &ask) < 0) {
+        strbuf_addf(&a->why, "%s is not " RESTORE_MOMENTS, moment);
         return -EINVAL;
     }
     ask = (struct restore_ask){

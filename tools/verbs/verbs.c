@@ -321,7 +321,7 @@ static const struct verb verbs[] = {
      "[--archive URL] [--dry-run] [--full] [--lineage N] NS[@SEQ|@TIME] [NEW] [--wait]",
      "a namespace as an archive has it, at any kept moment, as a job",
      "  @SEQ           as it was after that change (tally history says numbers)\n"
-     "  @TIME          as it was then: 2026-01-31T23:59:59Z\n"
+     "  @TIME          as it was then: 2026-01-31T23:59:59Z (UTC), or so long ago: 10m\n"
      "  NEW            the new namespace; its files are read from the archive until `recall`\n"
      "  --archive URL  which archive, if there are several\n"
      "  --dry-run      say what would be restored, and how much that reads\n"
