@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * control_drill: `archive drill`, which restores namespaces to see whether that works. Nothing of
- * it is shown, and what it made is dropped.
+ * it is shown, and what it made is dropped. It tries one state, the last one that the archive has
+ * when the drill begins: a namespace that goes later, or is shipped again, is tried as it was then.
  */
 #include "archive_last.h"
 #include "control_impl.h"
@@ -137,24 +138,22 @@ static int drill_job(struct state *p, struct job *j, void *arg)
 /* ---- the command ---- */
 
 /* All namespaces that the archive has last. */
-static int take_all(struct call *call, struct drilling *d)
+static int take_all(struct call *call, struct drilling *d, const struct archive_names *names)
 {
-    struct archive_names names;
-    int err = archive_last_names(call->p, d->archive, &names);
+    if (names->count == 0)
+        return control_fail(call, -ENOENT, "the archive has no namespaces");
+    d->asks = calloc(names->count, sizeof *d->asks);
+    if (!d->asks)
+        return -ENOMEM;
+    while (d->count < names->count) {
+        struct restore_ask *ask = &d->asks[d->count];
 
-    if (err == 0 && names.count == 0)
-        err = control_fail(call, -ENOENT, "the archive has no namespaces");
-    if (err == 0) {
-        d->asks = calloc(names.count, sizeof *d->asks);
-        err = d->asks ? 0 : -ENOMEM;
-    }
-    for (size_t i = 0; i < names.count && err == 0; i++) {
-        d->asks[i] = (struct restore_ask){.name = strdup(names.v[i].name), .when = RESTORE_LAST};
+        *ask = (struct restore_ask){.name = strdup(names->v[d->count].name), .when = RESTORE_LAST};
         d->count++;
-        err = d->asks[i].name ? 0 : -ENOMEM;
+        if (!ask->name)
+            return -ENOMEM;
     }
-    archive_names_release(&names);
-    return control_archive_errno(err);
+    return 0;
 }
 
 static int take_named(struct call *call, struct drilling *d)
@@ -173,6 +172,26 @@ static int take_named(struct call *call, struct drilling *d)
     return err;
 }
 
+/* Takes the namespaces, those without a moment as of the last state that there is now. A name that
+ * this one lacks is asked for as it is, so that the drill says when the archive had it. */
+static int take_namespaces(struct call *call, struct drilling *d)
+{
+    struct archive_names names;
+    uint64_t seq;
+    int err = archive_last_names(call->p, d->archive, &names, &seq);
+
+    err = err == -ENOENT ? 0 : control_archive_errno(err);
+    if (err == 0)
+        err = call->c->nargs > 1 ? take_named(call, d) : take_all(call, d, &names);
+    for (size_t i = 0; i < d->count && err == 0; i++)
+        if (d->asks[i].when == RESTORE_LAST && archive_name_find(&names, d->asks[i].name)) {
+            d->asks[i].when = RESTORE_SEQ;
+            d->asks[i].seq = seq;
+        }
+    archive_names_release(&names);
+    return err;
+}
+
 static int take_words(struct call *call, struct drilling *d)
 {
     const char *read = command_option(call->c, "read");
@@ -188,7 +207,7 @@ static int take_words(struct call *call, struct drilling *d)
         return err;
     d->read = (unsigned)percent;
     memcpy(d->url, info.url, sizeof d->url);
-    return call->c->nargs > 1 ? take_named(call, d) : take_all(call, d);
+    return take_namespaces(call, d);
 }
 
 /* archive drill [NS[@SEQ|@TIME]...] [archive=URL] [read=PERCENT] [wait] */

@@ -147,7 +147,7 @@ struct log_report {
     uint64_t behind_last; /* the highest number among these; 0: there are none */
 };
 /* Checks all frames first, and then visits those that count, in order. Which frames count depends
- * on the disk. If it is the same mount of the same boot as when they were written, all whole frames
+ * on the disk. If its filesystem was mounted all the time since they were written, all whole frames
  * count. Otherwise power may have been lost: then the frames count that a sync frame vouches for,
  * as long as every frame up to that sync frame is whole.
  *

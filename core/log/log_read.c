@@ -58,7 +58,8 @@ static int use_file(struct log_reader *r, uint64_t serial, struct disk_file *f)
     r->limit = h.size < stat.size ? h.size : stat.size;
     r->len = 0;
     if (r->segments++ == 0)
-        r->same_boot = memcmp(h.incarnation, r->now, sizeof r->now) == 0;
+        r->same_boot = memcmp(h.incarnation, r->now, sizeof r->now) == 0 ||
+                       memcmp(h.incarnation, r->mount, sizeof r->mount) == 0;
     return 0;
 }
 
@@ -355,6 +356,8 @@ static int examine(struct disk *d, const struct log_scan *scan, struct log_verdi
     struct log_reader r = reader(d, scan);
     int err = disk_incarnation(d, r.now);
 
+    if (err == 0)
+        err = disk_incarnation_of_mount(d, r.mount);
     if (err == 0)
         err = verify(&r, v);
     memcpy(ret->incarnation, r.now, sizeof r.now);

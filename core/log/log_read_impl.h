@@ -27,6 +27,7 @@ struct log_reader {
     bool same_boot;    /* the disk's page cache lived since the first segment was made */
     uint64_t segments; /* segments opened so far */
     uint8_t now[32];   /* the disk's incarnation */
+    uint8_t mount[32]; /* and what older versions called that: disk_incarnation_of_mount */
 };
 
 /* Makes the reader read the segment of that number. After an error the segment that was open

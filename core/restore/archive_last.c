@@ -57,21 +57,26 @@ int archive_last(struct state *p, uint16_t archive, const char *name,
     return err;
 }
 
-int archive_last_names(struct state *p, uint16_t archive, struct archive_names *ret)
+int archive_last_names(struct state *p, uint16_t archive, struct archive_names *ret,
+                       uint64_t *ret_seq)
 {
-    struct segment_pos at = {0};
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    struct archive_last last;
     struct shards_info info;
     struct shard *s;
     int err = shards_info_get(p->shards, archive, &info);
 
     *ret = (struct archive_names)ARCHIVE_NAMES_INIT;
+    *ret_seq = 0;
     if (err == 0)
         err = shards_get(p->shards, archive, SHARDS_READ, &s, NULL);
     if (err < 0)
         return err;
-    err = chain_last(s, info.lineage, at, &at);
-    if (err == 0)
-        err = archive_names(s, info.lineage, at, ret);
+    err = last_of_store(s, info.lineage, &last, &why);
+    if (err == 0) {
+        *ret_seq = last.seq;
+        err = archive_names(s, info.lineage, last.at, ret);
+    }
     err = shards_said(p->shards, archive, err);
     shards_put_back(p->shards, archive);
     return err;

@@ -21,8 +21,10 @@ struct archive_last {
     int64_t time;          /* of its instant */
 };
 
-/* The namespaces that there were then. The caller releases *ret, also after an error. */
-int archive_last_names(struct state *p, uint16_t archive, struct archive_names *ret);
+/* The namespaces that there were then, and the number of the last change that the archive has. The
+ * caller releases *ret, also after an error. */
+int archive_last_names(struct state *p, uint16_t archive, struct archive_names *ret,
+                       uint64_t *ret_seq);
 /* `name` of a namespace; NULL: of the store. */
 int archive_last(struct state *p, uint16_t archive, const char *name,
                  const _Atomic bool *interrupted, struct archive_last *ret, struct strbuf *why);

@@ -270,5 +270,10 @@ int disk_space(struct disk *d, struct disk_space *ret)
 
 int disk_incarnation(struct disk *d, uint8_t out[32])
 {
-    return d->ops->incarnation(d, out);
+    return d->ops->incarnation(d, false, out);
+}
+
+int disk_incarnation_of_mount(struct disk *d, uint8_t out[32])
+{
+    return d->ops->incarnation(d, true, out);
 }

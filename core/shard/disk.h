@@ -131,6 +131,11 @@ int disk_list(struct disk *d, const char *name, disk_list_fn *fn, void *ctx);
  * -EOPNOTSUPP: the disk is not of whole files. */
 int disk_list_below(struct disk *d, const char *name, disk_list_fn *fn, void *ctx);
 int disk_space(struct disk *d, struct disk_space *ret);
-/* A number of the disk's page cache, which is new after each boot and each mount. As long as it is
- * the same, all bytes that were written are there, synced or not. */
+/* A number of the disk's page cache, which is new after each boot, and when the filesystem was
+ * mounted nowhere in between. As long as it is the same, all bytes that were written are there,
+ * synced or not. Where the kernel does not tell that (before Linux 6.9, and not of each filesystem)
+ * it is new for each mount. 0 or -errno; any thread. */
 int disk_incarnation(struct disk *d, uint8_t out[32]);
+/* The number that older versions of this program would have had: always new for each mount. What
+ * was written under it is in this page cache, too. */
+int disk_incarnation_of_mount(struct disk *d, uint8_t out[32]);

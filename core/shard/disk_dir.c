@@ -10,9 +10,11 @@
 #include "io.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/quota.h>
 #include <sys/resource.h>
@@ -20,6 +22,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define IOV_BATCH 16
@@ -226,9 +229,39 @@ static int boot_number(uint8_t out[16])
     return digits == 32 || getrandom(out, 16, 0) == 16 ? 0 : -EIO;
 }
 
-/* The number of this boot, the device, and the number of the mount. */
-static int dir_incarnation(struct disk *d, uint8_t out[32])
+/* What FS_IOC_GETFSSYSFSPATH of Linux 6.9 fills in; <linux/fs.h> of older kernels lacks it. */
+struct sysfs_path {
+    uint8_t len;
+    uint8_t name[128];
+};
+#define GET_SYSFS_PATH _IOR(0x15, 1, struct sysfs_path)
+#define OF_FILESYSTEM (UINT64_C(1) << 63) /* no mount has so high a number */
+
+/* A number of the mounted filesystem that `fd` is of, the same for all its mounts in all
+ * namespaces, and not used twice in one boot: the inode of its directory in sysfs, which the kernel
+ * makes when the filesystem is mounted first, and removes when it is mounted nowhere any more. 0:
+ * there is none. */
+static uint64_t filesystem_number(int fd)
 {
+    struct sysfs_path p;
+    struct stat st;
+    struct statfs fs;
+    char path[sizeof p.name + 16];
+
+    if (ioctl(fd, GET_SYSFS_PATH, &p) < 0)
+        return 0;
+    (void)snprintf(path, sizeof path, "/sys/fs/%.*s", p.len, (const char *)p.name);
+    CLEANUP_CLOSE int dir = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0 || fstatfs(dir, &fs) < 0 || fs.f_type != SYSFS_MAGIC || fstat(dir, &st) < 0)
+        return 0;
+    return st.st_ino | OF_FILESYSTEM;
+}
+
+/* The number of this boot, the device, and the number of the filesystem or, if there is none or it
+ * is asked for, that of the mount. */
+static int dir_incarnation(struct disk *d, bool of_mount, uint8_t out[32])
+{
+    uint64_t filesystem = of_mount ? 0 : filesystem_number(root_of(d));
     struct statx s;
     struct stat st;
     int err = boot_number(out);
@@ -239,7 +272,7 @@ static int dir_incarnation(struct disk *d, uint8_t out[32])
         err = result(statx(root_of(d), "", AT_EMPTY_PATH, STATX_MNT_ID | STATX_MNT_ID_UNIQUE, &s));
     if (err)
         return err;
-    uint64_t numbers[2] = {st.st_dev, s.stx_mnt_id};
+    uint64_t numbers[2] = {st.st_dev, filesystem ? filesystem : s.stx_mnt_id};
 
     memcpy(out + 16, numbers, 16);
     return 0;

@@ -26,7 +26,7 @@ struct disk_ops {
     int (*list)(struct disk *d, const char *name, disk_list_fn *fn, void *ctx);
     int (*list_below)(struct disk *d, const char *name, disk_list_fn *fn, void *ctx); /* or NULL */
     int (*space)(struct disk *d, struct disk_space *ret);
-    int (*incarnation)(struct disk *d, uint8_t out[32]);
+    int (*incarnation)(struct disk *d, bool of_mount, uint8_t out[32]);
 
     void (*file_close)(struct disk_file *f);
     ssize_t (*pread)(struct disk_file *f, void *buf, size_t len, uint64_t off);

@@ -443,9 +443,9 @@ static int put_space(struct disk *base, struct disk_space *ret)
 
 /* There is no page cache here that could lose bytes: what was put is durable, and all else is gone
  * with the process. */
-static int put_incarnation(struct disk *base, uint8_t out[32])
+static int put_incarnation(struct disk *base, bool of_mount, uint8_t out[32])
 {
-    (void)base;
+    (void)base, (void)of_mount;
     memset(out, 0, 32);
     return 0;
 }

@@ -186,13 +186,15 @@ static uint64_t mix(const uint8_t *bytes, size_t len, uint64_t start)
     return h;
 }
 
-static int route_incarnation(struct disk *d, uint8_t out[32])
+static int route_incarnation(struct disk *d, bool of_mount, uint8_t out[32])
 {
+    int (*get)(struct disk *, uint8_t[32]) =
+        of_mount ? disk_incarnation_of_mount : disk_incarnation;
     uint8_t both[64];
-    int err = disk_incarnation(route_of(d)->own, both);
+    int err = get(route_of(d)->own, both);
 
     if (err == 0)
-        err = disk_incarnation(route_of(d)->pool, both + 32);
+        err = get(route_of(d)->pool, both + 32);
     for (uint64_t i = 0; err == 0 && i < 4; i++) {
         uint64_t word = mix(both, sizeof both, i);
         memcpy(out + 8 * i, &word, sizeof word);

@@ -224,7 +224,8 @@ void store_tell_end(const struct store_dir *s, const char *at)
     sign_lock(s->lockfd, "ending", at);
 }
 
-/* Takes the lock without waiting. Returns the descriptor, or -errno. */
+/* Takes the lock without waiting. Returns the descriptor, or -errno. The directory has a shared
+ * lock besides, as long as `dirfd` is open. */
 static int take_lock(int dirfd, const char *path, unsigned flags, const char *what, const char *at,
                      char why[STORE_WHY])
 {
@@ -239,6 +240,8 @@ static int take_lock(int dirfd, const char *path, unsigned flags, const char *wh
         close(fd);
         return err;
     }
+    /* systemd-tmpfiles leaves a directory that is locked, and all in it, in /tmp and /var/tmp */
+    (void)flock(dirfd, LOCK_SH | LOCK_NB);
     sign_lock(fd, what, at);
     return fd;
 }

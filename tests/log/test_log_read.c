@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of log.h: what is read of a log after its end, whatever that was. */
 #include "clock_manual.h"
+#include "dir_disk.h"
 #include "log_fixture.h"
 
 #include "frame.h"
@@ -153,6 +154,36 @@ Test(log_read, after_a_loss_of_power_only_what_was_synced_counts)
     cr_assert_str_eq(seen, "1=one");
     cr_assert_not(report_of.same_boot);
     disk_close(d);
+}
+
+/* Older versions wrote the number of the mount, and know no other. */
+Test(log_read, what_an_older_version_has_left_counts_while_its_mount_lives)
+{
+    char top[] = "/tmp/tally-log-XXXXXX", path[64];
+    uint8_t older[32];
+    struct disk *d;
+    struct log *l;
+
+    cr_assert_not_null(mkdtemp(top));
+    cr_assert_eq(dir_disk_open(top, 0, &d), 0);
+    cr_assert_eq(disk_incarnation_of_mount(d, older), 0);
+    for (uint8_t other = 0; other < 2; other++) {
+        struct log_config c = config_of(d);
+
+        older[24] = (uint8_t)(older[24] ^ other); /* of another mount */
+        c.incarnation = older;
+        cr_assert_eq(log_open(&c, &l), 0);
+        append_text(l, "one");
+        log_close(l);
+        cr_assert_eq(read_log(d), 0);
+        cr_assert_eq(report_of.same_boot, !other);
+        cr_assert_str_eq(seen, other ? "" : "1=one");
+        cr_assert_eq(log_remove(d), 0);
+    }
+    disk_close(d);
+    snprintf(path, sizeof path, "%s/log", top);
+    (void)rmdir(path);
+    (void)rmdir(top);
 }
 
 Test(log_read, frames_that_arrived_without_their_sync_frame_do_not_count)

@@ -361,6 +361,17 @@ matches "$(cat "$A/.tally/status")" 'state +ok'
 umount "$A" "$B"
 at_rest
 
+claim "a daemon that was unmounted lazily, and is still in use, is waited for as long as without ns="
+ns -o ns=home "$S" "$A"
+note_daemon
+echo held >"$A/held"
+exec 8<"$A/held"
+umount -il "$A"
+fails timeout 40 "$TALLY" mount "$S" "$B" -o ns=home # 10 s, and 60 more for one that only begins
+matches "$(<"$W/said")" 'in use: mounted at'
+exec 8<&-
+at_rest
+
 claim "an ordinary user is told that only root can"
 fails setpriv --reuid 1000 --regid 1000 --clear-groups "$TALLY" mount "$S" "$A" -o ns=home
 matches "$(<"$W/said")" 'only root can mount one namespace'

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of the verbs about archives: what they say, and what they refuse. */
 #include "archive_read.h"
+#include "job.h"
 #include "ns_draft.h"
 #include "shards.h"
 #include "ship_fixture.h"
+#include <stdatomic.h>
 
 static struct vault v;
 
@@ -174,6 +176,48 @@ Test(archive_verbs, a_drill_that_fails_is_an_alarm_and_not_noted)
     refused(&v.w.x, "archive drill main other wait", -ENOENT, "other cannot be restored");
     cr_assert_eq(drilled(), 0);
     cr_assert_eq(ns_count_drafts(v.w.x.p), 0);
+}
+
+/* When the job asks the archive first one namespace is dropped there, and the other is changed. */
+static atomic_bool is_dropped;
+
+static bool drills(void)
+{
+    struct job j;
+    bool found = false;
+
+    for (uint64_t n = 0; !found && job_next(v.w.x.p, n, &n) == 0;)
+        found = job_get(v.w.x.p, n, &j) == 0 && j.state == JOB_RUNNING && !strcmp(j.verb, "drill");
+    return found;
+}
+
+static void drop_other(void *ctx, int64_t duration_ns)
+{
+    (void)ctx, (void)duration_ns;
+    if (!drills() || atomic_exchange(&is_dropped, true))
+        return;
+    agreed(&v.w.x, "drop other", "ok");
+    put_file(&v.w.x, "main/b", "two");
+    ship(&v);
+}
+
+Test(archive_verbs, a_drill_tries_what_the_archive_had_when_it_began)
+{
+    static const char *const lines[] = {"archive drill wait", "archive drill other main wait"};
+
+    put_file(&v.w.x, "main/a", "one");
+    for (int i = 0; i < 2; i++) {
+        agreed(&v.w.x, "branch main other", "ok");
+        ship(&v);
+        atomic_store(&is_dropped, false);
+        shard_mem_set_latency(v.mem, 1, drop_other, NULL);
+        agreed(&v.w.x, lines[i], "namespaces=2");
+        cr_assert(atomic_load(&is_dropped));
+        shard_mem_set_latency(v.mem, 0, NULL, NULL);
+        cr_assert_gt(drilled(), 0);
+    }
+    refused(&v.w.x, "archive drill other wait", -ENOENT, "it had it last at change");
+    agreed(&v.w.x, "archive drill wait", "namespaces=1");
 }
 
 Test(archive_verbs, a_drill_with_read_finds_what_is_damaged_there)

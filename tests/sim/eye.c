@@ -360,8 +360,9 @@ static int eye_space(struct disk *d, struct disk_space *ret)
     return err ? err : disk_space(sim.pool, ret);
 }
 
-static int eye_incarnation(struct disk *d, uint8_t out[32])
+static int eye_incarnation(struct disk *d, bool of_mount, uint8_t out[32])
 {
+    (void)of_mount;
     int err = comes_through(eye_of(d));
 
     return err ? err : disk_incarnation(sim.pool, out);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -134,6 +135,31 @@ Test(store, a_check_excludes_a_mount)
     store_dir_close(&s);
     cr_assert_eq(store_dir_open(x.path, 0, "mount", "/mnt", &t, x.why), 0, "%s", x.why);
     store_dir_close(&t);
+    teardown(&x);
+}
+
+/* As systemd-tmpfiles asks before it deletes what is old in a directory. */
+Test(store, its_directory_is_locked_while_it_is_open_and_keeps_no_owner_out)
+{
+    static const unsigned flags[] = {0, STORE_READONLY};
+    struct place x;
+    struct store_dir s;
+
+    made(&x);
+    int fd = open(x.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    cr_assert_geq(fd, 0);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(flock(fd, LOCK_SH | LOCK_NB), 0);
+        cr_assert_eq(store_dir_open(x.path, flags[i], "mount", "/mnt", &s, x.why), 0, "%s", x.why);
+        cr_assert(flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK);
+        store_dir_close(&s);
+        cr_assert_eq(flock(fd, LOCK_EX | LOCK_NB), 0);
+        cr_assert_eq(store_dir_open(x.path, flags[i], "mount", "/mnt", &s, x.why), 0, "%s", x.why);
+        store_dir_close(&s); /* opened without it */
+        cr_assert_eq(flock(fd, LOCK_UN), 0);
+    }
+    close(fd);
     teardown(&x);
 }
 

@@ -82,8 +82,8 @@ bool owner_has_closed(const struct tally_mountinfo *m, int pid, struct owner *re
     return pid > 0 && ret->pid == pid && strcmp(ret->what, STORE_CLOSED) == 0;
 }
 
-/* Is descriptor `fd` of that process its connection with the mount of that device? Nothing is asked
- * of the file itself, which may be one that never answers. */
+/* Is descriptor `fd` of that process its connection with the mount of that device, or (NULL) with
+ * any? Nothing is asked of the file itself, which may be one that never answers. */
 static bool is_connection(int pid, const char *fd, const char *dev)
 {
     char path[64 + NAME_MAX], line[256], to[16] = "";
@@ -92,6 +92,9 @@ static bool is_connection(int pid, const char *fd, const char *dev)
         return false;
     }
     bool is = strcmp(to, "/dev/fuse") == 0;
+    if (!dev) {
+        return is;
+    }
     snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", pid, fd);
     FILE *f = fopen(path, "re");
     while (f && fgets(line, sizeof(line), f)) {
@@ -106,7 +109,8 @@ static bool is_connection(int pid, const char *fd, const char *dev)
     return is;
 }
 
-bool owner_serves(int pid, const struct tally_mountinfo *m)
+/* Has the process such a connection? */
+static bool has_connection(int pid, const char *dev)
 {
     char path[32];
     struct dirent *e;
@@ -114,12 +118,22 @@ bool owner_serves(int pid, const struct tally_mountinfo *m)
     snprintf(path, sizeof(path), "/proc/%d/fd", pid);
     DIR *fds = opendir(path);
     while (fds && !serves && (e = readdir(fds))) {
-        serves = is_connection(pid, e->d_name, m->dev);
+        serves = is_connection(pid, e->d_name, dev);
     }
     if (fds) {
         closedir(fds);
     }
     return serves;
+}
+
+bool owner_serves(int pid, const struct tally_mountinfo *m)
+{
+    return has_connection(pid, m->dev);
+}
+
+bool owner_has_served(int pid)
+{
+    return has_connection(pid, NULL);
 }
 
 bool owner_left_log(const struct tally_mountinfo *m, int pid)

@@ -33,6 +33,9 @@ bool owner_has_closed(const struct tally_mountinfo *m, int pid, struct owner *re
  * show which connection a process has gives the answer for any connection. False, too, if this
  * process may not look. */
 bool owner_serves(int pid, const struct tally_mountinfo *m);
+/* Has process `pid` a connection with any FUSE mount, so that it is not about to mount its first
+ * one? False, too, if this process may not look. */
+bool owner_has_served(int pid);
 /* Is there a log in the store of `m`, which a daemon that has closed the store well has removed?
  * False if it cannot be seen, or if process `pid` is not the last one that had the store. */
 bool owner_left_log(const struct tally_mountinfo *m, int pid);

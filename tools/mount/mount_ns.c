@@ -22,6 +22,7 @@
 
 #define LOOK_MS 20
 #define PATIENCE 60 /* seconds, for a daemon that has the store and is not mounted yet */
+#define GONE 50     /* looks: so often a daemon is seen without the mount that it had */
 #define TRIES 50    /* of a mount that goes away while it is used */
 
 static void take_a_nap(void)
@@ -134,14 +135,17 @@ bool mount_ns_await(const struct mount_ns *a)
     const int64_t until = clock_ticks(clock_real()) + PATIENCE * NSEC_PER_SEC;
     struct tally_mountinfo m;
     struct owner o;
+    int gone = 0;
     while (clock_ticks(clock_real()) < until) {
         /* In this order: what it has mounted when asked can be seen afterwards. */
         const bool owned = owner_read(a->store, &o) && strcmp(o.what, "mount") == 0;
         const bool elsewhere = owned && mountinfo_process_has(o.pid, a->store) != 0;
+        /* A daemon that begins opens its connection and mounts at once. */
+        gone = owned && !elsewhere && owner_has_served(o.pid) ? gone + 1 : 0;
         if (mountinfo_served(a->store, &m) == 0) {
             return !mountinfo_is_of_another(&m);
         }
-        if (!owned || elsewhere) {
+        if (!owned || elsewhere || gone > GONE) {
             return false;
         }
         take_a_nap();

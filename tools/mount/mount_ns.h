@@ -28,8 +28,9 @@ struct mount_ns {
  * is to be mounted, is mounted. Else *ret_rc is the exit code, after a sentence if that is not
  * 0. */
 bool mount_ns_join(const struct mount_ns *a, int *ret_rc);
-/* Another process was faster to become the owner of the store. Waits until its mount can be seen.
- * False: there is no such process, or its mounts are not seen here. */
+/* Another process was faster to become the owner of the store. Waits until its mount can be seen,
+ * for a minute at most. False: there is no such process, or its mounts are not seen here, or it was
+ * unmounted and goes on, for which the caller has waited (owner_wait.h). */
 bool mount_ns_await(const struct mount_ns *a);
 
 #define MOUNT_NS_PLACE 64 /* bytes of a path of mount_ns_hide */

@@ -174,8 +174,9 @@ static void print_end(const struct showing *s, const struct log_report *r, int e
     } else if (err == 0) {
         printf("%s at segment %llu, offset %llu: %s\n", r->torn ? "cut off" : "ends",
                (unsigned long long)r->end.segment, (unsigned long long)r->end.offset,
-               r->same_boot ? "every whole frame counts, the machine has been up since"
-                            : "up to the last sync, since the machine or the disk was restarted");
+               r->same_boot ? "every whole frame counts, its filesystem has been mounted since"
+                            : "up to the last sync, since the machine was restarted, or its "
+                              "filesystem mounted anew");
     }
 }
 

@@ -374,11 +374,12 @@ static int mem_space(struct disk *base, struct disk_space *ret)
 }
 
 /* A power cycle that may have lost something gives another number. */
-static int mem_incarnation(struct disk *base, uint8_t out[32])
+static int mem_incarnation(struct disk *base, bool of_mount, uint8_t out[32])
 {
     struct mem_disk *d = mem_disk_of(base);
 
     MUTEX_GUARD(&d->lock);
+    (void)of_mount;
     memset(out, 0, 32);
     memcpy(out, &d->lives, sizeof d->lives);
     memcpy(out + 8, &d, sizeof d);
