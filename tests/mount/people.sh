@@ -137,7 +137,8 @@ human archive add "dir:$W/archive"
 human archive ship
 human archive status
 narrow
-human archive check --wait
+human archive check --read 100 --wait
+shows ' [0-9]+ packs? (or file|and files) of contents, of which [1-9][0-9]* were read: nothing is wrong\.$'
 human archive drill --wait
 human archive pins
 human archive prune --wait
@@ -145,7 +146,7 @@ human drain archive
 human durable --archive
 human restore main back --dry-run
 human restore main back --wait
-shows '^back is what it was'
+shows "^back is what it was.*: $(find main | wc -l) files and directories"
 human archive fork
 human archive remove
 human log list main
