@@ -70,6 +70,17 @@ narrow
 human digest main --wait
 shows '^[0-9a-f]{64}$'
 
+claim "conflicts are a table, and the sentence names the options of the command"
+human branch main other
+printf ours >main/a
+printf theirs >other/a
+! terminal 80 "$TALLY" commit other >"$W/shown" 2>"$W/said" || fail "that is no conflict"
+eq "$(<"$W/shown")" $'PATH  CONFLICT\na     both changed the content'
+matches "$(<"$W/said")" '1 conflict; nothing was changed \(--conflicts RULE or --set PATTERN=RULE decides\)$'
+fails "$TALLY" commit other
+matches "$(<"$W/said")" '(^|[^-])content path=a'
+human drop --now other
+
 claim "settings"
 human set trash_keep 2d
 shows '^trash_keep is 2d now\.$'

@@ -168,3 +168,15 @@ Test(people, what_a_check_has_read_are_places)
            "file of contents: 2 things are wrong. 1 piece of a file could not be read in the store "
            "when it sent them.\n");
 }
+
+Test(people, conflicts_say_what_each_is_about)
+{
+    struct strbuf out = STRBUF_INIT;
+    const struct people_call c = CALL("commit", "dev");
+    cr_assert(people_conflicts(&c, "content path=\"a b\"\nno-parent path=d/e\nnew path=f\n", &out));
+    cr_expect_str_eq(out.s, "PATH  CONFLICT\n"
+                            "a b   both changed the content\n"
+                            "d/e   its directory was removed here\n"
+                            "f     new\n");
+    strbuf_release(&out);
+}

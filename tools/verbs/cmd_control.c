@@ -91,7 +91,7 @@ static void say_failed(const struct ctl_call *c, int err, const struct strbuf *s
     strbuf_addf(&usage, "usage: %s ", c->verb->name);
     const char *at = err == -EINVAL && usage.s ? strstr(sentence->s, usage.s) : NULL;
     if (!at) {
-        tally_warn("%s", sentence->s);
+        ctl_warn(c, sentence->s);
         return;
     }
     size_t len = (size_t)(at - sentence->s);
@@ -125,7 +125,7 @@ int ctl_run(const struct ctl_call *c, const char *mnt)
     }
     if (err < 0) {
         if (!c->json) {
-            tally_print(reply.body.s, reply.body.len); /* such as conflicts */
+            ctl_show_failed(c, err, &reply);
         }
         say_failed(c, err, &reply.head);
     }

@@ -45,10 +45,10 @@ static int show(const struct ctl_call *c, int err, struct reply *r)
         const struct people_call call = ctl_people(c);
         ctl_show(&call, r);
     } else {
-        tally_print(r->body.s, r->body.len);
+        ctl_show_failed(c, err, r);
     }
     if (err < 0) {
-        tally_warn("%s", r->head.s);
+        ctl_warn(c, r->head.s);
     }
     return err < 0;
 }
