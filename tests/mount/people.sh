@@ -144,6 +144,14 @@ human node list
 claim "archives"
 mkdir "$W/archive"
 human archive status
+"$TALLY" shard add 1 "dir:$W/cold"
+mkdir "$W/cold/archive"
+fails "$TALLY" archive add "dir:$W/cold/archive"
+matches "$(<"$W/said")" "^tally archive: dir:$W/cold/archive is in shard 1 of this store, dir:$W/cold: use a directory that is in no shard$"
+fails "$TALLY" shard add 2 "dir:$W/cold/archive/"
+matches "$(<"$W/said")" "is in shard 1 of this store"
+rmdir "$W/cold/archive"
+"$TALLY" shard remove 1 >/dev/null
 human archive add "dir:$W/archive"
 human archive ship
 human archive status
