@@ -28,7 +28,7 @@ static int send(const char *mnt, const char *line, struct reply *ret)
 {
     int fd = client_open(mnt);
     if (fd < 0) {
-        strbuf_addf(&ret->head, "%s/.tally/control: %s", mnt, strerror(-fd));
+        client_explain(mnt, fd, &ret->head);
         return fd;
     }
     int err = client_run(fd, line, ret);
