@@ -41,7 +41,7 @@ human diff dev --stat
 shows '1 new'
 human diff dev
 human commit dev
-shows '^dev is committed to main as change [0-9]+: 1 name and [0-9]+ files changed\.$'
+shows '^dev is committed to main as change [0-9]+: [0-9]+ files and directories changed, and 1 name\.$'
 human commit dev
 shows 'nothing was changed'
 printf q >dev/more
@@ -144,7 +144,7 @@ human node list
 claim "archives"
 mkdir "$W/archive"
 human archive status
-"$TALLY" shard add 1 "dir:$W/cold"
+"$TALLY" shard add 1 "dir:$W/cold" >/dev/null
 mkdir "$W/cold/archive"
 fails "$TALLY" archive add "dir:$W/cold/archive"
 matches "$(<"$W/said")" "^tally archive: dir:$W/cold/archive is in shard 1 of this store, dir:$W/cold: use a directory that is in no shard$"
@@ -262,5 +262,25 @@ mount_with -o ro
 cd "$M"
 human status
 shows '^! it is mounted ro'
+cd /
+unmount_store
+
+claim "of an archive that is away since before the mount it is not known what it has"
+mkdir "$W/away"
+mount_store
+"$TALLY" -C "$M" archive add "dir:$W/away" >"$W/out"
+"$TALLY" -C "$M" archive ship >"$W/out"
+unmount_store
+mv "$W/away" "$W/kept"
+mount_store
+cd "$M"
+is_failing() { "$TALLY" archive status | grep -q 'state=failing'; }
+wait_until is_failing
+human archive status
+shows '^ *[0-9]+  failing  unknown  unknown '
+human doctor
+shows 'BAD +archives +nothing can be shipped to an archive;'
+mv "$W/kept" "$W/away"
+may_log 'archive|tally: ALARM'
 cd /
 finish

@@ -40,7 +40,7 @@ Test(people, the_form_of_the_reply_chooses_the_sentence, .init = set_zone)
 {
     EXPECT(CALL("drop", "dev"), "kept=dev@dropped-7 until=2026-11-28T15:05:00Z only_here=2", "",
            "dev is in the trash as dev@dropped-7 until 2026-11-28 15:05 (in 1 d). `tally undrop "
-           "dev` takes it back. Only in it: 2 paths.\n");
+           "dev` takes it back. 2 paths of it are in no other namespace.\n");
     EXPECT(CALL("drop", "dev"), "queued_bytes=0 job=3 only_here=0", "",
            "dev is deleted. Job 3 gives its room back.\n");
 }
@@ -179,4 +179,13 @@ Test(people, conflicts_say_what_each_is_about)
                             "d/e   its directory was removed here\n"
                             "f     new\n");
     strbuf_release(&out);
+}
+
+Test(people, a_merge_that_moved_no_names_does_not_speak_of_them)
+{
+    EXPECT(CALL("commit", "dev"), "into=main seq=7 names=0 inodes=1 decided=0", "",
+           "dev is committed to main as change 7: 1 file or directory changed.\n");
+    EXPECT(CALL("commit", "dev"), "into=main seq=7 names=1 inodes=2 decided=1", "",
+           "dev is committed to main as change 7: 2 files and directories changed, and 1 name; 1 "
+           "conflict decided by rule.\n");
 }

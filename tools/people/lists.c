@@ -84,8 +84,9 @@ static const struct list lists[] = {
      "[Archive {archive} lacks contents{lost:if}: the store could not read {lost:n entry|entries}. "
      "]"
      "[{held:bytes} are kept here for archive {archive}. ][Archive {archive}: {why}.]",
-     {RIGHT("NO", "{archive}"), LEFT("STATE", "{state}"), RIGHT("CHANGE", "{seq}"),
-      LEFT("AS OF", "{time:ago}"), RIGHT("BEHIND", "[{behind:if}{lag_ms:ms}]"),
+     {RIGHT("NO", "{archive}"), LEFT("STATE", "{state}"),
+      RIGHT("CHANGE", "[{seq:if}{seq}][unknown{seq:not}]"),
+      LEFT("AS OF", "[{time:ago}][unknown{time:not}]"), RIGHT("BEHIND", "[{behind:if}{lag_ms:ms}]"),
       LEFT("OLDEST", "{oldest:ago}"), LEFT("DRILLED", "{drill:ago}"), NAME("PLACE", "{url}")}},
     {"archive",
      "status",

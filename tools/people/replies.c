@@ -23,13 +23,15 @@ struct reply_row {
 #define ENTRIES "n entry of trees|entries of trees"
 #define LOST "n piece of a file is lost|pieces of files are lost"
 
-#define MERGED "{names:n name} and {inodes:n file} changed[; {decided:n conflict} decided by rule]."
+#define MERGED                                                                                     \
+    "{inodes:" FILES "} changed[, and {names:n name}][; {decided:n conflict} decided by rule]."
 #define UNDONE                                                                                     \
     "change {of} ({op} {ns}[ from {from}][ to {to}][ with {with}][ snapshot {snapshot}]"           \
     "[, which was {was}]), as change {seq}"
 #define KEPT ".[ {kept} has what was there.]"
 #define ONLY_HERE                                                                                  \
-    "[ Only in it: {only_here:n path}.][ Only in it: at least {only_here_at_least:n path}.]"
+    "[ {only_here:n path of it is|paths of it are} in no other namespace.]"                        \
+    "[ At least {only_here_at_least:n path of it is|paths of it are} in no other namespace.]"
 #define MOVED                                                                                      \
     "[ {skipped:n object} stayed: already there, or changed meanwhile.]"                           \
     "[ Failed: {failed:n object}.][ {why}.][ Still on the shard: {left:n object}.]"
