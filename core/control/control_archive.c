@@ -70,8 +70,11 @@ static int add(struct call *call)
     int err =
         call->c->nargs == 2 ? control_may_change(call) : control_misuse(call, "archive add URL");
 
-    if (err == 0)
-        err = said(call, ship_add(call->p, control_arg(call, 1), &number, why), why);
+    if (err == 0) {
+        err = ship_add(call->p, control_arg(call, 1), &number, why);
+        control_name_shard(call, control_arg(call, 1), err, why);
+        err = said(call, err, why);
+    }
     if (err == 0)
         err = ship_next(call->p, number - 1u, &s);
     if (err < 0)

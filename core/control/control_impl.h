@@ -105,6 +105,9 @@ int control_promote(struct call *call);
 int control_archive_rights(struct call *call);
 /* An unreachable place becomes -EIO, because this is the errno of a write. */
 int control_archive_errno(int err);
+/* In control_shard.c. Is a place that was refused (`err` -EINVAL) in the directory of a shard of
+ * this store? Then the sentence says in which. */
+void control_name_shard(struct call *call, const char *url, int err, char *why);
 /* Finds the archive of that URL, or without one (NULL) the only one; with `ships` one that the
  * store ships to. -ENOENT, -EINVAL, with a sentence. */
 int control_find_archive(struct call *call, const char *url, bool ships, uint16_t *ret);

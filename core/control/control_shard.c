@@ -422,6 +422,25 @@ int control_recall(struct call *call)
 
 /* ---- shard ---- */
 
+void control_name_shard(struct call *call, const char *url, int err, char *why)
+{
+    struct shards_info info;
+
+    for (unsigned at = 0; err == -EINVAL && shards_next(call->p->shards, at, &info) == 0;
+         at = info.number) {
+        const size_t len = strlen(info.url);
+
+        if (!info.archive && !strncmp(info.url, "dir:", 4) && !strncmp(url, info.url, len) &&
+            url[len] == '/') {
+            snprintf(why, SHARD_WHY,
+                     "%.80s is in shard %u of this store, %.80s: use a directory that is in no "
+                     "shard",
+                     url, info.number, info.url);
+            return;
+        }
+    }
+}
+
 /* shard add N URL. An unreachable place becomes -EIO, because this is the errno of a write. */
 static int add_shard(struct call *call)
 {
@@ -436,6 +455,7 @@ static int add_shard(struct call *call)
     if (err < 0)
         return err;
     err = shards_add(call->p->shards, n, url, why);
+    control_name_shard(call, url, err, why);
     if (err == -EEXIST && !*why)
         return control_fail(call, err, "there is a shard %u already; `tally shard list` lists them",
                             n);

@@ -7,6 +7,7 @@
 #include "archive_read.h"
 #include "chain.h"
 #include "ns_drop.h"
+#include "refs.h"
 #include "restore_pin.h"
 #include "shards.h"
 #include "state.h"
@@ -378,6 +379,16 @@ static int fill(struct filling *f, const struct clone_ask *ask, uint32_t lineage
     return err;
 }
 
+/* Counts what is left of the objects that were made: a later segment may have replaced one that is
+ * of an earlier segment. */
+static void count_ghosts(struct filling *f)
+{
+    uint64_t count, bytes;
+
+    if (refs_ghosts_on(f->p->refs, f->archive, &count, &bytes) == 0)
+        f->result->ghosts = count;
+}
+
 int clone_fill(struct state *p, const char *url, const struct clone_source *source,
                const struct clone_ask *ask, restore_progress_fn *progress, void *ctx,
                struct clone_result *ret, struct strbuf *why)
@@ -395,5 +406,8 @@ int clone_fill(struct state *p, const char *url, const struct clone_source *sour
     *ret = (struct clone_result){0};
     if (err < 0)
         return fail(why, err, "%s", *reason ? reason : strerror(-err));
-    return fill(&f, ask, source->lineage.number);
+    err = fill(&f, ask, source->lineage.number);
+    if (err == 0)
+        count_ghosts(&f);
+    return err;
 }

@@ -206,6 +206,7 @@ rm -rf "$S"
 "$TALLY" clone "dir:$A" "$S" >"$W/out"
 grep -q 'lineage=1 namespaces=3' "$W/out"
 mount_store
+eq "$(t shard list | grep -o ' objects=[0-9]*')" " objects=$(sed 's/.* ghosts=\([0-9]*\) .*/\1/' "$W/out")"
 sums "$M/main" | diff - "$W/sums"
 sums "$M/back" >/dev/null
 

@@ -57,6 +57,8 @@ claim "the same store gives the same picture, and another state another one"
 tally graph branches -o "$W/a.svg"
 tally graph branches --out "$W/b.svg" --svg
 cmp "$W/a.svg" "$W/b.svg"
+fails tally graph branches -o c.svg
+matches "$(<"$W/said")" 'c.svg: in the root of a mount there are only namespaces: choose another directory'
 mkdir more
 tally graph branches -o "$W/b.svg"
 fails cmp "$W/a.svg" "$W/b.svg"

@@ -178,7 +178,8 @@ pid=$(daemon_of way)
 pids+=("$pid")
 kill -KILL "$pid"
 wait_until ended "$pid"
-for verb in status jobs 'jobs 1' 'branch main x'; do
+for verb in status jobs 'jobs 1' 'branch main x' 'diff main' 'why main/out' 'refs main/out' 'move main/out 1' \
+    'merge --with cat main into x' 'graph space' 'profile 1'; do
     # shellcheck disable=SC2086
     says 'the daemon of .*way is gone; `tally umount' -C way $verb
 done

@@ -41,7 +41,7 @@ human diff dev --stat
 shows '1 new'
 human diff dev
 human commit dev
-shows '^dev is committed to main as change [0-9]+: 1 name and [0-9]+ files changed\.$'
+shows '^dev is committed to main as change [0-9]+: [0-9]+ files and directories changed, and 1 name\.$'
 human commit dev
 shows 'nothing was changed'
 printf q >dev/more
@@ -69,6 +69,17 @@ shows '^CHANGE +TIME +STATE'
 narrow
 human digest main --wait
 shows '^[0-9a-f]{64}$'
+
+claim "conflicts are a table, and the sentence names the options of the command"
+human branch main other
+printf ours >main/a
+printf theirs >other/a
+! terminal 80 "$TALLY" commit other >"$W/shown" 2>"$W/said" || fail "that is no conflict"
+eq "$(<"$W/shown")" $'PATH  CONFLICT\na     both changed the content'
+matches "$(<"$W/said")" '1 conflict; nothing was changed \(--conflicts RULE or --set PATTERN=RULE decides\)$'
+fails "$TALLY" commit other
+matches "$(<"$W/said")" '(^|[^-])content path=a'
+human drop --now other
 
 claim "settings"
 human set trash_keep 2d
@@ -133,11 +144,20 @@ human node list
 claim "archives"
 mkdir "$W/archive"
 human archive status
+"$TALLY" shard add 1 "dir:$W/cold" >/dev/null
+mkdir "$W/cold/archive"
+fails "$TALLY" archive add "dir:$W/cold/archive"
+matches "$(<"$W/said")" "^tally archive: dir:$W/cold/archive is in shard 1 of this store, dir:$W/cold: use a directory that is in no shard$"
+fails "$TALLY" shard add 2 "dir:$W/cold/archive/"
+matches "$(<"$W/said")" "is in shard 1 of this store"
+rmdir "$W/cold/archive"
+"$TALLY" shard remove 1 >/dev/null
 human archive add "dir:$W/archive"
 human archive ship
 human archive status
 narrow
-human archive check --wait
+human archive check --read 100 --wait
+shows ' [0-9]+ packs? (or file|and files) of contents, of which [1-9][0-9]* were read: nothing is wrong\.$'
 human archive drill --wait
 human archive pins
 human archive prune --wait
@@ -145,7 +165,7 @@ human drain archive
 human durable --archive
 human restore main back --dry-run
 human restore main back --wait
-shows '^back is what it was'
+shows "^back is what it was.*: $(find main | wc -l) files and directories"
 human archive fork
 human archive remove
 human log list main
@@ -242,5 +262,25 @@ mount_with -o ro
 cd "$M"
 human status
 shows '^! it is mounted ro'
+cd /
+unmount_store
+
+claim "of an archive that is away since before the mount it is not known what it has"
+mkdir "$W/away"
+mount_store
+"$TALLY" -C "$M" archive add "dir:$W/away" >"$W/out"
+"$TALLY" -C "$M" archive ship >"$W/out"
+unmount_store
+mv "$W/away" "$W/kept"
+mount_store
+cd "$M"
+is_failing() { "$TALLY" archive status | grep -q 'state=failing'; }
+wait_until is_failing
+human archive status
+shows '^ *[0-9]+  failing  unknown  unknown '
+human doctor
+shows 'BAD +archives +nothing can be shipped to an archive;'
+mv "$W/kept" "$W/away"
+may_log 'archive|tally: ALARM'
 cd /
 finish

@@ -12,9 +12,9 @@ static size_t count;
 static json_t *stats;
 static struct doctor_facts facts;
 
-static void look(const char *text)
+static void look(const char *json)
 {
-    stats = json_loads(text, 0, NULL);
+    stats = json_loads(json, 0, NULL);
     cr_assert(stats);
     facts.stats = stats;
     facts.why = facts.why ? facts.why : "";
@@ -39,6 +39,16 @@ static enum doctor_level level(const char *subject)
             return found[i].level;
     cr_assert_fail("nothing was found about %s", subject);
     return DOCTOR_BAD;
+}
+
+/* The sentence of a finding, which must be there. */
+static const char *text(const char *subject)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(found[i].subject, subject) == 0)
+            return found[i].text.s;
+    cr_assert_fail("nothing was found about %s", subject);
+    return "";
 }
 
 static bool looked_at(const char *subject)
@@ -77,6 +87,18 @@ Test(doctor, what_is_in_danger_is_bad)
     cr_assert_eq(level("scrub"), DOCTOR_BAD);
     cr_assert_eq(level("archives"), DOCTOR_BAD);
     cr_assert_eq(level("shards"), DOCTOR_BAD);
+    cr_assert_str_eq(text("archives"), "nothing can be shipped to an archive");
+    cr_assert_str_eq(text("shards"), "the shard cannot be used");
+}
+
+Test(doctor, how_much_is_bad)
+{
+    look("{\"state\": \"ok\", \"archives\": {\"65535\": {\"state\": \"failing\","
+         " \"lag_milliseconds\": 90000}}, \"shards\": [{\"state\": \"ok\", \"archive\": false},"
+         " {\"state\": \"unreachable\", \"archive\": false}]}");
+    cr_assert_str_eq(text("archives"), "nothing can be shipped to an archive, which lacks what was "
+                                       "changed in the last 1 min 30 s");
+    cr_assert_str_eq(text("shards"), "1 of 2 shards cannot be used");
 }
 
 Test(doctor, everything_that_is_not_good_has_advice)

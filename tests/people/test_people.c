@@ -40,7 +40,7 @@ Test(people, the_form_of_the_reply_chooses_the_sentence, .init = set_zone)
 {
     EXPECT(CALL("drop", "dev"), "kept=dev@dropped-7 until=2026-11-28T15:05:00Z only_here=2", "",
            "dev is in the trash as dev@dropped-7 until 2026-11-28 15:05 (in 1 d). `tally undrop "
-           "dev` takes it back. Only in it: 2 paths.\n");
+           "dev` takes it back. 2 paths of it are in no other namespace.\n");
     EXPECT(CALL("drop", "dev"), "queued_bytes=0 job=3 only_here=0", "",
            "dev is deleted. Job 3 gives its room back.\n");
 }
@@ -124,4 +124,68 @@ Test(people, an_empty_list_is_a_sentence)
 {
     EXPECT(CALL("shard", "list"), "shards=0", "",
            "There are no other shards: all objects are at home.\n");
+}
+
+Test(people, inodes_are_files_and_directories, .init = set_zone)
+{
+    EXPECT(JUST("restore"),
+           "ns=back lineage=1 from_seq=5 time=2026-11-27T15:00:00Z inodes=83735 entries=167525 "
+           "ghosts=1 lost=0 seq=9 job=1",
+           "",
+           "back is what it was after change 5 at 2026-11-27 15:00 (5 min ago): 83,735 files and "
+           "directories, with 1 content only in the archive.\n");
+    EXPECT(JUST("digest"), "digest=ab inodes=1 bytes=0 job=2", "",
+           "ab\n(1 file or directory, 0 B)\n");
+}
+
+Test(people, entries_of_trees_are_no_contents, .init = set_zone)
+{
+    struct people_call dry = CALL("restore", "main", "back");
+    dry.dry_run = true;
+    EXPECT(dry,
+           "archive=1 lineage=1 segment=1-2 from_seq=5 time=2026-11-27T15:00:00Z steps=1 "
+           "entries=18221 bytes=980992 requests=4 lost=2",
+           "",
+           "It would be main as of change 5 at 2026-11-27 15:00 (5 min ago): 18,221 entries of "
+           "trees, 958 KiB, to be read. 2 pieces of files are lost.\n");
+    EXPECT(CALL("archive", "drill"),
+           "namespaces=1 from_seq=5 time=2026-11-27T15:00:00Z inodes=2 entries=783144 compared=1 "
+           "read=0",
+           "",
+           "Restored on trial, as of change 5 at 2026-11-27 15:00 (5 min ago): 1 namespace. It "
+           "works: 2 files and directories, 783,144 entries of trees; 1 namespace compared.\n");
+}
+
+Test(people, what_a_check_has_read_are_places)
+{
+    EXPECT(CALL("archive", "check"),
+           "found=0 lost=0 segments=3 bodies=1 entries=9 places=60 read=55 job=1", "",
+           "Checked 3 segments, 1 state of single namespaces, 9 entries of trees, and 60 packs "
+           "and files of contents, of which 55 were read: nothing is wrong.\n");
+    EXPECT(CALL("archive", "check"),
+           "found=2 lost=1 segments=3 bodies=1 entries=9 places=1 read=0 job=1", "",
+           "Checked 3 segments, 1 state of single namespaces, 9 entries of trees, and 1 pack or "
+           "file of contents: 2 things are wrong. 1 piece of a file could not be read in the store "
+           "when it sent them.\n");
+}
+
+Test(people, conflicts_say_what_each_is_about)
+{
+    struct strbuf out = STRBUF_INIT;
+    const struct people_call c = CALL("commit", "dev");
+    cr_assert(people_conflicts(&c, "content path=\"a b\"\nno-parent path=d/e\nnew path=f\n", &out));
+    cr_expect_str_eq(out.s, "PATH  CONFLICT\n"
+                            "a b   both changed the content\n"
+                            "d/e   its directory was removed here\n"
+                            "f     new\n");
+    strbuf_release(&out);
+}
+
+Test(people, a_merge_that_moved_no_names_does_not_speak_of_them)
+{
+    EXPECT(CALL("commit", "dev"), "into=main seq=7 names=0 inodes=1 decided=0", "",
+           "dev is committed to main as change 7: 1 file or directory changed.\n");
+    EXPECT(CALL("commit", "dev"), "into=main seq=7 names=1 inodes=2 decided=1", "",
+           "dev is committed to main as change 7: 2 files and directories changed, and 1 name; 1 "
+           "conflict decided by rule.\n");
 }

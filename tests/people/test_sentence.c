@@ -49,6 +49,15 @@ Test(sentence, what_is_zero_or_missing_is_left_out)
     expect(text, "n=2 b=1", "Done. 2 files failed. Busy.");
 }
 
+Test(sentence, nothing_can_have_words_of_its_own)
+{
+    const char *text = "[{n:n thing is|things are} wrong][nothing is wrong{n:not}].";
+    expect(text, "n=0", "nothing is wrong.");
+    expect(text, "n=1", "1 thing is wrong.");
+    expect(text, "n=2", "2 things are wrong.");
+    expect(text, "", ".");
+}
+
 Test(sentence, a_name_is_never_taken_for_zero)
 {
     expect("Gone[: {ns}].", "ns=0", "Gone: 0.");

@@ -4,10 +4,12 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pty.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static char shown[1024];
@@ -16,14 +18,19 @@ static char shown[1024];
 static void on_terminal(FILE *stream, void (*fn)(void))
 {
     int ours, theirs, before = dup(fileno(stream));
-    ssize_t n;
+    size_t n = 0;
     cr_assert_eq(openpty(&ours, &theirs, NULL, NULL, NULL), 0);
     fflush(stream);
     cr_assert_geq(dup2(theirs, fileno(stream)), 0);
     fn();
     fflush(stream);
     cr_assert_geq(dup2(before, fileno(stream)), 0);
-    n = read(ours, shown, sizeof(shown) - 1);
+    struct pollfd p = {.fd = ours, .events = POLLIN};
+    while (n < sizeof(shown) - 1 && poll(&p, 1, 200) > 0) { /* it may come in parts */
+        const ssize_t part = read(ours, shown + n, sizeof(shown) - 1 - n);
+        cr_assert_gt(part, 0);
+        n += (size_t)part;
+    }
     cr_assert_gt(n, 0);
     shown[n] = '\0';
     close(ours);
@@ -40,6 +47,70 @@ Test(say, a_line_of_progress_has_no_control_characters)
 {
     on_terminal(stderr, progress);
     cr_assert_str_eq(shown, "\rdraining: a?]0;title?b\033[K");
+}
+
+/* As often as something is drawn. */
+static size_t drawn(void)
+{
+    size_t n = 0;
+    for (const char *p = shown; (p = strchr(p, '\r')); p++) {
+        n++;
+    }
+    return n;
+}
+
+static void progress_of_much(void)
+{
+    for (int i = 0; i < 100; i++) {
+        tally_progress("checking: %d %%", i);
+    }
+}
+
+Test(say, a_line_of_progress_is_drawn_five_times_a_second_at_most)
+{
+    on_terminal(stderr, progress_of_much);
+    cr_assert_leq(drawn(), 3, "drawn %zu times: %s", drawn(), shown);
+}
+
+static void progress_of_nothing(void)
+{
+    for (int i = 0; i < 3; i++) {
+        tally_progress("checking: %d %%", 7);
+        usleep(210000);
+    }
+}
+
+Test(say, a_line_of_progress_that_is_the_same_is_not_drawn_again)
+{
+    on_terminal(stderr, progress_of_nothing);
+    cr_assert_eq(drawn(), 1, "drawn %zu times: %s", drawn(), shown);
+}
+
+static void progress_of_another(void)
+{
+    tally_progress("%d of 100 items", 99);
+    tally_progress("%s", "bringing all bytes home");
+}
+
+Test(say, a_line_of_another_kind_is_shown_at_once)
+{
+    on_terminal(stderr, progress_of_another);
+    cr_assert(strstr(shown, "bringing"), "%s", shown);
+}
+
+static void progress_that_is_wide(void)
+{
+    const struct winsize size = {.ws_row = 24, .ws_col = 80};
+    char wide[200];
+    memset(wide, 'x', sizeof(wide));
+    cr_assert_eq(ioctl(STDERR_FILENO, TIOCSWINSZ, &size), 0);
+    tally_progress("%.*s", (int)sizeof(wide), wide);
+}
+
+Test(say, a_line_of_progress_has_all_columns_but_the_last)
+{
+    on_terminal(stderr, progress_that_is_wide);
+    cr_assert_eq(strspn(shown + 1, "x"), 79, "%s", shown);
 }
 
 static void print(void)

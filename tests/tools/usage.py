@@ -150,16 +150,28 @@ def check_hostile_names(cwd):
     same("what completion ran", os.path.exists(os.path.join(cwd, "hit")), False)
 
 
+def check_list(text, help_of):
+    """`tally --help` has each way to call each verb, as its own help has it, in 80 columns."""
+    same("lines that are too wide", [line for line in text.splitlines() if len(line) > 80], [])
+    for one in re.split(r"\n(?=  [a-z])", text)[1:]:
+        listed = " ".join(one.split())
+        verb = listed.split()[0]
+        usage = help_of[verb].splitlines()[0].removeprefix("usage: tally ").replace(" " + " ".join(IN_MOUNT), "")
+        same(f"the call of {verb} in tally --help", listed[:len(usage)], usage)
+
+
 def main():
     if not shutil.which("man") or not shutil.which("col"):
         print("skipped: there is no man or col")
         return 77
-    verbs = re.findall(r"^  ([a-z][a-z-]*) ", run(TALLY, "--help").stdout, re.M)
+    listed = run(TALLY, "--help").stdout
+    verbs = re.findall(r"^  ([a-z][a-z-]*) ", listed, re.M)
     same("at least 30 verbs", len(verbs) >= 30, True)
     with tempfile.TemporaryDirectory(prefix="tally-usage-") as cwd:
         words_first = sorted([*verbs, "-C", "--help", "--version"])
         same("verbs in completion", complete([""], cwd), words_first)
         help_of = {verb: run(TALLY, verb, "--help").stdout for verb in verbs}
+        check_list(listed, help_of)
         check_mount_options(help_of["mount"], cwd)
         check_hostile_names(cwd)
     with tempfile.TemporaryDirectory(prefix="tally-usage-") as where:

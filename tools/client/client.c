@@ -75,6 +75,25 @@ int client_open(const char *mnt)
     return client_open_file(mnt, ".tally/control", O_RDWR);
 }
 
+bool client_is_gone(int err)
+{
+    return err == -ENOTCONN || err == -ECONNABORTED;
+}
+
+void client_explain(const char *mnt, int err, struct strbuf *out)
+{
+    if (client_is_gone(err)) {
+        strbuf_addf(out, "the daemon of %s is gone; `tally umount %s`, then mount it again", mnt,
+                    mnt);
+    } else if (err == -EROFS) {
+        strbuf_addf(out, "%s is mounted ro and takes no commands", mnt);
+    } else {
+        strbuf_addf(
+            out, "%s/.tally/control: %s%s", mnt, strerror(-err),
+            err == -EACCES ? " (ctl_group and ctl_mode of tally-mount(1) let others command)" : "");
+    }
+}
+
 int client_read_status(const char *mnt, struct strbuf *ret)
 {
     int fd = client_open_file(mnt, ".tally/status", O_RDONLY);

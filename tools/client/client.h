@@ -9,6 +9,7 @@
 #include "strbuf.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 
 struct reply {
     struct strbuf head; /* "key=value …"; after a failure the sentence */
@@ -30,6 +31,10 @@ int client_open_file(const char *mnt, const char *name, int flags);
 int client_open_user_file(const char *mnt, const char *name, int flags);
 /* Opens MNT/.tally/control. As client_open_file. */
 int client_open(const char *mnt);
+/* Adds why client_open failed with that error. If the daemon is gone it says what to do. */
+void client_explain(const char *mnt, int err, struct strbuf *out);
+/* Is it an error of a mount whose daemon is gone? */
+bool client_is_gone(int err);
 /* Reads MNT/.tally/stats.json; the caller frees the result. NULL: it cannot be read, or is no
  * JSON. */
 json_t *client_load_stats(const char *mnt);

@@ -20,7 +20,8 @@
 #include <unistd.h>
 
 #define REDRAW_NS (200 * NSEC_PER_MSEC)
-#define BAR_CELLS 24 /* characters */
+#define BAR_CELLS 24      /* characters, at most */
+#define BAR_CELLS_LEAST 4 /* with less there is no bar */
 
 /* A value as JSON: as a number if it is one. "detail" is text, even if it looks like a number. */
 static json_t *value_of(const char *key, const char *text)
@@ -193,21 +194,31 @@ struct bar {
     bool stop; /* guarded by: lock */
 };
 
+void bar_line(double percent, const char *text, size_t width, char *out, size_t room)
+{
+    const size_t used = strlen(text) + 3, rest = width > used ? width - used : 0;
+    const int cells = rest < BAR_CELLS ? (int)rest : BAR_CELLS;
+    const int full = (int)(percent * cells / 100);
+    static const char all[] = "########################", none[] = "........................";
+    _Static_assert(sizeof(all) == BAR_CELLS + 1 && sizeof(none) == BAR_CELLS + 1, "cells");
+    if (cells < BAR_CELLS_LEAST) {
+        snprintf(out, room, "%s", text);
+    } else {
+        snprintf(out, room, "[%.*s%.*s] %s", full, all, cells - full, none, text);
+    }
+}
+
 /* Draws the bar once. A job that cannot be read any more leaves the last one. */
 static void draw(const struct bar *b)
 {
-    char cells[BAR_CELLS + 1], text[128];
+    char text[128], line[sizeof(text) + BAR_CELLS + 4];
     json_t *job = jobs_read(b->mnt, b->number);
     if (!job) {
         return;
     }
-    int full = (int)(number_of(job, "percent") * BAR_CELLS / 100);
-    for (int i = 0; i < BAR_CELLS; i++) {
-        cells[i] = i < full ? '#' : '.';
-    }
-    cells[BAR_CELLS] = '\0';
     jobs_describe(job, text, sizeof(text));
-    tally_progress("[%s] %s", cells, text);
+    bar_line(number_of(job, "percent"), text, tally_progress_width(), line, sizeof(line));
+    tally_progress("%s", line);
     json_decref(job);
 }
 

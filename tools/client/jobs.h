@@ -5,6 +5,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Reads the file of a job as a JSON object, with numbers as numbers; the caller frees it. NULL:
@@ -18,6 +19,9 @@ json_t *jobs_read_all(const char *mnt);
 const char *jobs_text(const json_t *job, const char *key);
 /* Describes such an object: "rebuild 42.0%, 1200 of 2857, 310/s, 0:05 left". */
 void jobs_describe(const json_t *job, char *out, size_t room);
+/* A bar before a text: "[######....] scrub 60.0%". Where it would not fit into `width` columns with
+ * all of the text it is shorter, or is left out. */
+void bar_line(double percent, const char *text, size_t width, char *out, size_t room);
 
 /* Shows the bar on standard error, if that is a terminal, until bar_stop. A thread draws it again
  * five times a second, so nothing else may write there meanwhile. NULL: there is no bar, because it

@@ -9,11 +9,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #define PROGRESS_FIRST_NS 1000000000 /* before the first line of a progress */
 #define PROGRESS_NS 200000000        /* between two */
+#define PROGRESS_LINE 256
 
 const char *tally_verb;
 
@@ -62,12 +64,17 @@ void tally_warn(const char *fmt, ...)
     va_end(ap);
 }
 
+static int64_t ticks(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
 bool tally_progress_is_due(void)
 {
     static int64_t first, last;
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    int64_t now = t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+    const int64_t now = ticks();
     first = first ? first : now;
     if (now - first < PROGRESS_FIRST_NS || now - last < PROGRESS_NS) {
         return false;
@@ -76,10 +83,18 @@ bool tally_progress_is_due(void)
     return true;
 }
 
+size_t tally_progress_width(void)
+{
+    struct winsize size;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1u : 79;
+}
+
 void tally_progress(const char *fmt, ...)
 {
-    static bool shown;
-    char line[256];
+    static char shown[PROGRESS_LINE];
+    static const char *shown_fmt;
+    static int64_t last;
+    char line[PROGRESS_LINE];
     va_list ap;
     if (!isatty(STDERR_FILENO)) {
         return;
@@ -88,11 +103,17 @@ void tally_progress(const char *fmt, ...)
     vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
     make_plain(line, strlen(line));
-    if (*line || shown) {
-        fprintf(stderr, "\r%.78s\033[K", line);
-        fflush(stderr);
+    const int64_t now = ticks();
+    if (strcmp(line, shown) == 0 || (*line && fmt == shown_fmt && now - last < PROGRESS_NS)) {
+        return;
     }
-    shown = *line;
+    fprintf(stderr, "\r%.*s\033[K", (int)tally_progress_width(), line);
+    fflush(stderr);
+    memcpy(shown, line, sizeof(shown));
+    if (*line) {
+        shown_fmt = fmt;
+        last = now;
+    }
 }
 
 void tally_print(char *text, size_t len)

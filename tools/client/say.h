@@ -22,9 +22,13 @@ void tally_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void tally_print(char *text, size_t len);
 /* Prints JSON on standard output, and a newline. `flags`: JSON_INDENT(n) or JSON_COMPACT. */
 void tally_print_json(const json_t *value, size_t flags);
-/* Shows a line on standard error that replaces the one before, with '?' for control characters. ""
- * clears it. Without a terminal nothing is shown. */
+/* Shows a line on standard error that replaces the one before, with '?' for control characters, cut
+ * where the terminal ends. "" clears it. Without a terminal nothing is shown. A line that is there
+ * already is not drawn again, and of the lines of one format at most five are drawn in a second:
+ * the others are lost. */
 void tally_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* So many columns of such a line are shown. */
+size_t tally_progress_width(void);
 /* Is it time to show such a line again? Never in the first second after the first call, and then
  * five times a second. */
 bool tally_progress_is_due(void);

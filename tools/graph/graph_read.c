@@ -14,7 +14,9 @@ int graph_ask(const char *mnt, const char *command, struct reply *ret)
 {
     int fd = client_open(mnt);
     if (fd < 0) {
-        return tally_fail("%s/.tally/control: %s", mnt, strerror(-fd));
+        CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+        client_explain(mnt, fd, &why);
+        return tally_fail("%s", why.s);
     }
     int err = client_run(fd, command, ret);
     close(fd);

@@ -158,8 +158,10 @@ int costs_take(const char *mnt, unsigned ms, struct costs *s, struct strbuf *why
     if (err == 0) {
         err = costs_add_reply(s, reply.head.s ? reply.head.s : "", reply.body.s);
     }
-    if (err < 0) {
-        strbuf_addf(why, "%s", fd >= 0 && reply.head.len ? reply.head.s : strerror(-err));
+    if (fd < 0) {
+        client_explain(mnt, fd, why);
+    } else if (err < 0) {
+        strbuf_addf(why, "%s", reply.head.len ? reply.head.s : strerror(-err));
     }
     reply_release(&reply);
     return err;

@@ -232,10 +232,29 @@ static void check_shards(const struct doctor_facts *f, struct doctor_finding *r)
     }
     unit_noun(all, "shard", text);
     if (away) {
-        found(r, DOCTOR_BAD, "of %s %zu cannot be used", text, away);
+        if (all == 1) {
+            found(r, DOCTOR_BAD, "the shard cannot be used");
+        } else {
+            found(r, DOCTOR_BAD, "%zu of %s cannot be used", away, text);
+        }
         advise(r, "`tally shard list` says which and why");
     } else {
         found(r, DOCTOR_GOOD, "%s can be read", text);
+    }
+}
+
+static void found_late(struct doctor_finding *r, bool failing, uint64_t lag)
+{
+    char text[UNIT_TEXT];
+    unit_duration((int64_t)lag, text);
+    if (!failing) {
+        found(r, DOCTOR_BAD, "an archive lacks what was changed in the last %s", text);
+    } else if (lag) {
+        found(r, DOCTOR_BAD,
+              "nothing can be shipped to an archive, which lacks what was changed in the last %s",
+              text);
+    } else {
+        found(r, DOCTOR_BAD, "nothing can be shipped to an archive");
     }
 }
 
@@ -247,7 +266,6 @@ static void check_archives(const struct doctor_facts *f, struct doctor_finding *
     json_t *a;
     uint64_t lag = 0;
     bool failing = false, undrilled = false;
-    char text[UNIT_TEXT];
     if (json_object_size(archives) == 0) {
         found(r, DOCTOR_HINT, "there is no archive: when the disk is lost, so is all of this");
         advise(r, "`tally archive add URL`: tallyfs-archive(7)");
@@ -261,8 +279,7 @@ static void check_archives(const struct doctor_facts *f, struct doctor_finding *
         lag = stats_number(a, "lag_milliseconds") > lag ? stats_number(a, "lag_milliseconds") : lag;
     }
     if (failing || lag > STATS_LAG_MS) {
-        found(r, DOCTOR_BAD, "an archive is %s, %s behind", failing ? "not reached" : "late",
-              unit_duration((int64_t)lag, text));
+        found_late(r, failing, lag);
         advise(r, "`tally archive status` says why");
     } else {
         found(r, undrilled ? DOCTOR_HINT : DOCTOR_GOOD, "archives have all changes%s",

@@ -84,8 +84,9 @@ static const struct list lists[] = {
      "[Archive {archive} lacks contents{lost:if}: the store could not read {lost:n entry|entries}. "
      "]"
      "[{held:bytes} are kept here for archive {archive}. ][Archive {archive}: {why}.]",
-     {RIGHT("NO", "{archive}"), LEFT("STATE", "{state}"), RIGHT("CHANGE", "{seq}"),
-      LEFT("AS OF", "{time:ago}"), RIGHT("BEHIND", "[{behind:if}{lag_ms:ms}]"),
+     {RIGHT("NO", "{archive}"), LEFT("STATE", "{state}"),
+      RIGHT("CHANGE", "[{seq:if}{seq}][unknown{seq:not}]"),
+      LEFT("AS OF", "[{time:ago}][unknown{time:not}]"), RIGHT("BEHIND", "[{behind:if}{lag_ms:ms}]"),
       LEFT("OLDEST", "{oldest:ago}"), LEFT("DRILLED", "{drill:ago}"), NAME("PLACE", "{url}")}},
     {"archive",
      "status",
@@ -186,6 +187,14 @@ static const struct list lists[] = {
      NULL,
      {LEFT("SETTING", "{setting}"), RIGHT("VALUE", "{value}"),
       RIGHT("DEFAULT", "[{differs:if}{default}]"), TEXT("MEANING", "{rest}")}},
+    {LISTS_CONFLICTS,
+     NULL,
+     "",
+     {"", ""},
+     NULL,
+     NULL,
+     NULL,
+     {NAME("PATH", "{path}"), TEXT("CONFLICT", "{" FIELD_WORD "}")}},
     {"log",
      "list",
      "The log has no change of it.",
@@ -261,6 +270,28 @@ static json_t *setting_of(json_t *fields)
     return setting;
 }
 
+/* The reason of a conflict becomes words. One that is not known stays. */
+static void explain_conflict(json_t *fields)
+{
+    static const char *const why[][2] = {
+        {"name", "the name leads to two different files"},
+        {"content", "both changed the content"},
+        {"attributes", "both changed mode, owner, or extended attributes"},
+        {"removed", "one side removed what the other changed"},
+        {"parents", "the directory would be in two directories"},
+        {"cycle", "the directory would be below itself"},
+        {"filled", "the directory was removed there, and has files here that stay"},
+        {"no-parent", "its directory was removed here"},
+        {"open", "the file is open for writing"}};
+    const char *word = fields_get(fields, FIELD_WORD);
+    for (size_t i = 0; word && i < sizeof(why) / sizeof(*why); i++) {
+        if (strcmp(word, why[i][0]) == 0) {
+            json_object_set_new(fields, FIELD_WORD, json_string(why[i][1]));
+            return;
+        }
+    }
+}
+
 /* Reads the lines. Those that do not fit to the list are others. */
 static int read_lines(const struct list *l, const char *body, struct lines *to)
 {
@@ -269,6 +300,8 @@ static int read_lines(const struct list *l, const char *body, struct lines *to)
         json_t *fields = fields_of_line(p, len);
         if (fields && strcmp(l->verb, "get") == 0) {
             fields = setting_of(fields);
+        } else if (fields && strcmp(l->verb, LISTS_CONFLICTS) == 0) {
+            explain_conflict(fields);
         }
         if (fields && knows_all(l, fields) && ARRAY_RESERVE(to->v, to->room, to->count + 1) == 0) {
             to->v[to->count++] = fields;

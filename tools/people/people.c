@@ -42,6 +42,13 @@ static bool add_sentence(const struct people_call *c, const char *head, const ch
     return added;
 }
 
+bool people_conflicts(const struct people_call *c, const char *body, struct strbuf *out)
+{
+    struct people_call call = *c;
+    call.verb = LISTS_CONFLICTS;
+    return lists_add(&call, "", body, out);
+}
+
 bool people_reply(const struct people_call *c, const char *head, const char *body,
                   struct strbuf *out)
 {

@@ -31,3 +31,5 @@ struct people_call {
  * newline. False: it is not known, and nothing was added. */
 bool people_reply(const struct people_call *c, const char *head, const char *body,
                   struct strbuf *out);
+/* Adds the lines of a merge that failed because of conflicts, as a table. False: as above. */
+bool people_conflicts(const struct people_call *c, const char *body, struct strbuf *out);

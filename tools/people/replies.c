@@ -17,13 +17,21 @@ struct reply_row {
     struct sentence sentence;
 };
 
-#define MERGED "{names:n name} and {inodes:n file} changed[; {decided:n conflict} decided by rule]."
+/* Kinds of numbers. Inodes are directories, too. Entries of a tree are its inodes, its names, and
+ * the pieces of files. */
+#define FILES "n file or directory|files and directories"
+#define ENTRIES "n entry of trees|entries of trees"
+#define LOST "n piece of a file is lost|pieces of files are lost"
+
+#define MERGED                                                                                     \
+    "{inodes:" FILES "} changed[, and {names:n name}][; {decided:n conflict} decided by rule]."
 #define UNDONE                                                                                     \
     "change {of} ({op} {ns}[ from {from}][ to {to}][ with {with}][ snapshot {snapshot}]"           \
     "[, which was {was}]), as change {seq}"
 #define KEPT ".[ {kept} has what was there.]"
 #define ONLY_HERE                                                                                  \
-    "[ Only in it: {only_here:n path}.][ Only in it: at least {only_here_at_least:n path}.]"
+    "[ {only_here:n path of it is|paths of it are} in no other namespace.]"                        \
+    "[ At least {only_here_at_least:n path of it is|paths of it are} in no other namespace.]"
 #define MOVED                                                                                      \
     "[ {skipped:n object} stayed: already there, or changed meanwhile.]"                           \
     "[ Failed: {failed:n object}.][ {why}.][ Still on the shard: {left:n object}.]"
@@ -45,8 +53,8 @@ static const struct reply_row rows[] = {
     {"digest",
      NULL,
      true,
-     {"{1:dir} has the digest\n{digest}\n({inodes:n file}, {bytes:bytes})", NULL}},
-    {"digest", NULL, true, {"{digest}\n({inodes:n file}, {bytes:bytes})", NULL}},
+     {"{1:dir} has the digest\n{digest}\n({inodes:" FILES "}, {bytes:bytes})", NULL}},
+    {"digest", NULL, true, {"{digest}\n({inodes:" FILES "}, {bytes:bytes})", NULL}},
     {"merge", NULL, false, {"{1:dir} is merged into {into} as change {seq}: " MERGED, NULL}},
     {"merge",
      NULL,
@@ -217,10 +225,10 @@ static const struct reply_row rows[] = {
     {"scrub",
      NULL,
      true,
-     {"Read {bytes:bytes} of {objects:n object} and {pages:n page}: {damaged:n thing} "
-      "damaged.[ {unasked:n object} could not be read, as a shard does not answer.][ The scrub "
-      "went "
-      "on where one was stopped{resumed:if}.]",
+     {"Read {bytes:bytes} of {objects:n object} and {pages:n page}: "
+      "[{damaged:n thing is|things are} damaged][nothing is damaged{damaged:not}]."
+      "[ {unasked:n object} could not be read, as a shard does not answer.]"
+      "[ The scrub went on where one was stopped{resumed:if}.]",
       NULL}},
     {"sweep",
      NULL,
@@ -260,17 +268,17 @@ static const struct reply_row rows[] = {
     {"archive",
      "check",
      true,
-     {"Checked {segments:n segment}, {bodies:n state} of single namespaces, {entries:n "
-      "entry|entries} and "
-      "{places:n place}[, and read {read:bytes}]: {found:n thing} wrong.[ {lost:n entry|entries} "
-      "that the store could not read when it sent them.]",
+     {"Checked {segments:n segment}, {bodies:n state} of single namespaces, {entries:" ENTRIES
+      "}, and {places:n pack or file|packs and files} of contents[, of which {read:count} were "
+      "read]: [{found:n thing is|things are} wrong][nothing is wrong{found:not}].[ {lost:n piece "
+      "of a file|pieces of files} could not be read in the store when it sent them.]",
       NULL}},
     {"archive",
      "drill",
      true,
      {"Restored on trial, as of change {from_seq} at {time:time}: {namespaces:n namespace}. It "
-      "works: {inodes:n file}, {entries:n content}; {compared:n tree} compared[, {read:n object} "
-      "read].[ {why}]",
+      "works: {inodes:" FILES "}, {entries:" ENTRIES "}; {compared:n namespace} compared"
+      "[, {read:n content} read].[ {why}]",
       NULL}},
     {"archive",
      "prune",
@@ -283,24 +291,23 @@ static const struct reply_row rows[] = {
     {"restore",
      "dry-run",
      false,
-     {"It would be {1} as of change {from_seq} at {time:time}: {entries:n content}, "
-      "{bytes:bytes} to be read in {requests:n request}.[ {lost:n content} lost.][ The last change "
-      "that the archive has is {last_seq}.]",
-      "archive lineage segment steps"}},
+     {"It would be {1} as of change {from_seq} at {time:time}: {entries:" ENTRIES "}, "
+      "{bytes:bytes}, to be read.[ {lost:" LOST "}.][ The last change that the archive has is "
+      "{last_seq}.]",
+      "archive lineage segment steps requests"}},
     {"restore",
      NULL,
      true,
-     {"{ns} is what it was after change {from_seq} at {time:time}: {inodes:n file}, "
-      "{entries:n content}[, {ghosts:count} of them still in the archive][, {recalled:count} "
-      "brought home].[ {lost:n content} lost.][ The last change that the archive has is "
-      "{last_seq}.][ {why}]",
-      "lineage seq"}},
+     {"{ns} is what it was after change {from_seq} at {time:time}: {inodes:" FILES "}"
+      "[, with {ghosts:n content} only in the archive][, {recalled:count} brought home]."
+      "[ {lost:" LOST "}.][ The last change that the archive has is {last_seq}.][ {why}]",
+      "lineage seq entries"}},
     {"clone",
      NULL,
      false,
-     {"{store} has {namespaces:n namespace} with {inodes:n file}, as of change {from_seq} at "
-      "{time:time}.[ {ghosts:n content} are read from the archive until `tally recall`.][ Lost: "
-      "{lost:n content}.]",
+     {"{store} has {namespaces:n namespace} with {inodes:" FILES "}, as of change {from_seq} at "
+      "{time:time}.[ {ghosts:n content is|contents are} read from the archive until `tally "
+      "recall`.][ {lost:" LOST "}.]",
       "lineage"}},
     {"promote",
      NULL,

@@ -75,7 +75,7 @@ static void add_value(const char *kind, const char *value, const struct sentence
     } else if (strcmp(kind, "dir") == 0) {
         const size_t len = strlen(value);
         strbuf_add(out, value, len > 1 && value[len - 1] == '/' ? len - 1 : len);
-    } else if (strcmp(kind, "if") != 0) {
+    } else if (strcmp(kind, "if") != 0 && strcmp(kind, "not") != 0) {
         strbuf_adds(out, value);
     }
 }
@@ -111,16 +111,18 @@ static const char *value_of(const struct place *p, const struct sentence_of *of)
     return fields_get(of->fields, p->key);
 }
 
-/* Is the value worth a word in [ ]? One without a kind may be a name, and a name may be "0". */
+/* Is the value worth a word in [ ]? One without a kind may be a name, and a name may be "0". Of
+ * the kind "not" it is if it says "nothing". */
 static bool is_something(const struct place *p, const char *value)
 {
     static const char *const nothing[] = {"0", "no", "never", "all"};
+    const bool wanted = strcmp(p->kind, "not") != 0;
     for (size_t i = 0; value && *p->kind && i < sizeof(nothing) / sizeof(*nothing); i++) {
         if (strcmp(value, nothing[i]) == 0) {
-            return false;
+            return !wanted;
         }
     }
-    return value && *value;
+    return value && *value && wanted;
 }
 
 /* Adds the text from `at` up to a character of `ends`. Returns where that is. NULL: in a part that

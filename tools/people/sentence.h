@@ -10,10 +10,12 @@
  *     {k:time}   when (how far)    {k:moment}      when          {k:ago}     how far
  *     {k:ms}     of milliseconds   {k:s}           of seconds    {k:shard}   at home, on shard 3
  *     {k:if}     nothing           {k:dir}         a namespace or path: without its last slash
+ *     {k:not}    nothing
  *
  * What is in [ ] is left out if a key in it is missing or empty, or if it has a kind and a value
- * that says "nothing": 0, no, never, all. So "{k:if}" is a condition that prints nothing. A key
- * outside of [ ] is required.
+ * that says "nothing": 0, no, never, all. So "{k:if}" is a condition that prints nothing, and
+ * "{k:not}" is the opposite one: the value is there and says "nothing". A key outside of [ ] is
+ * required.
  *
  * A template fits a reply if all keys that it requires are there, and each key of the reply stands
  * in the template or in the list of those that are left out. So no part of a reply is lost

@@ -61,17 +61,12 @@ static int run_readonly(const struct ctl_call *c, const char *mnt)
 /* Explains why the control file could not be opened. Returns the exit code. */
 static int run_unopened(const struct ctl_call *c, const char *mnt, int err)
 {
-    if (err == -ENOTCONN || err == -ECONNABORTED) {
-        return tally_fail("the daemon of %s is gone; `tally umount %s`, then mount it again", mnt,
-                          mnt);
-    }
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
     if (err == -EROFS) {
         return run_readonly(c, mnt);
     }
-    return tally_fail("%s/.tally/control: %s%s", mnt, strerror(-err),
-                      err == -EACCES ? " (ctl_group and ctl_mode of tally-mount(1) let others "
-                                       "command)"
-                                     : "");
+    client_explain(mnt, err, &why);
+    return tally_fail("%s", why.s);
 }
 
 /* Prints the reply. */
@@ -91,7 +86,7 @@ static void say_failed(const struct ctl_call *c, int err, const struct strbuf *s
     strbuf_addf(&usage, "usage: %s ", c->verb->name);
     const char *at = err == -EINVAL && usage.s ? strstr(sentence->s, usage.s) : NULL;
     if (!at) {
-        tally_warn("%s", sentence->s);
+        ctl_warn(c, sentence->s);
         return;
     }
     size_t len = (size_t)(at - sentence->s);
@@ -125,7 +120,7 @@ int ctl_run(const struct ctl_call *c, const char *mnt)
     }
     if (err < 0) {
         if (!c->json) {
-            tally_print(reply.body.s, reply.body.len); /* such as conflicts */
+            ctl_show_failed(c, err, &reply);
         }
         say_failed(c, err, &reply.head);
     }

@@ -338,7 +338,9 @@ static int run(struct showing *s, int argc, char **argv)
     build(s, argc, argv, &line);
     int fd = strbuf_error(&line) < 0 ? -ENOMEM : client_open(s->mnt);
     if (fd < 0) {
-        return tally_fail("%s/.tally/control: %s", s->mnt, strerror(-fd));
+        CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+        client_explain(s->mnt, fd, &why);
+        return tally_fail("%s", why.s);
     }
     int err = client_run(fd, line.s, &reply);
     close(fd);

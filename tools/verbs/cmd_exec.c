@@ -63,8 +63,7 @@ static int send(const struct exec *e, const struct command *command, struct repl
     int err = strbuf_error(&line);
     int fd = err < 0 ? err : client_open(e->place.m.point);
     if (fd < 0) {
-        strbuf_addf(&reply->head, "%s/.tally/control: %s", e->place.m.point,
-                    fd == -EROFS ? "it is mounted ro and takes no commands" : strerror(-fd));
+        client_explain(e->place.m.point, fd, &reply->head);
         return fd;
     }
     err = client_run(fd, line.s, reply);

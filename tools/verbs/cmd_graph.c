@@ -15,6 +15,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,11 +192,24 @@ static int write_replacing(const char *path, const struct strbuf *text)
     return err;
 }
 
+/* Is the directory of the path the root of a mount, where nobody can make a file? */
+static bool is_in_root(const char *path)
+{
+    char dir[PATH_MAX], inside[PATH_MAX];
+    snprintf(dir, sizeof(dir), "%s", path);
+    return mountinfo_inside(dirname(dir), inside) == 0 && !*inside;
+}
+
 static int write_file(const char *path, const struct strbuf *text)
 {
     struct stat st;
     bool replace = lstat(path, &st) < 0 || S_ISREG(st.st_mode);
     int err = replace ? write_replacing(path, text) : write_in_place(path, text);
+    if (err == -EPERM && is_in_root(path)) {
+        return tally_fail("%s: in the root of a mount there are only namespaces: choose another "
+                          "directory",
+                          path);
+    }
     return err < 0 ? tally_fail("%s: %s", path, strerror(-err)) : 0;
 }
 

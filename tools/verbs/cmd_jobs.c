@@ -3,6 +3,7 @@
  * cmd_jobs: shows the jobs of a mount, those that run and the last ones that ended: one line for
  * each, or everything that is known of one.
  */
+#include "client.h"
 #include "command.h"
 #include "form.h"
 #include "jobs.h"
@@ -82,11 +83,12 @@ static void print_human(const json_t *what,
 /* Prints why `what` below MNT/.tally cannot be read (errno). Returns 1. */
 static int cannot_read(const char *mnt, const char *what)
 {
-    if (errno == ENOTCONN || errno == ECONNABORTED) {
-        return tally_fail("the daemon of %s is gone; `tally umount %s`, then mount it again", mnt,
-                          mnt);
+    CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
+    if (!client_is_gone(-errno)) {
+        return tally_fail("%s/.tally/%s: %m", mnt, what);
     }
-    return tally_fail("%s/.tally/%s: %m", mnt, what);
+    client_explain(mnt, -errno, &why);
+    return tally_fail("%s", why.s);
 }
 
 /* Shows one job. Returns the exit code. */

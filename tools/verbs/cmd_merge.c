@@ -28,7 +28,7 @@ static int send(const char *mnt, const char *line, struct reply *ret)
 {
     int fd = client_open(mnt);
     if (fd < 0) {
-        strbuf_addf(&ret->head, "%s/.tally/control: %s", mnt, strerror(-fd));
+        client_explain(mnt, fd, &ret->head);
         return fd;
     }
     int err = client_run(fd, line, ret);
@@ -45,10 +45,10 @@ static int show(const struct ctl_call *c, int err, struct reply *r)
         const struct people_call call = ctl_people(c);
         ctl_show(&call, r);
     } else {
-        tally_print(r->body.s, r->body.len);
+        ctl_show_failed(c, err, r);
     }
     if (err < 0) {
-        tally_warn("%s", r->head.s);
+        ctl_warn(c, r->head.s);
     }
     return err < 0;
 }

@@ -85,6 +85,10 @@ void ctl_show(const struct people_call *call, struct reply *r);
 /* What a reply of this call is shown by. */
 struct people_call ctl_people(const struct ctl_call *c);
 void ctl_print_json(const char *verb, int err, const struct reply *r);
+/* The same for a command that failed. What is printed are the lines, such as conflicts; the
+ * sentence is ctl_warn's, which names options as this program has them. */
+void ctl_show_failed(const struct ctl_call *c, int err, struct reply *r);
+void ctl_warn(const struct ctl_call *c, const char *sentence);
 
 /* In ctl_watch.c. Does the command wait for a job, or for what is not durable? Then ctl_run_waiting
  * takes the place of client_run(): a bar shows the progress of the job on a terminal, and a signal

@@ -202,8 +202,11 @@ static int check_path(const char *mnt, const char *arg)
         (*arg != '/' && strchr(arg, '/'))) {
         return 0;
     }
-    return lstat(arg, &st) < 0 ? tally_fail("%s: %m", arg)
-                               : tally_fail("%s is not a file in %s", arg, mnt);
+    if (lstat(arg, &st) == 0) {
+        return tally_fail("%s is not a file in %s", arg, mnt);
+    }
+    return client_is_gone(-errno) ? 0 /* then the control file cannot be opened, either */
+                                  : tally_fail("%s: %m", arg);
 }
 
 int ctl_check_paths(const struct ctl_call *c, const char *mnt)

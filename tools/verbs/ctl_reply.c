@@ -6,6 +6,7 @@
 #include "json_text.h"
 #include "say.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -37,6 +38,36 @@ void ctl_show(const struct people_call *call, struct reply *r)
     } else {
         print(r);
     }
+}
+
+void ctl_show_failed(const struct ctl_call *c, int err, struct reply *r)
+{
+    CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
+    const struct people_call call = ctl_people(c);
+    if (form_is_human() && err == -EEXIST && r->body.len > 0 &&
+        people_conflicts(&call, r->body.s, &text) && strbuf_error(&text) == 0) {
+        tally_print(text.s, text.len);
+    } else {
+        tally_print(r->body.s, r->body.len);
+    }
+}
+
+void ctl_warn(const struct ctl_call *c, const char *sentence)
+{
+    static const char *const options[][2] = {{"(conflicts=RULE or set=PATTERN=RULE decides)",
+                                              "(--conflicts RULE or --set PATTERN=RULE decides)"},
+                                             {"base=NS@NAME", "--base NS@NAME"}};
+    const bool sets = strstr(c->verb->synopsis, "[--set ");
+    for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++) {
+        const char *at = strstr(sentence, options[i][0]);
+        if (at) {
+            const char *option = i > 0 || sets ? options[i][1] : "(--conflicts RULE decides)";
+            tally_warn("%.*s%s%s", (int)(at - sentence), sentence, option,
+                       at + strlen(options[i][0]));
+            return;
+        }
+    }
+    tally_warn("%s", sentence);
 }
 
 /* A value as JSON. A decimal number becomes a number, unless the key has names as its values: a

@@ -6,6 +6,11 @@
 #include <stdbool.h>
 #include <string.h>
 
+/* Columns of `tally --help`. */
+#define HELP_WIDTH 80
+#define HELP_CALL 6     /* where a call goes on */
+#define HELP_SUMMARY 36 /* where what it does begins */
+
 static const struct verb verbs[] = {
     {"init", OF_STORES, cmd_init_run, 0, NULL,
      "[--label ORG/PROJECT] [--pool URL] [--foreign-store] STORE",
@@ -403,15 +408,54 @@ int verbs_help(const struct verb *v)
     return 0;
 }
 
+/* The length of the next part of a text: a word, or a bracket with all that is in it. */
+static size_t part_of(const char *text)
+{
+    size_t len = 0;
+    for (int depth = 0; text[len] && (depth > 0 || text[len] != ' '); len++) {
+        depth += (text[len] == '[') - (text[len] == ']');
+    }
+    return len;
+}
+
+/* The length of the text up to the next way to call the verb; of its part, if it is none. */
+static size_t unit_of(const char *text)
+{
+    const char *next = strncmp(text, "| ", 2) == 0 ? strstr(text + 1, " | ") : NULL;
+    return next ? (size_t)(next - text) : *text == '|' ? strlen(text) : part_of(text);
+}
+
+/* Prints a text from column `at` on. Further lines begin at column `indent`, also before a way to
+ * call the verb that does not fit into the rest of the line. Returns the column of the end. */
+static int print_wrapped(FILE *out, const char *text, int at, int indent)
+{
+    const char *blank = "";
+    while (*text) {
+        if (*blank && at + 1 + (int)unit_of(text) > HELP_WIDTH) {
+            fprintf(out, "\n%*s", indent, "");
+            at = indent;
+            blank = "";
+        }
+        const int len = (int)part_of(text);
+        at += fprintf(out, "%s%.*s", blank, len, text);
+        text += len + (text[len] == ' ');
+        blank = " ";
+    }
+    return at;
+}
+
 static void print_group(FILE *out, enum verb_group group)
 {
-    char call[160];
     for (const struct verb *v = verbs; v < VERBS_END; v++) {
-        bool long_call = snprintf(call, sizeof(call), "%s %s", v->name, v->synopsis) > 45;
-        if (v->group == group) {
-            fprintf(out, "  %-45s%s%*s%s\n", call, long_call ? "\n" : " ", long_call ? 48 : 0, "",
-                    v->summary);
+        if (v->group != group) {
+            continue;
         }
+        int at = fprintf(out, "  %s ", v->name);
+        at = print_wrapped(out, v->synopsis, at, HELP_CALL);
+        fprintf(out, "%s%*s", at + 1 < HELP_SUMMARY ? "" : "\n",
+                at + 1 < HELP_SUMMARY ? HELP_SUMMARY - at : HELP_SUMMARY, "");
+        print_wrapped(out, v->summary, HELP_SUMMARY, HELP_SUMMARY);
+        fputc('\n', out);
     }
 }
 
@@ -419,7 +463,7 @@ void verbs_print_all(FILE *out)
 {
     fputs("usage: tally [-C MNT] VERB …\n\nStores:\n", out);
     print_group(out, OF_STORES);
-    fputs("\nIn a mount (of the current directory, or -C MNT); "
+    fputs("\nIn a mount (of the current directory, or -C MNT);\n"
           "all take --json, --human, --porcelain:\n",
           out);
     print_group(out, IN_MOUNT);
