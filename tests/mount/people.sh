@@ -280,6 +280,12 @@ human archive status
 shows '^ *[0-9]+  failing  unknown  unknown '
 human doctor
 shows 'BAD +archives +nothing can be shipped to an archive;'
+
+claim "what takes more than a second shows on a terminal how long it has taken"
+# shellcheck disable=SC2016 # sh expands it
+! terminal 80 sh -c '"$1" archive ship 3s 2>&1' sh "$TALLY" >"$W/shown" || fail "it was shipped"
+shows 'waiting for the mount, 2 s'
+[[ $(tr '\r' '\n' <"$W/shown" | grep -c 'waiting for the mount, 2 s') -eq 1 ]] || fail "it is drawn again: $(<"$W/shown")"
 mv "$W/kept" "$W/away"
 may_log 'archive|tally: ALARM'
 cd /
