@@ -133,6 +133,9 @@ human move main/big 1 --wait
 shows '^Moved: 1 object, 29[0-9] KiB\.$'
 human resolve main/big
 shows '^It is on shard 1\.$'
+human status
+shows "^  29[0-9] KiB of 1 content are not here, but on shard 1 \(dir:$W/cold\)$"
+narrow
 human shard list
 shows '^ +1  ok +1  29[0-9] KiB'
 narrow
@@ -280,6 +283,12 @@ human archive status
 shows '^ *[0-9]+  failing  unknown  unknown '
 human doctor
 shows 'BAD +archives +nothing can be shipped to an archive;'
+
+claim "what takes more than a second shows on a terminal how long it has taken"
+# shellcheck disable=SC2016 # sh expands it
+! terminal 80 sh -c '"$1" archive ship 3s 2>&1' sh "$TALLY" >"$W/shown" || fail "it was shipped"
+shows 'waiting for the mount, 2 s'
+[[ $(tr '\r' '\n' <"$W/shown" | grep -c 'waiting for the mount, 2 s') -eq 1 ]] || fail "it is drawn again: $(<"$W/shown")"
 mv "$W/kept" "$W/away"
 may_log 'archive|tally: ALARM'
 cd /

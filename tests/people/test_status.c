@@ -104,6 +104,20 @@ Test(status, archives_are_current_or_named)
         "! archive 9 (dir:/a) lacks what was changed in the last 1 min 30 s\n");
 }
 
+Test(status, bytes_that_are_elsewhere_have_a_line)
+{
+    HAS(", \"stored_bytes\": 10240, \"shards\": [{\"shard\": 1, \"url\": \"dir:/b\", \"state\": "
+        "\"ok\", \"archive\": false, \"ghosts\": 1, \"bytes\": 1023}, {\"shard\": 65535, \"url\": "
+        "\"dir:/a\", \"state\": \"ok\", \"archive\": true, \"ghosts\": 84769, \"bytes\": 9216}]",
+        "", "[]",
+        "each stored once\n"
+        "  9 KiB of 84,769 contents are not here, but on shard 65535 (archive dir:/a)\n"
+        "  512 B of");
+    HAS(", \"shards\": [{\"shard\": 1, \"url\": \"dir:/b\", \"state\": \"ok\", \"archive\": false, "
+        "\"ghosts\": null, \"bytes\": null}]",
+        "", "[]", "each stored once\n  512 B of");
+}
+
 Test(status, requests_that_wait_for_long_are_told)
 {
     HAS(", \"waiting_requests\": 2, \"longest_wait_seconds\": 3.5", "", "[]",

@@ -190,8 +190,9 @@ struct bar {
     struct mutex lock;
     struct cond wake;
     char mnt[PATH_MAX];
-    uint64_t number;
-    bool stop; /* guarded by: lock */
+    uint64_t number; /* of the job; 0: there is none */
+    int64_t begun;   /* without a job */
+    bool stop;       /* guarded by: lock */
 };
 
 void bar_line(double percent, const char *text, size_t width, char *out, size_t room)
@@ -208,8 +209,16 @@ void bar_line(double percent, const char *text, size_t width, char *out, size_t 
     }
 }
 
+static void draw_clock(const struct bar *b)
+{
+    const int64_t seconds = (clock_ticks(clock_real()) - b->begun) / NSEC_PER_SEC;
+    if (seconds > 0) {
+        tally_progress("waiting for the mount, %lld s", (long long)seconds);
+    }
+}
+
 /* Draws the bar once. A job that cannot be read any more leaves the last one. */
-static void draw(const struct bar *b)
+static void draw_job(const struct bar *b)
 {
     char text[128], line[sizeof(text) + BAR_CELLS + 4];
     json_t *job = jobs_read(b->mnt, b->number);
@@ -230,7 +239,11 @@ static void *bar_main(void *arg)
     mutex_lock(&b->lock);
     while (!b->stop) {
         mutex_unlock(&b->lock);
-        draw(b);
+        if (b->number) {
+            draw_job(b);
+        } else {
+            draw_clock(b);
+        }
         mutex_lock(&b->lock);
         if (!b->stop) {
             (void)cond_wait_for(&b->wake, &b->lock, REDRAW_NS);
@@ -240,7 +253,7 @@ static void *bar_main(void *arg)
     return NULL;
 }
 
-struct bar *bar_start(const char *mnt, uint64_t number)
+static struct bar *start(const char *mnt, uint64_t number, int64_t begun)
 {
     struct bar *b = isatty(STDERR_FILENO) ? calloc(1, sizeof(*b)) : NULL;
     if (!b) {
@@ -248,6 +261,7 @@ struct bar *bar_start(const char *mnt, uint64_t number)
     }
     snprintf(b->mnt, sizeof(b->mnt), "%s", mnt);
     b->number = number;
+    b->begun = begun;
     mutex_init(&b->lock, "bar");
     cond_init(&b->wake);
     if (pthread_create(&b->thread, NULL, bar_main, b) != 0) {
@@ -255,6 +269,18 @@ struct bar *bar_start(const char *mnt, uint64_t number)
         return NULL;
     }
     return b;
+}
+
+struct bar *bar_start(const char *mnt, uint64_t number)
+{
+    return start(mnt, number, 0);
+}
+
+struct bar *bar_start_clock(void)
+{
+    static int64_t begun;
+    begun = begun ? begun : clock_ticks(clock_real());
+    return start("", 0, begun);
 }
 
 void bar_stop(struct bar *b)

@@ -28,4 +28,7 @@ void bar_line(double percent, const char *text, size_t width, char *out, size_t 
  * is no terminal or there is no memory or thread. */
 struct bar;
 struct bar *bar_start(const char *mnt, uint64_t number);
+/* The same for what is no job: how long it has taken is shown, from the second second on. The time
+ * begins with the first call. */
+struct bar *bar_start_clock(void);
 void bar_stop(struct bar *b); /* NULL is fine */

@@ -3,12 +3,22 @@
 #include "graph_read.h"
 
 #include "command.h"
+#include "jobs.h"
 #include "past.h"
 #include "say.h"
 
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
+
+/* A large store takes a while: on a terminal it is shown how long. */
+static int run(int fd, const char *command, struct reply *ret)
+{
+    struct bar *clock = bar_start_clock();
+    int err = client_run(fd, command, ret);
+    bar_stop(clock);
+    return err;
+}
 
 int graph_ask(const char *mnt, const char *command, struct reply *ret)
 {
@@ -18,7 +28,7 @@ int graph_ask(const char *mnt, const char *command, struct reply *ret)
         client_explain(mnt, fd, &why);
         return tally_fail("%s", why.s);
     }
-    int err = client_run(fd, command, ret);
+    int err = run(fd, command, ret);
     close(fd);
     return err < 0 ? tally_fail("%s", ret->head.s) : 0;
 }
@@ -164,7 +174,7 @@ static int read_kept_sizes(const char *mnt, struct graph *g)
         err = strbuf_error(&line);
         int fd = words > 0 && err == 0 ? client_open(mnt) : -1;
         if (fd >= 0) {
-            if (client_run(fd, line.s, &r) == 0) {
+            if (run(fd, line.s, &r) == 0) {
                 err = graph_each_line(&r.body, false, take_size, g);
             }
             close(fd);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define FULL_PERCENT 90        /* and a disk that is so full */
+#define ELSEWHERE_PERCENT 10   /* of the bytes on one shard are worth a line */
 #define SAVED_LEAST (1u << 20) /* bytes that are worth a word */
 
 /* ---- facts ---- */
@@ -92,6 +93,27 @@ static void add_contents(const struct status_facts *f, struct strbuf *out)
         strbuf_addf(out, ", which saves %s", unit_bytes(f->bytes - stored, bytes));
     }
     strbuf_adds(out, "\n");
+}
+
+/* Where the bytes are that are not here, such as those of a clone. */
+static void add_elsewhere(const struct status_facts *f, struct strbuf *out)
+{
+    const uint64_t stored = stats_number(f->stats, "stored_bytes");
+    char bytes[UNIT_TEXT], objects[UNIT_TEXT];
+    size_t i;
+    json_t *s;
+    json_array_foreach(json_object_get(f->stats, "shards"), i, s)
+    {
+        const uint64_t there = stats_number(s, "bytes");
+        if (there == 0 || (double)there * 100 < (double)stored * ELSEWHERE_PERCENT) {
+            continue;
+        }
+        strbuf_addf(
+            out, "  %s of %s are not here, but on shard %llu (%s%s)\n", unit_bytes(there, bytes),
+            unit_noun(stats_number(s, "ghosts"), "content", objects),
+            (unsigned long long)stats_number(s, "shard"),
+            json_is_true(json_object_get(s, "archive")) ? "archive " : "", stats_text(s, "url"));
+    }
 }
 
 static void add_disk(const struct status_facts *f, struct notes *n, struct strbuf *out)
@@ -343,6 +365,7 @@ struct status_word status_people_add(const struct status_facts *f, struct strbuf
     struct notes n = {.text = STRBUF_INIT};
     CLEANUP_STRBUF struct strbuf numbers = STRBUF_INIT;
     add_contents(f, &numbers);
+    add_elsewhere(f, &numbers);
     add_disk(f, &n, &numbers);
     add_durable(f, &numbers);
     add_kept(f, &numbers);

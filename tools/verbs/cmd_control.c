@@ -111,7 +111,7 @@ int ctl_run(const struct ctl_call *c, const char *mnt)
         return run_unopened(c, mnt, fd);
     }
     err = ctl_waits(c) ? ctl_run_waiting(c, mnt, line.s, fd, &reply)
-                       : client_run(fd, line.s, &reply);
+                       : ctl_run_command(fd, line.s, &reply);
     close(fd);
     if (c->json) {
         ctl_print_json(c->verb->name, err, &reply);

@@ -342,7 +342,7 @@ static int run(struct showing *s, int argc, char **argv)
         client_explain(s->mnt, fd, &why);
         return tally_fail("%s", why.s);
     }
-    int err = client_run(fd, line.s, &reply);
+    int err = ctl_run_command(fd, line.s, &reply);
     close(fd);
     if (err < 0) {
         s->rc = failed(s, err, &reply.head);

@@ -31,7 +31,7 @@ static int send(const char *mnt, const char *line, struct reply *ret)
         client_explain(mnt, fd, &ret->head);
         return fd;
     }
-    int err = client_run(fd, line, ret);
+    int err = ctl_run_command(fd, line, ret);
     close(fd);
     return err;
 }

@@ -94,6 +94,8 @@ void ctl_warn(const struct ctl_call *c, const char *sentence);
  * takes the place of client_run(): a bar shows the progress of the job on a terminal, and a signal
  * that does not end this program does not end the wait. */
 bool ctl_waits(const struct ctl_call *c);
+/* client_run(), which on a terminal shows how long it takes. */
+int ctl_run_command(int fd, const char *line, struct reply *ret);
 int ctl_run_waiting(const struct ctl_call *c, const char *mnt, const char *line, int fd,
                     struct reply *ret);
 

@@ -9,6 +9,21 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Runs a command that is no job, and on a terminal shows how long it takes. */
+static int run_long(int (*run)(int, const char *, struct reply *), int fd, const char *line,
+                    struct reply *ret)
+{
+    struct bar *clock = bar_start_clock();
+    int err = run(fd, line, ret);
+    bar_stop(clock);
+    return err;
+}
+
+int ctl_run_command(int fd, const char *line, struct reply *ret)
+{
+    return run_long(client_run, fd, line, ret);
+}
+
 static bool is_wait(const struct ctl_call *c)
 {
     return strcmp(c->verb->name, "wait") == 0;
@@ -54,11 +69,11 @@ int ctl_run_waiting(const struct ctl_call *c, const char *mnt, const char *line,
     if (!c->options[CTL_WAIT].given) {
         return is_wait(c) && command_number(c->args[0], &number) == 0
                    ? wait_job(c, fd, mnt, line, number, ret)
-                   : client_wait(fd, line, ret);
+                   : run_long(client_wait, fd, line, ret);
     }
     start.options[CTL_WAIT].given = false;
     ctl_build(&start, mnt, &words);
-    int err = strbuf_error(&words) ? -ENOMEM : client_run(fd, words.s, &started);
+    int err = strbuf_error(&words) ? -ENOMEM : ctl_run_command(fd, words.s, &started);
     if (err < 0 || !job_of(started.head.s, &number)) {
         *ret = started;
         return err;
