@@ -133,8 +133,8 @@ int disk_list_below(struct disk *d, const char *name, disk_list_fn *fn, void *ct
 int disk_space(struct disk *d, struct disk_space *ret);
 /* A number of the disk's page cache, which is new after each boot, and when the filesystem was
  * mounted nowhere in between. As long as it is the same, all bytes that were written are there,
- * synced or not. Where the kernel does not tell that (before Linux 6.9, and not of each filesystem)
- * it is new for each mount. 0 or -errno; any thread. */
+ * synced or not. Where the kernel does not tell that (most do of btrfs; of ext4, xfs and others
+ * since Linux 6.9) it is new for each mount. 0 or -errno; any thread. */
 int disk_incarnation(struct disk *d, uint8_t out[32]);
 /* The number that older versions of this program would have had: always new for each mount. What
  * was written under it is in this page cache, too. */

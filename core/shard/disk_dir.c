@@ -10,6 +10,7 @@
 #include "io.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/btrfs.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -236,6 +237,35 @@ struct sysfs_path {
 };
 #define GET_SYSFS_PATH _IOR(0x15, 1, struct sysfs_path)
 #define OF_FILESYSTEM (UINT64_C(1) << 63) /* no mount has so high a number */
+#define SYSFS_NAME 160                    /* bytes of a path in sysfs */
+
+/* The directory of a btrfs, which has the name of its id. 0 or -errno. */
+static int btrfs_directory(int fd, char path[SYSFS_NAME])
+{
+    struct btrfs_ioctl_fs_info_args info = {0};
+    int n = snprintf(path, SYSFS_NAME, "/sys/fs/btrfs/");
+
+    if (ioctl(fd, BTRFS_IOC_FS_INFO, &info) < 0)
+        return -errno;
+    for (int i = 0; i < BTRFS_FSID_SIZE; i++)
+        n += snprintf(path + n, SYSFS_NAME - (size_t)n, "%s%02x",
+                      i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", info.fsid[i]);
+    return 0;
+}
+
+/* The directory in sysfs of the mounted filesystem that `fd` is of. 0 or -errno: there is none. */
+static int sysfs_directory(int fd, char path[SYSFS_NAME])
+{
+    struct sysfs_path p;
+    struct statfs fs;
+
+    if (fstatfs(fd, &fs) == 0 && fs.f_type == BTRFS_SUPER_MAGIC)
+        return btrfs_directory(fd, path);
+    if (ioctl(fd, GET_SYSFS_PATH, &p) < 0)
+        return -errno;
+    (void)snprintf(path, SYSFS_NAME, "/sys/fs/%.*s", p.len, (const char *)p.name);
+    return 0;
+}
 
 /* A number of the mounted filesystem that `fd` is of, the same for all its mounts in all
  * namespaces, and not used twice in one boot: the inode of its directory in sysfs, which the kernel
@@ -243,14 +273,12 @@ struct sysfs_path {
  * there is none. */
 static uint64_t filesystem_number(int fd)
 {
-    struct sysfs_path p;
+    char path[SYSFS_NAME];
     struct stat st;
     struct statfs fs;
-    char path[sizeof p.name + 16];
 
-    if (ioctl(fd, GET_SYSFS_PATH, &p) < 0)
+    if (sysfs_directory(fd, path) < 0)
         return 0;
-    (void)snprintf(path, sizeof path, "/sys/fs/%.*s", p.len, (const char *)p.name);
     CLEANUP_CLOSE int dir = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0 || fstatfs(dir, &fs) < 0 || fs.f_type != SYSFS_MAGIC || fstat(dir, &st) < 0)
         return 0;
