@@ -20,6 +20,8 @@
 #define LOOK_EVERY (50 * NSEC_PER_MSEC)
 /* Bytes of unread replies; above this, those of earlier writes are dropped. */
 #define UNREAD_MAX (1024 * 1024)
+/* Bytes of the reply of a write that was interrupted before it began, at most. */
+#define REFUSAL 128
 /* Bytes of the replies of one write; from this on no further command of it begins. */
 #define REPLIES_MAX (1024 * 1024)
 /* Bytes of the lines of one reply. */
@@ -128,11 +130,16 @@ static void begin_replies(struct control_session *s)
 
 /* Replies to a write that was interrupted before it had the turn. Without a reply of its own the
  * session would read the last one of the mount. The caller holds s->lock. */
-static void refuse_turn(struct control_session *s)
+static void refuse_turn(struct control_session *s, int64_t off)
 {
-    if (!s->busy)
+    if (!s->busy) {
+        if (off >= 0)
+            place(s, off);
         begin_replies(s);
-    if (s->out.len - s->read <= UNREAD_MAX)
+        s->placed = off >= 0;
+        s->base = off - (int64_t)s->read;
+    }
+    if (s->out.len - s->read <= UNREAD_MAX && has_room(s->p, REFUSAL))
         command_add_error(&s->out, -EINTR, "control",
                           "interrupted before it began; nothing was done");
     count(s);
@@ -147,7 +154,7 @@ static int take_turn(struct control_session *s, int64_t off, const _Atomic bool 
         return -EWOULDWAIT;
     for (;;) {
         if (interrupted && atomic_load(interrupted)) {
-            refuse_turn(s);
+            refuse_turn(s, off);
             return -EINTR;
         }
         if (!s->busy)

@@ -189,7 +189,7 @@ static void add_sample(struct call *call, const struct growth_sample *s)
 int control_growth(struct call *call)
 {
     const char *word = command_option(call->c, "since");
-    int64_t age = INT64_MAX, time = 0;
+    int64_t age = INT64_MAX, time = 0, last = 0;
     struct growth_sample s;
     uint64_t count = 0;
 
@@ -199,11 +199,12 @@ int control_growth(struct call *call)
         time = (now(call->p) - age) / NSEC_PER_SEC;
     while (growth_from(&call->p->growth, time, &s) == 0) {
         add_sample(call, &s);
-        time = s.time + 1;
+        last = s.time;
+        time = last + 1;
         count++;
     }
     flush_growth_now(call->p, &s);
-    if (s.time >= time) { /* else the last one was taken just now */
+    if (s.time != last) {
         add_sample(call, &s);
         count++;
     }

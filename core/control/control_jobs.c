@@ -55,6 +55,8 @@ static int wait_number(struct call *call, uint64_t number, int64_t timeout)
         return err;
     if (error == -ECANCELED)
         return control_fail(call, error, "job %llu was cancelled", U(number));
+    if (error == -EINTR) /* not as EINTR, which says that this wait was interrupted */
+        return control_fail(call, -ECANCELED, "job %llu was interrupted", U(number));
     if (error < 0)
         return job_failed(call, number, error, result);
     if (*result)

@@ -70,8 +70,8 @@ struct flush_stats {
 };
 /* Takes the locks "coordinator" and "flush", one after the other. */
 void flush_get_stats(struct state *p, struct flush_stats *ret);
-/* How the store is now, as a sample says it (growth_table.h); none is kept. The disk is asked, so
- * the caller holds no lock. */
+/* How the store is now, as a sample says it (growth_table.h); none is kept. The disk is asked, and
+ * the freeze lock is taken for writing, so the caller holds no lock and may wait. */
 struct growth_sample;
 void flush_growth_now(struct state *p, struct growth_sample *ret);
 /* The names of flushes that are committed. Takes "flush". */

@@ -46,6 +46,7 @@ static void count(struct state *p, struct growth_sample *s)
 void flush_growth_now(struct state *p, struct growth_sample *ret)
 {
     *ret = (struct growth_sample){.time = now(p) / NSEC_PER_SEC, .disk_free = disk_free(p)};
+    WRITE_GUARD(&p->freeze_lock); /* no change is half done, and no namespace's lock is needed */
     count(p, ret);
 }
 

@@ -17,7 +17,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define AGAIN_NS 50000000 /* before a command that was interrupted is sent again */
 
 static bool same_dev(int a, int b)
 {
@@ -177,6 +180,7 @@ int client_wait(int fd, const char *command, struct reply *ret)
     int err;
     while ((err = client_run(fd, command, ret)) == -EINTR) {
         reply_release(ret);
+        (void)nanosleep(&(struct timespec){.tv_nsec = AGAIN_NS}, NULL); /* signals may come often */
     }
     return err;
 }

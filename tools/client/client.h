@@ -46,7 +46,8 @@ int client_copy_status(const char *mnt);
 /* Sends one command and waits for its reply. 0, or -errno of the command; then ret->head has its
  * sentence (there always is one). The caller releases *ret. */
 int client_run(int fd, const char *command, struct reply *ret);
-/* The same for a command that only waits, as drain and wait: it is sent again if a signal has
- * interrupted it that did not end this program, as a stop and a continue do. */
+/* The same for a command that only waits, without a deadline, as `drain` and `wait N`: it is sent
+ * again if a signal has interrupted it that did not end this program, as a stop and a continue
+ * do. */
 int client_wait(int fd, const char *command, struct reply *ret);
 void reply_release(struct reply *r);

@@ -3,6 +3,7 @@
 #include "mountinfo.h"
 
 #include "array.h"
+#include "clock.h"
 #include "io.h"
 #include "mounts.h"
 #include "node.h"
@@ -363,16 +364,37 @@ int mountinfo_process_has(int pid, const char *source)
     return n == -ENOENT && access(file, F_OK) == 0 ? 0 : n < 0 ? n : 1;
 }
 
-int mountinfo_find_process(const char *source, int but, char name[32])
+/* The number of the mount namespace of a process; 0: it cannot be seen. */
+static ino_t namespace_of(int pid)
 {
+    char path[32];
+    struct stat st;
+    snprintf(path, sizeof(path), "/proc/%d/ns/mnt", pid);
+    return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+static bool has_dev(int pid, const char *dev)
+{
+    struct tally_mountinfo m;
+    char file[64];
+    snprintf(file, sizeof(file), "/proc/%d/mountinfo", pid);
+    return find_in(file, same_dev, dev, ANY, &m) > 0;
+}
+
+int mountinfo_find_process(const char *dev, int but, char name[32])
+{
+    const int64_t until = clock_ticks(clock_real()) + NSEC_PER_SEC;
+    const ino_t ours = namespace_of(getpid());
     DIR *d = opendir("/proc");
     const struct dirent *e;
     int found = 0;
-    while (d && (e = readdir(d))) {
+    ino_t last = 0; /* namespaces of processes that stand together are often the same */
+    while (d && found == 0 && clock_ticks(clock_real()) < until && (e = readdir(d))) {
         const int pid = (int)strtol(e->d_name, NULL, 10); /* 0: not of a process */
-        if (pid > 0 && pid != but && pid != getpid() && (found == 0 || pid < found) &&
-            mountinfo_process_has(pid, source) == 1) {
-            found = pid;
+        const ino_t ns = pid > 0 && pid != but ? namespace_of(pid) : 0;
+        if (ns != 0 && ns != ours && ns != last) {
+            last = ns;
+            found = has_dev(pid, dev) ? pid : 0;
         }
     }
     if (d) {

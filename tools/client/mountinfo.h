@@ -56,10 +56,10 @@ bool mountinfo_may_ask(int fd);
 /* Has that process, in its mount namespace, a mount of `source`, possibly named by a symlink? 1, 0,
  * or -errno: that cannot be seen. */
 int mountinfo_process_has(int pid, const char *source);
-/* Finds a process, other than this one and `but`, that has a mount of `source` in its mount
- * namespace, as a container may; that with the lowest number. Writes its name to `name`. Returns
- * its number; 0: none is seen. */
-int mountinfo_find_process(const char *source, int but, char name[32]);
+/* Finds a process, other than this one and `but`, that has a mount of that device in its mount
+ * namespace, as a container may. Looks for a second at most, asks no filesystem but /proc, and
+ * writes the process's name to `name`. Returns its number; 0: none was found. */
+int mountinfo_find_process(const char *dev, int but, char name[32]);
 /* All mounts of whole stores that this process sees and may ask, one of each daemon, the oldest
  * first. The caller frees *ret. Returns how many, or -errno. */
 ssize_t mountinfo_list(struct tally_mountinfo **ret);

@@ -114,12 +114,11 @@ static int make_branch(struct exec *e)
     return err;
 }
 
-/* Not into the trash: what was discarded would take room for a day, and what was committed is in
- * the parent. */
-static int drop_branch(const struct exec *e)
+/* With `now` not into the trash, where what was discarded would take room for a day. */
+static int drop_branch(const struct exec *e, bool now)
 {
     const struct command drop = {
-        .verb = "drop", .args = "n", .words = {e->branch}, .force = true, .now = true};
+        .verb = "drop", .args = "n", .words = {e->branch}, .force = true, .now = now};
     struct reply reply = REPLY_INIT;
     int err = send_or_say(e, &drop, 0, &reply);
     reply_release(&reply);
@@ -127,16 +126,21 @@ static int drop_branch(const struct exec *e)
 }
 
 /* Commits, and says which change did that: undo without a number is about the newest one, which
- * will be the drop of the branch. */
+ * will be the drop of the branch. Names come before seq= in the reply, and may look like it. */
 static int commit_branch(const struct exec *e)
 {
     struct reply reply = REPLY_INIT;
     int err = send_or_say(e, &(struct command){.verb = "commit", .args = "n", .words = {e->branch}},
                           0, &reply);
-    const char *seq = err == 0 ? strstr(reply.head.s, "seq=") : NULL;
+    const char *seq = NULL;
+    for (const char *at = reply.head.s; err == 0 && (at = strstr(at, " seq=")); at++) {
+        seq = at + strlen(" seq=");
+    }
     if (seq && !e->json) {
-        const int len = (int)strspn(seq + 4, "0123456789");
-        tally_warn("'%s' has what was done; `tally undo %.*s` takes it back", e->ns, len, seq + 4);
+        const int len = (int)strspn(seq, "0123456789");
+        tally_warn("'%s' has what was done, by change %.*s; while the state before is kept, `tally "
+                   "undo %.*s` takes it back",
+                   e->ns, len, seq, len, seq);
     }
     reply_release(&reply);
     return err;
@@ -184,7 +188,7 @@ static int end_branch(const struct exec *e, struct outcome *o)
         err = commit_branch(e);
         o->committed = drop = err == 0;
     }
-    o->kept = !drop || drop_branch(e) < 0;
+    o->kept = !drop || drop_branch(e, !o->committed) < 0;
     if (o->kept && drop) {
         err = -EBUSY; /* its sentence was printed */
     }

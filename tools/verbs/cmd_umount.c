@@ -45,13 +45,14 @@ struct umounting {
  * second. 0, or -errno with `why`. */
 static int drain(int fd, char why[DRAIN_WHY])
 {
-    const char *command = isatty(STDERR_FILENO) ? "drain 1s" : "drain";
+    const bool shows = isatty(STDERR_FILENO);
     for (;;) {
         struct reply reply = REPLY_INIT;
-        int err = client_wait(fd, command, &reply);
+        int err = shows ? client_run(fd, "drain 1s", &reply) : client_wait(fd, "drain", &reply);
         snprintf(why, DRAIN_WHY, "%s", reply.head.s);
         reply_release(&reply);
-        if (err != -ETIMEDOUT) {
+        if (err != -ETIMEDOUT &&
+            err != -EINTR) { /* interrupted: by what did not end this program */
             tally_progress("%s", "");
             return err;
         }
@@ -79,7 +80,7 @@ static void tell_lack(char *line, unsigned long long last)
 static void tell_archives(int fd)
 {
     struct reply drained = REPLY_INIT, reply = REPLY_INIT;
-    const int err = client_wait(fd, ARCHIVES_WAIT, &drained);
+    const int err = client_run(fd, ARCHIVES_WAIT, &drained);
     reply_release(&drained);
     if (err == 0 || err == -ENOENT || client_run(fd, "durable", &reply) < 0) {
         reply_release(&reply);
@@ -249,12 +250,12 @@ static int cannot_wait(const struct umounting *u)
 static void tell_holder(const struct umounting *u)
 {
     char name[32];
-    const int pid = mountinfo_find_process(u->m.source, u->pid, name);
+    const int pid = mountinfo_find_process(u->m.dev, u->pid, name);
     tally_progress("%s", "");
     if (pid > 0) {
         tally_warn("%s is unmounted here, but process %d (%s) has it mounted in another mount "
                    "namespace, as a container does; waiting until nobody has",
-                   u->m.point, pid, name);
+                   u->m.point, pid, *name ? name : "which has ended");
     } else {
         tally_warn("%s is unmounted here, but its daemon goes on: it writes much, or somebody who "
                    "cannot be seen from here has it mounted; waiting for it to end",

@@ -29,21 +29,27 @@ static bool is_wait(const struct ctl_call *c)
     return strcmp(c->verb->name, "wait") == 0;
 }
 
+/* The function that sends the line. A wait with a deadline is not begun again: it would have all of
+ * its time again. */
+static int (*sender_of(const struct ctl_call *c))(int, const char *, struct reply *)
+{
+    int64_t duration;
+    const bool limited = !c->options[CTL_WAIT].given && c->nargs > is_wait(c) &&
+                         command_duration(c->args[c->nargs - 1], &duration) == 0;
+    return limited ? client_run : client_wait;
+}
+
 bool ctl_waits(const struct ctl_call *c)
 {
     return c->options[CTL_WAIT].given || is_wait(c) || strcmp(c->verb->name, "drain") == 0;
 }
 
-/* Finds the number of the job in a reply, "… job=7". */
+/* Finds the number of the job in a reply, "… job=7". It is the last word: one before may be a name
+ * that looks like it. */
 static bool job_of(const char *head, uint64_t *ret)
 {
-    const char *at = strstr(head, "job=");
-    char text[32];
-    if (!at) {
-        return false;
-    }
-    snprintf(text, sizeof(text), "%.*s", (int)strspn(at + 4, "0123456789"), at + 4);
-    return command_number(text, ret) == 0;
+    const char *blank = strrchr(head, ' '), *word = blank ? blank + 1 : head;
+    return strncmp(word, "job=", 4) == 0 && command_number(word + 4, ret) == 0;
 }
 
 /* Sends a command that waits for a job, and on a terminal shows the bar meanwhile. */
@@ -51,7 +57,7 @@ static int wait_job(const struct ctl_call *c, int fd, const char *mnt, const cha
                     uint64_t number, struct reply *ret)
 {
     struct bar *bar = c->json ? NULL : bar_start(mnt, number);
-    int err = client_wait(fd, line, ret);
+    int err = sender_of(c)(fd, line, ret);
     bar_stop(bar);
     return err;
 }
@@ -69,7 +75,7 @@ int ctl_run_waiting(const struct ctl_call *c, const char *mnt, const char *line,
     if (!c->options[CTL_WAIT].given) {
         return is_wait(c) && command_number(c->args[0], &number) == 0
                    ? wait_job(c, fd, mnt, line, number, ret)
-                   : run_long(client_wait, fd, line, ret);
+                   : run_long(sender_of(c), fd, line, ret);
     }
     start.options[CTL_WAIT].given = false;
     ctl_build(&start, mnt, &words);
@@ -81,6 +87,12 @@ int ctl_run_waiting(const struct ctl_call *c, const char *mnt, const char *line,
     strbuf_clear(&words);
     strbuf_addf(&words, "wait %llu", (unsigned long long)number);
     err = wait_job(c, fd, mnt, words.s, number, ret);
+    if (err == -ENOENT) { /* this program was stopped while more jobs ended than are kept */
+        reply_release(ret);
+        *ret = (struct reply)REPLY_INIT;
+        strbuf_addf(&ret->head, "job %llu has ended, and it is not known any more how",
+                    (unsigned long long)number);
+    }
     if (err == 0) {
         strbuf_addf(&ret->head, "%s%s", ret->head.len ? " " : "", started.head.s);
     }
