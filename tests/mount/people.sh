@@ -134,8 +134,7 @@ shows '^Moved: 1 object, 29[0-9] KiB\.$'
 human resolve main/big
 shows '^It is on shard 1\.$'
 human status
-shows "^  29[0-9] KiB of 1 content are not here, but on shard 1 \(dir:$W/cold\)$"
-narrow
+shows "^  not here, but on shard 1 \(dir:$W/cold\): 1 content of 29[0-9] KiB$"
 human shard list
 shows '^ +1  ok +1  29[0-9] KiB'
 narrow

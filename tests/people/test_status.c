@@ -111,7 +111,7 @@ Test(status, bytes_that_are_elsewhere_have_a_line)
         "\"dir:/a\", \"state\": \"ok\", \"archive\": true, \"ghosts\": 84769, \"bytes\": 9216}]",
         "", "[]",
         "each stored once\n"
-        "  9 KiB of 84,769 contents are not here, but on shard 65535 (archive dir:/a)\n"
+        "  not here, but on shard 65535 (archive dir:/a): 84,769 contents of 9 KiB\n"
         "  512 B of");
     HAS(", \"shards\": [{\"shard\": 1, \"url\": \"dir:/b\", \"state\": \"ok\", \"archive\": false, "
         "\"ghosts\": null, \"bytes\": null}]",

@@ -108,11 +108,11 @@ static void add_elsewhere(const struct status_facts *f, struct strbuf *out)
         if (there == 0 || (double)there * 100 < (double)stored * ELSEWHERE_PERCENT) {
             continue;
         }
-        strbuf_addf(
-            out, "  %s of %s are not here, but on shard %llu (%s%s)\n", unit_bytes(there, bytes),
-            unit_noun(stats_number(s, "ghosts"), "content", objects),
-            (unsigned long long)stats_number(s, "shard"),
-            json_is_true(json_object_get(s, "archive")) ? "archive " : "", stats_text(s, "url"));
+        strbuf_addf(out, "  not here, but on shard %llu (%s%s): %s of %s\n",
+                    (unsigned long long)stats_number(s, "shard"),
+                    json_is_true(json_object_get(s, "archive")) ? "archive " : "",
+                    stats_text(s, "url"), unit_noun(stats_number(s, "ghosts"), "content", objects),
+                    unit_bytes(there, bytes));
     }
 }
 
