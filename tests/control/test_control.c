@@ -184,6 +184,18 @@ Test(control, a_write_that_is_interrupted_before_it_begins_does_nothing_and_says
                      "error EINTR control: interrupted before it began; nothing was done\n");
     cr_assert_str_eq(get(s), "");
     cr_assert_eq(put(s, "drop test\n"), -ENOENT); /* it was not made */
+    control_close(s);
+
+    char text[256]; /* by offsets, as the kernel gives them */
+    s = session();
+    cr_assert_eq(control_write_at(s, "durable\n", 8, 0, &never_interrupted), 8);
+    ssize_t n = control_read_at(s, text, sizeof text, 8);
+    cr_assert_gt(n, 0);
+    cr_assert_eq(control_write_at(s, "durable\n", 8, 8 + n, &interrupted), -EINTR);
+    n = control_read_at(s, text, sizeof text - 1, 8 + n);
+    cr_assert_gt(n, 0);
+    text[n] = '\0';
+    cr_assert_eq(strncmp(text, "error EINTR control: ", 21), 0, "%s", text);
     for (int i = 0; i < 40000; i++)
         (void)control_write_at(s, "get\n", 4, -1, &interrupted);
     cr_assert_leq(atomic_load(&x.p->control->replies), 2 << 20); /* also if nobody reads them */

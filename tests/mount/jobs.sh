@@ -88,6 +88,7 @@ eq "$(job "$scrub" state)" cancelled
 claim "who is stopped and goes on waits on, for a job and for a drain"
 # stopped_once COMMAND… - runs it in the background, as $stopped, and stops it once while it waits.
 is_state() { [[ $(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status") == "$2" ]]; }
+in_write() { [[ $(<"/proc/$1/syscall") =~ ^(1|64)\  ]]; } # of x86 and of arm64
 stopped_once() {
     local before
     before=$(newest)
@@ -96,6 +97,7 @@ stopped_once() {
     pids+=("$stopped")
     wait_until newer_than "$before"
     wait_until is_begun "$(newest)"
+    wait_until in_write "$stopped"
     kill -STOP "$stopped"
     wait_until is_state "$stopped" T
     kill -CONT "$stopped"
