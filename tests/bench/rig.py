@@ -10,6 +10,7 @@
 own, as mkfs makes it, in a file of WORKDIR, through a loop device. close() takes all of it away,
 whatever happened before.
 """
+import contextlib
 import ctypes
 import errno
 import json
@@ -184,6 +185,8 @@ class Tally:
                                        stdin=subprocess.DEVNULL, stdout=self.log,
                                        stderr=subprocess.STDOUT, start_new_session=True)
         self.wait_until_mounted()
+        with contextlib.suppress(OSError):  # an earlier program has no trash
+            self.command("set trash_keep 0")  # else the drops of all rounds fill the image
         with open(f"{self.mnt}/.tally/stats.json") as f:
             self.transport = json.load(f)["transport"]
         self.measuring = self.cost_of_measuring()

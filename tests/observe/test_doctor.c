@@ -107,6 +107,7 @@ Test(doctor, everything_that_is_not_good_has_advice)
                                   .kernel_minor = 1,
                                   .uring = 'N',
                                   .files_limit = 1024,
+                                  .in_tmp = true,
                                   .store_fs = "nfs4"};
     look("{\"state\": \"ok\", \"transport\": \"threads\", \"passthrough\": \"no: an old kernel\","
          " \"uptime_seconds\": 100, \"writers_waited_ms\": 50000, \"pack_file_bytes\": 100000000,"
@@ -123,6 +124,7 @@ Test(doctor, everything_that_is_not_good_has_advice)
     cr_assert_eq(level("lookups"), DOCTOR_HINT);
     cr_assert_eq(level("store"), DOCTOR_HINT);
     cr_assert_eq(level("start"), DOCTOR_HINT);
+    cr_assert_eq(level("place"), DOCTOR_HINT);
 }
 
 Test(doctor, a_few_numbers_are_no_reason_to_judge)

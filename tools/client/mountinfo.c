@@ -127,12 +127,12 @@ static int find_line(mount_line_fn *match, const void *ctx, enum kind kind,
     return find_in(MOUNTS_SELF, match, ctx, kind, ret);
 }
 
-bool mountinfo_on_autofs(const char *path)
+void mountinfo_type_of(const char *path, char type[64])
 {
     FILE *f = fopen(MOUNTS_SELF, "re");
     CLEANUP_FREE char *line = NULL;
     size_t room = 0, longest = 0;
-    bool on = false;
+    *type = '\0';
     while (f && getline(&line, &room, f) >= 0) {
         struct mounts_line m;
         if (!mounts_parse(line, &m)) {
@@ -142,13 +142,12 @@ bool mountinfo_on_autofs(const char *path)
         if (len >= longest && strncmp(path, m.point, len) == 0 &&
             (path[len] == '/' || path[len] == '\0')) {
             longest = len;
-            on = strcmp(m.type, "autofs") == 0;
+            snprintf(type, 64, "%s", m.type);
         }
     }
     if (f) {
         fclose(f);
     }
-    return on;
 }
 
 static bool same_dev(const struct mounts_line *m, const void *ctx)

@@ -63,10 +63,9 @@ int mountinfo_find_process(const char *dev, int but, char name[32]);
 /* All mounts of whole stores that this process sees and may ask, one of each daemon, the oldest
  * first. The caller frees *ret. Returns how many, or -errno. */
 ssize_t mountinfo_list(struct tally_mountinfo **ret);
-/* Is the directory `path` (absolute, without symlinks) one where an automounter (autofs) is to
- * mount? Then the kernel makes all wait who look at it, but the processes of the automounter's own
- * group. It is not looked at here. False, too, if that cannot be found out. */
-bool mountinfo_on_autofs(const char *path);
+/* Writes the type of the filesystem that `path` (absolute, without symlinks) is in: that of the
+ * longest mount point that is the path or above it. The path is not looked at. "": not known. */
+void mountinfo_type_of(const char *path, char type[64]);
 /* The device number of the mount at `point`, without a request to its daemon. -errno. */
 int mountinfo_dev(const char *point, char dev[32]);
 /* Unmounts all mounts of `source` that this process sees: the mount was moved, or parts of it are

@@ -20,7 +20,7 @@ struct mount_ns {
     const char *store; /* absolute path */
     const char *at;    /* the mount point, an absolute path without symlinks */
     bool create;       /* a namespace that is missing is made */
-    bool in_group;     /* the process stays in the caller's process group (mountinfo_on_autofs) */
+    bool in_group;     /* the process stays in the caller's process group (an automounter's) */
     const struct mount_options *options;
 };
 

@@ -98,13 +98,13 @@ static void check_disk(const struct doctor_facts *f, struct doctor_finding *r)
     if (size == 0) {
         return;
     }
-    const double share = (double)left / (double)size;
+    const double used = 100 - 100 * (double)left / (double)size;
     found(r,
-          share < 0.02  ? DOCTOR_BAD
-          : share < 0.1 ? DOCTOR_HINT
-                        : DOCTOR_GOOD,
-          "%s of the disk, %.0f %%, are free", unit_bytes(left, text), share * 100);
-    if (share < 0.1) {
+          used > STATS_VERY_FULL_PERCENT ? DOCTOR_BAD
+          : used > STATS_FULL_PERCENT    ? DOCTOR_HINT
+                                         : DOCTOR_GOOD,
+          "%s of the disk, %.0f %%, are free", unit_bytes(left, text), 100 - used);
+    if (used > STATS_FULL_PERCENT) {
         advise(r, "`tally trash empty`, `tally du`, or a second disk: tally-shard(1)");
     }
 }
@@ -225,7 +225,7 @@ static void check_shards(const struct doctor_facts *f, struct doctor_finding *r)
         const char *state = stats_text(s, "state");
         const bool archive = json_is_true(json_object_get(s, "archive"));
         all += !archive;
-        away += !archive && strcmp(state, "ok") != 0 && strcmp(state, "new") != 0;
+        away += !archive && !stats_is_well(state);
     }
     if (all == 0) {
         return;
@@ -300,6 +300,16 @@ static void check_files(const struct doctor_facts *f, struct doctor_finding *r)
     advise(r, few ? "raise the limit of open files (LimitNOFILE= of the unit)" : "");
 }
 
+static void check_place(const struct doctor_facts *f, struct doctor_finding *r)
+{
+    if (f->in_tmp) {
+        found(r, DOCTOR_HINT,
+              "the store is in a directory for temporary files, where old files "
+              "may be deleted while it is not mounted");
+        advise(r, "move it elsewhere, or see systemd-tmpfiles in tallyfs(7)");
+    }
+}
+
 static void check_boot(const struct doctor_facts *f, struct doctor_finding *r)
 {
     if (f->boots) {
@@ -337,6 +347,7 @@ static const struct check {
     {"lookups", check_lookups},    {"syncs", check_sync},
     {"writers", check_waits},      {"files", check_files},
     {"store", check_store_fs},     {"start", check_boot},
+    {"place", check_place},
 };
 
 size_t doctor_check(const struct doctor_facts *f, struct doctor_finding ret[DOCTOR_CHECKS_MAX])

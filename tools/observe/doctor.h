@@ -18,6 +18,7 @@ struct doctor_facts {
     int kernel_major, kernel_minor;
     char uring;           /* the kernel's switch for io_uring: 'Y', 'N', or 0: it has none */
     uint64_t files_limit; /* descriptors that the daemon may have; 0: not known */
+    bool in_tmp;          /* the store is below /tmp or /var/tmp */
     bool boots;           /* a line of fstab or a unit mounts it when the machine starts */
     int64_t now;          /* seconds since the epoch */
 };

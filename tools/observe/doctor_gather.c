@@ -4,6 +4,7 @@
 #include "client.h"
 #include "io.h"
 #include "jobs.h"
+#include "mountinfo.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,27 +30,6 @@ static char uring_switch(void)
     char c = '\0';
     CLEANUP_CLOSE int fd = open(SWITCH, O_RDONLY | O_CLOEXEC);
     return fd >= 0 && read(fd, &c, 1) == 1 ? c : '\0';
-}
-
-/* The type of the filesystem of a path, as findmnt(8) says it: the mount with the longest point. */
-static void find_store_fs(const char *store, char out[64])
-{
-    char point[4096], type[64];
-    size_t longest = 0;
-    FILE *f = fopen("/proc/self/mounts", "re");
-    *out = '\0';
-    while (f && fscanf(f, "%*s %4095s %63s %*[^\n]", point, type) == 2) {
-        const size_t len = strlen(point);
-        const bool above = strncmp(store, point, len) == 0 &&
-                           (store[len] == '/' || store[len] == '\0' || len == 1);
-        if (above && len >= longest) {
-            longest = len;
-            snprintf(out, 64, "%s", type);
-        }
-    }
-    if (f) {
-        fclose(f);
-    }
 }
 
 static uint64_t files_limit(const json_t *stats)
@@ -116,12 +96,14 @@ int doctor_gather(const char *mnt, const char *store, struct doctor_case *ret)
         return -EIO;
     }
     read_settings(mnt, &ret->settings);
-    find_store_fs(store, ret->store_fs);
+    mountinfo_type_of(store, ret->store_fs);
     ret->facts = (struct doctor_facts){.stats = ret->stats,
                                        .why = ret->why.s ? ret->why.s : "",
                                        .store_fs = ret->store_fs,
                                        .uring = uring_switch(),
                                        .files_limit = files_limit(ret->stats),
+                                       .in_tmp = strncmp(store, "/tmp/", 5) == 0 ||
+                                                 strncmp(store, "/var/tmp/", 9) == 0,
                                        .boots = is_mounted_at_boot(store, ret->stats),
                                        .now = time(NULL)};
     if (uname(&u) == 0) {

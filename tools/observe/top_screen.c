@@ -115,7 +115,7 @@ static void add_archives(struct screen *s, const struct top_facts *f)
     json_object_foreach(json_object_get(f->stats, "archives"), key, a)
     {
         const char *state = stats_text(a, "state");
-        const bool ok = strcmp(state, "ok") == 0 || strcmp(state, "new") == 0;
+        const bool ok = stats_is_well(state);
         add(s, ok ? TOP_PLAIN : TOP_BAD, "archive %s, behind %s, %s held: %s", state,
             unit_duration((int64_t)stats_number(a, "lag_milliseconds"), lag),
             unit_bytes(stats_number(a, "held_bytes"), held), stats_text(a, "url"));
@@ -133,8 +133,8 @@ static void add_shards(struct screen *s, const struct top_facts *f)
         if (json_is_true(json_object_get(shard, "archive"))) {
             continue;
         }
-        add(s, strcmp(state, "ok") == 0 || strcmp(state, "new") == 0 ? TOP_PLAIN : TOP_BAD,
-            "shard %llu %s, %s, %s: %s", (unsigned long long)stats_number(shard, "shard"), state,
+        add(s, stats_is_well(state) ? TOP_PLAIN : TOP_BAD, "shard %llu %s, %s, %s: %s",
+            (unsigned long long)stats_number(shard, "shard"), state,
             unit_noun(stats_number(shard, "ghosts"), "object", objects),
             unit_bytes(stats_number(shard, "bytes"), bytes), stats_text(shard, "url"));
     }

@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-#define FULL_PERCENT 90        /* and a disk that is so full */
 #define ELSEWHERE_PERCENT 10   /* of the bytes on one shard are worth a line */
 #define SAVED_LEAST (1u << 20) /* bytes that are worth a word */
 
@@ -127,10 +126,10 @@ static void add_disk(const struct status_facts *f, struct notes *n, struct strbu
     }
     const unsigned percent = (unsigned)(100 - (double)free * 100 / (double)size);
     strbuf_addf(out, "  %s of %s are free on its disk\n", unit_bytes(free, a), unit_bytes(size, b));
-    if (percent >= FULL_PERCENT) {
+    if (percent >= STATS_FULL_PERCENT) {
         note(n, "the disk is %u %% full", percent);
     }
-    if (trash > size / 20 || (trash && percent >= FULL_PERCENT)) {
+    if (trash > size / 20 || (trash && percent >= STATS_FULL_PERCENT)) {
         note(n, "the trash has %s that `tally trash empty` gives back", unit_bytes(trash, a));
     }
 }
@@ -282,7 +281,7 @@ static void note_shards(const struct status_facts *f, struct notes *n)
     json_array_foreach(shards, i, s)
     {
         const char *state = stats_text(s, "state"), *why = stats_text(s, "why");
-        if (strcmp(state, "ok") != 0 && !json_is_true(json_object_get(s, "archive"))) {
+        if (!stats_is_well(state) && !json_is_true(json_object_get(s, "archive"))) {
             note(n, "shard %llu (%s) is %s%s%s", (unsigned long long)stats_number(s, "shard"),
                  stats_text(s, "url"), state, *why ? ": " : "", why);
         }

@@ -54,7 +54,7 @@ struct mounting {
     char hidden[MOUNT_NS_PLACE]; /* with ns=: where the daemon mounts; "": at the mount point */
     struct mount_options options;
     bool create, foreground, fake;
-    bool in_group; /* it leaves its process group when it has mounted (mountinfo_on_autofs) */
+    bool in_group; /* it leaves its process group when it has mounted (stays_in_group) */
     const struct store_dir *opened;
     int cache_fd;            /* the directory of the option shard_cache_dir; -1: none */
     struct disk *cache_disk; /* the same as a disk, or NULL */
@@ -491,6 +491,15 @@ static int refuse_no_store(const struct mounting *m)
     return store_explain(m->store_arg, why) < 0 ? tally_fail("%s", why) : 0;
 }
 
+/* Is an automounter (autofs) to mount there? Then the kernel makes all wait who look at the
+ * directory, but the processes of the automounter's own group. */
+static bool stays_in_group(const char *mountpoint)
+{
+    char type[64];
+    mountinfo_type_of(mountpoint, type);
+    return strcmp(type, "autofs") == 0;
+}
+
 /* Makes the paths absolute, and checks for likely mistakes. 0, or 1 after a sentence. */
 static int check_places(struct mounting *m)
 {
@@ -518,7 +527,7 @@ static int check_places(struct mounting *m)
     if (!S_ISDIR(st.st_mode)) {
         return tally_fail("%s is not a directory", m->mountpoint_arg);
     }
-    m->in_group = mountinfo_on_autofs(m->mountpoint);
+    m->in_group = stays_in_group(m->mountpoint);
     return check_overlap(m);
 }
 
