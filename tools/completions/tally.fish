@@ -9,12 +9,18 @@ function __tally_says # WORD… - the program's answer, as the command line call
     command $program $argv 2>/dev/null
 end
 
-# Verbs and their summaries. In the help the summary begins in column 49, of the next line after a long call.
+# Verbs and their summaries. In the help two blanks stand before the summary, which goes on in column 37.
 function __tally_verbs
     __tally_says --help | awk '
         function out() { if (verb != "") print verb "\t" text }
-        /^  [a-z]/ { out(); verb = $1; text = substr($0, 49); next }
-        verb != "" && substr($0, 1, 48) ~ /^ +$/ { text = substr($0, 49) }
+        /^  [a-z]/ { out(); verb = $1; text = "" }
+        verb != "" {
+            rest = ""
+            line = substr($0, 1, 36) ~ /^ +$/ ? "  " substr($0, 37) : $0
+            if (line != "  " substr($0, 37)) sub(/^ +/, "", line)
+            if (match(line, /  +/)) rest = substr(line, RSTART + RLENGTH)
+            text = text (text != "" && rest != "" ? " " : "") rest
+        }
         /^$/ { out(); verb = "" }
         END { out() }'
 end
