@@ -468,9 +468,9 @@ struct restore_words {
     bool dry, full;
 };
 
+/* Adds them to *ret, which is empty. */
 static int take_words(struct call *call, struct restore_words *ret)
 {
-    *ret = (struct restore_words){.name = NULL};
     for (size_t i = 1; i < call->c->nargs; i++) {
         if (control_is_keyword(call, i, "dry-run"))
             ret->dry = true;
@@ -501,7 +501,7 @@ static int take_lineage(struct call *call, uint32_t *ret)
 /* restore NS[@SEQ|@TIME] NEW|dry-run [full] [archive=URL] [lineage=N] [wait] */
 int control_restore(struct call *call)
 {
-    struct restore_words w;
+    struct restore_words w = {.name = NULL};
     struct restore_plan plan;
     struct restore_ask ask;
     char *name = NULL;
