@@ -12,12 +12,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    uint8_t *copy = malloc(len + 1), again[GROWTH_SAMPLE_LEN]; /* exactly that length, and one */
+    uint8_t *copy = calloc(1, len + 1), again[GROWTH_SAMPLE_LEN]; /* exactly that length, and one */
     struct growth_sample s;
     int r;
 
     MUST(copy);
-    copy[0] = 0;
     if (len)
         memcpy(copy + 1, data, len);
     r = growth_sample_decode(copy + 1, len, &s);
