@@ -207,7 +207,7 @@ static const struct verb verbs[] = {
      "  --branch[=NAME]      in a new branch of NS, which is kept\n"
      "  --discard            in a new branch, which is deleted when the command has ended\n"
      "  --commit-on-success  in a new branch; if the command succeeds it is committed to NS\n"
-     "                       and deleted, else it is kept\n"
+     "                       and dropped, else it is kept\n"
      "  CMD...               the command and its options, which begins in the current\n"
      "                       directory; $SHELL\n"
      "Only the command sees the branch there. Without any of the three it sees NS itself.\n"
