@@ -238,28 +238,51 @@ static int any_name(const char *name, void *ctx)
 
 /* As make_file, for a directory that was just made. The other user may have put another directory
  * of root in its place meanwhile, so it must be empty. */
-static void give_directory(int above, const char *last)
+static void give_directory(int above, const char *last, const struct stat *dir)
 {
-    struct stat dir, st;
-    int fd = is_of_another(above, &dir) ? open_any(above, last, O_RDONLY | O_DIRECTORY, 0) : -1;
+    struct stat st;
+    int fd = open_any(above, last, O_RDONLY | O_DIRECTORY, 0);
 
     if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == 0 &&
         beneath_list(fd, ".", any_name, NULL) == 0)
-        (void)fchown(fd, dir.st_uid, dir.st_gid);
+        (void)fchown(fd, dir->st_uid, dir->st_gid);
     io_cleanup_close(&fd);
+}
+
+/* Makes a directory of the owner of `above`. It gets its name when it is theirs: another thread of
+ * root could else put its files into a directory that is still root's. -EINVAL: the file system
+ * has no such rename. */
+static int make_given(int above, const char *last, mode_t mode, const struct stat *dir)
+{
+    char made[32];
+
+    if (faccessat(above, last, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return -EEXIST;
+    snprintf(made, sizeof made, ".made.%d", (int)gettid());
+    (void)unlinkat(above, made, AT_REMOVEDIR); /* one that a kill left */
+    if (mkdirat(above, made, mode) < 0)
+        return -errno;
+    give_directory(above, made, dir);
+    if (renameat2(above, made, above, last, RENAME_NOREPLACE) == 0)
+        return 0;
+    int err = -errno;
+
+    (void)unlinkat(above, made, AT_REMOVEDIR);
+    return err;
 }
 
 int beneath_mkdir(int dirfd, const char *name, mode_t mode)
 {
     const char *last;
+    struct stat dir;
     int fd = open_above(dirfd, name, &last);
 
     if (fd < 0 && fd != dirfd)
         return fd;
-    int err = mkdirat(fd, last, mode) < 0 ? -errno : 0;
+    int err = is_of_another(fd, &dir) ? make_given(fd, last, mode, &dir) : -EINVAL;
 
-    if (err == 0)
-        give_directory(fd, last);
+    if (err == -EINVAL)
+        err = mkdirat(fd, last, mode) < 0 ? -errno : 0;
     close_above(fd, dirfd);
     return err;
 }

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <sched.h>
 #include <stdio.h>
@@ -158,6 +159,40 @@ CLAIM(whole_files_are_read_and_replaced_below_only)
 }
 
 /* ---- whose it is ---- */
+
+/* Makes the directory "both" if it is not there, and a file in it. */
+static void *make_both(void *name)
+{
+    int err = beneath_mkdir(dir, "both", 0700);
+
+    cr_assert(err == 0 || err == -EEXIST);
+    cr_assert_eq(opened(name, O_WRONLY | O_CREAT), 0);
+    return NULL;
+}
+
+CLAIM(what_threads_of_root_make_at_once_is_the_owners)
+{
+    static char a[] = "both/a", b[] = "both/b";
+    const char *const made[] = {"both", a, b};
+    char command[160];
+    pthread_t thread;
+    struct stat st;
+
+    if (geteuid() != 0)
+        cr_skip("not root");
+    cr_assert_eq(fchown(dir, 1000, 1000), 0);
+    for (int i = 0; i < 300; i++) {
+        cr_assert_eq(pthread_create(&thread, NULL, make_both, a), 0);
+        make_both(b);
+        cr_assert_eq(pthread_join(thread, NULL), 0);
+        for (size_t k = 0; k < 3; k++) {
+            cr_assert_eq(fstatat(dir, made[k], &st, 0), 0);
+            cr_assert_eq(st.st_uid, 1000, "number %zu of round %d", k, i);
+        }
+        snprintf(command, sizeof command, "rm -r '%s/both'", path);
+        cr_assert_eq(system(command), 0);
+    }
+}
 
 static int own(mode_t mode, uid_t uid, gid_t gid, char why[OWN_WHY])
 {
