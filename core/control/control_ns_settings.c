@@ -5,6 +5,7 @@
  */
 #include "control_impl.h"
 #include "ladder_run.h"
+#include "quota.h"
 #include "ship.h"
 #include "ttl.h"
 #include "vfs.h"
@@ -125,6 +126,69 @@ static int set_snapdir(struct call *call, struct ns *ns, const char *value)
     return vfs_set_snapdir(call->p, ns, !is_off(value));
 }
 
+/* ---- limits ---- */
+
+static void add_limit(uint64_t limit, bool size, struct strbuf *out)
+{
+    char text[32];
+
+    if (!limit) {
+        strbuf_adds(out, "off");
+    } else if (size) {
+        command_format_size(limit, text);
+        strbuf_adds(out, text);
+    } else {
+        strbuf_addf(out, "%llu", U(limit));
+    }
+}
+
+static void get_quota(struct state *p, struct ns *ns, struct strbuf *out)
+{
+    (void)p;
+    add_limit(quota_limits(ns).bytes, true, out);
+}
+
+static void get_quota_files(struct state *p, struct ns *ns, struct strbuf *out)
+{
+    (void)p;
+    add_limit(quota_limits(ns).inodes, false, out);
+}
+
+static int set_limit(struct call *call, struct ns *ns, const char *which, uint64_t limit)
+{
+    int err = quota_set(call->p, ns, which, limit);
+
+    if (err == -EOPNOTSUPP)
+        return control_fail(call, err,
+                            "what it takes was never counted, as an older version wrote it: "
+                            "`tally rebuild` counts it, and then it can have a limit");
+    return err;
+}
+
+static int set_quota(struct call *call, struct ns *ns, const char *value)
+{
+    uint64_t limit = 0;
+
+    if (!is_off(value) && command_size(value, &limit) < 0)
+        return control_fail_word(call, -EINVAL,
+                                 "quota is off or a size, a decimal number and perhaps K, M, G or "
+                                 "T, not %s",
+                                 value);
+    return set_limit(call, ns, NS_LIMIT_BYTES, limit);
+}
+
+static int set_quota_files(struct call *call, struct ns *ns, const char *value)
+{
+    uint64_t limit = 0;
+
+    if (!is_off(value) && command_number(value, &limit) < 0)
+        return control_fail_word(call, -EINVAL,
+                                 "quota_files is off or how many files and directories there may "
+                                 "be, not %s",
+                                 value);
+    return set_limit(call, ns, NS_LIMIT_INODES, limit);
+}
+
 static const char *const archive_modes[] = {
     [SHIP_MODE_ASYNC] = "async", [SHIP_MODE_SYNC] = SHIP_SYNC, [SHIP_MODE_OFF] = SHIP_OFF};
 
@@ -172,6 +236,14 @@ static const struct setting_of_ns settings[] = {
      "archive sync: an fsync in it waits until the archives of the store have what was changed; "
      "off: it is shipped to none; a URL: to that one alone",
      get_archive, set_archive},
+    {NS_LIMIT_BYTES, "off",
+     "quota SIZE: its files, also those that are deleted and still open, take no more than that; a "
+     "branch begins with the same",
+     get_quota, set_quota},
+    {NS_LIMIT_INODES, "off",
+     "quota_files N: so many files, directories and other things there may be in it, with its top "
+     "directory",
+     get_quota_files, set_quota_files},
 };
 #define SETTINGS (sizeof settings / sizeof *settings)
 
@@ -204,7 +276,7 @@ static int read_key(struct call *call, const char *key, struct ns **ret_ns,
         return control_fail_word(
             call, -EINVAL,
             "a namespace has no setting %s; there are: frozen, verify, snapshots, ttl, snapdir, "
-            "archive",
+            "archive, quota, quota_files",
             dot + 1);
     name = strndup(key + 3, (size_t)(dot - key - 3));
     if (!name)

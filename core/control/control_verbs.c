@@ -70,7 +70,8 @@ const struct verb control_verbs[] = {
     {"get", "get [KEY]", "show settings: value, default, range", NO_JOB, false, 0, 1, control_get},
     {"set", "set KEY VALUE",
      "change a setting, also ns:NAME.KEY of a namespace: frozen yes|no, verify never|open, "
-     "snapshots \"DUR*N...\"|off, ttl DUR|off, snapdir on|off, archive async|sync|off",
+     "snapshots \"DUR*N...\"|off, ttl DUR|off, snapdir on|off, archive async|sync|off, quota "
+     "SIZE|off, quota_files N|off",
      NO_JOB, false, 2, 2, control_set},
     {"branch", "branch NS NS2 [ttl=DUR]",
      "make NS2 as NS is at this instant; with ttl= it is dropped when that time is over", NO_JOB,
@@ -96,8 +97,8 @@ const struct verb control_verbs[] = {
      "list what was done to namespaces, the newest first: when, by whom, and whether it is undone",
      NO_JOB, true, 0, 1, control_history},
     {"growth", "growth [since=DUR]",
-     "list how the store has grown: samples of a few numbers, the oldest first", NO_JOB, true, 0,
-     0, control_growth},
+     "list how the store has grown: samples of a few numbers, the oldest first", NO_JOB, true, 0, 0,
+     control_growth},
     {"undo", "undo [SEQ|NS] [ns=NS] [conflicts=fail|ours|theirs|both]",
      "take back the newest operation on namespaces, or that of change SEQ, or the last merge "
      "into NS",

@@ -236,6 +236,7 @@ static void insert_ns(struct state *p, struct ns *ns)
     WRITE_GUARD(&p->names.lock);
 
     map64_del(&p->names.removed, ns->number);
+    ns_settings_drop(&p->names.settings, ns->number);
     ns_table_insert(&p->names, ns);
     if (p->names.next <= ns->number)
         p->names.next = ns->number + 1;

@@ -14,7 +14,8 @@
 static const char *const kinds[FEATURE_KINDS] = {"compatible", "read_only", "incompatible"};
 
 /* The features that this version knows. */
-static const uint64_t known[FEATURE_KINDS] = {[FEATURE_INCOMPATIBLE] =
+static const uint64_t known[FEATURE_KINDS] = {[FEATURE_READ_ONLY] = FEATURE_QUOTAS,
+                                              [FEATURE_INCOMPATIBLE] =
                                                   FEATURE_ABSENT_OBJECTS | FEATURE_HELD_ROOTS |
                                                   FEATURE_POOL_ON_SHARD | FEATURE_ARCHIVE};
 

@@ -22,6 +22,9 @@ enum feature_kind {
 #define FEATURE_HELD_ROOTS_NAME "held-roots"
 #define FEATURE_ARCHIVE (UINT64_C(1) << 7) /* records of archives (shard_format.h) */
 #define FEATURE_ARCHIVE_NAME "archive"
+/* Of the kind FEATURE_READ_ONLY: namespaces may have limits (state/ns_settings.h). */
+#define FEATURE_QUOTAS (UINT64_C(1) << 1)
+#define FEATURE_QUOTAS_NAME "quotas"
 /* of a store and of its pool: the pool is on a shard (disk_put.h) */
 #define FEATURE_POOL_ON_SHARD (UINT64_C(1) << 6)
 #define FEATURE_POOL_ON_SHARD_NAME "pool-on-shard"

@@ -305,13 +305,18 @@ uint64_t item_object(struct key k, const void *val, size_t len)
     return at ? get_le64(at) : 0;
 }
 
+struct usage inode_usage(const struct inode *in)
+{
+    return (struct usage){.inodes = 1, .bytes = S_ISDIR(in->mode) ? 0 : inode_st_blocks(in) * 512};
+}
+
 struct usage item_usage(struct key k, const void *val, size_t len)
 {
     struct inode in;
 
     if (key_type(k) != ITEM_INODE || inode_decode(val, len, &in) < 0)
         return (struct usage){0};
-    return (struct usage){.inodes = 1, .bytes = S_ISDIR(in.mode) ? 0 : inode_st_blocks(&in) * 512};
+    return inode_usage(&in);
 }
 
 void item_set_object(struct key k, void *val, size_t len, uint64_t object)

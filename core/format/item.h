@@ -135,6 +135,7 @@ struct usage {
     uint64_t inodes; /* of all types */
     uint64_t bytes;  /* 512 for each block (inode_st_blocks); 0 for a directory */
 };
+struct usage inode_usage(const struct inode *in);
 /* How much one item takes: nothing, unless it is an inode that decodes. */
 struct usage item_usage(struct key k, const void *val, size_t len);
 static inline void usage_add(struct usage *u, struct usage more)

@@ -5,9 +5,11 @@
 #include "merge_apply.h"
 #include "merge_aside.h"
 #include "merge_paths.h"
+#include "merge_size.h"
 #include "merge_tell.h"
 #include "ns_branch.h"
 #include "ns_label.h"
+#include "quota.h"
 #include "report.h"
 #include <errno.h>
 #include <stdio.h>
@@ -78,7 +80,8 @@ struct trying {
     struct state *p;
     const struct merge_call *c;
     struct merge_sides s;
-    struct ns *child; /* of which the base moves; NULL: of neither */
+    struct usage becomes; /* what ours takes after it */
+    struct ns *child;     /* of which the base moves; NULL: of neither */
     struct merge_plan plan;
     struct ns *base;            /* what was found to be the base, with a reference */
     struct merge_aside aside;   /* if it is made beside those who write */
@@ -190,12 +193,28 @@ static int change_ours(struct txn *t, struct trying *k)
     return k->aside.made ? merge_aside_put(t, &k->aside, &k->plan) : 0;
 }
 
+/* Do the limits of ours allow the result? -EDQUOT */
+static int check_size(struct state *p, struct trying *k)
+{
+    const struct ns *ours = k->c->ours;
+    int err = 0;
+
+    k->becomes = quota_used(ours);
+    if (!k->large)
+        err = merge_size(p, &k->s, &k->plan, &k->becomes);
+    else if (k->aside.made)
+        err = merge_size_aside(p, &k->aside, &k->plan, &k->becomes);
+    return err < 0 ? err : quota_check_result(ours, quota_used(ours), k->becomes);
+}
+
 /* Does the plan, and moves the base of the pair, in one frame. What is kept has frames before and
  * after it. */
 static int do_plan(struct txn *t, struct trying *k)
 {
-    int err = k->child && !k->c->back ? ns_hold_base(t, k->s.theirs) : 0;
+    int err = check_size(t->p, k);
 
+    if (err == 0 && k->child && !k->c->back)
+        err = ns_hold_base(t, k->s.theirs);
     k->since = now(t->p);
     find_move(k);
     if (err == 0)
@@ -484,6 +503,7 @@ int merge_run(struct state *p, const struct merge_call *c, struct merge_result *
     if (err == 0)
         err = run_with_rules(p, &k, &rules, ret);
     ret->decided = k.plan.decided;
+    ret->becomes = k.becomes;
     if (err == 0 && merge_plan_changes(&k.plan)) {
         ret->seq = k.seq;
         ret->names = k.plan.name_count;

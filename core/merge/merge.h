@@ -25,7 +25,7 @@
  * Limits: both deltas take 256 MiB at most, some 700,000 files (-E2BIG); what ours does while the
  * last try ends fits into one frame of the log (-EFBIG). Errors: 0 or -errno: -EEXIST there
  * are conflicts; -ENODATA no base is known, or it is not held any more; -EROFS `ours` is frozen,
- * hidden, or the store is read-only; -EINVAL both are one namespace; those of txn_begin_alone and
+ * hidden, or the store is read-only; -EDQUOT the result is above a limit of ours (quota.h); -EINVAL both are one namespace; those of txn_begin_alone and
  * of merge_plan_make. Threads: any; the caller holds no lock, and references on the namespaces.
  */
 #pragma once
@@ -36,9 +36,9 @@
 
 struct merge_call {
     struct ns *theirs, *ours;
-    struct ns *base;   /* NULL: the one that the records of the two know */
-    const char *label; /* NULL: nothing is kept, unless it is an undo */
-    bool undo;         /* it takes back a merge */
+    struct ns *base;        /* NULL: the one that the records of the two know */
+    const char *label;      /* NULL: nothing is kept, unless it is an undo */
+    bool undo;              /* it takes back a merge */
     enum history_kind kind; /* what it is in the history; 0: HISTORY_MERGE */
     /* Of an undo and a redo: what was kept before that which they take back, and the branch of
      * which the base goes back with it, or NULL. */
@@ -70,6 +70,7 @@ struct merge_result {
     uint64_t seq;                  /* the change that did it; 0: ours did not change */
     uint64_t names, inodes;        /* that changed in `ours` */
     uint64_t decided;              /* conflicts that the rule decided */
+    struct usage becomes;          /* with -EDQUOT: what `ours` would take */
     uint64_t ours_seq;             /* with conflicts: the change of ours that they are about */
     struct merge_found *conflicts; /* by path */
     size_t conflict_count;

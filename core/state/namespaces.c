@@ -120,11 +120,11 @@ int ns_get_by_name(struct state *p, const char *name, struct ns **ret_ns)
     return 0;
 }
 
-bool ns_table_has(struct ns_table *t, uint32_t number)
+struct ns *ns_table_get(struct ns_table *t, uint32_t number)
 {
-    const struct ns *ns = find_number(t, number);
+    struct ns *ns = find_number(t, number);
 
-    return ns && ns->live;
+    return ns && ns->live ? ns : NULL;
 }
 
 bool ns_table_has_name(struct ns_table *t, const char *name)
@@ -185,7 +185,6 @@ void ns_table_insert(struct ns_table *t, struct ns *ns)
     link_name(t, ns);
     ns->live = true;
     t->live += !ns->hidden.kind;
-    ns_settings_drop(&t->settings, ns->number);
 }
 
 char *ns_table_rename(struct ns_table *t, struct ns *ns, char *name)
@@ -416,13 +415,18 @@ int ns_publish(struct txn *t, struct ns *ns, const struct ns *from)
     /* A number that was used before gets another generation, made from the sequence number, which
      * always rises. */
     ns->generation = (uint32_t)atomic_load(&p->seq);
+    ns_settings_drop(&p->names.settings, ns->number);
     err = note_birth(t, ns, from, label);
     if (err == 0)
         err = capture_birth(t, ns, from);
+    if (err == 0 && from && !ns->hidden.kind)
+        err = ns_settings_inherit(t, ns, from);
     if (err == 0)
         err = state_changed(t, ns);
-    if (err < 0)
+    if (err < 0) {
+        ns_settings_drop(&p->names.settings, ns->number);
         return err;
+    }
     map64_del(&p->names.removed, ns->number);
     capture_observer_init(&ns->observer, ns->number);
     ns->tree.observer = p->log ? &ns->observer.observer : NULL;

@@ -33,8 +33,14 @@ struct ns {
     struct rwlock lock;          /* "namespace": guards the fields below that say nothing else */
     struct tree tree;
     struct capture_observer observer; /* observer of the tree, once the log is open */
-    uint64_t recorded_root;           /* freeze; the root that the last freeze recorded */
-    struct usage recorded;            /* freeze; and the usage */
+    struct usage unlinked;            /* of its inodes in the orphan tree */
+    /* Limits of what its inodes take, also of those (settings quota and quota_files; 0: none).
+     * Changed with the freeze lock held for writing. */
+    _Atomic uint64_t limit_bytes, limit_inodes;
+    /* bytes by which writes that are under way will make it larger: each holds the freeze lock */
+    _Atomic uint64_t promised;
+    uint64_t recorded_root; /* freeze; the root that the last freeze recorded */
+    struct usage recorded;  /* freeze; and the usage */
     /* the inode numbers from next_ino to ino_end - 1 are its own (ns_need_ino) */
     uint64_t next_ino, ino_end;
     struct map64 node_of, ino_of; /* inodes that have other nodes than their own (vnodes.h) */
@@ -179,13 +185,13 @@ bool ns_table_has_name(struct ns_table *t, const char *name);
 /* Removes a dropped namespace from the names, and puts its tree into the drop queue. The caller may
  * have its last reference. -ENOMEM: nothing happened. The caller holds "names" for writing. */
 int ns_table_remove(struct state *p, struct ns *ns);
-/* Has a live namespace the number? The caller holds "names". */
-bool ns_table_has(struct ns_table *t, uint32_t number);
+/* The live namespace of that number; NULL: there is none. The caller holds "names". */
+struct ns *ns_table_get(struct ns_table *t, uint32_t number);
 /* The namespace gets the tree of the draft, which keeps it as well; its own tree goes. It has the
  * inode numbers of both. The change is alone, or nobody else uses the state yet. -ENOMEM, -EIO */
 int ns_tree_take(struct state *p, struct ns *ns, const struct ns *draft);
-/* Puts a namespace into the table, which owns it afterwards. It begins without settings. The caller
- * holds "names" for writing. */
+/* Puts a namespace into the table, which owns it afterwards. The caller has seen to it
+ * that its number has no settings of an earlier one, and holds "names" for writing. */
 void ns_table_insert(struct ns_table *t, struct ns *ns);
 /* Makes a struct with a name and nothing else, which the caller owns. -ENOMEM */
 int ns_alloc(struct state *p, const char *name, struct ns **ret_ns);

@@ -3,6 +3,7 @@
 #include "ns_settings.h"
 
 #include "array.h"
+#include "bytes.h"
 #include "report.h"
 #include "state.h"
 #include <errno.h>
@@ -78,9 +79,70 @@ static int put_setting(struct state *p, uint32_t ns, const struct ns_setting *s,
     return 0;
 }
 
-int ns_setting_set(struct state *p, struct ns *ns, const struct ns_setting *s)
+/* ---- limits ---- */
+
+/* A limit of a namespace; 0: it has none, or one in another form. */
+static uint64_t limit_of(const struct ns_settings *l, uint32_t ns, const char *name)
+{
+    const struct ns_setting_row *row = find_row(l, ns, name);
+
+    return row && row->value && row->len == 8 ? get_le64(row->value) : 0;
+}
+
+/* Brings what struct ns has of the settings up to the rows. Needs "names". */
+static void apply_limits(struct state *p, struct ns *ns)
+{
+    atomic_store(&ns->limit_bytes, limit_of(&p->names.settings, ns->number, NS_LIMIT_BYTES));
+    atomic_store(&ns->limit_inodes, limit_of(&p->names.settings, ns->number, NS_LIMIT_INODES));
+}
+
+/* Notes a change of a setting for the log. */
+static void capture_setting(struct txn *t, const struct ns *ns, const struct ns_setting *s)
 {
     uint8_t data[NS_SETTING_OP_MAX];
+
+    capture_op(t, &(struct op){.kind = OP_NS_SETTING,
+                               .ns = ns->number,
+                               .data = data,
+                               .len = ns_setting_encode(s, data)});
+}
+
+/* What the limits of a branch of `from` are taken from. */
+static const struct ns *limited(struct state *p, const struct ns *from)
+{
+    struct ns *of = from->hidden.kind ? ns_table_get(&p->names, from->hidden.of.ns) : NULL;
+
+    if (atomic_load(&from->limit_bytes) || atomic_load(&from->limit_inodes))
+        return from;
+    return of && ns_is_of(&from->hidden.of, of) ? of : from;
+}
+
+int ns_settings_inherit(struct txn *t, struct ns *ns, const struct ns *from)
+{
+    static const char *const names[] = {NS_LIMIT_BYTES, NS_LIMIT_INODES};
+    const uint32_t of = limited(t->p, from)->number;
+    uint8_t value[8];
+    int err = 0;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names && err == 0; i++) {
+        struct ns_setting s = {.value = value, .len = sizeof value};
+        const uint64_t limit = limit_of(&t->p->names.settings, of, names[i]);
+
+        if (!limit)
+            continue;
+        memcpy(s.name, names[i], strlen(names[i]) + 1);
+        put_le64(value, limit);
+        err = put_setting(t->p, ns->number, &s, true);
+        capture_setting(t, ns, &s);
+    }
+    apply_limits(t->p, ns);
+    return err;
+}
+
+/* ---- one of them ---- */
+
+int ns_setting_set(struct state *p, struct ns *ns, const struct ns_setting *s)
+{
     TXN(t);
     bool valid = ns_setting_is_name(s->name, strlen(s->name)) && s->len <= NS_SETTING_VALUE_MAX &&
                  (s->value || s->len == 0);
@@ -98,13 +160,11 @@ int ns_setting_set(struct state *p, struct ns *ns, const struct ns_setting *s)
             err = -ENOSPC;
         if (err == 0)
             err = put_setting(p, ns->number, s, true);
+        apply_limits(p, ns);
     }
     if (err < 0)
         return err;
-    capture_op(&t, &(struct op){.kind = OP_NS_SETTING,
-                                .ns = ns->number,
-                                .data = data,
-                                .len = ns_setting_encode(s, data)});
+    capture_setting(&t, ns, s);
     return state_changed(&t, NULL);
 }
 
@@ -137,11 +197,13 @@ int ns_setting_next(struct state *p, const char *name, uint32_t after, uint32_t 
     return -ENOENT;
 }
 
-int ns_setting_restore(struct state *p, const struct ns *ns, const struct ns_setting *s)
+int ns_setting_restore(struct state *p, struct ns *ns, const struct ns_setting *s)
 {
     WRITE_GUARD(&p->names.lock);
+    int err = put_setting(p, ns->number, s, true);
 
-    return put_setting(p, ns->number, s, true);
+    apply_limits(p, ns);
+    return err;
 }
 
 void ns_settings_drop(struct ns_settings *l, uint32_t ns)
@@ -159,19 +221,23 @@ void ns_settings_drop(struct ns_settings *l, uint32_t ns)
 static int load_row(struct state *p, const struct kv_each *e)
 {
     struct ns_setting s;
+    struct ns *of;
     uint32_t ns;
-    bool orphan;
+    int err;
 
     if (e->len == KV_DAMAGED || ns_setting_row(e->key, e->klen, e->val, e->len, &ns, &s) < 0) {
         report(REPORT_WARN, "a setting of a namespace is stored damaged: it is as if it were not");
         return 0;
     }
-    orphan = !ns_table_has(&p->names, ns);
-    if (orphan) {
+    of = ns_table_get(&p->names, ns);
+    if (!of) {
         s.value = NULL;
         s.len = 0;
     }
-    return put_setting(p, ns, &s, orphan);
+    err = put_setting(p, ns, &s, !of);
+    if (of)
+        apply_limits(p, of);
+    return err;
 }
 
 int ns_settings_load(struct state *p)

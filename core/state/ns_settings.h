@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * ns_settings: settings of single namespaces, as names and bytes. Whoever brings a setting gives
- * its bytes a meaning (schedule/ladder_run.h and ttl.h have those of this version). They belong to
- * the number of a namespace: they stay when it is renamed, go when it is dropped, and a branch
- * begins without any.
+ * its bytes a meaning (schedule/ladder_run.h, ttl.h). They belong to the number of a namespace:
+ * they stay when it is renamed, go when it is dropped, and a branch begins without any.
+ *
+ * The two limits of a namespace are the exception. Their bytes are a number, 8 bytes, which is kept
+ * in struct ns as well (limit_bytes, limit_inodes), and a branch begins with those of its origin.
  *
  * All of them are in memory, sorted by number and name. The lock "names" guards them.
  */
@@ -13,9 +15,13 @@
 
 #define NS_SETTINGS_MAX 32 /* settings that ns_setting_set gives a namespace */
 
+#define NS_LIMIT_BYTES "quota"
+#define NS_LIMIT_INODES "quota_files"
+
 struct ns;
 struct ns_records;
 struct state;
+struct txn;
 
 /* One row, also of a setting that was removed, until a commit has that. */
 struct ns_setting_row {
@@ -41,7 +47,11 @@ int ns_setting_get(struct state *p, const struct ns *ns, const char *name, void 
 /* The next namespace by number, above `after`, that has the setting. -ENOENT */
 int ns_setting_next(struct state *p, const char *name, uint32_t after, uint32_t *ret_ns);
 /* Makes a change again that a frame has, however many there are. -ENOMEM */
-int ns_setting_restore(struct state *p, const struct ns *ns, const struct ns_setting *s);
+int ns_setting_restore(struct state *p, struct ns *ns, const struct ns_setting *s);
+/* Gives a new branch, whose frame `t` is about to write, the limits of `from`; one that is kept of a
+ * namespace, and has none of its own, has those that this has now. The change is alone, and the
+ * caller holds "names" for writing. -ENOMEM */
+int ns_settings_inherit(struct txn *t, struct ns *ns, const struct ns *from);
 /* The number has no settings any more: its namespace was dropped, or a new one gets it. The caller
  * holds "names" for writing. */
 void ns_settings_drop(struct ns_settings *l, uint32_t ns);

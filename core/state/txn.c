@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #define SPARE_MAX ((size_t)1024 * 1024) /* bytes; larger memory of a change is not kept */
-#define ROOM_SLACK ((size_t)64 * 1024) /* bytes of operations beside the data of a change */
+#define ROOM_SLACK ((size_t)64 * 1024)  /* bytes of operations beside the data of a change */
 
 /* ---- room ---- */
 
@@ -246,14 +246,22 @@ void ns_guard_leave(struct ns **ns)
     ns_unlock(*ns);
 }
 
-void orphans_lock(struct txn *t)
+void orphans_lock(struct txn *t, struct ns *of)
 {
-    rwlock_wrlock(&t->p->orphans.lock);
-    t->p->orphans.observer.txn = t;
+    struct orphans *o = &t->p->orphans;
+
+    rwlock_held_write(&of->lock);
+    rwlock_wrlock(&o->lock);
+    o->observer.txn = t;
+    o->of = of;
+    o->before = o->tree.usage;
 }
 
 void orphans_unlock(struct orphans *o)
 {
+    usage_add(&o->of->unlinked, o->tree.usage);
+    usage_take(&o->of->unlinked, o->before);
+    o->of = NULL;
     o->observer.txn = NULL;
     rwlock_wrunlock(&o->lock);
 }

@@ -49,8 +49,8 @@ struct txn_room {
 };
 
 struct txn {
-    struct state *p; /* NULL: not begun, or ended */
-    struct ns *ns;   /* a referenced namespace that txn_end gives back, or NULL */
+    struct state *p;             /* NULL: not begun, or ended */
+    struct ns *ns;               /* a referenced namespace that txn_end gives back, or NULL */
     struct remote_bytes *remote; /* remote bytes gathered for this change; NULL: none */
     bool alone;                  /* the freeze lock is held for writing */
     uint64_t request; /* the kernel's number of the request that this change serves; 0: none */
@@ -62,7 +62,7 @@ struct txn {
     size_t len, room;
     struct capture_borrowed pieces[CAPTURE_BORROWED];
     size_t borrowed_count, borrowed_len;
-    int error; /* an operation could not be noted */
+    int error;                   /* an operation could not be noted */
     struct history_row *history; /* the operation on namespaces that the next frame is, or NULL */
     struct content *held[CAPTURE_HELD]; /* contents that wait for their frame */
     size_t held_count;
@@ -93,10 +93,11 @@ void txn_end(struct txn *t);
 void txn_set_request(uint64_t unique);
 uint64_t txn_request(void);
 
-/* Lock the tree of a namespace, or that of the orphans, for writing. */
+/* Lock the tree of a namespace, or that of the orphans, for writing. Who locks the orphans changes
+ * those of `of`, whose lock it holds for writing: of->unlinked follows. */
 void ns_lock(struct txn *t, struct ns *ns);
 void ns_unlock(struct ns *ns);
-void orphans_lock(struct txn *t);
+void orphans_lock(struct txn *t, struct ns *of);
 void orphans_unlock(struct orphans *o);
 
 /* For the rest of the enclosing block: a txn that ends with it, to be begun; one that is alone and
@@ -112,7 +113,7 @@ void ns_guard_leave(struct ns **ns);
     struct ns *LOCK_CAT(guard_, __LINE__) __attribute__((cleanup(ns_guard_leave), unused)) = (n);  \
     ns_lock((txn), LOCK_CAT(guard_, __LINE__))
 void orphans_guard_leave(struct orphans **o);
-#define ORPHANS_GUARD(txn)                                                                         \
+#define ORPHANS_GUARD(ns)                                                                          \
     struct orphans *LOCK_CAT(guard_, __LINE__)                                                     \
-        __attribute__((cleanup(orphans_guard_leave), unused)) = &(txn)->p->orphans;                \
-    orphans_lock(txn)
+        __attribute__((cleanup(orphans_guard_leave), unused)) = &(ns)->observer.txn->p->orphans;   \
+    orphans_lock((ns)->observer.txn, (ns))

@@ -251,7 +251,7 @@ static int copy_nameless(struct state *p, struct ns *ns, const struct tree *from
     struct inode in;
     uint64_t serial;
     int err;
-    ORPHANS_GUARD(ns->observer.txn);
+    ORPHANS_GUARD(ns);
 
     serial = p->orphans.next_ino++;
     err = items_copy(p, from, range_of_inode(ino), orphans, serial);
@@ -312,7 +312,7 @@ void inode_renew_undo(struct state *p, struct ns *ns, uint64_t ino, uint64_t nod
     if (!v)
         return;
     if (items_any(&ns->tree, range_of_inode(ino))) {
-        ORPHANS_GUARD(ns->observer.txn);
+        ORPHANS_GUARD(ns);
 
         (void)items_cut(p, &p->orphans.tree, range_of_inode(v->orphan));
         v->orphan = 0;
@@ -383,7 +383,7 @@ int items_lock(struct state *p, struct vnode *v, struct txn *t, struct items *re
         rwlock_rdlock(&v->ns->lock);
     ret->orphan = v->orphan != 0;
     if (ret->orphan && t)
-        orphans_lock(t);
+        orphans_lock(t, v->ns);
     else if (ret->orphan)
         rwlock_rdlock(&p->orphans.lock);
     ret->tree = ret->orphan ? &p->orphans.tree : &v->ns->tree;
@@ -421,7 +421,7 @@ static int adopt(struct state *p, struct ns *ns, struct vnode *v)
     struct key_range all = range_of_inode(ns_ino_of(ns, v->nodeid));
     uint64_t serial;
     int err;
-    ORPHANS_GUARD(ns->observer.txn);
+    ORPHANS_GUARD(ns);
     serial = p->orphans.next_ino++;
     err = items_copy(p, &ns->tree, all, &p->orphans.tree, serial);
     if (err < 0)
@@ -435,7 +435,7 @@ int orphan_create(struct state *p, struct vnode *v, const struct inode *in, bool
     uint64_t serial;
     int err;
     rwlock_held_write(&v->ns->lock);
-    ORPHANS_GUARD(v->ns->observer.txn);
+    ORPHANS_GUARD(v->ns);
     serial = p->orphans.next_ino++;
     err = inode_store(&p->orphans.tree, serial, in);
     if (err == 0) {
@@ -451,7 +451,7 @@ int orphan_return(struct state *p, struct vnode *v)
     uint64_t ino = vfs_node_ino(v->nodeid), serial;
     int err;
     rwlock_held_write(&v->ns->lock);
-    ORPHANS_GUARD(v->ns->observer.txn);
+    ORPHANS_GUARD(v->ns);
     serial = v->orphan;
     err = items_copy(p, orphans, range_of_inode(serial), t, ino);
     if (err < 0)

@@ -34,7 +34,7 @@ struct vnode {
 
 #define VNODE_BUCKETS 4096
 struct vnode_table {
-    struct mutex lock; /* "inodes" */
+    struct mutex lock;        /* "inodes" */
     _Atomic uint64_t renewed; /* nodes that inodes got since the start (inode_renew) */
     struct vnode *bucket[VNODE_BUCKETS] GUARDED_BY(inodes);
 };
@@ -44,6 +44,8 @@ struct orphans {
     struct tree tree GUARDED_BY(orphans);
     struct capture_observer observer GUARDED_BY(orphans);
     uint64_t next_ino GUARDED_BY(orphans);
+    struct ns *of GUARDED_BY(orphans);       /* whose orphans who holds the lock changes */
+    struct usage before GUARDED_BY(orphans); /* usage of the tree when the lock was taken */
 };
 
 /* Finds the vnode of a nodeid, with a reference, or makes one. -ESTALE: the namespace was dropped,

@@ -109,16 +109,18 @@ static int check_features(const struct store_text *t, const char *path, bool wri
 
 /* The features of each store that this version has opened for writing. */
 static const struct {
+    enum feature_kind kind;
     uint64_t feature;
     const char *name;
-} always[] = {{FEATURE_ABSENT_OBJECTS, FEATURE_ABSENT_OBJECTS_NAME},
-              {FEATURE_HELD_ROOTS, FEATURE_HELD_ROOTS_NAME},
-              {FEATURE_ARCHIVE, FEATURE_ARCHIVE_NAME}};
+} always[] = {{FEATURE_READ_ONLY, FEATURE_QUOTAS, FEATURE_QUOTAS_NAME},
+              {FEATURE_INCOMPATIBLE, FEATURE_ABSENT_OBJECTS, FEATURE_ABSENT_OBJECTS_NAME},
+              {FEATURE_INCOMPATIBLE, FEATURE_HELD_ROOTS, FEATURE_HELD_ROOTS_NAME},
+              {FEATURE_INCOMPATIBLE, FEATURE_ARCHIVE, FEATURE_ARCHIVE_NAME}};
 
 static bool has_all(const struct features *f)
 {
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
-        if (!(f->mask[FEATURE_INCOMPATIBLE] & always[i].feature))
+        if (!(f->mask[always[i].kind] & always[i].feature))
             return false;
     return true;
 }
@@ -129,7 +131,7 @@ static int write_identity(int dirfd, const struct store_text *t)
     char text[STORE_TEXT_MAX + 1];
 
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
-        features_use(&mine.features, FEATURE_INCOMPATIBLE, always[i].feature, always[i].name);
+        features_use(&mine.features, always[i].kind, always[i].feature, always[i].name);
     return io_write_file(dirfd, IDENTITY_FILE, text, store_text_encode(&mine, text), 0644);
 }
 

@@ -62,7 +62,7 @@ int vfs_lookup_snapshot(struct state *p, uint32_t of, const char *name, struct v
  * VFS_CAPABILITY. */
 bool vfs_snapdir(struct state *p, const struct ns *ns);
 int vfs_set_snapdir(struct state *p, struct ns *ns, bool on); /* as ns_setting_set */
-bool vfs_has_snapdir(struct state *p, uint32_t number); /* false also of no namespace */
+bool vfs_has_snapdir(struct state *p, uint32_t number);       /* false also of no namespace */
 /* Is the namespace of that number such a snapshot? The caller does not hold "names". */
 bool ns_gives_no_rights(struct state *p, uint32_t number);
 int vfs_getattr(struct state *p, uint64_t nodeid, struct vfs_attr *ret);
@@ -220,3 +220,5 @@ int vfs_passthrough_fd(const struct vfs_file *f);
 void vfs_not_passthrough(struct vfs_file *f);
 
 int vfs_statfs(struct state *p, struct disk_space *ret);
+/* The same for who asks at a node: of a namespace with limits only what these leave. */
+int vfs_statfs_at(struct state *p, uint64_t nodeid, struct disk_space *ret);

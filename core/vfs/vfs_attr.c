@@ -6,6 +6,7 @@
 #include "nowait.h"
 #include "report.h"
 #include "kept.h"
+#include "quota.h"
 #include "vfs.h"
 #include "vfs_file_impl.h"
 #include "vfs_remote.h"
@@ -321,7 +322,7 @@ int vfs_setattr(struct state *p, uint64_t nodeid, unsigned set, const struct vfs
         err = vnode_get(p, nodeid, &v);
     if (err < 0)
         return err;
-    err = v->ns->target         ? -EPERM
+    err = v->ns->target        ? -EPERM
           : set & VFS_SET_SIZE ? set_size(p, v, &s, ret)
                                : set_vnode(p, v, &s, ret);
     vnode_put(p, v);
@@ -434,4 +435,13 @@ int vfs_statfs(struct state *p, struct disk_space *ret)
     kept = flush_reserve(ret) / ret->block_size;
     ret->blocks_avail = ret->blocks_avail > kept ? ret->blocks_avail - kept : 0;
     return 0;
+}
+
+int vfs_statfs_at(struct state *p, uint64_t nodeid, struct disk_space *ret)
+{
+    int err = vfs_statfs(p, ret);
+
+    if (err == 0)
+        quota_space(p, nodeid, ret);
+    return err;
 }

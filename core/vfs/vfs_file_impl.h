@@ -180,6 +180,11 @@ int holes_load(const struct items *it, const struct inode *in, uint64_t at, uint
 int holes_fill(const struct items *it, struct inode *in, struct pages_of u);
 /* Put the whole pages in [from, end) into the maps. Zeros are stored there. Stores `in`. */
 int holes_dig(const struct items *it, struct inode *in, uint64_t from, uint64_t end);
+/* The number of bytes of holes among these pages. */
+int holes_among(const struct items *it, const struct inode *in, struct pages_of u, uint64_t *ret);
+/* How many bytes of whole pages lie in [off, end): what holes_dig makes of them, if none is a hole
+ * yet. */
+uint64_t holes_room(uint64_t off, uint64_t end);
 /* Clear the inode's flag of holes if no map is left. Does not store `in`. */
 int holes_settle(const struct items *it, struct inode *in);
 /* Remove all holes in the pages behind `from` from the maps, however many there are. Stores

@@ -128,6 +128,26 @@ int holes_fill(const struct items *it, struct inode *in, struct pages_of u)
     return gone ? holes_settle(it, in) : 0;
 }
 
+int holes_among(const struct items *it, const struct inode *in, struct pages_of u, uint64_t *ret)
+{
+    struct holes h;
+    int err = 0;
+
+    *ret = 0;
+    while (u.from < u.end && (err = next_map(it, in, u.from, &h)) == 0 && h.at < u.end) {
+        *ret += (uint64_t)__builtin_popcount(h.map & pages_in(h.at, u.from, u.end)) * FILE_PAGE;
+        u.from = h.at + EXTENT_BLOCK;
+    }
+    return err == -ENOENT ? 0 : err;
+}
+
+uint64_t holes_room(uint64_t off, uint64_t end)
+{
+    struct pages_of u = pages_within(off, end);
+
+    return u.from < u.end ? u.end - u.from : 0;
+}
+
 int holes_dig(const struct items *it, struct inode *in, uint64_t from, uint64_t end)
 {
     struct pages_of u = pages_within(from, end);

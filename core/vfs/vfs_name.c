@@ -10,6 +10,7 @@
  */
 #include "acl.h"
 #include "flush.h"
+#include "quota.h"
 #include "vfs.h"
 #include "vfs_file_impl.h"
 #include "vfs_remote.h"
@@ -231,7 +232,9 @@ static int add_inode(struct state *p, struct ns *ns, uint64_t dir_ino, struct in
     if (S_ISDIR(in->mode) && dir->nlink == UINT32_MAX)
         return -EMLINK;
     in->parent = S_ISDIR(in->mode) ? dir_ino : 0;
-    err = inode_store(t, ino, in);
+    err = quota_check(ns, inode_usage(in));
+    if (err == 0)
+        err = inode_store(t, ino, in);
     for (size_t at = 0, i = 0; err == 0 && target && at < in->size; i++, at += ITEM_SYMLINK_PIECE) {
         size_t n = in->size - at < ITEM_SYMLINK_PIECE ? in->size - at : ITEM_SYMLINK_PIECE;
         err = tree_put(t, key_make(ino, ITEM_SYMLINK, i), target + at, n);
@@ -326,7 +329,7 @@ static int tmpfile_init(struct state *p, struct vnode *v, uint64_t dir_ino, cons
     struct txn *t = v->ns->observer.txn;
     struct items to = {.tree = &p->orphans.tree, .ns = v->ns, .txn = t, .orphan = true};
     int err;
-    ORPHANS_GUARD(t);
+    ORPHANS_GUARD(v->ns);
 
     to.ino = v->orphan;
     err = acl_make(p, v->ns, dir_ino, dir, cred->umask, &to, in);
@@ -350,6 +353,8 @@ static int make_nameless(struct txn *t, uint64_t dir_ino, struct inode *dir, str
     uint64_t ino = ns->next_ino;
     int err = acl_reach(p, t, dir_ino, dir); /* an orphan that is removed again is a change, too */
 
+    if (err == 0)
+        err = quota_check(ns, inode_usage(m->in));
     if (err == 0)
         err = vnode_get(p, vfs_node(ns->number, ino), &m->v);
     if (err < 0)

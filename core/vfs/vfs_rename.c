@@ -6,6 +6,7 @@
  * exist, or neither.
  */
 #include "ns_drop.h"
+#include "quota.h"
 #include "vfs.h"
 #include "vfs_file_impl.h"
 #include <errno.h>
@@ -210,6 +211,13 @@ static int vacate(struct state *p, struct ns *ns, const struct spot *s,
     return err;
 }
 
+/* Does an inode go with the name? One that is open stays, without a name. */
+static bool goes_at_once(struct state *p, const struct ns *ns, const struct spot *s)
+{
+    return s->exists && (S_ISDIR(s->in.mode) || s->in.nlink == 1) &&
+           !vnode_is_open(p, ns_node_of(ns, s->ino), false);
+}
+
 /* Move the inode of `a` to the name `b`. An inode that is there loses this name; a directory must
  * be empty, and only a directory can replace one. */
 static int replace(struct state *p, struct ns *ns, struct spot *a, struct spot *b,
@@ -222,7 +230,9 @@ static int replace(struct state *p, struct ns *ns, struct spot *a, struct spot *
         return dir ? -ENOTDIR : -EISDIR;
     if (gone_dir && b->in.size)
         return -ENOTEMPTY;
-    err = dirent_put(p, &ns->tree, b->key, a->ino, a->in.mode, b->name);
+    err = whiteout && !goes_at_once(p, ns, b) ? quota_check(ns, inode_usage(whiteout)) : 0;
+    if (err == 0)
+        err = dirent_put(p, &ns->tree, b->key, a->ino, a->in.mode, b->name);
     if (err == 0)
         err = vacate(p, ns, a, whiteout);
     if (err == 0 && b->exists)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* vfs_share: one file gets the bytes of a range of another one by naming the same objects. */
 #include "flush.h"
+#include "quota.h"
 #include "vfs.h"
 #include "vfs_file_impl.h"
 #include <errno.h>
@@ -80,22 +81,25 @@ static int share_extents(struct state *p, struct items *src, const struct inode 
 
     if (err == 0 && s->flags & INODE_EXTENTS)
         err = bytes_of_extents(src, s, off, end, &own);
-    if (err == 0 && s->flags & INODE_EXTENTS)
-        err = copy_items(p, src, dst, ITEM_EXTENT, off, end);
-    if (err == 0 && s->flags & INODE_SUBBLOCKS)
-        err = copy_items(p, src, dst, ITEM_SUBBLOCK, off, end);
-    if (err == 0 && s->flags & INODE_HOLES)
-        err = copy_items(p, src, dst, ITEM_HOLES, off, end);
-    if (err < 0) {
-        cut_shared(p, dst, off);
+    if (err < 0)
         return err;
-    }
     d->stored = inode_stored(d);
     d->flags |= s->flags & (INODE_EXTENTS | INODE_SUBBLOCKS | INODE_HOLES);
     d->object = s->object;
     d->valid = s->valid < end ? s->valid : end;
     d->stored += own + d->valid - was.valid - holes;
-    return 0;
+    err = quota_check(dst->ns, (struct usage){.bytes = quota_growth(&was, d)});
+    if (err < 0)
+        return err;
+    if (s->flags & INODE_EXTENTS)
+        err = copy_items(p, src, dst, ITEM_EXTENT, off, end);
+    if (err == 0 && s->flags & INODE_SUBBLOCKS)
+        err = copy_items(p, src, dst, ITEM_SUBBLOCK, off, end);
+    if (err == 0 && s->flags & INODE_HOLES)
+        err = copy_items(p, src, dst, ITEM_HOLES, off, end);
+    if (err < 0)
+        cut_shared(p, dst, off);
+    return err;
 }
 
 /* Share a range of two files whose trees are locked. Returns the number of bytes; -EOPNOTSUPP. */
@@ -125,8 +129,13 @@ static ssize_t share(struct state *p, struct items *src, struct items *dst, uint
     if (err < 0)
         return err;
     if (!extents) {
+        const struct inode was = d;
+
         d.object = s.object;
         d.valid = s.valid < end ? s.valid : end;
+        err = quota_check(dst->ns, (struct usage){.bytes = quota_growth(&was, &d)});
+        if (err < 0)
+            return err;
     }
     d.size = end > d.size ? end : d.size;
     d.mtime = d.ctime = now(p);

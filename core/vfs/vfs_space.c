@@ -36,15 +36,15 @@ static int check_range(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
     return len > FILE_SIZE_MAX - off ? -EFBIG : 0;
 }
 
-/* Does the disk have room for those bytes of the range that are not stored yet? Nothing is
+/* Do the disk and the limit of the namespace have room for those bytes of the range that are not stored yet? Nothing is
  * reserved. It is an estimate: all stored bytes of the file are taken to lie in the range. */
-static int check_room(struct state *p, const struct inode *in, uint64_t off, uint64_t len)
+static int check_room(struct vfs_file *f, const struct inode *in, uint64_t off, uint64_t len)
 {
     uint64_t end = off + len, from = off > in->size ? off : in->size;
     uint64_t behind = end > from ? end - from : 0, inside = len - behind;
     uint64_t stored = inode_stored(in), need = behind + (inside > stored ? inside - stored : 0);
     struct disk_space s;
-    int err = vfs_statfs(p, &s);
+    int err = vfs_statfs_at(f->p, f->v->nodeid, &s);
 
     if (err < 0)
         return err;
@@ -205,7 +205,7 @@ int vfs_fallocate(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
         return err;
     err = load_inode(f, &in);
     if (err == 0 && !(mode & FALLOC_FL_PUNCH_HOLE))
-        err = check_room(f->p, &in, off, len);
+        err = check_room(f, &in, off, len);
     if (err < 0)
         return err;
     if (!clear)

@@ -17,6 +17,7 @@
  * Three steps: plan with the namespace's lock, move bytes without it, record with it again.
  */
 #include "flush.h"
+#include "quota.h"
 #include "vfs.h"
 #include "vfs_file_impl.h"
 #include "vfs_remote.h"
@@ -65,6 +66,7 @@ struct plan {
     bool hole;          /* the bytes are zeros that become a hole, not data */
     uint64_t old_valid; /* if fresh: number of bytes at `start` that c must have before the write */
     size_t len;         /* bytes this step writes */
+    uint64_t promised;  /* bytes by which the namespace will be larger (quota.h) */
 };
 
 /* A sealed content of up to so many bytes is copied as a whole when it is changed. */
@@ -89,8 +91,7 @@ static struct content *own_content(struct state *p, struct items *it, struct key
     *ret_err = tree_own(it->tree, k);
     if (*ret_err == 0)
         *ret_err = refs_entry(p->refs, number, false, NULL, &e);
-    if (*ret_err == 0 && e.count == 1 && e.kind != ENTRY_ALIAS &&
-        content_begin(p, c, valid))
+    if (*ret_err == 0 && e.count == 1 && e.kind != ENTRY_ALIAS && content_begin(p, c, valid))
         return c;
     content_unref(c);
     return NULL;
@@ -142,8 +143,7 @@ static int plan_block_in_place(struct items *it, uint64_t off, struct plan *plan
         return 0;
     plan->overlay = true;
     plan->start = b->at;
-    return plan_in_place(it, key_make(it->ino, ITEM_EXTENT, b->at), b->e.object, b->e.valid,
-                         plan);
+    return plan_in_place(it, key_make(it->ino, ITEM_EXTENT, b->at), b->e.object, b->e.valid, plan);
 }
 
 /* The write lies within the subblock extent `u`: change the subblock extent in place, or replace it
@@ -320,9 +320,16 @@ static int record_base(struct items *it, const struct plan *plan, struct inode *
     return inode_store(it->tree, it->ino, in);
 }
 
+/* The namespace is as large as it was promised to become, or the step failed. */
+static void settle(struct vnode *v, struct plan *plan)
+{
+    quota_settle(v->ns, plan->promised);
+    plan->promised = 0;
+}
+
 /* Record the write in the tree: the file's items name what was written. The inode is loaded again,
  * since the namespace's lock was free in between. */
-static int record(struct vnode *v, const struct plan *plan, uint64_t end)
+static int record(struct vnode *v, struct plan *plan, uint64_t end)
 {
     struct state *p = plan->t->p;
     struct items it;
@@ -342,6 +349,7 @@ static int record(struct vnode *v, const struct plan *plan, uint64_t end)
     }
     if (err == 0)
         err = record_holes(&it, plan, end_before(plan, &was), &in);
+    settle(v, plan);
     err = change_done(it.txn, it.ns, err);
     items_unlock(p, &it);
     return err;
@@ -361,15 +369,41 @@ static void plan_end(struct plan *plan, int err)
     content_unref(plan->c);
 }
 
+/* Promise the bytes by which this step makes the file larger: holes that it fills, and what it
+ * stores behind the end of the block or of the base, but for the pages that it skips. Zeros that
+ * become holes add nothing. -EDQUOT. */
+static int promise_growth(struct items *it, struct plan *plan)
+{
+    const uint64_t from = end_before(plan, &plan->in), end = plan->off + plan->len;
+    struct inode in = plan->in;
+    uint64_t filled;
+    int err = plan->hole ? 0 : holes_among(it, &in, pages_around(plan->off, plan->len), &filled);
+
+    if (err < 0 || plan->hole)
+        return err;
+    inode_use_extents(&in); /* `stored` counts */
+    in.stored += filled;
+    if (end > from)
+        in.stored += end - from - holes_room(from, plan->off);
+    err = quota_promise(it->ns, quota_growth(&plan->in, &in));
+    if (err == 0)
+        plan->promised = quota_growth(&plan->in, &in);
+    return err;
+}
+
 /* Turn the pages of the write from holes into data. This is done before a byte is written, because
  * a write that fails halfway may leave some bytes, and a mapped hole must have zeros only. The
  * change gets a frame of its own, because others may change the inode before this step records its
  * bytes. */
-static int fill_holes(struct items *it, const struct plan *plan)
+static int fill_holes(struct items *it, struct plan *plan)
 {
     struct inode in = plan->in;
     int err = plan->hole ? 0 : holes_fill(it, &in, pages_around(plan->off, plan->len));
+    uint64_t filled = quota_growth(&plan->in, &in);
 
+    filled = filled < plan->promised ? filled : plan->promised;
+    quota_settle(it->ns, filled);
+    plan->promised -= filled;
     if (err == 0 && in.flags != plan->in.flags)
         err = inode_store(it->tree, it->ino, &in);
     return err < 0 || in.stored != plan->in.stored ? change_done(it->txn, it->ns, err) : err;
@@ -388,6 +422,8 @@ static int write_step(struct plan *plan, struct vnode *v, const uint8_t *buf)
         return err;
     err = plan_write(v, &it, off, plan);
     if (err == 0)
+        err = promise_growth(&it, plan);
+    if (err == 0)
         err = fill_holes(&it, plan);
     items_leave(t->p, &it);
     if (err == 0)
@@ -396,6 +432,7 @@ static int write_step(struct plan *plan, struct vnode *v, const uint8_t *buf)
         err = content_write_borrowed(t, plan->c, buf, plan->len, off - plan->start);
     if (err == 0)
         err = record(v, plan, off + plan->len);
+    settle(v, plan);
     plan_end(plan, err);
     if (err < 0)
         (void)state_changed(t, NULL); /* this ends the borrowing: the caller may change `buf` after

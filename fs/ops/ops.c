@@ -355,8 +355,7 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent, const 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
 {
     struct disk_space d;
-    (void)ino;
-    int err = vfs_statfs(fs_of(req)->p, &d);
+    int err = vfs_statfs_at(fs_of(req)->p, ino, &d);
     if (err < 0) {
         fs_reply_err(req, err);
         return;

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+/* quota: see the header. */
+#include "quota.h"
+
+#include "bytes.h"
+#include <errno.h>
+#include <string.h>
+
+struct usage quota_used(const struct ns *ns)
+{
+    struct usage u = ns->tree.usage;
+
+    usage_add(&u, ns->unlinked);
+    return u;
+}
+
+struct usage quota_limits(const struct ns *ns)
+{
+    return (struct usage){atomic_load(&ns->limit_inodes), atomic_load(&ns->limit_bytes)};
+}
+
+/* Is that above a limit? */
+static bool is_above(uint64_t used, uint64_t more, uint64_t limit)
+{
+    return more && limit && (used > limit || more > limit - used);
+}
+
+int quota_check(const struct ns *ns, struct usage more)
+{
+    const struct usage limit = quota_limits(ns);
+    struct usage used;
+
+    if ((!limit.bytes && !limit.inodes) || atomic_load(&ns->followed))
+        return 0;
+    rwlock_held_write(&ns->lock);
+    used = quota_used(ns);
+    used.bytes += atomic_load(&ns->promised);
+    return is_above(used.bytes, more.bytes, limit.bytes) ||
+                   is_above(used.inodes, more.inodes, limit.inodes)
+               ? -EDQUOT
+               : 0;
+}
+
+int quota_check_result(const struct ns *ns, struct usage was, struct usage result)
+{
+    const struct usage limit = quota_limits(ns);
+
+    if (atomic_load(&ns->followed))
+        return 0;
+    return (limit.bytes && result.bytes > limit.bytes && result.bytes > was.bytes) ||
+                   (limit.inodes && result.inodes > limit.inodes && result.inodes > was.inodes)
+               ? -EDQUOT
+               : 0;
+}
+
+uint64_t quota_growth(const struct inode *was, const struct inode *in)
+{
+    const uint64_t before = inode_st_blocks(was), after = inode_st_blocks(in);
+
+    return after > before ? (after - before) * 512 : 0;
+}
+
+int quota_promise(struct ns *ns, uint64_t bytes)
+{
+    int err = quota_check(ns, (struct usage){.bytes = bytes});
+
+    if (err == 0)
+        atomic_fetch_add(&ns->promised, bytes);
+    return err;
+}
+
+void quota_settle(struct ns *ns, uint64_t bytes)
+{
+    atomic_fetch_sub(&ns->promised, bytes);
+}
+
+/* ---- what is free ---- */
+
+static uint64_t rest(uint64_t limit, uint64_t used)
+{
+    return limit > used ? limit - used : 0;
+}
+
+static void reduce(uint64_t *free, uint64_t most)
+{
+    if (*free > most)
+        *free = most;
+}
+
+/* Both limits, of which 0 is none. */
+static void limit_space(struct usage limit, struct usage used, struct disk_space *s)
+{
+    if (limit.bytes) {
+        const uint64_t blocks = rest(limit.bytes, used.bytes) / s->block_size;
+
+        if (blocks < s->blocks_avail)
+            s->full = -EDQUOT;
+        s->blocks = limit.bytes / s->block_size;
+        reduce(&s->blocks_free, blocks);
+        reduce(&s->blocks_avail, blocks);
+    }
+    if (limit.inodes) {
+        const uint64_t files = rest(limit.inodes, used.inodes);
+
+        if (s->files == 0) /* the disk has no limit */
+            s->files_free = files;
+        s->files = limit.inodes;
+        reduce(&s->files_free, files);
+    }
+}
+
+void quota_space(struct state *p, uint64_t nodeid, struct disk_space *s)
+{
+    struct usage limit, used;
+    struct ns *ns;
+
+    if (ns_get(p, vfs_node_ns(nodeid), &ns) < 0)
+        return;
+    {
+        READ_GUARD(&ns->lock);
+        used = quota_used(ns);
+    }
+    limit = quota_limits(ns);
+    ns_put(p, ns);
+    if (s->block_size)
+        limit_space(limit, used, s);
+}
+
+/* ---- changing a limit ---- */
+
+static bool is_counted(struct ns *ns)
+{
+    READ_GUARD(&ns->lock);
+
+    return ns->counted;
+}
+
+int quota_set(struct state *p, struct ns *ns, const char *which, uint64_t limit)
+{
+    uint8_t value[8];
+    struct ns_setting s = {.value = limit ? value : NULL, .len = limit ? sizeof value : 0};
+
+    if (limit && !is_counted(ns))
+        return -EOPNOTSUPP;
+    put_le64(value, limit);
+    memcpy(s.name, which, strlen(which) + 1);
+    return ns_setting_set(p, ns, &s);
+}
