@@ -26,6 +26,8 @@ static int add_figures(struct call *call, struct ns *ns, const char *name, struc
         strbuf_addf(out, " elsewhere=%llu", U(du.elsewhere));
     if (du.pieces)
         strbuf_addf(out, " pieces=%llu", U(du.pieces));
+    atomic_store(&ns->frees, du.frees);
+    atomic_store(&ns->frees_looked, now(call->p));
     ns_count_pieces(call->p, ns, name, du.pieces);
     if (ns_is_scattered(call->p, ns))
         strbuf_adds(out, " scattered=1");

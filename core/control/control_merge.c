@@ -19,6 +19,7 @@
 #include "merge_pattern.h"
 #include "merge_undo.h"
 #include "ns_label.h"
+#include "quota.h"
 #include "undo.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -107,8 +108,7 @@ static int read_sets(struct call *call, struct sets *ret)
 /* Reads paths=all and if_seq=SEQ. -EINVAL, with a sentence. */
 static int read_conditions(struct call *call, struct merge_call *c)
 {
-    const char *paths = command_option(call->c, "paths"),
-               *seq = command_option(call->c, "if_seq");
+    const char *paths = command_option(call->c, "paths"), *seq = command_option(call->c, "if_seq");
 
     c->all_paths = paths != NULL;
     if (paths && strcmp(paths, "all") != 0)
@@ -174,6 +174,10 @@ static int say_result(struct call *call, const struct ns *ours, const struct mer
         return control_fail_word(call, err, "%s cannot be changed", label);
     case -ECANCELED:
         return control_fail_word(call, err, "%s has changed; nothing was done", label);
+    case -EDQUOT:
+        strbuf_clear(&call->why);
+        quota_explain(ours, label, r->becomes, &call->why);
+        return err;
     case -EFBIG:
         return control_fail_word(call, err,
                                  "what is changed in %s meanwhile is too much for one instant; try "
@@ -459,7 +463,8 @@ static int say_undone(struct call *call, const struct undo_call *c, struct undo_
     struct ns *ours;
 
     if (merge &&
-        (err == 0 || r->merge.conflict_count || err == -EFBIG || err == -EROFS || err == -EBUSY) &&
+        (err == 0 || r->merge.conflict_count || err == -EFBIG || err == -EROFS || err == -EBUSY ||
+         err == -EDQUOT) &&
         ns_get(call->p, e->ns.number, &ours) == 0) {
         err = say_result(call, ours, &r->merge, err);
         ns_put(call->p, ours);

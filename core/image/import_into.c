@@ -6,6 +6,8 @@
 #include "merge.h"
 #include "ns_branch.h"
 #include "ns_draft.h"
+#include "ns_label.h"
+#include "quota.h"
 #include <errno.h>
 
 #define LABEL "import" /* of the snapshots that are kept */
@@ -54,9 +56,16 @@ int import_into_begin(struct state *p, const char *name, struct import_into *ret
 }
 
 /* The sentence for an error of the merge that has none of its own. */
-static void explain(int err, const struct merge_result *r, struct strbuf *why)
+static void explain(struct state *p, int err, const struct ns *ours, const struct merge_result *r,
+                    struct strbuf *why)
 {
+    char label[NS_LABEL_MAX];
+
     switch (err) {
+    case -EDQUOT:
+        ns_label(p, ours, label);
+        quota_explain(ours, label, r->becomes, why);
+        break;
     case -EEXIST:
         if (r->conflict_count)
             strbuf_addf(why, "%s was changed meanwhile (%s)", r->conflicts[0].path,
@@ -103,7 +112,7 @@ int import_into_merge(struct state *p, const struct import_into *t, struct ns *d
     if (err == -EINTR)
         err = -ECANCELED;
     if (err < 0) {
-        explain(err, &r, why);
+        explain(p, err, t->ours, &r, why);
     } else {
         READ_GUARD(&t->ours->lock);
         *ret_seq = r.seq ? r.seq : t->ours->seq;

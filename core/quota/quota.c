@@ -3,8 +3,11 @@
 #include "quota.h"
 
 #include "bytes.h"
+#include "command.h"
 #include <errno.h>
 #include <string.h>
+
+#define U(x) ((unsigned long long)(x))
 
 struct usage quota_used(const struct ns *ns)
 {
@@ -51,6 +54,25 @@ int quota_check_result(const struct ns *ns, struct usage was, struct usage resul
                    (limit.inodes && result.inodes > limit.inodes && result.inodes > was.inodes)
                ? -EDQUOT
                : 0;
+}
+
+void quota_explain(const struct ns *ns, const char *name, struct usage result, struct strbuf *why)
+{
+    const struct usage limit = quota_limits(ns);
+    const bool bytes = limit.bytes && result.bytes > limit.bytes;
+    char most[32];
+
+    if (!bytes && (!limit.inodes || result.inodes <= limit.inodes))
+        return;
+    command_add_word(why, name);
+    command_format_size(limit.bytes, most);
+    if (bytes)
+        strbuf_addf(why, " would have %llu bytes (%.1f GiB), and its quota is %s", U(result.bytes),
+                    (double)result.bytes / (1 << 30), most);
+    else
+        strbuf_addf(why, " would have %llu files and directories, and its quota_files is %llu",
+                    U(result.inodes), U(limit.inodes));
+    strbuf_adds(why, "; nothing was changed");
 }
 
 uint64_t quota_growth(const struct inode *was, const struct inode *in)

@@ -33,6 +33,7 @@
 #include "disk.h"
 #include "item.h"
 #include "state.h"
+#include "strbuf.h"
 
 /* What the namespace takes now. The caller holds ns->lock. */
 struct usage quota_used(const struct ns *ns);
@@ -43,6 +44,9 @@ struct usage quota_limits(const struct ns *ns);
 int quota_check(const struct ns *ns, struct usage more);
 /* The same for who knows the result: may the namespace, which took `was`, take `result`? */
 int quota_check_result(const struct ns *ns, struct usage was, struct usage result);
+/* Says of that, as a sentence, which limit is in the way. Nothing where none is: then a disk had no
+ * room. `name` is what people call the namespace. */
+void quota_explain(const struct ns *ns, const char *name, struct usage result, struct strbuf *why);
 /* How many bytes more the inode takes than it did; 0: not more. */
 uint64_t quota_growth(const struct inode *was, const struct inode *in);
 /* As quota_check, and keeps `bytes` for the caller until quota_settle. */

@@ -57,10 +57,14 @@ struct ns {
     struct ns_instant origin; /* fixed; as in its record (ns_record.h) */
     struct ns_instant base;   /* (freeze for writing, names); likewise */
     uint64_t own_ino;
-    struct ns_tail *tail;      /* owned; NULL: none */
-    _Atomic uint64_t flushes;  /* flushes that ever had changes of it */
-    _Atomic int64_t flushed;   /* when the last of them froze it, ns since the epoch; 0: none */
-    _Atomic uint64_t pieces;   /* pieces of its files when they were last counted (du.h) */
+    struct ns_tail *tail;     /* owned; NULL: none */
+    _Atomic uint64_t flushes; /* flushes that ever had changes of it */
+    _Atomic int64_t flushed;  /* when the last of them froze it, ns since the epoch; 0: none */
+    _Atomic uint64_t pieces;  /* pieces of its files when they were last counted (du.h) */
+    /* bytes that a drop of it would have given back when du.h last looked; and when that was, ns
+     * since the epoch, 0: not since the start */
+    _Atomic uint64_t frees;
+    _Atomic int64_t frees_looked;
     _Atomic bool pieces_told;  /* it was reported that these are many */
     _Atomic bool flushes_told; /* likewise, of `flushes` */
     _Atomic bool shown; /* others could read its snapshots since the store was opened (snapdir) */

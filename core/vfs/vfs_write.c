@@ -369,26 +369,47 @@ static void plan_end(struct plan *plan, int err)
     content_unref(plan->c);
 }
 
-/* Promise the bytes by which this step makes the file larger: holes that it fills, and what it
- * stores behind the end of the block or of the base, but for the pages that it skips. Zeros that
- * become holes add nothing. -EDQUOT. */
-static int promise_growth(struct items *it, struct plan *plan)
+/* The bytes by which the first `len` bytes of this step make the file larger: holes that it fills,
+ * and what it stores behind the end of the block or of the base, but for the pages that it skips.
+ * Zeros that become holes add nothing. */
+static int growth_of(const struct items *it, const struct plan *plan, size_t len, uint64_t *ret)
 {
-    const uint64_t from = end_before(plan, &plan->in), end = plan->off + plan->len;
+    const uint64_t from = end_before(plan, &plan->in), end = plan->off + len;
     struct inode in = plan->in;
-    uint64_t filled;
-    int err = plan->hole ? 0 : holes_among(it, &in, pages_around(plan->off, plan->len), &filled);
+    uint64_t filled = 0;
+    int err = plan->hole ? 0 : holes_among(it, &in, pages_around(plan->off, len), &filled);
 
-    if (err < 0 || plan->hole)
-        return err;
     inode_use_extents(&in); /* `stored` counts */
     in.stored += filled;
-    if (end > from)
+    if (end > from && !plan->hole)
         in.stored += end - from - holes_room(from, plan->off);
-    err = quota_promise(it->ns, quota_growth(&plan->in, &in));
-    if (err == 0)
-        plan->promised = quota_growth(&plan->in, &in);
+    *ret = quota_growth(&plan->in, &in);
     return err;
+}
+
+/* Promise the growth of this step. Where the limit is in the way the step is shortened to what
+ * fits. -EDQUOT: nothing does. */
+static int promise_growth(struct items *it, struct plan *plan)
+{
+    size_t fits = 0, above = plan->len + 1, len = plan->len;
+
+    while (fits + 1 < above) {
+        uint64_t bytes;
+        int err = growth_of(it, plan, len, &bytes);
+
+        if (err == 0)
+            err = quota_check(it->ns, (struct usage){.bytes = bytes});
+        if (err < 0 && err != -EDQUOT)
+            return err;
+        *(err == 0 ? &fits : &above) = len;
+        if (err == 0)
+            plan->promised = bytes;
+        len = fits + (above - fits) / 2;
+    }
+    if (fits == 0)
+        return -EDQUOT;
+    plan->len = fits;
+    return quota_promise(it->ns, plan->promised);
 }
 
 /* Turn the pages of the write from holes into data. This is done before a byte is written, because

@@ -10,6 +10,7 @@
 #include "view_archive.h"
 #include "view_facts.h"
 #include "view_follow.h"
+#include "view_ns.h"
 #include "view_numbers.h"
 #include "view_pool.h"
 #include "view_sweep.h"
@@ -231,6 +232,7 @@ static void add_all(struct state *p, const struct view_facts *f, const struct vi
     }
     add_workers(n, &f->workers);
     add_latencies(p, n);
+    view_ns_numbers(p, n);
     view_pool_numbers(p, n);
     view_sweep_numbers(p, n);
     view_archive_numbers(p, n);

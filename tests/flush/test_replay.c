@@ -582,7 +582,7 @@ static void plant_setting(uint32_t ns, const char *name)
 
 Test(replay, a_setting_of_no_namespace_is_not_that_of_the_next_one_with_its_number)
 {
-    const struct ns left = {.number = 3};
+    struct ns left = {.number = 3};
 
     plant_setting(1, "kept");
     plant_setting(2, "quota");

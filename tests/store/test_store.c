@@ -337,7 +337,7 @@ Test(store, a_feature_that_harms_nobody_is_kept)
     struct place x;
 
     made(&x);
-    set_features(&x, 1ull << 63, 0, ALWAYS);
+    set_features(&x, 1ull << 63, FEATURE_QUOTAS, ALWAYS);
     snprintf(path, sizeof path, "%s/tally-store", x.path);
     read_text(path, before);
     cr_assert_eq(open_with(&x, 0), 0, "%s", x.why);
@@ -367,6 +367,7 @@ Test(store, what_any_store_may_have_is_a_feature_from_the_first_opening_for_writ
         read_text(path, text);
         cr_assert_eq(store_text_decode(text, strlen(text), &t), 0, "%s", text);
         cr_assert_eq(t.features.mask[FEATURE_INCOMPATIBLE], ALWAYS);
+        cr_assert_eq(t.features.mask[FEATURE_READ_ONLY], FEATURE_QUOTAS);
     }
     teardown(&x);
 }
