@@ -25,8 +25,9 @@
  * Limits: both deltas take 256 MiB at most, some 700,000 files (-E2BIG); what ours does while the
  * last try ends fits into one frame of the log (-EFBIG). Errors: 0 or -errno: -EEXIST there
  * are conflicts; -ENODATA no base is known, or it is not held any more; -EROFS `ours` is frozen,
- * hidden, or the store is read-only; -EDQUOT the result is above a limit of ours (quota.h); -EINVAL both are one namespace; those of txn_begin_alone and
- * of merge_plan_make. Threads: any; the caller holds no lock, and references on the namespaces.
+ * hidden, or the store is read-only; -EDQUOT the result is above a limit of ours (quota.h); -EINVAL
+ * both are one namespace; those of txn_begin_alone and of merge_plan_make. Threads: any; the caller
+ * holds no lock, and references on the namespaces.
  */
 #pragma once
 

@@ -48,8 +48,8 @@ int ns_setting_get(struct state *p, const struct ns *ns, const char *name, void 
 int ns_setting_next(struct state *p, const char *name, uint32_t after, uint32_t *ret_ns);
 /* Makes a change again that a frame has, however many there are. -ENOMEM */
 int ns_setting_restore(struct state *p, struct ns *ns, const struct ns_setting *s);
-/* Gives a new branch, whose frame `t` is about to write, the limits of `from`; one that is kept of a
- * namespace, and has none of its own, has those that this has now. The change is alone, and the
+/* Gives a new branch, whose frame `t` is about to write, the limits of `from`; one that is kept of
+ * a namespace, and has none of its own, has those that this has now. The change is alone, and the
  * caller holds "names" for writing. -ENOMEM */
 int ns_settings_inherit(struct txn *t, struct ns *ns, const struct ns *from);
 /* The number has no settings any more: its namespace was dropped, or a new one gets it. The caller

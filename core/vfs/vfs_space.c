@@ -36,8 +36,9 @@ static int check_range(struct vfs_file *f, int mode, uint64_t off, uint64_t len)
     return len > FILE_SIZE_MAX - off ? -EFBIG : 0;
 }
 
-/* Do the disk and the limit of the namespace have room for those bytes of the range that are not stored yet? Nothing is
- * reserved. It is an estimate: all stored bytes of the file are taken to lie in the range. */
+/* Do the disk and the limit of the namespace have room for those bytes of the range that are not
+ * stored yet? Nothing is reserved. It is an estimate: all stored bytes of the file are taken to lie
+ * in the range. */
 static int check_room(struct vfs_file *f, const struct inode *in, uint64_t off, uint64_t len)
 {
     uint64_t end = off + len, from = off > in->size ? off : in->size;

@@ -4,5 +4,5 @@
 
 #include "view_numbers.h"
 
-/* Adds what namespaces with limits take, and their limits, by name. Nothing where there are none. */
+/* Adds what namespaces with limits take, and the limits, by name. Nothing where there are none. */
 void view_ns_numbers(struct state *p, struct view_numbers *n);

@@ -357,6 +357,22 @@ Test(quota, what_was_never_counted_has_no_limit)
     agreed(&x, "set ns:main.quota off", "ok");
 }
 
+Test(quota, what_is_being_written_counts_already)
+{
+    struct vfs_file *f = create("main/a");
+
+    limit_bytes(MIB);
+    {
+        WRITE_GUARD(&space->lock);
+        cr_assert_eq(quota_promise(space, MIB - 4096), 0);
+    }
+    cr_assert_eq(write_at(f, 0, 8192), 4096);
+    cr_assert_eq(write_at(f, 4096, 1), -EDQUOT);
+    quota_settle(space, MIB - 4096);
+    cr_assert_eq(write_at(f, 4096, 1), 1);
+    vfs_release(f);
+}
+
 /* ---- several at once ---- */
 
 static void *grow(void *arg)
