@@ -113,7 +113,7 @@ eq "$(names .tally/namespaces/main)" "durable flushed flushes options root seq u
 drain
 eq "$(cat .tally/namespaces/main/durable)" "$(cat .tally/namespaces/main/seq)"
 matches "$(cat .tally/namespaces/main/flushes)" '^[1-9][0-9]*$'
-matches "$(cat .tally/namespaces/main/usage)" '^inodes=[1-9][0-9]*.bytes=[0-9]+$'
+matches "$(cat .tally/namespaces/main/usage)" '^inodes=[1-9][0-9]*.bytes=[0-9]+.unlinked_inodes=0.unlinked_bytes=0.quota_files=off.quota=off$'
 matches "$(cat .tally/namespaces/main/flushed)" '^20[0-9T:-]+Z$'
 matches "$("$TALLY" status)" 'name=main seq=[0-9]+ durable=[0-9]+ flushes=[1-9][0-9]* last_flush=20'
 eq "$(errno_of 'os.stat(".tally/namespaces/nothing")')" ENOENT
