@@ -141,6 +141,16 @@ rm big small
 df -k --output=size . | tail -1 >"$W/df"
 eq "$(tr -d ' ' <"$W/df")" 8192
 
+claim "where the namespace alone is mounted it is the same"
+mkdir "$W/alone"
+"$TALLY" mount -o ns=q "$S" "$W/alone"
+df -k --output=size "$W/alone" | tail -1 >"$W/df"
+eq "$(tr -d ' ' <"$W/df")" 8192
+fails dd if=/dev/zero of="$W/alone/big" bs=1M count=9 status=none
+eq "$(used q)" $((8 * MIB))
+rm "$W/alone/big"
+"$TALLY" umount "$W/alone"
+
 claim "a branch begins with what its origin takes, and with its limits"
 dd if=/dev/zero of=big bs=1M count=2 status=none
 cd /
