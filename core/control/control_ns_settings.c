@@ -169,10 +169,10 @@ static int set_quota(struct call *call, struct ns *ns, const char *value)
 {
     uint64_t limit = 0;
 
-    if (!is_off(value) && command_size(value, &limit) < 0)
+    if (!is_off(value) && (command_size(value, &limit) < 0 || !limit))
         return control_fail_word(call, -EINVAL,
-                                 "quota is off or a size, a decimal number and perhaps K, M, G or "
-                                 "T, not %s",
+                                 "quota is off, for no limit, or a size above 0, a decimal number "
+                                 "and perhaps K, M, G or T, not %s",
                                  value);
     return set_limit(call, ns, NS_LIMIT_BYTES, limit);
 }
@@ -181,10 +181,10 @@ static int set_quota_files(struct call *call, struct ns *ns, const char *value)
 {
     uint64_t limit = 0;
 
-    if (!is_off(value) && command_number(value, &limit) < 0)
+    if (!is_off(value) && (command_number(value, &limit) < 0 || !limit))
         return control_fail_word(call, -EINVAL,
-                                 "quota_files is off or how many files and directories there may "
-                                 "be, not %s",
+                                 "quota_files is off, for no limit, or how many files and "
+                                 "directories there may be, not %s",
                                  value);
     return set_limit(call, ns, NS_LIMIT_INODES, limit);
 }

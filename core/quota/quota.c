@@ -67,8 +67,7 @@ void quota_explain(const struct ns *ns, const char *name, struct usage result, s
     command_add_word(why, name);
     command_format_size(limit.bytes, most);
     if (bytes)
-        strbuf_addf(why, " would have %llu bytes (%.1f GiB), and its quota is %s", U(result.bytes),
-                    (double)result.bytes / (1 << 30), most);
+        strbuf_addf(why, " would have %llu bytes, and its quota is %s", U(result.bytes), most);
     else
         strbuf_addf(why, " would have %llu files and directories, and its quota_files is %llu",
                     U(result.inodes), U(limit.inodes));
@@ -103,31 +102,23 @@ static uint64_t rest(uint64_t limit, uint64_t used)
     return limit > used ? limit - used : 0;
 }
 
-static void reduce(uint64_t *free, uint64_t most)
-{
-    if (*free > most)
-        *free = most;
-}
-
-/* Both limits, of which 0 is none. */
+/* Both limits, of which 0 is none. df(1) takes what is used for `blocks` less `blocks_free`, so the
+ * disk only limits what is available. */
 static void limit_space(struct usage limit, struct usage used, struct disk_space *s)
 {
     if (limit.bytes) {
-        const uint64_t blocks = rest(limit.bytes, used.bytes) / s->block_size;
+        const uint64_t size = s->block_size;
 
-        if (blocks < s->blocks_avail)
+        s->blocks = limit.bytes / size + (limit.bytes % size != 0);
+        s->blocks_free = rest(limit.bytes, used.bytes) / size;
+        if (s->blocks_free < s->blocks_avail) {
+            s->blocks_avail = s->blocks_free;
             s->full = -EDQUOT;
-        s->blocks = limit.bytes / s->block_size;
-        reduce(&s->blocks_free, blocks);
-        reduce(&s->blocks_avail, blocks);
+        }
     }
     if (limit.inodes) {
-        const uint64_t files = rest(limit.inodes, used.inodes);
-
-        if (s->files == 0) /* the disk has no limit */
-            s->files_free = files;
         s->files = limit.inodes;
-        reduce(&s->files_free, files);
+        s->files_free = rest(limit.inodes, used.inodes);
     }
 }
 
@@ -142,7 +133,7 @@ void quota_space(struct state *p, uint64_t nodeid, struct disk_space *s)
         READ_GUARD(&ns->lock);
         used = quota_used(ns);
     }
-    limit = quota_limits(ns);
+    limit = atomic_load(&ns->followed) ? (struct usage){0} : quota_limits(ns);
     ns_put(p, ns);
     if (s->block_size)
         limit_space(limit, used, s);

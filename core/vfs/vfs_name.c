@@ -213,6 +213,21 @@ int vfs_lookup(struct state *p, uint64_t parent, const char *name, struct vfs_at
 
 /* ---- making ---- */
 
+/* May the namespace have this inode as well? -EDQUOT: a limit is in the way. -EEXIST: so is the
+ * name. Needs the namespace's lock for writing. */
+static int check_limits(struct state *p, struct ns *ns, uint64_t dir_ino, const char *name,
+                        const struct inode *in)
+{
+    uint64_t ino;
+    unsigned type;
+    struct key k;
+    int err = quota_check(ns, inode_usage(in));
+
+    if (err < 0 && dirent_find(p, &ns->tree, dir_ino, name, &k, &ino, &type) == 0)
+        err = -EEXIST;
+    return err;
+}
+
 /* Store a new inode, its symlink target, and its entry in `dir`. Needs the namespace's lock for
  * writing. `in` is complete except for its parent. If it fails before the entry is stored, nothing
  * is left. */
@@ -232,9 +247,7 @@ static int add_inode(struct state *p, struct ns *ns, uint64_t dir_ino, struct in
     if (S_ISDIR(in->mode) && dir->nlink == UINT32_MAX)
         return -EMLINK;
     in->parent = S_ISDIR(in->mode) ? dir_ino : 0;
-    err = quota_check(ns, inode_usage(in));
-    if (err == 0)
-        err = inode_store(t, ino, in);
+    err = inode_store(t, ino, in);
     for (size_t at = 0, i = 0; err == 0 && target && at < in->size; i++, at += ITEM_SYMLINK_PIECE) {
         size_t n = in->size - at < ITEM_SYMLINK_PIECE ? in->size - at : ITEM_SYMLINK_PIECE;
         err = tree_put(t, key_make(ino, ITEM_SYMLINK, i), target + at, n);
@@ -287,6 +300,9 @@ static int make_locked(struct txn *t, uint64_t dir_ino, struct inode *dir, struc
     int err;
 
     inode_inherit(p, dir, m->cred, m->in);
+    err = check_limits(p, t->ns, dir_ino, m->name, m->in);
+    if (err < 0)
+        return err;
     err = acl_make(p, t->ns, dir_ino, dir, m->cred->umask, &fresh, m->in);
     if (err == -EAGAIN && dirent_find(p, fresh.tree, dir_ino, m->name, &k, &ino, &type) == 0)
         err = -EEXIST;
@@ -584,6 +600,8 @@ static int link_across(struct state *p, const struct items *src, struct ns *ns, 
     if (!S_ISREG(in.mode))
         return -EXDEV;
     err = leave_rights(p, src, &in);
+    if (err == 0)
+        err = check_limits(p, ns, newdir, name, &in);
     if (err < 0)
         return err;
     in.nlink = 1;

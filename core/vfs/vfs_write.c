@@ -392,9 +392,9 @@ static int growth_of(const struct items *it, const struct plan *plan, size_t len
 static int promise_growth(struct items *it, struct plan *plan)
 {
     size_t fits = 0, above = plan->len + 1, len = plan->len;
+    uint64_t bytes, growth = 0;
 
     while (fits + 1 < above) {
-        uint64_t bytes;
         int err = growth_of(it, plan, len, &bytes);
 
         if (err == 0)
@@ -403,13 +403,18 @@ static int promise_growth(struct items *it, struct plan *plan)
             return err;
         *(err == 0 ? &fits : &above) = len;
         if (err == 0)
-            plan->promised = bytes;
+            growth = bytes;
         len = fits + (above - fits) / 2;
     }
     if (fits == 0)
         return -EDQUOT;
+    int err = quota_promise(it->ns, growth);
+
+    if (err < 0)
+        return err;
     plan->len = fits;
-    return quota_promise(it->ns, plan->promised);
+    plan->promised = growth;
+    return 0;
 }
 
 /* Turn the pages of the write from holes into data. This is done before a byte is written, because
@@ -578,15 +583,15 @@ static ssize_t write_near(struct vfs_file *f, struct write_mode *write_mode, con
 }
 
 /* Read the bytes on another shard that the write keeps. `again`: they were read, and did not do:
- * then a write-back may be cut by stale ranges, and may keep bytes of any block. */
-static int gather_kept(struct vfs_file *f, const struct write_mode *write_mode, size_t len,
-                       uint64_t off, bool again, struct remote_bytes *remote)
+ * then stale ranges may cut a write-back, and a limit any write, so that it keeps bytes of any
+ * block. */
+static int gather_kept(struct vfs_file *f, size_t len, uint64_t off, bool again,
+                       struct remote_bytes *remote)
 {
     int err = f->write ? remote_bytes_begin(f->p, f->v, off, len, true, remote) : 0;
 
-    return err == 0 && again && write_mode->back
-               ? remote_bytes_begin_all(f->p, f->v, off, len, remote)
-               : err;
+    return err == 0 && again && f->write ? remote_bytes_begin_all(f->p, f->v, off, len, remote)
+                                         : err;
 }
 
 /* Gather what the write keeps, then write: nobody waits for a shard with the freeze lock held. */
@@ -600,7 +605,7 @@ static ssize_t write_some(struct vfs_file *f, struct write_mode *write_mode, con
 
     remote_bytes_init(&remote);
     do {
-        err = gather_kept(f, write_mode, len, off, turns > 0, &remote);
+        err = gather_kept(f, len, off, turns > 0, &remote);
         if (err == 0)
             n = write_near(f, write_mode, buf, len, off, &remote);
         if (err == 0 && n < 0)

@@ -21,7 +21,7 @@ struct names {
     struct name {
         uint32_t number;
         char *name;
-    } * v;
+    } *v;
     size_t count;
 };
 

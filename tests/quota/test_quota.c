@@ -166,6 +166,37 @@ Test(quota, a_link_from_another_namespace_counts_all_of_the_file)
     cr_assert_eq(vfs_link(x.p, node_of(&x, "dev/big"), node_of(&x, "main"), "big", &a), 0);
 }
 
+static void change_a_block(const char *path)
+{
+    struct vfs_file *f;
+
+    agreed(&x, "drain", "ok");
+    cr_assert_eq(vfs_open(x.p, node_of(&x, path), VFS_WRITE, &f), 0);
+    cr_assert_eq(write_at(f, 131072, 131072), 131072);
+    vfs_release(f);
+}
+
+/* "user::rwx,group::r-x,other::r-x", as the kernel gives it */
+static const uint8_t acl[] = {2,    0,    0, 0, 1,    0,    7,    0,    0xff, 0xff,
+                              0xff, 0xff, 4, 0, 5,    0,    0xff, 0xff, 0xff, 0xff,
+                              32,   0,    5, 0, 0xff, 0xff, 0xff, 0xff};
+
+Test(quota, what_is_refused_is_no_change)
+{
+    struct vfs_attr a;
+    uint64_t top = node_of(&x, "main"), seq;
+
+    agreed(&x, "branch main dev", "ok");
+    put("dev/big", 0, MIB);
+    change_a_block("dev/big");
+    cr_assert_eq(vfs_setxattr(x.p, top, "system.posix_acl_default", acl, sizeof acl, 0), 0);
+    limit_files(files());
+    seq = space->seq;
+    cr_assert_eq(vfs_link(x.p, node_of(&x, "dev/big"), top, "big", &a), -EDQUOT);
+    cr_assert_eq(vfs_mknod(x.p, top, "d", S_IFDIR | 0755, 0, &fixture_cred, &a), -EDQUOT);
+    cr_assert_eq(space->seq, seq);
+}
+
 Test(quota, a_range_that_is_shared_counts)
 {
     struct vfs_file *from, *to;
@@ -249,6 +280,12 @@ Test(quota, a_limit_below_what_is_used_refuses_growth_alone)
     vfs_release(f);
 }
 
+Test(quota, a_limit_of_nothing_is_refused)
+{
+    refused(&x, "set ns:main.quota 0", -EINVAL, "quota is off, for no limit, or a size above 0");
+    refused(&x, "set ns:main.quota_files 0", -EINVAL, "quota_files is off, for no limit, or how");
+}
+
 Test(quota, fallocate_asks_for_room_below_the_limit)
 {
     struct vfs_file *f = create("main/a");
@@ -294,8 +331,7 @@ Test(quota, a_commit_above_the_limit_says_so_and_changes_nothing)
     put("dev/big", 0, 3 * MIB);
     limit_bytes(2 * MIB);
     seq = space->seq;
-    refused(&x, "commit dev", -EDQUOT,
-            "main would have 3145728 bytes (0.0 GiB), and its quota is 2M");
+    refused(&x, "commit dev", -EDQUOT, "main would have 3145728 bytes, and its quota is 2M");
     cr_assert_eq(space->seq, seq);
     cr_assert_eq(used(), 0);
     cr_assert_eq(snapshots(), 0);
@@ -316,6 +352,18 @@ Test(quota, a_commit_that_removes_as_much_as_it_adds_is_allowed)
     cr_assert_eq(used(), 2 * MIB);
 }
 
+Test(quota, df_shows_what_is_used_also_where_the_disk_has_less_than_the_limit)
+{
+    struct disk_space s, disk;
+
+    put("main/a", 0, MIB);
+    limit_bytes(UINT64_MAX);
+    cr_assert_eq(vfs_statfs(x.p, &disk), 0);
+    cr_assert_eq(vfs_statfs_at(x.p, node_of(&x, "main/a"), &s), 0);
+    cr_assert_leq((s.blocks - s.blocks_free) * s.block_size, MIB + s.block_size);
+    cr_assert_leq(s.blocks_avail, disk.blocks_avail);
+}
+
 Test(quota, df_shows_the_limit_as_the_size_and_never_more_free_than_the_disk_has)
 {
     struct disk_space s, disk;
@@ -327,6 +375,7 @@ Test(quota, df_shows_the_limit_as_the_size_and_never_more_free_than_the_disk_has
     cr_assert_eq(vfs_statfs_at(x.p, node_of(&x, "main/a"), &s), 0);
     cr_assert_eq(s.blocks * s.block_size, 3 * MIB);
     cr_assert_leq(s.blocks_avail * s.block_size, 2 * MIB);
+    cr_assert_eq((s.blocks - s.blocks_free) * s.block_size, MIB);
     cr_assert_eq(s.files, 10);
     cr_assert_leq(s.files_free, 8);
     limit_bytes(UINT64_MAX / 2);
@@ -343,11 +392,11 @@ Test(quota, settings_are_sizes_and_numbers)
     agreed(&x, "set ns:main.quota_files 30", "ok");
     agreed(&x, "get ns:main.quota_files", "ns:main.quota_files=30 default=off");
     agreed(&x, "set ns:main.quota off", "ok");
-    agreed(&x, "set ns:main.quota_files 0", "ok");
+    agreed(&x, "set ns:main.quota_files off", "ok");
     agreed(&x, "get ns:main.quota", "quota=off");
     agreed(&x, "get ns:main.quota_files", "quota_files=off");
-    refused(&x, "set ns:main.quota much", -EINVAL, "quota is off or a size");
-    refused(&x, "set ns:main.quota_files 2K", -EINVAL, "quota_files is off or how many");
+    refused(&x, "set ns:main.quota much", -EINVAL, "quota is off, for no limit, or a size");
+    refused(&x, "set ns:main.quota_files 2K", -EINVAL, "quota_files is off, for no limit, or how");
 }
 
 Test(quota, what_was_never_counted_has_no_limit)

@@ -1061,3 +1061,34 @@ Test(move, nothing_is_moved_to_an_archive_also_where_it_may_be_written)
     cr_assert_eq(move_begin(w.x.p, NULL, 1, &m), -EINVAL);
     cr_assert_eq(move_in_flight(w.x.p, 1), UINT64_MAX);
 }
+
+/* ---- limits ---- */
+
+#define BLOCK 131072u
+
+Test(move, of_a_write_that_a_limit_cuts_within_a_block_of_a_ghost_is_written_what_fits)
+{
+    static uint8_t bytes[3 * BLOCK];
+    struct vfs_file *f;
+    struct ns *ns;
+    char command[64];
+    ssize_t n;
+
+    put_bytes(&w, "main/file", 8 * BLOCK, 7);
+    settle(&w);
+    cr_assert_eq(vfs_open(w.x.p, node_of(&w.x, "main/file"), VFS_WRITE, &f), 0);
+    cr_assert_eq(vfs_fallocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, BLOCK + 16384, 65536),
+                 0);
+    settle(&w);
+    agreed(&w.x, "move main/file 1 wait", "ok");
+    cr_assert_eq(ns_get_by_name(w.x.p, "main", &ns), 0);
+    snprintf(command, sizeof command, "set ns:main.quota %llu",
+             (unsigned long long)ns->tree.usage.bytes + 8192);
+    ns_put(w.x.p, ns);
+    agreed(&w.x, command, "ok");
+    n = vfs_write(f, bytes, sizeof bytes, 0);
+    cr_assert_gt(n, BLOCK);
+    cr_assert_lt(n, 2 * BLOCK);
+    cr_assert_eq(vfs_write(f, bytes, sizeof bytes - (size_t)n, (uint64_t)n), -EDQUOT);
+    vfs_release(f);
+}
