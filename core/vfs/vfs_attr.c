@@ -344,8 +344,11 @@ static int read_pieces(const struct tree *t, uint64_t ino, char *buf, size_t cap
         err = tree_get(t, key_make(ino, ITEM_SYMLINK, i), buf + at, cap - 1 - at, &len);
         if (err == -ENOENT && i > 0)
             break;
+        if (err ==
+            -ENOENT) /* no symlink, or one that was removed just now: the kernel looks again */
+            return items_any(t, range_of_inode(ino)) ? -EINVAL : -ESTALE;
         if (err < 0)
-            return err == -ENOENT ? -EINVAL : err == -ERANGE ? -EUCLEAN : err;
+            return err == -ERANGE ? -EUCLEAN : err;
     }
     buf[at < cap ? at : cap - 1] = 0;
     return 0;

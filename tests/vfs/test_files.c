@@ -280,3 +280,18 @@ Test(files, a_page_that_comes_back_from_a_cache_takes_nothing_of_what_was_writte
     vfs_release(w);
     vfs_stale_gone(two);
 }
+
+Test(files, a_symlink_that_was_removed_is_looked_for_again)
+{
+    struct vfs_attr a;
+    char to[PATH_MAX];
+    uint64_t top = node_of(&x, "main");
+
+    cr_assert_eq(vfs_symlink(x.p, top, "link", "to", &fixture_cred, &a), 0);
+    cr_assert_eq(vfs_readlink(x.p, a.nodeid, to, sizeof to), 0);
+    cr_assert_str_eq(to, "to");
+    cr_assert_eq(vfs_readlink(x.p, top, to, sizeof to), -EINVAL);
+    cr_assert_eq(vfs_unlink(x.p, top, "link"), 0);
+    cr_assert_eq(vfs_readlink(x.p, a.nodeid, to, sizeof to), -ESTALE);
+    vfs_forget(x.p, a.nodeid, 1);
+}
