@@ -55,8 +55,8 @@ void quota_settle(struct ns *ns, uint64_t bytes);
 
 /* Reduces *s, which is that of the disk, to what the namespace of the node may still have: size and
  * number of inodes are the limits, and never more is available than the disk has. Where bytes are
- * what the limit lacks, s->full is -EDQUOT. Nothing if the namespace has no limit. The caller holds no
- * lock. */
+ * what the limit lacks, s->full is -EDQUOT. Nothing if the namespace has no limit. The caller holds
+ * no lock. */
 void quota_space(struct state *p, uint64_t nodeid, struct disk_space *s);
 
 /* Changes a limit, NS_LIMIT_BYTES or NS_LIMIT_INODES; 0 removes it. Less than what is used is
