@@ -35,6 +35,7 @@
 #include "taldir.h"
 #include "view.h"
 #include "waiting.h"
+#include "watchdog.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -70,6 +71,7 @@ static void describe(const struct fs *fs, struct view_edge *ret)
     ret->passthrough = passthrough_state(fs);
     ret->mounted = remount_state(fs->remount);
     waiting_describe(fs->waiting, ret);
+    watchdog_describe(fs->watchdog, ret);
 }
 
 const struct fs_hooks fs_hooks = {
@@ -219,6 +221,20 @@ static int check_follows(struct fs *fs, char *why, size_t why_len)
     return err < 0 ? fail(err, why, why_len, "%s: %s", fs->o->store, reason) : 0;
 }
 
+/* Starts to look for what hangs, before the store is opened: a disk may hang then, too. */
+static int start_watchdog(struct fs *fs)
+{
+    int err = waiting_new(fs->o->state.clock, &fs->waiting);
+    if (err == 0)
+        err = watchdog_new(fs->o->state.clock, fs->waiting, &fs->watchdog);
+    return err < 0 ? err : watchdog_run(fs->watchdog);
+}
+
+static void patience_set(void *ctx, int64_t ns)
+{
+    watchdog_set_patience(ctx, ns);
+}
+
 int fs_main(const struct fs_options *o, char *why, size_t why_len)
 {
     sigset_t ours, before;
@@ -241,7 +257,7 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
         started = sync_start(fs, true, &fs->sync_shipped);
     below_all();
     if (started == 0)
-        started = waiting_start(o->state.clock, &fs->waiting);
+        started = start_watchdog(fs);
     signal(SIGIO, SIG_IGN); /* sent when a file is opened while a lease on it is tried */
 
     int err = started < 0 ? started : store_open(&o->state, &fs->p);
@@ -250,6 +266,7 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
     } else if (err < 0) {
         fail(err, why, why_len, "%s cannot be opened: %s", o->store, strerror(-err));
     } else {
+        state_watch_patience(fs->p, patience_set, fs->watchdog);
         err = check_follows(fs, why, why_len);
         if (err == 0)
             err = run_mount(fs, why, why_len);
@@ -259,7 +276,8 @@ int fs_main(const struct fs_options *o, char *why, size_t why_len)
     sync_stop(fs->sync_shipped);
     sync_free(fs->sync);
     sync_free(fs->sync_shipped);
-    waiting_stop(fs->waiting);
+    watchdog_free(fs->watchdog);
+    waiting_free(fs->waiting);
     ending_stop(fs->ending);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     mutex_destroy(&fs->handles_lock);

@@ -7,6 +7,7 @@
 
 #include "beneath.h"
 #include "strbuf.h"
+#include "waits.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 ssize_t io_pread(int fd, void *buf, size_t len, uint64_t off)
 {
     size_t done = 0;
+    WAITS_GUARD(WAITS_FILE, "a read of", fd, NULL);
     while (done < len) {
         ssize_t n = pread(fd, (char *)buf + done, len - done, (off_t)(off + done));
         if (n == 0)
@@ -50,6 +52,7 @@ static void skip(struct iovec **iov, int *count, size_t n)
 int io_pwritev(int fd, struct iovec *iov, int count, uint64_t off)
 {
     const int most = 1024; /* IOV_MAX on Linux */
+    WAITS_GUARD(WAITS_FILE, "a write of", fd, NULL);
     skip(&iov, &count, 0);
     while (count > 0) {
         ssize_t n = pwritev(fd, iov, count < most ? count : most, (off_t)off);
@@ -74,6 +77,7 @@ int io_pwrite(int fd, const void *buf, size_t len, uint64_t off)
 int io_write(int fd, const void *buf, size_t len)
 {
     const char *p = buf;
+    WAITS_GUARD(WAITS_FILE, "a write of", fd, NULL);
     while (len > 0) {
         ssize_t n = write(fd, p, len);
         if (n == 0)
@@ -139,6 +143,7 @@ static int write_new(int dirfd, const char *name, const void *buf, size_t len, m
     if (fd < 0)
         return fd;
     err = io_write(fd, buf, len);
+    WAITS_GUARD(WAITS_FILE, "a sync of", fd, NULL);
     if (err == 0 && fsync(fd) < 0)
         err = -errno;
     if (err < 0)
@@ -181,6 +186,7 @@ int io_sync_dir(int dirfd, const char *name)
                               : beneath_open_dir(dirfd, name);
     if (fd < 0)
         return up ? -errno : fd;
+    WAITS_GUARD(WAITS_FILE, "a sync of", fd, NULL);
     return fsync(fd) < 0 ? -errno : 0;
 }
 

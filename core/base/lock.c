@@ -7,12 +7,13 @@
  */
 #include "lock.h"
 
+#include "waits.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #if defined __SANITIZE_THREAD__
 #define THREAD_SANITIZER true
@@ -25,25 +26,10 @@
 #define THREAD_SANITIZER false
 #endif
 
-static _Thread_local int cached_tid;
-
-/* A forked child has another thread id than the thread that it was copied from. */
-static void forget_tid(void)
-{
-    cached_tid = 0;
-}
-
-__attribute__((constructor)) static void forget_tid_after_fork(void)
-{
-    (void)pthread_atfork(NULL, NULL, forget_tid);
-}
-
-/* The id of the calling thread, without a system call after the first. */
+/* The id of the calling thread. */
 static int self(void)
 {
-    if (cached_tid == 0)
-        cached_tid = gettid();
-    return cached_tid;
+    return waits_self();
 }
 
 static _Noreturn void die(const char *name, const char *what)
@@ -161,6 +147,7 @@ void mutex_lock(struct mutex *m)
         die(m->name, "taken twice");
     if (!spin(try_mutex, &m->m, &m->owner)) {
         atomic_fetch_add_explicit(&m->sleepers, 1, memory_order_relaxed);
+        WAITS_GUARD(WAITS_LOCK, m->name, 0, &m->owner);
         must(pthread_mutex_lock(&m->m), m->name, "cannot be taken");
         atomic_fetch_sub_explicit(&m->sleepers, 1, memory_order_relaxed);
     }
@@ -271,8 +258,10 @@ bool rwlock_tryrdlock(struct rwlock *l)
  * call that waits is the only one. */
 void rwlock_rdlock(struct rwlock *l)
 {
-    if (!spin_to_read(l))
+    if (!spin_to_read(l)) {
+        WAITS_GUARD(WAITS_LOCK, l->name, 0, &l->writer);
         must(pthread_rwlock_rdlock(&l->l), l->name, "cannot be taken for reading");
+    }
     atomic_fetch_add_explicit(&l->readers, 1, memory_order_relaxed);
 }
 
@@ -286,8 +275,10 @@ bool rwlock_trywrlock(struct rwlock *l)
 
 void rwlock_wrlock(struct rwlock *l)
 {
-    if (!spin_to_write(l))
+    if (!spin_to_write(l)) {
+        WAITS_GUARD(WAITS_LOCK, l->name, 0, &l->writer);
         must(pthread_rwlock_wrlock(&l->l), l->name, "cannot be taken for writing");
+    }
     store(&l->writer, self());
 }
 

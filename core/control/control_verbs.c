@@ -51,13 +51,14 @@ static int status(struct call *call)
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
     struct view_edge edge = {0};
     uint64_t durable;
-    int err = view_render(p, VIEW_STATUS, event_describe(p, &edge) ? &edge : NULL, &text);
+    const struct view_edge *served = event_describe(p, &edge) ? &edge : NULL;
+    int err = view_render(p, VIEW_STATUS, served, &text);
 
     if (err < 0)
         return err;
     durable = flush_durable(p);
-    strbuf_addf(&call->head, " state=%s seq=%llu durable=%llu unsealed=%zu", view_state(p, NULL),
-                U(state_seq(p)), U(durable), seal_waiting(p));
+    strbuf_addf(&call->head, " state=%s seq=%llu durable=%llu unsealed=%zu",
+                view_state(p, served, NULL), U(state_seq(p)), U(durable), seal_waiting(p));
     control_text(call, text.s);
     return 0;
 }

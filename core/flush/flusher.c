@@ -14,6 +14,7 @@
 #include "nowait.h"
 #include "state.h"
 #include "ticket.h"
+#include "waits.h"
 #include <assert.h>
 #include <errno.h>
 #include <sys/resource.h>
@@ -73,6 +74,7 @@ static int shared_flush(struct state *p, struct ticket **ret_ticket)
             return -ESHUTDOWN;
         if (f->started < want) /* else it runs, and one more would be for nobody */
             kick(f, false);
+        WAITS_GUARD(WAITS_THREAD, "a flush", 0, NULL);
         cond_wait(&f->done, &f->lock);
     }
     if (f->result < 0)
@@ -162,6 +164,7 @@ static int wait_for_commit(struct flusher *f, const struct seen *s, bool urgent)
         if (f->stop)
             return -ESHUTDOWN;
         kick(f, urgent);
+        WAITS_GUARD(WAITS_ROOM, "a commit, which makes room in memory", 0, NULL);
         cond_wait(&f->done, &f->lock);
     }
     return f->failed != s->failures ? f->error : 0;
@@ -207,6 +210,7 @@ static void wait_while_held(struct flusher *f)
 {
     MUTEX_GUARD(&f->lock);
 
+    WAITS_GUARD(WAITS_ROOM, "writers to be let go on", 0, NULL);
     while (atomic_load(&f->writers_held))
         cond_wait(&f->done, &f->lock);
 }
@@ -304,6 +308,7 @@ static bool give_up_one(struct state *p, uint64_t more, int64_t left)
 
     if (atomic_exchange(&f->giving, true)) {
         MUTEX_GUARD(&f->lock);
+        WAITS_GUARD(WAITS_ROOM, "room on the disk", 0, NULL);
 
         (void)cond_wait_for(&f->done, &f->lock, left < ROOM_LOOK ? left : ROOM_LOOK);
         return true;

@@ -15,6 +15,7 @@
 #include "mapped.h"
 #include "lock.h"
 #include "report.h"
+#include "waits.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -515,6 +516,13 @@ static int commit_error(struct kv_lmdb *k, int err)
     return full < 0 ? full : err;
 }
 
+/* The descriptor of data.mdb, for the note of who waits for it. */
+static int descriptor(struct kv_lmdb *k)
+{
+    int fd;
+    return mdb_env_get_fd(k->env, &fd) == 0 ? fd : -1;
+}
+
 static int lmdb_commit(struct kv_txn *txn)
 {
     struct lmdb_txn *t = (struct lmdb_txn *)txn;
@@ -525,7 +533,10 @@ static int lmdb_commit(struct kv_txn *txn)
         lmdb_abort(txn);
         return commit_error(k, err); /* a large transaction is written in part before its end */
     }
-    err = lmdb_errno(mdb_txn_commit(t->txn));
+    {
+        WAITS_GUARD(WAITS_FILE, "a commit to", descriptor(k), NULL);
+        err = lmdb_errno(mdb_txn_commit(t->txn));
+    }
     end(t);
     return err < 0 ? commit_error(k, err) : 0;
 }
@@ -671,6 +682,7 @@ static int sync_names(int dirfd, const char *dir)
  * power fails, the next opening must not find the root before it. */
 static int sync_found(struct kv_lmdb *k)
 {
+    WAITS_GUARD(WAITS_FILE, "a sync of", descriptor(k), NULL);
     return k->base.readonly ? 0 : lmdb_errno(mdb_env_sync(k->env, 1));
 }
 

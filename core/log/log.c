@@ -6,6 +6,7 @@
 #include "log_impl.h"
 #include "mapped.h"
 #include "report.h"
+#include "waits.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -80,6 +81,7 @@ static int wait_for_others(struct log *l, uint64_t cost, int err)
     if (err != -EAGAIN && cost > log_room_left(l))
         return err;
     l->room_waiters++;
+    WAITS_GUARD(WAITS_ROOM, "room in the log", 0, NULL);
     while (l->reserved && l->reserved + cost > log_room_left(l) && !l->broken)
         cond_wait(&l->room_freed, &l->lock);
     l->room_waiters--;

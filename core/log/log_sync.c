@@ -9,6 +9,7 @@
 
 #include "io.h"
 #include "report.h"
+#include "waits.h"
 #include <errno.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ static void wait_to_be_woken(struct log *l, uint64_t seq, struct waiter *w)
     *w = (struct waiter){.seq = seq};
     cond_init(&w->cond);
     TAILQ_INSERT_TAIL(&l->waiters, w, next);
+    WAITS_GUARD(WAITS_THREAD, "a sync of the log", 0, &l->leader);
     while (!w->woken)
         cond_wait(&w->cond, &l->sync);
     cond_destroy(&w->cond);
@@ -44,9 +46,10 @@ static int lead_or_wait(struct log *l, uint64_t seq)
         wait_to_be_woken(l, seq, &w);
     else
         w.leads = l->syncing = true;
-    if (w.leads)
-        return 1;
-    return log_synced_seq(l) >= seq ? 0 : -EIO;
+    if (!w.leads)
+        return log_synced_seq(l) >= seq ? 0 : -EIO;
+    atomic_store_explicit(&l->leader, waits_self(), memory_order_relaxed);
+    return 1;
 }
 
 /* Take a waiter out of the queue, and wake it. */

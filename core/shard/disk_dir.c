@@ -8,6 +8,7 @@
 
 #include "beneath.h"
 #include "io.h"
+#include "waits.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/btrfs.h>
@@ -93,6 +94,7 @@ static bool is_of_reserve(int fd)
 /* Opens a file; one to be held (DISK_HELD) must not use up the last descriptors: -EMFILE. */
 static int open_file(struct disk *d, const char *name, unsigned flags, int mode)
 {
+    WAITS_GUARD(WAITS_FILE, "the opening of a file in", root_of(d), NULL);
     int fd = beneath_open(root_of(d), name, mode, 0600);
 
     if (fd < 0 || !(flags & DISK_HELD) || !is_of_reserve(fd))
@@ -128,16 +130,19 @@ static int dir_open(struct disk *d, const char *name, unsigned flags, struct dis
 
 static int dir_link(struct disk *d, const char *from, const char *to)
 {
+    WAITS_GUARD(WAITS_FILE, "a new name in", root_of(d), NULL);
     return beneath_link(root_of(d), from, to);
 }
 
 static int dir_unlink(struct disk *d, const char *name)
 {
+    WAITS_GUARD(WAITS_FILE, "a deletion in", root_of(d), NULL);
     return beneath_unlink(root_of(d), name);
 }
 
 static int dir_rename(struct disk *d, const char *from, const char *to)
 {
+    WAITS_GUARD(WAITS_FILE, "a new name in", root_of(d), NULL);
     return beneath_rename(root_of(d), from, to);
 }
 
@@ -147,6 +152,7 @@ static int dir_sync_dir(struct disk *d, const char *name)
 
     if (fd < 0)
         return fd;
+    WAITS_GUARD(WAITS_FILE, "a sync of", fd, NULL);
     int err = sync_result(fsync(fd));
 
     close(fd);
@@ -182,6 +188,7 @@ static void limit_by_quota(int fd, unsigned type, unsigned id, struct disk_space
 static int dir_space(struct disk *d, struct disk_space *ret)
 {
     struct statvfs s;
+    WAITS_GUARD(WAITS_FILE, "the free space of", root_of(d), NULL);
     int err = result(fstatvfs(root_of(d), &s));
 
     if (err)
@@ -342,11 +349,13 @@ static int dir_pwritev(struct disk_file *f, const struct iovec *iov, int count, 
 
 static int dir_truncate(struct disk_file *f, uint64_t size)
 {
+    WAITS_GUARD(WAITS_FILE, "a truncation of", fd_of(f), NULL);
     return result(ftruncate(fd_of(f), (off_t)size));
 }
 
 static int dir_punch(struct disk_file *f, uint64_t off, uint64_t len)
 {
+    WAITS_GUARD(WAITS_FILE, "a hole in", fd_of(f), NULL);
     return result(
         fallocate(fd_of(f), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len));
 }
@@ -371,6 +380,7 @@ static int write_zeros(int fd, uint64_t from, uint64_t size)
 static int dir_allocate(struct disk_file *f, uint64_t size)
 {
     struct stat s;
+    WAITS_GUARD(WAITS_FILE, "an allocation in", fd_of(f), NULL);
     int err = result(fstat(fd_of(f), &s));
 
     if (err)
@@ -407,6 +417,7 @@ static void dir_map_wrote(struct disk_file *f, void *map, size_t at, size_t len)
 
 static int dir_sync(struct disk_file *f)
 {
+    WAITS_GUARD(WAITS_FILE, "a sync of", fd_of(f), NULL);
     return sync_result(fdatasync(fd_of(f)));
 }
 

@@ -11,12 +11,13 @@
 
 #include "clock.h"
 #include "thread.h"
+#include "waits.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define STAY (10 * NSEC_PER_SEC)   /* an asker without work ends after that time */
-#define LOOK (200 * NSEC_PER_MSEC) /* how often a waiting caller reads the patience */
+#define STAY (10 * NSEC_PER_SEC)     /* an asker without work ends after that time */
+#define LOOK (200 * NSEC_PER_MSEC)   /* how often a waiting caller reads the patience */
 #define PATIENCE (30 * NSEC_PER_SEC) /* the default of shard_set_patience */
 
 struct place {
@@ -266,8 +267,11 @@ static bool answer(struct place *p, struct ask *a)
     if (thread_io_is_idle() != a->io_idle)
         thread_io_idle(a->io_idle);
     running = a;
-    ssize_t result = a->run(a);
-
+    ssize_t result;
+    {
+        WAITS_GUARD(WAITS_SHARD, p->url, 0, NULL);
+        result = a->run(a);
+    }
     running = NULL;
     mutex_lock(&p->lock);
     if (a->state == ASK_LEFT) {
@@ -367,6 +371,7 @@ static bool await(struct place *p, struct ask *a, int64_t longer)
 {
     const struct clock *clock = clock_real();
     int64_t begun = clock_ticks(clock), left;
+    WAITS_GUARD(WAITS_SHARD, p->url, 0, NULL);
 
     while (a->state != ASK_DONE) {
         if (a->state == ASK_CALLS_BACK) {

@@ -57,6 +57,12 @@ static void end_events(struct state *p)
     atomic_store(&p->events_end, false);
 }
 
+void state_watch_patience(struct state *p, void (*fn)(void *ctx, int64_t ns), void *ctx)
+{
+    settings_watch(&p->settings, SET_WATCHDOG_PATIENCE, fn, ctx);
+    fn(ctx, settings_get(&p->settings, SET_WATCHDOG_PATIENCE));
+}
+
 struct latency *state_latency(struct state *p)
 {
     return p->latency;

@@ -134,6 +134,10 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
                              NULL},
     [SET_FOLLOW_INTERVAL] = {"follow_interval", SETTING_DURATION, 100 * MS, HOUR, SECOND,
                              "a follower asks its archive this often for what is new", NULL},
+    [SET_WATCHDOG_PATIENCE] = {"watchdog_patience", SETTING_DURATION, 0, DAY, 30 * SECOND,
+                               "a request or a thread that hangs for this long is said in journal "
+                               "and status; 0: none is",
+                               NULL},
 };
 
 void settings_init(struct settings *s)

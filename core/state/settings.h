@@ -56,6 +56,7 @@ enum setting {
     SET_ARCHIVE_GRACE,       /* duration, 1m – 3650d, 24h: from the mark to the deletion there */
     SET_ARCHIVE_BACKLOG, /* size, 0 – 64T, 0: points of an archive that is behind hold so much */
     SET_FOLLOW_INTERVAL, /* duration, 100ms – 1h, 1s: a follower asks for more so often */
+    SET_WATCHDOG_PATIENCE, /* duration, 0 – 1d, 30s: what hangs for so long is said; 0: nothing */
     SETTING_COUNT
 };
 

@@ -81,7 +81,7 @@
  *
  * The mount has locks of its own, in fs/. "ending" comes before all of these. The others ("defer",
  * "sync", "ring waiting", "ring done", "write back", "mode", "listed", "handles",
- * "passthrough", "waiting") are leaves.
+ * "passthrough", "waiting", "watchdog") are leaves.
  *
  * A thread that waits for a flush (fsync, drain, throttled writers) holds none of them.
  *

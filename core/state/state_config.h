@@ -95,6 +95,9 @@ struct profile;
 /* Where the edge notes how long requests took. Valid until the store is closed. */
 struct latency *state_latency(struct state *p);
 struct profile *state_profile(struct state *p);
+/* Calls fn with the value of watchdog_patience, in ns, now and whenever it changes. Once only, and
+ * while no other thread uses the store. */
+void state_watch_patience(struct state *p, void (*fn)(void *ctx, int64_t ns), void *ctx);
 /* Changes config.atime. Threads: any. */
 void state_set_atime(struct state *p, unsigned how);
 /* The number of the last change. */

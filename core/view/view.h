@@ -29,8 +29,12 @@ struct view_edge {
     size_t waiting;           /* requests that are not answered yet */
     int64_t longest_wait;     /* how long the oldest of them has waited, ns */
     const char *longest_kind; /* the kind of that one; NULL: none waits */
-    bool waits_too_long;      /* it has waited for so long that something is wrong */
-    const char *mounted;      /* "rw,relatime" and the like; "" or NULL: not known */
+    /* what hangs for longer than watchdog_patience, and what it waits for, a line each, the alarms
+     * first; "": nothing does */
+    char stuck[1024];
+    bool is_stuck;                        /* the first line is an alarm */
+    size_t stuck_requests, stuck_threads; /* of alarms */
+    const char *mounted;                  /* "rw,relatime" and the like; "" or NULL: not known */
 };
 
 /* Files of `.tally` that are plain texts. */
@@ -39,9 +43,10 @@ enum view_text {
     VIEW_STATS_JSON,
     VIEW_METRICS, /* the same numbers in the text format of Prometheus, without the pid */
 };
-/* The state in a word. "ok"; "degraded": damage is known, or something failed and is tried again;
- * "read-only". `why` (may be NULL) gets ": " and a sentence; nothing if the state is "ok". */
-const char *view_state(struct state *p, struct strbuf *why);
+/* The state in a word. "ok"; "degraded": damage is known, something hangs, or something failed and
+ * is tried again; "read-only". `why` (may be NULL) gets ": " and a sentence; nothing if the state is
+ * "ok". `edge` may be NULL. */
+const char *view_state(struct state *p, const struct view_edge *edge, struct strbuf *why);
 /* Appends the text to `out`. `edge` NULL: nothing serves the store. */
 int view_render(struct state *p, enum view_text which, const struct view_edge *edge,
                 struct strbuf *out);

@@ -171,7 +171,14 @@ static void add_requests(struct view_numbers *n, const struct view_edge *edge)
         "longest_wait_seconds", VIEW_GAUGE, (uint64_t)(edge->longest_wait / NSEC_PER_SEC),
         "How long the oldest request that is not answered has waited."};
 
+    const struct view_number stuck[] = {
+        {"stuck_requests", VIEW_GAUGE, edge->stuck_requests,
+         "Requests that hang for longer than watchdog_patience."},
+        {"stuck_threads", VIEW_GAUGE, edge->stuck_threads,
+         "Threads that hang for longer than watchdog_patience, and serve none of these requests."}};
+
     view_add_numbers(n, &waiting, 1);
+    view_add_numbers(n, stuck, 2);
     if (n->json) {
         view_add_json(n, longest.key, json_real((double)edge->longest_wait / 1e9));
         view_add_json(n, "transport", json_string(edge->transport));
@@ -215,7 +222,7 @@ static void add_latencies(struct state *p, struct view_numbers *n)
 static void add_all(struct state *p, const struct view_facts *f, const struct view_edge *edge,
                     struct view_numbers *n)
 {
-    const struct view_number ok = {"ok", VIEW_GAUGE, strcmp(view_state(p, NULL), "ok") == 0,
+    const struct view_number ok = {"ok", VIEW_GAUGE, strcmp(view_state(p, edge, NULL), "ok") == 0,
                                    "1: the first line of the status says that all is well."};
     const struct view_number readonly = {"read_only", VIEW_GAUGE, f->readonly,
                                          "1: nothing can be changed, since something failed."};
@@ -223,7 +230,7 @@ static void add_all(struct state *p, const struct view_facts *f, const struct vi
     add_numbers(p, f, n);
     if (n->json) {
         view_add_json(n, "label", json_text(p->label));
-        view_add_json(n, "state", json_string(view_state(p, NULL)));
+        view_add_json(n, "state", json_string(view_state(p, edge, NULL)));
         view_add_json(n, "read_only", json_boolean(f->readonly));
         view_add_json(n, "last_flush_errno", json_integer(-f->flush.error));
     } else {

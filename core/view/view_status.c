@@ -75,10 +75,12 @@ static void add_scrub_alarm(const struct view_facts *f, struct strbuf *out)
 }
 
 /* The first condition that holds is reported; the worst come first. */
-const char *view_state(struct state *p, struct strbuf *why)
+const char *view_state(struct state *p, const struct view_edge *edge, struct strbuf *why)
 {
+    const bool hangs = edge && edge->is_stuck;
+    const int line = hangs ? (int)strcspn(edge->stuck, "\n") : 0;
     const char *sentence = NULL, *detail = "", *what = atomic_load(&p->readonly_what);
-    char failed[160];
+    char failed[256];
     bool readonly = atomic_load(&p->readonly), unsettled = atomic_load(&p->unsettled);
     struct flush_stats flush;
     int err;
@@ -99,6 +101,9 @@ const char *view_state(struct state *p, struct strbuf *why)
                  strerror(-atomic_load(&p->readonly_err)));
         sentence = failed;
         detail = "what was changed since is only in memory";
+    } else if (hangs) {
+        snprintf(failed, sizeof failed, "%.*s", line, edge->stuck);
+        sentence = failed;
     } else if (err < 0) {
         sentence = "the last commit failed and is tried again: ";
         detail = strerror(-err);
@@ -124,10 +129,10 @@ const char *view_state(struct state *p, struct strbuf *why)
     return readonly || unsettled ? "read-only" : sentence ? "degraded" : "ok";
 }
 
-static void add_state(struct state *p, struct strbuf *out)
+static void add_state(struct state *p, const struct view_edge *edge, struct strbuf *out)
 {
     CLEANUP_STRBUF struct strbuf why = STRBUF_INIT;
-    const char *state = view_state(p, &why);
+    const char *state = view_state(p, edge, &why);
 
     strbuf_addf(out, "state       %s%s\n", state, why.len ? why.s : "");
 }
@@ -143,10 +148,11 @@ static void add_stuck(struct state *p, struct strbuf *out)
 }
 
 /* Each line begins with its subject in a column of 12 characters. */
-static void add_lines(struct state *p, const struct view_facts *f, struct strbuf *out)
+static void add_lines(struct state *p, const struct view_facts *f, const struct view_edge *edge,
+                      struct strbuf *out)
 {
     strbuf_addf(out, "store       %s\n", *p->label ? p->label : "(no label)");
-    add_state(p, out);
+    add_state(p, edge, out);
     strbuf_addf(out,
                 "changes     seq=%llu durable=%llu unsealed=%zu buffered_bytes=%zu "
                 "dirty_pages_bytes=%zu\n",
@@ -202,6 +208,16 @@ static void add_lines(struct state *p, const struct view_facts *f, struct strbuf
     add_scrub_alarm(f, out);
 }
 
+/* Appends what hangs, a line each. */
+static void add_stuck_lines(const struct view_edge *edge, struct strbuf *out)
+{
+    for (const char *s = edge->stuck; *s;) {
+        const size_t len = strcspn(s, "\n");
+        strbuf_addf(out, "            %.*s\n", (int)len, s);
+        s += len + (s[len] == '\n');
+    }
+}
+
 /* Appends what the edge counts, which files the kernel reads by itself, and who verifies them. */
 static void add_edge(const struct view_facts *f, const struct view_edge *edge, struct strbuf *out)
 {
@@ -212,7 +228,8 @@ static void add_edge(const struct view_facts *f, const struct view_edge *edge, s
     if (edge->longest_kind)
         strbuf_addf(out, ", the longest for %lld s (%s)",
                     (long long)(edge->longest_wait / NSEC_PER_SEC), edge->longest_kind);
-    strbuf_adds(out, edge->waits_too_long ? ": ALARM: it is not being answered\n" : "\n");
+    strbuf_adds(out, edge->is_stuck ? ": ALARM\n" : "\n");
+    add_stuck_lines(edge, out);
     strbuf_addf(out, "passthrough %s\n", edge->passthrough);
     if (strcmp(edge->passthrough, "yes") != 0)
         return;
@@ -227,7 +244,7 @@ static void add_edge(const struct view_facts *f, const struct view_edge *edge, s
 void view_status(struct state *p, const struct view_facts *f, const struct view_edge *edge,
                  struct strbuf *out)
 {
-    add_lines(p, f, out);
+    add_lines(p, f, edge, out);
     if (edge)
         add_edge(f, edge, out);
 }

@@ -55,6 +55,7 @@ struct ring;
 struct sync;
 struct taldir;
 struct waiting;
+struct watchdog;
 
 struct fs {
     struct state *p;
@@ -82,6 +83,7 @@ struct fs {
     struct latency *latency;                      /* of the store: how long requests took */
     struct profile *profile;     /* of the store: records them when somebody asks */
     struct waiting *waiting;     /* requests that are not answered; NULL: not counted */
+    struct watchdog *watchdog;   /* looks for what hangs; NULL: nothing does */
     struct mutex handles_lock;   /* "handles" */
     LIST_HEAD(, handle) handles; /* guarded by: handles_lock; all open handles */
 };

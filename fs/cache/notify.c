@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "listed.h"
 #include "vfs.h"
+#include "waits.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +32,7 @@ static int write_pages(const struct apart *a, uint64_t nodeid)
     int fd = apart_open(a, nodeid, O_RDONLY | O_NONBLOCK);
     if (fd < 0)
         return fd == -ENOENT ? 0 : fd; /* the file is gone, and its mapped pages with it */
+    WAITS_GUARD(WAITS_KERNEL, "the kernel to write mapped pages", 0, NULL);
     int err = fdatasync(fd) < 0 ? -errno : 0;
     close(fd);
     return err;
@@ -67,12 +69,20 @@ static int ask_mode(const struct apart *a, uint64_t nodeid)
 
 /* ---- events ---- */
 
+/* Has the kernel forget of an inode what fuse_lowlevel_notify_inval_inode says. The kernel may have
+ * to wait for a page that somebody else has locked. -ENOENT, which it may return: the kernel does
+ * not know the inode. */
+static void forget(const struct notify *n, uint64_t nodeid, off_t off)
+{
+    WAITS_GUARD(WAITS_KERNEL, "the kernel to forget an inode", 0, NULL);
+    (void)fuse_lowlevel_notify_inval_inode(n->fs->se, nodeid, off, 0);
+}
+
 /* Event: the attributes of a node are stale, or its namespace is gone. */
 static void on_stale(void *ctx, uint64_t nodeid)
 {
     const struct notify *n = ctx;
-    /* A negative offset: attributes only. -ENOENT: the kernel does not know the inode. */
-    (void)fuse_lowlevel_notify_inval_inode(n->fs->se, nodeid, -1, 0);
+    forget(n, nodeid, -1); /* a negative offset: attributes only */
     if (nodeid != VFS_ROOT)
         listed_drop(n->fs, vfs_node_ns(nodeid));
 }
@@ -81,7 +91,10 @@ static void on_stale(void *ctx, uint64_t nodeid)
 static void on_name(void *ctx, uint64_t nodeid, const char *name)
 {
     const struct notify *n = ctx;
-    (void)fuse_lowlevel_notify_inval_entry(n->fs->se, nodeid, name, strlen(name));
+    {
+        WAITS_GUARD(WAITS_KERNEL, "the kernel to forget a name", 0, NULL);
+        (void)fuse_lowlevel_notify_inval_entry(n->fs->se, nodeid, name, strlen(name));
+    }
     if (nodeid != VFS_ROOT)
         listed_drop(n->fs, vfs_node_ns(nodeid));
 }
@@ -90,14 +103,14 @@ static void on_name(void *ctx, uint64_t nodeid, const char *name)
 static void on_bytes(void *ctx, uint64_t nodeid)
 {
     const struct notify *n = ctx;
-    (void)fuse_lowlevel_notify_inval_inode(n->fs->se, nodeid, 0, 0);
+    forget(n, nodeid, 0);
 }
 
 /* Event: the mode of a file lost its set-id bits (set_ids.h). */
 static void on_rights(void *ctx, uint64_t nodeid)
 {
     const struct notify *n = ctx;
-    (void)fuse_lowlevel_notify_inval_inode(n->fs->se, nodeid, -1, 0);
+    forget(n, nodeid, -1);
 }
 
 /* Event: core needs the bytes that clients have changed in mapped pages of the file. */
@@ -107,7 +120,7 @@ static void on_write_back(void *ctx, uint64_t nodeid)
     /* If the thread could not do it: a message with offset 0 and length 0 makes the kernel write
      * all pages and drop them. */
     if (apart_do(n->write_back, nodeid, APART_PATIENT) < 0)
-        (void)fuse_lowlevel_notify_inval_inode(n->fs->se, nodeid, 0, 0);
+        forget(n, nodeid, 0);
 }
 
 static void on_describe(void *ctx, struct view_edge *ret)

@@ -7,13 +7,16 @@
 #include "reply.h"
 #include "ship.h"
 #include "thread.h"
+#include "txn.h"
+#include "waiting.h"
+#include "waits.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #define ARCHIVE_LOOK (200 * NSEC_PER_MSEC) /* how often a wait looks who waits still */
-#define GATHER_MAX 8                   /* so many requests of the last sync count at most */
-#define GATHER_NS (50 * NSEC_PER_MSEC) /* the longest wait for more requests */
+#define GATHER_MAX 8                       /* so many requests of the last sync count at most */
+#define GATHER_NS (50 * NSEC_PER_MSEC)     /* the longest wait for more requests */
 
 struct requests_list {
     fuse_req_t *v;
@@ -25,6 +28,7 @@ struct sync {
     bool ships; /* what is synced must be in the archives, too */
     const struct clock *clock;
     pthread_t thread;
+    _Atomic int tid; /* of the thread */
     struct mutex lock;
     struct cond work;
     struct requests_list waiting; /* guarded by: lock */
@@ -102,6 +106,7 @@ static int await_archives(struct sync *s, struct requests_list *l)
     int err;
 
     ship_kick(s->fs->p);
+    WAITS_GUARD(WAITS_ROOM, "archives to have what was changed", 0, NULL);
     do {
         err = ship_wait_all(s->fs->p, seq, ARCHIVE_LOOK, NULL);
         if (err == -ETIMEDOUT)
@@ -116,6 +121,7 @@ static void *sync_main(void *arg)
 {
     struct sync *s = arg;
     struct requests_list mine = {0};
+    atomic_store(&s->tid, waits_self());
     while (take_requests(s, &mine)) {
         const int64_t start = clock_ticks(s->clock);
         int err = flush_sync(s->fs->p);
@@ -159,6 +165,7 @@ static int add_request(struct sync *s, fuse_req_t req)
     if (ARRAY_RESERVE(s->waiting.v, s->waiting.room, s->waiting.count + 1) < 0)
         return -ENOMEM;
     s->waiting.v[s->waiting.count++] = req;
+    waiting_hand(s->fs->waiting, txn_request(), atomic_load(&s->tid));
     if (s->waiting.count == 1 || s->waiting.count >= s->last_count)
         cond_signal(&s->work);
     return 0;

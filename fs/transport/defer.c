@@ -20,6 +20,7 @@
 #include "serve.h"
 #include "thread.h"
 #include "txn.h"
+#include "waits.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -214,7 +215,9 @@ static void interrupt(struct defer *d, struct call *c)
 static void call_execute(struct defer *d, struct call *c, bool taken)
 {
     txn_set_request(c->request);
+    waits_serve(c->request, serve_takes());
     c->fn(c); /* it answers, so c->req is not valid afterwards */
+    waits_serve(0, serve_takes());
     txn_set_request(0);
     (void)history_by_set(NULL);
     {

@@ -13,6 +13,7 @@
 #include "translate.h"
 #include "txn.h"
 #include "waiting.h"
+#include "waits.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -53,9 +54,10 @@ void serve_began(struct fs *fs, const void *msg)
     struct fuse_in_header in;
     memcpy(&in, msg, sizeof(in));
     if (has_answer(in.opcode) && !taldir_owns(in.nodeid))
-        waiting_add(fs->waiting, in.unique,
-                    &(struct waiting_request){
-                        .nodeid = in.nodeid, .opcode = in.opcode, .tid = (int32_t)in.pid});
+        waiting_add(fs->waiting, &(struct waiting_request){.unique = in.unique,
+                                                           .nodeid = in.nodeid,
+                                                           .opcode = in.opcode,
+                                                           .tid = (int32_t)in.pid});
 }
 
 /* Notes the request that this thread serves from here on. */
@@ -70,6 +72,7 @@ static void begin_request(char *msg, size_t len, bool stays)
     now.len = len;
     now.stays = stays;
     txn_set_request(in.unique);
+    waits_serve(in.unique, takes);
 }
 
 /* The operation has returned. A request that it has neither answered nor kept is answered here. One
@@ -80,6 +83,7 @@ static void end(struct fs *fs)
     struct iovec iov = {&out, sizeof(out)};
     now.unique = 0;
     txn_set_request(0);
+    waits_serve(0, takes);
     (void)history_by_set(NULL);
     if (out.unique == 0 || now.cared_for)
         return;

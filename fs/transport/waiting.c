@@ -4,22 +4,16 @@
 
 #include "array.h"
 #include "lock.h"
-#include "report.h"
 #include "requests.h"
-#include "thread.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #define LISTS 16
 
 struct request {
-    uint64_t unique;
     struct waiting_request r;
     int64_t since; /* monotonic ns */
-    bool told;     /* it was reported */
 };
 
 struct list {
@@ -31,10 +25,6 @@ struct list {
 struct waiting {
     const struct clock *clock;
     struct list list[LISTS];
-    pthread_t thread;
-    struct mutex lock; /* "waiting" */
-    struct cond stop;
-    bool stopping; /* guarded by: lock */
 };
 
 static struct list *list_of(struct waiting *w, uint64_t unique)
@@ -42,15 +32,26 @@ static struct list *list_of(struct waiting *w, uint64_t unique)
     return &w->list[unique / 2 % LISTS]; /* the kernel numbers requests in steps of two */
 }
 
-void waiting_add(struct waiting *w, uint64_t unique, const struct waiting_request *r)
+void waiting_add(struct waiting *w, const struct waiting_request *r)
 {
     if (!w)
         return;
-    const struct request one = {.unique = unique, .r = *r, .since = clock_ticks(w->clock)};
-    struct list *l = list_of(w, unique);
+    const struct request one = {.r = *r, .since = clock_ticks(w->clock)};
+    struct list *l = list_of(w, r->unique);
     MUTEX_GUARD(&l->lock);
     if (ARRAY_RESERVE(l->v, l->room, l->count + 1) == 0)
         l->v[l->count++] = one;
+}
+
+void waiting_hand(struct waiting *w, uint64_t unique, int worker)
+{
+    if (!w)
+        return;
+    struct list *l = list_of(w, unique);
+    MUTEX_GUARD(&l->lock);
+    for (size_t i = 0; i < l->count; i++)
+        if (l->v[i].r.unique == unique)
+            l->v[i].r.worker = worker;
 }
 
 /* The order of a list does not matter, so the last one takes the place of the removed one. */
@@ -62,7 +63,7 @@ bool waiting_done(struct waiting *w, uint64_t unique, struct waiting_request *re
     struct list *l = list_of(w, unique);
     MUTEX_GUARD(&l->lock);
     for (size_t i = 0; i < l->count; i++)
-        if (l->v[i].unique == unique) {
+        if (l->v[i].r.unique == unique) {
             *ret = l->v[i].r;
             ret->took = now - l->v[i].since;
             l->v[i] = l->v[--l->count];
@@ -90,91 +91,51 @@ void waiting_describe(struct waiting *w, struct view_edge *ret)
                 ret->longest_kind = requests_name(l->v[i].r.opcode);
             }
     }
-    ret->waits_too_long = ret->longest_wait >= WAITING_ALARM_NS;
 }
 
-/* Finds a request that is to be reported, and marks it as reported. False: there is none. */
-static bool take_late(struct list *l, int64_t now, struct request *ret)
+size_t waiting_late(struct waiting *w, int64_t least, struct waiting_request *ret, size_t max)
 {
-    MUTEX_GUARD(&l->lock);
-    for (size_t i = 0; i < l->count; i++)
-        if (!l->v[i].told && now - l->v[i].since >= WAITING_ALARM_NS) {
-            l->v[i].told = true;
-            *ret = l->v[i];
-            return true;
-        }
-    return false;
-}
-
-unsigned waiting_look(struct waiting *w)
-{
+    if (!w)
+        return 0;
     const int64_t now = clock_ticks(w->clock);
-    struct request r;
-    unsigned told = 0;
-    for (size_t n = 0; n < LISTS; n++)
-        for (; take_late(&w->list[n], now, &r); told++)
-            report(REPORT_ALARM,
-                   "a request has not been answered for %" PRId64 " seconds: %s, inode %" PRIu64
-                   "; who sent it, and who needs that inode, waits for it",
-                   (now - r.since) / NSEC_PER_SEC, requests_name(r.r.opcode), r.r.nodeid);
-    return told;
-}
-
-/* Looks every WAITING_LOOK_NS until the end. It does not hold the lock while it reports. */
-static void *waiting_main(void *arg)
-{
-    struct waiting *w = arg;
-    mutex_lock(&w->lock);
-    while (!w->stopping)
-        if (cond_wait_for(&w->stop, &w->lock, WAITING_LOOK_NS) == -ETIMEDOUT) {
-            mutex_unlock(&w->lock);
-            (void)waiting_look(w);
-            mutex_lock(&w->lock);
+    size_t count = 0;
+    for (size_t n = 0; n < LISTS; n++) {
+        struct list *l = &w->list[n];
+        MUTEX_GUARD(&l->lock);
+        for (size_t i = 0; i < l->count; i++) {
+            if (now - l->v[i].since < least)
+                continue;
+            if (count < max) {
+                ret[count] = l->v[i].r;
+                ret[count].took = now - l->v[i].since;
+            }
+            count++;
         }
-    mutex_unlock(&w->lock);
-    return NULL;
+    }
+    return count;
 }
 
 /* ---- its life ---- */
 
-static void release(struct waiting *w)
-{
-    for (size_t n = 0; n < LISTS; n++) {
-        free(w->list[n].v);
-        mutex_destroy(&w->list[n].lock);
-    }
-    cond_destroy(&w->stop);
-    mutex_destroy(&w->lock);
-    free(w);
-}
-
-int waiting_start(const struct clock *clock, struct waiting **ret_w)
+int waiting_new(const struct clock *clock, struct waiting **ret_w)
 {
     struct waiting *w = calloc(1, sizeof(*w));
     if (!w)
         return -ENOMEM;
     w->clock = clock;
-    mutex_init(&w->lock, "waiting");
-    cond_init(&w->stop);
     for (size_t n = 0; n < LISTS; n++)
         mutex_init(&w->list[n].lock, "waiting");
-    int err = thread_start(&w->thread, waiting_main, w);
-    if (err < 0)
-        release(w);
-    else
-        *ret_w = w;
-    return err;
+    *ret_w = w;
+    return 0;
 }
 
-void waiting_stop(struct waiting *w)
+void waiting_free(struct waiting *w)
 {
     if (!w)
         return;
-    {
-        MUTEX_GUARD(&w->lock);
-        w->stopping = true;
-        cond_signal(&w->stop);
+    for (size_t n = 0; n < LISTS; n++) {
+        free(w->list[n].v);
+        mutex_destroy(&w->list[n].lock);
     }
-    pthread_join(w->thread, NULL);
-    release(w);
+    free(w);
 }

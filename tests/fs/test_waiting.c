@@ -9,66 +9,80 @@
 #define READ 15
 
 static struct clock_manual now;
+static struct waiting *w;
+static struct waiting_request done;
 
-static struct view_edge described(struct waiting *w)
+static struct view_edge described(void)
 {
     struct view_edge edge = {0};
     waiting_describe(w, &edge);
     return edge;
 }
 
-static struct waiting_request done;
-
-static void add(struct waiting *w, uint64_t unique, uint32_t opcode, uint64_t nodeid)
+static void add(uint64_t unique, uint32_t opcode, uint64_t nodeid)
 {
-    const struct waiting_request r = {.nodeid = nodeid, .opcode = opcode, .tid = 7};
-    waiting_add(w, unique, &r);
+    waiting_add(w, &(struct waiting_request){
+                       .unique = unique, .nodeid = nodeid, .opcode = opcode, .tid = 7});
 }
 
-Test(waiting, the_longest_of_those_that_are_not_answered_is_told, .timeout = 60)
+static void start(void)
 {
-    struct waiting *w;
     clock_manual_init(&now, NSEC_PER_SEC);
-    cr_assert_eq(waiting_start(&now.base, &w), 0);
-    cr_assert_eq(described(w).waiting, 0);
-    cr_assert_null(described(w).longest_kind);
-    add(w, 2, GETATTR, 5);
+    cr_assert_eq(waiting_new(&now.base, &w), 0);
+}
+
+static void end(void)
+{
+    waiting_free(w);
+}
+
+TestSuite(waiting, .init = start, .fini = end, .timeout = 60);
+
+Test(waiting, the_longest_of_those_that_are_not_answered_is_told)
+{
+    cr_assert_eq(described().waiting, 0);
+    cr_assert_null(described().longest_kind);
+    add(2, GETATTR, 5);
     clock_manual_advance(&now, 3 * NSEC_PER_SEC);
-    add(w, 4, READ, 6);
+    add(4, READ, 6);
     clock_manual_advance(&now, NSEC_PER_SEC);
-    cr_assert_eq(described(w).waiting, 2);
-    cr_assert_eq(described(w).longest_wait, 4 * NSEC_PER_SEC);
-    cr_assert_str_eq(described(w).longest_kind, "GETATTR");
+    cr_assert_eq(described().waiting, 2);
+    cr_assert_eq(described().longest_wait, 4 * NSEC_PER_SEC);
+    cr_assert_str_eq(described().longest_kind, "GETATTR");
     cr_assert(waiting_done(w, 2, &done));
     cr_assert(done.opcode == GETATTR && done.nodeid == 5 && done.tid == 7);
     cr_assert_eq(done.took, 4 * NSEC_PER_SEC);
     cr_assert(!waiting_done(w, 2, &done));
-    cr_assert_eq(described(w).waiting, 1);
-    cr_assert_eq(described(w).longest_wait, NSEC_PER_SEC);
+    cr_assert_eq(described().waiting, 1);
+    cr_assert_eq(described().longest_wait, NSEC_PER_SEC);
     cr_assert(waiting_done(w, 4, &done));
-    cr_assert_eq(described(w).waiting, 0);
-    waiting_stop(w);
+    cr_assert_eq(described().waiting, 0);
 }
 
-Test(waiting, what_waits_for_a_minute_is_an_alarm_once, .timeout = 60)
+Test(waiting, those_that_have_waited_so_long_are_found_with_who_has_to_answer_them)
 {
-    struct waiting *w;
-    clock_manual_init(&now, NSEC_PER_SEC);
-    cr_assert_eq(waiting_start(&now.base, &w), 0);
-    for (uint64_t unique = 2; unique < 100; unique += 2)
-        add(w, unique, READ, 6);
-    clock_manual_advance(&now, WAITING_ALARM_NS - 1);
-    cr_assert_eq(waiting_look(w), 0);
-    cr_assert(!described(w).waits_too_long);
+    struct waiting_request late[2];
+
+    add(2, READ, 6);
+    add(4, READ, 7);
+    add(6, READ, 8);
+    clock_manual_advance(&now, NSEC_PER_SEC - 1);
+    add(8, READ, 9);
+    cr_assert_eq(waiting_late(w, NSEC_PER_SEC, late, 2), 0);
     clock_manual_advance(&now, 1);
-    add(w, 100, READ, 6);
-    cr_assert(described(w).waits_too_long);
-    cr_assert_eq(waiting_look(w), 49);
-    cr_assert_eq(waiting_look(w), 0);
-    clock_manual_advance(&now, WAITING_ALARM_NS);
-    cr_assert_eq(waiting_look(w), 1);
-    for (uint64_t unique = 2; unique <= 100; unique += 2)
-        cr_assert(waiting_done(w, unique, &done));
-    cr_assert(!described(w).waits_too_long);
-    waiting_stop(w);
+    cr_assert_eq(waiting_late(w, NSEC_PER_SEC, late, 2), 3);
+    waiting_hand(w, 4, 77);
+    waiting_hand(w, 5, 78); /* nobody */
+    cr_assert(waiting_done(w, 2, &done) && waiting_done(w, 6, &done));
+    cr_assert_eq(waiting_late(w, NSEC_PER_SEC, late, 2), 1);
+    cr_assert(late[0].unique == 4 && late[0].nodeid == 7 && late[0].worker == 77);
+    cr_assert_eq(late[0].took, NSEC_PER_SEC);
+}
+
+Test(waiting, a_session_without_a_store_has_none)
+{
+    waiting_add(NULL, &done);
+    waiting_hand(NULL, 1, 1);
+    cr_assert(!waiting_done(NULL, 1, &done));
+    cr_assert_eq(waiting_late(NULL, 0, NULL, 0), 0);
 }
