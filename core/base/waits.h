@@ -76,7 +76,10 @@ static inline void waits_cleanup(const struct waits *before)
 {
     waits_end(*before);
 }
+#define WAITS_CAT_(a, b) a##b
+#define WAITS_CAT(a, b) WAITS_CAT_(a, b)
 /* The calling thread waits for this in the rest of the enclosing block. */
 #define WAITS_GUARD(kind, what, number, holder)                                                    \
-    const struct waits waits_before __attribute__((cleanup(waits_cleanup), unused)) =              \
-        waits_begin((struct waits){kind, what, number, holder})
+    const struct waits WAITS_CAT(waits_, __LINE__)                                                 \
+        __attribute__((cleanup(waits_cleanup), unused)) =                                          \
+            waits_begin((struct waits){kind, what, number, holder})

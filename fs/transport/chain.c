@@ -97,7 +97,9 @@ static void path_of(int fd, char ret[PATH_ROOM])
     }
     path[n] = '\0';
     const size_t len = (size_t)n, room = PATH_ROOM - 1;
-    (void)snprintf(ret, PATH_ROOM, "%.*s", (int)room, path + (len > room ? len - room : 0));
+    const char *from = path + (len > room ? len - room : 0);
+    const char *slash = strchr(from, '/');
+    (void)snprintf(ret, PATH_ROOM, "%.*s", (int)room, slash ? slash : from);
 }
 
 /* The state of a thread as in proc(5): R, S, D, …; '?': it is not known. */

@@ -116,7 +116,7 @@ static void add_threads(struct watchdog *w, int64_t patience, struct findings *a
         if (chain_of_taker(w->threads, i, patience, &age, &c))
             add(all, &c, age, false, "a thread that takes requests has not come back for");
         else if (chain_of_thread(w->threads, i, patience, &age, &c))
-            add(all, &c, age, false, "a thread waits for");
+            add(all, &c, age, false, "a thread has not gone on for");
     }
 }
 
@@ -138,8 +138,8 @@ static void say_new(const struct findings *now, const struct findings *before)
         if (find(before, f->cause))
             continue;
         if (f->requests + f->threads > 1)
-            (void)snprintf(more, sizeof more, "; with it %zu requests and %zu threads wait",
-                           f->requests, f->threads);
+            (void)snprintf(more, sizeof more, " (requests: %zu, threads: %zu)", f->requests,
+                           f->threads);
         report(is_alarm(f) ? REPORT_ALARM : REPORT_NOTE, "%s%s", f->text, more);
         *more = '\0';
     }
@@ -200,15 +200,16 @@ void watchdog_describe(struct watchdog *w, struct view_edge *ret)
     MUTEX_GUARD(&w->lock);
     /* alarms first, since the first line is that of the state */
     for (int alarms = 1; alarms >= 0; alarms--)
-        for (unsigned i = 0; i < w->found.count && at < sizeof ret->stuck; i++) {
+        for (unsigned i = 0; i < w->found.count; i++) {
             const struct finding *f = &w->found.v[i];
             if (is_alarm(f) != alarms)
                 continue;
             ret->is_stuck |= alarms;
             ret->stuck_requests += alarms ? f->requests : 0;
             ret->stuck_threads += alarms ? f->threads : 0;
-            at += (size_t)snprintf(ret->stuck + at, sizeof ret->stuck - at, "%s%s", at ? "\n" : "",
-                                   f->text);
+            if (at < sizeof ret->stuck)
+                at += (size_t)snprintf(ret->stuck + at, sizeof ret->stuck - at, "%s%s",
+                                       at ? "\n" : "", f->text);
         }
 }
 
