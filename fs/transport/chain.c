@@ -115,19 +115,8 @@ static char state_of(int tid)
     return end && end[1] == ' ' ? end[2] : '?';
 }
 
-/* What a thread does that notes no wait. It may read a mapped file, which the kernel then reads
- * from its disk: state D. */
-static enum chain_end describe_unnoted(const struct waits_seen *t, char ret[CHAIN_CAUSE])
-{
-    const char state = state_of(t->tid);
-    (void)snprintf(ret, CHAIN_CAUSE, "thread %d, which %s", t->tid,
-                   state == 'D'   ? "the kernel keeps (state D), as for a disk"
-                   : state == 'R' ? "computes"
-                                  : "sleeps, and does not say what for");
-    return state == 'D' ? CHAIN_DISK : CHAIN_OWN;
-}
-
-/* What that thread waits for, in words. */
+/* What that thread waits for, in words. One that notes no wait may read a mapped file, which the
+ * kernel then reads from its disk: state D. */
 static enum chain_end describe(const struct waits_seen *t, char ret[CHAIN_CAUSE])
 {
     char path[PATH_ROOM];
@@ -142,88 +131,105 @@ static enum chain_end describe(const struct waits_seen *t, char ret[CHAIN_CAUSE]
     case WAITS_SHARD:
         (void)snprintf(ret, CHAIN_CAUSE, "the shard %s", t->what);
         return CHAIN_PATIENT;
-    case WAITS_ROOM:
-        (void)snprintf(ret, CHAIN_CAUSE, "%s", t->what);
-        return CHAIN_PATIENT;
-    case WAITS_KERNEL:
-        (void)snprintf(ret, CHAIN_CAUSE, "%s", t->what);
-        return CHAIN_KERNEL;
-    case WAITS_THREAD:
-        (void)snprintf(ret, CHAIN_CAUSE, "%s", t->what);
-        return CHAIN_OWN;
     case WAITS_NOT:
-        break;
+        (void)snprintf(ret, CHAIN_CAUSE, "thread %d, which notes no wait", t->tid);
+        return state_of(t->tid) == 'D' ? CHAIN_DISK : CHAIN_OWN;
+    default:
+        (void)snprintf(ret, CHAIN_CAUSE, "%s", t->what);
+        return t->kind == WAITS_ROOM     ? CHAIN_PATIENT
+               : t->kind == WAITS_KERNEL ? CHAIN_KERNEL
+                                         : CHAIN_OWN;
     }
-    return describe_unnoted(t, ret);
 }
 
 /* ---- chains ---- */
 
-/* Follows the chain from that thread to its end. True: it is a circle. */
-static bool follow(struct chain_picture *p, const struct seat *s, struct chain *ret)
+/* Whom that thread waits for; NULL: no thread that is known. */
+static const struct seat *next_of(struct chain_picture *p, const struct seat *s)
+{
+    const bool held = s->t.kind == WAITS_LOCK || s->t.kind == WAITS_THREAD;
+    return held ? find_thread(p, s->t.holder) : NULL;
+}
+
+/* Follows the chain from that thread to its end. *ret_last: the last thread. True: it is a
+ * circle. */
+static bool follow(struct chain_picture *p, const struct seat *s, struct chain *ret,
+                   const struct seat **ret_last)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
-    bool circle = false;
+    const struct seat *next;
 
     strbuf_adds(&text, "waits for ");
-    for (unsigned depth = 0; s; depth++) {
+    for (unsigned depth = 1;; depth++) {
         ret->end = describe(&s->t, ret->cause);
         strbuf_adds(&text, ret->cause);
-        const bool held = s->t.kind == WAITS_LOCK || s->t.kind == WAITS_THREAD;
-        s = held ? find_thread(p, s->t.holder) : NULL;
-        circle = s && depth + 1 == DEPTH;
-        if (circle)
+        *ret_last = s;
+        next = next_of(p, s);
+        if (!next || depth == DEPTH)
             break;
-        if (s && s->t.kind == WAITS_NOT)
-            strbuf_addf(&text, " of "); /* describe_unnoted names the thread */
-        else if (s)
+        s = next;
+        if (s->t.kind == WAITS_NOT)
+            strbuf_adds(&text, " of "); /* describe names the thread */
+        else
             strbuf_addf(&text, " of thread %d, which waits for ", s->t.tid);
     }
-    if (circle) {
+    if (s->t.kind == WAITS_NOT)
+        strbuf_addf(&text, " (state %c)", state_of(s->t.tid));
+    if (next) {
         (void)snprintf(ret->cause, sizeof ret->cause, "threads that wait for one another");
         ret->end = CHAIN_OWN;
     }
     (void)snprintf(ret->text, sizeof ret->text, "%s",
                    strbuf_error(&text) == 0 ? text.s : ret->cause);
-    return circle;
+    return next != NULL;
 }
 
-void chain_of_request(struct chain_picture *p, uint64_t unique, int worker, struct chain *ret)
+void chain_of_request(struct chain_picture *p, uint64_t unique, int worker, int64_t least,
+                      struct chain *ret)
 {
+    const struct seat *last;
     struct seat *s = find_server(p, unique);
     if (!s)
         s = find_thread(p, worker);
-    if (s) {
-        s->covered = true;
-        (void)follow(p, s, ret);
+    if (!s) {
+        (void)snprintf(ret->cause, sizeof ret->cause, "a thread that serves it");
+        (void)snprintf(ret->text, sizeof ret->text, "waits for %s", ret->cause);
+        ret->end = CHAIN_OWN;
         return;
     }
-    (void)snprintf(ret->cause, sizeof ret->cause, "a thread that serves it");
-    (void)snprintf(ret->text, sizeof ret->text, "waits for %s", ret->cause);
-    ret->end = CHAIN_OWN;
+    s->covered = true;
+    const bool circle = follow(p, s, ret, &last);
+    /* What does one thing after the other has another last cause in each picture. */
+    if (!circle && p->now - last->waits_since < least / 2)
+        (void)snprintf(ret->cause, sizeof ret->cause, "work that goes on");
 }
 
 bool chain_of_taker(struct chain_picture *p, unsigned slot, int64_t least, int64_t *ret_age,
                     struct chain *ret)
 {
+    const struct seat *last;
     struct seat *s = &p->seat[slot];
     if (!s->known || s->covered || !s->t.takes || s->t.request == 0 ||
         p->now - s->serves_since < least)
         return false;
     *ret_age = p->now - s->serves_since;
-    (void)follow(p, s, ret);
+    (void)follow(p, s, ret, &last);
     return true;
 }
 
 bool chain_of_thread(struct chain_picture *p, unsigned slot, int64_t least, int64_t *ret_age,
                      struct chain *ret)
 {
-    const struct seat *s = &p->seat[slot];
+    const struct seat *last, *s = &p->seat[slot];
     if (!s->known || s->covered || p->now - s->waits_since < least)
         return false;
     if (s->t.kind != WAITS_FILE && s->t.kind != WAITS_KERNEL && s->t.kind != WAITS_LOCK)
         return false;
     *ret_age = p->now - s->waits_since;
-    /* A lock may be held for long by a thread that works; a disk is another matter. */
-    return follow(p, s, ret) || ret->end == CHAIN_DISK || ret->end == CHAIN_KERNEL;
+    /* A lock may be held for long by a thread that works. One that is held by a thread that calls a
+     * disk is another matter if that is one call. */
+    if (follow(p, s, ret, &last))
+        return true;
+    return (ret->end == CHAIN_DISK || ret->end == CHAIN_KERNEL) &&
+           p->now - last->waits_since >= least;
 }

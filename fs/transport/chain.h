@@ -40,9 +40,12 @@ int chain_new(struct chain_picture **ret_p); /* -ENOMEM */
 void chain_free(struct chain_picture *p);
 void chain_take_picture(struct chain_picture *p, int64_t now);
 
-/* Of the request `unique`, which `worker` will answer (0: the thread that serves it). That thread
- * is then passed over by the other two, until the next picture. */
-void chain_of_request(struct chain_picture *p, uint64_t unique, int worker, struct chain *ret);
+/* Of the request `unique`, which `worker` will answer (0: the thread that serves it) and which is
+ * late since it has waited for `least` ns. If the last cause has not lasted for half of that the
+ * cause is "work that goes on". The thread is then passed over by the other two, until the next
+ * picture. */
+void chain_of_request(struct chain_picture *p, uint64_t unique, int worker, int64_t least,
+                      struct chain *ret);
 /* Has the thread of that slot taken a request `least` ns ago or more, and not come back? */
 bool chain_of_taker(struct chain_picture *p, unsigned slot, int64_t least, int64_t *ret_age,
                     struct chain *ret);

@@ -99,7 +99,7 @@ static void add_requests(struct watchdog *w, int64_t patience, struct findings *
 
     for (size_t i = 0; i < count && i < LATE_MAX; i++) {
         const struct waiting_request *r = &late[i];
-        chain_of_request(w->threads, r->unique, r->worker, &c);
+        chain_of_request(w->threads, r->unique, r->worker, patience, &c);
         (void)snprintf(who, sizeof who, "%s, inode %" PRIu64 ", is not answered for",
                        requests_name(r->opcode), r->nodeid);
         add(all, &c, r->took, true, who);
@@ -175,14 +175,15 @@ unsigned watchdog_look(struct watchdog *w)
     return now.count;
 }
 
-/* Does something hang for which no disk, no kernel and no shard is to blame? */
+/* Does something hang, and nothing that a disk, the kernel, a shard or a lack of room explains? All
+ * threads that could serve a request may hang at one of these. */
 static bool is_hopeless(struct watchdog *w)
 {
     bool own = false, other = false;
     MUTEX_GUARD(&w->lock);
     for (unsigned i = 0; i < w->found.count; i++) {
         own |= w->found.v[i].end == CHAIN_OWN;
-        other |= w->found.v[i].end == CHAIN_DISK || w->found.v[i].end == CHAIN_KERNEL;
+        other |= w->found.v[i].end != CHAIN_OWN;
     }
     return own && !other;
 }

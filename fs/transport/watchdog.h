@@ -15,9 +15,10 @@
  * by themselves, so a note says them.
  *
  * With WATCHDOG_USEC in its environment the daemon tells systemd that it lives (sd_notify(3)). It
- * stops that while something hangs and no disk, no kernel and no shard is the cause: a restart
- * mends what hangs in the process. It does not mend a disk, and while a disk hangs it would be one
- * restart after the other. systemd also restarts a daemon whose watchdog does not run.
+ * stops that while something hangs and no disk, no kernel, no shard and no lack of room is the
+ * cause of anything that hangs: a restart mends what hangs in the process. It does not mend a disk,
+ * and while a disk hangs it would be one restart after the other. A daemon whose watchdog does not
+ * run tells nothing, either.
  *
  * Threads: any. The lock "watchdog" is a leaf, and is not held while anything is reported or read.
  */

@@ -172,7 +172,6 @@ TestSuite(watchdog, .init = start, .fini = stop, .timeout = 60);
 
 /* ---- claims ---- */
 
-
 Test(watchdog, a_late_request_is_said_with_its_cause_once_and_when_it_is_over)
 {
     struct hanging h = {.request = 2, .waits = of_a_file};
@@ -280,6 +279,19 @@ Test(watchdog, a_wait_that_begins_anew_is_another_one)
     says_nothing();
 }
 
+Test(watchdog, a_late_request_that_does_one_thing_after_the_other_is_one_finding)
+{
+    request(2, READ);
+    waits_serve(2, false);
+    clock_manual_advance(&now, 30 * SECOND);
+    for (int i = 0; i < 10; i++) {
+        WAITS_GUARD(WAITS_FILE, i % 2 ? "a sync of" : "a read of", of_a_file.number, NULL);
+        cr_assert_eq(look_after(1), 1);
+    }
+    says(REPORT_ALARM, "READ", "of /dev/null");
+    says_nothing();
+}
+
 Test(watchdog, a_circle_of_locks_is_an_alarm)
 {
     _Atomic int other = 0;
@@ -303,7 +315,7 @@ Test(watchdog, a_thread_that_takes_requests_and_does_not_come_back_is_said)
     begin(&command);
     cr_assert_eq(look_after(30), 1);
     says(REPORT_ALARM, "a thread that takes requests has not come back for 30 seconds",
-         "sleeps, and does not say what for");
+         "which notes no wait (state ");
     says_nothing();
     end(&h);
     end(&command);
