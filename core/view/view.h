@@ -44,8 +44,8 @@ enum view_text {
     VIEW_METRICS, /* the same numbers in the text format of Prometheus, without the pid */
 };
 /* The state in a word. "ok"; "degraded": damage is known, something hangs, or something failed and
- * is tried again; "read-only". `why` (may be NULL) gets ": " and a sentence; nothing if the state is
- * "ok". `edge` may be NULL. */
+ * is tried again; "read-only". `why` (may be NULL) gets ": " and a sentence; nothing if the state
+ * is "ok". `edge` may be NULL. */
 const char *view_state(struct state *p, const struct view_edge *edge, struct strbuf *why);
 /* Appends the text to `out`. `edge` NULL: nothing serves the store. */
 int view_render(struct state *p, enum view_text which, const struct view_edge *edge,
