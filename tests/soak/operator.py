@@ -27,6 +27,8 @@ RANDOM = random.Random(SEED)
 PASSING = ("no space", "full", "quota", "there is no", "nothing", "conflict", "already", "is running", "busy",
            "not there", "exists", "changed", "timed out", "unreachable", "cannot be", "not held", "cancel", "has no base",
            "out of room", "i/o error")
+# What it says when the daemon dies under it: the soak knows whether it has.
+DEAD = ("connection abort", "transport endpoint", "no such device")
 ending = False
 
 
@@ -44,7 +46,11 @@ def end(*_):
 
 
 def alive():
-    return os.path.ismount(MNT) and os.access(f"{MNT}/main", os.F_OK)
+    try:
+        os.statvfs(MNT)  # which the kernel asks the daemon each time
+        return os.path.ismount(MNT)
+    except OSError:
+        return False
 
 
 def tally(*words, must=False, timeout=600):
@@ -56,9 +62,9 @@ def tally(*words, must=False, timeout=600):
     print(json.dumps({"tally " + words[0]: [took]}), flush=True)
     if run.returncode == 0:
         return run.stdout
-    if not alive():
-        raise Gone
     said = run.stderr.lower()
+    if not alive() or any(word in said for word in DEAD):
+        raise Gone
     if must or not any(word in said for word in PASSING):
         raise Wrong(f"tally {' '.join(words)}: {run.stderr.strip()}")
     return None
