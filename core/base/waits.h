@@ -28,7 +28,7 @@ enum waits_kind {
     WAITS_FILE,   /* a system call on the file `number`, a descriptor */
     WAITS_THREAD, /* the work of another thread, `holder` where that is one */
     WAITS_KERNEL, /* the kernel, which may in turn wait for a process */
-    WAITS_ROOM,   /* memory, room in the log or on the disk: it comes, or the wait fails */
+    WAITS_ROOM,   /* memory, room in the log or on the disk, a flush: it comes, or is tried again */
     WAITS_SHARD,  /* a shard, for a limited time */
 };
 

@@ -13,6 +13,7 @@
 #include "cache_impl.h"
 
 #include "report.h"
+#include "waits.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -27,8 +28,8 @@ static struct fetch *find_fetch(struct cache *c, const struct cache_file *f, uin
 
     mutex_held(&c->lock);
     LIST_FOREACH(r, &c->fetches, link)
-        if (r->file == f && index >= r->first && index - r->first < r->count)
-            return r;
+    if (r->file == f && index >= r->first && index - r->first < r->count)
+        return r;
     return NULL;
 }
 
@@ -65,6 +66,7 @@ static ssize_t await(struct cache *c, struct fetch *r, void *buf, size_t len, ui
 
     mutex_held(&c->lock);
     r->users++;
+    WAITS_GUARD(WAITS_SHARD, "of what is read", 0, NULL);
     while (!r->done)
         cond_wait(&c->changed, &c->lock);
     mutex_unlock(&c->lock);
@@ -323,8 +325,7 @@ static int read_pieces(struct cache *c, const struct cache_block *b, uint32_t sl
     for (uint32_t at = from; at < to; at += CACHE_PIECE) {
         uint32_t len = to - at < CACHE_PIECE ? to - at : CACHE_PIECE;
 
-        if (block_sum(buf + (at - from), len, b->key, at / CACHE_PIECE) !=
-            b->sum[at / CACHE_PIECE])
+        if (block_sum(buf + (at - from), len, b->key, at / CACHE_PIECE) != b->sum[at / CACHE_PIECE])
             return -EIO;
     }
     return 0;
@@ -439,8 +440,7 @@ static struct cache_file *open_known(struct cache *c, uint32_t tag, const char *
 }
 
 static int near_open(const struct shard_near *near, const char *name,
-                     const struct shard_fetch *from, uint64_t size,
-                     struct cache_file **ret_file)
+                     const struct shard_fetch *from, uint64_t size, struct cache_file **ret_file)
 {
     struct cache *c = near->cache;
     struct cache_file *f;

@@ -74,7 +74,7 @@ static int shared_flush(struct state *p, struct ticket **ret_ticket)
             return -ESHUTDOWN;
         if (f->started < want) /* else it runs, and one more would be for nobody */
             kick(f, false);
-        WAITS_GUARD(WAITS_THREAD, "a flush", 0, NULL);
+        WAITS_GUARD(WAITS_ROOM, "a flush", 0, NULL); /* tried again as long as it fails */
         cond_wait(&f->done, &f->lock);
     }
     if (f->result < 0)

@@ -2,6 +2,7 @@
 /* ticket: see the header. */
 #include "ticket.h"
 #include "lock.h"
+#include "waits.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,7 @@ int ticket_wait(struct ticket *t, bool patient, int64_t timeout, const _Atomic b
 {
     int64_t until = timeout < 0 ? -1 : clock_ticks(t->clock) + timeout, nap = 0;
     MUTEX_GUARD(&t->lock);
+    WAITS_GUARD(WAITS_ROOM, "a flush", 0, NULL); /* tried again as long as it fails */
     int err;
 
     while ((err = await_state(t, patient, until, interrupted, &nap)) > 0)

@@ -20,6 +20,7 @@
 #include "io.h"
 #include "packs_impl.h"
 #include "report.h"
+#include "waits.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -209,6 +210,7 @@ static void close_for_good(struct packs *p, struct pack *k)
     mutex_held(&p->lock);
     if (p->current == k)
         p->current = NULL;
+    WAITS_GUARD(WAITS_THREAD, "the bytes of a pack", 0, NULL);
     while (k->writing)
         cond_wait(&p->written, &p->lock);
 }

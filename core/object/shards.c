@@ -9,6 +9,7 @@
 #include "shards_impl.h"
 
 #include "report.h"
+#include "waits.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -368,6 +369,7 @@ int shards_get(struct shards *s, uint16_t number, enum shards_use use, struct sh
         if (use == SHARDS_READ && shards_is_readable(slot->state))
             return hand_out(slot, use, ret_shard, ret_disk);
         if (slot->busy && (slot->state == SHARDS_NEW || shards_is_readable(slot->state))) {
+            WAITS_GUARD(WAITS_SHARD, "that is being opened", 0, NULL);
             cond_wait(&s->changed, &s->lock);
             continue;
         }
@@ -578,6 +580,7 @@ int shards_wait(struct shards *s, uint16_t number, const _Atomic int64_t *durati
                 const _Atomic bool *stop)
 {
     int64_t begin = clock_ticks(s->clock);
+    WAITS_GUARD(WAITS_SHARD, "of what is read", 0, NULL);
 
     for (;;) {
         int err = shards_get(s, number, SHARDS_READ, NULL, NULL);

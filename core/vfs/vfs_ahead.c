@@ -8,6 +8,7 @@
 #include "nowait.h"
 #include "state.h"
 #include "thread.h"
+#include "waits.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,6 +202,7 @@ static struct ahead_piece *await_piece(struct aheads *all, struct ahead *a, uint
     if (!piece || off < piece->off)
         return NULL;
     piece->refs++;
+    WAITS_GUARD(WAITS_SHARD, "of what is read", 0, NULL);
     while (!piece->done)
         cond_wait(&all->changed, &all->lock);
     if (piece->n > 0 && (uint64_t)piece->n > off - piece->off)

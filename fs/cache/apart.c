@@ -5,6 +5,7 @@
 #include "io.h"
 #include "mounts.h"
 #include "thread.h"
+#include "waits.h"
 #include "vfs.h"
 
 #include <errno.h>
@@ -192,6 +193,7 @@ static bool await(struct apart *a, int64_t end)
 {
     const int64_t left = end - clock_ticks(clock_real());
     mutex_held(&a->lock);
+    WAITS_GUARD(WAITS_KERNEL, "the kernel, which a thread apart asks", 0, NULL);
     return left > 0 && !a->stopping && cond_wait_for(&a->done, &a->lock, left) >= 0;
 }
 

@@ -92,12 +92,14 @@ static void add(struct findings *all, const struct chain *c, int64_t age, bool r
 
 static void add_requests(struct watchdog *w, int64_t patience, struct findings *all)
 {
-    struct waiting_request *late = calloc(LATE_MAX, sizeof *late);
-    size_t count = late ? waiting_late(w->waiting, patience, late, LATE_MAX) : 0;
+    size_t count = waiting_late(w->waiting, patience, NULL, 0);
+    const size_t room = count < LATE_MAX ? count : LATE_MAX;
+    struct waiting_request *late = room ? calloc(room, sizeof *late) : NULL;
     char who[96];
     struct chain c;
 
-    for (size_t i = 0; i < count && i < LATE_MAX; i++) {
+    count = late ? waiting_late(w->waiting, patience, late, room) : 0;
+    for (size_t i = 0; i < count && i < room; i++) {
         const struct waiting_request *r = &late[i];
         chain_of_request(w->threads, r->unique, r->worker, patience, &c);
         (void)snprintf(who, sizeof who, "%s, inode %" PRIu64 ", is not answered for",

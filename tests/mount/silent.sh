@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A shard on a mount that never answers: who reads there gets EIO after a while, nobody else notices,
+# A shard, or an archive, on a mount that never answers: who reads there gets EIO after a while, nobody else notices,
 # the store is unmounted and mounted again meanwhile, and nothing is lost.
 set -euo pipefail
 # shellcheck source=tests/mount/lib.sh
@@ -135,4 +135,28 @@ kill -CONT "$disk"
 back() { [[ $(t shard list) =~ 1\ .*ok ]]; }
 wait_until back
 eq "$(digest "$M/main/cold")" "$cold"
+
+claim "an archive that never answers: all else goes on, the mount ends, and the next one ships"
+may_log '^tally: warning: (archive|shard) (65535|dir:[^ ]*/arch)\b'
+may_log '^tally: warning: shard 65535 did not answer to the end: dir:'
+mkdir "$D/arch"
+t archive add "dir:$D/arch" >/dev/null
+t archive ship >/dev/null
+fault "write STALL arch"
+echo five >"$M/main/five"
+sync "$M/main/five"
+behind() { [[ $(t archive status) =~ state=failing ]]; }
+wait_until behind
+eq "$(<"$M/main/five")" five
+t status >/dev/null
+t gc --wait >/dev/null
+matches "$(<"$M/.tally/metrics")" 'tallyfs_stuck_requests 0'
+timeout "$limit" "$TALLY" umount "$M" 2>"$W/said" || fail "no unmount: $(<"$W/said")"
+matches "$(<"$W/said")" "the shard dir:$D/arch did not answer"
+fault ""
+wait "$daemon"
+mount_store
+eq "$(<"$M/main/five")" five
+shipped() { [[ $(t durable) =~ behind=0 ]]; }
+wait_until shipped
 finish
