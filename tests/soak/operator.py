@@ -25,7 +25,7 @@ MOST = 4  # namespaces beside main
 RANDOM = random.Random(SEED)
 # What a verb may fail with beside others, on a full disk, or on what another verb did meanwhile.
 PASSING = ("no space", "full", "quota", "there is no", "nothing", "conflict", "already", "is running", "busy",
-           "not there", "exists", "changed", "timed out", "unreachable", "cannot be", "not held", "cancel", "has no base",
+           "not there", "no such", "exists", "changed", "timed out", "unreachable", "cannot be", "not held", "cancel", "has no base",
            "out of room", "i/o error")
 # What it says when the daemon dies under it: the soak knows whether it has.
 DEAD = ("connection abort", "transport endpoint", "no such device")
@@ -33,7 +33,7 @@ ending = False
 
 
 class Gone(Exception):
-    pass
+    """It says what made it think so: the soak knows whether the daemon is."""
 
 
 class Wrong(Exception):
@@ -64,7 +64,7 @@ def tally(*words, must=False, timeout=600):
         return run.stdout
     said = run.stderr.lower()
     if not alive() or any(word in said for word in DEAD):
-        raise Gone
+        raise Gone(f"tally {' '.join(words)}: {run.stderr.strip()}")
     if must or not any(word in said for word in PASSING):
         raise Wrong(f"tally {' '.join(words)}: {run.stderr.strip()}")
     return None
@@ -174,10 +174,12 @@ def main():
     while not ending:
         try:
             RANDOM.choices(verbs, (3, 3, 3, 1, 1, 3, 4))[0]()
-        except Gone:
+        except Gone as e:
+            print(e, file=sys.stderr, flush=True)
             return 3
         except OSError as e:
             if not alive():
+                print(e, file=sys.stderr, flush=True)
                 return 3
             print(json.dumps({"errors": [str(e)]}), flush=True)
         except Wrong as e:

@@ -62,6 +62,13 @@ static int wait_job(const struct ctl_call *c, int fd, const char *mnt, const cha
     return err;
 }
 
+/* Does the answer of a wait say that there is no such job? This program was stopped while more jobs
+ * ended than are kept, then. (ENOENT may be the error of the job, too.) */
+static bool is_forgotten(const struct reply *r)
+{
+    return r->head.len > 0 && strstr(r->head.s, "there is no job ");
+}
+
 /* Starts the job and then waits for it, in two commands: the bar needs the number of the job, and a
  * wait that a signal has interrupted is begun again. With `wait` in one command the mount would do
  * both, once. */
@@ -87,7 +94,7 @@ int ctl_run_waiting(const struct ctl_call *c, const char *mnt, const char *line,
     strbuf_clear(&words);
     strbuf_addf(&words, "wait %llu", (unsigned long long)number);
     err = wait_job(c, fd, mnt, words.s, number, ret);
-    if (err == -ENOENT) { /* this program was stopped while more jobs ended than are kept */
+    if (err == -ENOENT && is_forgotten(ret)) {
         reply_release(ret);
         *ret = (struct reply)REPLY_INIT;
         strbuf_addf(&ret->head, "job %llu has ended, and it is not known any more how",
