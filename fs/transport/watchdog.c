@@ -5,7 +5,7 @@
  */
 #include "watchdog.h"
 
-#include "chain.h"
+#include "wait_chain.h"
 #include "lock.h"
 #include "report.h"
 #include "requests.h"
@@ -25,9 +25,9 @@
 #define LATE_MAX 1024 /* late requests that are traced in one look */
 
 struct finding {
-    char cause[CHAIN_CAUSE]; /* what is at the end of its chains */
-    char text[REPORT_TEXT];  /* of the one that has waited longest */
-    enum chain_end end;
+    char cause[WAIT_CHAIN_CAUSE]; /* what is at the end of its chains */
+    char text[REPORT_TEXT];       /* of the one that has waited longest */
+    enum wait_chain_end end;
     int64_t longest; /* ns */
     size_t requests; /* that wait for it */
     size_t threads;  /* that wait for it and serve no late request */
@@ -45,8 +45,8 @@ struct watchdog {
     _Atomic int64_t patience;
     pthread_t thread;
     bool runs;
-    struct chain_picture *threads; /* used by the thread that looks */
-    struct mutex lock;             /* "watchdog" */
+    struct wait_chain_picture *threads; /* used by the thread that looks */
+    struct mutex lock;                  /* "watchdog" */
     struct cond stop;
     bool stopping;         /* guarded by: lock */
     struct findings found; /* guarded by: lock; written by the thread that looks alone */
@@ -56,11 +56,11 @@ struct watchdog {
 
 static bool is_alarm(const struct finding *f)
 {
-    return f->end != CHAIN_PATIENT;
+    return f->end != WAIT_CHAIN_PATIENT;
 }
 
 /* The finding of that cause, which is made if it is new. */
-static struct finding *finding_of(struct findings *all, const struct chain *c)
+static struct finding *finding_of(struct findings *all, const struct wait_chain *c)
 {
     struct finding *f = all->v;
     while (f < all->v + all->count && strcmp(f->cause, c->cause) != 0)
@@ -77,7 +77,7 @@ static struct finding *finding_of(struct findings *all, const struct chain *c)
 }
 
 /* Adds one that waits to its finding. `who` is said if it is the one that has waited longest. */
-static void add(struct findings *all, const struct chain *c, int64_t age, bool request,
+static void add(struct findings *all, const struct wait_chain *c, int64_t age, bool request,
                 const char *who)
 {
     struct finding *f = finding_of(all, c);
@@ -96,12 +96,12 @@ static void add_requests(struct watchdog *w, int64_t patience, struct findings *
     const size_t room = count < LATE_MAX ? count : LATE_MAX;
     struct waiting_request *late = room ? calloc(room, sizeof *late) : NULL;
     char who[96];
-    struct chain c;
+    struct wait_chain c;
 
     count = late ? waiting_late(w->waiting, patience, late, room) : 0;
     for (size_t i = 0; i < count && i < room; i++) {
         const struct waiting_request *r = &late[i];
-        chain_of_request(w->threads, r->unique, r->worker, patience, &c);
+        wait_chain_of_request(w->threads, r->unique, r->worker, patience, &c);
         (void)snprintf(who, sizeof who, "%s, inode %" PRIu64 ", is not answered for",
                        requests_name(r->opcode), r->nodeid);
         add(all, &c, r->took, true, who);
@@ -111,13 +111,13 @@ static void add_requests(struct watchdog *w, int64_t patience, struct findings *
 
 static void add_threads(struct watchdog *w, int64_t patience, struct findings *all)
 {
-    struct chain c;
+    struct wait_chain c;
     int64_t age;
 
     for (unsigned i = 0; i < WAITS_THREADS; i++) {
-        if (chain_of_taker(w->threads, i, patience, &age, &c))
+        if (wait_chain_of_taker(w->threads, i, patience, &age, &c))
             add(all, &c, age, false, "a thread that takes requests has not come back for");
-        else if (chain_of_thread(w->threads, i, patience, &age, &c))
+        else if (wait_chain_of_thread(w->threads, i, patience, &age, &c))
             add(all, &c, age, false, "a thread has not gone on for");
     }
 }
@@ -163,7 +163,7 @@ unsigned watchdog_look(struct watchdog *w)
     struct findings now = {0}, before;
 
     if (patience > 0) {
-        chain_take_picture(w->threads, clock_ticks(w->clock));
+        wait_chain_take_picture(w->threads, clock_ticks(w->clock));
         add_requests(w, patience, &now);
         add_threads(w, patience, &now);
     }
@@ -184,8 +184,8 @@ static bool is_hopeless(struct watchdog *w)
     bool own = false, other = false;
     MUTEX_GUARD(&w->lock);
     for (unsigned i = 0; i < w->found.count; i++) {
-        own |= w->found.v[i].end == CHAIN_OWN;
-        other |= w->found.v[i].end != CHAIN_OWN;
+        own |= w->found.v[i].end == WAIT_CHAIN_OWN;
+        other |= w->found.v[i].end != WAIT_CHAIN_OWN;
     }
     return own && !other;
 }
@@ -240,12 +240,12 @@ static void *watchdog_main(void *arg)
 int watchdog_new(const struct clock *clock, struct waiting *waiting, struct watchdog **ret_w)
 {
     struct watchdog *w = calloc(1, sizeof *w);
-    int err = w ? chain_new(&w->threads) : -ENOMEM;
+    int err = w ? wait_chain_new(&w->threads) : -ENOMEM;
     if (err == 0)
         err = systemd_open(&w->systemd);
     if (err < 0) {
         if (w)
-            chain_free(w->threads);
+            wait_chain_free(w->threads);
         free(w);
         return err;
     }
@@ -278,7 +278,7 @@ void watchdog_free(struct watchdog *w)
         pthread_join(w->thread, NULL);
     }
     systemd_close(w->systemd);
-    chain_free(w->threads);
+    wait_chain_free(w->threads);
     cond_destroy(&w->stop);
     mutex_destroy(&w->lock);
     free(w);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* chain: see the header. */
-#include "chain.h"
+/* wait_chain: see the header. */
+#include "wait_chain.h"
 
 #include "io.h"
 #include "strbuf.h"
@@ -23,21 +23,21 @@ struct seat {
     int64_t waits_since, serves_since;
 };
 
-struct chain_picture {
+struct wait_chain_picture {
     int64_t now;
     struct seat seat[WAITS_THREADS];
 };
 
-int chain_new(struct chain_picture **ret_p)
+int wait_chain_new(struct wait_chain_picture **ret_p)
 {
-    struct chain_picture *p = calloc(1, sizeof *p);
+    struct wait_chain_picture *p = calloc(1, sizeof *p);
     if (!p)
         return -ENOMEM;
     *ret_p = p;
     return 0;
 }
 
-void chain_free(struct chain_picture *p)
+void wait_chain_free(struct wait_chain_picture *p)
 {
     free(p);
 }
@@ -58,14 +58,14 @@ static void look_at(struct seat *s, unsigned slot, int64_t now)
         s->serves_since = now;
 }
 
-void chain_take_picture(struct chain_picture *p, int64_t now)
+void wait_chain_take_picture(struct wait_chain_picture *p, int64_t now)
 {
     p->now = now;
     for (unsigned i = 0; i < WAITS_THREADS; i++)
         look_at(&p->seat[i], i, now);
 }
 
-static struct seat *find_thread(struct chain_picture *p, int tid)
+static struct seat *find_thread(struct wait_chain_picture *p, int tid)
 {
     for (unsigned i = 0; tid != 0 && i < WAITS_THREADS; i++)
         if (p->seat[i].known && p->seat[i].t.tid == tid)
@@ -73,7 +73,7 @@ static struct seat *find_thread(struct chain_picture *p, int tid)
     return NULL;
 }
 
-static struct seat *find_server(struct chain_picture *p, uint64_t unique)
+static struct seat *find_server(struct wait_chain_picture *p, uint64_t unique)
 {
     for (unsigned i = 0; i < WAITS_THREADS; i++)
         if (p->seat[i].known && p->seat[i].t.request == unique)
@@ -117,35 +117,35 @@ static char state_of(int tid)
 
 /* What that thread waits for, in words. One that notes no wait may read a mapped file, which the
  * kernel then reads from its disk: state D. */
-static enum chain_end describe(const struct waits_seen *t, char ret[CHAIN_CAUSE])
+static enum wait_chain_end describe(const struct waits_seen *t, char ret[WAIT_CHAIN_CAUSE])
 {
     char path[PATH_ROOM];
     switch (t->kind) {
     case WAITS_FILE:
         path_of(t->number, path);
-        (void)snprintf(ret, CHAIN_CAUSE, "%.50s %s", t->what, path);
-        return CHAIN_DISK;
+        (void)snprintf(ret, WAIT_CHAIN_CAUSE, "%.50s %s", t->what, path);
+        return WAIT_CHAIN_DISK;
     case WAITS_LOCK:
-        (void)snprintf(ret, CHAIN_CAUSE, "the lock \"%.50s\"", t->what);
-        return CHAIN_OWN;
+        (void)snprintf(ret, WAIT_CHAIN_CAUSE, "the lock \"%.50s\"", t->what);
+        return WAIT_CHAIN_OWN;
     case WAITS_SHARD:
-        (void)snprintf(ret, CHAIN_CAUSE, "the shard %s", t->what);
-        return CHAIN_PATIENT;
+        (void)snprintf(ret, WAIT_CHAIN_CAUSE, "the shard %s", t->what);
+        return WAIT_CHAIN_PATIENT;
     case WAITS_NOT:
-        (void)snprintf(ret, CHAIN_CAUSE, "thread %d, which notes no wait", t->tid);
-        return state_of(t->tid) == 'D' ? CHAIN_DISK : CHAIN_OWN;
+        (void)snprintf(ret, WAIT_CHAIN_CAUSE, "thread %d, which notes no wait", t->tid);
+        return state_of(t->tid) == 'D' ? WAIT_CHAIN_DISK : WAIT_CHAIN_OWN;
     default:
-        (void)snprintf(ret, CHAIN_CAUSE, "%s", t->what);
-        return t->kind == WAITS_ROOM     ? CHAIN_PATIENT
-               : t->kind == WAITS_KERNEL ? CHAIN_KERNEL
-                                         : CHAIN_OWN;
+        (void)snprintf(ret, WAIT_CHAIN_CAUSE, "%s", t->what);
+        return t->kind == WAITS_ROOM     ? WAIT_CHAIN_PATIENT
+               : t->kind == WAITS_KERNEL ? WAIT_CHAIN_KERNEL
+                                         : WAIT_CHAIN_OWN;
     }
 }
 
 /* ---- chains ---- */
 
 /* Whom that thread waits for; NULL: no thread that is known. */
-static const struct seat *next_of(struct chain_picture *p, const struct seat *s)
+static const struct seat *next_of(struct wait_chain_picture *p, const struct seat *s)
 {
     const bool held = s->t.kind == WAITS_LOCK || s->t.kind == WAITS_THREAD;
     return held ? find_thread(p, s->t.holder) : NULL;
@@ -153,7 +153,7 @@ static const struct seat *next_of(struct chain_picture *p, const struct seat *s)
 
 /* Follows the chain from that thread to its end. *ret_last: the last thread. True: it is a
  * circle. */
-static bool follow(struct chain_picture *p, const struct seat *s, struct chain *ret,
+static bool follow(struct wait_chain_picture *p, const struct seat *s, struct wait_chain *ret,
                    const struct seat **ret_last)
 {
     CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
@@ -177,15 +177,15 @@ static bool follow(struct chain_picture *p, const struct seat *s, struct chain *
         strbuf_addf(&text, " (state %c)", state_of(s->t.tid));
     if (next) {
         (void)snprintf(ret->cause, sizeof ret->cause, "threads that wait for one another");
-        ret->end = CHAIN_OWN;
+        ret->end = WAIT_CHAIN_OWN;
     }
     (void)snprintf(ret->text, sizeof ret->text, "%s",
                    strbuf_error(&text) == 0 ? text.s : ret->cause);
     return next != NULL;
 }
 
-void chain_of_request(struct chain_picture *p, uint64_t unique, int worker, int64_t least,
-                      struct chain *ret)
+void wait_chain_of_request(struct wait_chain_picture *p, uint64_t unique, int worker, int64_t least,
+                           struct wait_chain *ret)
 {
     const struct seat *last;
     struct seat *s = find_server(p, unique);
@@ -194,7 +194,7 @@ void chain_of_request(struct chain_picture *p, uint64_t unique, int worker, int6
     if (!s) {
         (void)snprintf(ret->cause, sizeof ret->cause, "a thread that serves it");
         (void)snprintf(ret->text, sizeof ret->text, "waits for %s", ret->cause);
-        ret->end = CHAIN_OWN;
+        ret->end = WAIT_CHAIN_OWN;
         return;
     }
     s->covered = true;
@@ -204,8 +204,8 @@ void chain_of_request(struct chain_picture *p, uint64_t unique, int worker, int6
         (void)snprintf(ret->cause, sizeof ret->cause, "work that goes on");
 }
 
-bool chain_of_taker(struct chain_picture *p, unsigned slot, int64_t least, int64_t *ret_age,
-                    struct chain *ret)
+bool wait_chain_of_taker(struct wait_chain_picture *p, unsigned slot, int64_t least,
+                         int64_t *ret_age, struct wait_chain *ret)
 {
     const struct seat *last;
     struct seat *s = &p->seat[slot];
@@ -217,8 +217,8 @@ bool chain_of_taker(struct chain_picture *p, unsigned slot, int64_t least, int64
     return true;
 }
 
-bool chain_of_thread(struct chain_picture *p, unsigned slot, int64_t least, int64_t *ret_age,
-                     struct chain *ret)
+bool wait_chain_of_thread(struct wait_chain_picture *p, unsigned slot, int64_t least,
+                          int64_t *ret_age, struct wait_chain *ret)
 {
     const struct seat *last, *s = &p->seat[slot];
     if (!s->known || s->covered || p->now - s->waits_since < least)
@@ -230,6 +230,6 @@ bool chain_of_thread(struct chain_picture *p, unsigned slot, int64_t least, int6
      * disk is another matter if that is one call. */
     if (follow(p, s, ret, &last))
         return true;
-    return (ret->end == CHAIN_DISK || ret->end == CHAIN_KERNEL) &&
+    return (ret->end == WAIT_CHAIN_DISK || ret->end == WAIT_CHAIN_KERNEL) &&
            p->now - last->waits_since >= least;
 }
