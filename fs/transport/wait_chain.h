@@ -3,7 +3,7 @@
  * wait_chain: who waits for whom, from a request to the last cause. For the watchdog.
  *
  *     wait_chain_take_picture(p, now)                     once a second
- *     wait_chain_of_request(p, unique, 0, least, &c)      c.text: `waits for the lock "tree" of thread
+ *     wait_chain_of_request(p, unique, 0, least, &c)      c.text: `waits for the lock "a" of thread
  *                                         12, which waits for a sync of /store/log/3`
  *
  * A picture has, of each thread, what it waits for (waits.h), and since which picture it is the
