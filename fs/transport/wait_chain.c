@@ -199,9 +199,13 @@ void wait_chain_of_request(struct wait_chain_picture *p, uint64_t unique, int wo
     }
     s->covered = true;
     const bool circle = follow(p, s, ret, &last);
-    /* What does one thing after the other has another last cause in each picture. */
-    if (!circle && p->now - last->waits_since < least / 2)
-        (void)snprintf(ret->cause, sizeof ret->cause, "work that goes on");
+    if (circle || p->now - last->waits_since >= least / 2)
+        return;
+    /* What does one thing after the other has another last cause in each picture. It does not hang,
+     * however slow the disk may be. */
+    (void)snprintf(ret->cause, sizeof ret->cause, "work that goes on");
+    if (ret->end == WAIT_CHAIN_OWN)
+        ret->end = WAIT_CHAIN_PATIENT;
 }
 
 bool wait_chain_of_taker(struct wait_chain_picture *p, unsigned slot, int64_t least,

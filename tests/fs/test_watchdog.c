@@ -292,6 +292,19 @@ Test(watchdog, a_late_request_that_does_one_thing_after_the_other_is_one_finding
     says_nothing();
 }
 
+Test(watchdog, a_late_request_that_takes_one_lock_after_the_other_is_slow_and_no_alarm)
+{
+    request(2, READ);
+    waits_serve(2, false);
+    clock_manual_advance(&now, 30 * SECOND);
+    for (int i = 0; i < 10; i++) {
+        WAITS_GUARD(WAITS_LOCK, i % 2 ? "a" : "b", 0, NULL);
+        cr_assert_eq(look_after(1), 1);
+    }
+    says(REPORT_NOTE, "READ", "waits for the lock");
+    says_nothing();
+}
+
 Test(watchdog, a_circle_of_locks_is_an_alarm)
 {
     _Atomic int other = 0;
