@@ -42,8 +42,8 @@ void wait_chain_take_picture(struct wait_chain_picture *p, int64_t now);
 
 /* Of the request `unique`, which `worker` will answer (0: the thread that serves it) and which is
  * late since it has waited for `least` ns. If the last cause has not lasted for half of that the
- * cause is "work that goes on", which is nothing that hangs in the process. The thread is then passed over by the other two, until the next
- * picture. */
+ * cause is "work that goes on", which is nothing that hangs in the process. The thread is then
+ * passed over by the other two, until the next picture. */
 void wait_chain_of_request(struct wait_chain_picture *p, uint64_t unique, int worker, int64_t least,
                            struct wait_chain *ret);
 /* Has the thread of that slot taken a request `least` ns ago or more, and not come back? */
