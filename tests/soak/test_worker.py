@@ -22,11 +22,15 @@ def run(top):
         return p.returncode, said
 
 
+def some_file(top):
+    return next(f for f in sorted(glob.glob(f"{top}/w/f*")) if os.path.getsize(f) > 0)
+
+
 with tempfile.TemporaryDirectory(prefix="tally-soak-") as top:
     for _ in range(3):  # each time it begins with a comparison
         rc, said = run(top)
         assert rc == 0, said
-    victim = next(f for f in sorted(glob.glob(f"{top}/w/f*")) if os.path.getsize(f) > 0)
+    victim = some_file(top)
     with open(victim, "r+b") as f:
         first = f.read(1)
         f.seek(0)
@@ -36,6 +40,6 @@ with tempfile.TemporaryDirectory(prefix="tally-soak-") as top:
     with open(victim, "r+b") as f:
         f.write(first)
     assert run(top)[0] == 0
-    os.unlink(victim)
+    os.unlink(some_file(top))
     rc, said = run(top)
     assert rc == 1 and "missing" in said, (rc, said)
