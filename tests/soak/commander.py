@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""operator: the one who commands, in a soak: random verbs on a mount, with what they must have done.
+"""commander: the one who commands, in a soak: random verbs on a mount, with what they must have done.
 
-    operator.py TALLY MNT SEED PAUSE SHARDS
+    commander.py TALLY MNT SEED PAUSE SHARDS
 
 Branches, snapshots, drops, undrops, commits, undo, exec, export and import, moves and recalls, gc,
 compact, scrub, ships to the archive. What can be compared is: a branch with its source at that instant, an
