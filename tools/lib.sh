@@ -6,7 +6,7 @@
 # archives, ncurses and libmicrohttpd for tools/observe.
 # shellcheck disable=SC2034  # used by those who source this
 build_packages=(build-essential meson ninja-build pkg-config libfuse3-dev fuse3 liblmdb-dev
-    libxxhash-dev libjansson-dev libssl-dev libarchive-dev libseccomp-dev libncurses-dev libmicrohttpd-dev)
+    libxxhash-dev libzstd-dev libjansson-dev libssl-dev libarchive-dev libseccomp-dev libncurses-dev libmicrohttpd-dev)
 # What the drivers of storage engines need beside that: S3, and Ceph's RADOS.
 # shellcheck disable=SC2034  # used by those who source this
 engine_packages=(libcurl4-openssl-dev libexpat1-dev librados-dev)

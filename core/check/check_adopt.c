@@ -283,6 +283,7 @@ static int take_record(const struct id *id, const struct pack_place *place, cons
                           .id = *id,
                           .where = place->pack,
                           .offset = place->offset,
+                          .stored = place->stored,
                           .shard = a->shard},
           a->shard ? "in a pack on its shard" : "in a pack");
     return a->err;

@@ -79,7 +79,7 @@ static const char *shard_prefix(const struct entry *e, char out[16])
  * 0. */
 static int check_record(struct check *c, const struct entry *e)
 {
-    struct pack_place place = {e->where, e->offset};
+    struct pack_place place = pack_place_of(e);
     char hex[ID_HEX + 1], where[CHECK_WHERE], prefix[16];
     struct id hash;
     int err = e->size <= PACK_RECORD_MAX ? check_open_pack(c, e->where) : -EUCLEAN;
@@ -330,9 +330,7 @@ static int ask(struct check *c, struct shard *shard, const struct entry *e)
 
     objects_file_name(e, 0, name);
     err = shard_stat(shard, name, &size);
-    if (err == 0 &&
-        (e->kind == ENTRY_FILE ? size == e->size
-                               : size >= e->offset + pack_record_size((uint32_t)e->size)))
+    if (err == 0 && (e->kind == ENTRY_FILE ? size == e->size : objects_pack_has(size, e)))
         return 0;
     if (err < 0)
         err = shards_said(c->shards, e->shard, err);

@@ -75,9 +75,11 @@ static int check_records(struct check *c)
 
 int check_shards_open(struct check *c, struct kv *kv)
 {
-    struct shards_config config = {
-        .kv = kv, .table = TABLE_SHARDS, .clock = clock_real(), .readonly = true,
-        .foreign = disk_is_foreign(c->disk)};
+    struct shards_config config = {.kv = kv,
+                                   .table = TABLE_SHARDS,
+                                   .clock = clock_real(),
+                                   .readonly = true,
+                                   .foreign = disk_is_foreign(c->disk)};
     int err = check_records(c);
 
     if (err < 0 || !c->shard_count || !c->has_key)
@@ -122,7 +124,7 @@ int check_note_place(struct check *c, const struct entry *e)
     if (e->kind == ENTRY_FILE)
         return map64_put(&s->files, e->where, 1);
     err = map64_add(&s->records, e->where, 1, NULL);
-    return err < 0 ? err : map64_add(&s->bytes, e->where, (int64_t)e->size, NULL);
+    return err < 0 ? err : map64_add(&s->bytes, e->where, (int64_t)entry_payload(e), NULL);
 }
 
 /* The row of a ghost in the index, or (`e` NULL) its removal. */

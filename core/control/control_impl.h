@@ -165,7 +165,6 @@ int control_resolve(struct call *call);
 int control_pin(struct call *call);
 int control_unpin(struct call *call);
 
-
 /* control_shard.c */
 int control_shard(struct call *call);
 int control_move(struct call *call);
@@ -211,6 +210,8 @@ int control_set(struct call *call);
  * that of a setting of the store; -EINVAL, -ENOENT, with a sentence. */
 int control_ns_get(struct call *call, const char *key);
 int control_ns_set(struct call *call, const char *key, const char *value);
+/* compression_allow, with a sentence for -EOPNOTSUPP. */
+int control_allow_compression(struct call *call);
 
 /* control_log.c */
 int control_log(struct call *call);

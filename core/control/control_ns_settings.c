@@ -3,6 +3,7 @@
  * control_ns_settings: the verbs get and set for a setting of a namespace, ns:NAME.KEY. A new one
  * is a line in `settings`.
  */
+#include "compression.h"
 #include "control_impl.h"
 #include "ladder_run.h"
 #include "quota.h"
@@ -218,6 +219,42 @@ static int set_archive(struct call *call, struct ns *ns, const char *value)
     return err < 0 ? err : ship_set_only(call->p, ns, number);
 }
 
+static const char *const compressions[] = {
+    [COMPRESSION_OFF] = "off", [COMPRESSION_REST] = "rest", [COMPRESSION_WRITE] = "write"};
+#define AS_THE_STORE "store"
+
+static void get_compression(struct state *p, struct ns *ns, struct strbuf *out)
+{
+    int how = compression_of(p, ns);
+
+    strbuf_adds(out, how < 0 ? AS_THE_STORE : compressions[how]);
+}
+
+int control_allow_compression(struct call *call)
+{
+    int err = compression_allow(call->p);
+
+    if (err == -EOPNOTSUPP)
+        return control_fail(call, err,
+                            "a store in a pool does not compress: other members read its records");
+    return err;
+}
+
+static int set_compression(struct call *call, struct ns *ns, const char *value)
+{
+    int err;
+
+    for (int i = COMPRESSION_OFF; i <= COMPRESSION_WRITE; i++)
+        if (strcmp(value, compressions[i]) == 0) {
+            err = i == COMPRESSION_OFF ? 0 : control_allow_compression(call);
+            return err < 0 ? err : compression_set(call->p, ns, i);
+        }
+    if (strcmp(value, AS_THE_STORE) == 0)
+        return compression_set(call->p, ns, -1);
+    return control_fail_word(call, -EINVAL,
+                             "compression is off, rest, write, or " AS_THE_STORE ", not %s", value);
+}
+
 static const struct setting_of_ns settings[] = {
     {"frozen", "no", "frozen yes: nothing in the namespace can be changed", get_frozen, set_frozen},
     {"verify", "never",
@@ -244,6 +281,10 @@ static const struct setting_of_ns settings[] = {
      "quota_files N: so many files, directories and other things there may be in it, with its top "
      "directory",
      get_quota_files, set_quota_files},
+    {COMPRESSION_SETTING, AS_THE_STORE,
+     "compression off, rest or write: how small files are stored that are written in it from now "
+     "on; store: as the setting of the store says",
+     get_compression, set_compression},
 };
 #define SETTINGS (sizeof settings / sizeof *settings)
 
@@ -276,7 +317,7 @@ static int read_key(struct call *call, const char *key, struct ns **ret_ns,
         return control_fail_word(
             call, -EINVAL,
             "a namespace has no setting %s; there are: frozen, verify, snapshots, ttl, snapdir, "
-            "archive, quota, quota_files",
+            "archive, quota, quota_files, compression",
             dot + 1);
     name = strndup(key + 3, (size_t)(dot - key - 3));
     if (!name)

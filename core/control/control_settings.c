@@ -81,6 +81,10 @@ int control_set(struct call *call)
     err = setting_parse((enum setting)which, value, &number, &call->why);
     if (err < 0)
         return -EINVAL;
+    if (which == SET_COMPRESSION && number != COMPRESSION_OFF)
+        err = control_allow_compression(call);
+    if (err < 0)
+        return err;
     err = settings_set(call->p, (enum setting)which, number);
     if (err < 0)
         return err;

@@ -11,8 +11,10 @@
 #define PACK_LONG_LEN (5 + ID_LEN + 4 + PACK_NUMBER_LONG + 4)
 #define DAY_LEN 2
 #define GHOST_LEN 10 /* shard 2, created 8 */
+#define STORED_LEN 4
 
-enum kind_flags { /* in the byte of the kind; the last two of sealed objects only */
+enum kind_flags { /* in the byte of the kind; the first one of a PACK, the last two of sealed ones */
+                  HAS_STORED = 0x10,
                   IS_PINNED = 0x20,
                   HAS_DAY = 0x40,
                   IS_GHOST = 0x80,
@@ -81,7 +83,7 @@ static size_t length_of(const struct entry *e)
     return is_long ? PACK_LONG_LEN : lengths[e->kind];
 }
 
-/* ---- the tail: day and shard ---- */
+/* ---- the tail: day, shard, length of the payload ---- */
 
 static uint8_t flags_of(const struct entry *e)
 {
@@ -89,12 +91,14 @@ static uint8_t flags_of(const struct entry *e)
 
     if (!entry_is_sealed(e))
         return pinned;
-    return (uint8_t)(pinned | (e->day ? HAS_DAY : 0) | (e->shard ? IS_GHOST : 0));
+    return (uint8_t)(pinned | (e->day ? HAS_DAY : 0) | (e->shard ? IS_GHOST : 0) |
+                     (e->kind == ENTRY_PACK && e->stored ? HAS_STORED : 0));
 }
 
 static size_t tail_len(uint8_t flags)
 {
-    return (flags & HAS_DAY ? DAY_LEN : 0U) + (flags & IS_GHOST ? GHOST_LEN : 0U);
+    return (flags & HAS_DAY ? DAY_LEN : 0U) + (flags & IS_GHOST ? GHOST_LEN : 0U) +
+           (flags & HAS_STORED ? STORED_LEN : 0U);
 }
 
 static void encode_tail(const struct entry *e, uint8_t flags, uint8_t *p)
@@ -106,7 +110,10 @@ static void encode_tail(const struct entry *e, uint8_t flags, uint8_t *p)
     if (flags & IS_GHOST) {
         put_le16(p, e->shard);
         put_le64(p + 2, e->created);
+        p += GHOST_LEN;
     }
+    if (flags & HAS_STORED)
+        put_le32(p, e->stored);
 }
 
 static void decode_tail(struct entry *e, uint8_t flags, const uint8_t *p)
@@ -118,7 +125,10 @@ static void decode_tail(struct entry *e, uint8_t flags, const uint8_t *p)
     if (flags & IS_GHOST) {
         e->shard = get_le16(p);
         e->created = get_le64(p + 2);
+        p += GHOST_LEN;
     }
+    if (flags & HAS_STORED)
+        e->stored = get_le32(p);
 }
 
 /* ---- entries ---- */
@@ -152,7 +162,7 @@ size_t entry_encode(const struct entry *e, uint8_t out[ENTRY_MAX])
 /* Reads the kind, and splits `len` bytes into those before the tail (*ret_len) and the tail. */
 static int split(const uint8_t *v, size_t len, struct entry *e, uint8_t *ret_flags, size_t *ret_len)
 {
-    uint8_t flags = len ? v[0] & (IS_PINNED | HAS_DAY | IS_GHOST) : 0;
+    uint8_t flags = len ? v[0] & (HAS_STORED | IS_PINNED | HAS_DAY | IS_GHOST) : 0;
     size_t tail = tail_len(flags);
 
     if (len < 5 + tail || (v[0] ^ flags) > ENTRY_ABSENT)
@@ -194,6 +204,8 @@ int entry_decode(const void *val, size_t len, struct entry *ret)
     decode_tail(&e, flags, v + len);
     if ((entry_is_sealed(&e) || e.kind == ENTRY_ALIAS) && e.where == 0)
         return -EUCLEAN;
+    if (e.stored > e.size && e.stored != ENTRY_AT_REST)
+        return -EUCLEAN;
     if (len != length_of(&e) || flags != flags_of(&e)) /* each entry has one encoding only */
         return -EUCLEAN;
     *ret = e;
@@ -203,8 +215,9 @@ int entry_decode(const void *val, size_t len, struct entry *ret)
 bool entry_same_place(const struct entry *a, const struct entry *b)
 {
     return a->kind == b->kind && a->shard == b->shard && a->where == b->where &&
-           a->offset == b->offset && a->size == b->size && id_equal(&a->id, &b->id) &&
-           a->archive == b->archive && memcmp(a->sha256, b->sha256, SHA256_LEN) == 0;
+           a->offset == b->offset && a->size == b->size && entry_payload(a) == entry_payload(b) &&
+           id_equal(&a->id, &b->id) && a->archive == b->archive &&
+           memcmp(a->sha256, b->sha256, SHA256_LEN) == 0;
 }
 
 void entry_sha256_text(const struct entry *e, char out[ENTRY_SHA256_TEXT])

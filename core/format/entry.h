@@ -41,15 +41,21 @@ struct entry {
     struct id id;    /* NONE, PACK, FILE */
     uint64_t where;  /* PACK: pack number; FILE: number in the file's name; ALIAS: target */
     uint32_t offset; /* PACK: offset of the record in the pack, in bytes */
-    uint16_t shard;  /* PACK, FILE: where the bytes are; 0: at home */
-    bool pinned;     /* it has a row among the pins; false: nobody knows */
-    uint16_t day;    /* PACK, FILE: days since 1970 of the last open, or of sealing; 0: unknown */
+    /* PACK: bytes of its payload: less than `size` if it is compressed; `size`: it was found not to
+     * shrink, or is to stay as it is; 0: nobody has tried; ENTRY_AT_REST: likewise, and it is to be
+     * compressed once the store is idle, whatever the store says */
+    uint32_t stored;
+    uint16_t shard; /* PACK, FILE: where the bytes are; 0: at home */
+    bool pinned;    /* it has a row among the pins; false: nobody knows */
+    uint16_t day;   /* PACK, FILE: days since 1970 of the last open, or of sealing; 0: unknown */
     /* ms since 1970 when it became a ghost; in an archive the time of the segment that named the
      * place; 0 at home */
     uint64_t created;
     uint16_t archive;           /* ABSENT: which archive has the bytes; 0: nobody knows */
     uint8_t sha256[SHA256_LEN]; /* ABSENT: of the bytes */
 };
+
+#define ENTRY_AT_REST UINT32_MAX
 
 #define ENTRY_MAX 56 /* bytes */
 /* Returns the length. */
@@ -78,11 +84,24 @@ static inline bool entry_is_ghost(const struct entry *e)
     return entry_is_sealed(e) && e->shard != 0;
 }
 
+/* Is the record of a PACK compressed? */
+static inline bool entry_is_compressed(const struct entry *e)
+{
+    return e->kind == ENTRY_PACK && e->stored != 0 && e->stored < e->size;
+}
+
+/* Bytes that its content takes where it is: of the payload of its record, or of its file. */
+static inline uint64_t entry_payload(const struct entry *e)
+{
+    return entry_is_compressed(e) ? e->stored : e->size;
+}
+
 /* "sha256:" and 64 lower-case hex digits, of an ABSENT. */
 #define ENTRY_SHA256_TEXT (sizeof "sha256:" + 2 * SHA256_LEN)
 void entry_sha256_text(const struct entry *e, char out[ENTRY_SHA256_TEXT]);
 
-/* Do both name the same bytes at the same place? Count, day and time do not matter. */
+/* Do both name the same bytes at the same place? Count, day and time do not matter, nor what was
+ * tried with bytes that are not compressed. */
 bool entry_same_place(const struct entry *a, const struct entry *b);
 
 /* A row of the table `ghosts`, under the number of a ghost. It repeats two fields of the entry. The

@@ -14,10 +14,10 @@
 static const char *const kinds[FEATURE_KINDS] = {"compatible", "read_only", "incompatible"};
 
 /* The features that this version knows. */
-static const uint64_t known[FEATURE_KINDS] = {[FEATURE_READ_ONLY] = FEATURE_QUOTAS,
-                                              [FEATURE_INCOMPATIBLE] =
-                                                  FEATURE_ABSENT_OBJECTS | FEATURE_HELD_ROOTS |
-                                                  FEATURE_POOL_ON_SHARD | FEATURE_ARCHIVE};
+static const uint64_t known[FEATURE_KINDS] = {
+    [FEATURE_READ_ONLY] = FEATURE_QUOTAS,
+    [FEATURE_INCOMPATIBLE] = FEATURE_COMPRESSED_RECORDS | FEATURE_ABSENT_OBJECTS |
+                             FEATURE_HELD_ROOTS | FEATURE_POOL_ON_SHARD | FEATURE_ARCHIVE};
 
 /* ---- three lines of a text ---- */
 

@@ -15,7 +15,9 @@ enum feature_kind {
     FEATURE_KINDS,
 };
 
-/* Incompatible ones. Bit 0, compressed-records, is taken and not known to this version. */
+/* Incompatible ones. */
+#define FEATURE_COMPRESSED_RECORDS (UINT64_C(1) << 0) /* compressed records of packs (packs.h) */
+#define FEATURE_COMPRESSED_RECORDS_NAME "compressed-records"
 #define FEATURE_ABSENT_OBJECTS (UINT64_C(1) << 1) /* entries of kind ABSENT (entry.h) */
 #define FEATURE_ABSENT_OBJECTS_NAME "absent-objects"
 #define FEATURE_HELD_ROOTS (UINT64_C(1) << 2) /* namespaces that are hidden (ns_record.h) */

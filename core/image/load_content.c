@@ -10,6 +10,8 @@
  * An object is held until the tree counts it.
  */
 #include "load_impl.h"
+
+#include "compression.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -35,7 +37,8 @@ static int keep_once(struct load *l, const void *data, uint32_t len, uint64_t *r
 
     objects_look_buffer(l->p->objects, data, len, &seen);
     READ_GUARD(&l->p->freeze_lock);
-    return objects_keep_buffer(l->p->objects, data, len, &seen, ret_object, ret_new);
+    return objects_keep_buffer(l->p->objects, data, len, compression_to_seal(l->p, 0), &seen,
+                               ret_object, ret_new);
 }
 
 void load_count_bytes(struct load *l, uint64_t len, bool new)
@@ -82,8 +85,8 @@ static int put_block(struct load *l, uint64_t object)
     err = tree_put(&l->ns->tree, key_make(c->is.ino, ITEM_EXTENT, c->block), item, sizeof item);
     if (err == 0 && map) {
         holes_encode(map, holes);
-        err = tree_put(&l->ns->tree, key_make(c->is.ino, ITEM_HOLES, c->block), holes,
-                       sizeof holes);
+        err =
+            tree_put(&l->ns->tree, key_make(c->is.ino, ITEM_HOLES, c->block), holes, sizeof holes);
         c->is.holes = true;
     }
     c->is.stored += c->used - (uint64_t)__builtin_popcount(map) * FILE_PAGE;
@@ -160,8 +163,7 @@ static int begin_content(struct load *l, const struct image_record *r)
     uint64_t limit = (uint64_t)settings_get(&l->p->settings, SET_PACK_LIMIT);
 
     l->piece = (struct load_piece){
-        .is = {.number = r->number, .length = r->length, .sparse = r->sparse},
-        .buf = l->piece.buf};
+        .is = {.number = r->number, .length = r->length, .sparse = r->sparse}, .buf = l->piece.buf};
     if (r->sparse)
         return begin_sparse(l);
     return r->length > limit ? load_large_begin(l, r->length) : 0;

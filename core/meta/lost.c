@@ -104,7 +104,7 @@ static int count_place(struct lost_packs *p, const struct entry *e)
     if (e->kind != ENTRY_PACK || entry_is_ghost(e))
         return 0;
     err = map64_add(&p->records, e->where, 1, NULL);
-    return err < 0 ? err : map64_add(&p->bytes, e->where, (int64_t)e->size, NULL);
+    return err < 0 ? err : map64_add(&p->bytes, e->where, (int64_t)entry_payload(e), NULL);
 }
 
 static int count_entry(void *ctx, uint64_t number, const void *val, size_t len)

@@ -207,7 +207,7 @@ int object_unreadable(const struct entry *e, int err)
 /* Reads all of a record, from a pack at home or on another shard. */
 static int load_record(struct objects *o, const struct entry *e, enum shards_use how, void *buf)
 {
-    const struct pack_place at = {e->where, e->offset};
+    const struct pack_place at = pack_place_of(e);
     uint32_t len = (uint32_t)e->size;
     struct disk *disk;
     int err = object_use(o, e->shard, how, NULL, &disk);
@@ -462,14 +462,14 @@ bool objects_sync_is_lost(const struct objects *o, int err)
 int objects_delete(struct objects *o, const struct refs_dead *d)
 {
     const struct entry *e = &d->entry;
+    const struct pack_place at = pack_place_of(e);
     int err;
 
     if (entry_is_ghost(e))
         return -EINVAL; /* ghosts are deleted by objects_delete_remote */
     switch (e->kind) {
     case ENTRY_PACK:
-        err =
-            packs_release(o->c.packs, &(struct pack_place){e->where, e->offset}, (uint32_t)e->size);
+        err = packs_release(o->c.packs, &at, (uint32_t)e->size);
         return err == -ENOENT ? 0 : err; /* the whole pack was deleted already */
     case ENTRY_FILE:
         object_forget_file(o, 0, e->where);

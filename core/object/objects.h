@@ -25,6 +25,7 @@
 #pragma once
 
 #include "blob.h"
+#include "compress.h"
 #include "packs.h"
 #include "refs.h"
 #include "shard.h"
@@ -106,11 +107,13 @@ void objects_look_buffer(struct objects *o, const void *data, uint32_t len,
 void objects_look_blob(struct objects *o, struct blob *b, const struct id *id,
                        struct objects_seen *ret);
 /* Seals `len` (1 … PACK_RECORD_MAX) bytes in memory under `number`. *ret_number is the object they
- * are now: `number` itself, or the object they equal. `seen` is the result of objects_look_buffer;
+ * are now: `number` itself, or the object they equal. `how` is how they are stored, if they are
+ * new. `seen` is the result of objects_look_buffer;
  * -EAGAIN: it is out of date, look again. NULL: nothing was looked up, and every object on another
  * shard counts as another content. */
 int objects_seal_buffer(struct objects *o, uint64_t number, const void *data, uint32_t len,
-                        const struct objects_seen *seen, uint64_t *ret_number);
+                        enum compress_how how, const struct objects_seen *seen,
+                        uint64_t *ret_number);
 /* Seal a slot, whose id objects_hash_blob gave. If it became a FILE of its own its slot's name must
  * be removed after the commit (the caller keeps the list); so also if it became an alias. */
 int objects_hash_blob(struct objects *o, struct blob *b, struct id *ret_id);
@@ -124,7 +127,7 @@ int objects_seal_blob(struct objects *o, uint64_t number, struct blob *b, const 
  * (*ret_new) a new one, which is aside (refs.h). The caller has a hold on it. A blob has a number
  * of refs_new_aside that no item names; if *ret_number is another one the caller drops it
  * (refs_drop_aside). The slot's name has no use afterwards: no commit has it. */
-int objects_keep_buffer(struct objects *o, const void *data, uint32_t len,
+int objects_keep_buffer(struct objects *o, const void *data, uint32_t len, enum compress_how how,
                         const struct objects_seen *seen, uint64_t *ret_number, bool *ret_new);
 int objects_keep_blob(struct objects *o, uint64_t number, struct blob *b, const struct id *id,
                       const struct objects_seen *seen, uint64_t *ret_number);
@@ -180,11 +183,15 @@ int objects_verify_slowly(struct objects *o, const struct entry *e, const struct
  * ones are copied together: objects_batch.h.
  */
 
-/* Append the bytes of `from`, which the caller has verified, to the open pack; *ret_to is the entry
- * of the copy. As after sealing it is durable when objects_sync has returned; the freeze lock is
+/* Append the bytes of `from`, which the caller has verified, to the open pack, stored as `how` says;
+ * *ret_to is the entry of the copy. As after sealing it is durable when objects_sync has returned; the freeze lock is
  * held (read) from this call until an entry names it. */
 int objects_append(struct objects *o, const struct entry *from, const void *data,
-                   struct entry *ret_to);
+                   enum compress_how how, struct entry *ret_to);
+/* The same, if it becomes shorter by that. 1: *ret_to is the entry of the copy; 0: nothing was
+ * appended, and *ret_to is that of the bytes where they are, with the note that they stay so. */
+int objects_compress(struct objects *o, const struct entry *from, const void *data,
+                     struct entry *ret_to);
 /* Copy a FILE to a shard (not 0), or one that is on a shard home (0), as a file of its own there,
  * durably, and verify the copy. At home `number` is a fresh one (refs_new) for its name, which the
  * caller cancels (refs_cancel) afterwards. `pace` may be NULL. */

@@ -109,14 +109,13 @@ static int read_object(struct objects *o, const struct entry *from, void *buf)
 static bool take_from_run(struct objects *o, const struct run *run, const struct entry *from,
                           void *buf)
 {
-    const struct pack_place at = {from->where, from->offset};
+    const struct pack_place at = pack_place_of(from);
     uint64_t off = from->offset - run->off;
 
     if (!run->data || run->len < off ||
-        pack_record_verify(run->data + off, run->len - off, &at, &from->id, (uint32_t)from->size) <
-            0)
+        pack_record_take(run->data + off, run->len - off, &at, &from->id, buf,
+                         (uint32_t)from->size) < 0)
         return false;
-    memcpy(buf, run->data + off + RECORD_HEAD, from->size);
     return is_it(o, from, buf);
 }
 
@@ -160,7 +159,7 @@ static int by_place(const void *a, const void *b)
 
 static uint64_t end_of(const struct entry *e)
 {
-    return e->offset + pack_record_size((uint32_t)e->size);
+    return e->offset + pack_record_size((uint32_t)entry_payload(e));
 }
 
 /* Does the run that begins with `first` and ends at `end` go on with the object `next`? */
@@ -285,7 +284,7 @@ static void number_records(struct objects_batch *b, uint16_t shard, uint64_t whe
     pack_file_head(b->pack, where);
     for (size_t i = 0; i < b->count; i++) {
         struct objects_record *r = &b->v[i];
-        struct pack_place at = {where, r->to.offset};
+        struct pack_place at = {.pack = where, .offset = r->to.offset};
 
         if (r->err < 0 || !r->data)
             continue;

@@ -306,11 +306,37 @@ static int file_out(struct objects *o, struct outgoing *out, struct entry *to)
 
 /* ---- home ---- */
 
-int objects_append(struct objects *o, const struct entry *from, const void *data,
-                   struct entry *ret_to)
+/* What the entry of a content that is stored as it is says of compression. */
+static uint32_t note_of(enum compress_how how, uint64_t size)
+{
+    return how == COMPRESS_NOT ? 0 : how == COMPRESS_LATER ? ENTRY_AT_REST : (uint32_t)size;
+}
+
+/* Compresses a content, if it should be: *r and *payload are as it is to be stored. Without memory
+ * it is stored as it is, and may be compressed later. */
+static enum compress_how shorten(enum compress_how how, struct pack_record *r, const void **payload)
+{
+    const void *bytes;
+    uint32_t len;
+
+    if (how != COMPRESS_WRITE && how != COMPRESS_REST)
+        return how;
+    if (compress_bytes(*payload, r->size, how, &bytes, &len) < 0)
+        return COMPRESS_LATER;
+    if (len == 0)
+        return how;
+    r->stored = len;
+    r->method = PACK_ZSTD;
+    *payload = bytes;
+    return how;
+}
+
+/* Appends a record, whose entry *ret_to then is. `note` is what that says of a plain one. */
+static int append(struct objects *o, const struct entry *from, const struct pack_record *r,
+                  const void *payload, uint32_t note, struct entry *ret_to)
 {
     struct pack_place at;
-    int err = packs_append(o->c.packs, &from->id, data, (uint32_t)from->size, &at);
+    int err = packs_append_record(o->c.packs, r, payload, &at);
 
     if (err < 0)
         return err;
@@ -319,8 +345,40 @@ int objects_append(struct objects *o, const struct entry *from, const void *data
                              .size = from->size,
                              .day = from->day,
                              .where = at.pack,
-                             .offset = at.offset};
+                             .offset = at.offset,
+                             .stored = at.stored ? at.stored : note};
     return 0;
+}
+
+static struct pack_record plain_record(const struct entry *e)
+{
+    return (struct pack_record){
+        .id = e->id, .stored = (uint32_t)e->size, .size = (uint32_t)e->size};
+}
+
+int objects_append(struct objects *o, const struct entry *from, const void *data,
+                   enum compress_how how, struct entry *ret_to)
+{
+    struct pack_record r = plain_record(from);
+
+    how = shorten(how, &r, &data);
+    return append(o, from, &r, data, note_of(how, from->size), ret_to);
+}
+
+int objects_compress(struct objects *o, const struct entry *from, const void *data,
+                     struct entry *ret_to)
+{
+    struct pack_record r = plain_record(from);
+    enum compress_how how = shorten(COMPRESS_REST, &r, &data);
+    int err;
+
+    if (r.method == PACK_PLAIN) {
+        *ret_to = *from;
+        ret_to->stored = note_of(how, from->size);
+        return how == COMPRESS_REST ? 0 : -ENOMEM;
+    }
+    err = append(o, from, &r, data, 0, ret_to);
+    return err < 0 ? err : 1;
 }
 
 /* Copies the source to a slot, and adds its bytes to an id. An error of the source is in
@@ -410,7 +468,7 @@ int objects_copy_file(struct objects *o, uint16_t shard, uint64_t number, const 
 
 bool objects_pack_has(uint64_t size, const struct entry *ghost)
 {
-    return size >= ghost->offset + pack_record_size((uint32_t)ghost->size);
+    return size >= ghost->offset + pack_record_size((uint32_t)entry_payload(ghost));
 }
 
 /* Does the shard have a file of the right size for this ghost? A file must have exactly that size,

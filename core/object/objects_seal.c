@@ -32,6 +32,7 @@
 struct source {
     const void *data;
     uint32_t len;
+    enum compress_how how;
     struct blob *blob;
     const struct objects_seen *seen; /* NULL: nothing was looked up */
     bool *took; /* set to true if the place where the bytes were put ahead is taken; or NULL */
@@ -293,7 +294,7 @@ static int store(struct objects *o, uint64_t number, const struct source *s, con
 {
     *ret_place = (struct entry){.id = *id, .size = s->len, .day = object_today(o)};
     return s->blob ? store_file(o, number, s, id, ret_place)
-                   : objects_append(o, ret_place, s->data, ret_place);
+                   : objects_append(o, ret_place, s->data, s->how, ret_place);
 }
 
 /* Gives up bytes that were stored and that nothing names. The name of a file would be used again by
@@ -327,7 +328,7 @@ static int place_new(struct objects *o, uint64_t number, const struct source *s,
 /* Seals `number` with a place in the pool at which another store has put the same bytes. */
 static int name_place(struct objects *o, uint64_t number, const struct entry *place)
 {
-    const struct pack_place at = {place->where, place->offset};
+    const struct pack_place at = pack_place_of(place);
     bool record = place->kind == ENTRY_PACK;
     struct entry today;
     int err = record ? packs_adopt(o->c.packs, &at, (uint32_t)place->size) : 0;
@@ -530,8 +531,8 @@ static int seal_apart(struct objects *o, uint64_t number, const struct source *s
 
 /* Seals a content that equals no object: under the id that is free, or if `id` is NULL apart. A
  * buffer that is kept aside has no number yet, and gets one. */
-static int seal_new(struct objects *o, uint64_t number, const struct source *s,
-                    const struct id *id, const struct id *hash)
+static int seal_new(struct objects *o, uint64_t number, const struct source *s, const struct id *id,
+                    const struct id *hash)
 {
     const bool make = number == 0;
     int err = make ? refs_new_aside(o->c.refs, &number) : 0;
@@ -596,18 +597,19 @@ void objects_look_blob(struct objects *o, struct blob *b, const struct id *id,
 }
 
 int objects_seal_buffer(struct objects *o, uint64_t number, const void *data, uint32_t len,
-                        const struct objects_seen *seen, uint64_t *ret_number)
+                        enum compress_how how, const struct objects_seen *seen,
+                        uint64_t *ret_number)
 {
     struct id id;
 
     if (len == 0 || len > PACK_RECORD_MAX)
         return -EINVAL;
     id_of(o->c.key, data, len, &id);
-    return seal(o, number, &(struct source){.data = data, .len = len, .seen = seen}, id,
+    return seal(o, number, &(struct source){.data = data, .len = len, .how = how, .seen = seen}, id,
                 ret_number);
 }
 
-int objects_keep_buffer(struct objects *o, const void *data, uint32_t len,
+int objects_keep_buffer(struct objects *o, const void *data, uint32_t len, enum compress_how how,
                         const struct objects_seen *seen, uint64_t *ret_number, bool *ret_new)
 {
     uint64_t made = 0;
@@ -617,8 +619,8 @@ int objects_keep_buffer(struct objects *o, const void *data, uint32_t len,
     if (len == 0 || len > PACK_RECORD_MAX)
         return -EINVAL;
     id_of(o->c.key, data, len, &id);
-    err = seal(o, 0, &(struct source){.data = data, .len = len, .seen = seen, .aside = &made}, id,
-               ret_number);
+    const struct source s = {.data = data, .len = len, .how = how, .seen = seen, .aside = &made};
+    err = seal(o, 0, &s, id, ret_number);
     *ret_new = made != 0;
     return err;
 }
@@ -627,8 +629,7 @@ int objects_find_buffer(struct objects *o, const void *data, uint32_t len,
                         const struct objects_seen *seen, uint64_t *ret_number)
 {
     uint64_t made = 0;
-    const struct source s = {
-        .data = data, .len = len, .seen = seen, .aside = &made, .find = true};
+    const struct source s = {.data = data, .len = len, .seen = seen, .aside = &made, .find = true};
     int trial = TRIAL_TAKEN;
     struct id id;
 

@@ -2,6 +2,7 @@
 /*
  * pack_format: the bytes of packs (layout: packs.c), made and checked. No locks.
  */
+#include "compress.h"
 #include "packs_impl.h"
 
 #include <errno.h>
@@ -91,9 +92,8 @@ void pack_record_encode(const struct pack_record *r, const void *data,
 int pack_record_decode(const uint8_t head[RECORD_HEAD], struct pack_record *ret)
 {
     static const uint8_t zeros[3];
-    struct pack_record r = {.stored = get_le32(head + 4),
-                            .method = head[RECORD_METHOD],
-                            .size = get_le32(head + 36)};
+    struct pack_record r = {
+        .stored = get_le32(head + 4), .method = head[RECORD_METHOD], .size = get_le32(head + 36)};
 
     if (get_le32(head) != RECORD_MAGIC || memcmp(head + 33, zeros, sizeof zeros) != 0)
         return -EUCLEAN;
@@ -125,13 +125,18 @@ void pack_file_head(uint8_t head[FILE_HEAD], uint64_t number)
     put_le64(head + 24, id_checksum(head, 24, number));
 }
 
-/* Is this the head of the record of `id`, with `len` bytes of payload? */
-static int decode_head_of(const uint8_t head[RECORD_HEAD], const struct id *id, uint32_t len,
-                          struct pack_record *ret)
+/* Is this the head of the record of `id`, with a content of `len` bytes, that is stored as the place
+ * says? How a newer version has stored it is not looked at. */
+static int decode_head_of(const uint8_t head[RECORD_HEAD], const struct pack_place *place,
+                          const struct id *id, uint32_t len, struct pack_record *ret)
 {
     int err = pack_record_decode(head, ret);
 
-    return err == 0 && (ret->size != len || !id_equal(&ret->id, id)) ? -EUCLEAN : err;
+    if (err < 0)
+        return err;
+    if (ret->size != len || !id_equal(&ret->id, id))
+        return -EUCLEAN;
+    return ret->method <= PACK_ZSTD && ret->stored != pack_payload(place, len) ? -EUCLEAN : 0;
 }
 
 /* Does the payload fit the checksum in its head? And can this version read it? */
@@ -140,29 +145,56 @@ static int verify_payload(const uint8_t head[RECORD_HEAD], const struct pack_rec
 {
     if (record_sum(head, r, data, place) != get_le64(head + 24))
         return -EUCLEAN;
-    return r->method == PACK_PLAIN ? 0 : -EPROTO;
+    return r->method <= PACK_ZSTD ? 0 : -EPROTO;
+}
+
+/* Decodes the head of a record in memory, and verifies its payload. */
+static int verify_record(const uint8_t *record, size_t have, const struct pack_place *place,
+                         const struct id *id, uint32_t len, struct pack_record *ret)
+{
+    bool whole = pack_place_ok(place, len) && have >= RECORD_HEAD;
+    int err = whole ? decode_head_of(record, place, id, len, ret) : -EUCLEAN;
+
+    if (err < 0)
+        return err;
+    return have - RECORD_HEAD < ret->stored
+               ? -EUCLEAN
+               : verify_payload(record, ret, record + RECORD_HEAD, place);
 }
 
 int pack_record_verify(const void *record, size_t have, const struct pack_place *place,
                        const struct id *id, uint32_t len)
 {
-    const uint8_t *head = record;
     struct pack_record r;
-    bool whole = pack_place_ok(place, len) && have >= RECORD_HEAD;
-    int err = whole ? decode_head_of(head, id, len, &r) : -EUCLEAN;
+
+    return verify_record(record, have, place, id, len, &r);
+}
+
+int pack_record_take(const void *record, size_t have, const struct pack_place *place,
+                     const struct id *id, void *buf, uint32_t len)
+{
+    const uint8_t *payload = (const uint8_t *)record + RECORD_HEAD;
+    struct pack_record r;
+    int err = verify_record(record, have, place, id, len, &r);
 
     if (err < 0)
         return err;
-    return have - RECORD_HEAD < r.stored ? -EUCLEAN
-                                         : verify_payload(head, &r, head + RECORD_HEAD, place);
+    if (r.method == PACK_ZSTD)
+        return compress_expand(payload, r.stored, buf, len);
+    memcpy(buf, payload, len);
+    return 0;
 }
 
 int pack_record_check(const void *record, size_t len, const struct pack_place *place, uint32_t size)
 {
+    struct pack_place at = *place;
     struct pack_record r;
     int err = len < RECORD_HEAD ? -EUCLEAN : pack_record_decode(record, &r);
 
-    return err < 0 ? err : pack_record_verify(record, len, place, &r.id, size);
+    if (err < 0)
+        return err;
+    at.stored = r.method == PACK_ZSTD ? r.stored : 0;
+    return pack_record_verify(record, len, &at, &r.id, size);
 }
 
 static int read_exactly(struct disk_file *f, void *buf, size_t len, uint64_t off)
@@ -174,15 +206,41 @@ static int read_exactly(struct disk_file *f, void *buf, size_t len, uint64_t off
     return (size_t)n == len ? 0 : -EUCLEAN;
 }
 
+/* Reads the bytes of a record, head and payload, by one read, which may be a request, and takes its
+ * content. Where the file ends before, so does what is read. */
+static int read_at_once(struct disk_file *f, void *record, size_t most,
+                        const struct pack_place *place, const struct id *id, void *buf,
+                        uint32_t len)
+{
+    ssize_t n = disk_pread(f, record, most, place->offset);
+
+    if (n < 0)
+        return n == -ESTALE ? -EUCLEAN : (int)n; /* gone since it was opened: nothing is left */
+    return pack_record_take(record, (size_t)n, place, id, buf, len);
+}
+
+/* The place says how long the payload is, so one read is enough. */
+static int read_compressed(struct disk_file *f, const struct pack_place *place, const struct id *id,
+                           void *buf, uint32_t len)
+{
+    size_t most = RECORD_HEAD + (size_t)place->stored;
+    void *record = compress_scratch(most);
+
+    return record ? read_at_once(f, record, most, place, id, buf, len) : -ENOMEM;
+}
+
 int pack_record_read(struct disk_file *f, const struct pack_place *place, const struct id *id,
                      void *buf, uint32_t len)
 {
     uint8_t head[RECORD_HEAD];
     struct pack_record is;
-    int err = read_exactly(f, head, sizeof head, place->offset);
+    int err;
 
+    if (place->stored)
+        return read_compressed(f, place, id, buf, len);
+    err = read_exactly(f, head, sizeof head, place->offset);
     if (err == 0)
-        err = decode_head_of(head, id, len, &is);
+        err = decode_head_of(head, place, id, len, &is);
     if (err == 0)
         err = read_exactly(f, buf, is.stored, place->offset + (uint64_t)RECORD_HEAD);
     return err < 0 ? err : verify_payload(head, &is, buf, place);
@@ -190,7 +248,8 @@ int pack_record_read(struct disk_file *f, const struct pack_place *place, const 
 
 bool pack_place_ok(const struct pack_place *place, uint32_t len)
 {
-    return len <= PACK_RECORD_MAX && place->offset % 8 == 0 && place->offset >= FILE_HEAD;
+    return len <= PACK_RECORD_MAX && (place->stored == 0 || place->stored < len) &&
+           place->offset % 8 == 0 && place->offset >= FILE_HEAD;
 }
 
 int packs_check_head(struct disk_file *file, uint64_t pack)
@@ -210,26 +269,11 @@ int packs_check_record(struct disk_file *file, const struct pack_place *place, c
     return pack_place_ok(place, len) ? pack_record_read(file, place, id, buf, len) : -EUCLEAN;
 }
 
-/* Reads a record by one read, which may be a request. The payload is at most as long as the
- * content, so it is all there. */
-static int read_at_once(struct disk_file *f, const struct pack_place *place, const struct id *id,
-                        void *buf, uint32_t len)
-{
-    CLEANUP_FREE uint8_t *record = malloc(RECORD_HEAD + (size_t)len);
-    ssize_t n = record ? disk_pread(f, record, RECORD_HEAD + (size_t)len, place->offset) : -ENOMEM;
-    int err;
-
-    if (n < 0)
-        return n == -ESTALE ? -EUCLEAN : (int)n; /* gone since it was opened: nothing is left */
-    err = pack_record_verify(record, (size_t)n, place, id, len);
-    if (err == 0)
-        memcpy(buf, record + RECORD_HEAD, len);
-    return err;
-}
-
 int packs_read_from(struct disk *disk, const struct pack_place *place, const struct id *id,
                     void *buf, uint32_t len)
 {
+    const size_t most = RECORD_HEAD + (size_t)len; /* a payload is not longer than the content */
+    CLEANUP_FREE void *record = NULL;
     char name[DISK_NAME_MAX + 1];
     struct disk_file *f;
     int err;
@@ -238,7 +282,8 @@ int packs_read_from(struct disk *disk, const struct pack_place *place, const str
     err = disk_open(disk, name, DISK_READ, &f);
     if (err < 0)
         return err;
-    err = read_at_once(f, place, id, buf, len);
+    record = malloc(most);
+    err = record ? read_at_once(f, record, most, place, id, buf, len) : -ENOMEM;
     disk_file_close(f);
     return err;
 }

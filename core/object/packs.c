@@ -139,15 +139,16 @@ static int append_end(struct packs *p, struct pack *k, uint32_t offset, uint32_t
     return err;
 }
 
-int packs_append(struct packs *p, const struct id *id, const void *data, uint32_t len,
-                 struct pack_place *ret_place)
+int packs_append_record(struct packs *p, const struct pack_record *r, const void *payload,
+                        struct pack_place *ret_place)
 {
     static const uint8_t zeros[8];
-    struct pack_place place;
+    const uint32_t len = r->stored;
+    struct pack_place place = {.stored = r->method == PACK_PLAIN ? 0 : len};
     uint8_t head[RECORD_HEAD];
     struct pack *k;
 
-    if (len > PACK_RECORD_MAX)
+    if (r->size > PACK_RECORD_MAX)
         return -EINVAL;
     {
         MUTEX_GUARD(&p->lock);
@@ -157,10 +158,10 @@ int packs_append(struct packs *p, const struct id *id, const void *data, uint32_
             return err;
         place.pack = k->number;
     }
-    pack_record_head(head, id, data, len, &place);
+    pack_record_encode(r, payload, &place, head);
     struct iovec iov[] = {
         {.iov_base = head, .iov_len = RECORD_HEAD},
-        {.iov_base = (void *)(uintptr_t)data, .iov_len = len},
+        {.iov_base = (void *)(uintptr_t)payload, .iov_len = len},
         {.iov_base = (void *)(uintptr_t)zeros,
          .iov_len = pack_record_size(len) - RECORD_HEAD - len},
     };
@@ -170,6 +171,14 @@ int packs_append(struct packs *p, const struct id *id, const void *data, uint32_
     if (err == 0)
         *ret_place = place;
     return err;
+}
+
+int packs_append(struct packs *p, const struct id *id, const void *data, uint32_t len,
+                 struct pack_place *ret_place)
+{
+    const struct pack_record r = {.id = *id, .stored = len, .size = len, .method = PACK_PLAIN};
+
+    return packs_append_record(p, &r, data, ret_place);
 }
 
 int packs_retire_dead(struct packs *p, uint64_t least)
@@ -339,7 +348,7 @@ int packs_read(struct packs *p, const struct pack_place *place, const struct id 
 int packs_adopt(struct packs *p, const struct pack_place *place, uint32_t len)
 {
     MUTEX_GUARD(&p->lock);
-    int err = pack_count(p, 0, place->pack, 1, len, 0, NULL);
+    int err = pack_count(p, 0, place->pack, 1, pack_payload(place, len), 0, NULL);
 
     return err == -ENOENT ? 0 : err == -EUCLEAN ? -EBUSY : err;
 }
@@ -370,7 +379,8 @@ static int release_locked(struct packs *p, const struct pack_place *place, uint3
                           struct pack **ret_pack, struct dead *ret_hole)
 {
     mutex_held(&p->lock);
-    int err = pack_count(p, 0, place->pack, -1, -(int64_t)len, 0, NULL);
+    const uint32_t stored = pack_payload(place, len);
+    int err = pack_count(p, 0, place->pack, -1, -(int64_t)stored, 0, NULL);
 
     if (err)
         return err;
@@ -383,7 +393,7 @@ static int release_locked(struct packs *p, const struct pack_place *place, uint3
         return 0; /* no memory: there is no hole, and nothing else is lost */
     if (k->suspect)
         pack_forget_unsynced(k, place->offset);
-    pack_dead_add(k, place->offset, place->offset + pack_record_size(len));
+    pack_dead_add(k, place->offset, place->offset + pack_record_size(stored));
     *ret_hole = pack_dead_take_hole(k, place->offset);
     if (ret_hole->end && pack_acquire(p, place->pack, ret_pack))
         *ret_pack = NULL;

@@ -29,7 +29,8 @@
  * forgets the place, packs_release.
  *
  * Errors: 0 or -errno; -EUCLEAN a record is not what the place says (id, length or checksum);
- * -EPROTO it is, and is compressed by a newer version, so that this one cannot read it.
+ * -EPROTO it is, and is compressed by a newer version, so that this one cannot read it. A payload
+ * that does not become exactly the content that its head says is damage, too.
  * After a failed packs_sync the packs concerned are never appended to or trusted: its records'
  * owners must not be committed. A pack that could not be put on a shard is put by the next sync.
  * Threads: all calls from any thread; own lock inside, never held across reads, writes of payload,
@@ -38,6 +39,7 @@
 #pragma once
 
 #include "disk.h"
+#include "entry.h"
 #include "id.h"
 #include "kv.h"
 
@@ -48,7 +50,21 @@ struct packs;
 struct pack_place {
     uint64_t pack;   /* pack number, from 1, never reused */
     uint32_t offset; /* of the record's head in the file, bytes; a multiple of 8 */
+    uint32_t stored; /* bytes of its payload, if it is compressed; 0: the payload is the content */
 };
+
+/* Where an entry of kind PACK says that its record is. */
+static inline struct pack_place pack_place_of(const struct entry *e)
+{
+    return (struct pack_place){e->where, e->offset,
+                               entry_is_compressed(e) ? (uint32_t)e->stored : 0};
+}
+
+/* Bytes of payload of the record of a content of `len` bytes. */
+static inline uint32_t pack_payload(const struct pack_place *place, uint32_t len)
+{
+    return place->stored ? place->stored : len;
+}
 
 /* Value of the packs table: live records (u32), live payload bytes (u64), file bytes (u64). */
 struct pack_entry {
@@ -75,11 +91,16 @@ uint64_t packs_next(struct packs *p);
 /* Append one record; its bytes are readable at once and durable after packs_sync. */
 int packs_append(struct packs *p, const struct id *id, const void *data, uint32_t len,
                  struct pack_place *ret_place);
+/* The same of a record that may be compressed: its content has r->size bytes, `payload`
+ * r->stored. */
+struct pack_record;
+int packs_append_record(struct packs *p, const struct pack_record *r, const void *payload,
+                        struct pack_place *ret_place);
 /* Make all records appended before the call, and their files' names, durable. */
 int packs_sync(struct packs *p);
 /* A pack whose sync failed and that has records that were not released since; 0: there is none. */
 uint64_t packs_suspect(struct packs *p);
-/* Read and verify one record of exactly `len` payload bytes into `buf`. */
+/* Read and verify one record of a content of exactly `len` bytes into `buf`. */
 int packs_read(struct packs *p, const struct pack_place *place, const struct id *id, void *buf,
                uint32_t len);
 /* From now on an entry names a record that is in a pack already: another store put it into the
@@ -144,7 +165,9 @@ size_t packs_changes(struct packs *p); /* without the lock */
 
 #define PACK_FILE_HEAD 32   /* bytes before the first record */
 #define PACK_RECORD_HEAD 40 /* bytes of a record before its payload */
-#define PACK_PLAIN 0 /* method of a record whose payload is the content itself; no other is read */
+/* Methods of a record: how its payload is made of the content. No others are read. */
+#define PACK_PLAIN 0 /* it is the content */
+#define PACK_ZSTD 1  /* a frame of zstd, which is shorter */
 struct pack_record {
     struct id id;
     uint32_t stored; /* bytes of its payload */
@@ -170,7 +193,7 @@ uint64_t pack_entry_dead(const struct pack_entry *e); /* bytes of its file, for 
 #define PACK_ENTRY_LEN 20
 void pack_entry_encode(const struct pack_entry *e, uint8_t out[PACK_ENTRY_LEN]);
 int pack_entry_decode(const void *val, size_t len, struct pack_entry *ret); /* -EUCLEAN */
-/* The head of a pack's file, and one record of exactly `len` payload bytes, read from an open file
+/* The head of a pack's file, and one record of a content of `len` bytes, read from an open file
  * without a `struct packs` (which would delete files it does not know). -EUCLEAN, -EIO, -EPROTO. */
 int packs_check_head(struct disk_file *file, uint64_t pack);
 int packs_check_record(struct disk_file *file, const struct pack_place *place, const struct id *id,

@@ -47,7 +47,7 @@ static int scan(struct window *w, uint64_t pack, void *buf, packs_scan_fn *fn, v
 
     while (err == 0 && off < UINT32_MAX) {
         const uint8_t *head = head_at(w, off, &err);
-        struct pack_place place = {pack, (uint32_t)off};
+        struct pack_place place = {.pack = pack, .offset = (uint32_t)off};
         struct pack_record is;
 
         if (err == -EIO) {
@@ -61,6 +61,7 @@ static int scan(struct window *w, uint64_t pack, void *buf, packs_scan_fn *fn, v
         off += 8;
         if (pack_record_decode(head, &is) < 0)
             continue;
+        place.stored = is.method == PACK_ZSTD ? is.stored : 0;
         err = pack_record_read(w->file, &place, &is.id, buf, is.size);
         if (err == 0 || err == -EPROTO)
             off = place.offset + pack_record_size(is.stored);

@@ -20,17 +20,20 @@
  */
 #include "array.h"
 #include "compact_impl.h"
+#include "compression.h"
 #include "durability.h"
 #include "flush.h"
 #include "job.h"
 #include "shards.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define U(x) ((unsigned long long)(x))
 #define DEAD_PART 20        /* a 20th of all bytes may be dead */
 #define THROTTLE_EVERY 256u /* records between two waits for memory and room */
+#define ONLY_REST UINT_MAX  /* in place of a percentage: the run only compresses */
 #define VAIN_MAX 10         /* runs in vain, each of which doubles the time to the next run */
 
 /* ---- one record ---- */
@@ -45,7 +48,7 @@ static int compact_move(struct compaction *c, uint64_t number, const struct entr
     int err = compact_adopt(c, from, data, &place);
 
     if (err == -ENOENT) {
-        err = objects_append(p->objects, from, data, &place);
+        err = objects_append(p->objects, from, data, compression_to_copy(p, from), &place);
         c->r->bytes += err == 0 ? from->size : 0;
     }
     if (err < 0)
@@ -81,7 +84,7 @@ static int throttle(struct compaction *c)
     return err < 0 ? err : flush_room(c->p);
 }
 
-int compact_find(struct state *p, const struct entry *at, uint64_t *ret_number)
+int compact_find(struct state *p, struct entry *at, uint64_t *ret_number)
 {
     struct entry e;
     bool pending;
@@ -89,8 +92,10 @@ int compact_find(struct state *p, const struct entry *at, uint64_t *ret_number)
 
     if (err < 0) /* no entry has this id, or one further down its chain has */
         return err == -ENOENT || err == -EAGAIN ? 0 : err;
-    if (entry_same_place(&e, at))
+    if (entry_same_place(&e, at)) {
+        at->stored = e.stored;
         return 1;
+    }
     refs_unhold(p->refs, *ret_number);
     return 0;
 }
@@ -101,12 +106,13 @@ static int visit_record(const struct id *id, const struct pack_place *at, const 
                         uint32_t len, void *ctx)
 {
     struct compaction *c = ctx;
-    const struct entry e = {.kind = ENTRY_PACK,
-                            .id = *id,
-                            .size = len,
-                            .shard = c->shard,
-                            .where = at->pack,
-                            .offset = at->offset};
+    struct entry e = {.kind = ENTRY_PACK,
+                      .id = *id,
+                      .size = len,
+                      .shard = c->shard,
+                      .where = at->pack,
+                      .offset = at->offset,
+                      .stored = at->stored};
     uint64_t number;
     int err = throttle(c);
 
@@ -138,9 +144,7 @@ int compact_scan(struct compaction *c, uint64_t pack)
     return err == -ENOENT ? 0 : err;
 }
 
-/* Commits, and deletes the old places. Those that readers of the dying still hold are deleted
- * later. */
-static int commit(struct compaction *c)
+int compact_commit(struct compaction *c)
 {
     int err = flush_now(c->p);
 
@@ -157,7 +161,7 @@ int compact_rewrite(struct compaction *c, const struct pack_info *k)
         return err;
     c->move = compact_move;
     err = compact_scan(c, k->number);
-    end = commit(c); /* also after an error: without a commit both copies would stay */
+    end = compact_commit(c); /* also after an error: without a commit both copies would stay */
     return err < 0 ? err : end;
 }
 
@@ -274,7 +278,7 @@ static int prepare(struct compaction *c, bool thorough)
     int err = state_writable(c->p);
 
     if (err == 0 && !flush_is_idle(c->p))
-        err = commit(c);
+        err = compact_commit(c);
     if (err < 0 || !thorough)
         return err;
     READ_GUARD(&c->p->freeze_lock); /* the open pack, too */
@@ -317,11 +321,27 @@ static int run_compaction(struct compaction *c, unsigned below, bool thorough)
         return end;
     err = err < 0 ? err : end;
     end = compact_shards(c, below, thorough);
+    if (end == 0 && thorough)
+        end = compact_rest(c);
     return end < 0 ? end : err;
 }
 
-int compact_store(struct state *p, struct job *j, unsigned below, bool thorough,
-                  struct compact_result *ret)
+/* Only compresses. What comes after this moment may be due again. */
+static int run_rest(struct compaction *c)
+{
+    uint64_t seq = atomic_load(&c->p->seq);
+    int err = prepare(c, true);
+
+    if (err == 0)
+        err = compact_rest(c);
+    if (err != -ECANCELED) /* an error is met again with the next change, and not each minute */
+        atomic_store(&c->p->compacting->rested, seq);
+    return err;
+}
+
+/* One run, with what all of them have in common. `below` over 100: it only compresses. */
+static int run(struct state *p, struct job *j, unsigned below, bool thorough,
+               struct compact_result *ret)
 {
     struct compaction c = {.p = p, .job = j, .r = ret, .disk = p->config.disk};
     int err = job_take_turn(p, j, &p->compacting->running);
@@ -330,7 +350,9 @@ int compact_store(struct state *p, struct job *j, unsigned below, bool thorough,
     if (err < 0)
         return err;
     c.buf = malloc(PACK_RECORD_MAX);
-    err = c.buf ? run_compaction(&c, below, thorough) : -ENOMEM;
+    err = !c.buf               ? -ENOMEM
+          : below == ONLY_REST ? run_rest(&c)
+                               : run_compaction(&c, below, thorough);
     free(c.buf);
     free(c.own.v);
     free(c.others.v);
@@ -340,29 +362,42 @@ int compact_store(struct state *p, struct job *j, unsigned below, bool thorough,
     atomic_fetch_add(&p->compacting->bytes, ret->bytes);
     if (ret->packs)
         atomic_store(&p->compacting->vain, 0);
-    else if (c.total && err != -ECANCELED && atomic_load(&p->compacting->vain) < VAIN_MAX)
+    else if (c.total && below != ONLY_REST && err != -ECANCELED &&
+             atomic_load(&p->compacting->vain) < VAIN_MAX)
         atomic_fetch_add(&p->compacting->vain, 1);
     atomic_store(&p->compacting->running, false);
     return err;
 }
 
+int compact_store(struct state *p, struct job *j, unsigned below, bool thorough,
+                  struct compact_result *ret)
+{
+    return run(p, j, below, thorough, ret);
+}
+
 static void say(struct state *p, struct job *j, const struct compact_result *r)
 {
     char text[256];
+    int n = snprintf(text, sizeof text, "packs=%llu moved=%llu moved_bytes=%llu freed_bytes=%llu",
+                     U(r->packs), U(r->records), U(r->bytes), U(r->freed));
 
-    snprintf(text, sizeof text, "packs=%llu moved=%llu moved_bytes=%llu freed_bytes=%llu",
-             U(r->packs), U(r->records), U(r->bytes), U(r->freed));
+    if (r->compressed)
+        snprintf(text + n, sizeof text - (size_t)n, " compressed=%llu saved_bytes=%llu",
+                 U(r->compressed), U(r->saved));
     job_result(p, j, text);
 }
 
-/* One compaction as a job, with its result. */
-static int work(struct state *p, struct job *j, bool thorough)
+static unsigned below_of(struct state *p)
+{
+    return (unsigned)settings_get(&p->settings, SET_COMPACT_BELOW);
+}
+
+/* One run as a job, with its result. */
+static int work(struct state *p, struct job *j, unsigned below, bool thorough)
 {
     struct compact_result r;
-    unsigned below = (unsigned)settings_get(&p->settings, SET_COMPACT_BELOW);
-    int err;
+    int err = run(p, j, below, thorough, &r);
 
-    err = compact_store(p, j, below, thorough, &r);
     say(p, j, &r);
     return err;
 }
@@ -370,13 +405,19 @@ static int work(struct state *p, struct job *j, bool thorough)
 int compact_job(struct state *p, struct job *j, void *arg)
 {
     (void)arg;
-    return work(p, j, true);
+    return work(p, j, below_of(p), true);
 }
 
 static int due(struct state *p, struct job *j, void *arg)
 {
     (void)arg;
-    return work(p, j, false);
+    return work(p, j, below_of(p), false);
+}
+
+static int rest(struct state *p, struct job *j, void *arg)
+{
+    (void)arg;
+    return work(p, j, ONLY_REST, false);
 }
 
 /* ---- by itself ---- */
@@ -396,7 +437,7 @@ static uint64_t dead_in(struct state *p, uint16_t shard, unsigned below, uint64_
  * is a first, cheap answer. */
 static bool is_due(struct state *p)
 {
-    unsigned below = (unsigned)settings_get(&p->settings, SET_COMPACT_BELOW);
+    unsigned below = below_of(p);
     uint64_t worth = (uint64_t)settings_get(&p->settings, SET_PACK_SIZE) / COMPACT_DUE_PART;
     uint64_t dead = atomic_load(&p->compacting->elsewhere);
     struct shards_info s = {.number = 0};
@@ -413,12 +454,14 @@ static bool is_due(struct state *p)
     return dead >= worth;
 }
 
-/* `compact_below` was changed: the next look comes at once. */
-static void below_set(void *ctx, int64_t value)
+/* A setting was changed: the next look comes at once, and may find something to compress. */
+static void looks_now(void *ctx, int64_t value)
 {
     struct state *p = ctx;
 
     (void)value;
+    atomic_store(&p->compacting->rested, 0);
+    atomic_store(&p->compacting->seen, atomic_load(&p->seq));
     atomic_store(&p->compacting->vain, 0);
     atomic_store(&p->compacting->looked, INT64_MIN / 2); /* a long time ago */
     flush_kick(p);                                       /* its thread calls compact_if_due */
@@ -426,7 +469,8 @@ static void below_set(void *ctx, int64_t value)
 
 void compact_watch(struct state *p)
 {
-    settings_watch(&p->settings, SET_COMPACT_BELOW, below_set, p);
+    settings_watch(&p->settings, SET_COMPACT_BELOW, looks_now, p);
+    settings_watch(&p->settings, SET_COMPRESSION, looks_now, p);
 }
 
 void compact_if_due(struct state *p)
@@ -442,6 +486,8 @@ void compact_if_due(struct state *p)
      * it. The job reports its errors. */
     if (is_due(p))
         (void)job_try(p, "compaction", "", &(struct job_work){.fn = due, .alone = true});
+    else if (compact_rest_due(p))
+        (void)job_try(p, "compaction", "", &(struct job_work){.fn = rest, .alone = true});
 }
 
 void compact_get_stats(struct state *p, struct compact_stats *ret)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* compact_impl: private to compact.c, compact_pool.c and compact_shards.c, and what they keep in an
- * open store. */
+/* compact_impl: private to compact.c, compact_pool.c, compact_rest.c and compact_shards.c, and what
+ * they keep in an open store. */
 #pragma once
 
 #include "compact.h"
@@ -14,7 +14,9 @@ struct compacting {
     /* In a pool: dead bytes in packs of other nodes that this store should leave, when the list of
      * marks `serial` was read. */
     _Atomic uint64_t elsewhere;
-    uint64_t serial; /* belongs to the thread of the node */
+    uint64_t serial;         /* belongs to the thread of the node */
+    _Atomic uint64_t seen;   /* number of the last change when compact_rest_due looked last */
+    _Atomic uint64_t rested; /* likewise when all that was due was compressed; 0: it was never */
 };
 
 /* Packs to rewrite or to leave. compact_choose sorts them: the pack with the largest dead part
@@ -39,11 +41,11 @@ struct compaction {
     struct disk *disk;            /* where packs are read now: at home, or a shard */
     uint16_t shard;               /* number of that shard; 0: home */
     compact_move_fn *move;
-    struct move *within;          /* on a shard: the move that moves its records */
-    uint64_t done, total;         /* progress, in bytes of files */
-    uint64_t at;                  /* `done` when the current pack began */
-    unsigned records;             /* records since the last wait for memory and room */
-    uint8_t *buf;                 /* PACK_RECORD_MAX bytes */
+    struct move *within;  /* on a shard: the move that moves its records */
+    uint64_t done, total; /* progress, in bytes of files */
+    uint64_t at;          /* `done` when the current pack began */
+    unsigned records;     /* records since the last wait for memory and room */
+    uint8_t *buf;         /* PACK_RECORD_MAX bytes */
 };
 
 /* ---- compact.c ---- */
@@ -57,14 +59,19 @@ int compact_gather(struct state *p, uint16_t shard, struct compact_choice *l);
 /* Sorts the choice, and shortens it to the packs that are to be rewritten. */
 void compact_choose(struct compact_choice *l, unsigned below, bool thorough);
 /* Looks for the number whose entry names exactly this place. 1: *ret_number has it, with a hold
- * that the caller gives back with refs_unhold; 0: there is none; or -errno. */
-int compact_find(struct state *p, const struct entry *at, uint64_t *ret_number);
+ * that the caller gives back with refs_unhold, and at->stored is what the entry says; 0: there is
+ * none; or -errno. */
+int compact_find(struct state *p, struct entry *at, uint64_t *ret_number);
 /* Visits each sound record in the file of a pack: calls c->move if an entry names exactly its
  * place. A missing file has no records and is no error. -ECANCELED. */
 int compact_scan(struct compaction *c, uint64_t pack);
 /* Moves the sound records of a pack that entries name, and commits that. Then the old places are
  * reclaimed, except for those that readers still hold. */
 int compact_rewrite(struct compaction *c, const struct pack_info *k);
+
+/* Commits, and deletes the old places. Those that readers of the dying still hold are deleted
+ * later. */
+int compact_commit(struct compaction *c);
 
 /* Calls `fn` for each pack. A bad sector or damage concerns one pack: the others are done
  * nevertheless, and that error is returned at the end. */
@@ -76,6 +83,14 @@ int compact_all(struct compaction *c, const struct compact_choice *l, compact_pa
 /* Compacts each shard that this store may write to. An error of one shard does not keep it from the
  * others. */
 int compact_shards(struct compaction *c, unsigned below, bool thorough);
+
+/* ---- compact_rest.c ---- */
+
+/* Compresses what is due at home; nothing in a store that compresses nothing. The open pack should
+ * be closed before, and all that is to be compressed be committed. */
+int compact_rest(struct compaction *c);
+/* Has nothing changed since the last call, and something since the last pass? */
+bool compact_rest_due(struct state *p);
 
 /* ---- compact_pool.c ---- */
 

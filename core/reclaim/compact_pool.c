@@ -39,8 +39,9 @@ static struct pack_info info_of(const struct pool_held_pack *k)
 static int is_named(const struct entry *at, void *ctx)
 {
     struct state *p = ctx;
+    struct entry e = *at;
     uint64_t number;
-    int named = atomic_load(&p->closing) ? -ECANCELED : compact_find(p, at, &number);
+    int named = atomic_load(&p->closing) ? -ECANCELED : compact_find(p, &e, &number);
 
     if (named == 1)
         refs_unhold(p->refs, number);
@@ -101,7 +102,7 @@ int compact_adopt(struct compaction *c, const struct entry *from, const void *da
     struct state *p = c->p;
 
     for (unsigned nth = 0; pool_node_find(p, &from->id, from->size, nth, ret_place) == 0; nth++) {
-        const struct pack_place at = {ret_place->where, ret_place->offset};
+        const struct pack_place at = pack_place_of(ret_place);
         if (is_left(c, ret_place) ||
             objects_are_at(p->objects, ret_place, data, (uint32_t)from->size) != 1)
             continue;

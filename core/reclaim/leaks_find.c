@@ -71,7 +71,7 @@ static int need_record(struct place_search *s, const struct entry *e)
 {
     int err = map64_add(&s->records, e->where, 1, NULL);
 
-    return err < 0 ? err : map64_add(&s->payload, e->where, (int64_t)e->size, NULL);
+    return err < 0 ? err : map64_add(&s->payload, e->where, (int64_t)entry_payload(e), NULL);
 }
 
 /* Notes the bytes that an entry names as needed. */

@@ -10,6 +10,7 @@
 
 #include "archived.h"
 #include "array.h"
+#include "compression.h"
 #include "shards.h"
 #include <errno.h>
 
@@ -102,7 +103,8 @@ static int bring_home(struct move *m, const struct objects_record *r)
 {
     struct entry to;
     READ_GUARD(&m->p->freeze_lock);
-    int err = objects_append(m->p->objects, &r->from, r->data, &to);
+    int err =
+        objects_append(m->p->objects, &r->from, r->data, compression_to_copy(m->p, &r->from), &to);
 
     return err < 0 ? err : name(m, r->number, &r->from, &to);
 }

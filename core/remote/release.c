@@ -159,7 +159,8 @@ static int count_out(struct release *r, const struct refs_dead *d, bool *ret_las
     if (err == 0 || err == -ENOENT)
         err = refs_reclaimed(r->p->refs, d, 1);
     if (err == 0 && known) {
-        err = packs_count_out(r->p->packs, r->shard, d->entry.where, 1, d->entry.size, &left);
+        err = packs_count_out(r->p->packs, r->shard, d->entry.where, 1, entry_payload(&d->entry),
+                              &left);
         *ret_last = err == 0 && left.live_records == 0;
     }
     return err;

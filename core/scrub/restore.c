@@ -34,7 +34,7 @@ static uint32_t biased(uint64_t refs)
 static bool is_dead(struct state *p, const struct entry *e)
 {
     return e->kind == ENTRY_PACK && !entry_is_ghost(e) &&
-           packs_is_dead(p->packs, &(struct pack_place){e->where, e->offset});
+           packs_is_dead(p->packs, &(struct pack_place){.pack = e->where, .offset = e->offset});
 }
 
 /* Register the content of an unsealed entry, which reading it needs. */
@@ -66,7 +66,7 @@ static int put_entry(struct state *p, uint64_t number, const struct entry *e)
 static int put_now(struct restoring *r, uint64_t number, const struct entry *e)
 {
     struct state *p = r->p;
-    const struct pack_place at = {e->where, e->offset};
+    const struct pack_place at = pack_place_of(e);
     INSTANT_TXN(t, p);
     int err = state_writable(p);
 

@@ -25,6 +25,7 @@
 static const char *const on_fatal_words[] = {"readonly", "exit"};
 static const char *const stale_policy_words[] = {"retain", "drop"};
 static const char *const flush_retry_words[] = {"forever"};
+static const char *const compression_words[] = {"off", "rest", "write"};
 
 const struct setting_info setting_infos[SETTING_COUNT] = {
     [SET_FLUSH_INTERVAL] = {"flush_interval", SETTING_DURATION, 100 * MS, HOUR, 5 * SECOND,
@@ -138,6 +139,11 @@ const struct setting_info setting_infos[SETTING_COUNT] = {
                                "a request or a thread that hangs for this long is said in journal "
                                "and status; 0: none is",
                                NULL},
+    [SET_COMPRESSION] = {"compression", SETTING_WORD, COMPRESSION_OFF, COMPRESSION_WRITE,
+                         COMPRESSION_OFF,
+                         "objects in packs are compressed: rest: once the store is idle; write: as "
+                         "they are written",
+                         compression_words},
 };
 
 void settings_init(struct settings *s)

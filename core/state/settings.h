@@ -57,6 +57,7 @@ enum setting {
     SET_ARCHIVE_BACKLOG, /* size, 0 – 64T, 0: points of an archive that is behind hold so much */
     SET_FOLLOW_INTERVAL, /* duration, 100ms – 1h, 1s: a follower asks for more so often */
     SET_WATCHDOG_PATIENCE, /* duration, 0 – 1d, 30s: what hangs for so long is said; 0: nothing */
+    SET_COMPRESSION,     /* enum compression, off: which small objects are compressed */
     SETTING_COUNT
 };
 
@@ -65,6 +66,12 @@ enum setting {
 enum on_fatal {
     ON_FATAL_READONLY, /* the store goes on, and takes no changes */
     ON_FATAL_EXIT,     /* the mount ends */
+};
+
+enum compression {
+    COMPRESSION_OFF,
+    COMPRESSION_REST,  /* once the store is idle */
+    COMPRESSION_WRITE, /* as they are written; and those that are not, once it is idle */
 };
 
 enum stale_policy {

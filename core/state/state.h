@@ -191,6 +191,7 @@ struct state {
     /* the namespaces are those of an archive, and only the room follow changes any (follow.h) */
     _Atomic bool follows;
     _Atomic bool told_no_inodes;
+    _Atomic bool compresses; /* records may be compressed: config.compression.on, or raised since */
 
     struct pages *pages;
     struct refs *refs;

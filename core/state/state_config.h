@@ -69,6 +69,14 @@ struct replay_limit {
     uint64_t at;    /* out: number of the change that cannot be made; 0: it is none of them */
 };
 
+/* Records of packs may be compressed only in a store that has a feature for it (FORMAT.md,
+ * "Features"). */
+struct state_compression {
+    bool on;                 /* it has it */
+    int (*raise)(void *ctx); /* gives it to it, durably: 0 or -errno. NULL: it cannot have it */
+    void *ctx;
+};
+
 struct state_config {
     struct disk *disk;  /* borrowed */
     struct kv *kv;      /* borrowed; opened with store_tables */
@@ -84,6 +92,7 @@ struct state_config {
     bool accept_log_loss;           /* for repair: a damaged log is replayed up to the damage */
     struct replay_limit *limit;     /* for repair; may be NULL */
     const struct pool_member *pool; /* copied, but for the disk; NULL: a store alone */
+    struct state_compression compression;
 };
 
 /* Sets the events; NULL: none are called from now on. When it returns, the events that were set

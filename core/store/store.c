@@ -504,6 +504,7 @@ int store_open(const struct state_config *config, struct state **ret_p)
     }
     p->clock = config->clock;
     atomic_store(&p->atime, config->atime);
+    atomic_store(&p->compresses, config->compression.on);
     p->hooks = &state_hooks;
     p->member_hooks = &member_hooks;
     p->flush->hooks = &flush_hooks;

@@ -539,12 +539,35 @@ int store_dir_open(const char *path, unsigned flags, const char *purpose, const 
         err = open_parts(&s, path, flags, text.pooled, why);
     if (err == 0 && writes)
         err = renew_identity(s.dirfd, &text, path, why);
+    s.compressed = text.features.mask[FEATURE_INCOMPATIBLE] & FEATURE_COMPRESSED_RECORDS;
     if (err < 0) {
         store_dir_close(&s);
         return err;
     }
     *ret = s;
     return 0;
+}
+
+/* Who does not know the feature must not open the store from now on. */
+static int raise_compressed(void *ctx)
+{
+    struct store_dir *s = ctx;
+    struct store_text text;
+    int err = check_identity(s->dirfd, &text);
+
+    if (err < 0)
+        return err;
+    features_use(&text.features, FEATURE_INCOMPATIBLE, FEATURE_COMPRESSED_RECORDS,
+                 FEATURE_COMPRESSED_RECORDS_NAME);
+    err = write_identity(s->dirfd, &text);
+    s->compressed = s->compressed || err == 0;
+    return err;
+}
+
+struct state_compression store_get_compression(struct store_dir *s)
+{
+    return (struct state_compression){
+        .on = s->compressed, .raise = s->pool.disk ? NULL : raise_compressed, .ctx = s};
 }
 
 const struct pool_member *store_get_pool(const struct store_dir *s)

@@ -36,6 +36,7 @@ struct store_dir {
     bool unmended;
     /* the first of the two, and some of their rows are lost, or it is not known any more */
     bool rows_lost;
+    bool compressed; /* it has the feature compressed-records */
 };
 
 enum store_flags {
@@ -84,5 +85,8 @@ void store_tell_end(const struct store_dir *s, const char *at);
 int store_is_mended(struct store_dir *s);
 /* The pool for state_config, valid while `s` is open; NULL: the store is in none. */
 const struct pool_member *store_get_pool(const struct store_dir *s);
+/* May its records be compressed, for state_config? Valid while `s` is open, and stays where it
+ * is. */
+struct state_compression store_get_compression(struct store_dir *s);
 /* Closes all and gives the lock up. The state that uses it must be closed before. */
 void store_dir_close(struct store_dir *s);

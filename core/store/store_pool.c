@@ -65,6 +65,11 @@ static int check_features(const struct pool_identity *i, const struct pool_home 
                     "the pool %s was made by a newer version of tally: it uses %s, which this one "
                     "does not know",
                     home->path, uses);
+    if (i->features.mask[FEATURE_INCOMPATIBLE] & FEATURE_COMPRESSED_RECORDS)
+        return fail(-EPROTO, why,
+                    "the pool %s was made by a newer version of tally: its records may be "
+                    "compressed, and members of this version do not read such ones",
+                    home->path);
     if (on_shard == home->is_shard)
         return 0;
     return fail(-EPROTO, why,

@@ -275,7 +275,8 @@ Test(check, a_compressed_record_is_said_not_to_be_checked_and_is_no_damage)
     pick(&x, TABLE_OBJECTS, in_pack, &at);
     e = entry_of(&at);
     id_to_hex(&e.id, hex);
-    compress_record(x.disk, &(struct pack_place){e.where, e.offset}, &e.id, (uint32_t)e.size);
+    const struct pack_place place = pack_place_of(&e);
+    compress_record(x.disk, &place, &e.id, (uint32_t)e.size);
     examine(&x, &f);
     snprintf(line, sizeof line,
              "pack record|%s pack %llu offset %u|it is compressed by a newer version of tally, so "

@@ -1024,7 +1024,8 @@ Test(lost, what_a_search_cannot_check_is_not_counted)
 
     lose(TABLE_IDS, e.id.b, ID_LEN);
     plant_entry(TABLE_DYING, number, &e);
-    compress_record(x.disk, &(struct pack_place){e.where, e.offset}, &e.id, (uint32_t)e.size);
+    const struct pack_place at = pack_place_of(&e);
+    compress_record(x.disk, &at, &e.id, (uint32_t)e.size);
     down_clean(&x);
     repair(&x, 0, &s);
     cr_assert_eq(s.r.found.unasked, 0, "%s", s.found);

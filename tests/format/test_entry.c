@@ -2,6 +2,7 @@
 /* Claims of entry.h. */
 #include "entry.h"
 
+#include "bytes.h"
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
@@ -20,6 +21,15 @@ static const struct entry kinds[] = {
      .offset = UINT32_MAX},
     {.kind = ENTRY_PACK, .size = 1, .id = {{9}}, .where = UINT64_C(1) << 40, .offset = 8},
     {.kind = ENTRY_PACK, .id = {{9}}, .where = UINT64_MAX, .offset = UINT32_MAX},
+    {.kind = ENTRY_PACK, .size = UINT32_MAX, .id = {{9}}, .where = 1, .stored = UINT32_MAX - 1},
+    {.kind = ENTRY_PACK, .size = 7, .id = {{9}}, .where = 1, .stored = 7, .pinned = true},
+    {.kind = ENTRY_PACK,
+     .id = {{9}},
+     .where = UINT64_MAX,
+     .shard = 3,
+     .day = 2,
+     .created = 1,
+     .stored = ENTRY_AT_REST},
     {.kind = ENTRY_FILE, .size = UINT64_MAX, .id = {{8}}, .where = UINT64_MAX},
     {.kind = ENTRY_FILE, .size = 1, .id = {{8}}, .where = 1, .day = UINT16_MAX},
     {.kind = ENTRY_FILE,
@@ -63,6 +73,7 @@ Test(entry, every_kind_comes_back)
         cr_assert(e.where == in->where && e.offset == in->offset && id_equal(&e.id, &in->id));
         cr_assert(e.shard == in->shard && e.day == in->day && e.pinned == in->pinned &&
                   e.created == in->created);
+        cr_assert_eq(e.stored, in->stored);
         cr_assert(e.archive == in->archive && !memcmp(e.sha256, in->sha256, SHA256_LEN));
     }
 }
@@ -73,8 +84,7 @@ Test(entry, a_wrong_length_is_refused_and_nothing_is_given)
     for (size_t i = 0; i < KINDS; i++) {
         size_t len = entry_encode(&kinds[i], buf);
         for (size_t n = 0; n <= ENTRY_MAX + 1; n++)
-            cr_assert(n == len ||
-                      (kinds[i].kind == ENTRY_PACK && (n == len - 3 || n == len + 3)) ||
+            cr_assert(n == len || (kinds[i].kind == ENTRY_PACK && (n == len - 3 || n == len + 3)) ||
                       entry_decode(buf, n, &e) == -EUCLEAN);
         cr_assert_eq(e.count, 77);
     }
@@ -91,6 +101,34 @@ Test(entry, a_pack_number_takes_five_bytes_and_eight_only_where_it_must)
     memset(buf + 25, 0, 8); /* the number: one that has five */
     buf[25] = 7;
     cr_assert_eq(entry_decode(buf, 37, &e), -EUCLEAN);
+}
+
+Test(entry, a_payload_longer_than_its_content_is_refused)
+{
+    struct entry e = {.kind = ENTRY_PACK, .size = 9, .id = {{9}}, .where = 1, .stored = 9}, out;
+
+    cr_assert_eq(entry_decode(buf, entry_encode(&e, buf), &out), 0);
+    cr_assert(!entry_is_compressed(&out) && entry_payload(&out) == 9);
+    e.stored = 8;
+    cr_assert_eq(entry_decode(buf, entry_encode(&e, buf), &out), 0);
+    cr_assert(entry_is_compressed(&out) && entry_payload(&out) == 8);
+    e.stored = 10;
+    cr_assert_eq(entry_decode(buf, entry_encode(&e, buf), &out), -EUCLEAN);
+    e.stored = 8;
+    put_le32(buf + entry_encode(&e, buf) - 4, 0);
+    cr_assert_eq(entry_decode(buf, 38, &out), -EUCLEAN, "it would have another form");
+}
+
+Test(entry, what_was_tried_is_no_other_place_and_what_is_compressed_is)
+{
+    struct entry a = {.kind = ENTRY_PACK, .size = 9, .id = {{9}}, .where = 1}, b = a;
+
+    b.stored = 9;
+    cr_assert(entry_same_place(&a, &b));
+    b.stored = ENTRY_AT_REST;
+    cr_assert(entry_same_place(&a, &b));
+    b.stored = 8;
+    cr_assert(!entry_same_place(&a, &b));
 }
 
 Test(entry, an_unknown_kind_is_refused)

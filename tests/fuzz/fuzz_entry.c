@@ -32,6 +32,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     MUST(!entry_is_sealed(&e) || e.where > 0);
     MUST(entry_is_sealed(&e) || (e.shard == 0 && e.day == 0));
     MUST(entry_is_ghost(&e) || e.created == 0);
+    MUST(e.kind == ENTRY_PACK || e.stored == 0);
+    MUST(e.stored <= e.size || e.stored == ENTRY_AT_REST);
+    MUST(entry_payload(&e) <= e.size);
     MUST(e.kind == ENTRY_ABSENT || e.archive == 0);
     MUST(entry_encode(&e, again) == len);
     MUST(memcmp(again, data, len) == 0);

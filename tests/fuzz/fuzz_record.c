@@ -63,7 +63,7 @@ static struct disk *disk_with(const char *name, const uint8_t *bytes, size_t len
 static void seal_records(uint8_t *file, size_t len)
 {
     for (size_t at = PACK_FILE_HEAD; at + PACK_RECORD_HEAD <= len; at += 8) {
-        struct pack_place place = {PACK, (uint32_t)at};
+        struct pack_place place = {.pack = PACK, .offset = (uint32_t)at};
         struct pack_record r;
         uint8_t head[PACK_RECORD_HEAD];
 
@@ -90,10 +90,11 @@ static int on_record(const struct id *id, const struct pack_place *place, const 
     struct scanned *s = ctx;
 
     MUST(place->pack == PACK && place->offset % 8 == 0 && place->offset >= s->end);
-    MUST(place->offset + PACK_RECORD_HEAD + (uint64_t)len <= s->len);
-    MUST(memcmp(data, s->file + place->offset + PACK_RECORD_HEAD, len) == 0);
+    MUST(place->stored < len || len == 0);
+    MUST(place->offset + PACK_RECORD_HEAD + (uint64_t)pack_payload(place, len) <= s->len);
+    MUST(place->stored || memcmp(data, s->file + place->offset + PACK_RECORD_HEAD, len) == 0);
     MUST(memcmp(id->b, s->file + place->offset + 8, ID_LEN) == 0);
-    s->end = place->offset + pack_record_size(len);
+    s->end = place->offset + pack_record_size(pack_payload(place, len));
     return 0;
 }
 

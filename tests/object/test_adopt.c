@@ -102,7 +102,8 @@ static uint64_t small(struct warehouse *w, char seed)
     char bytes[500];
 
     fill(seed, bytes, sizeof bytes);
-    cr_assert_eq(objects_seal_buffer(w->objects, n, bytes, sizeof bytes, NULL, &is), 0);
+    cr_assert_eq(objects_seal_buffer(w->objects, n, bytes, sizeof bytes, COMPRESS_NOT, NULL, &is),
+                 0);
     warehouse_commit(w);
     return is;
 }

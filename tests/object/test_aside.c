@@ -38,8 +38,9 @@ static uint64_t keep(char seed, size_t len)
     uint64_t is;
     bool new;
 
-    cr_assert_eq(
-        objects_keep_buffer(w.objects, filled(seed, len), (uint32_t)len, NULL, &is, &new), 0);
+    cr_assert_eq(objects_keep_buffer(w.objects, filled(seed, len), (uint32_t)len, COMPRESS_NOT,
+                                     NULL, &is, &new),
+                 0);
     return is;
 }
 
@@ -62,7 +63,8 @@ static uint64_t keep_blob(char seed, size_t len)
 
 static int seal(char seed, size_t len, uint64_t number, uint64_t *ret)
 {
-    return objects_seal_buffer(w.objects, number, filled(seed, len), (uint32_t)len, NULL, ret);
+    return objects_seal_buffer(w.objects, number, filled(seed, len), (uint32_t)len, COMPRESS_NOT,
+                               NULL, ret);
 }
 
 static int look(uint64_t number)

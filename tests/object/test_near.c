@@ -80,7 +80,9 @@ static struct entry small_there(void)
     struct objects_seen seen;
 
     objects_look_buffer(w.objects, bytes, SMALL, &seen);
-    cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), bytes, SMALL, &seen, &number), 0);
+    cr_assert_eq(
+        objects_seal_buffer(w.objects, numbered(&w), bytes, SMALL, COMPRESS_NOT, &seen, &number),
+        0);
     cr_assert_eq(objects_sync(w.objects), 0);
     free(bytes);
     return move_there(number);

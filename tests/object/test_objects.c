@@ -31,7 +31,7 @@ static char *fill(char seed, size_t len)
 static int try_small(char seed, uint64_t number, uint64_t *ret_number)
 {
     char *bytes = fill(seed, 500);
-    int err = objects_seal_buffer(w.objects, number, bytes, 500, NULL, ret_number);
+    int err = objects_seal_buffer(w.objects, number, bytes, 500, COMPRESS_NOT, NULL, ret_number);
     free(bytes);
     return err;
 }
@@ -164,8 +164,10 @@ Test(objects, sealed_and_committed_bytes_survive_the_loss_of_power)
 Test(objects, nothing_and_too_much_are_refused)
 {
     uint64_t is;
-    cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), "", 0, NULL, &is), -EINVAL);
-    cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), "", PACK_RECORD_MAX + 1, NULL, &is),
+    cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), "", 0, COMPRESS_NOT, NULL, &is),
+                 -EINVAL);
+    cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), "", PACK_RECORD_MAX + 1, COMPRESS_NOT,
+                                     NULL, &is),
                  -EINVAL);
 }
 
@@ -376,7 +378,8 @@ static int try_numbered(unsigned i, uint64_t number, uint64_t *ret_number)
     char bytes[500] = {0};
 
     memcpy(bytes, &i, sizeof i);
-    return objects_seal_buffer(w.objects, number, bytes, sizeof bytes, NULL, ret_number);
+    return objects_seal_buffer(w.objects, number, bytes, sizeof bytes, COMPRESS_NOT, NULL,
+                               ret_number);
 }
 
 static bool has_numbered(unsigned i, uint64_t number)
@@ -465,11 +468,12 @@ Test(objects, records_that_collide_wait_for_a_sync_once_and_never_again)
     for (unsigned i = 0; i < 100; i++) {
         uint64_t n = numbered(&w);
         memcpy(bytes, &i, sizeof i);
-        int err = objects_seal_buffer(w.objects, n, bytes, sizeof bytes, NULL, &is);
+        int err = objects_seal_buffer(w.objects, n, bytes, sizeof bytes, COMPRESS_NOT, NULL, &is);
         cr_assert_eq(err, i == 1 ? -EAGAIN : 0, "%u: %d", i, err);
         if (err == -EAGAIN) { /* as equal ones, which are compared once */
             cr_assert_eq(objects_sync(w.objects), 0);
-            cr_assert_eq(objects_seal_buffer(w.objects, n, bytes, sizeof bytes, NULL, &is), 0);
+            cr_assert_eq(
+                objects_seal_buffer(w.objects, n, bytes, sizeof bytes, COMPRESS_NOT, NULL, &is), 0);
         }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What packs.h promises, of a disk and a table in memory that lose their power together. */
 #include "bytes.h"
+#include "compress.h"
 #include "compressed.h"
 #include "disk_mem.h"
 #include "fault.h"
@@ -254,11 +255,11 @@ static struct pack_place append_compressed(uint32_t len, uint64_t seed)
 Test(packs, a_head_of_a_record_comes_back_and_has_one_form)
 {
     uint8_t payload[100] = {1}, head[PACK_RECORD_HEAD], again[PACK_RECORD_HEAD];
-    struct pack_place at = {7, 4096};
+    struct pack_place at = {.pack = 7, .offset = 4096};
 
     for (unsigned method = 0; method < 256; method++) {
-        struct pack_record in = {id_for(method), 100, method ? 101 + method : 100,
-                                 (uint8_t)method}, out;
+        struct pack_record in = {id_for(method), 100, method ? 101 + method : 100, (uint8_t)method},
+                           out;
         pack_record_encode(&in, payload, &at, head);
         cr_assert_eq(pack_record_decode(head, &out), 0);
         cr_assert(id_equal(&in.id, &out.id));
@@ -276,12 +277,12 @@ Test(packs, a_head_that_contradicts_itself_is_damage)
     static const struct {
         size_t at;
         uint32_t value;
-    } bad[] = {{0, 1}, {33, 1}, {34, 1}, {36, 0}, {36, 100}, {36, PACK_RECORD_MAX + 1},
+    } bad[] = {{0, 1},   {33, 1},         {34, 1}, {36, 0}, {36, 100}, {36, PACK_RECORD_MAX + 1},
                {4, 200}, {4, UINT32_MAX}, {32, 0}};
     uint8_t payload[100] = {1}, head[PACK_RECORD_HEAD];
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        pack_record_encode(&in, payload, &(struct pack_place){1, 32}, head);
+        pack_record_encode(&in, payload, &(struct pack_place){.pack = 1, .offset = 32}, head);
         if (bad[i].at >= 32 && bad[i].at < 36)
             head[bad[i].at] = (uint8_t)bad[i].value;
         else
@@ -304,9 +305,11 @@ Test(packs, a_compressed_record_is_of_a_newer_version_and_a_flip_of_any_bit_is_d
     cr_assert_eq(try_read(at, 50, 1), -EUCLEAN);
     cr_assert_eq(try_read(at, 51, 2), -EUCLEAN);
     for (uint64_t bit = 0; bit < 8 * (PACK_RECORD_HEAD + 50); bit++) {
-        cr_assert_eq(disk_mem_flip(disk, "packs/0000000000000001", at.offset + bit / 8, bit % 8), 0);
+        cr_assert_eq(disk_mem_flip(disk, "packs/0000000000000001", at.offset + bit / 8, bit % 8),
+                     0);
         cr_assert_eq(try_read(at, 51, 1), -EUCLEAN, "bit %lu", (unsigned long)bit);
-        cr_assert_eq(disk_mem_flip(disk, "packs/0000000000000001", at.offset + bit / 8, bit % 8), 0);
+        cr_assert_eq(disk_mem_flip(disk, "packs/0000000000000001", at.offset + bit / 8, bit % 8),
+                     0);
     }
 }
 
@@ -333,6 +336,121 @@ Test(packs, a_scan_visits_what_is_beside_a_compressed_record)
     cr_assert_eq(packs_scan(f, 1, buf, add_offset, &offsets), 0);
     disk_file_close(f);
     cr_assert_eq(offsets, a.offset + b.offset);
+}
+
+/* ---- zstd ---- */
+
+/* Text of `len` bytes as a compressed record. */
+static struct pack_place append_zstd(uint32_t len, uint64_t seed, uint8_t *text)
+{
+    struct pack_record r = {.id = id_for(seed), .size = len, .method = PACK_ZSTD};
+    struct pack_place at = {0};
+    const void *frame;
+
+    for (uint32_t i = 0; i < len; i++)
+        text[i] = (uint8_t)('a' + fault_random(&seed) % 16);
+    cr_assert_eq(compress_bytes(text, len, COMPRESS_WRITE, &frame, &r.stored), 0);
+    cr_assert_gt(r.stored, 0);
+    cr_assert_eq(packs_append_record(packs, &r, frame, &at), 0);
+    cr_assert_eq(at.stored, r.stored);
+    return at;
+}
+
+static int read_zstd(struct pack_place at, uint32_t len, uint64_t seed, const uint8_t *text)
+{
+    struct id id = id_for(seed);
+    uint8_t got[2 * RECORD] = {0};
+    int err = packs_read(packs, &at, &id, got, len);
+
+    if (err == 0)
+        cr_assert_arr_eq(got, text, len);
+    return err;
+}
+
+Test(packs, a_compressed_record_comes_back_and_a_flip_of_any_bit_is_damage)
+{
+    uint8_t text[RECORD];
+    struct pack_place at = append_zstd(RECORD, 1, text);
+
+    cr_assert_eq(read_zstd(at, RECORD, 1, text), 0);
+    for (uint64_t bit = 0; bit < 8 * (PACK_RECORD_HEAD + at.stored); bit++) {
+        cr_assert_eq(disk_mem_flip(disk, "packs/0000000000000001", at.offset + bit / 8, bit % 8),
+                     0);
+        cr_assert_eq(read_zstd(at, RECORD, 1, text), -EUCLEAN, "bit %lu", (unsigned long)bit);
+        cr_assert_eq(disk_mem_flip(disk, "packs/0000000000000001", at.offset + bit / 8, bit % 8),
+                     0);
+    }
+}
+
+Test(packs, a_compressed_record_is_read_only_as_the_place_says)
+{
+    uint8_t text[RECORD];
+    struct pack_place at = append_zstd(RECORD, 1, text), wrong = at, plain = append(RECORD, 2);
+
+    cr_assert_eq(read_zstd(at, RECORD + 1, 1, text), -EUCLEAN);
+    cr_assert_eq(read_zstd(at, RECORD, 2, text), -EUCLEAN);
+    wrong.stored--;
+    cr_assert_eq(read_zstd(wrong, RECORD, 1, text), -EUCLEAN);
+    wrong.stored += 2;
+    cr_assert_eq(read_zstd(wrong, RECORD, 1, text), -EUCLEAN);
+    wrong.stored = 0;
+    cr_assert_eq(read_zstd(wrong, RECORD, 1, text), -EUCLEAN, "it is not plain");
+    plain.stored = 900;
+    cr_assert_eq(try_read(plain, RECORD, 2), -EUCLEAN, "it is not compressed");
+}
+
+Test(packs, a_sound_record_of_a_wrong_length_of_content_is_damage)
+{
+    uint8_t text[2 * RECORD], got[2 * RECORD];
+    struct pack_record r = {.id = id_for(1), .method = PACK_ZSTD};
+    struct pack_place at = {0};
+    const void *frame;
+
+    memset(text, 'x', sizeof text);
+    for (int more = -1; more <= 1; more++) {
+        cr_assert_eq(compress_bytes(text, RECORD, COMPRESS_WRITE, &frame, &r.stored), 0);
+        r.size = (uint32_t)(RECORD + more);
+        cr_assert_eq(packs_append_record(packs, &r, frame, &at), 0);
+        cr_assert_eq(packs_read(packs, &at, &r.id, got, r.size), more ? -EUCLEAN : 0, "%d", more);
+    }
+}
+
+Test(packs, a_compressed_record_counts_as_what_it_takes)
+{
+    uint8_t text[RECORD];
+    struct pack_place at = append_zstd(RECORD, 1, text), next = append(RECORD, 2);
+    struct packs_stats before, after;
+
+    packs_get_stats(packs, &before);
+    cr_assert_eq(before.live_bytes, RECORD + at.stored);
+    cr_assert_eq(next.offset, at.offset + pack_record_size(at.stored));
+    cr_assert_eq(packs_release(packs, &at, RECORD), 0);
+    packs_get_stats(packs, &after);
+    cr_assert_eq(after.live_bytes, RECORD);
+    cr_assert(packs_is_dead(packs, &at));
+    cr_assert(!packs_is_dead(packs, &next));
+    check(next, RECORD, 2);
+}
+
+static int is_text(const struct id *id, const struct pack_place *place, const void *data,
+                   uint32_t len, void *ctx)
+{
+    (void)id;
+    cr_assert_eq(len, RECORD);
+    cr_assert_arr_eq(data, (const uint8_t *)ctx, len);
+    cr_assert_gt(place->stored, 0);
+    return -ECANCELED;
+}
+
+Test(packs, a_scan_gives_the_content_of_a_compressed_record)
+{
+    static uint8_t text[RECORD], buf[PACK_RECORD_MAX];
+    struct disk_file *f;
+
+    append_zstd(RECORD, 1, text);
+    cr_assert_eq(disk_open(disk, "packs/0000000000000001", DISK_READ, &f), 0);
+    cr_assert_eq(packs_scan(f, 1, buf, is_text, text), -ECANCELED);
+    disk_file_close(f);
 }
 
 /* A read of any of these bytes fails. */

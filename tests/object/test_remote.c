@@ -66,7 +66,8 @@ static int try_small(char seed, uint64_t *ret_number)
     int err;
 
     objects_look_buffer(w.objects, bytes, SMALL, &seen);
-    err = objects_seal_buffer(w.objects, numbered(&w), bytes, SMALL, &seen, ret_number);
+    err =
+        objects_seal_buffer(w.objects, numbered(&w), bytes, SMALL, COMPRESS_NOT, &seen, ret_number);
     free(bytes);
     return err;
 }
@@ -175,9 +176,8 @@ static void reclaim_dead(void)
     while (refs_next_dead_ghost(w.refs, 0, 0, &d) == 0) {
         struct pack_entry left = {0};
         if (d.entry.kind == ENTRY_PACK)
-            cr_assert_eq(packs_count_out(w.packs, d.entry.shard, d.entry.where, 1, d.entry.size,
-                                         &left),
-                         0);
+            cr_assert_eq(
+                packs_count_out(w.packs, d.entry.shard, d.entry.where, 1, d.entry.size, &left), 0);
         if (left.live_records == 0)
             cr_assert_eq(objects_delete_remote(w.objects, &d.entry), 0);
         cr_assert_eq(refs_reclaimed(w.refs, &d, 1), 0);
@@ -431,8 +431,9 @@ Test(remote, many_records_go_in_one_pack_and_a_full_one_says_so)
 
     for (i = 0; i < N; i++) {
         memset(bytes, (int)('a' + i), PACK_RECORD_MAX);
-        cr_assert_eq(
-            objects_seal_buffer(w.objects, numbered(&w), bytes, PACK_RECORD_MAX, NULL, &n[i]), 0);
+        cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), bytes, PACK_RECORD_MAX,
+                                         COMPRESS_NOT, NULL, &n[i]),
+                     0);
     }
     warehouse_commit(&w);
     cr_assert_eq(objects_batch_begin(w.objects, &b), 0);
@@ -850,9 +851,11 @@ Test(remote, sealing_itself_asks_no_shard)
     objects_look_buffer(w.objects, bytes, SMALL, &seen);
     cr_assert_gt(shard_mem_calls(cold, SHARD_MEM_RANGE), reads);
     reads = shard_mem_calls(cold, SHARD_MEM_RANGE);
-    cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), bytes, SMALL, &seen, &is), 0);
+    cr_assert_eq(
+        objects_seal_buffer(w.objects, numbered(&w), bytes, SMALL, COMPRESS_NOT, &seen, &is), 0);
     cr_assert_eq(is, a);
-    cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), bytes, SMALL, NULL, &is), 0);
+    cr_assert_eq(
+        objects_seal_buffer(w.objects, numbered(&w), bytes, SMALL, COMPRESS_NOT, NULL, &is), 0);
     cr_assert_neq(is, a, "nobody looked");
     cr_assert_eq(shard_mem_calls(cold, SHARD_MEM_RANGE), reads);
     free(bytes);
@@ -866,7 +869,9 @@ Test(remote, what_moved_between_the_look_and_the_seal_is_looked_at_again)
 
     objects_look_buffer(w.objects, bytes, SMALL, &seen);
     seen.v[0].at.where++;
-    cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), bytes, SMALL, &seen, &is), -EAGAIN);
+    cr_assert_eq(
+        objects_seal_buffer(w.objects, numbered(&w), bytes, SMALL, COMPRESS_NOT, &seen, &is),
+        -EAGAIN);
     cr_assert_eq(small('a'), a);
     free(bytes);
 }

@@ -25,7 +25,7 @@ struct warehouse {
     struct refs *refs;
     struct objects *objects;
     struct shards *shards; /* none of them, until one is added */
-    struct cache *cache; /* of the shards; NULL: none */
+    struct cache *cache;   /* of the shards; NULL: none */
     struct clock_manual clock;
     uint64_t next[2]; /* object, pack: as of the last commit */
 };
@@ -45,8 +45,8 @@ static inline void warehouse_open(struct warehouse *w)
     cr_assert_eq(packs_open(w->disk, w->kv, 4, 7, w->next[1], NULL, NULL, &w->packs), 0);
     cr_assert_eq(
         refs_open(w->kv, &(struct refs_tables){0, 1, 2, 3, 5}, &w->key, w->next[0], &w->refs), 0);
-    struct shards_config sc = {.kv = w->kv, .table = 6, .clock = &w->clock.base,
-                               .cache = w->cache, .store = {1}};
+    struct shards_config sc = {
+        .kv = w->kv, .table = 6, .clock = &w->clock.base, .cache = w->cache, .store = {1}};
     cr_assert_eq(shards_open(&sc, &w->shards), 0);
     struct objects_config c = {.disk = w->disk,
                                .packs = w->packs,
@@ -138,7 +138,7 @@ static inline int warehouse_copy_home(struct warehouse *w, const struct entry *f
 
     if (from->kind == ENTRY_PACK) {
         n = objects_read(w->objects, from, bytes, from->size, 0);
-        return n < 0 ? (int)n : objects_append(w->objects, from, bytes, ret_to);
+        return n < 0 ? (int)n : objects_append(w->objects, from, bytes, COMPRESS_NOT, ret_to);
     }
     cr_assert_eq(refs_new(w->refs, &fresh), 0);
     err = objects_copy_file(w->objects, 0, fresh, from, NULL, ret_to);

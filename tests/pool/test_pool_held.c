@@ -172,7 +172,7 @@ static void must_be_whole(unsigned i)
     }
     pack_name(e->where, name);
     cr_assert_eq(disk_open(disk, name, DISK_READ, &f), 0);
-    struct pack_place place = {e->where, e->offset};
+    struct pack_place place = pack_place_of(e);
 
     cr_assert_eq(packs_check_record(f, &place, &e->id, buf, (uint32_t)e->size), 0, "record %u", i);
     disk_file_close(f);
@@ -261,9 +261,12 @@ Test(pool_held, an_empty_pool_holds_nothing)
 
 Test(pool_held, names_of_others_are_not_held_and_stay)
 {
-    static const char *const names[] = {
-        "objects/00/notes", "objects/00/00000000000000000000000000000000", "packs/notes",
-        "packs/0010000100000001x", "packs/0000000000000000.index", "packs/1.index"};
+    static const char *const names[] = {"objects/00/notes",
+                                        "objects/00/00000000000000000000000000000000",
+                                        "packs/notes",
+                                        "packs/0010000100000001x",
+                                        "packs/0000000000000000.index",
+                                        "packs/1.index"};
 
     a_full_pool();
     for (int i = 0; i < 6; i++)
@@ -547,7 +550,7 @@ Test(pool_held, a_record_that_is_not_held_any_more_is_no_record)
                   r = remove_chosen())
     {
         const struct entry *e = &put[FILES + LONG_RECORDS];
-        struct pack_place place = {e->where, e->offset};
+        struct pack_place place = pack_place_of(e);
 
         list();
         cr_assert(r < 0 || !held[FILES + LONG_RECORDS], "what was said to be removed is back");
@@ -602,7 +605,7 @@ Test(pool_held, a_compressed_record_is_not_removed_with_what_is_around_it)
     struct disk_file *f;
 
     a_pool_without_indexes();
-    place = (struct pack_place){e->where, e->offset};
+    place = pack_place_of(e);
     compress_record(disk, &place, &e->id, (uint32_t)e->size);
     cr_assert_eq(make_indexes(&(unsigned){0}), 0);
     choose(FILES, FILES + LONG_RECORDS);

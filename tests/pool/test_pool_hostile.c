@@ -499,7 +499,7 @@ Test(pool_hostile, a_record_that_was_forged_with_its_checksum_is_found_by_a_scru
     cr_assert_eq(pool_names_read(A->kv, &n), 0);
     cr_assert_eq(n.count, 1);
     pool_record_entry(&n.v[0], &e);
-    at = (struct pack_place){e.where, e.offset};
+    at = pack_place_of(&e);
     memset(record, 'z', sizeof record);
     pack_record_head(record, &e.id, record + 40, (uint32_t)e.size, &at);
     pack_name(e.where, name);

@@ -300,7 +300,8 @@ Test(compact, a_compressed_record_stays_where_it_is)
     remove_half();
     name(8, path);
     const struct entry e = entry_of_path(path);
-    compress_record(x.disk, &(struct pack_place){e.where, e.offset}, &e.id, (uint32_t)e.size);
+    const struct pack_place at = pack_place_of(&e);
+    compress_record(x.disk, &at, &e.id, (uint32_t)e.size);
     compact();
     cr_assert_eq(result.records, FILES / 2 - 1);
     agreed(&x, "gc wait", "ok ");

@@ -214,7 +214,8 @@ Test(scrub, a_compressed_record_is_said_not_to_be_checked_and_is_no_damage)
 {
     struct entry e = entry_at("main/file10", &(uint64_t){0});
 
-    compress_record(x.disk, &(struct pack_place){e.where, e.offset}, &e.id, (uint32_t)e.size);
+    const struct pack_place at = pack_place_of(&e);
+    compress_record(x.disk, &at, &e.id, (uint32_t)e.size);
     agreed(&x, "scrub wait", " damaged=0 unasked=1 ");
     cr_assert_eq(count_of(said, " was not checked: it is compressed by a newer version of tally"),
                  1, "%s", said);

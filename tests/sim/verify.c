@@ -62,7 +62,7 @@ static int check_file(const struct entry *e)
 static int check_record(const struct entry *e)
 {
     static uint8_t buf[PACK_RECORD_MAX];
-    struct pack_place place = {e->where, e->offset};
+    struct pack_place place = pack_place_of(e);
     char name[DISK_NAME_MAX + 1];
     struct disk_file *file;
     int err;

@@ -372,6 +372,32 @@ Test(store, what_any_store_may_have_is_a_feature_from_the_first_opening_for_writ
     teardown(&x);
 }
 
+Test(store, records_are_compressed_only_after_a_feature_says_so)
+{
+    char path[256], text[STORE_TEXT_MAX] = "";
+    struct state_compression c;
+    struct store_dir s;
+    struct store_text t;
+    struct place x;
+
+    made(&x);
+    snprintf(path, sizeof path, "%s/tally-store", x.path);
+    cr_assert_eq(store_dir_open(x.path, 0, "mount", "/mnt", &s, x.why), 0, "%s", x.why);
+    c = store_get_compression(&s);
+    cr_assert(!c.on);
+    cr_assert_eq(c.raise(c.ctx), 0);
+    read_text(path, text);
+    cr_assert_eq(store_text_decode(text, strlen(text), &t), 0, "%s", text);
+    cr_assert_eq(t.features.mask[FEATURE_INCOMPATIBLE], ALWAYS | FEATURE_COMPRESSED_RECORDS);
+    cr_assert(strstr(text, " compressed-records absent-objects"), "%s", text);
+    cr_assert(store_get_compression(&s).on);
+    store_dir_close(&s);
+    cr_assert_eq(store_dir_open(x.path, 0, "mount", "/mnt", &s, x.why), 0, "%s", x.why);
+    cr_assert(store_get_compression(&s).on);
+    store_dir_close(&s);
+    teardown(&x);
+}
+
 Test(store, one_whose_features_cannot_be_read_is_damaged)
 {
     struct place x;

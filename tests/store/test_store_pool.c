@@ -194,6 +194,15 @@ Test(store_pool, one_whose_key_is_not_that_of_the_pool_is_refused)
     store_dir_close(&s);
 }
 
+Test(store_pool, a_store_in_a_pool_cannot_compress)
+{
+    struct store_dir s;
+
+    cr_assert_eq(open_store("one", 0, &s), 0, "%s", why);
+    cr_assert(!store_get_compression(&s).on && !store_get_compression(&s).raise);
+    store_dir_close(&s);
+}
+
 /* ---- lives ---- */
 
 Test(store_pool, each_opening_is_a_new_incarnation_and_one_that_only_reads_is_none)
@@ -464,7 +473,8 @@ Test(store_pool, members_use_a_pool_whose_features_they_know)
     set_feature(FEATURE_READ_ONLY);
     note("before");
     cr_assert_eq(try("one", 0), -EPROTO);
-    says("was made by a newer version of tally: it uses read_only 63, which this one does not know");
+    says(
+        "was made by a newer version of tally: it uses read_only 63, which this one does not know");
     cr_assert_eq(init("two", "pool"), -EPROTO);
     is_unchanged("before");
     cr_assert_eq(try("one", STORE_READONLY), 0, "%s", why);

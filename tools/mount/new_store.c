@@ -87,6 +87,7 @@ static int open_and_fill(const char *made, const char *url, const struct clone_s
     }
     config.disk = dir.disk;
     config.kv = dir.kv;
+    config.compression = store_get_compression(&dir);
     err = store_open(&config, &p);
     if (err == 0) {
         err = fill(p, url, source, why);

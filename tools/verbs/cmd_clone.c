@@ -128,6 +128,7 @@ static int fill_store(const struct cloning *c, const struct clone_source *source
     }
     config.disk = dir.disk;
     config.kv = dir.kv;
+    config.compression = store_get_compression(&dir);
     err = store_open(&config, &p);
     if (err == 0) {
         err = fill(p, c, source, ask, ret, why);

@@ -206,7 +206,8 @@ static int serve_store(struct mounting *m, struct store_dir *store)
                                      .atime = atime_of(m),
                                      .background = true,
                                      .follow = m->options.follow,
-                                     .pool = store_get_pool(store)};
+                                     .pool = store_get_pool(store),
+                                     .compression = store_get_compression(store)};
     o->store = m->store;
     o->follow_url = m->options.follow_url;
     o->mountpoint = place_of(m);
