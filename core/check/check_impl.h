@@ -69,12 +69,12 @@ struct check_numbers {
 /* A shard: home (number 0), or one that is in the table of shards or that an entry names. */
 struct check_shard {
     uint16_t number;
-    bool known;         /* the table of shards has it */
-    bool archive;       /* its files are not listed: others put things there, too */
-    uint64_t ghosts;    /* entries that are there */
-    uint64_t unasked;   /* whose bytes were not looked at */
-    int listing;        /* the error that prevented listing its files; 0: none */
-    struct map64 files; /* numbers in the names of files there that something names */
+    bool known;                  /* the table of shards has it */
+    bool archive;                /* its files are not listed: others put things there, too */
+    uint64_t ghosts;             /* entries that are there */
+    uint64_t unasked;            /* whose bytes were not looked at */
+    int listing;                 /* the error that prevented listing its files; 0: none */
+    struct map64 files;          /* numbers in the names of files there that something names */
     struct map64 records, bytes; /* by pack, from the entries and the dying */
 };
 
@@ -101,6 +101,7 @@ struct check {
     struct map64 missing; /* numbers that are named and have no entry that decodes -> references */
     uint64_t unknown;     /* entries of objects that do not decode */
     uint64_t stored;      /* bytes of the sealed objects with a reference, modulo 2^64 */
+    uint64_t saved;       /* by how many bytes these are shorter where they are, likewise */
     bool unreadable;      /* a table cannot be read to its end */
     bool drop_fixed;      /* a chunk of the queue of drops is removed; only one per look */
     int scan_err; /* the error of a scan that could not read a page that may be sound: this look

@@ -22,6 +22,8 @@ static int add_figures(struct call *call, struct ns *ns, const char *name, struc
     command_add_word(out, name);
     strbuf_addf(out, " logical=%llu shared=%llu frees=%llu tree=%llu", U(du.logical), U(du.shared),
                 U(du.frees), U(du.tree));
+    if (du.saved)
+        strbuf_addf(out, " saved=%llu", U(du.saved));
     if (du.elsewhere)
         strbuf_addf(out, " elsewhere=%llu", U(du.elsewhere));
     if (du.pieces)

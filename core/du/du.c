@@ -95,6 +95,7 @@ static int weigh(struct du_walk *w)
         uint64_t size = size_of(w, number, &e);
         if (going >= e.count && !pool_node_is_shared(w->p, &e)) {
             w->du.frees += size;
+            w->du.saved += entry_is_sealed(&e) ? size - entry_payload(&e) : 0;
             w->du.elsewhere += entry_is_ghost(&e) ? size : 0;
         } else {
             w->du.shared += size;
@@ -109,8 +110,12 @@ int du_namespace(struct state *p, struct ns *ns, const _Atomic bool *interrupted
     int err = end_piece(&w);
 
     pool_node_refresh(p);
-    w.walk = (struct walk){WALK_LIVE(&ns->lock, &ns->tree), WALK_ALL, .fn = visit_item,
-                           .pause = end_piece, .pause_ctx = &w, .ctx = &w};
+    w.walk = (struct walk){WALK_LIVE(&ns->lock, &ns->tree),
+                           WALK_ALL,
+                           .fn = visit_item,
+                           .pause = end_piece,
+                           .pause_ctx = &w,
+                           .ctx = &w};
     if (err == 0)
         err = walk_items(&w.walk);
     if (err == 0)

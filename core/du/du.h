@@ -27,10 +27,11 @@
 struct du {
     /* sum of the files' bytes, without holes; several names of a file count once */
     uint64_t logical;
-    uint64_t shared;  /* bytes of objects that it names and that would stay */
-    uint64_t frees;   /* bytes of objects that would be freed, each once; with unsealed contents */
-    uint64_t tree;    /* bytes of pages of its tree that would be freed */
+    uint64_t shared; /* bytes of objects that it names and that would stay */
+    uint64_t frees;  /* bytes of objects that would be freed, each once; with unsealed contents */
+    uint64_t tree;   /* bytes of pages of its tree that would be freed */
     uint64_t elsewhere; /* the part of `frees` that is on other shards */
+    uint64_t saved;  /* by how much compression makes less of `frees`: so much it would not free */
     uint64_t pieces; /* extents and subblock extents of its files; each is read from a place of its
                       * own */
 };

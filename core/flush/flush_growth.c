@@ -38,7 +38,11 @@ static void count_namespaces(struct state *p, struct growth_sample *s)
 /* Fills in all but the time and the room of the disk. */
 static void count(struct state *p, struct growth_sample *s)
 {
-    (void)refs_get_sums(p->refs, &s->objects, &s->stored);
+    struct refs_sums sums;
+
+    (void)refs_get_sums(p->refs, &sums);
+    s->objects = sums.objects;
+    s->stored = sums.stored;
     s->seq = atomic_load(&p->seq);
     count_namespaces(p, s);
 }
@@ -52,10 +56,12 @@ void flush_growth_now(struct state *p, struct growth_sample *ret)
 
 int flush_growth_freeze(struct state *p, struct batch *b)
 {
-    uint64_t objects;
+    struct refs_sums sums;
 
     rwlock_held_write(&p->freeze_lock);
-    b->stored_known = refs_get_sums(p->refs, &objects, &b->stored.bytes);
+    b->stored_known = refs_get_sums(p->refs, &sums);
+    b->stored.bytes = sums.stored;
+    b->stored.saved = sums.saved;
     if (b->sample.time)
         count(p, &b->sample);
     return growth_freeze(&p->growth, b->sample.time ? &b->sample : NULL, &b->growth);

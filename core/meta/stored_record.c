@@ -9,21 +9,32 @@
 #define NAME "stored"
 #define NAME_LEN (sizeof NAME - 1)
 
-void stored_record_encode(const struct stored_record *s, uint8_t out[STORED_RECORD_LEN])
+size_t stored_record_encode(const struct stored_record *s, uint8_t out[STORED_RECORD_MAX])
 {
+    size_t len = s->saved ? STORED_RECORD_MAX : STORED_RECORD_LEN;
+
     put_le64(out + 8, s->state);
     put_le64(out + 16, s->bytes);
-    put_le64(out, id_checksum(out + 8, STORED_RECORD_LEN - 8, STORED_RECORD_SEED));
+    if (s->saved)
+        put_le64(out + STORED_RECORD_LEN, s->saved);
+    put_le64(out, id_checksum(out + 8, len - 8, STORED_RECORD_SEED));
+    return len;
 }
 
 int stored_record_decode(const void *val, size_t len, struct stored_record *ret)
 {
     const uint8_t *v = val;
 
-    if (len != STORED_RECORD_LEN ||
-        get_le64(v) != id_checksum(v + 8, STORED_RECORD_LEN - 8, STORED_RECORD_SEED))
+    if ((len != STORED_RECORD_LEN && len != STORED_RECORD_MAX) ||
+        get_le64(v) != id_checksum(v + 8, len - 8, STORED_RECORD_SEED))
         return -EUCLEAN;
-    *ret = (struct stored_record){get_le64(v + 8), get_le64(v + 16)};
+    struct stored_record s = {.state = get_le64(v + 8), .bytes = get_le64(v + 16)};
+
+    if (len == STORED_RECORD_MAX)
+        s.saved = get_le64(v + STORED_RECORD_LEN);
+    if (len == STORED_RECORD_MAX && s.saved == 0) /* it has one form only */
+        return -EUCLEAN;
+    *ret = s;
     return 0;
 }
 
@@ -34,15 +45,14 @@ uint64_t stored_record_tie(const uint8_t state[STORE_RECORD_LEN])
 
 int stored_record_put(const struct stored_record *s, struct kv_txn *t)
 {
-    uint8_t val[STORED_RECORD_LEN];
+    uint8_t val[STORED_RECORD_MAX];
 
     if (!s)
         return kv_del(t, TABLE_META, NAME, NAME_LEN);
-    stored_record_encode(s, val);
-    return kv_put(t, TABLE_META, NAME, NAME_LEN, val, sizeof val);
+    return kv_put(t, TABLE_META, NAME, NAME_LEN, val, stored_record_encode(s, val));
 }
 
-int stored_record_load_snap(struct kv_snap *snap, uint64_t *ret)
+int stored_record_load_snap(struct kv_snap *snap, struct stored_record *ret)
 {
     struct stored_record s;
     const void *val;
@@ -58,11 +68,11 @@ int stored_record_load_snap(struct kv_snap *snap, uint64_t *ret)
         return err == -EIO ? err : -ENOENT;
     if (len != STORE_RECORD_LEN || s.state != stored_record_tie(val))
         return -ENOENT;
-    *ret = s.bytes;
+    *ret = s;
     return 0;
 }
 
-int stored_record_load(struct kv *kv, uint64_t *ret)
+int stored_record_load(struct kv *kv, struct stored_record *ret)
 {
     struct kv_snap *snap;
     int err = kv_snap_begin(kv, &snap);

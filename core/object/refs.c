@@ -70,6 +70,7 @@ int refs_change(struct refs *r, uint64_t number, struct entry *e, int64_t delta)
 
         r->live += more;
         r->stored += more * next.size;
+        r->saved += more * (next.size - entry_payload(&next));
     }
     *e = next;
     return 0;
@@ -513,31 +514,34 @@ int refs_open(struct kv *kv, const struct refs_tables *tables, const struct id_k
     return 0;
 }
 
-/* The bytes of a committed entry that count as stored. */
-static uint64_t stored_of(const void *val, size_t len)
+/* Adds what a committed entry counts as stored. */
+static void add_stored(const void *val, size_t len, struct refs_sums *sums)
 {
     struct entry e;
 
-    return len != KV_DAMAGED && entry_decode(val, len, &e) == 0 && entry_is_sealed(&e) &&
-                   e.count > 0
-               ? e.size
-               : 0;
+    if (len == KV_DAMAGED || entry_decode(val, len, &e) < 0 || !entry_is_sealed(&e) || e.count == 0)
+        return;
+    sums->stored += e.size;
+    sums->saved += e.size - entry_payload(&e);
 }
 
-int refs_begin_stored(struct refs *r, const uint64_t *known)
+int refs_begin_stored(struct refs *r, const struct refs_sums *known)
 {
     struct kv_each e = {.table = r->tables.objects};
-    uint64_t bytes = 0;
+    struct refs_sums sums = {.stored = 0};
     int err = known ? 0 : kv_snap_begin(r->kv, &e.snap);
 
     if (err < 0)
         return err;
+    if (known)
+        sums = *known;
     while (!known && kv_next(&e))
-        bytes += stored_of(e.val, e.len);
+        add_stored(e.val, e.len, &sums);
     if (!known)
         kv_snap_end(e.snap);
     mutex_lock(&r->lock);
-    r->stored += known ? *known : bytes;
+    r->stored += sums.stored;
+    r->saved += sums.saved;
     mutex_unlock(&r->lock);
     return e.cut ? 0 : e.err;
 }
@@ -566,17 +570,17 @@ void refs_get_stats(struct refs *r, struct refs_stats *ret)
     *ret = (struct refs_stats){
         .objects = r->live,
         .stored = r->stored,
+        .saved = r->saved,
         .unknown_decrements = r->unknown_decrements,
         .pinned = r->pinned,
     };
     refs_dying_stats(r, ret);
 }
 
-bool refs_get_sums(struct refs *r, uint64_t *objects, uint64_t *stored)
+bool refs_get_sums(struct refs *r, struct refs_sums *ret)
 {
     MUTEX_GUARD(&r->lock);
-    *objects = r->live;
-    *stored = r->stored;
+    *ret = (struct refs_sums){.objects = r->live, .stored = r->stored, .saved = r->saved};
     return !r->stored_doubtful;
 }
 

@@ -248,6 +248,7 @@ int refs_reindex(struct refs *r, uint64_t number);
 struct refs_stats {
     uint64_t objects; /* sealed, count > 0 */
     uint64_t stored;  /* the bytes of these, here and on other shards */
+    uint64_t saved;   /* by how many bytes these are shorter where they are (entry_payload) */
     uint64_t unknown_decrements;
     uint64_t dying, pinned;
     uint64_t undeleted; /* dead ones whose bytes could not be deleted so far; not among `dying` */
@@ -256,13 +257,16 @@ struct refs_stats {
     uint64_t retained, retained_bytes;
 };
 void refs_get_stats(struct refs *r, struct refs_stats *ret);
-/* The first two of these, which takes no time. False: the bytes are not known for sure, since a
+/* The first three of these, which takes no time. False: the bytes are not known for sure, since a
  * number had no entry, or it or its count was put right (refs_restore, refs_correct): the next
  * start has to count them. */
-bool refs_get_sums(struct refs *r, uint64_t *objects, uint64_t *stored);
-/* Right after refs_open: so many bytes are stored as of the last commit. NULL: nobody knows, and
+struct refs_sums {
+    uint64_t objects, stored, saved;
+};
+bool refs_get_sums(struct refs *r, struct refs_sums *ret);
+/* Right after refs_open: so many bytes are stored and saved as of the last commit. NULL: nobody knows, and
  * all rows are read to count them. -ENOMEM, -EIO */
-int refs_begin_stored(struct refs *r, const uint64_t *known);
+int refs_begin_stored(struct refs *r, const struct refs_sums *known);
 
 /* Sealed or counted ids with count > 0, in id order, ids > after (NULL: all), while id byte 0
  * is `prefix` (-1: all). One consistent moment, copied before `fn` is first called. */

@@ -12,10 +12,10 @@
 
 struct refs_ghosts {
     struct map64 count, bytes; /* shard -> what its ghosts are */
-    _Atomic uint64_t all; /* changed under the lock */
-    uint64_t dead; /* records of the dying without an entry, that lead to other shards, */
+    _Atomic uint64_t all;      /* changed under the lock */
+    uint64_t dead;        /* records of the dying without an entry, that lead to other shards, */
     struct map64 dead_on; /* shard -> of these; for people: without memory some are missing */
-    bool damaged;  /* a row does not decode, so nobody knows how many there are */
+    bool damaged;         /* a row does not decode, so nobody knows how many there are */
 };
 
 struct refs {
@@ -30,17 +30,18 @@ struct refs {
     struct map64 holds;   /* number -> open handles and seals in flight */
     struct map64 pending; /* numbers whose bytes are not synced -> when they were added */
     uint64_t pending_serial;
-    struct map64 aside; /* refs_aside.c */
+    struct map64 aside;       /* refs_aside.c */
     STAILQ_HEAD(, dead) dead; /* collected, the oldest first (refs_dying.c) */
-    size_t waiting, failed; /* elements of `dead`: that were not tried yet, and that failed */
+    size_t waiting, failed;   /* elements of `dead`: that were not tried yet, and that failed */
     /* Slots without a record whose file has its name still: those in `dead`, and those that are
      * being deleted. A number may be in `slots` and in `zero`, or twice in `dead`: its slot waits,
      * and so does the object that was sealed from it. So these maps cannot be one. */
     struct map64 slots;
     uint64_t batch, durable; /* the number of the batch that is filled now; so many are committed */
     struct refs_ghosts ghost;
-    uint64_t live;    /* sealed entries with count > 0 */
-    uint64_t stored;  /* the bytes of these, modulo 2^64; 0 until refs_begin_stored */
+    uint64_t live;        /* sealed entries with count > 0 */
+    uint64_t stored;      /* the bytes of these, modulo 2^64; 0 until refs_begin_stored */
+    uint64_t saved;       /* likewise, by how many bytes these are shorter where they are */
     bool stored_doubtful; /* a row was lost or wrong: `stored` may have its bytes, or may not */
     uint64_t pinned;
     uint64_t unknown_decrements;

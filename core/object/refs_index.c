@@ -174,6 +174,7 @@ int refs_seal_new(struct refs *r, uint64_t number, const struct entry *place)
     if (err == 0) {
         r->live += e.count > 0;
         r->stored += e.count > 0 ? place->size : 0;
+        r->saved += e.count > 0 ? place->size - entry_payload(place) : 0;
         refs_aside_placed(r, number);
     }
     return err;
@@ -203,6 +204,19 @@ int refs_seal_alias(struct refs *r, uint64_t number, uint64_t target)
     return put_place(r, number, &e, &t);
 }
 
+/* Gives a sealed number another place, where its bytes may take more or less than before. */
+static int replace(struct refs *r, uint64_t number, const struct entry *was,
+                   const struct entry *place)
+{
+    int err = set_pending(r, number);
+
+    if (err == 0)
+        err = put_place(r, number, was, place);
+    if (err == 0 && was->count > 0)
+        r->saved += (place->size - entry_payload(place)) - (was->size - entry_payload(was));
+    return err;
+}
+
 int refs_move(struct refs *r, uint64_t number, const struct entry *place, struct entry *ret_old)
 {
     struct entry e;
@@ -214,8 +228,7 @@ int refs_move(struct refs *r, uint64_t number, const struct entry *place, struct
     if (!entry_is_sealed(&e) || !id_equal(&e.id, &place->id))
         return -EINVAL;
     *ret_old = e;
-    err = set_pending(r, number);
-    return err < 0 ? err : put_place(r, number, &e, place);
+    return replace(r, number, &e, place);
 }
 
 int refs_relocate(struct refs *r, uint64_t number, const struct entry *from,
@@ -229,8 +242,7 @@ int refs_relocate(struct refs *r, uint64_t number, const struct entry *from,
         return err;
     if (!entry_same_place(&e, from) || !id_equal(&e.id, &place->id))
         return -ESTALE;
-    err = set_pending(r, number);
-    return err < 0 ? err : put_place(r, number, &e, place);
+    return replace(r, number, &e, place);
 }
 
 uint64_t refs_pending_mark(struct refs *r)

@@ -83,6 +83,7 @@ int refs_restore(struct refs *r, uint64_t number, const struct entry *e)
     if (err == 0) {
         r->live += now.count > 0;
         r->stored += now.count > 0 ? now.size : 0;
+        r->saved += now.count > 0 ? now.size - entry_payload(&now) : 0;
     }
     return err;
 }

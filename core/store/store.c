@@ -294,10 +294,14 @@ static void pack_size_set(void *ctx, int64_t value)
  * it. */
 static int begin_stored(struct state *p)
 {
-    uint64_t bytes;
-    int err = stored_record_load(p->config.kv, &bytes);
+    struct stored_record s;
+    struct refs_sums sums;
+    int err = stored_record_load(p->config.kv, &s);
 
-    return err < 0 && err != -ENOENT ? err : refs_begin_stored(p->refs, err == 0 ? &bytes : NULL);
+    if (err < 0)
+        return err == -ENOENT ? refs_begin_stored(p->refs, NULL) : err;
+    sums = (struct refs_sums){.stored = s.bytes, .saved = s.saved};
+    return refs_begin_stored(p->refs, &sums);
 }
 
 /* Opens the tables of pages, refs, packs, shards, objects and drops, each after those that it

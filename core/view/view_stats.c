@@ -40,6 +40,8 @@ static void add_numbers(struct state *p, const struct view_facts *f, struct view
          "Objects with at least one reference, on all shards."},
         {"stored_bytes", VIEW_GAUGE, f->refs.stored,
          "Bytes of all objects with a reference, each counted once, on all shards."},
+        {"saved_bytes", VIEW_GAUGE, f->refs.saved,
+         "Bytes of these that compression saves: they take so much less where they are."},
         {"pinned_objects", VIEW_GAUGE, f->refs.pinned, "Objects that are kept by a pin."},
         {"dying_objects", VIEW_GAUGE, f->refs.dying,
          "Objects without a reference that the next commit lets go."},

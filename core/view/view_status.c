@@ -182,9 +182,12 @@ static void add_lines(struct state *p, const struct view_facts *f, const struct 
                 "retained_bytes=%llu\n",
                 U(f->refs.objects), U(f->refs.pinned), U(f->refs.dying), U(f->refs.undeleted),
                 U(f->refs.retained), U(f->refs.retained_bytes));
-    strbuf_addf(out, "packs       %llu live_bytes=%llu dead_bytes=%llu file_bytes=%llu\n",
+    strbuf_addf(out, "packs       %llu live_bytes=%llu dead_bytes=%llu file_bytes=%llu",
                 U(f->packs.packs), U(f->packs.live_bytes), U(f->packs.dead_bytes),
                 U(f->packs.file_bytes));
+    if (f->refs.saved)
+        strbuf_addf(out, " saved_bytes=%llu", U(f->refs.saved));
+    strbuf_adds(out, "\n");
     strbuf_addf(out, "metadata    kv_bytes=%llu\n", U(f->kv_bytes));
     strbuf_addf(out, "disk        bytes=%llu free_bytes=%llu\n", U(f->disk_bytes), U(f->disk_free));
     strbuf_addf(out, "drops       pending_pages=%zu\n", f->drops);

@@ -392,7 +392,7 @@ static uint64_t tell_stored(struct fixture *x, uint64_t more, uint64_t tie)
 {
     struct stored_record s;
     struct found state;
-    uint8_t val[STORED_RECORD_LEN];
+    uint8_t val[STORED_RECORD_MAX];
     struct kv *kv;
     size_t len;
 
@@ -404,8 +404,7 @@ static uint64_t tell_stored(struct fixture *x, uint64_t more, uint64_t tie)
     cr_assert_eq(s.state, stored_record_tie(state.val));
     s.bytes += more;
     s.state += tie;
-    stored_record_encode(&s, val);
-    put_at(x, TABLE_META, "stored", 6, val, sizeof val);
+    put_at(x, TABLE_META, "stored", 6, val, stored_record_encode(&s, val));
     return s.bytes - more;
 }
 

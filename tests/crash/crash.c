@@ -4,7 +4,8 @@
  *
  *     crash_store [--workload W] [--from K] [--to K | --last-commit] [--every N]
  *                   [--loss all|keep|some] [--seed S | --seeds A..B] [--fault cut|eio|enospc|lost]
- *                   [--chances N] [--pattern P] [--real DIR] [--pool] [--jobs N] [--tried FILE]
+ *                   [--chances N] [--pattern P] [--real DIR] [--pool] [--compression rest|write]
+ *                   [--jobs N] [--tried FILE]
  *
  * A workload runs once without faults, to count its writes (of disk and kv, in one sequence), and
  * then again and again. `cut`: the power goes at write k and what was not synced is lost: all of
@@ -28,7 +29,8 @@
  * For hours of it: --seeds, other operations for the workload `chance`, which are the seed's;
  * --jobs, so many processes; --real, the shard is a directory of the machine, made below DIR
  * (power.c; `format` and faults are not done there); --pool, the store is in a pool in memory,
- * where another one has done the same before it (without `format`); --tried, what was tried is read
+ * where another one has done the same before it (without `format`); --compression, small objects
+ * are compressed, and a compaction compresses what is not; --tried, what was tried is read
  * from the file, not tried again, and added to it. At the end it says how many different triples of
  * workload, write and loss pattern there were.
  *
@@ -81,9 +83,11 @@ _Noreturn void fail(const char *file, int line, const char *what)
         fprintf(stderr, "  reported: %s\n", text[i]);
     fprintf(stderr,
             "repeat: crash_store --workload %s --from %llu --to %llu --fault %s --pattern %llu "
-            "--seed %llu%s%s%s\n",
+            "--seed %llu%s%s%s%s%s\n",
             now_at.workload->name, (unsigned long long)now_at.k, (unsigned long long)now_at.k,
             mode_names[mode], (unsigned long long)now_at.pattern, (unsigned long long)now_at.seed,
+            now_at.compression ? " --compression " : "",
+            now_at.compression ? setting_infos[SET_COMPRESSION].words[now_at.compression] : "",
             pooled ? " --pool" : "", *real_dir ? " --real " : "", real_option);
     abort();
 }
@@ -309,7 +313,7 @@ static void run_workload(const struct options *o, const struct workload *workloa
 {
     uint64_t writes, from = o->from, to = o->to;
 
-    now_at = (struct cut){.workload = workload, .seed = seed};
+    now_at = (struct cut){.workload = workload, .seed = seed, .compression = now_at.compression};
     mode = MODE_CUT;
     choose_loss(0);
     writes = run_whole(&from, &to);
@@ -510,6 +514,8 @@ static void set(struct options *o, int which, const char *text)
         o->real = text;
     else if (which == 'P')
         pooled = true;
+    else if (which == 'C')
+        now_at.compression = *text == 'w' ? COMPRESSION_WRITE : COMPRESSION_REST;
     else if (which == 'L')
         last_commit = true;
     else if (which == 'j')
@@ -520,14 +526,22 @@ static void set(struct options *o, int which, const char *text)
 
 static void parse(int argc, char **argv, struct options *o)
 {
-    static const struct option options[] = {{"workload", 1, NULL, 'w'}, {"from", 1, NULL, 'f'},
-                                            {"to", 1, NULL, 't'},       {"every", 1, NULL, 'e'},
-                                            {"loss", 1, NULL, 'l'},     {"seed", 1, NULL, 's'},
-                                            {"seeds", 1, NULL, 's'},    {"fault", 1, NULL, 'm'},
-                                            {"chances", 1, NULL, 'c'},  {"pattern", 1, NULL, 'p'},
-                                            {"real", 1, NULL, 'r'},     {"jobs", 1, NULL, 'j'},
-                                            {"tried", 1, NULL, 'T'},    {"pool", 0, NULL, 'P'},
+    static const struct option options[] = {{"workload", 1, NULL, 'w'},
+                                            {"from", 1, NULL, 'f'},
+                                            {"to", 1, NULL, 't'},
+                                            {"every", 1, NULL, 'e'},
+                                            {"loss", 1, NULL, 'l'},
+                                            {"seed", 1, NULL, 's'},
+                                            {"seeds", 1, NULL, 's'},
+                                            {"fault", 1, NULL, 'm'},
+                                            {"chances", 1, NULL, 'c'},
+                                            {"pattern", 1, NULL, 'p'},
+                                            {"real", 1, NULL, 'r'},
+                                            {"jobs", 1, NULL, 'j'},
+                                            {"tried", 1, NULL, 'T'},
+                                            {"pool", 0, NULL, 'P'},
                                             {"last-commit", 0, NULL, 'L'},
+                                            {"compression", 1, NULL, 'C'},
                                             {0}};
     int c;
 

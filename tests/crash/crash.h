@@ -79,11 +79,11 @@ struct world {
     struct kv_mem *mem; /* NULL: kv is LMDB's */
     struct kv *kv;
     struct disk *disk;
-    struct disk *own;           /* in a pool: the store's own disk, which `disk` routes to besides
+    struct disk *own;          /* in a pool: the store's own disk, which `disk` routes to besides
                                  * the pool */
     struct pool_member shared; /* in a pool; incarnation 0: the store is alone */
-    bool sharded;               /* it has, or had, other shards */
-    const char *dir; /* the directory of a real disk; NULL: the disk is in memory */
+    bool sharded;              /* it has, or had, other shards */
+    const char *dir;           /* the directory of a real disk; NULL: the disk is in memory */
     int dirfd;
     struct clock_manual clock;
     struct state *p;
@@ -107,7 +107,7 @@ struct world {
     bool full, was_full; /* the next commit will find the disk full; a commit has found it full,
                           * and no caller got the error */
     uint64_t commit_from, commit_to; /* the writes of the last commit of kv that had any */
-    bool stopped;   /* no more operations: the power is off, or the store read-only */
+    bool stopped; /* no more operations: the power is off, or the store read-only */
     unsigned retried, flush_failures;
 };
 
@@ -211,6 +211,8 @@ struct cut {
     const char *phase; /* what the test is doing */
     uint64_t lost;     /* world_lost() of the first cut */
     uint64_t second_cuts;
+    enum compression
+        compression; /* option --compression; then half of all contents can become shorter */
 };
 extern struct cut now_at;
 
@@ -241,20 +243,20 @@ void op_receive_rest(size_t from, size_t to);
 /* As a large merge is made; `to` gets a file meanwhile, which (`rest`) is merged as a large one. */
 void op_merge_large(size_t from, size_t to, bool rest);
 void op_import(size_t space, unsigned value); /* the files import-a and import-b */
-void op_snapshot(size_t space); /* one in a workload at most, for that space */
+void op_snapshot(size_t space);               /* one in a workload at most, for that space */
 void op_branch_snapshot(size_t space, size_t to);
 void op_trash(size_t space);
-void op_undrop(size_t space); /* the one that went into the trash last */
-void op_undo_trash(size_t space); /* likewise; that was the last operation */
+void op_undrop(size_t space);      /* the one that went into the trash last */
+void op_undo_trash(size_t space);  /* likewise; that was the last operation */
 void op_undo_branch(size_t space); /* to make it was the last operation */
 void op_undo_merge(void);          /* the last merge but one */
-void op_empty_trash(void);    /* no write fails meanwhile */
+void op_empty_trash(void);         /* no write fails meanwhile */
 void op_open(size_t h, size_t space, const char *name);
 void op_write_open(size_t h, size_t off, size_t len, unsigned value); /* of an unlinked file */
 void op_close(size_t h);
 void op_flush(void);
 void op_begin_flush(void); /* freeze a batch, which the next flush or drain commits */
-void op_sync(void); /* fsync */
+void op_sync(void);        /* fsync */
 void op_drain(bool idle);
 void op_advance(int64_t ms);
 void op_short_of_memory(void);
@@ -277,7 +279,7 @@ void op_move_all(int from, uint16_t shard);
 void op_release(void);                /* dead bytes on the shards are deleted */
 void op_shard_remove(uint16_t shard); /* all its objects are recalled before */
 void op_sweep(void);
-void op_gc(void); /* one cycle without grace */
+void op_gc(void);   /* one cycle without grace */
 void op_look(void); /* let time pass, and look for unreachable shards */
 
 /* ---- the model (model.c, compare.c) ---- */

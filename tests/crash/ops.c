@@ -66,6 +66,8 @@ void fill(uint8_t *buf, size_t len, unsigned value)
 
     for (size_t i = 0; i < len; i += sizeof state) {
         uint64_t word = fault_random(&state);
+        if (now_at.compression != COMPRESSION_OFF && value % 2 == 0)
+            word &= UINT64_C(0x0f0f0f0f0f0f0f0f);
         memcpy(buf + i, &word, len - i < sizeof word ? len - i : sizeof word);
     }
 }

@@ -181,7 +181,8 @@ int world_try_open(void)
                              .clock = &w.clock.base,
                              .threads = 1,
                              .log_segment = LOG_SEGMENT,
-                             .pool = w.shared.incarnation ? &w.shared : NULL};
+                             .pool = w.shared.incarnation ? &w.shared : NULL,
+                             .compression = {.on = now_at.compression != COMPRESSION_OFF}};
     int err = w.shared.incarnation ? begin_incarnation() : 0;
 
     return err < 0 ? err : store_open(&c, &w.p);
@@ -197,10 +198,11 @@ void world_reopen(void)
         fprintf(stderr, "store_open: %s\n", strerror(-err));
     CHECK(err == 0);
     packs_set_size(w.p->packs, 200 * 1024);
+    settings_put(&w.p->settings, SET_COMPRESSION, now_at.compression);
     settings_put(&w.p->settings, SET_SHARD_PARALLEL, 1); /* so that a run can be repeated */
     /* what is dead is to be dead at once, but for the workloads about bases and the trash */
-    if (!now_at.workload || (strcmp(now_at.workload->name, "kept") != 0 &&
-                             strcmp(now_at.workload->name, "aside") != 0))
+    if (!now_at.workload ||
+        (strcmp(now_at.workload->name, "kept") != 0 && strcmp(now_at.workload->name, "aside") != 0))
         settings_put(&w.p->settings, SET_ORIGIN_KEEP, 0);
     w.stopped = false;
 }

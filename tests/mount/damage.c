@@ -171,7 +171,7 @@ static void add_to_sum(struct kv_txn *t)
     struct stored_record s;
     size_t len;
 
-    must("reading", stored_record_load(store.kv, &s.bytes));
+    must("reading", stored_record_load(store.kv, &s));
     must("reading", kv_get(store.kv, TABLE_META, "state", 5, record, sizeof record, &len));
     s.state = stored_record_tie(record);
     s.bytes += 5;

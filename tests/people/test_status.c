@@ -13,11 +13,12 @@
 static struct strbuf status(const char *more, const char *text, const char *jobs)
 {
     struct strbuf json = STRBUF_INIT, out = STRBUF_INIT;
-    strbuf_addf(&json,
-                "{\"label\": \"a/b\", \"seq\": 7, \"durable_seq\": 7, \"namespaces\": 2, "
-                "\"objects\": 3, \"stored_bytes\": 1024, \"disk_bytes\": 1024, \"disk_free_bytes\": 512, "
-                "\"last_scrub_seconds\": %lld, \"state\": \"ok\"%s}",
-                (long long)NOW - 100, more);
+    strbuf_addf(
+        &json,
+        "{\"label\": \"a/b\", \"seq\": 7, \"durable_seq\": 7, \"namespaces\": 2, "
+        "\"objects\": 3, \"stored_bytes\": 1024, \"disk_bytes\": 1024, \"disk_free_bytes\": 512, "
+        "\"last_scrub_seconds\": %lld, \"state\": \"ok\"%s}",
+        (long long)NOW - 100, more);
     json_t *stats = json_loads(json.s, 0, NULL), *list = json_loads(jobs, 0, NULL);
     cr_assert(stats && list, "%s", json.s);
     const struct status_facts f = {.mnt = "/m",
@@ -46,12 +47,19 @@ static struct strbuf status(const char *more, const char *text, const char *jobs
 Test(status, a_store_that_is_well_has_four_lines)
 {
     struct strbuf out = status("", "state       ok\n", "[]");
-    cr_expect_str_eq(out.s, "tallyfs store a/b at /m: all is well\n"
-                            "  2 KiB in 9 files and directories, in 2 namespaces; 3 contents of 1 KiB, each "
-                            "stored once\n"
-                            "  512 B of 1 KiB are free on its disk\n"
-                            "  all changes are on disk\n");
+    cr_expect_str_eq(
+        out.s, "tallyfs store a/b at /m: all is well\n"
+               "  2 KiB in 9 files and directories, in 2 namespaces; 3 contents of 1 KiB, each "
+               "stored once\n"
+               "  512 B of 1 KiB are free on its disk\n"
+               "  all changes are on disk\n");
     strbuf_release(&out);
+}
+
+Test(status, what_compression_saves_is_said)
+{
+    HAS(", \"saved_bytes\": 734003200", "state       ok\n", "[]",
+        "each stored once; compression saves 700 MiB of these\n");
 }
 
 Test(status, the_reason_stands_in_the_first_line)

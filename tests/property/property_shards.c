@@ -142,15 +142,21 @@ static bool worked(size_t space, int64_t r)
 
 static struct disk *near; /* for the cache of shards; NULL: none */
 
+static enum compression compression; /* option --compression */
+
 static void open_store(void)
 {
-    struct state_config c = {
-        .disk = w.disk, .clock = &w.clock.base, .threads = 2, .log_segment = 1 << 20};
+    struct state_config c = {.disk = w.disk,
+                             .clock = &w.clock.base,
+                             .threads = 2,
+                             .log_segment = 1 << 20,
+                             .compression = {.on = compression != COMPRESSION_OFF}};
 
     CHECK(kv_open_mem(w.mem, store_tables, store_table_count, 0, &w.kv) == 0);
     c.kv = w.kv;
     c.cache = near;
     CHECK(store_open(&c, &w.p) == 0);
+    settings_put(&w.p->settings, SET_COMPRESSION, compression);
     settings_put(&w.p->settings, SET_SHARD_CACHE, 1 << 20); /* so that blocks come and go */
     packs_set_size(w.p->packs, 200 << 10);
     settings_put(&w.p->settings, SET_SHARD_PARALLEL, 1); /* so that a seed gives one run */
@@ -740,7 +746,8 @@ static const char *const fault_names[SHARD_MEM_FAULTS] = {"lost replies", "sent 
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", 1, NULL, 's'}, {"ops", 1, NULL, 'n'}, {0}};
+    static const struct option options[] = {
+        {"seed", 1, NULL, 's'}, {"ops", 1, NULL, 'n'}, {"compression", 1, NULL, 'c'}, {0}};
     uint64_t ops = 4000;
     int o;
 
@@ -750,6 +757,8 @@ int main(int argc, char **argv)
             w.rng = strtoull(optarg, NULL, 0);
         else if (o == 'n')
             ops = strtoull(optarg, NULL, 0);
+        else if (o == 'c')
+            compression = *optarg == 'w' ? COMPRESSION_WRITE : COMPRESSION_REST;
         else
             return 2;
     }

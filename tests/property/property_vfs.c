@@ -2,7 +2,7 @@
 /*
  * property_vfs: random operations on the files of a few namespaces, against plain arrays.
  *
- *     property_vfs [--seed S] [--ops N] [--size BYTES]
+ *     property_vfs [--seed S] [--ops N] [--size BYTES] [--compression rest|write]
  *
  * Each namespace of the model is a set of byte arrays by name. Writes, truncations, fallocate,
  * sharing, copies of ranges, links across, branches, renames, removals, flushes, syncs, drains,
@@ -16,6 +16,7 @@
  * dropped and nothing may be left on the disk. Prints its seed; the same seed does the same.
  */
 #include "clock_manual.h"
+#include "compact.h"
 #include "disk_mem.h"
 #include "versions.h"
 #include "kv_mem.h"
@@ -92,14 +93,21 @@ static uint64_t pick(uint64_t n)
 }
 static const struct vfs_cred root = {0};
 
+static enum compression compression; /* option --compression */
+
 static void open_store(void)
 {
-    struct state_config c = {
-        .disk = w.disk, .kv = w.kv, .clock = &w.clock.base, .threads = 2, .log_segment = 1 << 20};
+    struct state_config c = {.disk = w.disk,
+                             .kv = w.kv,
+                             .clock = &w.clock.base,
+                             .threads = 2,
+                             .log_segment = 1 << 20,
+                             .compression = {.on = compression != COMPRESSION_OFF}};
 
     CHECK(kv_open_mem(w.mem, store_tables, store_table_count, 0, &w.kv) == 0);
     c.kv = w.kv;
     CHECK(store_open(&c, &w.p) == 0);
+    settings_put(&w.p->settings, SET_COMPRESSION, compression);
 }
 
 static const char *space_name(size_t s)
@@ -668,6 +676,7 @@ static void op_power(void)
 static void op_store(void)
 {
     uint64_t blocks[SPACES][FILES], what = pick(18);
+    struct compact_result compacted;
 
     if (what >= 16) {
         op_power();
@@ -686,6 +695,8 @@ static void op_store(void)
         CHECK(flush_sync(w.p) == 0);
     else
         op_restart(pick(4));
+    if (compression != COMPRESSION_OFF && pick(2))
+        CHECK(compact_store(w.p, NULL, 50, true, &compacted) == 0);
     for (size_t s = 0; s < SPACES; s++)
         for (size_t f = 0; f < FILES; f++)
             CHECK(blocks[s][f] == (w.file[s][f].exists ? blocks_of(s, f) : 0));
@@ -750,8 +761,11 @@ static void drop_everything(void)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"seed", 1, NULL, 's'}, {"ops", 1, NULL, 'n'}, {"size", 1, NULL, 'z'}, {0}};
+    static const struct option options[] = {{"seed", 1, NULL, 's'},
+                                            {"ops", 1, NULL, 'n'},
+                                            {"compression", 1, NULL, 'c'},
+                                            {"size", 1, NULL, 'z'},
+                                            {0}};
     uint64_t ops = 60000;
     int o;
 
@@ -761,6 +775,8 @@ int main(int argc, char **argv)
             w.rng = strtoull(optarg, NULL, 0);
         else if (o == 'n')
             ops = strtoull(optarg, NULL, 0);
+        else if (o == 'c')
+            compression = *optarg == 'w' ? COMPRESSION_WRITE : COMPRESSION_REST;
         else if (o == 'z')
             w.limit = strtoull(optarg, NULL, 0);
         else

@@ -197,6 +197,35 @@ Test(compact_rest, compact_compresses_what_is_at_rest_and_tries_nothing_twice)
     files_are();
 }
 
+static uint64_t saved(void)
+{
+    struct refs_stats s;
+
+    refs_get_stats(x.p->refs, &s);
+    return s.saved;
+}
+
+Test(compact_rest, what_it_saves_is_known_and_a_start_believes_the_commit)
+{
+    uint64_t want;
+
+    cr_assert_eq(saved(), 0);
+    put_all();
+    agreed(&x, "set compression rest", "ok");
+    cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
+    compact();
+    want = FILES * LEN - stats().live_bytes;
+    cr_assert_gt(want, FILES * LEN / 6);
+    cr_assert_eq(saved(), want);
+    agreed(&x, "du main", " saved=");
+    fixture_reopen(&x);
+    cr_assert_eq(saved(), want);
+    remove_file(&x, "main/f0");
+    cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
+    cr_assert_eq(saved(), (FILES - 1) * LEN - stats().live_bytes);
+    said_clean();
+}
+
 Test(compact_rest, what_is_deleted_afterwards_is_counted_out_as_it_is_stored)
 {
     char path[32];

@@ -75,6 +75,7 @@ static void add_contents(const struct status_facts *f, struct strbuf *out)
 {
     char bytes[UNIT_TEXT], inodes[UNIT_TEXT], names[UNIT_TEXT], objects[UNIT_TEXT];
     const uint64_t stored = stats_number(f->stats, "stored_bytes");
+    const uint64_t saved = stats_number(f->stats, "saved_bytes");
     unit_noun(stats_number(f->stats, "namespaces"), "namespace", names);
     unit_noun(stats_number(f->stats, "objects"), "content", objects);
     strbuf_adds(out, "  ");
@@ -90,6 +91,9 @@ static void add_contents(const struct status_facts *f, struct strbuf *out)
     }
     if (f->usage_known && f->bytes > stored + stored / 20 + SAVED_LEAST) {
         strbuf_addf(out, ", which saves %s", unit_bytes(f->bytes - stored, bytes));
+    }
+    if (saved > SAVED_LEAST) {
+        strbuf_addf(out, "; compression saves %s of these", unit_bytes(saved, bytes));
     }
     strbuf_adds(out, "\n");
 }
