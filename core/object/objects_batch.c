@@ -244,6 +244,54 @@ int objects_batch_load(struct objects_batch *b, const struct blob_pace *pace)
     return err;
 }
 
+/* ---- compressing ---- */
+
+/* Compresses the payload of a record to `out`, if it should be and becomes shorter. Returns its
+ * length; 0: it is as before. */
+static uint32_t compress_one(const struct objects_record *r, bool all, uint8_t *out)
+{
+    const struct entry *from = &r->from;
+    const void *bytes;
+    uint32_t len;
+
+    if (!entry_is_compressed(from) && (!all || from->stored == from->size))
+        return 0;
+    if (compress_bytes(r->data, (uint32_t)from->size, COMPRESS_REST, &bytes, &len) < 0)
+        return 0;
+    memcpy(out, bytes, len);
+    return len;
+}
+
+int objects_batch_compress(struct objects_batch *b, bool all)
+{
+    uint8_t *pack = malloc(b->end);
+    uint32_t end = FILE_HEAD;
+
+    if (!pack)
+        return -ENOMEM;
+    for (size_t i = 0; i < b->count; i++) {
+        struct objects_record *r = &b->v[i];
+        uint8_t *out = pack + end + RECORD_HEAD;
+        uint32_t len;
+
+        if (r->err < 0 || !r->data)
+            continue;
+        len = r->to.stored = compress_one(r, all, out);
+        if (len == 0) {
+            len = (uint32_t)r->from.size;
+            memcpy(out, r->data, len);
+        }
+        memset(out + len, 0, pack_record_size(len) - RECORD_HEAD - len);
+        r->data = out;
+        r->to.offset = end;
+        end += (uint32_t)pack_record_size(len);
+    }
+    free(b->pack);
+    b->pack = pack;
+    b->end = end;
+    return 0;
+}
+
 /* ---- putting ---- */
 
 /* Has the shard these bytes? If it was put just now the engine is asked to compare it, if it can do
@@ -284,12 +332,18 @@ static void number_records(struct objects_batch *b, uint16_t shard, uint64_t whe
     pack_file_head(b->pack, where);
     for (size_t i = 0; i < b->count; i++) {
         struct objects_record *r = &b->v[i];
-        struct pack_place at = {.pack = where, .offset = r->to.offset};
+        struct pack_place at = {where, r->to.offset, r->to.stored};
+        struct pack_record is = {.id = r->from.id, .size = (uint32_t)r->from.size};
 
         if (r->err < 0 || !r->data)
             continue;
-        pack_record_head(b->pack + at.offset, &r->from.id, r->data, (uint32_t)r->from.size, &at);
+        is.stored = pack_payload(&at, is.size);
+        is.method = at.stored ? PACK_ZSTD : PACK_PLAIN;
+        pack_record_encode(&is, r->data, &at, b->pack + at.offset);
         r->to = object_copy_of(b->o, shard, &r->from);
+        r->to.stored = at.stored                        ? at.stored
+                       : r->from.stored == r->from.size ? (uint32_t)r->from.size
+                                                        : 0;
         r->to.kind = ENTRY_PACK;
         r->to.where = where;
         r->to.offset = at.offset;

@@ -5,6 +5,7 @@
  *     objects_batch_begin(o, &b)
  *     objects_batch_add(b, number, &from)        of each; nothing is read yet
  *     objects_batch_load(b, pace)                their bytes are read and verified
+ *     objects_batch_compress(b, all)             perhaps; not for an archive
  *     objects_batch_put(b, shard)                a pack with them is on the shard, durably
  *     objects_batch_get(b, nth)                  where each of them is now; or its bytes, which
  *                                                objects_append takes home
@@ -25,8 +26,10 @@ struct objects_record {
     uint64_t number;
     struct entry from; /* where it was when it was added */
     struct entry to;   /* after objects_batch_put: where its copy is */
-    const void *data; /* after objects_batch_load: its from.size bytes, good as long as the batch */
-    int err;          /* 0, or why it could not be read; then it is not in the pack */
+    /* after objects_batch_load: its from.size bytes, or after objects_batch_compress those of the
+     * payload, good as long as the batch */
+    const void *data;
+    int err; /* 0, or why it could not be read; then it is not in the pack */
 };
 
 struct objects_batch;
@@ -38,6 +41,10 @@ int objects_batch_add(struct objects_batch *b, uint64_t number, const struct ent
  * moved; -EUCLEAN, with an alarm: it is damaged; -EHOSTUNREACH. `pace` is called after each piece
  * that was read; NULL: it is not. -ENOMEM, or the error of `pace`. */
 int objects_batch_load(struct objects_batch *b, const struct blob_pace *pace);
+/* Compresses those of what was loaded that are compressed where they are, and with `all` each that
+ * was not found to stay as long: then fewer bytes are put. Whose packs others read by other tables,
+ * as an archive's are, does without. -ENOMEM: all is as it was. */
+int objects_batch_compress(struct objects_batch *b, bool all);
 /* Puts what was loaded as a pack on that shard (not 0), durably, and reads it back. Nothing names
  * it yet. Where nothing was loaded nothing is put. -EIO: the shard gives back other bytes; others
  * as shards_get and shard_put. */

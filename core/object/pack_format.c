@@ -108,14 +108,6 @@ int pack_record_decode(const uint8_t head[RECORD_HEAD], struct pack_record *ret)
     return 0;
 }
 
-void pack_record_head(uint8_t head[RECORD_HEAD], const struct id *id, const void *data,
-                      uint32_t len, const struct pack_place *place)
-{
-    const struct pack_record r = {.id = *id, .stored = len, .size = len};
-
-    pack_record_encode(&r, data, place, head);
-}
-
 void pack_file_head(uint8_t head[FILE_HEAD], uint64_t number)
 {
     memset(head, 0, FILE_HEAD);

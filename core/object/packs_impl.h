@@ -74,8 +74,6 @@ struct packs {
 
 /* ---- pack_format.c: bytes ---- */
 
-void pack_record_head(uint8_t head[RECORD_HEAD], const struct id *id, const void *data,
-                      uint32_t len, const struct pack_place *place);
 /* One record of `len` bytes of content into `buf`. -EUCLEAN, -EIO; -EPROTO: it is sound, and
  * compressed by a newer version. */
 int pack_record_read(struct disk_file *f, const struct pack_place *place, const struct id *id,

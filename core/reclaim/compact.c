@@ -461,7 +461,6 @@ static void looks_now(void *ctx, int64_t value)
 
     (void)value;
     atomic_store(&p->compacting->rested, 0);
-    atomic_store(&p->compacting->seen, atomic_load(&p->seq));
     atomic_store(&p->compacting->vain, 0);
     atomic_store(&p->compacting->looked, INT64_MIN / 2); /* a long time ago */
     flush_kick(p);                                       /* its thread calls compact_if_due */

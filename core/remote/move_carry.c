@@ -7,6 +7,8 @@
  */
 #include "job.h"
 #include "move_impl.h"
+
+#include "compression.h"
 #include <errno.h>
 
 /* Shows progress, and tells whether to go on. Most bytes are read twice, from the source and back
@@ -28,6 +30,14 @@ static int pace(uint64_t bytes, void *ctx)
     return atomic_load(&m->stop) || move_is_cancelled(m->p, m->job) ? -ECANCELED : 0;
 }
 
+/* Without memory they go as they are. */
+static void compress(struct move *m, struct objects_batch *b)
+{
+    if (compression_is_allowed(m->p))
+        (void)objects_batch_compress(b, settings_get(&m->p->settings, SET_COMPRESSION) !=
+                                            COMPRESSION_OFF);
+}
+
 void move_carry(struct crew_piece *piece)
 {
     struct cargo *c = (struct cargo *)piece;
@@ -37,6 +47,8 @@ void move_carry(struct crew_piece *piece)
     c->err = pace(0, c);
     if (c->err == 0 && c->batch)
         c->err = objects_batch_load(c->batch, &slowly);
+    if (c->err == 0 && c->batch && m->shard)
+        compress(m, c->batch);
     if (c->err == 0 && c->batch && m->shard)
         c->err = objects_batch_put(c->batch, m->shard);
     if (c->err == 0 && !c->batch)

@@ -67,7 +67,7 @@ static int count_in(struct move *m, const struct objects_batch *b)
     for (size_t i = 0; (r = objects_batch_get(b, i)); i++) {
         if (r->err < 0)
             continue;
-        bytes += r->to.size;
+        bytes += entry_payload(&r->to);
         where = r->to.where;
         n++;
     }

@@ -124,7 +124,7 @@ static int name_copy(uint64_t number, const struct entry *from, const struct ent
 {
     int err = 0;
     if (to->shard && to->kind == ENTRY_PACK)
-        err = packs_count_in(w.packs, to->shard, to->where, 1, to->size, file_bytes);
+        err = packs_count_in(w.packs, to->shard, to->where, 1, entry_payload(to), file_bytes);
     if (err == 0)
         err = refs_relocate(w.refs, number, from, to);
     return err < 0 ? err : refs_reclaim_place(w.refs, from);
@@ -458,6 +458,53 @@ Test(remote, many_records_go_in_one_pack_and_a_full_one_says_so)
         cr_assert(bytes[0] == 'a' + i && bytes[PACK_RECORD_MAX - 1] == 'a' + i);
     }
     free(bytes);
+}
+
+Test(remote, a_pack_is_put_compressed_where_that_is_wanted_and_its_objects_are_read_as_before)
+{
+    enum { N = 6, LEN = 5000 };
+    const struct objects_record *r;
+    struct objects_batch *b;
+    uint8_t bytes[LEN], got[LEN];
+    struct entry e;
+    uint64_t n[N], random = 1;
+
+    cr_assert_eq(objects_batch_begin(w.objects, &b), 0);
+    for (unsigned i = 0; i < N; i++) { /* the odd ones do not become shorter */
+        for (size_t k = 0; k < LEN; k++)
+            bytes[k] = (uint8_t)(fault_random(&random) >> 40) & (i % 2 ? 0xff : 7);
+        cr_assert_eq(objects_seal_buffer(w.objects, numbered(&w), bytes, LEN,
+                                         i < 2 ? COMPRESS_WRITE : COMPRESS_NOT, NULL, &n[i]),
+                     0);
+        e = entry_of(&w, n[i]);
+        cr_assert_eq(objects_batch_add(b, n[i], &e), 0);
+    }
+    warehouse_commit(&w);
+    cr_assert_eq(objects_batch_load(b, NULL), 0);
+    uint64_t plain = objects_batch_file_bytes(b);
+    cr_assert_eq(objects_batch_compress(b, true), 0);
+    cr_assert_lt(objects_batch_file_bytes(b), plain * 3 / 4);
+    cr_assert_eq(objects_batch_put(b, 1), 0);
+    for (unsigned i = 0; (r = objects_batch_get(b, i)); i++) {
+        cr_assert_eq(entry_is_compressed(&r->to), i % 2 == 0);
+        cr_assert_eq(r->to.stored == LEN, i == 1, "what was known is not forgotten");
+        cr_assert_eq(name_copy(r->number, &r->from, &r->to, objects_batch_file_bytes(b)), 0);
+    }
+    objects_batch_end(b);
+    reclaim_dead();
+    random = 1;
+    for (unsigned i = 0; i < N; i++) {
+        for (size_t k = 0; k < LEN; k++)
+            bytes[k] = (uint8_t)(fault_random(&random) >> 40) & (i % 2 ? 0xff : 7);
+        e = entry_of(&w, n[i]);
+        cr_assert_eq(e.shard, 1);
+        cr_assert_eq(objects_read(w.objects, &e, got, LEN, 0), LEN);
+        cr_assert_arr_eq(got, bytes, LEN);
+        cr_assert_eq(pack_out(n[i], 2), 0, "and are read where they are, for a copy");
+        e = entry_of(&w, n[i]);
+        cr_assert_eq(e.stored, i == 1 ? LEN : 0);
+        cr_assert_eq(objects_verify(w.objects, &e), 0);
+    }
 }
 
 Test(remote, a_copy_has_the_day_of_the_original_and_the_time_when_it_became_a_ghost)

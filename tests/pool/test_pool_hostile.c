@@ -501,7 +501,9 @@ Test(pool_hostile, a_record_that_was_forged_with_its_checksum_is_found_by_a_scru
     pool_record_entry(&n.v[0], &e);
     at = pack_place_of(&e);
     memset(record, 'z', sizeof record);
-    pack_record_head(record, &e.id, record + 40, (uint32_t)e.size, &at);
+    pack_record_encode(
+        &(struct pack_record){.id = e.id, .stored = (uint32_t)e.size, .size = (uint32_t)e.size},
+        record + 40, &at, record);
     pack_name(e.where, name);
     cr_assert_eq(disk_open(shared, name, DISK_WRITE, &f), 0);
     cr_assert_eq(disk_pwrite(f, record, 40 + e.size, e.offset), 0);
