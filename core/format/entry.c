@@ -13,8 +13,8 @@
 #define GHOST_LEN 10 /* shard 2, created 8 */
 #define STORED_LEN 4
 
-enum kind_flags { /* in the byte of the kind; the first one of a PACK, the last two of sealed ones */
-                  HAS_STORED = 0x10,
+enum kind_flags { /* in the byte of the kind; the last two of sealed objects only */
+                  HAS_STORED = 0x10, /* of a PACK only */
                   IS_PINNED = 0x20,
                   HAS_DAY = 0x40,
                   IS_GHOST = 0x80,

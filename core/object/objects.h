@@ -183,9 +183,9 @@ int objects_verify_slowly(struct objects *o, const struct entry *e, const struct
  * ones are copied together: objects_batch.h.
  */
 
-/* Append the bytes of `from`, which the caller has verified, to the open pack, stored as `how` says;
- * *ret_to is the entry of the copy. As after sealing it is durable when objects_sync has returned; the freeze lock is
- * held (read) from this call until an entry names it. */
+/* Append the bytes of `from`, which the caller has verified, to the open pack, stored as `how`
+ * says; *ret_to is the entry of the copy. As after sealing it is durable when objects_sync has
+ * returned; the freeze lock is held (read) from this call until an entry names it. */
 int objects_append(struct objects *o, const struct entry *from, const void *data,
                    enum compress_how how, struct entry *ret_to);
 /* The same, if it becomes shorter by that. 1: *ret_to is the entry of the copy; 0: nothing was

@@ -336,7 +336,7 @@ static int append(struct objects *o, const struct entry *from, const struct pack
                   const void *payload, uint32_t note, struct entry *ret_to)
 {
     struct pack_place at;
-    int err = packs_append_record(o->c.packs, r, payload, &at);
+    int err = packs_append(o->c.packs, r, payload, &at);
 
     if (err < 0)
         return err;

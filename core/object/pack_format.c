@@ -117,8 +117,8 @@ void pack_file_head(uint8_t head[FILE_HEAD], uint64_t number)
     put_le64(head + 24, id_checksum(head, 24, number));
 }
 
-/* Is this the head of the record of `id`, with a content of `len` bytes, that is stored as the place
- * says? How a newer version has stored it is not looked at. */
+/* Is this the head of the record of `id`, with a content of `len` bytes, that is stored as the
+ * place says? How a newer version has stored it is not looked at. */
 static int decode_head_of(const uint8_t head[RECORD_HEAD], const struct pack_place *place,
                           const struct id *id, uint32_t len, struct pack_record *ret)
 {
@@ -154,14 +154,6 @@ static int verify_record(const uint8_t *record, size_t have, const struct pack_p
                : verify_payload(record, ret, record + RECORD_HEAD, place);
 }
 
-int pack_record_verify(const void *record, size_t have, const struct pack_place *place,
-                       const struct id *id, uint32_t len)
-{
-    struct pack_record r;
-
-    return verify_record(record, have, place, id, len, &r);
-}
-
 int pack_record_take(const void *record, size_t have, const struct pack_place *place,
                      const struct id *id, void *buf, uint32_t len)
 {
@@ -186,7 +178,7 @@ int pack_record_check(const void *record, size_t len, const struct pack_place *p
     if (err < 0)
         return err;
     at.stored = r.method == PACK_ZSTD ? r.stored : 0;
-    return pack_record_verify(record, len, &at, &r.id, size);
+    return verify_record(record, len, &at, &r.id, size, &r);
 }
 
 static int read_exactly(struct disk_file *f, void *buf, size_t len, uint64_t off)

@@ -139,8 +139,8 @@ static int append_end(struct packs *p, struct pack *k, uint32_t offset, uint32_t
     return err;
 }
 
-int packs_append_record(struct packs *p, const struct pack_record *r, const void *payload,
-                        struct pack_place *ret_place)
+int packs_append(struct packs *p, const struct pack_record *r, const void *payload,
+                 struct pack_place *ret_place)
 {
     static const uint8_t zeros[8];
     const uint32_t len = r->stored;
@@ -171,14 +171,6 @@ int packs_append_record(struct packs *p, const struct pack_record *r, const void
     if (err == 0)
         *ret_place = place;
     return err;
-}
-
-int packs_append(struct packs *p, const struct id *id, const void *data, uint32_t len,
-                 struct pack_place *ret_place)
-{
-    const struct pack_record r = {.id = *id, .stored = len, .size = len, .method = PACK_PLAIN};
-
-    return packs_append_record(p, &r, data, ret_place);
 }
 
 int packs_retire_dead(struct packs *p, uint64_t least)

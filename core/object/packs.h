@@ -88,14 +88,11 @@ void packs_close(struct packs *p);                        /* NULL is fine */
 void packs_set_size(struct packs *p, uint64_t pack_size); /* bytes, from `pack_size` */
 uint64_t packs_next(struct packs *p);
 
-/* Append one record; its bytes are readable at once and durable after packs_sync. */
-int packs_append(struct packs *p, const struct id *id, const void *data, uint32_t len,
-                 struct pack_place *ret_place);
-/* The same of a record that may be compressed: its content has r->size bytes, `payload`
- * r->stored. */
+/* Append one record of a content of r->size bytes, whose payload has r->stored; it is readable at
+ * once and durable after packs_sync. */
 struct pack_record;
-int packs_append_record(struct packs *p, const struct pack_record *r, const void *payload,
-                        struct pack_place *ret_place);
+int packs_append(struct packs *p, const struct pack_record *r, const void *payload,
+                 struct pack_place *ret_place);
 /* Make all records appended before the call, and their files' names, durable. */
 int packs_sync(struct packs *p);
 /* A pack whose sync failed and that has records that were not released since; 0: there is none. */

@@ -79,9 +79,6 @@ struct packs {
 int pack_record_read(struct disk_file *f, const struct pack_place *place, const struct id *id,
                      void *buf, uint32_t len);
 /* The same of a record in memory, of which there are `have` bytes, head and payload. */
-int pack_record_verify(const void *record, size_t have, const struct pack_place *place,
-                       const struct id *id, uint32_t len);
-/* The same, and brings its content to `buf`. */
 int pack_record_take(const void *record, size_t have, const struct pack_place *place,
                      const struct id *id, void *buf, uint32_t len);
 bool pack_place_ok(const struct pack_place *place, uint32_t len);

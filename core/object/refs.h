@@ -264,8 +264,8 @@ struct refs_sums {
     uint64_t objects, stored, saved;
 };
 bool refs_get_sums(struct refs *r, struct refs_sums *ret);
-/* Right after refs_open: so many bytes are stored and saved as of the last commit. NULL: nobody knows, and
- * all rows are read to count them. -ENOMEM, -EIO */
+/* Right after refs_open: so many bytes are stored and saved as of the last commit. NULL: nobody
+ * knows, and all rows are read to count them. -ENOMEM, -EIO */
 int refs_begin_stored(struct refs *r, const struct refs_sums *known);
 
 /* Sealed or counted ids with count > 0, in id order, ids > after (NULL: all), while id byte 0

@@ -26,14 +26,12 @@
 #include "job.h"
 #include "shards.h"
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define U(x) ((unsigned long long)(x))
 #define DEAD_PART 20        /* a 20th of all bytes may be dead */
 #define THROTTLE_EVERY 256u /* records between two waits for memory and room */
-#define ONLY_REST UINT_MAX  /* in place of a percentage: the run only compresses */
 #define VAIN_MAX 10         /* runs in vain, each of which doubles the time to the next run */
 
 /* ---- one record ---- */
@@ -339,9 +337,8 @@ static int run_rest(struct compaction *c)
     return err;
 }
 
-/* One run, with what all of them have in common. `below` over 100: it only compresses. */
-static int run(struct state *p, struct job *j, unsigned below, bool thorough,
-               struct compact_result *ret)
+int compact_store(struct state *p, struct job *j, unsigned below, bool thorough,
+                  struct compact_result *ret)
 {
     struct compaction c = {.p = p, .job = j, .r = ret, .disk = p->config.disk};
     int err = job_take_turn(p, j, &p->compacting->running);
@@ -350,9 +347,9 @@ static int run(struct state *p, struct job *j, unsigned below, bool thorough,
     if (err < 0)
         return err;
     c.buf = malloc(PACK_RECORD_MAX);
-    err = !c.buf               ? -ENOMEM
-          : below == ONLY_REST ? run_rest(&c)
-                               : run_compaction(&c, below, thorough);
+    err = !c.buf                       ? -ENOMEM
+          : below == COMPACT_ONLY_REST ? run_rest(&c)
+                                       : run_compaction(&c, below, thorough);
     free(c.buf);
     free(c.own.v);
     free(c.others.v);
@@ -362,17 +359,11 @@ static int run(struct state *p, struct job *j, unsigned below, bool thorough,
     atomic_fetch_add(&p->compacting->bytes, ret->bytes);
     if (ret->packs)
         atomic_store(&p->compacting->vain, 0);
-    else if (c.total && below != ONLY_REST && err != -ECANCELED &&
+    else if (c.total && below != COMPACT_ONLY_REST && err != -ECANCELED &&
              atomic_load(&p->compacting->vain) < VAIN_MAX)
         atomic_fetch_add(&p->compacting->vain, 1);
     atomic_store(&p->compacting->running, false);
     return err;
-}
-
-int compact_store(struct state *p, struct job *j, unsigned below, bool thorough,
-                  struct compact_result *ret)
-{
-    return run(p, j, below, thorough, ret);
 }
 
 static void say(struct state *p, struct job *j, const struct compact_result *r)
@@ -396,7 +387,7 @@ static unsigned below_of(struct state *p)
 static int work(struct state *p, struct job *j, unsigned below, bool thorough)
 {
     struct compact_result r;
-    int err = run(p, j, below, thorough, &r);
+    int err = compact_store(p, j, below, thorough, &r);
 
     say(p, j, &r);
     return err;
@@ -417,7 +408,7 @@ static int due(struct state *p, struct job *j, void *arg)
 static int rest(struct state *p, struct job *j, void *arg)
 {
     (void)arg;
-    return work(p, j, ONLY_REST, false);
+    return work(p, j, COMPACT_ONLY_REST, false);
 }
 
 /* ---- by itself ---- */

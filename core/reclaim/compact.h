@@ -4,15 +4,16 @@
 
 #include "job.h"
 #include "state.h"
+#include <limits.h>
 
 struct compact_result {
     /* packs that were deleted, or, in a pool, that this store does not need any more */
     uint64_t packs;
-    uint64_t records; /* records that were moved */
-    uint64_t bytes;   /* payload bytes that were copied for that */
-    uint64_t freed;   /* bytes of deleted files, less what was written for them */
-    /* records that were compressed where they were at rest, and by how many bytes they are shorter */
-    uint64_t compressed, saved;
+    uint64_t records;    /* records that were moved */
+    uint64_t bytes;      /* payload bytes that were copied for that */
+    uint64_t freed;      /* bytes of deleted files, less what was written for them */
+    uint64_t compressed; /* records that were compressed at rest */
+    uint64_t saved;      /* by how many bytes these are shorter */
 };
 /* Rewrites the packs of which less than `below` percent is alive. With `thorough` it rewrites as
  * many more as it takes until less than 5 % of all bytes is dead. Packs are rewritten one after the
@@ -23,6 +24,7 @@ struct compact_result {
  * One compaction runs at a time: with a job the call waits for the other, until `j` is to end
  * (job_pause); with NULL it is -EBUSY. -ENOSPC, -EIO: what was done stays; -EUCLEAN: a pack is
  * damaged, the others were done; -ECANCELED, -EROFS. */
+#define COMPACT_ONLY_REST UINT_MAX /* as `below`: it only compresses what is at rest */
 int compact_store(struct state *p, struct job *j, unsigned below, bool thorough,
                   struct compact_result *ret);
 /* A job_fn for a compaction that somebody asked for: thorough, below `compact_below`. */

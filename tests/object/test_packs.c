@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What packs.h promises, of a disk and a table in memory that lose their power together. */
+#include "append_plain.h"
 #include "bytes.h"
 #include "compress.h"
 #include "compressed.h"
@@ -103,7 +104,7 @@ static int try_append(uint32_t len, uint64_t seed, struct pack_place *ret)
 {
     struct id id = id_for(seed);
     uint8_t *data = payload(len, seed);
-    int r = packs_append(packs, &id, data, len, ret);
+    int r = append_plain(packs, &id, data, len, ret);
 
     free(data);
     return r;
@@ -351,7 +352,7 @@ static struct pack_place append_zstd(uint32_t len, uint64_t seed, uint8_t *text)
         text[i] = (uint8_t)('a' + fault_random(&seed) % 16);
     cr_assert_eq(compress_bytes(text, len, COMPRESS_WRITE, &frame, &r.stored), 0);
     cr_assert_gt(r.stored, 0);
-    cr_assert_eq(packs_append_record(packs, &r, frame, &at), 0);
+    cr_assert_eq(packs_append(packs, &r, frame, &at), 0);
     cr_assert_eq(at.stored, r.stored);
     return at;
 }
@@ -410,7 +411,7 @@ Test(packs, a_sound_record_of_a_wrong_length_of_content_is_damage)
     for (int more = -1; more <= 1; more++) {
         cr_assert_eq(compress_bytes(text, RECORD, COMPRESS_WRITE, &frame, &r.stored), 0);
         r.size = (uint32_t)(RECORD + more);
-        cr_assert_eq(packs_append_record(packs, &r, frame, &at), 0);
+        cr_assert_eq(packs_append(packs, &r, frame, &at), 0);
         cr_assert_eq(packs_read(packs, &at, &r.id, got, r.size), more ? -EUCLEAN : 0, "%d", more);
     }
 }

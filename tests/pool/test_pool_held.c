@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of pool_held.h. */
+#include "append_plain.h"
 #include "pool_held.h"
 
 #include "blob.h"
@@ -54,7 +55,7 @@ static void put_record(struct packs *p, unsigned i, uint32_t len)
 
     put[i] = (struct entry){.kind = ENTRY_PACK, .id = nth_id(i), .size = len};
     memset(payload, (int)i + 1, sizeof payload);
-    cr_assert_eq(packs_append(p, &put[i].id, payload, len, &place), 0);
+    cr_assert_eq(append_plain(p, &put[i].id, payload, len, &place), 0);
     put[i].where = place.pack;
     put[i].offset = place.offset;
 }

@@ -3,6 +3,7 @@
  * Tests of GC cycles of a store alone: leaks are planted as failures and crashes would leave them,
  * and everything that is in use, or on its way, is there beside them.
  */
+#include "append_plain.h"
 #include "repair_fixture.h"
 
 #include "disk_impl.h"
@@ -108,7 +109,7 @@ static void plant_records(void)
     struct pack_place at;
 
     for (int i = 0; i < 3; i++)
-        cr_assert_eq(packs_append(x.p->packs, &stray, "a record without entry", 22, &at), 0);
+        cr_assert_eq(append_plain(x.p->packs, &stray, "a record without entry", 22, &at), 0);
     cr_assert_eq(flush_now(x.p), 0);
 }
 
@@ -293,18 +294,17 @@ Test(gc_store, what_is_in_use_or_on_its_way_is_never_marked)
     char *buf = calloc(1, 400000);
 
     memset(buf, 'x', 400000);
-    cr_assert_eq(vfs_create(x.p, node_of(&x, "main"), "open", 0644, &fixture_cred, VFS_WRITE, &a,
-                            &slot),
-                 0);
+    cr_assert_eq(
+        vfs_create(x.p, node_of(&x, "main"), "open", 0644, &fixture_cred, VFS_WRITE, &a, &slot), 0);
     cr_assert_eq(vfs_write(slot, buf, 400000, 0), 400000);
-    cr_assert_eq(vfs_create(x.p, node_of(&x, "main"), "gone", 0644, &fixture_cred, VFS_WRITE, &b,
-                            &unlinked),
-                 0);
+    cr_assert_eq(
+        vfs_create(x.p, node_of(&x, "main"), "gone", 0644, &fixture_cred, VFS_WRITE, &b, &unlinked),
+        0);
     memset(buf, 'y', 400000);
     cr_assert_eq(vfs_write(unlinked, buf, 400000, 0), 400000);
     remove_file(&x, "main/gone");
-    put_big(&x, "main/new", 500000);       /* a slot that is closed */
-    remove_file(&x, "main/big");           /* shared by a branch */
+    put_big(&x, "main/new", 500000); /* a slot that is closed */
+    remove_file(&x, "main/big");     /* shared by a branch */
     cr_assert_eq(flush_now(x.p), 0);
     put_big(&x, "other/later", 600000);
     for (int i = 0; i < 20; i++) {
@@ -381,7 +381,6 @@ Test(gc_store, what_the_last_commit_names_is_needed)
 }
 
 /* ---- what a cycle finds needed after all ---- */
-
 
 Test(gc_store, one_that_is_needed_again_is_active_and_begins_anew)
 {
@@ -839,7 +838,7 @@ static bool give_up_fails_at(uint64_t at)
     bool failed;
 
     for (int i = 0; i < 3; i++)
-        cr_assert_eq(packs_append(x.p->packs, &stray, "0123456789", 10, &place), 0);
+        cr_assert_eq(append_plain(x.p->packs, &stray, "0123456789", 10, &place), 0);
     put_file(&x, "main/r1", "abcdefghi1");
     put_file(&x, "main/r2", "abcdefghi2");
     put_file(&x, "main/r3", "abcdefghi3");

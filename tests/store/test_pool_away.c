@@ -4,6 +4,7 @@
  * answers. What is written is there once, nothing acknowledged is lost, and what a cycle removes
  * nobody names. The program is compiled for a pool on a shard alone.
  */
+#include "append_plain.h"
 #include "flush_impl.h"
 #include "nodes_fixture.h"
 
@@ -111,7 +112,7 @@ Test(pool_away, a_pack_is_put_by_one_request_of_bounded_size)
         struct id id = {{(uint8_t)i}};
 
         memset(text, 'a' + i, sizeof text);
-        cr_assert_eq(packs_append(A->p->packs, &id, text, 900 * 1024, &at), 0);
+        cr_assert_eq(append_plain(A->p->packs, &id, text, 900 * 1024, &at), 0);
     }
     cr_assert_eq(packs_sync(A->p->packs), 0);
     for (unsigned n = 1; n <= 4; n++) {
@@ -139,10 +140,10 @@ Test(pool_away, a_synced_pack_is_closed_and_the_next_record_begins_another)
     struct pack_place first, second, third;
     struct id id = {{1}};
 
-    cr_assert_eq(packs_append(A->p->packs, &id, "one", 3, &first), 0);
-    cr_assert_eq(packs_append(A->p->packs, &id, "two", 3, &second), 0);
+    cr_assert_eq(append_plain(A->p->packs, &id, "one", 3, &first), 0);
+    cr_assert_eq(append_plain(A->p->packs, &id, "two", 3, &second), 0);
     cr_assert_eq(packs_sync(A->p->packs), 0);
-    cr_assert_eq(packs_append(A->p->packs, &id, "three", 5, &third), 0);
+    cr_assert_eq(append_plain(A->p->packs, &id, "three", 5, &third), 0);
     cr_assert_eq(second.pack, first.pack);
     cr_assert_neq(third.pack, first.pack);
     cr_assert_eq(packs_sync(A->p->packs), 0);
@@ -169,7 +170,7 @@ static void *append_some(void *arg)
     struct appender *t = arg;
 
     for (int i = 0; i < APPENDS && t->err == 0; i++) {
-        t->err = packs_append(A->p->packs, &appended, appended_bytes, APPENDED, &t->at[i]);
+        t->err = append_plain(A->p->packs, &appended, appended_bytes, APPENDED, &t->at[i]);
         if (t->err == 0 && i % 2)
             t->err = packs_sync(A->p->packs);
     }
