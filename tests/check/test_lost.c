@@ -285,6 +285,32 @@ Test(lost, a_record_of_a_pack_is_found_again)
     finds_nothing();
 }
 
+Test(lost, a_compressed_record_is_found_again_and_counts_as_what_it_takes)
+{
+    char text[4000];
+    struct packs_stats before, after;
+    struct entry e, now;
+    uint64_t number;
+
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)('a' + i * i % 7);
+    text[sizeof text - 1] = 0;
+    agreed(&x, "set compression write", "ok");
+    put_file(&x, "main/text", text);
+    cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
+    packs_get_stats(x.p->packs, &before);
+    number = lose_object("main/text", &e);
+    cr_assert(entry_is_compressed(&e));
+    agreed(&x, "rebuild wait", "ok changed=");
+    cr_assert_eq(number_at("main/text", &now), number);
+    cr_assert(entry_same_place(&e, &now) && now.stored == e.stored);
+    cr_assert_eq(try_read(&x, "main/text"), (ssize_t)strlen(text));
+    packs_get_stats(x.p->packs, &after);
+    cr_assert_eq(before.live_bytes, after.live_bytes);
+    agreed(&x, "rebuild wait", "ok changed=0");
+    finds_nothing();
+}
+
 Test(lost, an_object_file_is_found_again)
 {
     struct entry e, now;

@@ -192,15 +192,16 @@ Test(features, one_that_is_not_known_stops_who_would_do_wrong)
     cr_assert_lt(strlen(why), FEATURES_WHY);
 }
 
-Test(features, absent_objects_are_known_and_compressed_records_are_not)
+Test(features, those_with_a_meaning_are_known_and_those_of_later_versions_are_not)
 {
-    struct features f = {.mask = {0, 0, 3}, .names = {"", "", " compressed-records absent-objects"}};
+    struct features f = {.mask = {0, 0, 0xb}, .names = {"", "", " one two compressed-files"}};
     char why[FEATURES_WHY];
 
     cr_assert_eq(check(0, 0, FEATURE_ABSENT_OBJECTS, true, why), 0);
     cr_assert_eq(check(0, 0, FEATURE_ARCHIVE, true, why), 0);
+    cr_assert_eq(check(0, 0, FEATURE_COMPRESSED_RECORDS, true, why), 0);
     cr_assert_eq(features_check(&f, false, why), -EPROTO);
-    cr_assert_str_eq(why, "incompatible 0 (compressed-records)");
+    cr_assert_str_eq(why, "incompatible 3 (compressed-files)");
 }
 
 Test(features, one_that_is_not_known_is_named_as_its_writer_did)
