@@ -29,7 +29,7 @@ void work_begin(void)
     uint64_t random = 7;
 
     for (size_t i = 0; i < sizeof bytes; i++)
-        bytes[i] = (uint8_t)fault_random(&random);
+        bytes[i] = (uint8_t)fault_random(&random) & random_tree_bits;
     random_tree_begin();
 }
 

@@ -108,19 +108,24 @@ static struct tree_lines lines;
 
 /* ---- the store ---- */
 
+static bool compresses; /* option --compression */
+
 static void open_store(void)
 {
     struct state_config c = {.disk = w.disk,
                              .clock = &work.clock.base,
                              .threads = 2,
                              .log_segment = 1 << 20,
-                             .atime = STATE_NOATIME};
+                             .atime = STATE_NOATIME,
+                             .compression = {.on = compresses}};
 
     CHECK(kv_open_mem(w.mem, store_tables, store_table_count, 0, &w.kv) == 0);
     c.kv = w.kv;
     CHECK(store_open(&c, &work.p) == 0);
     settings_put(&work.p->settings, SET_SHARD_PARALLEL, 1); /* so that a seed gives one run */
     settings_put(&work.p->settings, SET_GRACE_PERIOD, 0);
+    settings_put(&work.p->settings, SET_COMPRESSION,
+                 compresses ? COMPRESSION_WRITE : COMPRESSION_OFF);
     packs_set_size(work.p->packs, 200 << 10);
 }
 
@@ -1154,8 +1159,11 @@ static void end(void)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"seed", 1, NULL, 's'}, {"rounds", 1, NULL, 'n'}, {"dir", 1, NULL, 'd'}, {0}};
+    static const struct option options[] = {{"seed", 1, NULL, 's'},
+                                            {"rounds", 1, NULL, 'n'},
+                                            {"compression", 0, NULL, 'c'},
+                                            {"dir", 1, NULL, 'd'},
+                                            {0}};
     const char *dir = NULL;
     unsigned long long segments, afresh;
     uint64_t rounds = 200;
@@ -1169,12 +1177,16 @@ int main(int argc, char **argv)
             rounds = strtoull(optarg, NULL, 0);
         else if (o == 'd')
             dir = optarg;
+        else if (o == 'c')
+            compresses = true;
         else
             return 2;
     }
     work.rng = work.rng ? work.rng : 1;
-    printf("property_archive --seed %llu --rounds %llu%s%s\n", (unsigned long long)work.rng,
-           (unsigned long long)rounds, dir ? " --dir " : "", dir ? dir : "");
+    random_tree_bits = compresses ? 0x0f : 0xff;
+    printf("property_archive --seed %llu --rounds %llu%s%s%s\n", (unsigned long long)work.rng,
+           (unsigned long long)rounds, compresses ? " --compression" : "", dir ? " --dir " : "",
+           dir ? dir : "");
     fflush(stdout);
     begin(dir);
     play(rounds);

@@ -14,6 +14,7 @@
 #define BYTES 700000 /* of a file, at most */
 
 uint64_t random_round;
+uint8_t random_tree_bits = 0xff;
 
 void random_failed(const char *file, int line, const char *what)
 {
@@ -43,7 +44,7 @@ void random_tree_begin(void)
     uint64_t state = 1;
 
     for (size_t i = 0; i < sizeof bytes; i++)
-        bytes[i] = (uint8_t)fault_random(&state);
+        bytes[i] = (uint8_t)fault_random(&state) & random_tree_bits;
 }
 
 /* ---- the naive list of a tree ---- */

@@ -40,6 +40,8 @@ struct random_tree {
     uint64_t top;  /* nodeid of the directory below which all is changed */
 };
 
+/* Bits of these bytes that are not 0; of fewer than 8 compression makes less. */
+extern uint8_t random_tree_bits;
 /* Makes the bytes of which files are written. It is called once, before the first step. */
 void random_tree_begin(void);
 /* One change: something is made, written, renamed, exchanged, linked, copied, replaced, removed, or
