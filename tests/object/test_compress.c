@@ -65,9 +65,12 @@ Test(compress, what_does_not_become_shorter_by_an_eighth_stays_plain)
         cr_assert_eq(compress_bytes(plain, len, COMPRESS_REST, &bytes, &n), 0);
         cr_assert_eq(n, 0, "%u", len);
     }
-    memset(plain, 'x', LEN / 16); /* a sixteenth of it would */
-    cr_assert_eq(compress_bytes(plain, LEN, COMPRESS_REST, &bytes, &n), 0);
+    memset(plain, 'x', 1200); /* by a sixteenth it would */
+    cr_assert_eq(compress_bytes(plain, 20000, COMPRESS_REST, &bytes, &n), 0);
     cr_assert_eq(n, 0);
+    memset(plain, 'x', 2800); /* by more than an eighth */
+    cr_assert_eq(compress_bytes(plain, 20000, COMPRESS_REST, &bytes, &n), 0);
+    cr_assert_gt(n, 0);
 }
 
 Test(compress, a_frame_of_another_length_than_is_wanted_is_damage)
