@@ -21,11 +21,10 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#define TURN_LOOK                                                                                  \
-    (50 * NSEC_PER_MSEC) /* how often a thread that waits for its turn looks at the
+#define TURN_LOOK (50 * NSEC_PER_MSEC) /* how often a thread that waits for its turn looks at the
                                         * time */
-#define BATCH 1024       /* contents that are given to the workers at once */
-#define FIXED_ROUNDS 3u  /* after two syncs nothing that was put off waits for another one */
+#define BATCH 1024      /* contents that are given to the workers at once */
+#define FIXED_ROUNDS 3u /* after two syncs nothing that was put off waits for another one */
 /* How soon a slot that failed is tried again: it may be long, and each attempt reads all of it. */
 #define STUCK_RETRY (10 * NSEC_PER_SEC)
 /* A buffer is made a slot only while there are fewer slots than this, or than half of the limit of
@@ -37,10 +36,10 @@ struct pass {
     struct state *p;
     enum seal_what what;
     bool freeze_lock_held; /* the caller holds it for writing */
-    bool all;              /* slots that failed lately are tried again, too */
+    bool all;       /* slots that failed lately are tried again, too */
     /* a frozen tree names the contents: no writer changes them, also those of open files */
     bool fixed;
-    int64_t begun; /* monotonic ns: what was changed later is left to the next pass */
+    int64_t begun;  /* monotonic ns: what was changed later is left to the next pass */
     _Atomic size_t put_off, failed, sealed;
     _Atomic int full;      /* error of the store's full disk, or 0: no commit can be made then */
     _Atomic int one_error; /* error of a content that failed alone, or 0: the pass goes on */
@@ -90,7 +89,8 @@ static bool mark(const struct pass *pass, struct content *c, enum content_state 
     if (slot && !pass->fixed && c->owner && vnode_is_open(p, c->owner, true))
         return false;
     MUTEX_GUARD(&p->contents.lock);
-    if (!content_is_open(c) || c->changing || slot != !!c->slot || atomic_load(&p->contents.barred))
+    if (!content_is_open(c) || c->changing || slot != !!c->slot ||
+        atomic_load(&p->contents.barred))
         return false;
     *ret_was = c->state;
     content_set_state(p, c, CONTENT_SEALING);
@@ -177,9 +177,10 @@ static int place(struct pass *pass, struct content *c, const struct id *id,
     int err = refs_entry(p->refs, c->number, false, NULL, &e);
 
     if (err == 0)
-        err = c->slot ? objects_seal_blob(p->objects, c->number, c->slot->blob, id, seen, &target)
-                      : objects_seal_buffer(p->objects, c->number, c->data, (uint32_t)c->len,
-                                            compression_to_seal(p, c->owner), seen, &target);
+        err = c->slot
+                  ? objects_seal_blob(p->objects, c->number, c->slot->blob, id, seen, &target)
+                  : objects_seal_buffer(p->objects, c->number, c->data, (uint32_t)c->len,
+                                        compression_to_seal(p, c->owner), seen, &target);
     if (err == 0)
         sealed(p, c, target);
     /* The number was collected while the content waited, or while it was being placed. */

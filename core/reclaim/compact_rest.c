@@ -17,6 +17,7 @@
 #include "compression.h"
 #include "flush.h"
 #include "map64.h"
+#include "yield_cpu.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -29,6 +30,7 @@ static int compress_record(struct compaction *c, uint64_t number, const struct e
 
     if (!compression_is_due(p, from))
         return 0;
+    yield_cpu();
     READ_GUARD(&p->freeze_lock);
     int shorter = objects_compress(p->objects, from, data, &to);
 
