@@ -126,8 +126,7 @@ static int load_xattr(struct applying *a, uint64_t ino, const char *name, uint8_
     struct tree_cursor c = TREE_CURSOR_INIT;
     struct key k;
     const void *val;
-    int err =
-        name_find(a->p, &a->s->theirs->tree, in_theirs(a, ino), ITEM_XATTR, name, &k, &c);
+    int err = name_find(a->p, &a->s->theirs->tree, in_theirs(a, ino), ITEM_XATTR, name, &k, &c);
 
     *ret_len = 0;
     if (err < 0)
@@ -171,15 +170,30 @@ static int take_some_xattrs(struct applying *a, const struct merge_inode *i, str
     return err;
 }
 
-/* The mode that the inode gets. Set-id bits go with a content: the file has none that the side of
- * its content does not have, so no merge makes a program with somebody's rights of the bytes of
- * another one. */
-static uint32_t merged_mode(const struct merge_inode *i, uint32_t ours, uint32_t theirs)
+/* Has one side that set-id bit for the content and the owner, or group, that the file gets? */
+static bool gives_right(const struct merge_inode *i, uint32_t bit, const struct inode *ours,
+                        const struct inode *theirs, bool same_as_ours, bool same_as_theirs)
 {
-    const uint32_t mode = i->mode ? (ours & S_IFMT) | (theirs & 07777) : ours;
-    const uint32_t of_content = i->content ? theirs : i->own ? ours : mode;
+    return (!i->content && ours->mode & bit && same_as_ours) ||
+           (!i->own && theirs->mode & bit && same_as_theirs);
+}
 
-    return S_ISREG(ours) ? mode & ~(~of_content & (S_ISUID | S_ISGID)) : mode;
+/* The mode that the inode gets, with the owner and the group that it gets. A file has no set-id bit
+ * that not one of the sides has together with both its content and its owner, or group: so no merge
+ * makes a program with somebody's rights of the bytes of another one, nor one with the rights of
+ * another one of what its owner has marked. */
+static uint32_t merged_mode(const struct merge_inode *i, const struct inode *ours,
+                            const struct inode *theirs, uint32_t uid, uint32_t gid)
+{
+    uint32_t mode = i->mode ? (ours->mode & S_IFMT) | (theirs->mode & 07777) : ours->mode;
+
+    if (!S_ISREG(ours->mode))
+        return mode;
+    if (!gives_right(i, S_ISUID, ours, theirs, ours->uid == uid, theirs->uid == uid))
+        mode &= ~(uint32_t)S_ISUID;
+    if (!gives_right(i, S_ISGID, ours, theirs, ours->gid == gid, theirs->gid == gid))
+        mode &= ~(uint32_t)S_ISGID;
+    return mode;
 }
 
 static int change_inode(struct applying *a, const struct merge_inode *i)
@@ -191,11 +205,11 @@ static int change_inode(struct applying *a, const struct merge_inode *i)
         err = inode_load(&a->s->theirs->tree, in_theirs(a, i->ino), &theirs);
     if (err < 0)
         return err;
-    in.mode = merged_mode(i, in.mode, theirs.mode);
-    if (i->uid)
-        in.uid = theirs.uid;
-    if (i->gid)
-        in.gid = theirs.gid;
+    const uint32_t uid = i->uid ? theirs.uid : in.uid, gid = i->gid ? theirs.gid : in.gid;
+
+    in.mode = merged_mode(i, &in, &theirs, uid, gid);
+    in.uid = uid;
+    in.gid = gid;
     if (i->mtime)
         in.mtime = theirs.mtime;
     if (i->content)
@@ -235,7 +249,7 @@ static int change_dir(struct applying *a, const struct merge_dir *d)
     int err = inode_load(a->tree, d->ino, &in);
 
     if (err < 0 || (d->entries == 0 && d->subdirs == 0))
-        return err == -ESTALE ? 0 : err; /* one that ours does not get */
+        return err == -ESTALE ? 0 : err;      /* one that ours does not get */
     in.size += (uint64_t)(int64_t)d->entries; /* when it was modified the plan has decided */
     in.nlink += (uint32_t)d->subdirs;
     in.ctime = now(a->p);

@@ -158,6 +158,30 @@ Test(merge_xattrs, set_id_bits_do_not_pass_to_a_content_for_which_they_were_not_
     cr_assert_eq(mode_of("main/a") & 07777, 04755);
 }
 
+static void give_file(const char *path, uint32_t uid, uint32_t gid)
+{
+    struct vfs_attr a, in = {.uid = uid, .gid = gid};
+
+    cr_assert_eq(vfs_setattr(x.p, node_of(&x, path), VFS_SET_UID | VFS_SET_GID, &in, &a), 0);
+}
+
+Test(merge_xattrs, set_id_bits_do_not_pass_to_an_owner_for_whom_they_were_not_set)
+{
+    chmod_file("main/a", 0755);
+    give_file("main/a", 1000, 1000);
+    branch_two();
+    give_file("main/a", 0, 33);
+    write_file("two/a", "other code");
+    chmod_file("two/a", 06755);
+    agreed(&x, "commit two", "ok");
+    is_text("main/a", "other code");
+    cr_assert_eq(mode_of("main/a") & 07777, 0755);
+    give_file("two/a", 0, 33);
+    chmod_file("two/a", 06711);
+    agreed(&x, "commit two conflicts=theirs", "ok");
+    cr_assert_eq(mode_of("main/a") & 07777, 06711);
+}
+
 Test(merge_xattrs, a_capability_comes_with_its_content)
 {
     branch_two();
@@ -185,9 +209,9 @@ Test(merge_xattrs, a_capability_of_a_content_that_nobody_changed_merges_as_any_a
 /* Lets the user `uid` read. */
 static void let_read(const char *path, uint8_t uid)
 {
-    const uint8_t acl[44] = {2, 0, 0, 0, 1,    0, 6, 0, 255, 255, 255, 255, 2, 0, 4,    0, uid, 0, 0,
-                             0, 4, 0, 4, 0,    255, 255, 255, 255, 16, 0, 4, 0, 255, 255, 255, 255,
-                             32, 0, 4, 0, 255, 255, 255, 255};
+    const uint8_t acl[44] = {2, 0,   0,   0,   1,   0,   6,  0, 255, 255, 255, 255, 2,   0,  4,
+                             0, uid, 0,   0,   0,   4,   0,  4, 0,   255, 255, 255, 255, 16, 0,
+                             4, 0,   255, 255, 255, 255, 32, 0, 4,   0,   255, 255, 255, 255};
 
     cr_assert_eq(vfs_setxattr(x.p, node_of(&x, path), ACL_ACCESS, acl, sizeof acl, 0), 0);
 }
