@@ -25,8 +25,8 @@
 #define LATE_MAX 1024 /* late requests that are traced in one look */
 
 struct finding {
-    char cause[WAIT_CHAIN_CAUSE]; /* what is at the end of its chains */
-    char text[REPORT_TEXT];       /* of the one that has waited longest */
+    char cause[WAIT_CHAIN_CAUSE];     /* what is at the end of its chains */
+    char text[WAIT_CHAIN_TEXT + 128]; /* of the one that has waited longest */
     enum wait_chain_end end;
     int64_t longest; /* ns */
     size_t requests; /* that wait for it */
@@ -86,7 +86,7 @@ static void add(struct findings *all, const struct wait_chain *c, int64_t age, b
     if (age <= f->longest)
         return;
     f->longest = age;
-    (void)snprintf(f->text, sizeof f->text, "%s %lld seconds: %s", who,
+    (void)snprintf(f->text, sizeof f->text, "%.95s %lld seconds: %s", who,
                    (long long)(age / NSEC_PER_SEC), c->text);
 }
 
