@@ -11,7 +11,9 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #define LEVEL_WRITE 1
 #define LEVEL_REST 6
@@ -78,13 +80,23 @@ void *compress_scratch(size_t len)
     return t->scratch;
 }
 
-/* The length of the frame, which has at most `room` bytes; 0: it does not fit. */
-static size_t frame(struct context *t, const void *data, size_t len, void *out, size_t room,
-                    int level)
+/* *ret_len is the length of the frame, which has at most `room` bytes; 0: it does not fit. Every
+ * other error says nothing of the bytes, and is one of memory. */
+static int frame(struct context *t, const void *data, size_t len, void *out, size_t room, int level,
+                 uint32_t *ret_len)
 {
     size_t n = ZSTD_compressCCtx(t->c, out, room, data, len, level);
 
-    return ZSTD_isError(n) ? 0 : n;
+    *ret_len = ZSTD_isError(n) ? 0 : (uint32_t)n;
+    return ZSTD_isError(n) && ZSTD_getErrorCode(n) != ZSTD_error_dstSize_tooSmall ? -ENOMEM : 0;
+}
+
+/* Is it worth trying? The sample becomes shorter by a sixteenth. */
+static int try_sample(struct context *t, const uint8_t *data, size_t len, void *out,
+                      uint32_t *ret_len)
+{
+    return frame(t, data + (len - SAMPLE) / 2, SAMPLE, out, SAMPLE - SAMPLE / (2 * SAVES),
+                 LEVEL_SAMPLE, ret_len);
 }
 
 int compress_bytes(const void *data, uint32_t len, enum compress_how how, const void **ret_bytes,
@@ -94,6 +106,7 @@ int compress_bytes(const void *data, uint32_t len, enum compress_how how, const 
     const size_t room = len - len / SAVES;
     struct context *t = mine();
     uint8_t *out;
+    int err = 0;
 
     *ret_len = 0;
     if (len < SHORTEST)
@@ -103,18 +116,30 @@ int compress_bytes(const void *data, uint32_t len, enum compress_how how, const 
         t->c = ZSTD_createCCtx();
     if (!out || !t->c)
         return -ENOMEM;
-    if (len >= SAMPLED && !frame(t, (const uint8_t *)data + (len - SAMPLE) / 2, SAMPLE, out,
-                                 SAMPLE - SAMPLE / (2 * SAVES), LEVEL_SAMPLE))
-        return 0;
-    *ret_len = (uint32_t)frame(t, data, len, out, room, level);
     *ret_bytes = out;
-    return 0;
+    if (len >= SAMPLED)
+        err = try_sample(t, data, len, out, ret_len);
+    return err < 0 || (len >= SAMPLED && *ret_len == 0)
+               ? err
+               : frame(t, data, len, out, room, level, ret_len);
+}
+
+/* Is it one frame of zstd itself, not of an older format, that says how long its content is? */
+static bool is_frame_of(const void *bytes, size_t len, uint32_t size)
+{
+    static const uint8_t magic[] = {0x28, 0xb5, 0x2f, 0xfd};
+
+    return len >= sizeof magic && memcmp(bytes, magic, sizeof magic) == 0 &&
+           ZSTD_getFrameContentSize(bytes, len) == size &&
+           ZSTD_findFrameCompressedSize(bytes, len) == len;
 }
 
 int compress_expand(const void *bytes, uint32_t len, void *buf, uint32_t size)
 {
     struct context *t = mine();
 
+    if (!is_frame_of(bytes, len, size))
+        return -EUCLEAN;
     if (t && !t->d)
         t->d = ZSTD_createDCtx();
     if (!t || !t->d)

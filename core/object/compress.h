@@ -21,10 +21,12 @@ enum compress_how {
 };
 
 /* Compresses `len` bytes. *ret_len is 0 if that does not make them shorter by an eighth; else
- * *ret_bytes is good until the next call of this thread here, or for compress_scratch. */
+ * *ret_bytes is one frame, which says how long the content is. It is good until the next call of
+ * this thread here, or for compress_scratch. -ENOMEM: nothing is known of the bytes. */
 int compress_bytes(const void *data, uint32_t len, enum compress_how how, const void **ret_bytes,
                    uint32_t *ret_len);
-/* Makes the content of exactly `size` bytes of a frame. -EUCLEAN: it is no frame of so many. */
+/* Makes the content of exactly `size` bytes of a frame. -EUCLEAN: it is not just one frame of so
+ * many. */
 int compress_expand(const void *frame, uint32_t len, void *buf, uint32_t size);
 /* A buffer of `len` bytes for one use of this thread. NULL: there is no memory. */
 void *compress_scratch(size_t len);

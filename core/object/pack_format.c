@@ -256,12 +256,14 @@ int packs_check_record(struct disk_file *file, const struct pack_place *place, c
 int packs_read_from(struct disk *disk, const struct pack_place *place, const struct id *id,
                     void *buf, uint32_t len)
 {
-    const size_t most = RECORD_HEAD + (size_t)len; /* a payload is not longer than the content */
+    const size_t most = RECORD_HEAD + (size_t)pack_payload(place, len);
     CLEANUP_FREE void *record = NULL;
     char name[DISK_NAME_MAX + 1];
     struct disk_file *f;
     int err;
 
+    if (!pack_place_ok(place, len))
+        return -EUCLEAN;
     pack_name(place->pack, name);
     err = disk_open(disk, name, DISK_READ, &f);
     if (err < 0)

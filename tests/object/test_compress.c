@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Claims of compress.h. */
 #include "compress.h"
+#include "disk_mem.h"
 #include "fault.h"
+#include "packs_impl.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zstd.h>
+#include <zstd_errors.h>
 
 #define LEN 100000
 
@@ -88,6 +92,55 @@ Test(compress, a_frame_of_another_length_than_is_wanted_is_damage)
     free(frame);
 }
 
+Test(compress, more_than_one_frame_of_zstd_itself_is_damage)
+{
+    static const uint8_t skipped[] = {0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4};
+    uint8_t two[4 * 5000];
+    uint32_t n, m;
+
+    fill_text(2);
+    uint8_t *frame = frame_of(5000, COMPRESS_WRITE, &n);
+    memcpy(two, frame, n);
+    memcpy(two + n, skipped, sizeof skipped);
+    cr_assert_eq(compress_expand(two, n, got, 5000), 0);
+    cr_assert_eq(compress_expand(two, n + (uint32_t)sizeof skipped, got, 5000), -EUCLEAN);
+    memcpy(two, skipped, sizeof skipped);
+    memcpy(two + sizeof skipped, frame, n);
+    cr_assert_eq(compress_expand(two, n + (uint32_t)sizeof skipped, got, 5000), -EUCLEAN);
+    memcpy(two, frame, n);
+    free(frame);
+    frame = frame_of(3000, COMPRESS_WRITE, &m);
+    memcpy(two + n, frame, m);
+    cr_assert_eq(compress_expand(two, n + m, got, 8000), -EUCLEAN);
+    free(frame);
+}
+
+static bool fails;
+
+/* Stands in front of that of the library. */
+size_t ZSTD_compressCCtx(ZSTD_CCtx *c, void *out, size_t room, const void *data, size_t len,
+                         int level)
+{
+    if (fails)
+        return (size_t)-ZSTD_error_memory_allocation;
+    (void)ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, level);
+    return ZSTD_compress2(c, out, room, data, len);
+}
+
+Test(compress, that_there_is_no_memory_says_nothing_of_the_bytes)
+{
+    const void *bytes;
+    uint32_t n;
+
+    fill_text(4);
+    fails = true;
+    cr_assert_eq(compress_bytes(plain, 5000, COMPRESS_REST, &bytes, &n), -ENOMEM);
+    cr_assert_eq(compress_bytes(plain, LEN, COMPRESS_REST, &bytes, &n), -ENOMEM);
+    fails = false;
+    cr_assert_eq(compress_bytes(plain, LEN, COMPRESS_REST, &bytes, &n), 0);
+    cr_assert_gt(n, 0);
+}
+
 static void *work(void *arg)
 {
     uint8_t buf[4096], *bytes = arg;
@@ -113,4 +166,46 @@ Test(compress, threads_do_not_meet_in_their_contexts_and_free_them)
         cr_assert_eq(pthread_create(&t[i], NULL, work, plain + i * 5000), 0);
     for (size_t i = 0; i < 4; i++)
         cr_assert_eq(pthread_join(t[i], NULL), 0);
+}
+
+/* ---- a record on a shard ---- */
+
+static size_t asked;
+ssize_t __real_disk_pread(struct disk_file *f, void *buf, size_t len, uint64_t off);
+ssize_t __wrap_disk_pread(struct disk_file *f, void *buf, size_t len, uint64_t off);
+ssize_t __wrap_disk_pread(struct disk_file *f, void *buf, size_t len, uint64_t off)
+{
+    asked += len;
+    return __real_disk_pread(f, buf, len, off);
+}
+
+Test(compress, no_more_of_a_record_is_asked_for_than_it_takes)
+{
+    struct pack_place at = {.pack = 1, .offset = 32};
+    struct pack_record r = {.id = {{1}}, .size = 5000, .method = PACK_ZSTD};
+    uint8_t bytes[8000] = {0};
+    char name[DISK_NAME_MAX + 1];
+    struct fault fault = {.seed = 1};
+    struct disk_file *file;
+    struct disk *disk;
+
+    fill_text(5);
+    uint8_t *frame = frame_of(r.size, COMPRESS_REST, &r.stored);
+    at.stored = r.stored;
+    pack_record_encode(&r, frame, &at, bytes + at.offset);
+    memcpy(bytes + at.offset + PACK_RECORD_HEAD, frame, r.stored);
+    free(frame);
+    pack_name(1, name);
+    cr_assert_eq(disk_mem_create(&fault, 0, &disk), 0);
+    cr_assert_eq(disk_mkdir(disk, "packs"), 0);
+    cr_assert_eq(disk_open(disk, name, DISK_WRITE | DISK_CREATE, &file), 0);
+    cr_assert_eq(disk_pwrite(file, bytes, sizeof bytes, 0), 0);
+    disk_file_close(file);
+    asked = 0;
+    cr_assert_eq(packs_read_from(disk, &at, &r.id, got, r.size), 0);
+    cr_assert_arr_eq(got, plain, r.size);
+    cr_assert_eq(asked, PACK_RECORD_HEAD + r.stored);
+    at.stored = r.size + 1;
+    cr_assert_eq(packs_read_from(disk, &at, &r.id, got, r.size), -EUCLEAN, "no such place");
+    disk_close(disk);
 }
