@@ -208,7 +208,8 @@ int refs_seal_alias(struct refs *r, uint64_t number, uint64_t target)
 static int replace(struct refs *r, uint64_t number, const struct entry *was,
                    const struct entry *place)
 {
-    int err = set_pending(r, number);
+    /* Only a note changes, and no byte that a sync has to make durable. */
+    int err = entry_same_place(was, place) ? 0 : set_pending(r, number);
 
     if (err == 0)
         err = put_place(r, number, was, place);

@@ -377,6 +377,26 @@ Test(refs, an_entry_is_pending_from_its_sealing_until_its_bytes_are_synced)
     cr_assert_eq(refs_holds(t.refs, n), 2);
 }
 
+Test(refs, a_note_alone_makes_nothing_pending)
+{
+    struct entry e, place = {.kind = ENTRY_PACK, .where = 3, .offset = 32, .size = 5000};
+    uint64_t n = fresh(&t, 1), found;
+    bool pending;
+
+    place.id = named(&t, "a");
+    cr_assert_eq(refs_seal_new(t.refs, n, &place), 0);
+    refs_settle(t.refs, refs_pending_mark(t.refs));
+    cr_assert_eq(refs_find(t.refs, &place.id, &found, &e, &pending), 0);
+    place.stored = 5000;
+    cr_assert_eq(refs_relocate(t.refs, n, &e, &place), 0);
+    cr_assert_eq(refs_find(t.refs, &place.id, &found, &e, &pending), 0);
+    cr_assert(!pending && e.stored == 5000);
+    place.offset = 64;
+    cr_assert_eq(refs_relocate(t.refs, n, &e, &place), 0);
+    cr_assert_eq(refs_find(t.refs, &place.id, &found, &e, &pending), 0);
+    cr_assert(pending, "its bytes are elsewhere");
+}
+
 Test(refs, what_is_sealed_beside_a_sync_stays_pending)
 {
     struct id a = named(&t, "a"), b = named(&t, "b");
