@@ -119,6 +119,14 @@ static bool take_from_run(struct objects *o, const struct run *run, const struct
     return is_it(o, from, buf);
 }
 
+/* What the entry of a plain copy says: what is compressed elsewhere is to be compressed again. */
+static uint32_t note_of_copy(const struct entry *from)
+{
+    if (from->kind != ENTRY_PACK)
+        return 0;
+    return entry_is_compressed(from) ? ENTRY_AT_REST : (uint32_t)from->stored;
+}
+
 /* Brings the bytes of an object to the end of the pack. */
 static void load_one(struct objects_batch *b, struct objects_record *r, const struct run *run)
 {
@@ -132,6 +140,7 @@ static void load_one(struct objects_batch *b, struct objects_record *r, const st
     memset(data + size, 0, whole - RECORD_HEAD - size);
     r->data = data;
     r->to.offset = b->end;
+    r->to.stored = note_of_copy(&r->from);
     b->end += whole;
 }
 
@@ -247,19 +256,21 @@ int objects_batch_load(struct objects_batch *b, const struct blob_pace *pace)
 /* ---- compressing ---- */
 
 /* Compresses the payload of a record to `out`, if it should be and becomes shorter. Returns its
- * length; 0: it is as before. */
-static uint32_t compress_one(const struct objects_record *r, bool all, uint8_t *out)
+ * length; 0: it is as before. Without memory it may be compressed later. */
+static uint32_t compress_one(struct objects_record *r, bool all, uint8_t *out)
 {
-    const struct entry *from = &r->from;
+    const uint32_t size = (uint32_t)r->from.size, note = note_of_copy(&r->from);
     const void *bytes;
-    uint32_t len;
 
-    if (!entry_is_compressed(from) && (!all || from->stored == from->size))
+    if (note == size || (note != ENTRY_AT_REST && !all))
         return 0;
-    if (compress_bytes(r->data, (uint32_t)from->size, COMPRESS_REST, &bytes, &len) < 0)
+    if (compress_bytes(r->data, size, COMPRESS_REST, &bytes, &r->payload) < 0) {
+        r->to.stored = ENTRY_AT_REST;
         return 0;
-    memcpy(out, bytes, len);
-    return len;
+    }
+    memcpy(out, bytes, r->payload);
+    r->to.stored = r->payload ? r->payload : size;
+    return r->payload;
 }
 
 int objects_batch_compress(struct objects_batch *b, bool all)
@@ -276,7 +287,7 @@ int objects_batch_compress(struct objects_batch *b, bool all)
 
         if (r->err < 0 || !r->data)
             continue;
-        len = r->to.stored = compress_one(r, all, out);
+        len = compress_one(r, all, out);
         if (len == 0) {
             len = (uint32_t)r->from.size;
             memcpy(out, r->data, len);
@@ -332,18 +343,17 @@ static void number_records(struct objects_batch *b, uint16_t shard, uint64_t whe
     pack_file_head(b->pack, where);
     for (size_t i = 0; i < b->count; i++) {
         struct objects_record *r = &b->v[i];
-        struct pack_place at = {where, r->to.offset, r->to.stored};
+        const struct pack_place at = {where, r->to.offset, r->payload};
+        const uint32_t note = r->to.stored;
         struct pack_record is = {.id = r->from.id, .size = (uint32_t)r->from.size};
 
         if (r->err < 0 || !r->data)
             continue;
         is.stored = pack_payload(&at, is.size);
-        is.method = at.stored ? PACK_ZSTD : PACK_PLAIN;
+        is.method = r->payload ? PACK_ZSTD : PACK_PLAIN;
         pack_record_encode(&is, r->data, &at, b->pack + at.offset);
         r->to = object_copy_of(b->o, shard, &r->from);
-        r->to.stored = at.stored                        ? at.stored
-                       : r->from.stored == r->from.size ? (uint32_t)r->from.size
-                                                        : 0;
+        r->to.stored = note;
         r->to.kind = ENTRY_PACK;
         r->to.where = where;
         r->to.offset = at.offset;

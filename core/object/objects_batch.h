@@ -29,7 +29,8 @@ struct objects_record {
     /* after objects_batch_load: its from.size bytes, or after objects_batch_compress those of the
      * payload, good as long as the batch */
     const void *data;
-    int err; /* 0, or why it could not be read; then it is not in the pack */
+    uint32_t payload; /* after objects_batch_compress: length of its frame; 0: it is plain */
+    int err;          /* 0, or why it could not be read; then it is not in the pack */
 };
 
 struct objects_batch;
@@ -41,9 +42,11 @@ int objects_batch_add(struct objects_batch *b, uint64_t number, const struct ent
  * moved; -EUCLEAN, with an alarm: it is damaged; -EHOSTUNREACH. `pace` is called after each piece
  * that was read; NULL: it is not. -ENOMEM, or the error of `pace`. */
 int objects_batch_load(struct objects_batch *b, const struct blob_pace *pace);
-/* Compresses those of what was loaded that are compressed where they are, and with `all` each that
- * was not found to stay as long: then fewer bytes are put. Whose packs others read by other tables,
- * as an archive's are, does without. -ENOMEM: all is as it was. */
+/* Compresses those of what was loaded that are compressed where they are, or are to be, and with
+ * `all` each that was not found to stay as long: then fewer bytes are put. The entry of
+ * a plain copy says that it stays as long, if that is known, or that it is to be compressed, if the
+ * record it was copied from is or is to be. Whose packs others read by other tables, as an
+ * archive's are, does without. -ENOMEM: all is as it was. */
 int objects_batch_compress(struct objects_batch *b, bool all);
 /* Puts what was loaded as a pack on that shard (not 0), durably, and reads it back. Nothing names
  * it yet. Where nothing was loaded nothing is put. -EIO: the shard gives back other bytes; others

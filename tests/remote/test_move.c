@@ -106,6 +106,43 @@ Test(move, what_is_recalled_is_home_and_nothing_is_left_there)
     is_sound();
 }
 
+/* Text that becomes shorter by compression, or bytes that do not. */
+static void put_to_compress(const char *path, bool noise)
+{
+    char text[3001];
+    uint64_t random = noise ? 7 : 8;
+
+    for (size_t k = 0; k < sizeof text - 1; k++)
+        text[k] = noise ? (char)(1 + (fault_random(&random) >> 40) % 255)
+                        : (char)('a' + fault_random(&random) % 16);
+    text[sizeof text - 1] = 0;
+    put_file(&w.x, path, text);
+}
+
+static uint32_t stored(const char *path)
+{
+    struct entry e;
+
+    (void)place_of(&w, path, &e);
+    return (uint32_t)e.stored;
+}
+
+Test(move, what_is_to_be_compressed_is_so_there_and_back_home)
+{
+    agreed(&w.x, "set ns:main.compression rest", "ok");
+    put_to_compress("main/text", false);
+    put_to_compress("main/noise", true);
+    settle(&w);
+    cr_assert_eq(stored("main/text"), ENTRY_AT_REST);
+    agreed(&w.x, "move main/text main/noise 1 wait", "objects=2 ");
+    cr_assert_lt(stored("main/text"), 2700);
+    cr_assert_eq(stored("main/noise"), 3000, "that it does not become shorter is known there, too");
+    agreed(&w.x, "recall main/text main/noise wait", "objects=2 ");
+    cr_assert_lt(stored("main/text"), 2700);
+    cr_assert_eq(stored("main/noise"), 3000);
+    is_sound();
+}
+
 Test(move, from_one_shard_to_another)
 {
     agreed(&w.x, "move main/d 1 wait", "objects=42 ");
