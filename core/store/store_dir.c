@@ -566,8 +566,9 @@ static int raise_compressed(void *ctx)
 
 struct state_compression store_get_compression(struct store_dir *s)
 {
-    return (struct state_compression){
-        .on = s->compressed, .raise = s->pool.disk ? NULL : raise_compressed, .ctx = s};
+    return (struct state_compression){.on = s->compressed && !s->pool.disk,
+                                      .raise = s->pool.disk ? NULL : raise_compressed,
+                                      .ctx = s};
 }
 
 const struct pool_member *store_get_pool(const struct store_dir *s)
