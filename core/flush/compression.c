@@ -103,3 +103,8 @@ bool compression_at_rest(struct state *p)
     return compression_is_allowed(p) &&
            (of_store(p) != COMPRESSION_OFF || ns_setting_next(p, COMPRESSION_SETTING, 0, &ns) == 0);
 }
+
+uint64_t compression_mark(struct state *p)
+{
+    return objects_plain(p->objects, of_store(p) != COMPRESSION_OFF);
+}

@@ -33,3 +33,6 @@ enum compress_how compression_to_copy(struct state *p, const struct entry *from)
 bool compression_is_due(struct state *p, const struct entry *e);
 /* Can there be such records? */
 bool compression_at_rest(struct state *p);
+/* A number, not 0, that is another one if there may be more such records than when it was last
+ * asked for. Who changes a setting asks again anyway. */
+uint64_t compression_mark(struct state *p);

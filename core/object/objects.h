@@ -192,6 +192,9 @@ int objects_append(struct objects *o, const struct entry *from, const void *data
  * appended, and *ret_to is that of the bytes where they are, with the note that they stay so. */
 int objects_compress(struct objects *o, const struct entry *from, const void *data,
                      struct entry *ret_to);
+/* A number that has changed if since then a record was appended that is stored plain and is to be
+ * compressed when the store is idle, or with `all` one of which nothing is said. Never 0. */
+uint64_t objects_plain(struct objects *o, bool all);
 /* Copy a FILE to a shard (not 0), or one that is on a shard home (0), as a file of its own there,
  * durably, and verify the copy. At home `number` is a fresh one (refs_new) for its name, which the
  * caller cancels (refs_cancel) afterwards. `pace` may be NULL. */

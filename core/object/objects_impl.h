@@ -35,6 +35,8 @@ struct objects {
     uint64_t healed, collisions;
     uint64_t apart; /* stored under an id with a salt */
     uint64_t files; /* in a pool: numbers given to files */
+    /* Records appended plain, of which nothing is said, and that are to be compressed. */
+    _Atomic uint64_t untold, at_rest;
 };
 
 /* Opens an object's file, at home or on another shard; from those kept open unless `fresh`, and

@@ -347,7 +347,16 @@ static int append(struct objects *o, const struct entry *from, const struct pack
                              .where = at.pack,
                              .offset = at.offset,
                              .stored = at.stored ? at.stored : note};
+    if (ret_to->stored == 0)
+        atomic_fetch_add(&o->untold, 1);
+    else if (ret_to->stored == ENTRY_AT_REST)
+        atomic_fetch_add(&o->at_rest, 1);
     return 0;
+}
+
+uint64_t objects_plain(struct objects *o, bool all)
+{
+    return 1 + atomic_load(&o->at_rest) + (all ? atomic_load(&o->untold) : 0);
 }
 
 static struct pack_record plain_record(const struct entry *e)

@@ -23,6 +23,7 @@
 #include "compression.h"
 #include "durability.h"
 #include "flush.h"
+#include "io.h"
 #include "job.h"
 #include "shards.h"
 #include <errno.h>
@@ -47,7 +48,7 @@ static int compact_move(struct compaction *c, uint64_t number, const struct entr
 
     if (err == -ENOENT) {
         err = objects_append(p->objects, from, data, compression_to_copy(p, from), &place);
-        c->r->bytes += err == 0 ? from->size : 0;
+        c->r->bytes += err == 0 ? entry_payload(&place) : 0;
     }
     if (err < 0)
         return err;
@@ -61,7 +62,7 @@ static int compact_move(struct compaction *c, uint64_t number, const struct entr
     return refs_reclaim_place(p->refs, from);
 }
 
-static bool is_cancelled(const struct compaction *c)
+bool compact_is_cancelled(const struct compaction *c)
 {
     return atomic_load(&c->p->closing) || (c->job && atomic_load(&c->job->cancel));
 }
@@ -70,7 +71,7 @@ static bool is_cancelled(const struct compaction *c)
  * room. */
 static int throttle(struct compaction *c)
 {
-    if (is_cancelled(c))
+    if (compact_is_cancelled(c))
         return -ECANCELED;
     if (++c->records % THROTTLE_EVERY)
         return 0;
@@ -163,17 +164,22 @@ int compact_rewrite(struct compaction *c, const struct pack_info *k)
     return err < 0 ? err : end;
 }
 
+void compact_count(struct compaction *c, const struct pack_info *k, uint64_t written)
+{
+    if (packs_is_known(c->p->packs, k->number) != 0)
+        return;
+    c->r->packs++;
+    c->r->freed += k->bytes > written ? k->bytes - written : 0;
+}
+
 /* Rewrites one pack at home, and counts it if it was deleted. */
 static int rewrite(struct compaction *c, const struct pack_info *k)
 {
     uint64_t bytes = c->r->bytes;
     int err = compact_rewrite(c, k);
 
-    if (err == 0 && packs_is_known(c->p->packs, k->number) == 0) {
-        uint64_t written = c->r->bytes - bytes;
-        c->r->packs++;
-        c->r->freed += k->bytes > written ? k->bytes - written : 0;
-    }
+    if (err == 0)
+        compact_count(c, k, c->r->bytes - bytes);
     return err;
 }
 
@@ -262,11 +268,16 @@ int compact_all(struct compaction *c, const struct compact_choice *l, compact_pa
     for (size_t i = 0; i < l->count && (err == 0 || is_of_one(err)); i++) {
         int pack_err;
         c->at = c->done;
-        pack_err = is_cancelled(c) ? -ECANCELED : fn(c, &l->v[i]);
+        pack_err = compact_is_cancelled(c) ? -ECANCELED : fn(c, &l->v[i]);
         c->done = c->at + l->v[i].entry.file_bytes;
         err = pack_err < 0 && (err == 0 || !is_of_one(pack_err)) ? pack_err : err;
     }
     return err;
+}
+
+static unsigned below_of(struct state *p)
+{
+    return (unsigned)settings_get(&p->settings, SET_COMPACT_BELOW);
 }
 
 /* Reclaims what is dead first, because until then it counts as alive. A thorough run also closes
@@ -283,58 +294,106 @@ static int prepare(struct compaction *c, bool thorough)
     return packs_retire_current(c->p->packs);
 }
 
-/* Chooses among the packs at home and those of the pool, and sums up the bytes for the progress. */
-static int choose_all(struct compaction *c, unsigned below, bool thorough)
+/* Shortens a choice, and adds the bytes for the progress. */
+static void choose(struct compaction *c, struct compact_choice *l, unsigned below, bool thorough)
+{
+    compact_choose(l, below, thorough);
+    for (size_t i = 0; i < l->count; i++)
+        c->total += l->v[i].entry.file_bytes;
+    c->chosen = c->chosen || l->count;
+}
+
+/* A pack with damaged records stays, however often it is rewritten: without being asked it is not
+ * read for each pass that compresses something. */
+static void leave_out_damaged(const struct compaction *c, struct compact_choice *l)
+{
+    uint64_t is;
+    size_t n = 0;
+
+    for (size_t i = 0; i < l->count; i++)
+        if (!map64_get(&c->p->compacting->damaged, l->v[i].number, &is))
+            l->v[n++] = l->v[i];
+    l->count = n;
+}
+
+/* Rewrites packs at home. */
+static int run_own(struct compaction *c, unsigned below, bool thorough)
 {
     int err = compact_gather(c->p, 0, &c->own);
 
-    if (err == 0)
-        err = compact_pool_gather(c);
     if (err < 0)
         return err;
-    compact_choose(&c->own, below, thorough);
-    compact_choose(&c->others, below, thorough);
-    for (size_t i = 0; i < c->own.count; i++)
-        c->total += c->own.v[i].entry.file_bytes;
-    for (size_t i = 0; i < c->others.count; i++)
-        c->total += c->others.v[i].entry.file_bytes;
-    return 0;
+    if (c->quiet)
+        leave_out_damaged(c, &c->own);
+    choose(c, &c->own, below, thorough);
+    return compact_all(c, &c->own, rewrite);
 }
 
-/* Home first, then the packs of other nodes, then shards. An error of one pack is kept and returned
- * at the end. */
-static int run_compaction(struct compaction *c, unsigned below, bool thorough)
+/* Leaves packs of other nodes. */
+static int run_others(struct compaction *c, unsigned below, bool thorough)
 {
-    int err = prepare(c, thorough), end;
+    int err = compact_pool_gather(c);
 
-    if (err == 0)
-        err = choose_all(c, below, thorough);
     if (err < 0)
         return err;
-    err = compact_all(c, &c->own, rewrite);
-    if (err < 0 && !is_of_one(err))
+    choose(c, &c->others, below, thorough);
+    return compact_all(c, &c->others, compact_pool_leave);
+}
+
+/* Compresses first, since the plain places are dead then. Then home, the packs of other nodes, and
+ * shards. An error of one pack is kept and returned at the end. */
+static int run_compaction(struct compaction *c, unsigned below, bool thorough)
+{
+    int end, err = prepare(c, thorough);
+
+    if (err == 0 && thorough)
+        err = compact_rest(c);
+    if (err < 0 && !is_of_one(err) && !io_is_full(err)) /* rewriting makes room */
         return err;
-    end = compact_all(c, &c->others, compact_pool_leave);
+    end = run_own(c, below, thorough);
+    if (end < 0 && !is_of_one(end))
+        return end;
+    err = err < 0 ? err : end;
+    end = run_others(c, below, thorough);
     if (end < 0 && !is_of_one(end))
         return end;
     err = err < 0 ? err : end;
     end = compact_shards(c, below, thorough);
-    if (end == 0 && thorough)
-        end = compact_rest(c);
     return end < 0 ? end : err;
 }
 
-/* Only compresses. What comes after this moment may be due again. */
+/* Closes the open pack if a 20th of all bytes is dead in it alone, so that it can be rewritten. */
+static int close_dead(struct state *p)
+{
+    struct packs_stats s;
+    READ_GUARD(&p->freeze_lock);
+
+    packs_get_stats(p->packs, &s);
+    return packs_retire_dead(p->packs, s.file_bytes / DEAD_PART);
+}
+
+/* Compresses, and rewrites packs at home if much is dead by that. What is appended after this
+ * moment may be due again. */
 static int run_rest(struct compaction *c)
 {
-    uint64_t seq = atomic_load(&c->p->seq);
-    int err = prepare(c, true);
+    struct compacting *k = c->p->compacting;
+    /* Told before, so that a change of the setting that comes now is not lost. */
+    bool anew = atomic_exchange(&k->rested, compression_mark(c->p)) == 0;
+    int end, err = prepare(c, false);
 
+    c->quiet = true;
+    if (anew) /* by another setting other records are due */
+        map64_release(&k->damaged);
     if (err == 0)
         err = compact_rest(c);
-    if (err != -ECANCELED) /* an error is met again with the next change, and not each minute */
-        atomic_store(&c->p->compacting->rested, seq);
-    return err;
+    if (err == -ECANCELED) /* another error is met again with the next change, not each minute */
+        atomic_store(&k->rested, 0);
+    if (!c->r->compressed || (err < 0 && !is_of_one(err)))
+        return err;
+    end = close_dead(c->p);
+    if (end == 0)
+        end = run_own(c, below_of(c->p), true);
+    return err < 0 ? err : end;
 }
 
 int compact_store(struct state *p, struct job *j, unsigned below, bool thorough,
@@ -359,7 +418,7 @@ int compact_store(struct state *p, struct job *j, unsigned below, bool thorough,
     atomic_fetch_add(&p->compacting->bytes, ret->bytes);
     if (ret->packs)
         atomic_store(&p->compacting->vain, 0);
-    else if (c.total && below != COMPACT_ONLY_REST && err != -ECANCELED &&
+    else if (c.chosen && below != COMPACT_ONLY_REST && err != -ECANCELED &&
              atomic_load(&p->compacting->vain) < VAIN_MAX)
         atomic_fetch_add(&p->compacting->vain, 1);
     atomic_store(&p->compacting->running, false);
@@ -376,11 +435,6 @@ static void say(struct state *p, struct job *j, const struct compact_result *r)
         snprintf(text + n, sizeof text - (size_t)n, " compressed=%llu saved_bytes=%llu",
                  U(r->compressed), U(r->saved));
     job_result(p, j, text);
-}
-
-static unsigned below_of(struct state *p)
-{
-    return (unsigned)settings_get(&p->settings, SET_COMPACT_BELOW);
 }
 
 /* One run as a job, with its result. */
@@ -453,8 +507,9 @@ static void looks_now(void *ctx, int64_t value)
     (void)value;
     atomic_store(&p->compacting->rested, 0);
     atomic_store(&p->compacting->vain, 0);
-    atomic_store(&p->compacting->looked, INT64_MIN / 2); /* a long time ago */
-    flush_kick(p);                                       /* its thread calls compact_if_due */
+    atomic_store(&p->compacting->weighed, INT64_MIN / 2); /* a long time ago */
+    atomic_store(&p->compacting->looked, INT64_MIN / 2);
+    flush_kick(p); /* its thread calls compact_if_due */
 }
 
 void compact_watch(struct state *p)
@@ -463,18 +518,27 @@ void compact_watch(struct state *p)
     settings_watch(&p->settings, SET_COMPRESSION, looks_now, p);
 }
 
+/* Is it `every` ns since *when? Then *when is now. */
+static bool is_time(struct state *p, _Atomic int64_t *when, int64_t every)
+{
+    int64_t at = ticks(p), last = atomic_load(when);
+
+    if (at - (last ? last : p->opened) < every)
+        return false;
+    atomic_store(when, at);
+    return true;
+}
+
 void compact_if_due(struct state *p)
 {
-    int64_t at = ticks(p), looked = atomic_load(&p->compacting->looked);
-    int64_t every = (int64_t)COMPACT_EVERY << atomic_load(&p->compacting->vain);
+    struct compacting *k = p->compacting;
 
-    if (at - (looked ? looked : p->opened) < every || atomic_load(&p->closing) ||
-        atomic_load(&p->readonly) || atomic_load(&p->compacting->running))
+    if (atomic_load(&p->closing) || atomic_load(&p->readonly) || atomic_load(&k->running) ||
+        !is_time(p, &k->looked, COMPACT_EVERY))
         return;
-    atomic_store(&p->compacting->looked, at);
     /* A job of its own name, so that no `compact` that is commanded meanwhile is refused because of
      * it. The job reports its errors. */
-    if (is_due(p))
+    if (is_time(p, &k->weighed, (int64_t)COMPACT_EVERY << atomic_load(&k->vain)) && is_due(p))
         (void)job_try(p, "compaction", "", &(struct job_work){.fn = due, .alone = true});
     else if (compact_rest_due(p))
         (void)job_try(p, "compaction", "", &(struct job_work){.fn = rest, .alone = true});

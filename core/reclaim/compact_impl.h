@@ -4,19 +4,27 @@
 #pragma once
 
 #include "compact.h"
+#include "map64.h"
 
 struct compacting {
     _Atomic bool running;
-    _Atomic int64_t looked; /* monotonic ns: when compact_if_due looked last; 0: not yet */
-    /* runs in a row that deleted no pack; each doubles the time to the next run */
+    /* monotonic ns: when compact_if_due looked last, and when it last looked for dead bytes; 0: not
+     * yet */
+    _Atomic int64_t looked, weighed;
+    /* runs in a row that chose packs and deleted none; each doubles the time until dead bytes are
+     * looked for again */
     _Atomic unsigned vain;
     _Atomic uint64_t packs, bytes; /* packs rewritten and bytes copied since the start */
     /* In a pool: dead bytes in packs of other nodes that this store should leave, when the list of
      * marks `serial` was read. */
     _Atomic uint64_t elsewhere;
-    uint64_t serial;         /* belongs to the thread of the node */
-    _Atomic uint64_t seen;   /* number of the last change when compact_rest_due looked last */
-    _Atomic uint64_t rested; /* likewise when all that was due was compressed; 0: it was never */
+    uint64_t serial;       /* belongs to the thread of the node */
+    _Atomic uint64_t seen; /* number of the last change when compact_rest_due looked last */
+    /* compression_mark when all that was due was compressed last; 0: it was never */
+    _Atomic uint64_t rested;
+    /* Packs that have damaged records which are due: a pass that nobody asked for does not read
+     * them again. Belongs to the compaction that runs. */
+    struct map64 damaged;
 };
 
 /* Packs to rewrite or to leave. compact_choose sorts them: the pack with the largest dead part
@@ -45,7 +53,12 @@ struct compaction {
     uint64_t done, total; /* progress, in bytes of files */
     uint64_t at;          /* `done` when the current pack began */
     unsigned records;     /* records since the last wait for memory and room */
-    uint8_t *buf;         /* PACK_RECORD_MAX bytes */
+    bool quiet;           /* nobody asked for it: packs that are known as damaged are left out */
+    bool chosen;          /* there were packs to rewrite or to leave */
+    uint64_t due;         /* in compact_rest: sound records that were due */
+    uint64_t written;     /* likewise: bytes of what was compressed */
+    const struct map64 *found; /* likewise: how many records of each pack are due */
+    uint8_t *buf;              /* PACK_RECORD_MAX bytes */
 };
 
 /* ---- compact.c ---- */
@@ -78,6 +91,10 @@ int compact_commit(struct compaction *c);
 typedef int compact_pack_fn(struct compaction *c, const struct pack_info *k);
 int compact_all(struct compaction *c, const struct compact_choice *l, compact_pack_fn *fn);
 
+bool compact_is_cancelled(const struct compaction *c);
+/* Counts a pack at home, if it was deleted; `written` bytes were written for that. */
+void compact_count(struct compaction *c, const struct pack_info *k, uint64_t written);
+
 /* ---- compact_shards.c ---- */
 
 /* Compacts each shard that this store may write to. An error of one shard does not keep it from the
@@ -86,10 +103,10 @@ int compact_shards(struct compaction *c, unsigned below, bool thorough);
 
 /* ---- compact_rest.c ---- */
 
-/* Compresses what is due at home; nothing in a store that compresses nothing. The open pack should
- * be closed before, and all that is to be compressed be committed. */
+/* Compresses what is due at home, also in the open pack; nothing in a store that compresses
+ * nothing. All that is to be compressed should be committed before. */
 int compact_rest(struct compaction *c);
-/* Has nothing changed since the last call, and something since the last pass? */
+/* Has nothing changed since the last call, and may more be due than at the end of the last pass? */
 bool compact_rest_due(struct state *p);
 
 /* ---- compact_pool.c ---- */

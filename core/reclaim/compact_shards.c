@@ -63,8 +63,8 @@ static void count_gone(struct compaction *c, uint16_t shard, const struct compac
         gone += choice->v[i].entry.file_bytes;
     }
     c->r->records += moved->objects;
-    c->r->bytes += moved->bytes;
-    c->r->freed += gone > moved->bytes ? gone - moved->bytes : 0;
+    c->r->bytes += moved->stored;
+    c->r->freed += gone > moved->stored ? gone - moved->stored : 0;
 }
 
 /* Compacts one shard. It deletes the emptied packs at once, so that they can be counted. */
@@ -78,8 +78,12 @@ static int compact_shard(struct compaction *c, uint16_t shard, const struct comp
         return err;
     for (size_t i = 0; i < choice->count; i++)
         c->total += choice->v[i].entry.file_bytes;
+    c->chosen = true;
     c->shard = shard;
     err = leave_all(c, choice, &moved);
+    c->shard = 0;
+    c->disk = c->p->config.disk;
+    c->within = NULL;
     shards_put_back(c->p->shards, shard);
     (void)release_pass(c->p, shard, &left);
     count_gone(c, shard, choice, &moved);

@@ -28,6 +28,7 @@
 
 struct move_result {
     uint64_t objects, bytes; /* moved; `bytes` are those of the objects */
+    uint64_t stored;         /* the bytes that they take at the target, which may be compressed */
     uint64_t skipped;        /* at the target already, deleted meanwhile, or not sealed */
     uint64_t failed;         /* objects that stay because of an error */
     int error;               /* -errno of the first of these; 0: none */

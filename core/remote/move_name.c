@@ -53,6 +53,7 @@ static int name(struct move *m, uint64_t number, const struct entry *from, const
     }
     m->r.objects++;
     m->r.bytes += from->size;
+    m->r.stored += entry_payload(to);
     m->uncommitted += from->size;
     return retire_place(m, from); /* after an error the old place stays counted until a GC cycle */
 }

@@ -611,6 +611,7 @@ void store_abandon(struct state *p)
     shards_close(p->shards);
     cache_close(p->cache);
     map64_release(&p->releasing->told);
+    map64_release(&p->compacting->damaged);
     shard_set_patience(settings_get(&p->settings, SET_SHARD_PATIENCE));
     packs_close(p->packs);
     archived_close(p->archived);

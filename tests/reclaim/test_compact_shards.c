@@ -101,6 +101,28 @@ Test(compact_shards, little_is_dead_afterwards_and_all_can_be_read)
     said_clean();
 }
 
+Test(compact_shards, what_is_due_at_home_is_compressed_in_the_same_run)
+{
+    char path[64], text[4096];
+    uint64_t live, bytes;
+
+    for (int i = 0; i < 20; i++) {
+        snprintf(path, sizeof path, "main/home%d", i);
+        away_text(1000 + i, text);
+        put_file(&x, path, text);
+    }
+    drained(&x);
+    agreed(&x, "set compression rest", "ok");
+    drained(&x);
+    cr_assert_eq(compact(), 0);
+    cr_assert_eq(result.compressed, 20);
+    cr_assert_eq(place_of(&x, "main/home0").shard, 0);
+    weigh(&live, &bytes);
+    cr_assert_lt(live, FILES / 4 * 2900 * 9 / 10, "there, too");
+    cr_assert_eq(result.bytes, live, "as they are stored");
+    said_clean();
+}
+
 Test(compact_shards, a_full_pack_is_left_alone)
 {
     put_file(&x, "main/g0", "a file of its own, in a pack where all is alive");
