@@ -9,10 +9,12 @@ bool compression_is_allowed(struct state *p)
     return atomic_load_explicit(&p->compresses, memory_order_relaxed);
 }
 
+/* One after the other: raising writes a file of a fixed name, which replaces the identity. */
 int compression_allow(struct state *p)
 {
     const struct state_compression *c = &p->config.compression;
     int err;
+    MUTEX_GUARD(&p->compression_lock);
 
     if (compression_is_allowed(p))
         return 0;

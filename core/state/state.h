@@ -35,6 +35,8 @@
  *   "kv_writer"    kv/kv_lmdb.c   mutex   the one transaction, from its beginning to its end
  *   "settings"     settings_kv.c  mutex   settings that were changed; held while the functions
  *                                         that watch one are called
+ *   "compression"  flush/compression.c mutex  one thread at a time gives the store the feature; a
+ *                                         leaf
  *   "move"         move.c         mutex   which moves are in progress
  *   "drops"        tree/drop.c    mutex   the queue of dropped pages
  *   "pages"        tree/pages.c   mutex   page counts, dirty pages
@@ -93,7 +95,8 @@
  * struct, or belongs to one thread. An _Atomic field needs no lock. "lock" in front of a text is
  * the lock of the same struct. The lock of a struct is a field named `lock`, except for these:
  *
- *   "freeze" state.freeze_lock, "settings" state.settings_lock, "events" state.events_lock
+ *   "freeze" state.freeze_lock, "compression" state.compression_lock
+ *   "settings" state.settings_lock, "events" state.events_lock
  *   "inode" vnode.io, "inodes" vnode_table.lock, "namespace" ns.lock, "names" ns_table.lock
  *   "content" content.io, "content sync" slot.sync, "contents" content_table.lock
  *   "flush run", "reclaim dead", "seal" flusher.run, .reclaim_dead, .seal
@@ -191,6 +194,7 @@ struct state {
     /* the namespaces are those of an archive, and only the room follow changes any (follow.h) */
     _Atomic bool follows;
     _Atomic bool told_no_inodes;
+    struct mutex compression_lock; /* "compression": held while `compresses` is raised */
     _Atomic bool compresses; /* records may be compressed: config.compression.on, or raised since */
 
     struct pages *pages;

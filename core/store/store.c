@@ -423,6 +423,7 @@ static void init_locks(struct state *p)
     TAILQ_INIT(&p->contents.dirty);
     mutex_init(&p->settings_lock, "settings");
     mutex_init(&p->events_lock, "events");
+    mutex_init(&p->compression_lock, "compression");
     cond_init(&p->events_left);
     mutex_init(&p->control->last_reply_lock, "last reply");
     parked_init(p->imports);

@@ -539,17 +539,45 @@ Test(compact_rest, without_the_feature_nothing_is_compressed_and_the_setting_sta
     nothing_is_compressed();
 }
 
+/* ---- two at once ---- */
+
+static _Atomic int raising;
+static pthread_t other;
+
+static void *allow_too(void *arg)
+{
+    cr_assert_eq(compression_allow(arg), 0);
+    return NULL;
+}
+
+/* The first one lets another one ask meanwhile, and waits for it a little. */
+static int slowly(void *ctx)
+{
+    if (atomic_fetch_add(&raising, 1) > 0)
+        return 0;
+    cr_assert_eq(pthread_create(&other, NULL, allow_too, ctx), 0);
+    for (int i = 0; i < 200 && atomic_load(&raising) == 1; i++)
+        usleep(1000);
+    return 0;
+}
+
+Test(compact_rest, two_that_ask_for_the_feature_at_once_get_it_one_after_the_other)
+{
+    atomic_store(&x.p->compresses, false);
+    x.p->config.compression = (struct state_compression){.raise = slowly, .ctx = x.p};
+    cr_assert_eq(compression_allow(x.p), 0);
+    cr_assert_eq(pthread_join(other, NULL), 0);
+    cr_assert_eq(atomic_load(&raising), 1, "the other one had nothing to do");
+}
+
 Test(compact_rest, damage_in_a_compressed_record_is_an_error_and_equal_bytes_heal_it)
 {
-    char file[DISK_NAME_MAX + 1], got[LEN], path[32], text[LEN + 1];
+    char got[LEN], path[32], text[LEN + 1];
     struct vfs_file *f;
-    struct entry e;
 
     agreed(&x, "set compression write", "ok");
     put_all();
-    e = entry_of_file(0);
-    pack_name(e.where, file);
-    cr_assert_eq(disk_mem_flip(x.disk, file, e.offset + PACK_RECORD_HEAD + 20, 3), 0);
+    damage(0);
     name(0, path);
     cr_assert_eq(vfs_open(x.p, node_of(&x, path), 0, &f), 0);
     cr_assert_eq(vfs_read(f, got, sizeof got, 0), -EUCLEAN);
