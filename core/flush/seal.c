@@ -166,6 +166,14 @@ static void forget_sums(struct state *p, const struct content *c)
         (void)blob_unlink_slot_sums(p->config.disk, c->number);
 }
 
+/* Who holds the freeze lock for writing holds up everybody: it compresses later. */
+static enum compress_how how_to_store(const struct pass *pass, const struct content *c)
+{
+    enum compress_how how = compression_to_seal(pass->p, c->owner);
+
+    return pass->freeze_lock_held && how == COMPRESS_WRITE ? COMPRESS_LATER : how;
+}
+
 /* Makes the content an object, under its number. `id`: the hash of a slot; unused for a buffer.
  * -EAGAIN: it equals an object that is not synced yet. Needs the freeze lock. */
 static int place(struct pass *pass, struct content *c, const struct id *id,
@@ -180,7 +188,7 @@ static int place(struct pass *pass, struct content *c, const struct id *id,
         err = c->slot
                   ? objects_seal_blob(p->objects, c->number, c->slot->blob, id, seen, &target)
                   : objects_seal_buffer(p->objects, c->number, c->data, (uint32_t)c->len,
-                                        compression_to_seal(p, c->owner), seen, &target);
+                                        how_to_store(pass, c), seen, &target);
     if (err == 0)
         sealed(p, c, target);
     /* The number was collected while the content waited, or while it was being placed. */

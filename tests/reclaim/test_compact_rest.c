@@ -5,6 +5,7 @@
  */
 #include "check_fixture.h"
 #include "compression.h"
+#include "flush_impl.h"
 #include "ns_drop.h"
 #include "packs_impl.h"
 #include "report.h"
@@ -161,6 +162,24 @@ Test(compact_rest, write_compresses_as_it_seals_and_counts_what_it_takes)
     files_are();
     said_clean();
     files_are();
+}
+
+Test(compact_rest, nothing_is_compressed_while_an_instant_holds_up_everybody)
+{
+    struct entry e;
+
+    agreed(&x, "set compression write", "ok");
+    put_one(0);
+    mutex_lock(&x.p->flush->seal);
+    rwlock_wrlock(&x.p->freeze_lock);
+    cr_assert_eq(seal_rest(x.p), 0);
+    rwlock_wrunlock(&x.p->freeze_lock);
+    mutex_unlock(&x.p->flush->seal);
+    e = entry_of_file(0);
+    cr_assert_eq(e.stored, ENTRY_AT_REST);
+    cr_assert_eq(flush_drain(x.p, true, -1, NULL), 0);
+    compact();
+    cr_assert_eq(result.compressed, 1);
 }
 
 Test(compact_rest, equal_bytes_are_one_object_however_they_are_stored)
