@@ -170,6 +170,7 @@ static void reopen_store(void)
 {
     open_store();
     w.closed.seq = atomic_load(&work.p->seq);
+    w.closed.from = now(work.p); /* time may have passed while it was closed */
     w.closed.at = last_segment();
     note_moment(&w.closed);
 }
