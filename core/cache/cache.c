@@ -28,8 +28,8 @@ static struct fetch *find_fetch(struct cache *c, const struct cache_file *f, uin
 
     mutex_held(&c->lock);
     LIST_FOREACH(r, &c->fetches, link)
-    if (r->file == f && index >= r->first && index - r->first < r->count)
-        return r;
+        if (r->file == f && index >= r->first && index - r->first < r->count)
+            return r;
     return NULL;
 }
 
@@ -325,7 +325,8 @@ static int read_pieces(struct cache *c, const struct cache_block *b, uint32_t sl
     for (uint32_t at = from; at < to; at += CACHE_PIECE) {
         uint32_t len = to - at < CACHE_PIECE ? to - at : CACHE_PIECE;
 
-        if (block_sum(buf + (at - from), len, b->key, at / CACHE_PIECE) != b->sum[at / CACHE_PIECE])
+        if (block_sum(buf + (at - from), len, b->key, at / CACHE_PIECE) !=
+            b->sum[at / CACHE_PIECE])
             return -EIO;
     }
     return 0;
@@ -440,7 +441,8 @@ static struct cache_file *open_known(struct cache *c, uint32_t tag, const char *
 }
 
 static int near_open(const struct shard_near *near, const char *name,
-                     const struct shard_fetch *from, uint64_t size, struct cache_file **ret_file)
+                     const struct shard_fetch *from, uint64_t size,
+                     struct cache_file **ret_file)
 {
     struct cache *c = near->cache;
     struct cache_file *f;

@@ -72,7 +72,7 @@ const struct verb control_verbs[] = {
     {"set", "set KEY VALUE",
      "change a setting, also ns:NAME.KEY of a namespace: frozen yes|no, verify never|open, "
      "snapshots \"DUR*N...\"|off, ttl DUR|off, snapdir on|off, archive async|sync|off, quota "
-     "SIZE|off, quota_files N|off",
+     "SIZE|off, quota_files N|off, compression store|off|rest|write",
      NO_JOB, false, 2, 2, control_set},
     {"branch", "branch NS NS2 [ttl=DUR]",
      "make NS2 as NS is at this instant; with ttl= it is dropped when that time is over", NO_JOB,

@@ -27,7 +27,7 @@
 #define LOG_END_SIZE FRAME_HEAD
 /* After so many sync frames in one segment it pays to write zeros over the next one. */
 #define LOG_SYNCS_WORTH_IT 16
-#define LOG_EXPECT (UINT64_C(1) << 20)    /* bytes that are brought into memory at once */
+#define LOG_EXPECT (UINT64_C(1) << 20) /* bytes that are brought into memory at once */
 #define LOG_EXPECT_AHEAD (4 * LOG_EXPECT) /* bytes behind the frames that are to be in memory */
 
 /* A segment: a file of the log that is mapped. "log; …" at a field: the lock "log" guards it. */
@@ -45,7 +45,7 @@ struct segment {
     bool dirty;
     /* log; one for the list it is in, one for each running sync or bring_pages */
     unsigned refs;
-    struct disk_file *file; /* NULL: the file is closed, since nothing is written to it any
+    struct disk_file *file;      /* NULL: the file is closed, since nothing is written to it any
                                   * more */
     uint8_t *map;
 };

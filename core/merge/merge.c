@@ -199,6 +199,8 @@ static int check_size(struct state *p, struct trying *k)
     const struct ns *ours = k->c->ours;
     int err = 0;
 
+    if (!quota_is_limited(ours)) /* what it becomes is counted by what changes it */
+        return 0;
     k->becomes = quota_used(ours);
     if (!k->large)
         err = merge_size(p, &k->s, &k->plan, &k->becomes);

@@ -22,6 +22,13 @@ struct usage quota_limits(const struct ns *ns)
     return (struct usage){atomic_load(&ns->limit_inodes), atomic_load(&ns->limit_bytes)};
 }
 
+bool quota_is_limited(const struct ns *ns)
+{
+    const struct usage limit = quota_limits(ns);
+
+    return (limit.bytes || limit.inodes) && !atomic_load(&ns->followed);
+}
+
 /* Is that above a limit? */
 static bool is_above(uint64_t used, uint64_t more, uint64_t limit)
 {
@@ -33,7 +40,7 @@ int quota_check(const struct ns *ns, struct usage more)
     const struct usage limit = quota_limits(ns);
     struct usage used;
 
-    if ((!limit.bytes && !limit.inodes) || atomic_load(&ns->followed))
+    if (!quota_is_limited(ns))
         return 0;
     rwlock_held_write(&ns->lock);
     used = quota_used(ns);
@@ -48,7 +55,7 @@ int quota_check_result(const struct ns *ns, struct usage was, struct usage resul
 {
     const struct usage limit = quota_limits(ns);
 
-    if (atomic_load(&ns->followed))
+    if (!quota_is_limited(ns))
         return 0;
     return (limit.bytes && result.bytes > limit.bytes && result.bytes > was.bytes) ||
                    (limit.inodes && result.inodes > limit.inodes && result.inodes > was.inodes)
@@ -133,7 +140,7 @@ void quota_space(struct state *p, uint64_t nodeid, struct disk_space *s)
         READ_GUARD(&ns->lock);
         used = quota_used(ns);
     }
-    limit = atomic_load(&ns->followed) ? (struct usage){0} : quota_limits(ns);
+    limit = quota_is_limited(ns) ? quota_limits(ns) : (struct usage){0};
     ns_put(p, ns);
     if (s->block_size)
         limit_space(limit, used, s);

@@ -39,6 +39,8 @@
 struct usage quota_used(const struct ns *ns);
 /* The limits; 0: there is none. */
 struct usage quota_limits(const struct ns *ns);
+/* Has it any? While it has none, nothing has to be found out. */
+bool quota_is_limited(const struct ns *ns);
 /* May the namespace take so much more? -EDQUOT: it would be above a limit. The caller holds
  * ns->lock for writing. */
 int quota_check(const struct ns *ns, struct usage more);

@@ -322,7 +322,7 @@ int vfs_setattr(struct state *p, uint64_t nodeid, unsigned set, const struct vfs
         err = vnode_get(p, nodeid, &v);
     if (err < 0)
         return err;
-    err = v->ns->target        ? -EPERM
+    err = v->ns->target         ? -EPERM
           : set & VFS_SET_SIZE ? set_size(p, v, &s, ret)
                                : set_vnode(p, v, &s, ret);
     vnode_put(p, v);
@@ -344,8 +344,8 @@ static int read_pieces(const struct tree *t, uint64_t ino, char *buf, size_t cap
         err = tree_get(t, key_make(ino, ITEM_SYMLINK, i), buf + at, cap - 1 - at, &len);
         if (err == -ENOENT && i > 0)
             break;
-        if (err ==
-            -ENOENT) /* no symlink, or one that was removed just now: the kernel looks again */
+        /* no symlink, or one that was removed just now: the kernel looks again */
+        if (err == -ENOENT)
             return items_any(t, range_of_inode(ino)) ? -EINVAL : -ESTALE;
         if (err < 0)
             return err == -ERANGE ? -EUCLEAN : err;

@@ -394,6 +394,8 @@ static int promise_growth(struct items *it, struct plan *plan)
     size_t fits = 0, above = plan->len + 1, len = plan->len;
     uint64_t bytes, growth = 0;
 
+    if (!quota_is_limited(it->ns))
+        return 0;
     while (fits + 1 < above) {
         int err = growth_of(it, plan, len, &bytes);
 

@@ -571,7 +571,8 @@ static int merge_two(struct ns *theirs, struct ns *ours, bool undo)
     const struct usage limit = quota_limits(ours);
 
     CHECK(err != -EDQUOT || exceeds(r.becomes, limit));
-    CHECK(err != 0 || !r.seq || undo || usage_is(r.becomes, quota_used(ours)));
+    CHECK(err != 0 || !r.seq || undo || !quota_is_limited(ours) ||
+          usage_is(r.becomes, quota_used(ours)));
     merge_result_release(&r);
     return err;
 }
